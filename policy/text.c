@@ -1,0 +1,637 @@
+/*
+ * text.c - spans of octets: comparing, cutting, escaping, decoding
+ *
+ * Everything that handles strangers' octets one by one is gathered here, so that
+ * the parsers above can be about grammar. The ctype functions of libc are avoided:
+ * they follow the locale. Unicode's tables come from libunistring, whose functions
+ * used here take no locale either.
+ *
+ * Encoded words (RFC 2047) are decoded for one purpose: to see the name that users
+ * see, and to notice an address in it. So decoding is generous where mail programs
+ * are, and never fails; nothing decoded is ever parsed as an address to act upon.
+ *
+ * Threads: no state; any thread.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <stdlib.h>
+#include <string.h>
+#include <unicase.h>
+#include <unictype.h>
+#include <uninorm.h>
+#include <unistr.h>
+
+#include "policy/mem.h"
+#include "policy/text.h"
+
+/* text_span - the span of a NUL-terminated string */
+struct span
+text_span(const char *string)
+{
+	return text_span_of(string, string == NULL ? 0 : strlen(string));
+}
+
+/* text_span_of - the span of octets */
+struct span
+text_span_of(const char *at, size_t len)
+{
+	struct span span = { at, len };
+
+	return span;
+}
+
+/* text_is_space - white space, as a field or a list has it */
+bool
+text_is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* text_is_alnum - an ASCII letter or digit */
+bool
+text_is_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	    (c >= '0' && c <= '9');
+}
+
+/* text_lower - an ASCII letter in lower case */
+char
+text_lower(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return (char)(c - 'A' + 'a');
+	return c;
+}
+
+/* text_lower_copy - a copy with ASCII letters in lower case */
+char *
+text_lower_copy(TALLOC_CTX *ctx, const char *bytes, size_t len)
+{
+	char *copy = mem_array(ctx, char, len + 1);
+
+	for (size_t i = 0; i < len; i++)
+		copy[i] = text_lower(bytes[i]);
+	return copy;
+}
+
+/* text_equal - the same octets */
+bool
+text_equal(struct span a, struct span b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
+
+/* text_equal_fold - the same octets but for the case of ASCII letters */
+bool
+text_equal_fold(struct span a, struct span b)
+{
+	if (a.len != b.len)
+		return false;
+	for (size_t i = 0; i < a.len; i++)
+		if (text_lower(a.at[i]) != text_lower(b.at[i]))
+			return false;
+	return true;
+}
+
+/* text_trim - cut white space off both ends */
+struct span
+text_trim(struct span text)
+{
+	while (text.len > 0 && text_is_space(text.at[0])) {
+		text.at++;
+		text.len--;
+	}
+	while (text.len > 0 && text_is_space(text.at[text.len - 1]))
+		text.len--;
+	return text;
+}
+
+/* text_is_ascii - no octet above 0x7f */
+bool
+text_is_ascii(const char *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)bytes[i] >= 0x80)
+			return false;
+	return true;
+}
+
+/* text_is_utf8 - well-formed UTF-8 */
+bool
+text_is_utf8(const char *bytes, size_t len)
+{
+	return len == 0 || u8_check((const uint8_t *)bytes, len) == NULL;
+}
+
+/* text_char - the first character of UTF-8 text; 0 octets for malformed text */
+static size_t
+text_char(const char *bytes, size_t len, ucs4_t *uc_r)
+{
+	int n;
+
+	if (len == 0)
+		return 0;
+	n = u8_mbtoucr(uc_r, (const uint8_t *)bytes, len);
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* text_invisible - length of an invisible character at the start of text */
+size_t
+text_invisible(const char *bytes, size_t len)
+{
+	ucs4_t uc;
+	size_t n;
+
+	if (len == 0 || (unsigned char)bytes[0] < 0x80)
+		return 0;
+	n = text_char(bytes, len, &uc);
+	if (n == 0 || !uc_is_property_default_ignorable_code_point(uc))
+		return 0;
+	return n;
+}
+
+/* text_char_strange - is a character one that no address may hold? */
+static bool
+text_char_strange(ucs4_t uc)
+{
+	if (uc < 0x80)
+		return (uc < 0x20 && uc != '\t') || uc == 0x7f;
+	if (uc == 0xfe6b || uc == 0xff20)	/* small and fullwidth at sign */
+		return true;
+	if (uc_is_general_category_withtable(uc,
+	    UC_CATEGORY_MASK_Z | UC_CATEGORY_MASK_Cc))
+		return true;
+	return uc_is_property_default_ignorable_code_point(uc);
+}
+
+/* text_has_strange - does this UTF-8 hold what no address may hold? */
+bool
+text_has_strange(const char *bytes, size_t len)
+{
+	while (len > 0) {
+		ucs4_t uc;
+		size_t n = text_char(bytes, len, &uc);
+
+		if (n == 0 || text_char_strange(uc))
+			return true;
+		bytes += n;
+		len -= n;
+	}
+	return false;
+}
+
+/* text_fold_utf8 - the normal form for comparing */
+char *
+text_fold_utf8(TALLOC_CTX *ctx, const char *bytes, size_t len, bool lower)
+{
+	uint8_t *composed, *result;
+	size_t n = 0;
+	char *copy;
+
+	if (text_is_ascii(bytes, len))
+		return lower ? text_lower_copy(ctx, bytes, len) :
+		    mem_strndup(ctx, len == 0 ? "" : bytes, len);
+	if (!text_is_utf8(bytes, len))
+		return NULL;
+
+	composed = mem_check(u8_normalize(UNINORM_NFC, (const uint8_t *)bytes, len,
+	    NULL, &n));
+	if (!lower) {
+		copy = mem_strndup(ctx, (const char *)composed, n);
+		free(composed);
+		return copy;
+	}
+	result = mem_check(u8_tolower(composed, n, NULL, UNINORM_NFC, NULL, &n));
+	free(composed);
+	copy = mem_strndup(ctx, (const char *)result, n);
+	free(result);
+	return copy;
+}
+
+/* text_is_plain - does this octet stay as it is in escaped text? */
+static bool
+text_is_plain(char c)
+{
+	return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+}
+
+/* text_escape - make strangers' octets safe for a log line or an SMTP reply */
+char *
+text_escape(TALLOC_CTX *ctx, const char *bytes, size_t len, size_t max)
+{
+	static const char digits[] = "0123456789abcdef";
+	static const char dots[] = "...";
+	const size_t n_dots = sizeof(dots) - 1;
+	size_t out = 0, fits = 0;	/* fits: where a cut leaves room for the dots */
+	size_t room;
+	char *copy;
+
+	if (max < n_dots + 1)
+		max = n_dots + 1;
+	room = len > max / 4 ? max : 4 * len;
+	copy = mem_array(ctx, char, (room > n_dots ? room : n_dots) + 1);
+
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)bytes[i];
+		size_t width = text_is_plain(bytes[i]) ? 1 : 4;
+
+		if (out + width > max) {
+			memcpy(copy + fits, dots, n_dots);
+			copy[fits + n_dots] = '\0';
+			return copy;
+		}
+		if (width == 1) {
+			copy[out] = bytes[i];
+		} else {
+			copy[out] = '\\';
+			copy[out + 1] = 'x';
+			copy[out + 2] = digits[c >> 4];
+			copy[out + 3] = digits[c & 15];
+		}
+		out += width;
+		if (out + n_dots <= max)
+			fits = out;
+	}
+	copy[out] = '\0';
+	return copy;
+}
+
+/* text_is_divider - what stands between the items of a list */
+static bool
+text_is_divider(char c)
+{
+	return c == ',' || text_is_space(c);
+}
+
+/* text_list_next - take the next item off a list */
+bool
+text_list_next(struct span *rest, struct span *item_r)
+{
+	size_t n = 0;
+
+	while (rest->len > 0 && text_is_divider(rest->at[0])) {
+		rest->at++;
+		rest->len--;
+	}
+	while (n < rest->len && !text_is_divider(rest->at[n]))
+		n++;
+	*item_r = text_span_of(rest->at, n);
+	if (n > 0) {
+		rest->at += n;
+		rest->len -= n;
+	}
+	return n > 0;
+}
+
+/*
+ * Encoded words, RFC 2047: "=?" charset ["*" language] "?" encoding "?" text "?="
+ */
+
+/* How the octets of a charset show ASCII, which is all that matters here. */
+enum charset {
+	CHARSET_UTF8,		/* ASCII is ASCII; copied */
+	CHARSET_LATIN1,		/* ISO-8859-1 and its superset Windows-1252 */
+	CHARSET_SINGLE,		/* ASCII is ASCII; high octets are something else */
+	CHARSET_DOUBLE,		/* a high octet and any octet after it are a character */
+	CHARSET_SJIS,		/* the same, but A0 to DF stand alone */
+	CHARSET_ISO2022,	/* escape sequences switch ASCII off and on */
+	CHARSET_OPAQUE		/* ASCII is not to be seen in the octets */
+};
+
+/* Names are beginnings, in lower case; what is not listed is CHARSET_SINGLE. */
+static const struct {
+	const char *prefix;
+	enum charset charset;
+} charsets[] = {
+	{ "utf-8", CHARSET_UTF8 },
+	{ "utf8", CHARSET_UTF8 },
+	{ "us-ascii", CHARSET_UTF8 },
+	{ "ascii", CHARSET_UTF8 },
+	{ "iso-8859-10", CHARSET_SINGLE },
+	{ "iso-8859-11", CHARSET_SINGLE },
+	{ "iso-8859-13", CHARSET_SINGLE },
+	{ "iso-8859-14", CHARSET_SINGLE },
+	{ "iso-8859-15", CHARSET_SINGLE },
+	{ "iso-8859-16", CHARSET_SINGLE },
+	{ "iso-8859-1", CHARSET_LATIN1 },
+	{ "latin1", CHARSET_LATIN1 },
+	{ "windows-1252", CHARSET_LATIN1 },
+	{ "cp1252", CHARSET_LATIN1 },
+	{ "gb", CHARSET_DOUBLE },
+	{ "big5", CHARSET_DOUBLE },
+	{ "ks_c", CHARSET_DOUBLE },
+	{ "cp936", CHARSET_DOUBLE },
+	{ "cp949", CHARSET_DOUBLE },
+	{ "cp950", CHARSET_DOUBLE },
+	{ "windows-936", CHARSET_DOUBLE },
+	{ "windows-949", CHARSET_DOUBLE },
+	{ "windows-950", CHARSET_DOUBLE },
+	{ "shift_jis", CHARSET_SJIS },
+	{ "shift-jis", CHARSET_SJIS },
+	{ "sjis", CHARSET_SJIS },
+	{ "x-sjis", CHARSET_SJIS },
+	{ "ms_kanji", CHARSET_SJIS },
+	{ "cp932", CHARSET_SJIS },
+	{ "windows-31j", CHARSET_SJIS },
+	{ "iso-2022", CHARSET_ISO2022 },
+	{ "utf-7", CHARSET_OPAQUE },
+	{ "unicode-1-1-utf-7", CHARSET_OPAQUE },
+	{ "utf-16", CHARSET_OPAQUE },
+	{ "utf-32", CHARSET_OPAQUE },
+	{ "ucs-", CHARSET_OPAQUE },
+	{ "iso-10646", CHARSET_OPAQUE },
+	{ "hz-gb", CHARSET_OPAQUE },
+};
+
+/* Windows-1252, 0x80 to 0x9f; 0 where nothing is assigned. */
+static const uint16_t windows_1252[32] = {
+	0x20ac, 0, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021,
+	0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0, 0x017d, 0,
+	0, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014,
+	0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0, 0x017e, 0x0178,
+};
+
+#define CHARSET_NAME_MAX	64	/* octets of a charset's name */
+
+/* One encoded word, cut into its parts. */
+struct encoded_word {
+	enum charset charset;
+	bool base64;		/* else Q */
+	struct span text;	/* the encoded text */
+	size_t len;		/* octets of the whole word */
+};
+
+/* What is being decoded, and what came out. */
+struct decoder {
+	const char *in;
+	size_t len;
+	char *out;		/* 3 * len octets: one may become a 3-octet character */
+	size_t n;		/* octets in out */
+	bool no_end;		/* no "?=" follows any more: do not search again */
+};
+
+/* charset_find - what kind of charset a name means */
+static enum charset
+charset_find(struct span name)
+{
+	for (size_t i = 0; i < sizeof(charsets) / sizeof(charsets[0]); i++) {
+		struct span prefix = text_span(charsets[i].prefix);
+
+		if (name.len >= prefix.len &&
+		    text_equal_fold(text_span_of(name.at, prefix.len), prefix))
+			return charsets[i].charset;
+	}
+	return CHARSET_SINGLE;
+}
+
+/* word_head - read "=?charset?encoding?"; the length of it, or 0 */
+static size_t
+word_head(const char *at, size_t len, struct encoded_word *word_r)
+{
+	size_t name = 2, end;
+
+	if (len < 6 || at[0] != '=' || at[1] != '?')
+		return 0;
+	end = name;
+	while (end < len && end - name <= CHARSET_NAME_MAX && at[end] != '?') {
+		if (at[end] <= ' ' || at[end] >= 0x7f)
+			return 0;
+		end++;
+	}
+	if (end == name || end + 2 >= len || at[end] != '?' || at[end + 2] != '?')
+		return 0;
+	word_r->charset = charset_find(text_span_of(at + name, end - name));
+	word_r->base64 = text_lower(at[end + 1]) == 'b';
+	if (!word_r->base64 && text_lower(at[end + 1]) != 'q')
+		return 0;
+	return end + 3;
+}
+
+/* word_at - is there an encoded word at this place? */
+static bool
+word_at(struct decoder *decoder, size_t i, struct encoded_word *word_r)
+{
+	const char *at = decoder->in + i;
+	size_t len = decoder->len - i;
+	size_t head;
+	const char *end;
+
+	if (decoder->no_end)
+		return false;
+	head = word_head(at, len, word_r);
+	if (head == 0)
+		return false;
+	end = memmem(at + head, len - head, "?=", 2);
+	if (end == NULL) {
+		decoder->no_end = true;
+		return false;
+	}
+	word_r->text = text_span_of(at + head, (size_t)(end - at) - head);
+	word_r->len = (size_t)(end - at) + 2;
+	return word_r->charset != CHARSET_OPAQUE;
+}
+
+/* base64_value - the six bits of a character, or -1 */
+static int
+base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == '+')
+		return 62;
+	return c == '/' ? 63 : -1;
+}
+
+/* base64_decode - the octets of base64 text; what is no base64 is passed over */
+static size_t
+base64_decode(struct span text, unsigned char *out)
+{
+	uint32_t bits = 0;
+	unsigned int have = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		int value = base64_value(text.at[i]);
+
+		if (text.at[i] == '=') {	/* padding: what follows starts anew */
+			have = 0;
+			continue;
+		}
+		if (value < 0)
+			continue;
+		bits = (bits << 6 | (uint32_t)value) & 0xffffff;
+		have += 6;
+		if (have >= 8) {
+			have -= 8;
+			out[n++] = (unsigned char)(bits >> have & 0xff);
+		}
+	}
+	return n;
+}
+
+/* hex_value - the value of a hexadecimal digit, or -1 */
+static int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = text_lower(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* q_decode - the octets of Q text, RFC 2047 section 4.2 */
+static size_t
+q_decode(struct span text, unsigned char *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		int high = -1, low = -1;
+
+		if (text.at[i] == '=' && i + 2 < text.len) {
+			high = hex_value(text.at[i + 1]);
+			low = hex_value(text.at[i + 2]);
+		}
+		if (high >= 0 && low >= 0) {
+			out[n++] = (unsigned char)(high << 4 | low);
+			i += 2;
+		} else {
+			out[n++] = (unsigned char)(text.at[i] == '_' ? ' ' :
+			    text.at[i]);
+		}
+	}
+	return n;
+}
+
+/* decoder_put - append a character as UTF-8 */
+static void
+decoder_put(struct decoder *decoder, uint32_t uc)
+{
+	uint8_t buffer[6];
+	int n = u8_uctomb(buffer, uc, sizeof(buffer));
+
+	if (n > 0) {
+		memcpy(decoder->out + decoder->n, buffer, (size_t)n);
+		decoder->n += (size_t)n;
+	}
+}
+
+/* decoder_put_latin1 - append an octet of Windows-1252 */
+static void
+decoder_put_latin1(struct decoder *decoder, unsigned char c)
+{
+	uint32_t uc = c;
+
+	if (c >= 0x80 && c < 0xa0 && windows_1252[c - 0x80] != 0)
+		uc = windows_1252[c - 0x80];
+	decoder_put(decoder, uc);
+}
+
+/* is_lead - does this octet begin a character of two octets? */
+static bool
+is_lead(enum charset charset, unsigned char c)
+{
+	if (charset == CHARSET_DOUBLE)
+		return c >= 0x81;
+	return charset == CHARSET_SJIS && c >= 0x81 && (c < 0xa0 || c >= 0xe0);
+}
+
+/* decoder_put_iso2022 - append the ASCII runs of ISO-2022 text */
+static void
+decoder_put_iso2022(struct decoder *decoder, const unsigned char *text, size_t len)
+{
+	bool ascii = true;
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == 0x1b && i + 2 < len) {	/* ESC ( B, ESC $ B, ... */
+			ascii = text[i + 1] == '(' && (text[i + 2] == 'B' || text[i + 2] == 'J');
+			i += text[i + 1] == '$' && (text[i + 2] == '(' || text[i + 2] == ')') ? 3 : 2;
+		} else if (text[i] == 0x0e || text[i] == 0x0f) {	/* SO, SI */
+			ascii = text[i] == 0x0f;
+		} else {
+			decoder_put(decoder, ascii && text[i] < 0x80 ? text[i] : '?');
+		}
+	}
+}
+
+/* decoder_put_text - append decoded octets of a charset */
+static void
+decoder_put_text(struct decoder *decoder, enum charset charset,
+    const unsigned char *text, size_t len)
+{
+	if (charset == CHARSET_UTF8) {	/* a character may be cut between two words */
+		memcpy(decoder->out + decoder->n, text, len);
+		decoder->n += len;
+		return;
+	}
+	if (charset == CHARSET_ISO2022) {
+		decoder_put_iso2022(decoder, text, len);
+		return;
+	}
+	for (size_t i = 0; i < len; i++) {
+		if (charset == CHARSET_LATIN1) {
+			decoder_put_latin1(decoder, text[i]);
+		} else if (is_lead(charset, text[i])) {
+			decoder_put(decoder, '?');
+			i++;
+		} else {
+			decoder_put(decoder, text[i] < 0x80 ? text[i] : '?');
+		}
+	}
+}
+
+/* decoder_put_word - append an encoded word */
+static void
+decoder_put_word(struct decoder *decoder, const struct encoded_word *word)
+{
+	unsigned char *text;
+	size_t len;
+
+	if (word->text.len == 0)
+		return;
+	text = mem_array(decoder->out, unsigned char, word->text.len);
+	len = word->base64 ? base64_decode(word->text, text) :
+	    q_decode(word->text, text);
+	decoder_put_text(decoder, word->charset, text, len);
+	talloc_free(text);
+}
+
+/* text_decode_words - what a reader shows for text with encoded words */
+char *
+text_decode_words(TALLOC_CTX *ctx, const char *bytes, size_t len, size_t *len_r)
+{
+	struct decoder decoder = { .in = bytes, .len = len };
+	bool only_space = false;	/* nothing but white space since the last word */
+	size_t word_end = 0;		/* where that word ended in the output */
+	size_t i = 0;
+
+	decoder.out = mem_array(ctx, char, 3 * len + 1);
+	while (i < len) {
+		struct encoded_word word;
+
+		if (bytes[i] == '=' && word_at(&decoder, i, &word)) {
+			if (only_space)
+				decoder.n = word_end;
+			decoder_put_word(&decoder, &word);
+			word_end = decoder.n;
+			only_space = true;
+			i += word.len;
+			continue;
+		}
+		if (!text_is_space(bytes[i]))
+			only_space = false;
+		if (bytes[i] != '\r' && bytes[i] != '\n')
+			decoder.out[decoder.n++] = bytes[i];
+		i++;
+	}
+	decoder.out[decoder.n] = '\0';
+	*len_r = decoder.n;
+	return decoder.out;
+}
