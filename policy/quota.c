@@ -1,0 +1,471 @@
+/*
+ * quota.c - which counters a message touches, and what their totals mean
+ *
+ * Planning lists, for one message, the keys and fields of all counters with what
+ * the message costs in each; the store carries that out without knowing why.
+ * Judging reads the totals that come back and picks the one limit worth telling:
+ * to the sender the one that keeps the message out longest, to the log the one
+ * nearest to full. Neither half knows time, except as the store reports it.
+ *
+ * Thread rule: no state.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "policy/mem.h"
+#include "policy/quota.h"
+#include "policy/window.h"
+
+/* find_plan - the plan of that name, or NULL */
+static struct plan *
+find_plan(struct plan *plans, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(plans[i].name, name) == 0)
+			return &plans[i];
+	return NULL;
+}
+
+/* inherit - take from one plan what the other leaves open */
+static void
+inherit(struct plan *plan, const struct plan *from)
+{
+	if (!plan->has_limits && from->has_limits) {
+		plan->limits = from->limits;
+		plan->n_limits = from->n_limits;
+		plan->has_limits = true;
+	}
+	if (!plan->has_on_over && from->has_on_over) {
+		plan->on_over = from->on_over;
+		plan->has_on_over = true;
+	}
+	if (!plan->has_max_recipients && from->has_max_recipients) {
+		plan->max_recipients = from->max_recipients;
+		plan->has_max_recipients = true;
+	}
+	if (!plan->has_warn_at && from->has_warn_at) {
+		plan->warn_at = from->warn_at;
+		plan->has_warn_at = true;
+	}
+}
+
+/* resolve - inherit along the chain of one plan, nearest first */
+static int
+resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, struct plan *plan, const char **error_r)
+{
+	const struct plan *from = plan;
+
+	for (size_t steps = 0; from->like != NULL; steps++) {
+		const struct plan *next = find_plan(plans, n, from->like);
+
+		if (next == NULL) {
+			*error_r = mem_printf(ctx, "plan \"%s\" is like \"%s\", but there is no plan of that "
+			    "name", from->name, from->like);
+			return -1;
+		}
+		if (next == plan || steps >= n) {
+			*error_r = mem_printf(ctx, "plan \"%s\" is like itself, by way of plan \"%s\"; take "
+			    "one \"like\" away", plan->name, from->name);
+			return -1;
+		}
+		inherit(plan, next);
+		from = next;
+	}
+	return 0;
+}
+
+/* quota_plans_resolve - let each plan inherit from the one it is like */
+int
+quota_plans_resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, const char **error_r)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (find_plan(plans, i, plans[i].name) != NULL) {
+			*error_r = mem_printf(ctx, "there are two plans named \"%s\"", plans[i].name);
+			return -1;
+		}
+	}
+	for (size_t i = 0; i < n; i++)
+		if (resolve(ctx, plans, n, &plans[i], error_r) < 0)
+			return -1;
+	for (size_t i = 0; i < n; i++)
+		if (!plans[i].has_on_over)
+			plans[i].on_over = ACTION_TEMPFAIL;
+	return 0;
+}
+
+/* is_key_char - what stands in keys as it is: nothing that a tag, a pattern or a shell reads */
+static bool
+is_key_char(unsigned char c)
+{
+	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
+		return true;
+	return c != '\0' && strchr("-._@+=", c) != NULL;
+}
+
+/* quota_encode - percent-encode a name for use in a key */
+char *
+quota_encode(TALLOC_CTX *ctx, const char *name)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	size_t len = strlen(name);
+	char *encoded, *to;
+
+	if (len == 0)
+		return mem_strdup(ctx, "%");	/* an empty hash tag would be none at all */
+	encoded = mem_array(ctx, char, 3 * len + 1);
+	to = encoded;
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)name[i];
+
+		if (is_key_char(c)) {
+			*to++ = (char)c;
+			continue;
+		}
+		*to++ = '%';
+		*to++ = hex[c >> 4];
+		*to++ = hex[c & 15];
+	}
+	*to = '\0';
+	return encoded;
+}
+
+/* bounded - a cost between 1 and LIMIT_MAX_COUNT */
+static uint64_t
+bounded(uint64_t cost)
+{
+	if (cost < 1)
+		return 1;
+	return cost > (uint64_t)LIMIT_MAX_COUNT ? (uint64_t)LIMIT_MAX_COUNT : cost;
+}
+
+/* cost_in - what the message costs in a unit */
+static uint64_t
+cost_in(const struct quota_cost *cost, enum limit_unit unit)
+{
+	switch (unit) {
+	case LIMIT_MESSAGES:
+		return bounded(cost->messages);
+	case LIMIT_RECIPIENTS:
+		return bounded(cost->recipients);
+	case LIMIT_BYTES:
+		return bounded(cost->bytes);
+	}
+	return 1;
+}
+
+/* stops - whether a plan's limits stop a message, as opposed to marking or holding it */
+static bool
+stops(enum action on_over)
+{
+	return on_over == ACTION_TEMPFAIL || on_over == ACTION_REJECT;
+}
+
+/* add_subject - one more subject; returns its index */
+static size_t
+add_subject(struct quota_plan *asked, enum quota_subject_kind kind, const char *name)
+{
+	struct quota_subject *subject;
+	char *encoded = quota_encode(asked, name);
+
+	asked->subjects = mem_grow(asked, asked->subjects, struct quota_subject,
+	    asked->n_subjects + 1);
+	subject = &asked->subjects[asked->n_subjects];
+	subject->kind = kind;
+	subject->name = mem_strdup(asked, name);
+	subject->key = mem_printf(asked, "{%s}:%c:%s", asked->home, (char)kind, encoded);
+	talloc_free(encoded);
+	return asked->n_subjects++;
+}
+
+/* find_counter - the counter in that field, as of "10 messages per hour" written twice */
+static struct quota_counter *
+find_counter(struct quota_plan *asked, size_t subject, const char *field)
+{
+	for (size_t i = 0; i < asked->n_counters; i++)
+		if (asked->counters[i].subject == subject && strcmp(asked->counters[i].field, field) == 0)
+			return &asked->counters[i];
+	return NULL;
+}
+
+/* add_counter - one limit of a subject; of two for one window the smaller one counts */
+static void
+add_counter(struct quota_plan *asked, size_t subject, const struct limit *limit,
+    const struct quota_cost *cost, bool binding)
+{
+	struct quota_counter *counter;
+	char *field = mem_printf(asked, "%c%" PRId64 ".%d", limit_unit_letter(limit->unit),
+	    limit->window_ms, WINDOW_BUCKETS);
+
+	counter = find_counter(asked, subject, field);
+	if (counter != NULL) {
+		talloc_free(field);
+		if (limit->max < counter->max) {
+			counter->max = limit->max;
+			counter->text = limit->text;
+		}
+		return;
+	}
+	asked->counters = mem_grow(asked, asked->counters, struct quota_counter,
+	    asked->n_counters + 1);
+	counter = &asked->counters[asked->n_counters++];
+	counter->text = limit->text;
+	counter->subject = subject;
+	counter->field = field;
+	counter->width_ms = window_width(limit->window_ms);
+	counter->max = limit->max;
+	counter->cost = cost_in(cost, limit->unit);
+	counter->one = 1;
+	counter->binding = binding;
+}
+
+/* add_limits - all limits of a plan for one subject */
+static void
+add_limits(struct quota_plan *asked, size_t subject, const struct plan *plan,
+    const struct quota_cost *cost)
+{
+	bool binding = !asked->observe_only && stops(plan->on_over);
+
+	for (size_t i = 0; i < plan->n_limits; i++)
+		if (!plan->limits[i].unlimited)
+			add_counter(asked, subject, &plan->limits[i], cost, binding);
+}
+
+/* quota_plan_make - list the counters that one message of account touches */
+struct quota_plan *
+quota_plan_make(TALLOC_CTX *ctx, const struct plan *plan, const char *account,
+    const struct quota_cost *cost, bool observe_only, const uint8_t *id)
+{
+	struct quota_plan *asked = mem_new(ctx, struct quota_plan);
+	size_t subject;
+
+	asked->account = mem_strdup(asked, account);
+	asked->home = quota_encode(asked, account);
+	asked->observe_only = observe_only;
+	if (id != NULL)
+		memcpy(asked->id, id, sizeof(asked->id));
+	subject = add_subject(asked, QUOTA_ACCOUNT, account);
+	if (plan == NULL)
+		return asked;
+	asked->on_over = plan->on_over;
+	asked->warn_at = plan->warn_at;
+	add_limits(asked, subject, plan, cost);
+	return asked;
+}
+
+/* quota_plan_copy - a copy that shares nothing */
+struct quota_plan *
+quota_plan_copy(TALLOC_CTX *ctx, const struct quota_plan *plan)
+{
+	struct quota_plan *copy = mem_memdup(ctx, plan, sizeof(*plan));
+
+	copy->account = mem_strdup(copy, plan->account);
+	copy->home = mem_strdup(copy, plan->home);
+	copy->subjects = mem_array(copy, struct quota_subject, plan->n_subjects);
+	for (size_t i = 0; i < plan->n_subjects; i++) {
+		copy->subjects[i].kind = plan->subjects[i].kind;
+		copy->subjects[i].name = mem_strdup(copy, plan->subjects[i].name);
+		copy->subjects[i].key = mem_strdup(copy, plan->subjects[i].key);
+	}
+	copy->counters = mem_array(copy, struct quota_counter, plan->n_counters);
+	for (size_t i = 0; i < plan->n_counters; i++) {
+		copy->counters[i] = plan->counters[i];
+		copy->counters[i].text = NULL;
+		copy->counters[i].field = mem_strdup(copy, plan->counters[i].field);
+	}
+	return copy;
+}
+
+/* keeps_out_longer - whether waiting a ms is worse than b ms; -1 is for ever */
+static bool
+keeps_out_longer(int64_t a, int64_t b)
+{
+	if (a < 0 || b < 0)
+		return b >= 0;
+	return a > b;
+}
+
+/* hit_counter - of a refused message: the binding limit with the longest wait */
+static size_t
+hit_counter(const struct quota_plan *plan, const struct quota_reply *reply)
+{
+	size_t hit = 0;
+	int64_t worst = 0;
+
+	for (size_t i = 0; i < plan->n_counters; i++) {
+		int64_t wait = reply->counts[i].wait_ms;
+
+		if (!plan->counters[i].binding || !keeps_out_longer(wait, worst))
+			continue;
+		hit = i;
+		worst = wait;
+	}
+	return hit;
+}
+
+/* fullness - the part of a limit that is used; more than 1 when it is exceeded */
+static double
+fullness(const struct quota_counter *counter, const struct quota_count *count)
+{
+	if (counter->max == 0)
+		return (double)count->used + 1.0;
+	return (double)count->used / (double)counter->max;
+}
+
+/* fullest_counter - the limit nearest to full, or most exceeded */
+static size_t
+fullest_counter(const struct quota_plan *plan, const struct quota_reply *reply)
+{
+	size_t fullest = 0;
+	double most = -1.0;
+
+	for (size_t i = 0; i < plan->n_counters; i++) {
+		double part = fullness(&plan->counters[i], &reply->counts[i]);
+
+		if (part <= most)
+			continue;
+		fullest = i;
+		most = part;
+	}
+	return fullest;
+}
+
+/* name_limit - the fact tells of one limit */
+static void
+name_limit(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
+    size_t i, struct quota_fact *fact)
+{
+	const char *text = plan->counters[i].text;
+
+	fact->limit = text != NULL ? mem_strdup(ctx, text) : NULL;
+	fact->used = reply->counts[i].used;
+	fact->max = plan->counters[i].max;
+}
+
+/* seconds - milliseconds to whole seconds, rounded up, 1 at least */
+static uint32_t
+seconds(int64_t ms)
+{
+	int64_t s = ms / 1000 + (ms % 1000 > 0);
+
+	if (s < 1)
+		return 1;
+	return s > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)s;
+}
+
+/* judge_refused - a binding limit kept the message out */
+static void
+judge_refused(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
+    struct quota_fact *fact)
+{
+	size_t hit = hit_counter(plan, reply);
+
+	fact->outcome = OUTCOME_FAIL;
+	name_limit(ctx, plan, reply, hit, fact);
+	if (reply->counts[hit].wait_ms >= 0)
+		fact->retry_after = seconds(reply->counts[hit].wait_ms);
+	else if (plan->counters[hit].max == 0)
+		fact->problem = mem_strdup(ctx, "the limit lets nothing pass");
+	else
+		fact->problem = mem_printf(ctx, "this message alone (%" PRIu64 ") is larger than the limit",
+		    plan->counters[hit].cost);
+}
+
+/* judge_charged - the message was counted; what it exceeds was only observed */
+static void
+judge_charged(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
+    struct quota_fact *fact)
+{
+	size_t fullest = fullest_counter(plan, reply);
+
+	fact->outcome = OUTCOME_PASS;
+	fact->charged = true;
+	name_limit(ctx, plan, reply, fullest, fact);
+	if (fact->used <= fact->max || plan->counters[fullest].binding)
+		return;
+	if (plan->on_over == ACTION_QUARANTINE && !plan->observe_only)
+		fact->outcome = OUTCOME_FAIL;
+	else
+		fact->observed_over = true;
+}
+
+/* quota_judge - turn the answer into the fact that the verdict reads */
+void
+quota_judge(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
+    struct quota_fact *fact_r)
+{
+	memset(fact_r, 0, sizeof(*fact_r));
+	fact_r->account = mem_strdup(ctx, plan->account);
+	if (reply->store != NULL)
+		fact_r->store = mem_strdup(ctx, reply->store);
+	if (reply->problem != NULL)
+		fact_r->problem = mem_strdup(ctx, reply->problem);
+	switch (reply->state) {
+	case QUOTA_NONE:
+		fact_r->outcome = OUTCOME_NONE;
+		return;
+	case QUOTA_UNKNOWN:
+		fact_r->outcome = OUTCOME_TEMPERROR;
+		return;
+	case QUOTA_REFUSED:
+		judge_refused(ctx, plan, reply, fact_r);
+		return;
+	case QUOTA_CHARGED:
+		judge_charged(ctx, plan, reply, fact_r);
+		return;
+	case QUOTA_READ:
+		fact_r->outcome = OUTCOME_PASS;
+		if (plan->n_counters > 0)
+			name_limit(ctx, plan, reply, fullest_counter(plan, reply), fact_r);
+		return;
+	}
+}
+
+/* at_mark - whether used is at percent of max or beyond */
+static bool
+at_mark(uint64_t used, uint64_t max, unsigned int percent)
+{
+	/* used and max are below 2^53 + 2^53 and percent at most 100: no overflow. */
+	return used * 100 >= max * percent;
+}
+
+/* quota_warned - the counter whose mark this charge has just crossed, or NULL */
+const struct quota_counter *
+quota_warned(const struct quota_plan *plan, const struct quota_reply *reply)
+{
+	if (reply->state != QUOTA_CHARGED || plan->warn_at == 0)
+		return NULL;
+	for (size_t i = 0; i < plan->n_counters; i++) {
+		const struct quota_counter *counter = &plan->counters[i];
+		uint64_t used = reply->counts[i].used;
+		uint64_t before = used > counter->cost ? used - counter->cost : 0;
+
+		if (at_mark(used, counter->max, plan->warn_at) &&
+		    !at_mark(before, counter->max, plan->warn_at))
+			return counter;
+	}
+	return NULL;
+}
+
+/* quota_one_wait - how long the account is over whatever it sends */
+int64_t
+quota_one_wait(const struct quota_plan *plan, const struct quota_reply *reply, size_t *fullest_r)
+{
+	int64_t worst = 0;
+	size_t fullest = 0;
+
+	for (size_t i = 0; i < plan->n_counters && i < reply->n_counts; i++) {
+		int64_t wait = reply->counts[i].one_ms;
+
+		if (!plan->counters[i].binding || !keeps_out_longer(wait, worst))
+			continue;
+		fullest = i;
+		worst = wait;
+	}
+	if (fullest_r != NULL)
+		*fullest_r = fullest;
+	return worst;
+}
