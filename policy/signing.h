@@ -1,0 +1,95 @@
+/*
+ * signing.h - which domain signs a message, and which of its fields
+ *
+ * The signature follows the verified From, never a wish of the client: the
+ * domain is that of the first From mailbox, and only where that is owned. What
+ * is covered follows a list of field names, each with one of three classes.
+ *
+ * Memory: results live in the given talloc context and may point into the
+ * arguments. Threads: no state; any thread.
+ */
+#ifndef POLICY_SIGNING_H
+#define POLICY_SIGNING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <talloc.h>
+
+#include "policy/facts.h"
+#include "policy/header.h"
+
+#define SIGNING_COVERED_MAX	256	/* fields one signature covers, oversigned ones included */
+#define SIGNING_NAMES_MAX	3500	/* octets of h=: the library cuts it off at 4096 */
+
+/* How a field is covered. */
+enum signing_class {
+	SIGNING_PRESENT,	/* each one that is there */
+	SIGNING_CLOSED,		/* the same, and where one is there, no other can be added */
+	SIGNING_SEALED		/* the same, and none can be added where none is there */
+};
+
+/* One row of the list. */
+struct signing_field {
+	const char *name;	/* of the field, any case */
+	enum signing_class class;
+};
+
+/* The list, and the MTA's habits. */
+struct signing_rules {
+	const struct signing_field *fields; /* begins with From, sealed */
+	size_t n;
+	bool mta_completes;	/* the MTA adds a missing Date or Message-ID after the filter (Sendmail) */
+};
+
+/* What one message's signatures cover. */
+struct sign_plan {
+	const char *domain;	/* d=, in normal form */
+	const char *selector;	/* the only one to use, or NULL: every key of the domain */
+	bool *covered;		/* for each field of the header list: is it signed? */
+	size_t n_fields;	/* entries of covered */
+	size_t n_covered;	/* how many of them are true */
+	const char **oversigned; /* names that close the header, NULL-terminated */
+	size_t n_oversigned;
+	const char *problem;	/* why this header cannot be signed, or NULL */
+};
+
+/* The list shipped: what the RFC and the field's experience ask for. */
+void signing_rules_default(struct signing_rules *rules_r);
+
+/*
+ * signing_rules_read - rules from words such as "(o)from", "(x)date", "list-id"
+ *
+ * (o) is SIGNING_SEALED, (x) is SIGNING_CLOSED, a bare name SIGNING_PRESENT. From is sealed
+ * whether listed or not. Returns 0, or -1 with *error_r (on ctx) for a name
+ * that is none, is listed twice, or must never be signed (signing_forbidden).
+ */
+int signing_rules_read(TALLOC_CTX *ctx, const char *const *words, size_t n,
+    struct signing_rules *rules_r, const char **error_r);
+
+/*
+ * signing_forbidden - may a field of this name never be signed?
+ * Bcc, Return-Path, Authentication-Results, Received and the like, which are
+ * changed or removed on the way (RFC 6376 section 5.4), and DKIM-Signature itself.
+ */
+bool signing_forbidden(const char *name);
+
+/*
+ * signing_domain - the domain that may sign for these claims, or NULL
+ *
+ * The domain of the first From mailbox, if each claim there is was asked for and is
+ * owned. sign_as: where not NULL, the only domain (normal form) that may
+ * sign: it signs for itself and for names below it, and nothing else is signed.
+ * An address literal never signs. The result points into the arguments.
+ */
+const char *signing_domain(const struct claim *claims, size_t n, const char *sign_as);
+
+/*
+ * signing_plan - which fields of this header the domain's signatures cover
+ *
+ * domain: as signing_domain() gave it, not NULL; selector: see struct sign_plan.
+ * Never returns NULL; look at problem. The strings of the arguments are not copied.
+ */
+struct sign_plan *signing_plan(TALLOC_CTX *ctx, const struct signing_rules *rules,
+    const char *domain, const char *selector, const struct header_list *list);
+
+#endif
