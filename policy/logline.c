@@ -1,0 +1,221 @@
+/*
+ * logline.c - facts and verdict as one key=value line
+ *
+ * The order of keys is fixed and every key is always there, so that a line can
+ * be read by eye, cut by awk and compared with the next. Strangers wrote
+ * half of the values: each goes through one function that escapes and bounds.
+ *
+ * Pure, no state; any thread.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "policy/logline.h"
+#include "policy/mem.h"
+
+#define MAX_LISTED 10	/* From mailboxes and signatures named in a line */
+
+/* is_plain - may this value stand unquoted? */
+static bool
+is_plain(const char *value)
+{
+	size_t len = 0;
+
+	for (; *value != '\0'; value++, len++) {
+		unsigned char c = (unsigned char)*value;
+
+		if (c <= 0x20 || c > 0x7e || c == '"' || c == '\\')
+			return false;
+	}
+	return len > 0 && len <= LOGLINE_VALUE_MAX;
+}
+
+/* append_value - one value, quoted where it must be */
+static void
+append_value(char **line, const char *value)
+{
+	size_t n = 0;
+
+	if (is_plain(value)) {
+		*line = mem_check(talloc_strdup_append_buffer(*line, value));
+		return;
+	}
+	*line = mem_check(talloc_strdup_append_buffer(*line, "\""));
+	for (; *value != '\0' && n < LOGLINE_VALUE_MAX; value++, n++) {
+		unsigned char c = (unsigned char)*value;
+
+		if (c < 0x20 || c > 0x7e || c == '"' || c == '\\')
+			*line = mem_check(talloc_asprintf_append_buffer(*line, "\\x%02x", c));
+		else
+			*line = mem_check(talloc_asprintf_append_buffer(*line, "%c", c));
+	}
+	*line = mem_check(talloc_strdup_append_buffer(*line, *value != '\0' ? "...\"" : "\""));
+}
+
+/* append - " key=value", or " key=-" */
+static void
+append(char **line, const char *key, const char *value)
+{
+	*line = mem_check(talloc_asprintf_append_buffer(*line, " %s=", key));
+	append_value(line, value != NULL && value[0] != '\0' ? value : "-");
+}
+
+/* client_text - ADDRESS[NAME]:PORT as far as known */
+static const char *
+client_text(TALLOC_CTX *ctx, const struct facts *facts)
+{
+	if (facts->client_addr == NULL)
+		return NULL;
+	return mem_printf(ctx, "%s[%s]", facts->client_name != NULL ? facts->client_name : "unknown",
+	    facts->client_addr);
+}
+
+/* claims_text - the addresses claimed at one place, comma-separated */
+static const char *
+claims_text(TALLOC_CTX *ctx, const struct facts *facts, enum claim_place place)
+{
+	char *text = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < facts->n_claims && n < MAX_LISTED; i++) {
+		if (facts->claims[i].place != place)
+			continue;
+		text = text == NULL ? mem_strdup(ctx, facts->claims[i].address) :
+		    mem_check(talloc_asprintf_append_buffer(text, ",%s", facts->claims[i].address));
+		n++;
+	}
+	return text;
+}
+
+/* sender_word - the outcome of the sender matching in one word */
+static const char *
+sender_word(const struct facts *facts)
+{
+	bool asked = false;
+	bool failed = false;
+
+	for (size_t i = 0; i < facts->n_claims; i++) {
+		if (facts->claims[i].owned == OWNED_NO)
+			return "foreign";
+		failed = failed || facts->claims[i].owned == OWNED_TEMPERROR;
+		asked = asked || facts->claims[i].owned != OWNED_NOT_ASKED;
+	}
+	if (failed)
+		return "temperror";
+	if (facts->header.malformed != NULL)
+		return "malformed";
+	return asked ? "owned" : NULL;
+}
+
+/* spf_text - both identities: mailfrom/helo */
+static const char *
+spf_text(TALLOC_CTX *ctx, const struct facts *facts)
+{
+	if (facts->spf_mailfrom.result == SPF_NOT_CHECKED && facts->spf_helo.result == SPF_NOT_CHECKED)
+		return NULL;
+	return mem_printf(ctx, "%s/%s", spf_result_word(facts->spf_mailfrom.result),
+	    spf_result_word(facts->spf_helo.result));
+}
+
+/* dkim_text - result:d=, comma-separated */
+static const char *
+dkim_text(TALLOC_CTX *ctx, const struct facts *facts)
+{
+	char *text = NULL;
+
+	if (!facts->dkim_checked)
+		return NULL;
+	for (size_t i = 0; i < facts->n_dkim && i < MAX_LISTED; i++) {
+		const struct dkim_fact *dkim = &facts->dkim[i];
+		const char *sdid = dkim->sdid != NULL ? dkim->sdid : "?";
+
+		text = text == NULL ?
+		    mem_printf(ctx, "%s:%s", dkim_result_word(dkim->result), sdid) :
+		    mem_check(talloc_asprintf_append_buffer(text, ",%s:%s",
+			dkim_result_word(dkim->result), sdid));
+	}
+	return text != NULL ? text : "none";
+}
+
+/* quota_text - used/limit(percent) of the limit nearest to full */
+static const char *
+quota_text(TALLOC_CTX *ctx, const struct quota_fact *quota)
+{
+	if (quota->outcome == OUTCOME_TEMPERROR)
+		return "temperror";
+	if (quota->outcome == OUTCOME_NONE)
+		return NULL;
+	return mem_printf(ctx, "%" PRIu64 "/%" PRIu64 "(%.0f%%)", quota->used, quota->max,
+	    quota->max == 0 ? 100.0 : 100.0 * (double)quota->used / (double)quota->max);
+}
+
+/* sign_text - domain/selector of the signature, or why there is none */
+static const char *
+sign_text(TALLOC_CTX *ctx, const struct sign_fact *sign)
+{
+	switch (sign->outcome) {
+	case OUTCOME_PASS:
+		return mem_printf(ctx, "%s/%s", sign->sdid, sign->selector);
+	case OUTCOME_FAIL:
+	case OUTCOME_PERMERROR:
+		return "no-key";
+	case OUTCOME_TEMPERROR:
+		return "temperror";
+	case OUTCOME_NONE:
+		break;
+	}
+	return NULL;
+}
+
+/* why_text - the detail behind the reason */
+static const char *
+why_text(const struct facts *facts, const struct verdict *verdict)
+{
+	if (verdict->problem != NULL)
+		return verdict->problem;
+	if (facts->sign.problem != NULL)
+		return facts->sign.problem;
+	return facts->quota.problem;
+}
+
+/* logline_message - what happened to a message and why */
+char *
+logline_message(TALLOC_CTX *ctx, const struct facts *facts, enum mode mode,
+    const struct verdict *verdict)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(ctx));
+	char *line = mem_strdup(ctx, "");
+
+	append_value(&line, facts->queue_id != NULL ? facts->queue_id : "NOQUEUE");
+	line = mem_check(talloc_strdup_append_buffer(line, ":"));
+	append(&line, "listener", facts->listener);
+	append(&line, "role", role_word(facts->role));
+	append(&line, "mode", mode_word(mode));
+	append(&line, "account", facts->account != NULL ? facts->account : facts->login);
+	append(&line, "client", client_text(tmp, facts));
+	append(&line, "helo", facts->helo);
+	append(&line, "tls", facts->tls ? "yes" : "no");
+	append(&line, "from", facts->sender == NULL ? NULL : mem_printf(tmp, "<%s>", facts->sender));
+	append(&line, "header_from", claims_text(tmp, facts, CLAIM_FROM));
+	append(&line, "recipients", mem_printf(tmp, "%zu", facts->recipients));
+	append(&line, "size", mem_printf(tmp, "%" PRIu64, facts->size));
+	append(&line, "sender", sender_word(facts));
+	append(&line, "spf", spf_text(tmp, facts));
+	append(&line, "dkim", dkim_text(tmp, facts));
+	append(&line, "quota", quota_text(tmp, &facts->quota));
+	append(&line, "limit", facts->quota.limit);
+	append(&line, "store", facts->quota.store);
+	append(&line, "sign", sign_text(tmp, &facts->sign));
+	append(&line, "action", action_word(verdict->action));
+	append(&line, "would", action_word(verdict->would));
+	append(&line, "reason", reply_row(verdict->reason)->word);
+	append(&line, "address", verdict->address);
+	append(&line, "why", why_text(facts, verdict));
+	talloc_free(tmp);
+	return line;
+}

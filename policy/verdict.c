@@ -1,0 +1,367 @@
+/*
+ * verdict.c - the rules, in one table
+ *
+ * Each rule looks at the facts and says whether it found something, about
+ * which address, and why. The table gives the stage from which on the rule's
+ * facts are complete. Rules know nothing of actions, modes or replies: the
+ * action comes from the configuration (struct rules), the words from reply.c,
+ * and watch mode is one transformation of the result.
+ *
+ * Pure, no state; any thread.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <string.h>
+
+#include "policy/mem.h"
+#include "policy/verdict.h"
+
+/* What a rule found. */
+struct finding {
+	const char *address;
+	const char *problem;
+};
+
+struct rule {
+	enum stage stage;	/* asked from this stage on */
+	enum reason reason;
+	bool (*found)(TALLOC_CTX *, const struct rules *, const struct facts *, struct finding *);
+};
+
+/* claim_with - the first claim at a place (or later places) with the given ownership */
+static const struct claim *
+claim_with(const struct facts *facts, enum claim_place first, enum claim_place last,
+    enum ownership owned)
+{
+	for (size_t i = 0; i < facts->n_claims; i++) {
+		const struct claim *claim = &facts->claims[i];
+
+		if (claim->place >= first && claim->place <= last && claim->owned == owned)
+			return claim;
+	}
+	return NULL;
+}
+
+/* found_claim - a claim as a finding */
+static bool
+found_claim(const struct claim *claim, struct finding *finding)
+{
+	static const char *const places[] = {
+		[CLAIM_ENVELOPE] = "MAIL FROM",
+		[CLAIM_FROM] = "From",
+		[CLAIM_SENDER] = "Sender",
+		[CLAIM_RESENT_FROM] = "Resent-From",
+		[CLAIM_RESENT_SENDER] = "Resent-Sender",
+	};
+
+	if (claim == NULL)
+		return false;
+	finding->address = claim->address;
+	finding->problem = places[claim->place];
+	return true;
+}
+
+static bool
+is_draining(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)facts, (void)f;
+	return rules->draining;
+}
+
+static bool
+has_no_listener(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules, (void)f;
+	return facts->listener == NULL;
+}
+
+static bool
+has_no_login(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules, (void)f;
+	return facts->role == ROLE_SUBMISSION && facts->login == NULL && !facts->auth_without_login;
+}
+
+static bool
+has_no_tls(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)f;
+	return facts->role == ROLE_SUBMISSION && rules->require_tls && !facts->tls && !facts->loopback;
+}
+
+static bool
+has_bad_login(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	if (facts->auth_without_login) {
+		f->problem = "the MTA does not send the auth_authen macro";
+		return true;
+	}
+	if (facts->login == NULL || facts->account != NULL)
+		return false;
+	f->problem = facts->login_malformed != NULL ? facts->login_malformed : "it is no account name";
+	return true;
+}
+
+static bool
+has_malformed_envelope(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	f->address = facts->sender;
+	f->problem = facts->sender_malformed;
+	return facts->sender_malformed != NULL;
+}
+
+static bool
+has_foreign_envelope(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	return found_claim(claim_with(facts, CLAIM_ENVELOPE, CLAIM_ENVELOPE, OWNED_NO), f);
+}
+
+static bool
+has_null_sender(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules, (void)f;
+	return facts->role != ROLE_INBOUND && facts->sender != NULL && facts->sender[0] == '\0';
+}
+
+static bool
+has_too_many_recipients(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	if (rules->max_recipients == 0 || facts->recipients <= rules->max_recipients)
+		return false;
+	f->problem = mem_printf(ctx, "%zu", rules->max_recipients);
+	return true;
+}
+
+static bool
+has_oversized_header(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules, (void)f;
+	return facts->header.too_many;
+}
+
+static bool
+has_no_from(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules, (void)f;
+	return facts->header.from_fields == 0;
+}
+
+static bool
+has_several_from(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules, (void)f;
+	return facts->header.from_fields > 1;
+}
+
+static bool
+has_malformed_from(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	f->problem = facts->header.malformed;
+	return facts->header.malformed != NULL;
+}
+
+static bool
+has_foreign_from(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	return found_claim(claim_with(facts, CLAIM_FROM, CLAIM_FROM, OWNED_NO), f);
+}
+
+static bool
+has_foreign_sender(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	return found_claim(claim_with(facts, CLAIM_SENDER, CLAIM_RESENT_SENDER, OWNED_NO), f);
+}
+
+static bool
+has_lookup_failure(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	return found_claim(claim_with(facts, CLAIM_ENVELOPE, CLAIM_RESENT_SENDER, OWNED_TEMPERROR), f);
+}
+
+/* spf_found - the identity (MAIL FROM first) whose check ended with result */
+static bool
+spf_found(const struct facts *facts, enum spf_result result, struct finding *f)
+{
+	const struct spf_fact *spf = &facts->spf_mailfrom;
+
+	if (spf->result != result)
+		spf = &facts->spf_helo;
+	if (spf->result != result)
+		return false;
+	f->address = spf == &facts->spf_mailfrom ? spf->sender : spf->domain;
+	f->problem = spf->problem;
+	return true;
+}
+
+static bool
+has_spf_fail(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	return spf_found(facts, SPF_IS_FAIL, f);
+}
+
+static bool
+has_spf_softfail(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	return spf_found(facts, SPF_IS_SOFTFAIL, f);
+}
+
+static bool
+has_spf_temperror(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	return spf_found(facts, SPF_IS_TEMPERROR, f);
+}
+
+static bool
+has_spf_permerror(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	return spf_found(facts, SPF_IS_PERMERROR, f);
+}
+
+static bool
+has_missing_key(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	f->problem = facts->sign.problem;
+	return facts->sign.outcome == OUTCOME_FAIL || facts->sign.outcome == OUTCOME_PERMERROR;
+}
+
+static bool
+has_signing_failure(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	f->problem = facts->sign.problem;
+	return facts->sign.outcome == OUTCOME_TEMPERROR;
+}
+
+static bool
+is_over(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules, (void)f;
+	return facts->quota.outcome == OUTCOME_FAIL || facts->quota.observed_over;
+}
+
+static bool
+is_store_away(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	f->problem = facts->quota.problem;
+	return facts->quota.outcome == OUTCOME_TEMPERROR;
+}
+
+/* In the order in which a postmaster would want to hear of them. */
+static const struct rule rules_in_order[] = {
+	{ STAGE_MAIL, REASON_SHUTTING_DOWN, is_draining },
+	{ STAGE_MAIL, REASON_NO_LISTENER, has_no_listener },
+	{ STAGE_MAIL, REASON_BAD_LOGIN, has_bad_login },
+	{ STAGE_MAIL, REASON_NO_LOGIN, has_no_login },
+	{ STAGE_MAIL, REASON_NO_TLS, has_no_tls },
+	{ STAGE_MAIL, REASON_MALFORMED_ENVELOPE, has_malformed_envelope },
+	{ STAGE_MAIL, REASON_FOREIGN_ENVELOPE, has_foreign_envelope },
+	{ STAGE_MAIL, REASON_NULL_SENDER, has_null_sender },
+	{ STAGE_MAIL, REASON_LOOKUP_FAILURE, has_lookup_failure },
+	{ STAGE_MAIL, REASON_SPF_FAIL, has_spf_fail },
+	{ STAGE_MAIL, REASON_SPF_PERMERROR, has_spf_permerror },
+	{ STAGE_MAIL, REASON_SPF_TEMPERROR, has_spf_temperror },
+	{ STAGE_MAIL, REASON_SPF_SOFTFAIL, has_spf_softfail },
+	/* at MAIL only for an account that is remembered as over */
+	{ STAGE_MAIL, REASON_OVER, is_over },
+	{ STAGE_RCPT, REASON_TOO_MANY_RECIPIENTS, has_too_many_recipients },
+	{ STAGE_HEADER, REASON_OVERSIZED_HEADER, has_oversized_header },
+	{ STAGE_HEADER, REASON_SEVERAL_FROM, has_several_from },
+	{ STAGE_HEADER, REASON_NO_FROM, has_no_from },
+	{ STAGE_HEADER, REASON_MALFORMED_FROM, has_malformed_from },
+	{ STAGE_HEADER, REASON_FOREIGN_FROM, has_foreign_from },
+	{ STAGE_HEADER, REASON_FOREIGN_SENDER, has_foreign_sender },
+	{ STAGE_SIGNED, REASON_MISSING_KEY, has_missing_key },
+	{ STAGE_SIGNED, REASON_SIGNING_FAILURE, has_signing_failure },
+	{ STAGE_CHARGED, REASON_STORE_AWAY, is_store_away },
+};
+
+/* more_severe - does a finding replace the one held so far? */
+static bool
+more_severe(const struct verdict *held, enum action action)
+{
+	return held->reason == REASON_NONE || action > held->would;
+}
+
+/* carry_out - mode: what is really done, and what the client reads */
+static void
+carry_out(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts,
+    struct verdict *verdict)
+{
+	const struct reply_row *row = reply_row(verdict->reason);
+
+	verdict->action = verdict->would;
+	/* watch refuses nothing, except that a daemon which is going down cannot take mail */
+	if (rules->mode == MODE_WATCH && verdict->would > ACTION_WARN &&
+	    verdict->reason != REASON_SHUTTING_DOWN)
+		verdict->action = ACTION_WARN;
+	if (verdict->action < ACTION_TEMPFAIL)
+		return;
+	verdict->reply_code = verdict->action == ACTION_REJECT ? row->reject_code : row->tempfail_code;
+	verdict->reply_status = verdict->action == ACTION_REJECT ?
+	    row->reject_status : row->tempfail_status;
+	verdict->reply_text = reply_text(ctx, verdict->reason, facts, verdict->address,
+	    verdict->problem, rules->help_url);
+}
+
+/* verdict_decide - decide on what is known */
+void
+verdict_decide(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts,
+    enum stage stage, struct verdict *verdict_r)
+{
+	memset(verdict_r, 0, sizeof(*verdict_r));
+	for (size_t i = 0; i < sizeof(rules_in_order) / sizeof(rules_in_order[0]); i++) {
+		const struct rule *rule = &rules_in_order[i];
+		struct finding finding = { NULL, NULL };
+		enum action action = rules->actions[rule->reason];
+
+		if (rule->stage > stage || !rule->found(ctx, rules, facts, &finding) ||
+		    !more_severe(verdict_r, action))
+			continue;
+		verdict_r->reason = rule->reason;
+		verdict_r->would = action;
+		verdict_r->address = finding.address;
+		verdict_r->problem = finding.problem;
+	}
+	carry_out(ctx, rules, facts, verdict_r);
+}
+
+/* verdict_passes - the message goes on */
+bool
+verdict_passes(const struct verdict *verdict)
+{
+	return verdict->action < ACTION_TEMPFAIL;
+}
+
+/* verdict_may_sign - may this message bear our signature? */
+bool
+verdict_may_sign(const struct facts *facts, const struct verdict *verdict)
+{
+	bool from_seen = false;
+
+	if (facts->role == ROLE_INBOUND || facts->account == NULL ||
+	    verdict->would > verdict->action || facts->header.malformed != NULL ||
+	    facts->header.from_fields != 1)
+		return false;
+	for (size_t i = 0; i < facts->n_claims; i++) {
+		if (facts->claims[i].owned != OWNED_YES)
+			return false;
+		if (facts->claims[i].place == CLAIM_FROM)
+			from_seen = true;
+	}
+	return from_seen;
+}
