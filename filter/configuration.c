@@ -1,0 +1,760 @@
+/*
+ * configuration.c - the options of countersign.conf and of the plans file
+ *
+ * The tables below are the list of all options; countersign.conf(5) describes
+ * them in the same order. After the tables have been read, finish_*()
+ * resolves names (plans, tables), lets listeners inherit, and refuses what
+ * cannot work. Nothing here is opened: that is snapshot.c's.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "filter/configuration.h"
+#include "filter/options.h"
+#include "policy/domain.h"
+#include "policy/mem.h"
+
+#define DAY_MS		(24L * 3600 * 1000)
+
+static void read_accounts(struct options_reader *, config_setting_t *, void *);
+static void read_listeners(struct options_reader *, config_setting_t *, void *);
+static void read_plans(struct options_reader *, config_setting_t *, void *);
+static void read_limits(struct options_reader *, config_setting_t *, void *);
+static void read_redis(struct options_reader *, config_setting_t *, void *);
+static void read_clients(struct options_reader *, config_setting_t *, void *);
+static void read_ports(struct options_reader *, config_setting_t *, void *);
+static void read_dns(struct options_reader *, config_setting_t *, void *);
+static void read_percent(struct options_reader *, config_setting_t *, void *);
+static void read_plan_action(struct options_reader *, config_setting_t *, void *);
+static void read_max_recipients(struct options_reader *, config_setting_t *, void *);
+
+static const struct option_choice modes[] = {
+	{ "watch", MODE_WATCH }, { "enforce", MODE_ENFORCE }, { NULL, 0 },
+};
+static const struct option_choice roles[] = {
+	{ "submission", ROLE_SUBMISSION }, { "relay", ROLE_RELAY }, { "local", ROLE_LOCAL },
+	{ "inbound", ROLE_INBOUND }, { NULL, 0 },
+};
+
+#define AT(type, member)	offsetof(struct type, member)
+
+static const struct option top_rows[] = {
+	{ .name = "mode", .type = OPTION_CHOICE, .offset = AT(config, mode), .choices = modes },
+	{ .name = "listen", .type = OPTION_STRING, .offset = AT(config, listen) },
+	{ .name = "listen_mode", .type = OPTION_OCTAL, .offset = AT(config, listen_mode) },
+	{ .name = "listen_group", .type = OPTION_STRING, .offset = AT(config, listen_group) },
+	{ .name = "control", .type = OPTION_STRING, .offset = AT(config, control) },
+	{ .name = "control_group", .type = OPTION_STRING, .offset = AT(config, control_group) },
+	{ .name = "user", .type = OPTION_STRING, .offset = AT(config, user) },
+	{ .name = "log", .type = OPTION_STRING, .offset = AT(config, log) },
+	{ .name = "realm", .type = OPTION_STRING, .offset = AT(config, realm) },
+	{ .name = "recipient_delimiter", .type = OPTION_STRING, .offset = AT(config, delimiter) },
+	{ .name = "authserv_id", .type = OPTION_STRING, .offset = AT(config, authserv_id) },
+	{ .name = "help_url", .type = OPTION_STRING, .offset = AT(config, help_url) },
+	{ .name = "keys", .type = OPTION_STRING, .offset = AT(config, keys) },
+	{ .name = "require_tls", .type = OPTION_BOOL, .offset = AT(config, require_tls_set) },
+	{ .name = "owners", .type = OPTION_WORDS, .offset = AT(config, owners) },
+	{ .name = "accounts", .type = OPTION_CUSTOM, .read = read_accounts },
+	{ .name = "listeners", .type = OPTION_CUSTOM, .read = read_listeners },
+	{ .name = "store", .type = OPTION_STRING, .offset = AT(config, store) },
+	{ .name = "redis", .type = OPTION_CUSTOM, .read = read_redis },
+	{ .name = "dns", .type = OPTION_CUSTOM, .read = read_dns },
+	{ .name = "plans_file", .type = OPTION_STRING, .offset = AT(config, plans_file) },
+	{ .name = "default_plan", .type = OPTION_STRING, .offset = AT(config, default_plan_name) },
+	{ .name = "plans", .type = OPTION_CUSTOM, .read = read_plans },
+	{ .name = "drain_timeout", .type = OPTION_DURATION, .offset = AT(config, drain_timeout_ms),
+	    .min = 0, .max = 600000 },
+	{ .name = NULL },
+};
+static const struct option_group top_group = {
+	"the configuration file", top_rows, (long)AT(config, set),
+};
+
+/* The operators' file: what hosting operators tune, and nothing else. */
+static const struct option plans_file_rows[] = {
+	{ .name = "default_plan", .type = OPTION_STRING, .offset = AT(config, default_plan_name) },
+	{ .name = "plans", .type = OPTION_CUSTOM, .read = read_plans },
+	{ .name = NULL },
+};
+static const struct option_group plans_file_group = { "the plans file", plans_file_rows, -1 };
+
+static const struct option listener_rows[] = {
+	{ .name = "role", .type = OPTION_CHOICE, .offset = AT(listener, role), .choices = roles },
+	{ .name = "daemon", .type = OPTION_WORDS, .offset = AT(listener, daemons) },
+	{ .name = "port", .type = OPTION_CUSTOM, .offset = AT(listener, ports), .read = read_ports },
+	{ .name = "client", .type = OPTION_CUSTOM, .read = read_clients },
+	{ .name = "pickup", .type = OPTION_BOOL, .offset = AT(listener, pickup) },
+	{ .name = "mode", .type = OPTION_CHOICE, .offset = AT(listener, mode_set), .choices = modes },
+	{ .name = "require_tls", .type = OPTION_BOOL, .offset = AT(listener, require_tls_set) },
+	{ .name = "owners", .type = OPTION_WORDS, .offset = AT(listener, owners) },
+	{ .name = "account", .type = OPTION_STRING, .offset = AT(listener, account) },
+	{ .name = NULL },
+};
+static const struct option_group listener_group = {
+	"a listener", listener_rows, (long)AT(listener, set),
+};
+
+static const struct option account_rows[] = {
+	{ .name = "login", .type = OPTION_STRING, .offset = AT(account, login) },
+	{ .name = "owns", .type = OPTION_WORDS, .offset = AT(account, owns) },
+	{ .name = "plan", .type = OPTION_STRING, .offset = AT(account, plan_name) },
+	{ .name = "mode", .type = OPTION_CHOICE, .offset = AT(account, mode_set), .choices = modes },
+	{ .name = NULL },
+};
+static const struct option_group account_group = { "an account", account_rows, -1 };
+
+static const struct option plan_rows[] = {
+	{ .name = "like", .type = OPTION_STRING, .offset = AT(plan, like) },
+	{ .name = "limits", .type = OPTION_CUSTOM, .read = read_limits },
+	{ .name = "max_recipients", .type = OPTION_CUSTOM, .read = read_max_recipients },
+	{ .name = "warn_at", .type = OPTION_CUSTOM, .read = read_percent },
+	{ .name = "on_over", .type = OPTION_CUSTOM, .read = read_plan_action },
+	{ .name = NULL },
+};
+static const struct option_group plan_group = { "a plan", plan_rows, -1 };
+
+static const struct option redis_rows[] = {
+	{ .name = "server", .type = OPTION_STRING, .offset = AT(redis_server, options.server) },
+	{ .name = "user", .type = OPTION_STRING, .offset = AT(redis_server, options.user) },
+	{ .name = "password_file", .type = OPTION_STRING, .offset = AT(redis_server, password_file) },
+	{ .name = "database", .type = OPTION_COUNT, .offset = AT(redis_server, database), .max = 65535 },
+	{ .name = "prefix", .type = OPTION_STRING, .offset = AT(redis_server, options.prefix) },
+	{ .name = "deadline", .type = OPTION_DURATION, .offset = AT(redis_server, deadline_ms),
+	    .min = 5, .max = 10000 },
+	{ .name = "on_away", .type = OPTION_STRING, .offset = AT(redis_server, on_away) },
+	{ .name = NULL },
+};
+static const struct option_group redis_group = { "a redis server", redis_rows, -1 };
+
+static const struct option dns_rows[] = {
+	{ .name = "servers", .type = OPTION_WORDS, .offset = AT(config, dns_servers) },
+	{ .name = "timeout", .type = OPTION_DURATION, .offset = AT(config, dns_timeout_ms),
+	    .min = 100, .max = 20000 },
+	{ .name = "cache", .type = OPTION_COUNT, .offset = AT(config, dns_cache), .max = 10000000 },
+	{ .name = NULL },
+};
+static const struct option_group dns_group = { "dns", dns_rows, -1 };
+
+/* config_of - the configuration whose custom option is being read (its offset is 0) */
+static struct config *
+config_of(void *target)
+{
+	return target;
+}
+
+/* read_limits - the limits of a plan */
+static void
+read_limits(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct plan *plan = target;
+	struct words words = { NULL, 0 };
+
+	options_words(reader, setting, &words);
+	plan->has_limits = true;
+	plan->limits = mem_array(reader->ctx, struct limit, words.n + 1);
+	for (size_t i = 0; i < words.n; i++) {
+		const char *error = NULL;
+
+		if (limit_parse(reader->ctx, words.items[i], &plan->limits[plan->n_limits], &error) == 0)
+			plan->n_limits++;
+		else
+			options_error(reader, setting, "%s", error);
+	}
+}
+
+/* read_max_recipients - of one message */
+static void
+read_max_recipients(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct plan *plan = target;
+
+	if (config_setting_type(setting) != CONFIG_TYPE_INT || config_setting_get_int(setting) < 1) {
+		options_error(reader, setting, "max_recipients must be a number from 1 on, without quotation marks");
+		return;
+	}
+	plan->max_recipients = (size_t)config_setting_get_int(setting);
+	plan->has_max_recipients = true;
+}
+
+/* read_percent - warn_at = "80%" */
+static void
+read_percent(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct plan *plan = target;
+	const char *text = options_string(reader, setting);
+	char *end;
+	long value;
+
+	if (text == NULL)
+		return;
+	value = strtol(text, &end, 10);
+	if (end == text || strcmp(end, "%") != 0 || value < 1 || value > 100) {
+		options_error(reader, setting, "warn_at = \"%s\" must be a percentage such as \"80%%\"", text);
+		return;
+	}
+	plan->warn_at = (unsigned int)value;
+	plan->has_warn_at = true;
+}
+
+/* read_plan_action - on_over of a plan */
+static void
+read_plan_action(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct plan *plan = target;
+	const char *text = options_string(reader, setting);
+	int action = text == NULL ? -1 : options_action(text);
+
+	if (action >= 0) {
+		plan->on_over = (enum action)action;
+		plan->has_on_over = true;
+	} else if (text != NULL) {
+		options_error(reader, setting, "on_over = \"%s\" is unknown; known are: accept, warn, quarantine, tempfail, reject",
+		    text);
+	}
+}
+
+/* read_plans - plans = { person = { ... } ... } */
+static void
+read_plans(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct config *config = config_of(target);
+	size_t n;
+
+	if (!config_setting_is_group(setting)) {
+		options_error(reader, setting, "plans must be a group in braces: { name = { limits = [...] } }");
+		return;
+	}
+	if (config->plans != NULL) {
+		options_error(reader, setting, "plans are given in the configuration file already; keep one of the two");
+		return;
+	}
+	n = (size_t)config_setting_length(setting);
+	config->plans = mem_array(reader->ctx, struct plan, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		config_setting_t *member = config_setting_get_elem(setting, (unsigned int)i);
+		struct plan *plan = &config->plans[config->n_plans++];
+
+		plan->name = mem_strdup(reader->ctx, config_setting_name(member));
+		plan->on_over = ACTION_TEMPFAIL;
+		options_group(reader, member, &plan_group, plan);
+	}
+}
+
+/* read_account_patterns - the owns list, normalised */
+static void
+read_account_patterns(struct options_reader *reader, const config_setting_t *setting,
+    const struct config *config, struct account *account)
+{
+	account->patterns = mem_array(reader->ctx, struct identity_pattern, account->owns.n + 1);
+	for (size_t i = 0; i < account->owns.n; i++) {
+		const char *error = NULL;
+
+		if (identity_pattern_read(reader->ctx, account->owns.items[i], config->fold_local,
+		    &account->patterns[i], &error) != 0)
+			options_error(reader, setting, "owns \"%s\": %s", account->owns.items[i], error);
+	}
+}
+
+/* read_accounts - accounts = ( { login = ... }, ... ) */
+static void
+read_accounts(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct config *config = config_of(target);
+	size_t n;
+
+	if (!config_setting_is_list(setting)) {
+		options_error(reader, setting, "accounts must be a list in parentheses: ( { login = \"alice\" }, ... )");
+		return;
+	}
+	n = (size_t)config_setting_length(setting);
+	config->accounts = mem_array(reader->ctx, struct account, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		config_setting_t *member = config_setting_get_elem(setting, (unsigned int)i);
+		struct account *account = &config->accounts[config->n_accounts];
+
+		account->where = options_where(reader, member);
+		account->mode_set = -1;
+		options_group(reader, member, &account_group, account);
+		read_account_patterns(reader, member, config, account);
+		if (account->login == NULL)
+			options_error(reader, member, "an account needs a login: { login = \"alice\" }");
+		else
+			config->n_accounts++;
+	}
+}
+
+/* read_clients - client networks of a listener */
+static void
+read_clients(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct listener *listener = target;
+	struct words words = { NULL, 0 };
+
+	options_words(reader, setting, &words);
+	listener->clients = mem_array(reader->ctx, struct netblock, words.n + 1);
+	for (size_t i = 0; i < words.n; i++) {
+		const char *error = NULL;
+
+		if (netblock_parse(reader->ctx, words.items[i], &listener->clients[i], &error))
+			listener->n_clients++;
+		else
+			options_error(reader, setting, "client: %s", error);
+	}
+}
+
+/* read_ports - listener ports: a number or numbers */
+static void
+read_ports(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct words *ports = target;
+	int aggregate = config_setting_is_aggregate(setting);
+	int n = aggregate ? config_setting_length(setting) : 1;
+
+	ports->items = mem_array(reader->ctx, const char *, (size_t)n + 1);
+	for (int i = 0; i < n; i++) {
+		config_setting_t *port = aggregate ?
+		    config_setting_get_elem(setting, (unsigned int)i) : setting;
+
+		if (config_setting_type(port) != CONFIG_TYPE_INT || config_setting_get_int(port) < 1 ||
+		    config_setting_get_int(port) > 65535) {
+			options_error(reader, setting, "port must be a number from 1 to 65535, or a list of them: [587, 465]");
+			return;
+		}
+		ports->items[ports->n++] = mem_printf(reader->ctx, "%d", config_setting_get_int(port));
+	}
+}
+
+/* new_listener - an empty listener at the end of the list */
+static struct listener *
+new_listener(struct options_reader *reader, struct config *config, const char *name, const char *where)
+{
+	struct listener *listener = &config->listeners[config->n_listeners++];
+
+	listener->name = mem_strdup(reader->ctx, name);
+	listener->where = where;
+	listener->pickup = -1;
+	listener->mode_set = -1;
+	listener->require_tls_set = -1;
+	memset(listener->set.of, -1, sizeof(listener->set.of));
+	return listener;
+}
+
+/* read_listeners - listeners = { name = { role = ... } ... } */
+static void
+read_listeners(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct config *config = config_of(target);
+	size_t n;
+
+	if (!config_setting_is_group(setting)) {
+		options_error(reader, setting, "listeners must be a group in braces: { users = { role = \"submission\" } }");
+		return;
+	}
+	n = (size_t)config_setting_length(setting);
+	config->listeners = mem_array(reader->ctx, struct listener, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		config_setting_t *member = config_setting_get_elem(setting, (unsigned int)i);
+
+		options_group(reader, member, &listener_group, new_listener(reader, config,
+		    config_setting_name(member), options_where(reader, member)));
+	}
+}
+
+/* read_redis - redis = { main = { server = ... } } */
+static void
+read_redis(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	static const struct { const char *word; enum store_on_away value; } aways[] = {
+		{ "local", STORE_AWAY_LOCAL }, { "accept", STORE_AWAY_ACCEPT }, { "tempfail", STORE_AWAY_TEMPFAIL },
+	};
+	struct config *config = config_of(target);
+	size_t n;
+
+	if (!config_setting_is_group(setting)) {
+		options_error(reader, setting, "redis must be a group in braces: { main = { server = \"unix:/run/redis/redis.sock\" } }");
+		return;
+	}
+	n = (size_t)config_setting_length(setting);
+	config->redis = mem_array(reader->ctx, struct redis_server, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		config_setting_t *member = config_setting_get_elem(setting, (unsigned int)i);
+		struct redis_server *redis = &config->redis[config->n_redis++];
+		bool known = false;
+
+		redis->name = mem_strdup(reader->ctx, config_setting_name(member));
+		redis->where = options_where(reader, member);
+		redis->on_away = "local";
+		options_group(reader, member, &redis_group, redis);
+		redis->options.kind = STORE_REDIS;
+		redis->options.database = (unsigned int)redis->database;
+		redis->options.deadline_ms = (unsigned int)redis->deadline_ms;
+		for (size_t k = 0; redis->on_away != NULL && k < 3; k++) {
+			if (strcmp(redis->on_away, aways[k].word) == 0) {
+				redis->options.on_away = aways[k].value;
+				known = true;
+			}
+		}
+		if (!known)
+			options_error(reader, member, "on_away of redis %s must be one of: local, accept, tempfail", redis->name);
+		if (redis->options.server == NULL)
+			options_error(reader, member, "redis %s needs a server: \"unix:/path\" or \"inet:host:port\"", redis->name);
+	}
+}
+
+/* read_dns - dns = { servers = [...] timeout = "5 s" } */
+static void
+read_dns(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	options_group(reader, setting, &dns_group, target);
+}
+
+/* set_defaults - what holds unless the file says otherwise */
+static void
+set_defaults(struct options_reader *reader, struct config *config)
+{
+	config->file = mem_strdup(reader->ctx, reader->file);
+	config->mode = MODE_WATCH;
+	config->listen_mode = 0660;
+	config->log = "syslog";
+	config->store = "embedded";
+	config->delimiter = "+";
+	config->fold_local = true;
+	config->require_tls_set = 1;
+	config->drain_timeout_ms = 30000;
+	config->dns_timeout_ms = 10000;
+	config->dns_cache = 10000;
+	memset(config->set.of, -1, sizeof(config->set.of));
+}
+
+/* auto_listeners - without a section, one listener a role */
+static void
+auto_listeners(struct options_reader *reader, struct config *config)
+{
+	config->auto_roles = true;
+	config->listeners = mem_array(reader->ctx, struct listener, 4);
+	new_listener(reader, config, "submission", reader->file)->role = ROLE_SUBMISSION;
+	new_listener(reader, config, "local", reader->file)->role = ROLE_LOCAL;
+	new_listener(reader, config, "inbound", reader->file)->role = ROLE_INBOUND;
+}
+
+/* table_index - the place of a table in the configuration's list; added where new */
+static size_t
+table_index(struct options_reader *reader, struct config *config, const char *spec)
+{
+	for (size_t i = 0; i < config->tables.n; i++)
+		if (strcmp(config->tables.items[i], spec) == 0)
+			return i;
+	config->tables.items = mem_grow(reader->ctx, config->tables.items, const char *,
+	    config->tables.n + 1);
+	config->tables.items[config->tables.n] = spec;
+	return config->tables.n++;
+}
+
+/* check_local - the rules of role local: nothing may stay in maildrop for ever */
+static void
+check_local(struct options_reader *reader, const struct listener *listener)
+{
+	for (int reason = 1; reason < REASON_COUNT; reason++)
+		if (listener->set.of[reason] == ACTION_TEMPFAIL)
+			options_error_at(reader, listener->where, "%s = \"tempfail\" in listener %s: mail of role local would stay in maildrop "
+			    "and come back every minute; write reject or quarantine", reply_row((enum reason)reason)->option,
+			    listener->name);
+}
+
+/* finish_listener - inherit, resolve, check */
+static void
+finish_listener(struct options_reader *reader, struct config *config, struct listener *listener)
+{
+	const struct words *owners = listener->owners.n > 0 ? &listener->owners : &config->owners;
+
+	if (listener->role == ROLE_AUTO)
+		options_error_at(reader, listener->where, "listener %s needs a role: submission, relay, local or inbound",
+		    listener->name);
+	listener->mode = listener->mode_set >= 0 ? (enum mode)listener->mode_set : config->mode;
+	listener->require_tls = listener->require_tls_set >= 0 ? listener->require_tls_set :
+	    config->require_tls_set;
+	for (int reason = 0; reason < REASON_COUNT; reason++) {
+		int action = listener->set.of[reason];
+
+		/* a global tempfail is not meant for maildrop */
+		if (action < 0 && !(listener->role == ROLE_LOCAL && config->set.of[reason] == ACTION_TEMPFAIL))
+			action = config->set.of[reason];
+		listener->actions[reason] = action >= 0 ? (enum action)action :
+		    reply_default_action((enum reason)reason, listener->role);
+	}
+	if (listener->role == ROLE_LOCAL)
+		check_local(reader, listener);
+	if (listener->role == ROLE_RELAY && listener->account == NULL)
+		options_error_at(reader, listener->where, "listener %s of role relay needs account = \"...\": who answers for its mail",
+		    listener->name);
+	if (listener->role != ROLE_RELAY && listener->account != NULL)
+		options_error_at(reader, listener->where, "listener %s: account is for role relay only", listener->name);
+	listener->owner_tables = mem_array(reader->ctx, size_t, owners->n + 1);
+	for (size_t i = 0; i < owners->n; i++)
+		listener->owner_tables[listener->n_owner_tables++] = table_index(reader, config, owners->items[i]);
+	if (listener->account != NULL) {
+		const char *error = NULL;
+		char *account = identity_account(reader->ctx, listener->account, config->realm, &error);
+
+		if (account == NULL)
+			options_error_at(reader, listener->where, "account = \"%s\": %s", listener->account, error);
+		listener->account = account;
+	}
+}
+
+/* find_plan - a plan by its name, or NULL */
+static const struct plan *
+find_plan(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->n_plans; i++)
+		if (strcmp(config->plans[i].name, name) == 0)
+			return &config->plans[i];
+	return NULL;
+}
+
+static int
+compare_accounts(const void *a, const void *b)
+{
+	return strcmp(((const struct account *)a)->name, ((const struct account *)b)->name);
+}
+
+/* finish_accounts - names in normal form, plans found, sorted for the search */
+static void
+finish_accounts(struct options_reader *reader, struct config *config)
+{
+	for (size_t i = 0; i < config->n_accounts; i++) {
+		struct account *account = &config->accounts[i];
+		const char *error = NULL;
+
+		account->name = identity_account(reader->ctx, account->login, config->realm, &error);
+		if (account->name == NULL) {
+			options_error_at(reader, account->where, "login \"%s\": %s", account->login, error);
+			account->name = account->login;
+		}
+		if (account->plan_name == NULL)
+			continue;
+		account->plan = find_plan(config, account->plan_name);
+		if (account->plan == NULL)
+			options_error_at(reader, account->where, "plan \"%s\" is not among the plans", account->plan_name);
+	}
+	if (config->n_accounts > 0)
+		qsort(config->accounts, config->n_accounts, sizeof(config->accounts[0]), compare_accounts);
+	for (size_t i = 1; i < config->n_accounts; i++)
+		if (strcmp(config->accounts[i - 1].name, config->accounts[i].name) == 0)
+			options_error_at(reader, config->accounts[i].where, "the account %s is given twice (%s)",
+			    config->accounts[i].name, config->accounts[i - 1].where);
+}
+
+/* read_plans_file - the operators' file */
+static void
+read_plans_file(struct options_reader *reader, struct config *config)
+{
+	struct options_reader inner = { .ctx = reader->ctx, .file = config->plans_file };
+	config_t tree;
+
+	config_init(&tree);
+	if (options_parse_file(&inner, &tree))
+		options_group(&inner, config_root_setting(&tree), &plans_file_group, config);
+	config_destroy(&tree);
+	if (inner.errors == NULL)
+		return;
+	reader->n_errors += inner.n_errors;
+	reader->errors = reader->errors == NULL ? inner.errors :
+	    mem_printf(reader->ctx, "%s\n%s", reader->errors, inner.errors);
+}
+
+/* finish_plans - inheritance and the default plan */
+static void
+finish_plans(struct options_reader *reader, struct config *config)
+{
+	const char *file = config->plans_file != NULL ? config->plans_file : config->file;
+	const char *error = NULL;
+
+	if (config->n_plans > 0 && quota_plans_resolve(reader->ctx, config->plans, config->n_plans, &error) != 0)
+		options_error_at(reader, file, "%s", error);
+	if (config->default_plan_name == NULL)
+		return;
+	config->default_plan = find_plan(config, config->default_plan_name);
+	if (config->default_plan == NULL)
+		options_error_at(reader, file, "default_plan = \"%s\" is not among the plans", config->default_plan_name);
+}
+
+/* finish_store - which store, with which options */
+static void
+finish_store(struct options_reader *reader, struct config *config)
+{
+	if (strcmp(config->store, "embedded") == 0)
+		return;
+	if (strncmp(config->store, "file:", 5) == 0 && config->store[5] == '/') {
+		config->store_options.file = config->store + 5;
+		return;
+	}
+	for (size_t i = 0; strncmp(config->store, "redis:", 6) == 0 && i < config->n_redis; i++) {
+		if (strcmp(config->redis[i].name, config->store + 6) != 0)
+			continue;
+		config->store_options = config->redis[i].options;
+		config->store_password_file = config->redis[i].password_file;
+		return;
+	}
+	options_error(reader, NULL, "store = \"%s\" must be \"embedded\", \"file:/absolute/path\", or \"redis:NAME\" with NAME in the redis group",
+	    config->store);
+}
+
+/*
+ * listen_spec - the socket as libmilter wants it
+ * Postfix writes inet:HOST:PORT and unix:PATH, libmilter inet:PORT@HOST and unix:PATH. Both are taken.
+ */
+static const char *
+listen_spec(struct options_reader *reader, const char *listen)
+{
+	const char *host = strncmp(listen, "inet:", 5) == 0 ? listen + 5 :
+	    strncmp(listen, "inet6:", 6) == 0 ? listen + 6 : NULL;
+	const char *colon = host == NULL ? NULL : strrchr(host, ':');
+	size_t len;
+
+	if (strncmp(listen, "unix:/", 6) == 0 || strncmp(listen, "local:/", 7) == 0)
+		return listen;
+	if (host == NULL)
+		return NULL;
+	if (strchr(host, '@') != NULL)
+		return listen;
+	if (colon == NULL || colon == host || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+		return NULL;
+	len = (size_t)(colon - host);
+	if (host[0] == '[' && host[len - 1] == ']') {
+		host++;
+		len -= 2;
+	}
+	return mem_printf(reader->ctx, "%.*s%s@%.*s", (int)(strchr(listen, ':') - listen) + 1, listen,
+	    colon + 1, (int)len, host);
+}
+
+/* finish_names - realm, authserv-id, socket */
+static void
+finish_names(struct options_reader *reader, struct config *config)
+{
+	const char *error = NULL;
+	char host[256] = "";
+
+	if (config->listen == NULL)
+		options_error(reader, NULL, "listen is missing; write for example listen = \"inet:127.0.0.1:8891\"");
+	else if ((config->listen_spec = listen_spec(reader, config->listen)) == NULL)
+		options_error(reader, NULL, "listen = \"%s\" must be \"inet:HOST:PORT\", \"inet6:[ADDRESS]:PORT\" or \"unix:/path\"",
+		    config->listen);
+	if (config->log == NULL || (strcmp(config->log, "syslog") != 0 && strcmp(config->log, "stderr") != 0))
+		options_error(reader, NULL, "log must be \"syslog\" or \"stderr\"");
+	if (config->realm != NULL) {
+		char *realm = domain_normalise(reader->ctx, config->realm, strlen(config->realm), &error);
+
+		if (realm == NULL)
+			options_error(reader, NULL, "realm = \"%s\": %s", config->realm, error);
+		config->realm = realm;
+	}
+	if (config->authserv_id == NULL) {
+		(void)gethostname(host, sizeof(host) - 1);
+		config->authserv_id = mem_strdup(reader->ctx, host[0] != '\0' ? host : "localhost");
+	}
+	if (domain_normalise(reader->ctx, config->authserv_id, strlen(config->authserv_id), &error) == NULL)
+		options_error(reader, NULL, "authserv_id = \"%s\" must be a host name: %s", config->authserv_id, error);
+	config->resolver.servers = config->dns_servers.items;
+	config->resolver.cache_entries = (size_t)config->dns_cache;
+}
+
+/* finish - everything that needs the whole file */
+static void
+finish(struct options_reader *reader, struct config *config)
+{
+	if (config->plans_file != NULL)
+		read_plans_file(reader, config);
+	finish_names(reader, config);
+	finish_plans(reader, config);
+	finish_accounts(reader, config);
+	finish_store(reader, config);
+	if (config->n_listeners == 0)
+		auto_listeners(reader, config);
+	for (size_t i = 0; i < config->n_listeners; i++)
+		finish_listener(reader, config, &config->listeners[i]);
+}
+
+/* config_load - read and check a configuration file */
+struct config *
+config_load(TALLOC_CTX *ctx, const char *file, const char **error_r)
+{
+	struct config *config = mem_new(ctx, struct config);
+	struct options_reader reader = { .ctx = config, .file = file };
+	config_t tree;
+
+	set_defaults(&reader, config);
+	config_init(&tree);
+	if (options_parse_file(&reader, &tree)) {
+		options_group(&reader, config_root_setting(&tree), &top_group, config);
+		/* names that other messages depend on are only worth checking in a sound file */
+		if (reader.errors == NULL)
+			finish(&reader, config);
+	}
+	config_destroy(&tree);
+	if (reader.errors == NULL)
+		return config;
+	*error_r = reader.n_errors <= OPTIONS_ERRORS_MAX ? talloc_steal(ctx, reader.errors) :
+	    mem_printf(ctx, "%s\n%s: and %zu more", reader.errors, file, reader.n_errors - OPTIONS_ERRORS_MAX);
+	talloc_free(config);
+	return NULL;
+}
+
+/* config_account - the account of that normal form, or NULL */
+const struct account *
+config_account(const struct config *config, const char *name)
+{
+	const struct account wanted = { .name = name };
+
+	if (config->n_accounts == 0)
+		return NULL;
+	return bsearch(&wanted, config->accounts, config->n_accounts, sizeof(config->accounts[0]),
+	    compare_accounts);
+}
+
+/* differs - two texts that may be NULL */
+static bool
+differs(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
+}
+
+/* words_differ - two lists of words */
+static bool
+words_differ(const struct words *a, const struct words *b)
+{
+	if (a->n != b->n)
+		return true;
+	for (size_t i = 0; i < a->n; i++)
+		if (strcmp(a->items[i], b->items[i]) != 0)
+			return true;
+	return false;
+}
+
+/* config_fixed_difference - what only a restart can change */
+const char *
+config_fixed_difference(const struct config *old, const struct config *new)
+{
+	if (differs(old->listen, new->listen) || old->listen_mode != new->listen_mode ||
+	    differs(old->listen_group, new->listen_group))
+		return "listen";
+	if (differs(old->control, new->control) || differs(old->control_group, new->control_group))
+		return "control";
+	if (differs(old->user, new->user))
+		return "user";
+	if (differs(old->log, new->log))
+		return "log";
+	if (!store_options_equal(&old->store_options, &new->store_options) ||
+	    differs(old->store_password_file, new->store_password_file))
+		return "store";
+	if (words_differ(&old->dns_servers, &new->dns_servers) || old->dns_cache != new->dns_cache)
+		return "dns";
+	return NULL;
+}

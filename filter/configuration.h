@@ -1,0 +1,151 @@
+/*
+ * configuration.h - the configuration as values
+ *
+ * config_load() reads the file (and the plans file it names), checks every
+ * word, and gives either a whole configuration or a list of mistakes, each
+ * with file:line and how to mend it. It opens no table, key, store or socket.
+ */
+#ifndef FILTER_CONFIGURATION_H
+#define FILTER_CONFIGURATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <talloc.h>
+
+#include "filter/resolver.h"
+#include "filter/store.h"
+#include "policy/facts.h"
+#include "policy/identity.h"
+#include "policy/netblock.h"
+#include "policy/quota.h"
+#include "policy/reply.h"
+
+/* Where each reason has an action, or none was given. */
+struct action_set {
+	signed char of[REASON_COUNT]; /* enum action, or -1: not set */
+};
+
+/* A list of words. */
+struct words {
+	const char **items;	/* NULL-terminated */
+	size_t n;
+};
+
+/* One listener: which connections are its own, and the rules for them. */
+struct listener {
+	const char *name;	/* of its section; "submission", "local", "inbound" without sections */
+	const char *where;	/* file:line, for messages */
+	enum role role;
+
+	/* conditions; all that are given must hold */
+	struct words daemons;	/* {daemon_name} at CONNECT */
+	struct words ports;	/* {daemon_port} at CONNECT */
+	struct netblock *clients; /* client networks */
+	size_t n_clients;
+	int pickup;		/* 1: only sendmail(1), 0: never, -1: either */
+
+	/* rules */
+	int mode_set;		/* enum mode, or -1: the global one */
+	enum mode mode;
+	struct action_set set;	/* as written in this section */
+	enum action actions[REASON_COUNT]; /* in force: section, else global, else the role's default */
+	int require_tls_set;	/* 1, 0, or -1: the global one */
+	bool require_tls;
+	struct words owners;	/* table specifications; empty: the global ones */
+	size_t *owner_tables;	/* indexes into config.tables, in search order */
+	size_t n_owner_tables;
+	const char *account;	/* relay: who answers for the mail */
+};
+
+/* One account of the configuration file. */
+struct account {
+	const char *name;	/* normal form */
+	const char *where;	/* file:line */
+	const char *login;	/* as written */
+	struct words owns;	/* as written */
+	struct identity_pattern *patterns; /* the same, read */
+	const char *plan_name;	/* as written, or NULL */
+	const struct plan *plan; /* NULL: the default plan */
+	int mode_set;		/* enum mode, or -1 */
+};
+
+/* One Redis of the redis group. */
+struct redis_server {
+	const char *name;
+	const char *where;	/* file:line */
+	struct store_options options;
+	const char *password_file; /* read when the store is opened */
+	long deadline_ms;	/* as written; 0: not */
+	long database;
+	const char *on_away;
+};
+
+struct config {
+	const char *file;	/* its path */
+
+	/* the daemon; a reload cannot change these */
+	const char *listen;	/* milter socket, libmilter's or Postfix's spelling */
+	const char *listen_spec; /* the same, as libmilter wants it */
+	long listen_mode;	/* permissions of a unix socket */
+	const char *listen_group; /* group of a unix socket, or NULL */
+	const char *control;	/* path of the control socket, or NULL */
+	const char *control_group; /* group that may use it, or NULL */
+	const char *user;	/* account to run as when started by root, or NULL */
+	const char *log;	/* "syslog" or "stderr" */
+	const char *store;	/* "embedded", "file:PATH" or "redis:NAME" */
+	struct store_options store_options; /* what store names */
+	const char *store_password_file; /* or NULL */
+	struct resolver_options resolver;
+	struct words dns_servers;
+
+	/* the rules */
+	enum mode mode;
+	const char *realm;	/* normal domain, or NULL */
+	const char *delimiter;	/* recipient_delimiter, "" for none */
+	bool fold_local;	/* local parts compare in lower case */
+	const char *authserv_id;
+	const char *help_url;	/* or NULL */
+	const char *keys;	/* directory of private keys, or NULL: nothing is signed */
+	int require_tls_set;
+	long drain_timeout_ms;	/* how long messages in flight may take at TERM */
+	long dns_timeout_ms;	/* for all DNS of one message */
+	long dns_cache;		/* answers kept */
+	struct action_set set;	/* global on_ words */
+	struct words owners;	/* table specifications */
+	struct words tables;	/* all distinct specifications, as listeners index them */
+
+	struct listener *listeners;
+	size_t n_listeners;
+	bool auto_roles;	/* no listeners section: the role comes from the connection */
+
+	struct account *accounts; /* sorted by name */
+	size_t n_accounts;
+
+	const char *plans_file;	/* or NULL */
+	const char *default_plan_name;
+	const struct plan *default_plan; /* or NULL: no limits */
+	struct plan *plans;
+	size_t n_plans;
+
+	struct redis_server *redis;
+	size_t n_redis;
+};
+
+/*
+ * config_load - read and check a configuration file
+ * Returns the configuration on ctx, or NULL and *error_r on ctx: one or more lines
+ * "file:line: what is wrong; what to do", without a final newline. Any thread, but not twice at once
+ * for the same ctx.
+ */
+struct config *config_load(TALLOC_CTX *ctx, const char *file, const char **error_r);
+
+/* config_account - the account of that normal form, or NULL. Any thread. */
+const struct account *config_account(const struct config *config, const char *name);
+
+/*
+ * config_fixed_difference - the option that differs between two configurations though only a restart
+ * can change it, or NULL. Static text.
+ */
+const char *config_fixed_difference(const struct config *old, const struct config *new);
+
+#endif
