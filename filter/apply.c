@@ -1,0 +1,70 @@
+/*
+ * apply.c - a verdict carried out through libmilter
+ *
+ * Computes nothing: the verdict and the edits are values made before. The order
+ * of edits is theirs, too: all deletions from the last index to the first, then
+ * the insertions, each at the top (index 0, above the MTA's own Received).
+ *
+ * Thread rule: called from a callback, for its session only.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <stdint.h>
+
+#include "filter/apply.h"
+#include "filter/log.h"
+
+/* writable - libmilter's prototypes lack const; it does not write to these */
+static char *
+writable(const char *text)
+{
+	return (char *)(uintptr_t)text;
+}
+
+/* apply_reply - set the SMTP reply of a verdict */
+sfsistat
+apply_reply(SMFICTX *ctx, const struct verdict *verdict)
+{
+	if (verdict_passes(verdict))
+		return SMFIS_CONTINUE;
+	if (smfi_setreply(ctx, writable(verdict->reply_code), writable(verdict->reply_status),
+	    writable(verdict->reply_text)) != MI_SUCCESS)
+		log_error("libmilter refused the reply %s %s %s", verdict->reply_code,
+		    verdict->reply_status, verdict->reply_text);
+	return verdict->action == ACTION_REJECT ? SMFIS_REJECT : SMFIS_TEMPFAIL;
+}
+
+/* apply_edits - carry out the header edits; -1 where the MTA or libmilter refused one */
+static int
+apply_edits(SMFICTX *ctx, const struct edits *edits)
+{
+	for (size_t i = 0; i < edits->n_deletes; i++)
+		if (smfi_chgheader(ctx, writable(edits->deletes[i].name), (int)edits->deletes[i].index,
+		    NULL) != MI_SUCCESS)
+			return -1;
+	for (size_t i = 0; i < edits->n_inserts; i++)
+		if (smfi_insheader(ctx, 0, writable(edits->inserts[i].name),
+		    writable(edits->inserts[i].value)) != MI_SUCCESS)
+			return -1;
+	return 0;
+}
+
+/* apply_end - at end of message */
+sfsistat
+apply_end(SMFICTX *ctx, const struct verdict *verdict, const struct edits *edits)
+{
+	if (!verdict_passes(verdict))
+		return apply_reply(ctx, verdict);
+	if (apply_edits(ctx, edits) != 0) {
+		log_error("the MTA refused a header edit; the message is tempfailed");
+		return SMFIS_TEMPFAIL;
+	}
+	if (verdict->action == ACTION_QUARANTINE &&
+	    smfi_quarantine(ctx, writable(reply_row(verdict->reason)->word)) != MI_SUCCESS) {
+		log_error("the MTA refused to quarantine; the message is tempfailed");
+		return SMFIS_TEMPFAIL;
+	}
+	return SMFIS_CONTINUE;
+}

@@ -1,0 +1,168 @@
+/*
+ * daemon.c - what the process has one of: snapshot, store, resolver
+ *
+ * Thread rule: see struct daemon. Reloads happen one at a time, at a signal in
+ * the first thread or on demand in the control thread; milter threads only
+ * take references.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "filter/clock.h"
+#include "filter/daemon.h"
+#include "filter/log.h"
+#include "policy/mem.h"
+
+/* log_store - the store's changes of state, as log lines */
+static void
+log_store(void *arg, enum store_log_level level, const char *text)
+{
+	static const enum log_level levels[] = {
+		[STORE_LOG_INFO] = LOG_LEVEL_INFO,
+		[STORE_LOG_WARNING] = LOG_LEVEL_WARNING,
+		[STORE_LOG_ERROR] = LOG_LEVEL_ERROR,
+	};
+
+	(void)arg;
+	log_text(levels[level], text);
+}
+
+/* read_password - the first line of a file that only we may read */
+static const char *
+read_password(TALLOC_CTX *ctx, const char *path, const char **error_r)
+{
+	char line[1024] = "";
+	FILE *file = fopen(path, "re");
+	struct stat st;
+
+	if (file == NULL) {
+		*error_r = mem_printf(ctx, "password_file %s cannot be opened: %s", path, strerror(errno));
+		return NULL;
+	}
+	if (fstat(fileno(file), &st) != 0 || (st.st_mode & 07) != 0) {
+		*error_r = mem_printf(ctx, "password_file %s can be read by others; chmod o-rwx %s", path, path);
+		(void)fclose(file);
+		return NULL;
+	}
+	if (fgets(line, sizeof(line), file) == NULL)
+		line[0] = '\0';
+	(void)fclose(file);
+	line[strcspn(line, "\r\n")] = '\0';
+	return mem_strdup(ctx, line);
+}
+
+/* open_store - the store the configuration names */
+static int
+open_store(TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, const char **error_r)
+{
+	struct store_options options = config->store_options;
+
+	options.log = log_store;
+	if (config->store_password_file != NULL) {
+		options.password = read_password(ctx, config->store_password_file, error_r);
+		if (options.password == NULL)
+			return -1;
+	}
+	daemon->store = store_open(NULL, &options, error_r);
+	return daemon->store != NULL ? 0 : -1;
+}
+
+/* daemon_open - first snapshot, store and resolver */
+int
+daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, const char **error_r)
+{
+	daemon->started_ms = clock_ms();
+	if (pthread_mutex_init(&daemon->lock, NULL) != 0 ||
+	    pthread_mutex_init(&daemon->reload_lock, NULL) != 0) {
+		*error_r = "no mutex could be made";
+		return -1;
+	}
+	daemon->current = first;
+	daemon->resolver = resolver_new(NULL, &first->config->resolver, error_r);
+	if (daemon->resolver == NULL)
+		return -1;
+	if (snapshot_bind(ctx, first, daemon->resolver, error_r) != 0)
+		return -1;
+	return open_store(ctx, daemon, first->config, error_r);
+}
+
+/* daemon_close - the reverse */
+void
+daemon_close(struct daemon *daemon)
+{
+	snapshot_release(daemon->current);
+	daemon->current = NULL;
+	store_close(daemon->store);
+	daemon->store = NULL;
+	talloc_free(daemon->resolver);
+	daemon->resolver = NULL;
+	(void)pthread_mutex_destroy(&daemon->lock);
+	(void)pthread_mutex_destroy(&daemon->reload_lock);
+}
+
+/* daemon_snapshot - the snapshot in force */
+struct snapshot *
+daemon_snapshot(struct daemon *daemon)
+{
+	struct snapshot *snapshot;
+
+	(void)pthread_mutex_lock(&daemon->lock);
+	snapshot = snapshot_hold(daemon->current);
+	(void)pthread_mutex_unlock(&daemon->lock);
+	return snapshot;
+}
+
+/* swap - publish a new snapshot and let go of the old one */
+static void
+swap(struct daemon *daemon, struct snapshot *new)
+{
+	struct snapshot *old;
+
+	(void)pthread_mutex_lock(&daemon->lock);
+	old = daemon->current;
+	daemon->current = new;
+	(void)pthread_mutex_unlock(&daemon->lock);
+	snapshot_release(old);
+}
+
+/* reload - build a new snapshot and publish it */
+static bool
+reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
+{
+	const char *warnings = NULL;
+	const char *fixed;
+	struct snapshot *new = snapshot_build(ctx, daemon->file, daemon->resolver, &warnings, error_r);
+
+	if (new == NULL) {
+		log_error("%s", *error_r);
+		log_error("reload: the configuration has the mistakes above; the one in force stays");
+		return false;
+	}
+	fixed = config_fixed_difference(daemon->current->config, new->config);
+	if (fixed != NULL)
+		log_warning("reload: %s was changed; that takes effect at the next restart", fixed);
+	if (warnings != NULL)
+		log_warning("%s", warnings);
+	swap(daemon, new);
+	atomic_fetch_add(&daemon->reloads, 1);
+	log_info("reload: the new configuration is in force");
+	return true;
+}
+
+/* daemon_reload - read the configuration anew, check it whole, swap */
+bool
+daemon_reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
+{
+	bool good;
+
+	(void)pthread_mutex_lock(&daemon->reload_lock);
+	good = reload(daemon, ctx, error_r);
+	(void)pthread_mutex_unlock(&daemon->reload_lock);
+	return good;
+}

@@ -1,0 +1,56 @@
+/*
+ * daemon.h - what the process has one of
+ */
+#ifndef FILTER_DAEMON_H
+#define FILTER_DAEMON_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <talloc.h>
+
+#include "filter/resolver.h"
+#include "filter/snapshot.h"
+#include "filter/store.h"
+
+/*
+ * Threads: `current` is read and replaced under `lock`; the atomics by anybody; the
+ * rest is set before milter threads start and then only read.
+ */
+struct daemon {
+	const char *file;	/* the configuration file */
+	pthread_mutex_t lock;
+	pthread_mutex_t reload_lock; /* one reload at a time */
+	struct snapshot *current;
+	struct store *store;
+	struct resolver *resolver;
+	int64_t started_ms;	/* clock_ms() at start */
+	atomic_bool draining;	/* new messages are turned away */
+	atomic_ulong in_flight;	/* messages between MAIL and their end */
+	atomic_ulong sessions;	/* open connections from MTAs */
+	atomic_ulong accepted, refused, deferred, held; /* messages, for status */
+	atomic_ulong reloads;
+};
+
+/*
+ * daemon_open - first snapshot, store and resolver
+ * Returns 0, or -1 and *error_r on ctx. Call in the thread and as the user that
+ * goes on: the store and the resolver start threads.
+ */
+int daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first,
+    const char **error_r);
+
+/* daemon_close - the reverse; no session may be in use */
+void daemon_close(struct daemon *daemon);
+
+/* daemon_snapshot - the snapshot in force, with a reference for the caller. Any thread. */
+struct snapshot *daemon_snapshot(struct daemon *daemon);
+
+/*
+ * daemon_reload - read the configuration anew, check it whole, swap
+ * A bad one is logged with file:line and changes nothing: false, and *error_r on ctx. Any thread.
+ */
+bool daemon_reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r);
+
+#endif

@@ -1,0 +1,123 @@
+/*
+ * session.h - a connection from the MTA, and the message on it
+ *
+ * Two lifetimes. A session lives from negotiation to close and carries any number of messages; a
+ * message lives from MAIL until its end of message, abort, the next MAIL, or
+ * close, whichever comes first: MTAs differ in which of them they send.
+ *
+ * Threads: one at a time, though not always the same one; no lock is needed
+ * and nothing may be kept in thread-local memory.
+ */
+#ifndef FILTER_SESSION_H
+#define FILTER_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "filter/daemon.h"
+#include "filter/dkim_sign.h"
+#include "filter/dkim_verify.h"
+#include "filter/recipients.h"
+#include "policy/edits.h"
+#include "policy/facts.h"
+#include "policy/header.h"
+#include "policy/netblock.h"
+#include "policy/verdict.h"
+
+/* Bounds of what strangers can make us keep. */
+#define SESSION_HEADER_OCTETS	(2 * 1024 * 1024) /* header names and values of a message */
+#define SESSION_WORD_MAX	1024	/* HELO, host names, macro values */
+#define SESSION_PATH_MAX	2048	/* octets of an envelope path */
+
+/* What the MTA told of the connection. All texts belong to the session. */
+struct connection {
+	bool known;		/* CONNECT was seen */
+	const char *client_addr; /* textual address, or NULL */
+	const char *client_name;
+	unsigned int client_port;
+	struct ip_address ip;
+	const char *daemon_name; /* macros as sent at CONNECT, or NULL */
+	const char *daemon_port;
+	char *helo;
+	bool tls;		/* {tls_version} was seen */
+};
+
+/* The macros that come with MAIL; NULL where not sent. */
+struct mail_macros {
+	const char *auth_authen;
+	const char *auth_type;
+	const char *tls_version;
+	const char *queue_id;
+};
+
+struct message {
+	struct session *session;
+	const struct listener *listener; /* NULL: none matches */
+	const struct account *account;	/* the configured account, or NULL */
+	const struct plan *plan;	/* limits of the account, or NULL */
+	struct rules rules;
+	struct facts facts;
+	struct verdict verdict;		/* the last one made */
+	struct header_list *header;
+	struct recipients *recipients;
+	struct dkim_signing *signing;	/* or NULL */
+	struct dkim_verification *verification; /* or NULL */
+	struct edits edits;		/* after message_end() passed the message */
+	uint8_t charge_id[QUOTA_ID_LEN];
+	bool refused;			/* a refusal was logged */
+};
+
+struct session {
+	struct daemon *daemon;
+	struct snapshot *snapshot; /* reference held */
+	bool helo_negotiated;	/* HELO was not negotiated away */
+	struct connection connection;
+	struct message *message; /* NULL between messages */
+};
+
+/* session_new - a session on the snapshot in force; never NULL */
+struct session *session_new(struct daemon *daemon);
+
+/* session_free - end the message if there is one, then the session. NULL is fine. */
+void session_free(struct session *session);
+
+/* session_needs_helo - does some listener of the snapshot look at HELO? */
+bool session_needs_helo(const struct session *session);
+
+/* session_connect - what CONNECT told; texts are copied and bounded, each may be NULL */
+void session_connect(struct session *session, const char *client_name, const char *client_addr,
+    unsigned int client_port, const char *daemon_name, const char *daemon_port);
+
+/* session_helo - HELO, EHLO or LHLO; may come again at any time outside a message */
+void session_helo(struct session *session, const char *helo, const char *tls_version);
+
+/*
+ * message_mail - MAIL FROM: begins a message (and ends the one before)
+ * path: as the MTA gives it. The verdict is in session->message->verdict, which lives until message_finish().
+ */
+const struct verdict *message_mail(struct session *session, const char *path,
+    const struct mail_macros *macros);
+
+/* message_rcpt - RCPT TO: a recipient; a refusal concerns this recipient alone */
+const struct verdict *message_rcpt(struct session *session, const char *path, const char *queue_id);
+
+/* message_header - one header field, value with its leading space */
+void message_header(struct session *session, const char *name, const char *value);
+
+/* message_header_end - end of header */
+const struct verdict *message_header_end(struct session *session, const char *queue_id);
+
+/* message_body - a piece of the body */
+void message_body(struct session *session, const unsigned char *bytes, size_t len);
+
+/*
+ * message_end - end of message: sign, charge, decide, log
+ * When it passes, session->message->edits are to be carried out.
+ */
+const struct verdict *message_end(struct session *session, const char *queue_id);
+
+/* message_finish - the message is over, whatever became of it. Without a message nothing happens. */
+void message_finish(struct session *session);
+
+#endif

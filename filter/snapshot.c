@@ -1,0 +1,135 @@
+/*
+ * snapshot.c - the configuration in force, whole and immutable
+ *
+ * Built in one thread (main) at start and at each reload, checked whole before
+ * anybody sees it. Keys are the dearest part: they are wiped by OpenSSL when
+ * the last message that may sign with them is done and the snapshot goes.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "filter/snapshot.h"
+#include "policy/mem.h"
+
+/* open_tables - every table that some option names */
+static bool
+open_tables(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **error_r)
+{
+	const struct words *specs = &snapshot->config->tables;
+
+	snapshot->tables = mem_array(snapshot, struct table *, specs->n + 1);
+	for (size_t i = 0; i < specs->n; i++) {
+		snapshot->tables[i] = table_open(snapshot, specs->items[i], error_r);
+		if (snapshot->tables[i] == NULL) {
+			*error_r = mem_printf(ctx, "%s: owners table: %s", snapshot->config->file, *error_r);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* key_options - who will read the keys once rights are dropped */
+static bool
+key_options(TALLOC_CTX *ctx, const struct config *config, struct keyring_options *options,
+    const char **error_r)
+{
+	const struct passwd *user;
+
+	options->uid = geteuid();
+	options->gid = getegid();
+	if (config->user == NULL || geteuid() != 0)
+		return true;
+	errno = 0;
+	user = getpwnam(config->user);	/* one reload at a time, and nobody else asks */
+	if (user == NULL) {
+		*error_r = mem_printf(ctx, "%s: user = \"%s\" is no account of this machine; create it with: adduser --system --group %s",
+		    config->file, config->user, config->user);
+		return false;
+	}
+	options->uid = user->pw_uid;
+	options->gid = user->pw_gid;
+	return true;
+}
+
+/* load_keys - the private keys */
+static bool
+load_keys(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **warnings_r, const char **error_r)
+{
+	struct keyring_options options = { 0 };
+
+	if (!key_options(ctx, snapshot->config, &options, error_r))
+		return false;
+	if (snapshot->config->keys == NULL)
+		return true;
+	snapshot->keyring = keyring_load(snapshot, snapshot->config->keys, &options, warnings_r, error_r);
+	if (snapshot->keyring == NULL)
+		*error_r = mem_strdup(ctx, *error_r);
+	return snapshot->keyring != NULL;
+}
+
+/* snapshot_bind - DKIM with its source of keys */
+int
+snapshot_bind(TALLOC_CTX *ctx, struct snapshot *snapshot, struct resolver *resolver,
+    const char **error_r)
+{
+	struct dkim_options options = { .dns = {
+		.ask = dkim_dns_ask_resolver,
+		.prefetch = dkim_dns_prefetch_resolver,
+		.state = resolver,
+	} };
+
+	talloc_free(snapshot->dkim);
+	snapshot->dkim = dkim_service_new(snapshot, &options, error_r);
+	if (snapshot->dkim != NULL)
+		return 0;
+	*error_r = mem_strdup(ctx, *error_r);
+	return -1;
+}
+
+/* snapshot_build - read, check and open everything */
+struct snapshot *
+snapshot_build(TALLOC_CTX *ctx, const char *file, struct resolver *resolver,
+    const char **warnings_r, const char **error_r)
+{
+	/* not below ctx: it lives until the last session lets go of it */
+	struct snapshot *snapshot = mem_new(NULL, struct snapshot);
+
+	*warnings_r = NULL;
+	atomic_init(&snapshot->references, 1);
+	signing_rules_default(&snapshot->signing);
+	snapshot->config = config_load(snapshot, file, error_r);
+	if (snapshot->config == NULL)
+		*error_r = mem_strdup(ctx, *error_r);
+	if (snapshot->config == NULL || !open_tables(ctx, snapshot, error_r) ||
+	    !load_keys(ctx, snapshot, warnings_r, error_r) ||
+	    (resolver != NULL && snapshot_bind(ctx, snapshot, resolver, error_r) != 0)) {
+		talloc_free(snapshot);
+		return NULL;
+	}
+	if (*warnings_r != NULL)
+		*warnings_r = mem_strdup(ctx, *warnings_r);
+	return snapshot;
+}
+
+/* snapshot_hold - one more reference */
+struct snapshot *
+snapshot_hold(struct snapshot *snapshot)
+{
+	atomic_fetch_add(&snapshot->references, 1);
+	return snapshot;
+}
+
+/* snapshot_release - one reference less */
+void
+snapshot_release(struct snapshot *snapshot)
+{
+	if (snapshot != NULL && atomic_fetch_sub(&snapshot->references, 1) == 1)
+		talloc_free(snapshot);
+}

@@ -1,0 +1,54 @@
+/*
+ * snapshot.h - the configuration in force, whole and immutable
+ *
+ * Options, opened tables and private keys of one reading of the configuration. A
+ * session holds a reference, so a reload never pulls anything from under a message.
+ *
+ * Threads: a published snapshot is read by all threads; only the count changes,
+ * atomically. Nothing is allocated below it.
+ */
+#ifndef FILTER_SNAPSHOT_H
+#define FILTER_SNAPSHOT_H
+
+#include <stdatomic.h>
+#include <talloc.h>
+
+#include "filter/configuration.h"
+#include "filter/dkim.h"
+#include "filter/keyring.h"
+#include "filter/table.h"
+#include "policy/signing.h"
+
+struct snapshot {
+	atomic_uint references;
+	const struct config *config;
+	struct table **tables;	/* as config->tables lists them */
+	struct keyring *keyring; /* NULL: nothing is signed */
+	struct dkim_service *dkim;
+	struct signing_rules signing;
+};
+
+/*
+ * snapshot_build - read, check and open everything a configuration file names
+ *
+ * resolver: where DKIM keys come from, or NULL for a check without DNS. Returns a
+ * snapshot with one reference, or NULL and *error_r on ctx (lines of file:line).
+ * *warnings_r, on ctx or NULL: what works, but should be mended.
+ */
+struct snapshot *snapshot_build(TALLOC_CTX *ctx, const char *file, struct resolver *resolver,
+    const char **warnings_r, const char **error_r);
+
+/*
+ * snapshot_bind - give the signature checks of a snapshot their resolver
+ * For the first snapshot, which is built before the resolver whose options it holds.
+ */
+int snapshot_bind(TALLOC_CTX *ctx, struct snapshot *snapshot, struct resolver *resolver,
+    const char **error_r);
+
+/* snapshot_hold - one more reference */
+struct snapshot *snapshot_hold(struct snapshot *snapshot);
+
+/* snapshot_release - one reference less; the last one frees it. NULL is fine. */
+void snapshot_release(struct snapshot *snapshot);
+
+#endif

@@ -1,0 +1,481 @@
+/*
+ * stages.c - what is gathered and decided at each stage of a message
+ *
+ *	MAIL	listener, account, envelope sender; SPF on role inbound
+ *	RCPT	distinct recipients
+ *	EOH	sender fields, owners; signing or verifying begins
+ *	BODY	fed to the signer or verifier
+ *	EOM	signature, charge, final verdict, edits, the log line
+ *
+ * Gatherers only write facts; verdict_decide() judges them, here and nowhere
+ * else. Mail of role local is judged at its end alone: Postfix cannot refuse a
+ * recipient of sendmail(1) mail, it would retry the whole message for ever.
+ *
+ * Thread rule: a message belongs to one thread at a time.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <string.h>
+
+#include "filter/clock.h"
+#include "filter/listener.h"
+#include "filter/log.h"
+#include "filter/owners.h"
+#include "filter/spf.h"
+#include "filter/stages.h"
+#include "policy/identity.h"
+#include "policy/logline.h"
+#include "policy/mem.h"
+
+/* config_of - the configuration a message is judged by */
+static const struct config *
+config_of(const struct message *message)
+{
+	return message->session->snapshot->config;
+}
+
+/* dns_deadline - until when a message may wait for DNS or tables from now */
+static int64_t
+dns_deadline(const struct message *message)
+{
+	return clock_ms() + config_of(message)->dns_timeout_ms;
+}
+
+/* count_outcome - the figures that status shows */
+static void
+count_outcome(struct daemon *daemon, enum action action)
+{
+	switch (action) {
+	case ACTION_ACCEPT:
+	case ACTION_WARN:
+		atomic_fetch_add(&daemon->accepted, 1);
+		break;
+	case ACTION_QUARANTINE:
+		atomic_fetch_add(&daemon->held, 1);
+		break;
+	case ACTION_TEMPFAIL:
+		atomic_fetch_add(&daemon->deferred, 1);
+		break;
+	case ACTION_REJECT:
+		atomic_fetch_add(&daemon->refused, 1);
+		break;
+	}
+}
+
+/* log_verdict - the one line of a message */
+static void
+log_verdict(struct message *message)
+{
+	char *line = logline_message(message, &message->facts, message->rules.mode, &message->verdict);
+
+	count_outcome(message->session->daemon, message->verdict.action);
+	log_text(LOG_LEVEL_INFO, line);
+	talloc_free(line);
+}
+
+/* decide - ask policy */
+static void
+decide(struct message *message, enum stage stage)
+{
+	verdict_decide(message, &message->rules, &message->facts, stage, &message->verdict);
+}
+
+/* decide_early - ask policy before the end of message, and log a refusal */
+static void
+decide_early(struct message *message, enum stage stage)
+{
+	if (message->facts.role == ROLE_LOCAL) {
+		message->verdict = (struct verdict){ 0 };
+		return;
+	}
+	decide(message, stage);
+	if (verdict_passes(&message->verdict))
+		return;
+	message->refused = true;
+	log_verdict(message);
+}
+
+/* log_unmatched - say once per message which listener is missing, with the cure */
+static void
+log_unmatched(const struct message *message)
+{
+	const struct connection *connection = &message->session->connection;
+
+	log_warning("no listener matches a connection from %s with daemon_name %s; add for example: "
+	    "listeners = { NAME = { role = \"inbound\" daemon = [\"%s\"] } }",
+	    connection->client_addr != NULL ? connection->client_addr : "an unknown client",
+	    connection->daemon_name != NULL ? connection->daemon_name : "(none)",
+	    connection->daemon_name != NULL ? connection->daemon_name : "NAME");
+}
+
+/* choose_listener - whose message is it, and by which rules? */
+static void
+choose_listener(struct message *message)
+{
+	const struct connection *connection = &message->session->connection;
+	const struct config *config = config_of(message);
+	const struct listener_traits traits = {
+		.daemon_name = connection->daemon_name,
+		.daemon_port = connection->daemon_port,
+		.client = connection->ip,
+		.pickup = connection->known && connection->client_port == 0 &&
+		    ip_address_is_loopback(&connection->ip),
+		.login = message->facts.login != NULL || message->facts.auth_without_login,
+	};
+	const struct listener *listener = listener_find(config, &traits);
+	struct rules *rules = &message->rules;
+
+	message->listener = listener;
+	rules->help_url = config->help_url;
+	rules->draining = atomic_load(&message->session->daemon->draining);
+	if (listener == NULL) {
+		/* the reply must be carried out: nothing may pass unchecked */
+		rules->mode = MODE_ENFORCE;
+		for (int reason = 0; reason < REASON_COUNT; reason++)
+			rules->actions[reason] = reply_default_action((enum reason)reason, ROLE_INBOUND);
+		if (config->set.of[REASON_NO_LISTENER] >= 0)
+			rules->actions[REASON_NO_LISTENER] = (enum action)config->set.of[REASON_NO_LISTENER];
+		message->facts.role = ROLE_INBOUND;
+		log_unmatched(message);
+		return;
+	}
+	message->facts.listener = listener->name;
+	message->facts.role = listener->role;
+	rules->mode = listener->mode;
+	rules->require_tls = listener->require_tls;
+	memcpy(rules->actions, listener->actions, sizeof(rules->actions));
+}
+
+/* read_sender - MAIL FROM into facts and, unless null or malformed, into a claim */
+static void
+read_sender(struct message *message, const char *path)
+{
+	const struct config *config = config_of(message);
+	const struct address_rules rules = {
+		.fold_local = config->fold_local,
+		.default_domain = config->realm,
+	};
+	struct facts *facts = &message->facts;
+	size_t len = strnlen(path, SESSION_PATH_MAX + 1);
+	struct address address;
+	const char *error = NULL;
+
+	facts->sender = mem_strndup(message, path + (path[0] == '<'),
+	    len - (path[0] == '<') - (len > 1 && path[0] == '<' && path[len - 1] == '>'));
+	if (len > SESSION_PATH_MAX) {
+		facts->sender_malformed = "it is too long";
+		return;
+	}
+	switch (address_parse_path(message, path, len, &rules, &address, &error)) {
+	case ADDRESS_PATH_MAILBOX:
+		facts->claims = mem_array(message, struct claim, 1);
+		facts->claims[0] = (struct claim){ CLAIM_ENVELOPE, address.full, address.domain, OWNED_NOT_ASKED };
+		facts->n_claims = 1;
+		break;
+	case ADDRESS_PATH_NULL:
+		facts->sender = "";
+		break;
+	case ADDRESS_PATH_MALFORMED:
+		facts->sender_malformed = error;
+		break;
+	}
+}
+
+/* name_account - who answers for the message */
+static void
+name_account(struct message *message)
+{
+	const struct config *config = config_of(message);
+	struct facts *facts = &message->facts;
+
+	switch (facts->role) {
+	case ROLE_SUBMISSION:
+		if (facts->login != NULL)
+			facts->account = identity_account(message, facts->login, config->realm,
+			    &facts->login_malformed);
+		break;
+	case ROLE_RELAY:
+		facts->account = message->listener->account;
+		break;
+	case ROLE_LOCAL:
+		/* Postfix hides the UNIX user, so the envelope sender answers; a null sender
+		 * cannot be told from a bounce and gets an account of the listener's own. */
+		facts->account = facts->n_claims > 0 ? facts->claims[0].address :
+		    mem_printf(message, "null-sender/%s", message->listener->name);
+		break;
+	case ROLE_INBOUND:
+	case ROLE_AUTO:
+		break;
+	}
+}
+
+/* over_action - what being over a limit does: listener, then plan, then the role's default */
+static enum action
+over_action(const struct message *message)
+{
+	const struct plan *plan = message->plan;
+	int own = message->listener->set.of[REASON_OVER];
+
+	if (own >= 0)
+		return (enum action)own;
+	if (plan != NULL && plan->has_on_over &&
+	    !(message->facts.role == ROLE_LOCAL && plan->on_over == ACTION_TEMPFAIL))
+		return plan->on_over;
+	return message->listener->actions[REASON_OVER];
+}
+
+/* find_plan - the account's own settings and limits */
+static void
+find_plan(struct message *message)
+{
+	const struct config *config = config_of(message);
+
+	if (message->facts.account == NULL)
+		return;
+	message->account = config_account(config, message->facts.account);
+	message->plan = message->account != NULL && message->account->plan != NULL ?
+	    message->account->plan : config->default_plan;
+	if (message->account != NULL && message->account->mode_set >= 0)
+		message->rules.mode = (enum mode)message->account->mode_set;
+	if (message->plan != NULL)
+		message->rules.max_recipients = message->plan->max_recipients;
+	message->rules.actions[REASON_OVER] = over_action(message);
+}
+
+/* check_owners - gather who owns the claims from index first on */
+static void
+check_owners(struct message *message, size_t first)
+{
+	struct facts *facts = &message->facts;
+
+	if (facts->role == ROLE_INBOUND || facts->account == NULL)
+		return;
+	owners_check(message, message->session->snapshot, message->listener, facts,
+	    facts->claims + first, facts->n_claims - first, dns_deadline(message));
+}
+
+/* check_spf - gather SPF for HELO and MAIL FROM */
+static void
+check_spf(struct message *message)
+{
+	struct facts *facts = &message->facts;
+	const struct spf_client client = { .address = facts->client_addr, .helo = facts->helo };
+	int64_t deadline = dns_deadline(message);
+	struct spf_service service;
+
+	if (facts->role != ROLE_INBOUND || facts->client_addr == NULL || message->listener == NULL)
+		return;
+	spf_service_init(&service, message->session->daemon->resolver, config_of(message)->authserv_id);
+	spf_check_helo(message, &service, &client, deadline, &facts->spf_helo);
+	spf_check_mailfrom(message, &service, &client, facts->sender, deadline, &facts->spf_mailfrom);
+}
+
+/* stage_mail - MAIL FROM */
+void
+stage_mail(struct message *message, const char *path)
+{
+	struct facts *facts = &message->facts;
+
+	choose_listener(message);
+	read_sender(message, path);
+	name_account(message);
+	find_plan(message);
+	check_owners(message, 0);
+	check_spf(message);
+	/* An account that was just found over is refused without asking the store again,
+	 * where being over refuses at all. */
+	if (facts->account != NULL && message->rules.mode == MODE_ENFORCE &&
+	    message->rules.actions[REASON_OVER] >= ACTION_TEMPFAIL)
+		(void)store_known_over(message->session->daemon->store, message, facts->account, &facts->quota);
+	decide_early(message, STAGE_MAIL);
+}
+
+/* normal_recipient - a recipient as it is counted: without sub-address */
+static const char *
+normal_recipient(struct message *message, const char *path)
+{
+	const struct config *config = config_of(message);
+	const struct address_rules rules = {
+		.fold_local = true,
+		.default_domain = config->realm,
+	};
+	size_t len = strnlen(path, SESSION_PATH_MAX);
+	struct address address;
+	const char *error = NULL;
+	const char *base;
+
+	/* what cannot be read is the MTA's to refuse; it counts as it is written */
+	if (address_parse_path(message, path, len, &rules, &address, &error) != ADDRESS_PATH_MAILBOX)
+		return mem_strndup(message, path, len);
+	base = address_base(message, address.full, config->delimiter);
+	return base != NULL ? base : address.full;
+}
+
+/* stage_rcpt - RCPT TO */
+void
+stage_rcpt(struct message *message, const char *path)
+{
+	bool new = recipients_add(message->recipients, normal_recipient(message, path));
+
+	message->facts.recipients = recipients_count(message->recipients);
+	decide_early(message, STAGE_RCPT);
+	/* a recipient that is refused here is not part of the message */
+	if (new && !verdict_passes(&message->verdict)) {
+		recipients_remove_last(message->recipients);
+		message->facts.recipients = recipients_count(message->recipients);
+	}
+}
+
+/* read_senders - the claims of the header, behind that of the envelope */
+static void
+read_senders(struct message *message)
+{
+	const struct config *config = config_of(message);
+	struct facts *facts = &message->facts;
+	const struct address_rules rules = {
+		.fold_local = config->fold_local,
+		/* programs on this host write "From: root"; Sendmail completes it after the filter */
+		.default_domain = facts->role == ROLE_LOCAL ? config->realm : NULL,
+	};
+	size_t first = facts->n_claims;
+	struct claim *claims = NULL;
+	size_t n = 0;
+
+	header_read_senders(message, message->header, &rules, &facts->header, &claims, &n, NULL);
+	facts->claims = mem_grow(message, facts->claims, struct claim, first + n + 1);
+	for (size_t i = 0; i < n; i++)
+		facts->claims[first + i] = claims[i];
+	facts->n_claims = first + n;
+	check_owners(message, first);
+}
+
+/* from_domain - domain of the first From mailbox, or NULL */
+static const char *
+from_domain(const struct facts *facts)
+{
+	for (size_t i = 0; i < facts->n_claims; i++)
+		if (facts->claims[i].place == CLAIM_FROM)
+			return facts->claims[i].domain;
+	return NULL;
+}
+
+/* start_signing - begin to sign where the message may bear our signature */
+static void
+start_signing(struct message *message)
+{
+	const struct snapshot *snapshot = message->session->snapshot;
+	const struct facts *facts = &message->facts;
+	const char *domain;
+	struct sign_plan *plan;
+
+	if (snapshot->keyring == NULL || !verdict_may_sign(facts, &message->verdict))
+		return;
+	domain = signing_domain(facts->claims, facts->n_claims, NULL);
+	if (domain == NULL)
+		return;
+	plan = signing_plan(message, &snapshot->signing, domain, NULL, message->header);
+	message->signing = dkim_sign_start(message, snapshot->dkim, snapshot->keyring, plan, message->header);
+}
+
+/* stage_header - end of header */
+void
+stage_header(struct message *message)
+{
+	read_senders(message);
+	/* judged in full for the signature, though role local answers at the end only */
+	decide(message, STAGE_HEADER);
+	if (message->facts.role == ROLE_INBOUND)
+		message->verification = dkim_verify_start(message, message->session->snapshot->dkim,
+		    message->header, from_domain(&message->facts));
+	else if (verdict_passes(&message->verdict))
+		start_signing(message);
+	decide_early(message, STAGE_HEADER);
+}
+
+/* stage_body - a piece of the body */
+void
+stage_body(struct message *message, const char *bytes, size_t len)
+{
+	if (message->signing != NULL)
+		dkim_sign_body(message->signing, bytes, len);
+	if (message->verification != NULL)
+		dkim_verify_body(message->verification, bytes, len);
+}
+
+/* finish_verification - gather the DKIM results */
+static void
+finish_verification(struct message *message)
+{
+	struct facts *facts = &message->facts;
+
+	if (message->verification == NULL)
+		return;
+	dkim_verify_finish(message->verification, message, dns_deadline(message), &facts->dkim,
+	    &facts->n_dkim);
+	facts->dkim_checked = true;
+}
+
+/* finish_signing - gather the signatures; they are not sent yet */
+static const char **
+finish_signing(struct message *message)
+{
+	const char **values = NULL;
+
+	if (message->signing != NULL)
+		dkim_sign_finish(message->signing, message, &message->facts.sign, &values);
+	return values;
+}
+
+/* charge - gather what the quota says, charging where it is not over */
+static void
+charge(struct message *message)
+{
+	struct store *store = message->session->daemon->store;
+	struct facts *facts = &message->facts;
+	const struct quota_cost cost = {
+		.messages = 1,
+		.recipients = facts->recipients,
+		.bytes = facts->size,
+	};
+	struct quota_plan *plan;
+	struct quota_reply reply;
+	struct plan limits;
+
+	if (facts->account == NULL || message->plan == NULL)
+		return;
+	limits = *message->plan;
+	limits.on_over = message->rules.actions[REASON_OVER];
+	plan = quota_plan_make(message, &limits, facts->account, &cost,
+	    message->rules.mode == MODE_WATCH, message->charge_id);
+	store_charge(store, message, plan, clock_ms() + 30000, &reply);
+	quota_judge(message, plan, &reply, &facts->quota);
+}
+
+/* stage_end - end of message: DESIGN's fixed order, nothing refused is ever charged */
+void
+stage_end(struct message *message)
+{
+	const char **signatures = NULL;
+
+	finish_verification(message);
+	decide(message, STAGE_CONTENT);
+	if (verdict_passes(&message->verdict)) {
+		signatures = finish_signing(message);
+		decide(message, STAGE_SIGNED);
+	}
+	if (verdict_passes(&message->verdict)) {
+		charge(message);
+		decide(message, STAGE_CHARGED);
+	}
+	if (verdict_passes(&message->verdict)) {
+		if (!verdict_may_sign(&message->facts, &message->verdict))
+			signatures = NULL;
+		if (signatures == NULL && message->facts.sign.outcome == OUTCOME_PASS)
+			message->facts.sign = (struct sign_fact){ 0 };
+		edits_plan(message, message->header, &message->facts, config_of(message)->authserv_id,
+		    signatures, &message->edits);
+	}
+	log_verdict(message);
+}
