@@ -1,0 +1,297 @@
+/*
+ * main.c - the daemon, from options to exit
+ *
+ * In order: options, configuration (checked whole), sockets, rights dropped, store
+ * and resolver (which have threads), callbacks, libmilter in a second thread,
+ * and this first thread waiting for signals: HUP reloads, TERM and INT drain.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <grp.h>
+#include <hiredis/hiredis.h>
+#include <libconfig.h>
+#include <libmilter/mfapi.h>
+#include <opendkim/dkim.h>
+#include <openssl/crypto.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unbound.h>
+#include <unistd.h>
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <spf2/spf.h>
+
+#include "filter/callbacks.h"
+#include "filter/clock.h"
+#include "filter/control.h"
+#include "filter/daemon.h"
+#include "filter/key_shortcut.h"
+#include "filter/log.h"
+#include "filter/milter_socket.h"
+#include "filter/signals.h"
+#include "policy/mem.h"
+
+#define DEFAULT_FILE	SYSCONFDIR "/countersign/countersign.conf"
+#define TICK_MS		1000	/* how often the first thread looks around */
+#define SAVE_EVERY_MS	60000	/* how often counters are saved */
+
+/* What the command line asked for. */
+struct arguments {
+	const char *file;
+	bool test;
+};
+
+static void
+usage(FILE *to)
+{
+	(void)fprintf(to, "usage: countersign [-c FILE] [-t] [-V]\n"
+	    "  -c FILE  configuration file (default " DEFAULT_FILE ")\n"
+	    "  -t       check the configuration and exit\n"
+	    "  -V       print the versions of countersign and its libraries\n"
+	    "countersign stays in the foreground; see countersign(8).\n");
+}
+
+static void
+print_versions(void)
+{
+	int major, minor, patch;
+	unsigned int milter_major, milter_minor, milter_patch;
+	uint32_t dkim = dkim_libversion();
+
+	SPF_get_lib_version(&major, &minor, &patch);
+	(void)smfi_version(&milter_major, &milter_minor, &milter_patch);
+	(void)printf("countersign " PACKAGE_VERSION "\n");
+	(void)printf("libmilter %u.%u.%u\n", milter_major, milter_minor, milter_patch);
+	(void)printf("libopendkim %u.%u.%u\n", dkim >> 24, dkim >> 16 & 0xff, dkim >> 8 & 0xff);
+	(void)printf("libspf2 %d.%d.%d (1.2.10 as some systems ship it has an open stack overflow in its macro code;\n"
+	    "  countersign never lets a stranger's text reach that code)\n", major, minor, patch);
+	(void)printf("hiredis %d.%d.%d\n", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
+	(void)printf("libunbound %s\n", ub_version());
+	(void)printf("libconfig %d.%d.%d\n", LIBCONFIG_VER_MAJOR, LIBCONFIG_VER_MINOR, LIBCONFIG_VER_REVISION);
+	(void)printf("%s\n", OpenSSL_version(OPENSSL_VERSION));
+}
+
+/* parse_arguments - the command line; ends the process where it says so */
+static struct arguments
+parse_arguments(int argc, char **argv)
+{
+	struct arguments arguments = { .file = DEFAULT_FILE };
+	int option;
+
+	while ((option = getopt(argc, argv, "c:tVh")) != -1) {
+		switch (option) {
+		case 'c':
+			arguments.file = optarg;
+			break;
+		case 't':
+			arguments.test = true;
+			break;
+		case 'V':
+			print_versions();
+			exit(EXIT_SUCCESS);
+		case 'h':
+			usage(stdout);
+			exit(EXIT_SUCCESS);
+		default:
+			usage(stderr);
+			exit(EXIT_FAILURE);
+		}
+	}
+	if (optind == argc)
+		return arguments;
+	(void)fprintf(stderr, "countersign: \"%s\" is no option\n", argv[optind]);
+	usage(stderr);
+	exit(EXIT_FAILURE);
+}
+
+/* drop_rights - become the configured user, for good */
+static int
+drop_rights(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
+{
+	const struct passwd *user;
+
+	if (config->user == NULL || geteuid() != 0)
+		return 0;
+	user = getpwnam(config->user);
+	if (user == NULL || initgroups(config->user, user->pw_gid) != 0 || setgid(user->pw_gid) != 0 ||
+	    setuid(user->pw_uid) != 0) {
+		*error_r = mem_printf(ctx, "%s: cannot become user \"%s\": %s", config->file, config->user,
+		    strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+/* harden - private keys stay out of core dumps and of other processes' sight */
+static void
+harden(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* raise_descriptors - two descriptors a connection, as many as the system lets us have */
+static void
+raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* run_milter - the thread that is libmilter's */
+static void *
+run_milter(void *arg)
+{
+	(void)arg;
+	if (smfi_main() != MI_SUCCESS) {
+		log_error("libmilter ended with an error; stopping");
+		(void)kill(getpid(), SIGTERM);
+	}
+	return NULL;
+}
+
+/* drain - turn new messages away and wait for those in flight */
+static void
+drain(struct daemon *daemon, long timeout_ms)
+{
+	int64_t deadline = clock_ms() + timeout_ms;
+	struct signals_seen seen;
+
+	atomic_store(&daemon->draining, true);
+	log_info("stopping: %lu messages in flight, waiting up to %ld s for them",
+	    atomic_load(&daemon->in_flight), timeout_ms / 1000);
+	while (atomic_load(&daemon->in_flight) > 0 && clock_ms() < deadline)
+		signals_wait(50, &seen);
+	if (atomic_load(&daemon->in_flight) > 0)
+		log_warning("stopping: %lu messages are not done; their MTA will defer them",
+		    atomic_load(&daemon->in_flight));
+}
+
+/* serve_until_stopped - the first thread's life */
+static void
+serve_until_stopped(struct daemon *daemon)
+{
+	int64_t saved_ms = clock_ms();
+	struct signals_seen seen = { false, false };
+
+	while (!seen.stop) {
+		signals_wait(TICK_MS, &seen);
+		if (seen.reload && !seen.stop) {
+			TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+			const char *error = NULL;
+
+			(void)daemon_reload(daemon, tmp, &error);
+			talloc_free(tmp);
+		}
+		if (clock_ms() - saved_ms >= SAVE_EVERY_MS) {
+			store_tick(daemon->store);
+			saved_ms = clock_ms();
+		}
+	}
+}
+
+/* run - everything after the configuration was read. Returns the exit status. */
+static int
+run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
+{
+	const struct config *config = first->config;
+	struct control *control = NULL;
+	const char *error = NULL;
+	pthread_t milter;
+
+	/* a reload replaces the first configuration; what was opened by it is closed by it */
+	(void)snapshot_hold(first);
+	if (callbacks_register(daemon) != 0) {
+		log_error("libmilter refused our callbacks; is it older than 8.14?");
+		return EXIT_FAILURE;
+	}
+	if (milter_socket_open(ctx, config, &error) != 0 ||
+	    (config->control != NULL &&
+	    (control = control_open(ctx, config->control, config->control_group, &error)) == NULL) ||
+	    drop_rights(ctx, config, &error) != 0 || key_shortcut_selftest(ctx, &error) != 0) {
+		log_error("%s", error);
+		control_close(control);
+		return EXIT_FAILURE;
+	}
+	harden();
+	raise_descriptors();
+	/* from here on there are threads, and the log must not change under them */
+	log_open(strcmp(config->log, "syslog") == 0);
+	if (daemon_open(ctx, daemon, first, &error) != 0 ||
+	    (control != NULL && control_serve(control, daemon) != 0)) {
+		log_start_error(error != NULL ? error : "the control thread cannot be started");
+		control_close(control);
+		return EXIT_FAILURE;
+	}
+	if (signals_receive() != 0 || pthread_create(&milter, NULL, run_milter, NULL) != 0) {
+		log_error("signals or threads cannot be set up: %s", strerror(errno));
+		return EXIT_FAILURE;
+	}
+	log_info("countersign " PACKAGE_VERSION " is ready on %s, mode %s, %zu listeners, %zu keys", config->listen,
+	    mode_word(config->mode), config->n_listeners,
+	    first->keyring != NULL ? keyring_keys(first->keyring) : 0);
+	serve_until_stopped(daemon);
+	drain(daemon, config->drain_timeout_ms);
+	control_close(control);
+	(void)smfi_stop();
+	(void)pthread_join(milter, NULL);
+	milter_socket_remove(config);
+	/* libmilter answers no one and closes nothing after smfi_stop(); sessions that are still open may be in
+	 * use by its threads, so what they point to is left to the end of the process */
+	if (atomic_load(&daemon->sessions) == 0)
+		daemon_close(daemon);
+	else
+		store_tick(daemon->store);
+	snapshot_release(first);
+	log_info("stopped");
+	return EXIT_SUCCESS;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct arguments arguments = parse_arguments(argc, argv);
+	static struct daemon daemon;	/* outlives every thread */
+	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
+	const char *warnings = NULL;
+	const char *error = NULL;
+	struct snapshot *first;
+	int status;
+
+	signals_block();
+	first = snapshot_build(ctx, arguments.file, NULL, &warnings, &error);
+	if (warnings != NULL)
+		log_warning("%s", warnings);
+	if (first == NULL) {
+		log_error("%s", error);
+		return EXIT_FAILURE;
+	}
+	if (arguments.test) {
+		(void)printf("%s: the configuration is good\n", arguments.file);
+		snapshot_release(first);
+		talloc_free(ctx);
+		return EXIT_SUCCESS;
+	}
+	daemon.file = arguments.file;
+	status = run(ctx, &daemon, first);
+	talloc_free(ctx);
+	return status;
+}

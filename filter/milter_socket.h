@@ -1,0 +1,21 @@
+/*
+ * milter_socket.h - the socket that MTAs connect to
+ */
+#ifndef FILTER_MILTER_SOCKET_H
+#define FILTER_MILTER_SOCKET_H
+
+#include <talloc.h>
+
+#include "filter/configuration.h"
+
+/*
+ * milter_socket_open - make libmilter listen, and set up the socket
+ * After callbacks_register(). TCP_NODELAY is set on inet sockets, permissions and group on unix
+ * ones. Returns 0, or -1 and *error_r on ctx: what is wrong with `listen` and how to mend it.
+ */
+int milter_socket_open(TALLOC_CTX *ctx, const struct config *config, const char **error_r);
+
+/* milter_socket_remove - remove a unix socket's file */
+void milter_socket_remove(const struct config *config);
+
+#endif
