@@ -1,0 +1,71 @@
+-- quota: charged last, once, only what passes; every on_over; every unit
+dofile(lib)
+
+local conn = open("ORIGINATING")
+local function message(login, rcpt, body, hfrom)
+	return { login = login, from = "<" .. login .. "@example.org>", rcpt = rcpt, body = body,
+	    header = header(hfrom or (login .. "@example.org")) }
+end
+local two = { "<a@x.example>", "<b@x.example>" }
+
+local seen = try(conn, message("alice", two))
+ok(seen == "eom continue", "2 of 3 recipients fit", seen)
+seen = try(conn, message("alice", { "<a@x.example>" }, nil, "bob@example.org"))
+ok(seen == "eoh replycode", "a refused message", seen)
+seen = try(conn, message("alice", two))
+ok(seen == "eom replycode", "2 more do not: all or nothing", seen)
+seen = try(conn, message("alice", { "<c@x.example>" }))
+ok(seen == "eom continue", "but 1 does: the refused messages were not charged", seen)
+seen = try(conn, message("alice", { "<c@x.example>" }))
+ok(seen == "eom replycode", "then the account is full", seen)
+seen = try(conn, message("alice", { "<c@x.example>" }))
+ok(seen == "mail replycode", "and remembered as full: refused at MAIL", seen)
+
+seen = try(conn, message("rose", two))
+seen = try(conn, message("rose", two))
+ok(seen == "eom replycode", "on_over reject", seen)
+seen = try(conn, message("holt", two))
+seen = try(conn, message("holt", two))
+ok(seen == "eom continue" and mt.eom_check(conn, MT_QUARANTINE), "on_over quarantine holds", seen)
+seen = try(conn, message("mark", two))
+seen = try(conn, message("mark", two))
+ok(seen == "eom continue" and not mt.eom_check(conn, MT_QUARANTINE), "on_over warn passes", seen)
+seen = try(conn, message("bert", nil, string.rep("x", 70) .. "\r\n"))
+ok(seen == "eom continue", "small messages fit 1 KB", seen)
+seen = try(conn, message("bert", nil, string.rep(string.rep("x", 70) .. "\r\n", 20)))
+ok(seen == "eom replycode", "a large one does not", seen)
+seen = try(conn, message("mona", two))
+ok(seen == "eom continue", "one message, whatever its recipients", seen)
+seen = try(conn, message("mona"))
+ok(seen == "eom replycode", "no second message", seen)
+seen = try(conn, message("nil"))
+ok(seen == "eom replycode", "a limit of 0 lets nothing pass", seen)
+mt.disconnect(conn)
+
+local ctl = os.getenv("COUNTERSIGNCTL") .. " -s " .. dir .. "/control "
+local function run(words)
+	local pipe = io.popen(ctl .. words .. " 2>&1")
+	local text = pipe:read("*a")
+	pipe:close()
+	return text
+end
+local text = run("quota show alice")
+ok(text:match("account  alice@example.org") and text:match("plan     person") and
+    text:match("3 recipients per hour +3 of 3 +100%%"), "countersignctl quota show tells what is used", text)
+text = run("quota reset alice")
+ok(text:match("the counters of alice@example.org are empty"), "quota reset says so", text)
+text = run("quota show alice")
+ok(text:match("3 recipients per hour +0 of 3 +0%%"), "and they are", text)
+text = run("--json quota show ALICE@example.org")
+ok(text:match('"used":0') and text:match('"ok":true'), "--json prints the answer, the login in any case", text)
+conn = open("ORIGINATING")
+seen = try(conn, message("alice", two))
+ok(seen == "eom continue", "and mail flows again", seen)
+mt.disconnect(conn)
+text = run("quota show 'a b'")
+ok(text:match("is no account"), "a bad account name is told", text)
+text = run("status")
+ok(text:match("messages: accepted %d+, held 1, deferred %d+, refused %d+"), "status counts", text)
+text = run("nonsense")
+ok(text:match("usage:"), "an unknown command shows the usage", text)
+finish()

@@ -1,0 +1,32 @@
+-- watch: decides, says would=, refuses nothing, signs only what would have passed
+dofile(lib)
+
+local function with(from, hfrom, login)
+	return { login = login or "alice", from = from, header = header(hfrom) }
+end
+local conn = open("ORIGINATING")
+local seen = try(conn, with("<alice@example.org>", "alice@example.org"))
+ok(seen == "eom continue", "own mail passes", seen)
+ok(mt.eom_check(conn, MT_HDRINSERT, "DKIM-Signature"), "and is signed")
+seen = try(conn, with("<bob@example.org>", "bob@example.org"))
+ok(seen == "eom continue", "watch lets a foreign sender pass", seen)
+ok(not mt.eom_check(conn, MT_HDRINSERT, "DKIM-Signature"), "but does not sign it")
+seen = try(conn, with("<alice@example.org>", "alice@example.org"))
+ok(seen == "eom continue", "watch lets an account over its limit pass", seen)
+ok(not mt.eom_check(conn, MT_HDRINSERT, "DKIM-Signature"), "but does not sign what enforce would defer")
+seen = try(conn, with("<carol@example.org>", "bob@example.org", "carol"))
+ok(seen == "eoh replycode", "an account in enforce mode is held to the rules on a watching listener", seen)
+mt.disconnect(conn)
+
+conn = open("STRICT")
+seen = try(conn, with("<dave@example.org>", "bob@example.org", "dave"))
+ok(seen == "eom continue", "a listener of its own mode and actions: warn passes", seen)
+ok(not mt.eom_check(conn, MT_HDRINSERT, "DKIM-Signature"), "unsigned")
+seen = try(conn, with("<erin@example.org>", "erin@", "erin"))
+ok(seen == "eoh replycode", "tempfail is answered", seen)
+local sender = with("<frank@example.org>", "frank@example.org", "frank")
+table.insert(sender.header, { "Sender", " bob@example.org" })
+seen = try(conn, sender)
+ok(seen == "eom continue" and mt.eom_check(conn, MT_QUARANTINE), "quarantine holds the message", seen)
+mt.disconnect(conn)
+finish()
