@@ -76,7 +76,7 @@ log_start_error(const char *text)
 }
 
 /* log_format - format and write; lines of a text become lines of the log */
-static void
+static void __attribute__((format(printf, 2, 0)))
 log_format(enum log_level level, const char *format, va_list args)
 {
 	char text[LINE_MAX_OCTETS];

@@ -21,7 +21,7 @@
 #define FILE_MAX	(16L * 1024 * 1024)	/* octets of a configuration file */
 
 /* add_error - one more line of mistakes */
-static void
+static void __attribute__((format(printf, 3, 0)))
 add_error(struct options_reader *reader, const char *where, const char *format, va_list args)
 {
 	char *text = mem_check(talloc_vasprintf(reader->ctx, format, args));

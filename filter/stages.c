@@ -250,7 +250,7 @@ check_owners(struct message *message, size_t first)
 {
 	struct facts *facts = &message->facts;
 
-	if (facts->role == ROLE_INBOUND || facts->account == NULL)
+	if (facts->role == ROLE_INBOUND || facts->account == NULL || facts->n_claims == first)
 		return;
 	owners_check(message, message->session->snapshot, message->listener, facts,
 	    facts->claims + first, facts->n_claims - first, dns_deadline(message));

@@ -11,6 +11,8 @@ from milter import FIELDS, Closed, Milter
 port = int(sys.argv[1])
 pid = int(sys.argv[2])
 directory = sys.argv[3]
+# sanitizers keep freed memory aside, so growth says nothing there
+padded = os.environ.get("SANITIZE", "") != ""
 slow = os.environ.get("TALK_WRAPPER", "") != ""  # under valgrind everything takes longer
 count = failures = 0
 
@@ -136,7 +138,7 @@ for _ in range(10 if slow else 800):
 seen = m.eom()
 after = memory_kb()
 ok(seen == "c", "a body of 50 MB passes", seen)
-ok(slow or after - before < 4096, "and is not held in memory", (before, after))
+ok(slow or padded or after - before < 4096, "and is not held in memory", (before, after))
 seen = m.message(FIELDS, rcpts=[b"<r%d@x.example>" % i for i in range(200 if slow else 5000)], **login())
 ok(seen == "eom c", "5 000 recipients are counted", seen)
 
