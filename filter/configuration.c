@@ -488,6 +488,8 @@ finish_listener(struct options_reader *reader, struct config *config, struct lis
 		listener->actions[reason] = action >= 0 ? (enum action)action :
 		    reply_default_action((enum reason)reason, listener->role);
 	}
+	if (listener->set.of[REASON_NO_LISTENER] >= 0)
+		options_error_at(reader, listener->where, "on_no_listener stands outside the listeners: it is for connections that belong to none");
 	if (listener->role == ROLE_LOCAL)
 		check_local(reader, listener);
 	if (listener->role == ROLE_RELAY && listener->account == NULL)
@@ -556,12 +558,15 @@ static void
 read_plans_file(struct options_reader *reader, struct config *config)
 {
 	struct options_reader inner = { .ctx = reader->ctx, .file = config->plans_file };
+	const char *outer_default = config->default_plan_name;
 	config_t tree;
 
 	config_init(&tree);
 	if (options_parse_file(&inner, &tree))
 		options_group(&inner, config_root_setting(&tree), &plans_file_group, config);
 	config_destroy(&tree);
+	if (outer_default != NULL && config->default_plan_name != outer_default)
+		options_error(&inner, NULL, "default_plan is given in %s already; keep one of the two", config->file);
 	if (inner.errors == NULL)
 		return;
 	reader->n_errors += inner.n_errors;
@@ -647,6 +652,13 @@ finish_names(struct options_reader *reader, struct config *config)
 	else if ((config->listen_spec = listen_spec(reader, config->listen)) == NULL)
 		options_error(reader, NULL, "listen = \"%s\" must be \"inet:HOST:PORT\", \"inet6:[ADDRESS]:PORT\" or \"unix:/path\"",
 		    config->listen);
+	if (config->control != NULL && config->control[0] != '/')
+		options_error(reader, NULL, "control = \"%s\" must be an absolute path", config->control);
+	for (const char *c = config->help_url; c != NULL && *c != '\0'; c++)
+		if (*c <= ' ' || *c > '~' || *c == '%') {
+			options_error(reader, NULL, "help_url = \"%s\" must be printable ASCII without spaces and %%", config->help_url);
+			break;
+		}
 	if (config->log == NULL || (strcmp(config->log, "syslog") != 0 && strcmp(config->log, "stderr") != 0))
 		options_error(reader, NULL, "log must be \"syslog\" or \"stderr\"");
 	if (config->realm != NULL) {

@@ -108,7 +108,7 @@ struct config {
 	const char *keys;	/* directory of private keys, or NULL: nothing is signed */
 	int require_tls_set;
 	long drain_timeout_ms;	/* how long messages in flight may take at TERM */
-	long dns_timeout_ms;	/* for all DNS of one message */
+	long dns_timeout_ms;	/* for the DNS and tables of one stage of a message */
 	long dns_cache;		/* answers kept */
 	struct action_set set;	/* global on_ words */
 	struct words owners;	/* table specifications */

@@ -148,11 +148,14 @@ static void
 usage(FILE *to)
 {
 	(void)fprintf(to, "usage: countersignctl [-c FILE | -s SOCKET] [--json] COMMAND\n");
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		(void)fprintf(to, "  %s%s%s%-10s %s\n", commands[i].words[0],
-		    commands[i].words[1] != NULL ? " " : "",
-		    commands[i].words[1] != NULL ? commands[i].words[1] : "      ",
-		    commands[i].operand != NULL ? " ACCOUNT" : "", commands[i].help);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		const struct command *command = &commands[i];
+		int len = fprintf(to, "  %s%s%s%s", command->words[0], command->words[1] != NULL ? " " : "",
+		    command->words[1] != NULL ? command->words[1] : "",
+		    command->operand != NULL ? " ACCOUNT" : "");
+
+		(void)fprintf(to, "%*s%s\n", len < 24 ? 24 - len : 1, "", command->help);
+	}
 	(void)fprintf(to, "  -c FILE    configuration file (default " DEFAULT_FILE ")\n"
 	    "  -s SOCKET  control socket, instead of the one the file names\n"
 	    "  --json     print the answer as JSON\n");

@@ -134,6 +134,28 @@ drop_rights(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
 	return 0;
 }
 
+/*
+ * read_again - the configuration as the user reads it who will reload it
+ * What only root may read would start well and fail at the first reload, in the middle of a night.
+ */
+static struct snapshot *
+read_again(TALLOC_CTX *ctx, struct snapshot *first, const char *file, const char **error_r)
+{
+	const char *user = first->config->user;
+	const char *warnings = NULL;
+	struct snapshot *again;
+
+	if (user == NULL || geteuid() == 0)
+		return first;
+	again = snapshot_build(ctx, file, NULL, &warnings, error_r);
+	if (again == NULL)
+		*error_r = mem_printf(ctx, "%s\n%s: the above was seen by user \"%s\", who reads everything anew at each reload",
+		    *error_r, file, user);
+	else
+		snapshot_release(first);
+	return again;
+}
+
 /* harden - private keys stay out of core dumps and of other processes' sight */
 static void
 harden(void)
@@ -217,8 +239,6 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	const char *error = NULL;
 	pthread_t milter;
 
-	/* a reload replaces the first configuration; what was opened by it is closed by it */
-	(void)snapshot_hold(first);
 	if (callbacks_register(daemon) != 0) {
 		log_error("libmilter refused our callbacks; is it older than 8.14?");
 		return EXIT_FAILURE;
@@ -226,11 +246,14 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	if (milter_socket_open(ctx, config, &error) != 0 ||
 	    (config->control != NULL &&
 	    (control = control_open(ctx, config->control, config->control_group, &error)) == NULL) ||
-	    drop_rights(ctx, config, &error) != 0 || key_shortcut_selftest(ctx, &error) != 0) {
+	    drop_rights(ctx, config, &error) != 0 || key_shortcut_selftest(ctx, &error) != 0 ||
+	    (first = read_again(ctx, first, daemon->file, &error)) == NULL) {
 		log_error("%s", error);
 		control_close(control);
 		return EXIT_FAILURE;
 	}
+	/* a reload replaces the first configuration; what was opened by it is closed by it */
+	config = snapshot_hold(first)->config;
 	harden();
 	raise_descriptors();
 	/* from here on there are threads, and the log must not change under them */
@@ -249,7 +272,7 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	    mode_word(config->mode), config->n_listeners,
 	    first->keyring != NULL ? keyring_keys(first->keyring) : 0);
 	serve_until_stopped(daemon);
-	drain(daemon, config->drain_timeout_ms);
+	drain(daemon, daemon->current->config->drain_timeout_ms);
 	control_close(control);
 	(void)smfi_stop();
 	(void)pthread_join(milter, NULL);

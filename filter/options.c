@@ -136,7 +136,8 @@ read_duration(struct options_reader *reader, config_setting_t *setting, const st
 		return;
 	errno = 0;
 	value = strtod(text, &end);
-	if (end == text || errno != 0 || value < 0) {
+	/* strtod() also takes "nan", "inf" and hexadecimal */
+	if (end == text || errno != 0 || strspn(text, "0123456789.") != (size_t)(end - text)) {
 		options_error(reader, setting, "%s = \"%s\" is no duration; write for example \"200 ms\", \"5 s\" or \"4 hours\"",
 		    option->name, text);
 		return;
@@ -262,9 +263,6 @@ read_option(struct options_reader *reader, config_setting_t *setting, const stru
 int
 options_action(const char *word)
 {
-	/* how OpenDKIM's users say "accept" of a missing key */
-	if (strcmp(word, "unsigned") == 0)
-		return ACTION_ACCEPT;
 	for (int action = ACTION_ACCEPT; action <= ACTION_REJECT; action++)
 		if (strcmp(word, action_word((enum action)action)) == 0)
 			return action;
@@ -285,6 +283,9 @@ read_action(struct options_reader *reader, config_setting_t *setting, struct act
 	if (text == NULL)
 		return true;
 	action = options_action(text);
+	/* how one says "accept" of a missing key */
+	if (reason == REASON_MISSING_KEY && strcmp(text, "unsigned") == 0)
+		action = ACTION_ACCEPT;
 	if (action < 0)
 		options_error(reader, setting, "%s = \"%s\" is unknown; known are: accept, warn, quarantine, tempfail, reject",
 		    config_setting_name(setting), text);

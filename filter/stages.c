@@ -203,7 +203,8 @@ name_account(struct message *message)
 		/* Postfix hides the UNIX user, so the envelope sender answers; a null sender
 		 * cannot be told from a bounce and gets an account of the listener's own. */
 		facts->account = facts->n_claims > 0 ? facts->claims[0].address :
-		    mem_printf(message, "null-sender/%s", message->listener->name);
+		    identity_account(message, mem_printf(message, "null-sender/%s",
+			message->listener->name), config->realm, NULL);
 		break;
 	case ROLE_INBOUND:
 	case ROLE_AUTO:
@@ -428,6 +429,17 @@ finish_signing(struct message *message)
 	return values;
 }
 
+/* log_warned - say when an account crosses the mark its plan sets */
+static void
+log_warned(const struct quota_plan *plan, const struct quota_reply *reply)
+{
+	const struct quota_counter *counter = quota_warned(plan, reply);
+
+	if (counter != NULL)
+		log_warning("quota: %s has reached %u%% of its limit of %s", plan->account, plan->warn_at,
+		    counter->text);
+}
+
 /* charge - gather what the quota says, charging where it is not over */
 static void
 charge(struct message *message)
@@ -451,6 +463,7 @@ charge(struct message *message)
 	    message->rules.mode == MODE_WATCH, message->charge_id);
 	store_charge(store, message, plan, clock_ms() + 30000, &reply);
 	quota_judge(message, plan, &reply, &facts->quota);
+	log_warned(plan, &reply);
 }
 
 /* stage_end - end of message: DESIGN's fixed order, nothing refused is ever charged */

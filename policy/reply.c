@@ -91,6 +91,9 @@ static const struct reply_row rows[REASON_COUNT] = {
 	[REASON_OVER] = { "over", "on_over", TEMPFAIL, TEMPFAIL, REJECT, ACCEPT,
 	    "550", "5.7.28", "450", "4.7.28",
 	    "the sending limit of %{account} is used up: %{limit}, %{used} used; room again in %{retry}" },
+	[REASON_NEVER_FITS] = { "never-fits", "on_never_fits", REJECT, REJECT, REJECT, ACCEPT,
+	    "550", "5.7.28", "450", "4.7.28",
+	    "this message alone exceeds a sending limit of %{account}: %{limit}" },
 	[REASON_STORE_AWAY] = { "store-away", NULL, TEMPFAIL, TEMPFAIL, ACCEPT, ACCEPT,
 	    "550", "5.3.0", "451", "4.3.0", "the sending limits cannot be checked now, please try again" },
 };

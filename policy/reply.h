@@ -38,6 +38,7 @@ enum reason {
 	REASON_MISSING_KEY,	/* no usable key for the From domain */
 	REASON_SIGNING_FAILURE,	/* the signature could not be computed */
 	REASON_OVER,		/* over a limit */
+	REASON_NEVER_FITS,	/* the message alone is larger than a limit, or the limit is 0 */
 	REASON_STORE_AWAY,	/* the counters cannot be reached and on_away says tempfail */
 	REASON_COUNT
 };

@@ -95,6 +95,9 @@ static bool
 has_bad_login(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
+	/* elsewhere a login is only a fact for the log */
+	if (facts->role != ROLE_SUBMISSION)
+		return false;
 	if (facts->auth_without_login) {
 		f->problem = "the MTA does not send the auth_authen macro";
 		return true;
@@ -246,10 +249,20 @@ has_signing_failure(TALLOC_CTX *ctx, const struct rules *rules, const struct fac
 	return facts->sign.outcome == OUTCOME_TEMPERROR;
 }
 
+/* Refused though no waiting would help: larger than a limit by itself. */
+static bool
+never_fits(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules, (void)f;
+	return facts->quota.outcome == OUTCOME_FAIL && !facts->quota.charged &&
+	    facts->quota.retry_after == 0;
+}
+
 static bool
 is_over(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
-	(void)ctx, (void)rules, (void)f;
+	if (never_fits(ctx, rules, facts, f))
+		return false;
 	return facts->quota.outcome == OUTCOME_FAIL || facts->quota.observed_over;
 }
 
@@ -278,6 +291,7 @@ static const struct rule rules_in_order[] = {
 	{ STAGE_MAIL, REASON_SPF_SOFTFAIL, has_spf_softfail },
 	/* at MAIL only for an account that is remembered as over */
 	{ STAGE_MAIL, REASON_OVER, is_over },
+	{ STAGE_MAIL, REASON_NEVER_FITS, never_fits },
 	{ STAGE_RCPT, REASON_TOO_MANY_RECIPIENTS, has_too_many_recipients },
 	{ STAGE_HEADER, REASON_OVERSIZED_HEADER, has_oversized_header },
 	{ STAGE_HEADER, REASON_SEVERAL_FROM, has_several_from },
