@@ -27,6 +27,7 @@ static void read_listeners(struct options_reader *, config_setting_t *, void *);
 static void read_plans(struct options_reader *, config_setting_t *, void *);
 static void read_limits(struct options_reader *, config_setting_t *, void *);
 static void read_redis(struct options_reader *, config_setting_t *, void *);
+static void read_daemons(struct options_reader *, config_setting_t *, void *);
 static void read_clients(struct options_reader *, config_setting_t *, void *);
 static void read_ports(struct options_reader *, config_setting_t *, void *);
 static void read_dns(struct options_reader *, config_setting_t *, void *);
@@ -86,7 +87,7 @@ static const struct option_group plans_file_group = { "the plans file", plans_fi
 
 static const struct option listener_rows[] = {
 	{ .name = "role", .type = OPTION_CHOICE, .offset = AT(listener, role), .choices = roles },
-	{ .name = "daemon", .type = OPTION_WORDS, .offset = AT(listener, daemons) },
+	{ .name = "daemon", .type = OPTION_CUSTOM, .read = read_daemons },
 	{ .name = "port", .type = OPTION_CUSTOM, .offset = AT(listener, ports), .read = read_ports },
 	{ .name = "client", .type = OPTION_CUSTOM, .read = read_clients },
 	{ .name = "pickup", .type = OPTION_BOOL, .offset = AT(listener, pickup) },
@@ -140,6 +141,13 @@ static const struct option dns_rows[] = {
 	{ .name = NULL },
 };
 static const struct option_group dns_group = { "dns", dns_rows, -1 };
+
+/* at - the line of a top-level option, for mistakes found once all is read; NULL: the file as a whole */
+static const config_setting_t *
+at(const config_t *tree, const char *name)
+{
+	return config_setting_get_member(config_root_setting(tree), name);
+}
 
 /* config_of - the configuration whose custom option is being read (its offset is 0) */
 static struct config *
@@ -289,6 +297,17 @@ read_accounts(struct options_reader *reader, config_setting_t *setting, void *ta
 	}
 }
 
+/* read_daemons - {daemon_name} values of a listener */
+static void
+read_daemons(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct listener *listener = target;
+
+	options_words(reader, setting, &listener->daemons);
+	if (listener->daemons.n == 0)
+		options_error(reader, setting, "daemon names no listener of the MTA; remove it to take every one");
+}
+
 /* read_clients - client networks of a listener */
 static void
 read_clients(struct options_reader *reader, config_setting_t *setting, void *target)
@@ -297,6 +316,8 @@ read_clients(struct options_reader *reader, config_setting_t *setting, void *tar
 	struct words words = { NULL, 0 };
 
 	options_words(reader, setting, &words);
+	if (words.n == 0)
+		options_error(reader, setting, "client names no network; remove it to take every client");
 	listener->clients = mem_array(reader->ctx, struct netblock, words.n + 1);
 	for (size_t i = 0; i < words.n; i++) {
 		const char *error = NULL;
@@ -316,6 +337,8 @@ read_ports(struct options_reader *reader, config_setting_t *setting, void *targe
 	int aggregate = config_setting_is_aggregate(setting);
 	int n = aggregate ? config_setting_length(setting) : 1;
 
+	if (n == 0)
+		options_error(reader, setting, "port names no port; remove it to take every port");
 	ports->items = mem_array(reader->ctx, const char *, (size_t)n + 1);
 	for (int i = 0; i < n; i++) {
 		config_setting_t *port = aggregate ?
@@ -576,23 +599,26 @@ read_plans_file(struct options_reader *reader, struct config *config)
 
 /* finish_plans - inheritance and the default plan */
 static void
-finish_plans(struct options_reader *reader, struct config *config)
+finish_plans(struct options_reader *reader, struct config *config, const config_t *tree)
 {
 	const char *file = config->plans_file != NULL ? config->plans_file : config->file;
 	const char *error = NULL;
 
 	if (config->n_plans > 0 && quota_plans_resolve(reader->ctx, config->plans, config->n_plans, &error) != 0)
-		options_error_at(reader, file, "%s", error);
+		options_error_at(reader, at(tree, "plans") == NULL ? file :
+		    options_where(reader, at(tree, "plans")), "%s", error);
 	if (config->default_plan_name == NULL)
 		return;
 	config->default_plan = find_plan(config, config->default_plan_name);
 	if (config->default_plan == NULL)
-		options_error_at(reader, file, "default_plan = \"%s\" is not among the plans", config->default_plan_name);
+		options_error_at(reader, at(tree, "default_plan") == NULL ? file :
+		    options_where(reader, at(tree, "default_plan")),
+		    "default_plan = \"%s\" is not among the plans", config->default_plan_name);
 }
 
 /* finish_store - which store, with which options */
 static void
-finish_store(struct options_reader *reader, struct config *config)
+finish_store(struct options_reader *reader, struct config *config, const config_t *tree)
 {
 	if (strcmp(config->store, "embedded") == 0)
 		return;
@@ -607,8 +633,18 @@ finish_store(struct options_reader *reader, struct config *config)
 		config->store_password_file = config->redis[i].password_file;
 		return;
 	}
-	options_error(reader, NULL, "store = \"%s\" must be \"embedded\", \"file:/absolute/path\", or \"redis:NAME\" with NAME in the redis group",
+	options_error(reader, at(tree, "store"), "store = \"%s\" must be \"embedded\", \"file:/absolute/path\", or \"redis:NAME\" with NAME in the redis group",
 	    config->store);
+}
+
+/* is_port - a number from 1 to 65535 */
+static bool
+is_port(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 0 && len <= 5 && strspn(text, "0123456789") == len && atoi(text) > 0 &&
+	    atoi(text) <= 65535;
 }
 
 /*
@@ -628,8 +664,9 @@ listen_spec(struct options_reader *reader, const char *listen)
 	if (host == NULL)
 		return NULL;
 	if (strchr(host, '@') != NULL)
-		return listen;
-	if (colon == NULL || colon == host || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+		return strchr(host, '@')[1] != '\0' &&
+		    is_port(mem_strndup(reader->ctx, host, strcspn(host, "@"))) ? listen : NULL;
+	if (colon == NULL || colon == host || !is_port(colon + 1))
 		return NULL;
 	len = (size_t)(colon - host);
 	if (host[0] == '[' && host[len - 1] == ']') {
@@ -642,7 +679,7 @@ listen_spec(struct options_reader *reader, const char *listen)
 
 /* finish_names - realm, authserv-id, socket */
 static void
-finish_names(struct options_reader *reader, struct config *config)
+finish_names(struct options_reader *reader, struct config *config, const config_t *tree)
 {
 	const char *error = NULL;
 	char host[256] = "";
@@ -650,22 +687,22 @@ finish_names(struct options_reader *reader, struct config *config)
 	if (config->listen == NULL)
 		options_error(reader, NULL, "listen is missing; write for example listen = \"inet:127.0.0.1:8891\"");
 	else if ((config->listen_spec = listen_spec(reader, config->listen)) == NULL)
-		options_error(reader, NULL, "listen = \"%s\" must be \"inet:HOST:PORT\", \"inet6:[ADDRESS]:PORT\" or \"unix:/path\"",
+		options_error(reader, at(tree, "listen"), "listen = \"%s\" must be \"inet:HOST:PORT\", \"inet6:[ADDRESS]:PORT\" or \"unix:/path\"",
 		    config->listen);
 	if (config->control != NULL && config->control[0] != '/')
-		options_error(reader, NULL, "control = \"%s\" must be an absolute path", config->control);
+		options_error(reader, at(tree, "control"), "control = \"%s\" must be an absolute path", config->control);
 	for (const char *c = config->help_url; c != NULL && *c != '\0'; c++)
 		if (*c <= ' ' || *c > '~' || *c == '%') {
-			options_error(reader, NULL, "help_url = \"%s\" must be printable ASCII without spaces and %%", config->help_url);
+			options_error(reader, at(tree, "help_url"), "help_url = \"%s\" must be printable ASCII without spaces and %%", config->help_url);
 			break;
 		}
 	if (config->log == NULL || (strcmp(config->log, "syslog") != 0 && strcmp(config->log, "stderr") != 0))
-		options_error(reader, NULL, "log must be \"syslog\" or \"stderr\"");
+		options_error(reader, at(tree, "log"), "log must be \"syslog\" or \"stderr\"");
 	if (config->realm != NULL) {
 		char *realm = domain_normalise(reader->ctx, config->realm, strlen(config->realm), &error);
 
 		if (realm == NULL)
-			options_error(reader, NULL, "realm = \"%s\": %s", config->realm, error);
+			options_error(reader, at(tree, "realm"), "realm = \"%s\": %s", config->realm, error);
 		config->realm = realm;
 	}
 	if (config->authserv_id == NULL) {
@@ -673,21 +710,21 @@ finish_names(struct options_reader *reader, struct config *config)
 		config->authserv_id = mem_strdup(reader->ctx, host[0] != '\0' ? host : "localhost");
 	}
 	if (domain_normalise(reader->ctx, config->authserv_id, strlen(config->authserv_id), &error) == NULL)
-		options_error(reader, NULL, "authserv_id = \"%s\" must be a host name: %s", config->authserv_id, error);
+		options_error(reader, at(tree, "authserv_id"), "authserv_id = \"%s\" must be a host name: %s", config->authserv_id, error);
 	config->resolver.servers = config->dns_servers.items;
 	config->resolver.cache_entries = (size_t)config->dns_cache;
 }
 
 /* finish - everything that needs the whole file */
 static void
-finish(struct options_reader *reader, struct config *config)
+finish(struct options_reader *reader, struct config *config, const config_t *tree)
 {
 	if (config->plans_file != NULL)
 		read_plans_file(reader, config);
-	finish_names(reader, config);
-	finish_plans(reader, config);
+	finish_names(reader, config, tree);
+	finish_plans(reader, config, tree);
 	finish_accounts(reader, config);
-	finish_store(reader, config);
+	finish_store(reader, config, tree);
 	if (config->n_listeners == 0)
 		auto_listeners(reader, config);
 	for (size_t i = 0; i < config->n_listeners; i++)
@@ -708,7 +745,7 @@ config_load(TALLOC_CTX *ctx, const char *file, const char **error_r)
 		options_group(&reader, config_root_setting(&tree), &top_group, config);
 		/* names that other messages depend on are only worth checking in a sound file */
 		if (reader.errors == NULL)
-			finish(&reader, config);
+			finish(&reader, config, &tree);
 	}
 	config_destroy(&tree);
 	if (reader.errors == NULL)

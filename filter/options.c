@@ -18,6 +18,7 @@
 #include "filter/options.h"
 #include "policy/mem.h"
 
+#define INCLUDE_DEPTH	10	/* as libconfig */
 #define FILE_MAX	(16L * 1024 * 1024)	/* octets of a configuration file */
 
 /* add_error - one more line of mistakes */
@@ -441,24 +442,49 @@ read_whole(struct options_reader *reader)
 	return text;
 }
 
+/*
+ * check_comments - note a comment without end in a file or in what it includes
+ * The names of included files are as libconfig finds them: relative to our directory.
+ */
+static bool
+check_comments(struct options_reader *reader, const char *file, unsigned int depth)
+{
+	struct options_reader inner = { .ctx = reader->ctx, .file = file };
+	char *text = depth > INCLUDE_DEPTH ? NULL : read_whole(&inner);
+	unsigned int line;
+	bool good = true;
+
+	/* what cannot be read is libconfig's to report, but for the first file */
+	if (text == NULL) {
+		if (depth == 0)
+			reader->errors = inner.errors;
+		reader->n_errors += depth == 0;
+		return depth > 0;
+	}
+	line = comment_is_open(text);
+	if (line > 0)
+		options_error_at(reader, mem_printf(reader->ctx, "%s:%u", file, line),
+		    "this comment has no end; close it with */");
+	for (char *p = text; line == 0 && good && (p = strstr(p, "@include")) != NULL;) {
+		char *name = p + strcspn(p, "\"\n");
+		size_t len = *name == '"' ? strcspn(name + 1, "\"\n") : 0;
+
+		p = name + (*name == '"' ? len + 1 : 0);
+		if (len > 0)
+			good = check_comments(reader, mem_strndup(reader->ctx, name + 1, len), depth + 1);
+	}
+	talloc_free(text);
+	return good && line == 0;
+}
+
 /* options_parse_file - parse a file with libconfig */
 bool
 options_parse_file(struct options_reader *reader, config_t *tree)
 {
-	char *text = read_whole(reader);
-	unsigned int line;
 	bool good;
 
-	if (text == NULL)
+	if (!check_comments(reader, reader->file, 0))
 		return false;
-	line = comment_is_open(text);
-	if (line > 0) {
-		options_error_at(reader, mem_printf(reader->ctx, "%s:%u", reader->file, line),
-		    "this comment has no end; close it with */");
-		talloc_free(text);
-		return false;
-	}
-	talloc_free(text);
 	/* by name, so that @include and the name in messages work */
 	good = config_read_file(tree, reader->file) == CONFIG_TRUE;
 	if (!good)

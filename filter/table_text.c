@@ -124,7 +124,11 @@ take_line(TALLOC_CTX *ctx, struct entries *entries, struct pending *pending, cha
 {
 	const char *first = text;
 
-	text[strcspn(text, "\n")] = '\0';
+	size_t len = strcspn(text, "\n");
+
+	while (len > 0 && is_space(text[len - 1]))
+		len--;
+	text[len] = '\0';
 	while (is_space(*first))
 		first++;
 	if (*first == '\0' || *first == '#')

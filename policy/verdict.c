@@ -308,6 +308,9 @@ static const struct rule rules_in_order[] = {
 static bool
 more_severe(const struct verdict *held, enum action action)
 {
+	/* a daemon that goes down takes no mail, whatever else there is to say of it */
+	if (held->reason == REASON_SHUTTING_DOWN)
+		return false;
 	return held->reason == REASON_NONE || action > held->would;
 }
 
@@ -368,7 +371,8 @@ verdict_may_sign(const struct facts *facts, const struct verdict *verdict)
 	bool from_seen = false;
 
 	if (facts->role == ROLE_INBOUND || facts->account == NULL ||
-	    verdict->would > verdict->action || facts->header.malformed != NULL ||
+	    verdict->would > verdict->action || facts->sender_malformed != NULL ||
+	    facts->header.malformed != NULL || facts->header.too_many ||
 	    facts->header.from_fields != 1)
 		return false;
 	for (size_t i = 0; i < facts->n_claims; i++) {

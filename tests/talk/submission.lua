@@ -2,6 +2,13 @@
 dofile(lib)
 
 local conn = open("ORIGINATING")
+for word, bit in pairs({ NODATA = SMFIP_NODATA, NOUNKNOWN = SMFIP_NOUNKNOWN, NR_HDR = SMFIP_NR_HDR,
+    NR_BODY = SMFIP_NR_BODY, HDR_LEADSPC = SMFIP_HDR_LEADSPC }) do
+	ok(mt.test_option(conn, bit), "negotiates " .. word)
+end
+for word, bit in pairs({ NOHELO = SMFIP_NOHELO, NR_CONN = SMFIP_NR_CONN, NR_EOH = SMFIP_NR_EOH, NOBODY = SMFIP_NOBODY }) do
+	ok(not mt.test_option(conn, bit), "does not negotiate " .. word)
+end
 local function with(from, hfrom, login)
 	return { login = login or "alice", from = from, header = header(hfrom) }
 end

@@ -5,6 +5,7 @@ local function with(from, hfrom, login)
 	return { login = login or "alice", from = from, header = header(hfrom) }
 end
 local conn = open("ORIGINATING")
+ok(mt.test_option(conn, SMFIP_NOHELO), "without an inbound listener HELO is negotiated away")
 local seen = try(conn, with("<alice@example.org>", "alice@example.org"))
 ok(seen == "eom continue", "own mail passes", seen)
 ok(mt.eom_check(conn, MT_HDRINSERT, "DKIM-Signature"), "and is signed")
