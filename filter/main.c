@@ -274,7 +274,7 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	serve_until_stopped(daemon);
 	drain(daemon, daemon->current->config->drain_timeout_ms);
 	control_close(control);
-	(void)smfi_stop();
+	milter_socket_stop();
 	(void)pthread_join(milter, NULL);
 	milter_socket_remove(config);
 	/* libmilter answers no one and closes nothing after smfi_stop(); sessions that are still open may be in

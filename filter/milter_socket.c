@@ -17,9 +17,12 @@
 #include <libmilter/mfapi.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "filter/milter_socket.h"
@@ -106,6 +109,55 @@ milter_socket_open(TALLOC_CTX *ctx, const struct config *config, const char **er
 		return 0;
 	*error_r = mem_printf(ctx, "%s: the listening socket was not found among the descriptors", config->listen);
 	return -1;
+}
+
+/* listening_copies - descriptors of our own for all listening sockets; returns how many */
+static size_t
+listening_copies(int *copies, size_t max)
+{
+	size_t n = 0;
+
+	for (int fd = 0; fd < FD_SEARCH_MAX && n < max; fd++) {
+		int accepting = 0;
+		socklen_t len = sizeof(accepting);
+
+		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &len) == 0 && accepting &&
+		    (copies[n] = dup(fd)) >= 0)
+			n++;
+	}
+	return n;
+}
+
+/* stop_milter - smfi_stop() in a thread: it says stop, then waits for the listener's lock */
+static void *
+stop_milter(void *arg)
+{
+	(void)arg;
+	(void)smfi_stop();
+	return NULL;
+}
+
+/* milter_socket_stop - make libmilter stop */
+void
+milter_socket_stop(void)
+{
+	static const struct timespec moment = { .tv_nsec = 50 * 1000 * 1000 };
+	int copies[4];
+	size_t n = listening_copies(copies, sizeof(copies) / sizeof(copies[0]));
+	pthread_t thread;
+	bool threaded = pthread_create(&thread, NULL, stop_milter, NULL) == 0;
+
+	if (!threaded)
+		(void)smfi_stop();
+	/* the listener holds that lock while it polls; a socket that is shut down wakes it. Should it
+	 * wake before it was told to stop, it complains once and finds out at its next look. */
+	(void)nanosleep(&moment, NULL);
+	for (size_t i = 0; i < n; i++) {
+		(void)shutdown(copies[i], SHUT_RDWR);
+		(void)close(copies[i]);
+	}
+	if (threaded)
+		(void)pthread_join(thread, NULL);
 }
 
 /* milter_socket_remove - remove a unix socket's file */

@@ -15,6 +15,12 @@
  */
 int milter_socket_open(TALLOC_CTX *ctx, const struct config *config, const char **error_r);
 
+/*
+ * milter_socket_stop - make libmilter stop
+ * smfi_stop(), without the up to 5 seconds until libmilter's listener looks up from its poll.
+ */
+void milter_socket_stop(void);
+
 /* milter_socket_remove - remove a unix socket's file */
 void milter_socket_remove(const struct config *config);
 

@@ -14,11 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "filter/options.h"
 #include "policy/mem.h"
 
 #define INCLUDE_DEPTH	10	/* as libconfig */
+#define INCLUDE_FILES	1000	/* a file may include others many times */
 #define FILE_MAX	(16L * 1024 * 1024)	/* octets of a configuration file */
 
 /* add_error - one more line of mistakes */
@@ -420,6 +422,7 @@ static char *
 read_whole(struct options_reader *reader)
 {
 	FILE *file = fopen(reader->file, "re");
+	struct stat st;
 	char *text;
 	size_t len;
 
@@ -427,13 +430,15 @@ read_whole(struct options_reader *reader)
 		options_error(reader, NULL, "cannot be opened: %s", strerror(errno));
 		return NULL;
 	}
-	text = mem_array(reader->ctx, char, (size_t)FILE_MAX + 1);
-	len = fread(text, 1, (size_t)FILE_MAX, file);
+	if (fstat(fileno(file), &st) != 0 || st.st_size > FILE_MAX)
+		st.st_size = FILE_MAX;
+	text = mem_array(reader->ctx, char, (size_t)st.st_size + 2);
+	len = fread(text, 1, (size_t)st.st_size + 1, file);
 	if (ferror(file)) {
 		options_error(reader, NULL, "cannot be read: %s", strerror(errno));
 		talloc_free(text);
 		text = NULL;
-	} else if (len == (size_t)FILE_MAX || memchr(text, '\0', len) != NULL) {
+	} else if (len >= (size_t)FILE_MAX || memchr(text, '\0', len) != NULL) {
 		options_error(reader, NULL, "is too large or no text file");
 		talloc_free(text);
 		text = NULL;
@@ -447,10 +452,10 @@ read_whole(struct options_reader *reader)
  * The names of included files are as libconfig finds them: relative to our directory.
  */
 static bool
-check_comments(struct options_reader *reader, const char *file, unsigned int depth)
+check_comments(struct options_reader *reader, const char *file, unsigned int depth, unsigned int *files)
 {
 	struct options_reader inner = { .ctx = reader->ctx, .file = file };
-	char *text = depth > INCLUDE_DEPTH ? NULL : read_whole(&inner);
+	char *text = depth > INCLUDE_DEPTH || ++*files > INCLUDE_FILES ? NULL : read_whole(&inner);
 	unsigned int line;
 	bool good = true;
 
@@ -471,7 +476,7 @@ check_comments(struct options_reader *reader, const char *file, unsigned int dep
 
 		p = name + (*name == '"' ? len + 1 : 0);
 		if (len > 0)
-			good = check_comments(reader, mem_strndup(reader->ctx, name + 1, len), depth + 1);
+			good = check_comments(reader, mem_strndup(reader->ctx, name + 1, len), depth + 1, files);
 	}
 	talloc_free(text);
 	return good && line == 0;
@@ -481,9 +486,10 @@ check_comments(struct options_reader *reader, const char *file, unsigned int dep
 bool
 options_parse_file(struct options_reader *reader, config_t *tree)
 {
+	unsigned int files = 0;
 	bool good;
 
-	if (!check_comments(reader, reader->file, 0))
+	if (!check_comments(reader, reader->file, 0, &files))
 		return false;
 	/* by name, so that @include and the name in messages work */
 	good = config_read_file(tree, reader->file) == CONFIG_TRUE;

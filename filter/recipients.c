@@ -15,7 +15,7 @@
 #include "policy/mem.h"
 
 struct recipients {
-	const char **slots;	/* NULL: free */
+	char **slots;		/* NULL: free */
 	size_t room;		/* slots, a power of two */
 	size_t n;		/* slots taken */
 	size_t last;		/* the slot taken last */
@@ -50,7 +50,7 @@ recipients_new(TALLOC_CTX *ctx)
 	struct recipients *set = mem_new(ctx, struct recipients);
 
 	set->room = 16;
-	set->slots = mem_array(set, const char *, set->room);
+	set->slots = mem_array(set, char *, set->room);
 	return set;
 }
 
@@ -58,11 +58,11 @@ recipients_new(TALLOC_CTX *ctx)
 static void
 grow(struct recipients *set)
 {
-	const char **old = set->slots;
+	char **old = set->slots;
 	size_t room = set->room;
 
 	set->room *= 2;
-	set->slots = mem_array(set, const char *, set->room);
+	set->slots = mem_array(set, char *, set->room);
 	for (size_t i = 0; i < room; i++)
 		if (old[i] != NULL)
 			set->slots[slot_of(set, old[i])] = old[i];
@@ -90,6 +90,7 @@ recipients_add(struct recipients *set, const char *name)
 void
 recipients_remove_last(struct recipients *set)
 {
+	talloc_free(set->slots[set->last]);
 	set->slots[set->last] = NULL;
 	set->n--;
 }

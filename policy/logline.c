@@ -12,6 +12,7 @@
 #endif
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -150,8 +151,9 @@ quota_text(TALLOC_CTX *ctx, const struct quota_fact *quota)
 		return "temperror";
 	if (quota->outcome == OUTCOME_NONE)
 		return NULL;
+	/* rounded down: 100% is said of a full limit only */
 	return mem_printf(ctx, "%" PRIu64 "/%" PRIu64 "(%.0f%%)", quota->used, quota->max,
-	    quota->max == 0 ? 100.0 : 100.0 * (double)quota->used / (double)quota->max);
+	    quota->max == 0 ? 100.0 : floor(100.0 * (double)quota->used / (double)quota->max));
 }
 
 /* sign_text - domain/selector of the signature, or why there is none */

@@ -260,11 +260,11 @@ item_text(TALLOC_CTX *ctx, const char *item, size_t len, const struct facts *fac
 	return NULL;
 }
 
-/* append_clean - append text to a reply line, safe for SMTP and for smfi_setreply */
+/* append_clean - append text to a reply line, safe for SMTP and for smfi_setreply; at most max octets of it */
 static void
-append_clean(char *line, size_t *len, const char *text)
+append_clean(char *line, size_t *len, const char *text, size_t max)
 {
-	for (; *text != '\0' && *len < REPLY_TEXT_MAX; text++) {
+	for (; max-- > 0 && *text != '\0' && *len < REPLY_TEXT_MAX; text++) {
 		unsigned char c = (unsigned char)*text;
 
 		/* libmilter takes the text as a format: no %, and nothing that could end the line */
@@ -289,16 +289,16 @@ reply_text(TALLOC_CTX *ctx, enum reason reason, const struct facts *facts,
 		    item_text(tmp, p + 2, (size_t)(end - p - 2), facts, address, problem);
 
 		if (text == NULL) {
-			append_clean(line, &len, (char[]){ *p, '\0' });
+			append_clean(line, &len, (char[]){ *p, '\0' }, 1);
 			p++;
 			continue;
 		}
-		append_clean(line, &len, text);
+		append_clean(line, &len, text, REPLY_ITEM_MAX);
 		p = end + 1;
 	}
 	if (help_url != NULL) {
-		append_clean(line, &len, "; see ");
-		append_clean(line, &len, help_url);
+		append_clean(line, &len, "; see ", REPLY_TEXT_MAX);
+		append_clean(line, &len, help_url, REPLY_TEXT_MAX);
 	}
 	talloc_free(tmp);
 	return line;

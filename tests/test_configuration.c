@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -25,6 +24,18 @@
 
 #define COUNT(rows)	(sizeof(rows) / sizeof((rows)[0]))
 #define HEAD		"listen = \"inet:127.0.0.1:8891\" authserv_id = \"mx.example.org\"\n"
+
+/*
+ * libconfig 1.5 loses 64 octets where a text has no closing quotation mark; that is not ours
+ * to mend. LeakSanitizer asks this function; all else that leaks is still told.
+ */
+const char *__lsan_default_suppressions(void);
+
+const char *
+__lsan_default_suppressions(void)
+{
+	return "leak:strbuf_append\n";
+}
 
 /* Where the files are; removed after each test. */
 struct place {

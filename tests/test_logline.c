@@ -50,7 +50,7 @@ test_accepted(void **state)
 	    "4TxYz1: listener=users role=submission mode=enforce account=alice@example.org "
 	    "client=host.example.net[192.0.2.7] helo=[192.0.2.7] tls=yes from=<alice@example.org> "
 	    "header_from=alice@example.org recipients=3 size=18234 sender=owned spf=- dkim=- "
-	    "quota=187/200(94%) limit=\"200 recipients per hour\" store=redis sign=example.org/s2024 "
+	    "quota=187/200(93%) limit=\"200 recipients per hour\" store=redis sign=example.org/s2024 "
 	    "action=accept would=accept reason=- address=- why=-");
 	talloc_free(line);
 }

@@ -391,27 +391,25 @@ test_hostile_lengths(void **state)
 	talloc_free(ctx);
 }
 
-/* One octet short of the bound, exactly at it, one beyond. */
+/* An item is cut at its own bound, so that a long address leaves room for the login and the help. */
 static void
 test_bound(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	const struct facts facts = { .login = "al" };
-	char *text = reply_text(ctx, REASON_FOREIGN_FROM, &facts, "", NULL, NULL);
-	size_t rest = REPLY_TEXT_MAX - strlen(text);
-	char *address = mem_array(ctx, char, rest + 2);
+	const char *empty = reply_text(ctx, REASON_FOREIGN_FROM, &facts, "", NULL, NULL);
+	char *address = mem_array(ctx, char, REPLY_ITEM_MAX + 10);
 
 	(void)state;
-	memset(address, 'a', rest + 1);
-	text = reply_text(ctx, REASON_FOREIGN_FROM, &facts, address + 2, NULL, NULL);
-	assert_int_equal(strlen(text), REPLY_TEXT_MAX - 1);
-	assert_string_equal(text + strlen(text) - 8, "login al");
-	text = reply_text(ctx, REASON_FOREIGN_FROM, &facts, address + 1, NULL, NULL);
-	assert_int_equal(strlen(text), REPLY_TEXT_MAX);
-	assert_string_equal(text + strlen(text) - 8, "login al");
-	text = reply_text(ctx, REASON_FOREIGN_FROM, &facts, address, NULL, NULL);
-	assert_int_equal(strlen(text), REPLY_TEXT_MAX);
-	assert_string_equal(text + strlen(text) - 7, "login a");
+	for (size_t len = REPLY_ITEM_MAX - 1; len <= REPLY_ITEM_MAX + 5; len++) {
+		size_t kept = len < REPLY_ITEM_MAX ? len : REPLY_ITEM_MAX;
+		const char *text;
+
+		memset(address, 'a', len);
+		text = reply_text(ctx, REASON_FOREIGN_FROM, &facts, address, NULL, "https://h.example/");
+		assert_int_equal(strlen(text), strlen(empty) + kept + strlen("; see https://h.example/"));
+		assert_non_null(strstr(text, "login al; see https://h.example/"));
+	}
 	talloc_free(ctx);
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh - one conversation: run.sh PATH/NAME.lua (spoken by miltertest) or PATH/NAME.py
 # Starts the real daemon with NAME.conf on a free port, lets the script speak, stops the
-# daemon, and adds a TAP line for each line of NAME.log (an extended regular
+# daemon, and adds a TAP line for each line of NAME.expect (an extended regular
 # expression the log must hold; with ! in front: must not).
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -39,6 +39,7 @@ start() {
 		tries=$((tries + 1))
 		port=$(awk -v seed="$$$tries" 'BEGIN { srand(seed); print 20000 + int(rand() * 12000) }')
 		sed -e "s|@PORT@|$port|g" -e "s|@DIR@|$dir|g" "$here/$name.conf" >"$dir/conf"
+		: >"$dir/log"
 		$1 "$COUNTERSIGN" -c "$dir/conf" 2>"$dir/log" &
 		pid=$!
 		waited=0
@@ -74,14 +75,14 @@ check() { # status, what
 	n=$((n + 1))
 	if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi
 }
-if [ -f "$here/$name.log" ]; then
+if [ -f "$here/$name.expect" ]; then
 	while IFS= read -r pattern; do
 		case $pattern in
 		''|'#'*) continue ;;
 		'!'*) ! grep -qE -- "${pattern#!}" "$dir/log"; check $? "the log does not say: ${pattern#!}" ;;
 		*) grep -qE -- "$pattern" "$dir/log"; check $? "the log says: $pattern" ;;
 		esac
-	done <"$here/$name.log"
+	done <"$here/$name.expect"
 fi
 grep -q '^1\.\.' "$dir/tap" || talked=1
 check "$talked" "the conversation ended as planned"
