@@ -61,6 +61,9 @@ static const struct option top_rows[] = {
 	{ .name = "keys", .type = OPTION_STRING, .offset = AT(config, keys) },
 	{ .name = "require_tls", .type = OPTION_BOOL, .offset = AT(config, require_tls_set) },
 	{ .name = "owners", .type = OPTION_WORDS, .offset = AT(config, owners) },
+	{ .name = "login_map", .type = OPTION_WORDS, .offset = AT(config, login_map) },
+	{ .name = "allowed_networks", .type = OPTION_WORDS, .offset = AT(config, allowed_networks) },
+	{ .name = "restricted_recipients", .type = OPTION_WORDS, .offset = AT(config, restricted_recipients) },
 	{ .name = "accounts", .type = OPTION_CUSTOM, .read = read_accounts },
 	{ .name = "listeners", .type = OPTION_CUSTOM, .read = read_listeners },
 	{ .name = "store", .type = OPTION_STRING, .offset = AT(config, store) },
@@ -95,6 +98,7 @@ static const struct option listener_rows[] = {
 	{ .name = "require_tls", .type = OPTION_BOOL, .offset = AT(listener, require_tls_set) },
 	{ .name = "owners", .type = OPTION_WORDS, .offset = AT(listener, owners) },
 	{ .name = "account", .type = OPTION_STRING, .offset = AT(listener, account) },
+	{ .name = "sign_as", .type = OPTION_STRING, .offset = AT(listener, sign_as) },
 	{ .name = NULL },
 };
 static const struct option_group listener_group = {
@@ -105,6 +109,7 @@ static const struct option account_rows[] = {
 	{ .name = "login", .type = OPTION_STRING, .offset = AT(account, login) },
 	{ .name = "owns", .type = OPTION_WORDS, .offset = AT(account, owns) },
 	{ .name = "plan", .type = OPTION_STRING, .offset = AT(account, plan_name) },
+	{ .name = "allowed_networks", .type = OPTION_WORDS, .offset = AT(account, networks_as_written) },
 	{ .name = "mode", .type = OPTION_CHOICE, .offset = AT(account, mode_set), .choices = modes },
 	{ .name = NULL },
 };
@@ -269,6 +274,23 @@ read_account_patterns(struct options_reader *reader, const config_setting_t *set
 	}
 }
 
+/* read_account_networks - the allowed_networks list of an account */
+static void
+read_account_networks(struct options_reader *reader, const config_setting_t *setting,
+    struct account *account)
+{
+	account->networks = mem_array(reader->ctx, struct netblock, account->networks_as_written.n + 1);
+	for (size_t i = 0; i < account->networks_as_written.n; i++) {
+		const char *error = NULL;
+
+		if (netblock_parse(reader->ctx, account->networks_as_written.items[i],
+		    &account->networks[account->n_networks], &error))
+			account->n_networks++;
+		else
+			options_error(reader, setting, "allowed_networks: %s", error);
+	}
+}
+
 /* read_accounts - accounts = ( { login = ... }, ... ) */
 static void
 read_accounts(struct options_reader *reader, config_setting_t *setting, void *target)
@@ -290,6 +312,7 @@ read_accounts(struct options_reader *reader, config_setting_t *setting, void *ta
 		account->mode_set = -1;
 		options_group(reader, member, &account_group, account);
 		read_account_patterns(reader, member, config, account);
+		read_account_networks(reader, member, account);
 		if (account->login == NULL)
 			options_error(reader, member, "an account needs a login: { login = \"alice\" }");
 		else
@@ -479,6 +502,16 @@ table_index(struct options_reader *reader, struct config *config, const char *sp
 	return config->tables.n++;
 }
 
+/* finish_tables - a list of specifications as indexes */
+static void
+finish_tables(struct options_reader *reader, struct config *config, const struct words *specs,
+    struct table_list *list_r)
+{
+	list_r->indexes = mem_array(reader->ctx, size_t, specs->n + 1);
+	for (size_t i = 0; i < specs->n; i++)
+		list_r->indexes[list_r->n++] = table_index(reader, config, specs->items[i]);
+}
+
 /* check_local - the rules of role local: nothing may stay in maildrop for ever */
 static void
 check_local(struct options_reader *reader, const struct listener *listener)
@@ -495,6 +528,7 @@ static void
 finish_listener(struct options_reader *reader, struct config *config, struct listener *listener)
 {
 	const struct words *owners = listener->owners.n > 0 ? &listener->owners : &config->owners;
+	const char *problem = NULL;
 
 	if (listener->role == ROLE_AUTO)
 		options_error_at(reader, listener->where, "listener %s needs a role: submission, relay, local or inbound",
@@ -508,6 +542,12 @@ finish_listener(struct options_reader *reader, struct config *config, struct lis
 		/* a global tempfail is not meant for maildrop */
 		if (action < 0 && !(listener->role == ROLE_LOCAL && config->set.of[reason] == ACTION_TEMPFAIL))
 			action = config->set.of[reason];
+		/* a finer reason follows the one it is a case of */
+		if (action < 0 && reply_heir((enum reason)reason) != REASON_NONE) {
+			action = listener->set.of[reply_heir((enum reason)reason)];
+			if (action < 0)
+				action = config->set.of[reply_heir((enum reason)reason)];
+		}
 		listener->actions[reason] = action >= 0 ? (enum action)action :
 		    reply_default_action((enum reason)reason, listener->role);
 	}
@@ -520,9 +560,14 @@ finish_listener(struct options_reader *reader, struct config *config, struct lis
 		    listener->name);
 	if (listener->role != ROLE_RELAY && listener->account != NULL)
 		options_error_at(reader, listener->where, "listener %s: account is for role relay only", listener->name);
-	listener->owner_tables = mem_array(reader->ctx, size_t, owners->n + 1);
-	for (size_t i = 0; i < owners->n; i++)
-		listener->owner_tables[listener->n_owner_tables++] = table_index(reader, config, owners->items[i]);
+	finish_tables(reader, config, owners, &listener->owner_tables);
+	if (listener->sign_as != NULL) {
+		char *domain = domain_normalise(reader->ctx, listener->sign_as, strlen(listener->sign_as), &problem);
+
+		if (domain == NULL)
+			options_error_at(reader, listener->where, "sign_as = \"%s\": %s", listener->sign_as, problem);
+		listener->sign_as = domain;
+	}
 	if (listener->account != NULL) {
 		const char *error = NULL;
 		char *account = identity_account(reader->ctx, listener->account, config->realm, &error);
@@ -574,6 +619,46 @@ finish_accounts(struct options_reader *reader, struct config *config)
 		if (strcmp(config->accounts[i - 1].name, config->accounts[i].name) == 0)
 			options_error_at(reader, config->accounts[i].where, "the account %s is given twice (%s)",
 			    config->accounts[i].name, config->accounts[i - 1].where);
+}
+
+static int
+compare_words(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* add_domain - one more domain that accounts name */
+static void
+add_domain(struct options_reader *reader, struct config *config, const char *domain)
+{
+	if (config->domains.n % 64 == 0)
+		config->domains.items = mem_grow(reader->ctx, config->domains.items, const char *,
+		    config->domains.n + 64);
+	config->domains.items[config->domains.n++] = domain;
+}
+
+/* finish_domains - what accounts have and own, for telling a foreign domain from one of ours */
+static void
+finish_domains(struct options_reader *reader, struct config *config)
+{
+	for (size_t i = 0; i < config->n_accounts; i++) {
+		const struct account *account = &config->accounts[i];
+
+		if (strrchr(account->name, '@') != NULL)
+			add_domain(reader, config, strrchr(account->name, '@') + 1);
+		for (size_t k = 0; k < account->owns.n; k++) {
+			const struct identity_pattern *pattern = &account->patterns[k];
+
+			if (pattern->kind == IDENTITY_DOMAIN)
+				add_domain(reader, config, pattern->text);
+			else if (pattern->kind == IDENTITY_SUBDOMAINS)
+				add_domain(reader, config, mem_printf(reader->ctx, ".%s", pattern->text));
+			else if (pattern->kind == IDENTITY_ADDRESS && strrchr(pattern->text, '@') != NULL)
+				add_domain(reader, config, strrchr(pattern->text, '@') + 1);
+		}
+	}
+	if (config->domains.n > 0)
+		qsort(config->domains.items, config->domains.n, sizeof(config->domains.items[0]), compare_words);
 }
 
 /* read_plans_file - the operators' file */
@@ -724,6 +809,12 @@ finish(struct options_reader *reader, struct config *config, const config_t *tre
 	finish_names(reader, config, tree);
 	finish_plans(reader, config, tree);
 	finish_accounts(reader, config);
+	/* a mistake leaves accounts half read */
+	if (reader->errors == NULL)
+		finish_domains(reader, config);
+	finish_tables(reader, config, &config->login_map, &config->login_tables);
+	finish_tables(reader, config, &config->allowed_networks, &config->network_tables);
+	finish_tables(reader, config, &config->restricted_recipients, &config->restricted_tables);
 	finish_store(reader, config, tree);
 	if (config->n_listeners == 0)
 		auto_listeners(reader, config);
@@ -766,6 +857,32 @@ config_account(const struct config *config, const char *name)
 		return NULL;
 	return bsearch(&wanted, config->accounts, config->n_accounts, sizeof(config->accounts[0]),
 	    compare_accounts);
+}
+
+/* names_domain - is this word among the domains? */
+static bool
+names_domain(const struct config *config, const char *word)
+{
+	return config->domains.n > 0 && bsearch(&word, config->domains.items, config->domains.n,
+	    sizeof(config->domains.items[0]), compare_words) != NULL;
+}
+
+/* config_has_domain - does some account have or own addresses of this domain? */
+bool
+config_has_domain(const struct config *config, const char *domain)
+{
+	char dotted[DOMAIN_MAX + 2];
+
+	if (names_domain(config, domain))
+		return true;
+	if (strlen(domain) > DOMAIN_MAX)
+		return false;
+	dotted[0] = '.';
+	memcpy(dotted + 1, domain, strlen(domain) + 1);
+	for (const char *p = dotted; p != NULL; p = strchr(p + 1, '.'))
+		if (names_domain(config, p))
+			return true;
+	return false;
 }
 
 /* differs - two texts that may be NULL */

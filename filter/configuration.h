@@ -31,6 +31,12 @@ struct words {
 	size_t n;
 };
 
+/* Tables in search order. */
+struct table_list {
+	size_t *indexes;	/* into config.tables */
+	size_t n;
+};
+
 /* One listener: which connections are its own, and the rules for them. */
 struct listener {
 	const char *name;	/* of its section; "submission", "local", "inbound" without sections */
@@ -52,9 +58,9 @@ struct listener {
 	int require_tls_set;	/* 1, 0, or -1: the global one */
 	bool require_tls;
 	struct words owners;	/* table specifications; empty: the global ones */
-	size_t *owner_tables;	/* indexes into config.tables, in search order */
-	size_t n_owner_tables;
+	struct table_list owner_tables;
 	const char *account;	/* relay: who answers for the mail */
+	const char *sign_as;	/* the only domain (normal form) it may sign for, or NULL: any */
 };
 
 /* One account of the configuration file. */
@@ -67,6 +73,9 @@ struct account {
 	const char *plan_name;	/* as written, or NULL */
 	const struct plan *plan; /* NULL: the default plan */
 	int mode_set;		/* enum mode, or -1 */
+	struct words networks_as_written;
+	struct netblock *networks; /* the only ones it may send from; none: all */
+	size_t n_networks;
 };
 
 /* One Redis of the redis group. */
@@ -111,7 +120,14 @@ struct config {
 	long dns_timeout_ms;	/* for the DNS and tables of one stage of a message */
 	long dns_cache;		/* answers kept */
 	struct action_set set;	/* global on_ words */
-	struct words owners;	/* table specifications */
+	struct words owners;	/* table specifications, here and in the next three */
+	struct words login_map;
+	struct words allowed_networks;
+	struct words restricted_recipients;
+	struct table_list login_tables;	/* login -> account */
+	struct table_list network_tables; /* account -> networks it may send from */
+	struct table_list restricted_tables; /* recipient -> who may post */
+	struct words domains;	/* domains that accounts name, sorted; with a dot in front: and all below */
 	struct words tables;	/* all distinct specifications, as listeners index them */
 
 	struct listener *listeners;
@@ -141,6 +157,9 @@ struct config *config_load(TALLOC_CTX *ctx, const char *file, const char **error
 
 /* config_account - the account of that normal form, or NULL. Any thread. */
 const struct account *config_account(const struct config *config, const char *name);
+
+/* config_has_domain - does some account of the file have or own addresses of this domain (normal form)? Any thread. */
+bool config_has_domain(const struct config *config, const char *domain);
 
 /*
  * config_fixed_difference - the option that differs between two configurations though only a restart

@@ -8,9 +8,11 @@
 #include "config.h"
 #endif
 
-#include "filter/log.h"
+#include "filter/lookup.h"
 #include "filter/owners.h"
+#include "policy/domain.h"
 #include "policy/identity.h"
+#include "policy/mem.h"
 
 /* listed - does the account's owns list cover the address? */
 static bool
@@ -24,48 +26,41 @@ listed(const struct config *config, const struct facts *facts, const char *addre
 	return false;
 }
 
-/* ask_tables - one key in every table of the listener; falls through on "not found" only */
-static enum table_outcome
-ask_tables(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
-    const char *key, int64_t deadline_ms, const char **value_r)
-{
-	for (size_t i = 0; i < listener->n_owner_tables; i++) {
-		const struct table *table = snapshot->tables[listener->owner_tables[i]];
-		const char *error = NULL;
-		enum table_outcome outcome = table_get(table, ctx, key, deadline_ms, value_r, &error);
-
-		if (outcome == TABLE_TEMPERROR)
-			log_warning("table %s cannot be read: %s", table_spec(table),
-			    error != NULL ? error : "no reason given");
-		if (outcome != TABLE_NOT_FOUND)
-			return outcome;
-	}
-	return TABLE_NOT_FOUND;
-}
-
 /* by_tables - what the owners tables say of an address */
 static enum ownership
 by_tables(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
     const struct facts *facts, const char *address, int64_t deadline_ms)
 {
-	const struct config *config = snapshot->config;
-	const char *keys[IDENTITY_KEYS_MAX];
-	size_t n = identity_owner_keys(ctx, address, config->delimiter, config->realm, keys);
+	const char *value = NULL;
 
-	for (size_t i = 0; i < n; i++) {
-		const char *value = NULL;
-
-		switch (ask_tables(ctx, snapshot, listener, keys[i], deadline_ms, &value)) {
-		case TABLE_FOUND:
-			return identity_list_has(value, facts->account, facts->login, config->realm) ?
-			    OWNED_YES : OWNED_NO;
-		case TABLE_TEMPERROR:
-			return OWNED_TEMPERROR;
-		case TABLE_NOT_FOUND:
-			break;
-		}
+	switch (lookup_address(ctx, snapshot, &listener->owner_tables, address, deadline_ms, &value)) {
+	case TABLE_FOUND:
+		return identity_list_has(value, facts->account, facts->login, snapshot->config->realm) ?
+		    OWNED_YES : OWNED_NO;
+	case TABLE_TEMPERROR:
+		return OWNED_TEMPERROR;
+	case TABLE_NOT_FOUND:
+		break;
 	}
 	return OWNED_NO;
+}
+
+/* is_our_domain - the realm, a domain we sign for, or one that the configuration or a table names */
+static bool
+is_our_domain(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
+    const char *domain, int64_t deadline_ms)
+{
+	const struct config *config = snapshot->config;
+	const char *value = NULL;
+
+	if ((config->realm != NULL && domain_equal(domain, config->realm)) ||
+	    (snapshot->keyring != NULL && keyring_find(snapshot->keyring, domain) != NULL))
+		return true;
+	if (config_has_domain(config, domain))
+		return true;
+	/* a table that cannot answer has made the claim TEMPERROR before it gets here */
+	return lookup_key(ctx, snapshot, &listener->owner_tables, mem_printf(ctx, "@%s", domain),
+	    deadline_ms, &value) == TABLE_FOUND;
 }
 
 /* own_of - whose is this address? */
@@ -79,10 +74,10 @@ own_of(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *
 		return OWNED_YES;
 	/* With tables, what a login owns is theirs to say, as in Postfix. Mail without
 	 * login has an address for its account, and that is its own. */
-	if ((listener->n_owner_tables == 0 || facts->role != ROLE_SUBMISSION) &&
+	if ((listener->owner_tables.n == 0 || facts->role != ROLE_SUBMISSION) &&
 	    identity_owns_itself(facts->account, address, config->delimiter))
 		return OWNED_YES;
-	if (listener->n_owner_tables == 0)
+	if (listener->owner_tables.n == 0)
 		return OWNED_NO;
 	return by_tables(ctx, snapshot, listener, facts, address, deadline_ms);
 }
@@ -92,6 +87,10 @@ void
 owners_check(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
     const struct facts *facts, struct claim *claims, size_t n, int64_t deadline_ms)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		claims[i].owned = own_of(ctx, snapshot, listener, facts, claims[i].address, deadline_ms);
+		if (claims[i].owned == OWNED_NO && claims[i].place == CLAIM_FROM &&
+		    !is_our_domain(ctx, snapshot, listener, claims[i].domain, deadline_ms))
+			claims[i].owned = OWNED_NO_DOMAIN;
+	}
 }

@@ -22,6 +22,7 @@
 #include "filter/clock.h"
 #include "filter/listener.h"
 #include "filter/log.h"
+#include "filter/lookup.h"
 #include "filter/owners.h"
 #include "filter/spf.h"
 #include "filter/stages.h"
@@ -171,7 +172,11 @@ read_sender(struct message *message, const char *path)
 	switch (address_parse_path(message, path, len, &rules, &address, &error)) {
 	case ADDRESS_PATH_MAILBOX:
 		facts->claims = mem_array(message, struct claim, 1);
-		facts->claims[0] = (struct claim){ CLAIM_ENVELOPE, address.full, address.domain, OWNED_NOT_ASKED };
+		facts->claims[0] = (struct claim){
+			.place = CLAIM_ENVELOPE,
+			.address = address.full,
+			.domain = address.domain,
+		};
 		facts->n_claims = 1;
 		break;
 	case ADDRESS_PATH_NULL:
@@ -181,6 +186,26 @@ read_sender(struct message *message, const char *path)
 		facts->sender_malformed = error;
 		break;
 	}
+}
+
+/* map_login - the account that the login map gives a login, or the login's own name */
+static const char *
+map_login(struct message *message, const char *account)
+{
+	const struct config *config = config_of(message);
+	struct facts *facts = &message->facts;
+	const char *value = NULL;
+	enum table_outcome outcome = lookup_key(message, message->session->snapshot,
+	    &config->login_tables, account, dns_deadline(message), &value);
+
+	if (outcome == TABLE_NOT_FOUND && strcmp(account, facts->login) != 0)
+		outcome = lookup_key(message, message->session->snapshot, &config->login_tables,
+		    facts->login, dns_deadline(message), &value);
+	if (outcome == TABLE_TEMPERROR)
+		facts->lookup_failed = account;
+	if (outcome != TABLE_FOUND)
+		return account;
+	return identity_account(message, value, config->realm, &facts->login_malformed);
 }
 
 /* name_account - who answers for the message */
@@ -195,6 +220,8 @@ name_account(struct message *message)
 		if (facts->login != NULL)
 			facts->account = identity_account(message, facts->login, config->realm,
 			    &facts->login_malformed);
+		if (facts->account != NULL && config->login_tables.n > 0)
+			facts->account = map_login(message, facts->account);
 		break;
 	case ROLE_RELAY:
 		facts->account = message->listener->account;
@@ -257,6 +284,60 @@ check_owners(struct message *message, size_t first)
 	    facts->claims + first, facts->n_claims - first, dns_deadline(message));
 }
 
+/* in_listed_networks - is the client in one of the networks of a table's value? -1: the value is nonsense */
+static int
+in_listed_networks(struct message *message, const char *value)
+{
+	struct span rest = text_span(value);
+	struct span item;
+
+	while (text_list_next(&rest, &item)) {
+		struct netblock block;
+		const char *error = NULL;
+
+		if (!netblock_parse(message, mem_strndup(message, item.at, item.len), &block, &error)) {
+			log_warning("allowed_networks of %s: %s", message->facts.account, error);
+			return -1;
+		}
+		if (netblock_contains(&block, 1, &message->session->connection.ip))
+			return 1;
+	}
+	return 0;
+}
+
+/* check_networks - gather whether the account may send from this client */
+static void
+check_networks(struct message *message)
+{
+	const struct config *config = config_of(message);
+	struct facts *facts = &message->facts;
+	const struct account *account = message->account;
+	const char *value = NULL;
+	int inside;
+
+	if (facts->role != ROLE_SUBMISSION || facts->account == NULL)
+		return;
+	if (account != NULL && account->n_networks > 0) {
+		facts->network_refused = !netblock_contains(account->networks, account->n_networks,
+		    &message->session->connection.ip);
+		return;
+	}
+	switch (lookup_key(message, message->session->snapshot, &config->network_tables, facts->account,
+	    dns_deadline(message), &value)) {
+	case TABLE_FOUND:
+		inside = in_listed_networks(message, value);
+		facts->network_refused = inside == 0;
+		if (inside < 0)
+			facts->lookup_failed = facts->account;
+		break;
+	case TABLE_TEMPERROR:
+		facts->lookup_failed = facts->account;
+		break;
+	case TABLE_NOT_FOUND:
+		break;
+	}
+}
+
 /* check_spf - gather SPF for HELO and MAIL FROM */
 static void
 check_spf(struct message *message)
@@ -283,6 +364,7 @@ stage_mail(struct message *message, const char *path)
 	read_sender(message, path);
 	name_account(message);
 	find_plan(message);
+	check_networks(message);
 	check_owners(message, 0);
 	check_spf(message);
 	/* An account that was just found over is refused without asking the store again,
@@ -314,18 +396,72 @@ normal_recipient(struct message *message, const char *path)
 	return base != NULL ? base : address.full;
 }
 
+/* check_restricted - gather whether the sender may post to this recipient (normal form) */
+static void
+check_restricted(struct message *message, const char *recipient)
+{
+	const struct config *config = config_of(message);
+	struct facts *facts = &message->facts;
+	const char *value = NULL;
+
+	if (config->restricted_tables.n == 0 || strchr(recipient, '@') == NULL)
+		return;
+	switch (lookup_address(message, message->session->snapshot, &config->restricted_tables, recipient,
+	    dns_deadline(message), &value)) {
+	case TABLE_FOUND:
+		if (facts->account == NULL || !identity_list_has(value, facts->account, facts->login, config->realm))
+			facts->restricted = recipient;
+		break;
+	case TABLE_TEMPERROR:
+		facts->lookup_failed = recipient;
+		break;
+	case TABLE_NOT_FOUND:
+		break;
+	}
+}
+
 /* stage_rcpt - RCPT TO */
 void
 stage_rcpt(struct message *message, const char *path)
 {
-	bool new = recipients_add(message->recipients, normal_recipient(message, path));
+	const char *recipient = normal_recipient(message, path);
+	bool new = recipients_add(message->recipients, recipient);
 
 	message->facts.recipients = recipients_count(message->recipients);
+	check_restricted(message, recipient);
 	decide_early(message, STAGE_RCPT);
-	/* a recipient that is refused here is not part of the message */
-	if (new && !verdict_passes(&message->verdict)) {
+	if (verdict_passes(&message->verdict))
+		return;
+	/* a recipient that is refused here is not part of the message, nor is what was found of it */
+	message->facts.restricted = NULL;
+	message->facts.lookup_failed = NULL;
+	if (new) {
 		recipients_remove_last(message->recipients);
 		message->facts.recipients = recipients_count(message->recipients);
+	}
+}
+
+/* add_displays - addresses that From display names show, behind all other claims */
+static void
+add_displays(struct message *message, const struct header_displays *displays)
+{
+	struct facts *facts = &message->facts;
+
+	facts->claims = mem_grow(message, facts->claims, struct claim, facts->n_claims + displays->n + 1);
+	for (size_t i = 0; i < displays->n; i++) {
+		const struct header_display *display = &displays->items[i];
+		const char *at = display->shown == NULL ? NULL : strrchr(display->shown, '@');
+
+		if (display->place != CLAIM_FROM)
+			continue;
+		if (display->finding == ADDRESS_DISPLAY_OVERRIDE)
+			facts->header.override = true;
+		else if (at != NULL)
+			facts->claims[facts->n_claims++] = (struct claim){
+				.place = CLAIM_DISPLAY,
+				.address = display->shown,
+				.domain = at + 1,
+			};
 	}
 }
 
@@ -341,14 +477,16 @@ read_senders(struct message *message)
 		.default_domain = facts->role == ROLE_LOCAL ? config->realm : NULL,
 	};
 	size_t first = facts->n_claims;
+	struct header_displays displays = { NULL, 0 };
 	struct claim *claims = NULL;
 	size_t n = 0;
 
-	header_read_senders(message, message->header, &rules, &facts->header, &claims, &n, NULL);
+	header_read_senders(message, message->header, &rules, &facts->header, &claims, &n, &displays);
 	facts->claims = mem_grow(message, facts->claims, struct claim, first + n + 1);
 	for (size_t i = 0; i < n; i++)
 		facts->claims[first + i] = claims[i];
 	facts->n_claims = first + n;
+	add_displays(message, &displays);
 	check_owners(message, first);
 }
 
@@ -370,10 +508,14 @@ start_signing(struct message *message)
 	const struct facts *facts = &message->facts;
 	const char *domain;
 	struct sign_plan *plan;
+	size_t n = 0;
 
+	/* display names come last and are no addresses to sign for */
+	while (n < facts->n_claims && facts->claims[n].place != CLAIM_DISPLAY)
+		n++;
 	if (snapshot->keyring == NULL || !verdict_may_sign(facts, &message->verdict))
 		return;
-	domain = signing_domain(facts->claims, facts->n_claims, NULL);
+	domain = signing_domain(facts->claims, n, message->listener->sign_as);
 	if (domain == NULL)
 		return;
 	plan = signing_plan(message, &snapshot->signing, domain, NULL, message->header);

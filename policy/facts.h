@@ -58,7 +58,8 @@ enum claim_place {
 	CLAIM_FROM,
 	CLAIM_SENDER,
 	CLAIM_RESENT_FROM,
-	CLAIM_RESENT_SENDER
+	CLAIM_RESENT_SENDER,
+	CLAIM_DISPLAY		/* shown in a From display name; claims nothing, but readers see it */
 };
 
 /* Whether the account owns an address that the message claims. */
@@ -66,6 +67,7 @@ enum ownership {
 	OWNED_NOT_ASKED,
 	OWNED_YES,
 	OWNED_NO,
+	OWNED_NO_DOMAIN,	/* From only: no, and its domain is none of ours at all */
 	OWNED_TEMPERROR		/* the owners table could not be read */
 };
 
@@ -82,6 +84,7 @@ struct header_facts {
 	size_t from_fields;	/* how many From fields there are */
 	const char *malformed;	/* why a sender field cannot be read in one way, or NULL */
 	const char *malformed_field; /* the name of that field: "From", "Sender", ... */
+	bool override;		/* a From display name holds a bidirectional override */
 	size_t fields;		/* all header fields, also those beyond the bound */
 	bool too_many;		/* more fields or octets than are kept */
 };
@@ -172,6 +175,9 @@ struct facts {
 	const char *account;	/* who answers for the message: normal form of the login, the listener's
 				 * account, or the envelope sender of local mail; NULL: nobody */
 	const char *login_malformed; /* why the login is no account, or NULL */
+	const char *lookup_failed; /* what could not be looked up (a login, a recipient), or NULL */
+	bool network_refused;	/* the account may not send from this client's network */
+	const char *restricted;	/* a recipient that the sender may not post to, or NULL */
 	const char *queue_id;	/* {i}, or NULL as long as it is unknown */
 	const char *sender;	/* MAIL FROM as sent, without <>; "" is the null sender */
 	const char *sender_malformed; /* why MAIL FROM cannot be read, or NULL */
@@ -180,7 +186,7 @@ struct facts {
 
 	/* the header */
 	struct header_facts header;
-	struct claim *claims;	/* all claims, envelope first */
+	struct claim *claims;	/* all claims, envelope first, display names last */
 	size_t n_claims;
 
 	/* the checks */

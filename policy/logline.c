@@ -101,7 +101,9 @@ sender_word(const struct facts *facts)
 	bool failed = false;
 
 	for (size_t i = 0; i < facts->n_claims; i++) {
-		if (facts->claims[i].owned == OWNED_NO)
+		if (facts->claims[i].place == CLAIM_DISPLAY)
+			continue;
+		if (facts->claims[i].owned == OWNED_NO || facts->claims[i].owned == OWNED_NO_DOMAIN)
 			return "foreign";
 		failed = failed || facts->claims[i].owned == OWNED_TEMPERROR;
 		asked = asked || facts->claims[i].owned != OWNED_NOT_ASKED;

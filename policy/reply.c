@@ -47,12 +47,17 @@ static const struct reply_row rows[REASON_COUNT] = {
 	    "550", "5.7.8", "451", "4.7.0", "your login cannot be used as an account: %{problem}" },
 	[REASON_MALFORMED_ENVELOPE] = { "malformed-envelope", "on_malformed_envelope", REJECT, REJECT, WARN, ACCEPT,
 	    "553", "5.1.7", "451", "4.1.7", "the envelope sender %{address} cannot be read: %{problem}" },
+	[REASON_FOREIGN_NETWORK] = { "foreign-network", "on_foreign_network", REJECT, REJECT, ACCEPT, ACCEPT,
+	    "550", "5.7.1", "450", "4.7.1",
+	    "the account %{account} may not send from %{client}" },
 	[REASON_FOREIGN_ENVELOPE] = { "foreign-envelope", "on_foreign_envelope", REJECT, REJECT, WARN, ACCEPT,
 	    "553", "5.7.1", "450", "4.7.1",
 	    "the envelope sender <%{address}> does not belong to the login %{login}" },
 	[REASON_NULL_SENDER] = { "null-sender", "on_null_sender", REJECT, ACCEPT, ACCEPT, ACCEPT,
 	    "550", "5.7.1", "450", "4.7.1",
 	    "the null envelope sender <> is not for the login %{login}; use an address of your own" },
+	[REASON_RESTRICTED_RECIPIENT] = { "restricted-recipient", "on_restricted_recipient", REJECT, REJECT, REJECT, REJECT,
+	    "550", "5.7.2", "450", "4.7.2", "you may not send to <%{address}>; only its moderators may" },
 	[REASON_TOO_MANY_RECIPIENTS] = { "too-many-recipients", "on_too_many_recipients", REJECT, REJECT, REJECT, ACCEPT,
 	    "550", "5.5.3", "452", "4.5.3", "a message may have %{problem} recipients at most" },
 	[REASON_OVERSIZED_HEADER] = { "oversized-header", "on_oversized_header", REJECT, REJECT, REJECT, REJECT,
@@ -66,12 +71,21 @@ static const struct reply_row rows[REASON_COUNT] = {
 	[REASON_FOREIGN_FROM] = { "foreign-from", "on_foreign_from", REJECT, REJECT, WARN, ACCEPT,
 	    "550", "5.7.1", "450", "4.7.1",
 	    "the From address <%{address}> does not belong to the login %{login}" },
+	[REASON_FOREIGN_DOMAIN] = { "foreign-domain", "on_foreign_domain", REJECT, REJECT, WARN, ACCEPT,
+	    "550", "5.7.1", "450", "4.7.1",
+	    "the From address <%{address}> does not belong to the login %{login}; its domain is not of this server" },
 	[REASON_FOREIGN_SENDER] = { "foreign-sender", "on_foreign_sender", REJECT, REJECT, WARN, ACCEPT,
 	    "550", "5.7.1", "450", "4.7.1",
 	    "the %{problem} address <%{address}> does not belong to the login %{login}" },
-	[REASON_LOOKUP_FAILURE] = { "lookup-failure", "on_lookup_failure", TEMPFAIL, TEMPFAIL, WARN, ACCEPT,
+	[REASON_FOREIGN_RESENT] = { "foreign-resent", "on_foreign_resent", REJECT, REJECT, WARN, ACCEPT,
+	    "550", "5.7.1", "450", "4.7.1",
+	    "the %{problem} address <%{address}> does not belong to the login %{login}" },
+	[REASON_FOREIGN_DISPLAY] = { "foreign-display", "on_foreign_display", WARN, WARN, ACCEPT, ACCEPT,
+	    "550", "5.7.1", "450", "4.7.1",
+	    "the name in the From field shows %{address}, which does not belong to the login %{login}" },
+	[REASON_LOOKUP_FAILURE] = { "lookup-failure", "on_lookup_failure", TEMPFAIL, TEMPFAIL, WARN, TEMPFAIL,
 	    "550", "5.4.3", "451", "4.4.3",
-	    "it could not be found out now who owns <%{address}>, please try again" },
+	    "it could not be found out now what belongs to <%{address}>, please try again" },
 	[REASON_SPF_FAIL] = { "spf-fail", "on_spf_fail", ACCEPT, ACCEPT, ACCEPT, WARN,
 	    "550", "5.7.23", "451", "4.7.23",
 	    "SPF: %{client} may not send mail as %{address}%{explanation}" },
@@ -189,6 +203,17 @@ reply_reason_of_option(const char *option)
 	for (enum reason reason = REASON_NONE; reason < REASON_COUNT; reason++)
 		if (rows[reason].option != NULL && strcmp(rows[reason].option, option) == 0)
 			return reason;
+	return REASON_NONE;
+}
+
+/* reply_heir - the reason whose configured action a finer one takes over */
+enum reason
+reply_heir(enum reason reason)
+{
+	if (reason == REASON_FOREIGN_DOMAIN)
+		return REASON_FOREIGN_FROM;
+	if (reason == REASON_FOREIGN_RESENT)
+		return REASON_FOREIGN_SENDER;
 	return REASON_NONE;
 }
 

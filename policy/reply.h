@@ -21,15 +21,20 @@ enum reason {
 	REASON_NO_TLS,		/* submission without TLS */
 	REASON_BAD_LOGIN,	/* {auth_type} without {auth_authen}, or a login that is no name */
 	REASON_MALFORMED_ENVELOPE, /* MAIL FROM cannot be read */
+	REASON_FOREIGN_NETWORK,	/* the account may not send from this client */
 	REASON_FOREIGN_ENVELOPE, /* MAIL FROM is not the account's */
 	REASON_NULL_SENDER,	/* <> from a login */
+	REASON_RESTRICTED_RECIPIENT, /* only some may post to this recipient */
 	REASON_TOO_MANY_RECIPIENTS, /* more than the plan's max_recipients */
 	REASON_OVERSIZED_HEADER, /* more header fields or octets than are kept */
 	REASON_NO_FROM,		/* no From field */
 	REASON_SEVERAL_FROM,	/* more than one From field */
 	REASON_MALFORMED_FROM,	/* From, Sender or Resent-* that cannot be read in one way */
 	REASON_FOREIGN_FROM,	/* a From mailbox is not the account's */
-	REASON_FOREIGN_SENDER,	/* a Sender, Resent-From or Resent-Sender is not */
+	REASON_FOREIGN_DOMAIN,	/* the same, and its domain is none of ours */
+	REASON_FOREIGN_SENDER,	/* a Sender is not */
+	REASON_FOREIGN_RESENT,	/* a Resent-From or Resent-Sender is not */
+	REASON_FOREIGN_DISPLAY,	/* a From display name shows an address that is not */
 	REASON_LOOKUP_FAILURE,	/* the owners table could not be read */
 	REASON_SPF_FAIL,
 	REASON_SPF_SOFTFAIL,
@@ -60,6 +65,12 @@ const struct reply_row *reply_row(enum reason reason);
 
 /* reply_reason_of_option - the reason whose action an option sets, REASON_NONE if none does */
 enum reason reply_reason_of_option(const char *option);
+
+/*
+ * reply_heir - the reason whose configured action a finer one takes over where none is
+ * configured for itself: on_foreign_domain follows on_foreign_from. REASON_NONE: there is none.
+ */
+enum reason reply_heir(enum reason reason);
 
 /* reply_default_action - what a reason does in a role unless configured; ROLE_AUTO counts as submission */
 enum action reply_default_action(enum reason reason, enum role role);

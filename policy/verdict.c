@@ -54,6 +54,7 @@ found_claim(const struct claim *claim, struct finding *finding)
 		[CLAIM_SENDER] = "Sender",
 		[CLAIM_RESENT_FROM] = "Resent-From",
 		[CLAIM_RESENT_SENDER] = "Resent-Sender",
+		[CLAIM_DISPLAY] = "From display name",
 	};
 
 	if (claim == NULL)
@@ -177,17 +178,59 @@ has_foreign_from(TALLOC_CTX *ctx, const struct rules *rules, const struct facts 
 }
 
 static bool
+has_foreign_domain(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	return found_claim(claim_with(facts, CLAIM_FROM, CLAIM_FROM, OWNED_NO_DOMAIN), f);
+}
+
+static bool
 has_foreign_sender(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
-	return found_claim(claim_with(facts, CLAIM_SENDER, CLAIM_RESENT_SENDER, OWNED_NO), f);
+	return found_claim(claim_with(facts, CLAIM_SENDER, CLAIM_SENDER, OWNED_NO), f);
+}
+
+static bool
+has_foreign_resent(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	return found_claim(claim_with(facts, CLAIM_RESENT_FROM, CLAIM_RESENT_SENDER, OWNED_NO), f);
+}
+
+static bool
+has_foreign_display(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	if (found_claim(claim_with(facts, CLAIM_DISPLAY, CLAIM_DISPLAY, OWNED_NO), f))
+		return true;
+	f->address = "text written backwards";
+	f->problem = "From display name";
+	return facts->header.override && facts->role != ROLE_INBOUND;
+}
+
+static bool
+has_foreign_network(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules, (void)f;
+	return facts->network_refused;
+}
+
+static bool
+has_restricted_recipient(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	f->address = facts->restricted;
+	return facts->restricted != NULL;
 }
 
 static bool
 has_lookup_failure(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
-	return found_claim(claim_with(facts, CLAIM_ENVELOPE, CLAIM_RESENT_SENDER, OWNED_TEMPERROR), f);
+	f->address = facts->lookup_failed;
+	return facts->lookup_failed != NULL ||
+	    found_claim(claim_with(facts, CLAIM_ENVELOPE, CLAIM_RESENT_SENDER, OWNED_TEMPERROR), f);
 }
 
 /* spf_found - the identity (MAIL FROM first) whose check ended with result */
@@ -281,6 +324,7 @@ static const struct rule rules_in_order[] = {
 	{ STAGE_MAIL, REASON_BAD_LOGIN, has_bad_login },
 	{ STAGE_MAIL, REASON_NO_LOGIN, has_no_login },
 	{ STAGE_MAIL, REASON_NO_TLS, has_no_tls },
+	{ STAGE_MAIL, REASON_FOREIGN_NETWORK, has_foreign_network },
 	{ STAGE_MAIL, REASON_MALFORMED_ENVELOPE, has_malformed_envelope },
 	{ STAGE_MAIL, REASON_FOREIGN_ENVELOPE, has_foreign_envelope },
 	{ STAGE_MAIL, REASON_NULL_SENDER, has_null_sender },
@@ -292,13 +336,17 @@ static const struct rule rules_in_order[] = {
 	/* at MAIL only for an account that is remembered as over */
 	{ STAGE_MAIL, REASON_OVER, is_over },
 	{ STAGE_MAIL, REASON_NEVER_FITS, never_fits },
+	{ STAGE_RCPT, REASON_RESTRICTED_RECIPIENT, has_restricted_recipient },
 	{ STAGE_RCPT, REASON_TOO_MANY_RECIPIENTS, has_too_many_recipients },
 	{ STAGE_HEADER, REASON_OVERSIZED_HEADER, has_oversized_header },
 	{ STAGE_HEADER, REASON_SEVERAL_FROM, has_several_from },
 	{ STAGE_HEADER, REASON_NO_FROM, has_no_from },
 	{ STAGE_HEADER, REASON_MALFORMED_FROM, has_malformed_from },
 	{ STAGE_HEADER, REASON_FOREIGN_FROM, has_foreign_from },
+	{ STAGE_HEADER, REASON_FOREIGN_DOMAIN, has_foreign_domain },
 	{ STAGE_HEADER, REASON_FOREIGN_SENDER, has_foreign_sender },
+	{ STAGE_HEADER, REASON_FOREIGN_RESENT, has_foreign_resent },
+	{ STAGE_HEADER, REASON_FOREIGN_DISPLAY, has_foreign_display },
 	{ STAGE_SIGNED, REASON_MISSING_KEY, has_missing_key },
 	{ STAGE_SIGNED, REASON_SIGNING_FAILURE, has_signing_failure },
 	{ STAGE_CHARGED, REASON_STORE_AWAY, is_store_away },
@@ -376,6 +424,9 @@ verdict_may_sign(const struct facts *facts, const struct verdict *verdict)
 	    facts->header.from_fields != 1)
 		return false;
 	for (size_t i = 0; i < facts->n_claims; i++) {
+		/* what a name shows is for on_foreign_display; the signature is for addresses */
+		if (facts->claims[i].place == CLAIM_DISPLAY)
+			continue;
 		if (facts->claims[i].owned != OWNED_YES)
 			return false;
 		if (facts->claims[i].place == CLAIM_FROM)

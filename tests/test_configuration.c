@@ -924,9 +924,9 @@ test_owners(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		const struct listener *listener = &config->listeners[i];
 
-		assert_int_equal(listener->n_owner_tables, specs[i][1] == NULL ? 1 : 2);
-		for (size_t k = 0; k < listener->n_owner_tables; k++)
-			assert_string_equal(config->tables.items[listener->owner_tables[k]], specs[i][k]);
+		assert_int_equal(listener->owner_tables.n, specs[i][1] == NULL ? 1 : 2);
+		for (size_t k = 0; k < listener->owner_tables.n; k++)
+			assert_string_equal(config->tables.items[listener->owner_tables.indexes[k]], specs[i][k]);
 	}
 	talloc_free(ctx);
 }

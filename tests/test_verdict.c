@@ -92,6 +92,14 @@ static void foreign_from(struct message *m) { add_claim(m, CLAIM_FROM, "bob@exam
 static void foreign_sender(struct message *m) { add_claim(m, CLAIM_SENDER, "bob@example.net", OWNED_NO); }
 static void foreign_resent_from(struct message *m) { add_claim(m, CLAIM_RESENT_FROM, "bob@example.net", OWNED_NO); }
 static void foreign_resent_sender(struct message *m) { add_claim(m, CLAIM_RESENT_SENDER, "bob@example.net", OWNED_NO); }
+static void foreign_domain(struct message *m) { add_claim(m, CLAIM_FROM, "bob@example.com", OWNED_NO_DOMAIN); }
+static void foreign_display(struct message *m) { add_claim(m, CLAIM_DISPLAY, "ceo@example.com", OWNED_NO); }
+static void override_display(struct message *m) { m->facts.header.override = true; }
+static void foreign_network(struct message *m) { m->facts.network_refused = true; }
+static void restricted(struct message *m) { m->facts.restricted = "announce@example.org"; }
+static void lookup_failed(struct message *m) { m->facts.lookup_failed = "announce@example.org"; }
+static void own_display(struct message *m) { add_claim(m, CLAIM_DISPLAY, "alice@example.org", OWNED_YES); }
+static void unknown_display(struct message *m) { add_claim(m, CLAIM_DISPLAY, "x@example.com", OWNED_TEMPERROR); }
 static void missing_key(struct message *m) { m->facts.sign.outcome = OUTCOME_FAIL; m->facts.sign.problem = "no file"; }
 static void unusable_key(struct message *m) { m->facts.sign.outcome = OUTCOME_PERMERROR; m->facts.sign.problem = "too short"; }
 static void signing_failure(struct message *m) { m->facts.sign.outcome = OUTCOME_TEMPERROR; m->facts.sign.problem = "no memory"; }
@@ -117,10 +125,12 @@ static const struct {
 	{ "login without account", no_account, 3, REASON_BAD_LOGIN, STAGE_MAIL, NULL, "it is no account name" },
 	{ "no login", no_login, 3, REASON_NO_LOGIN, STAGE_MAIL, NULL, NULL },
 	{ "no TLS", no_tls, 4, REASON_NO_TLS, STAGE_MAIL, NULL, NULL },
+	{ "foreign network", foreign_network, 17, REASON_FOREIGN_NETWORK, STAGE_MAIL, NULL, NULL },
 	{ "malformed envelope", bad_envelope, 5, REASON_MALFORMED_ENVELOPE, STAGE_MAIL, "a@@b", "two of them" },
 	{ "foreign envelope", foreign_envelope, 6, REASON_FOREIGN_ENVELOPE, STAGE_MAIL, "bob@example.net", "MAIL FROM" },
 	{ "null sender", null_sender, 5, REASON_NULL_SENDER, STAGE_MAIL, NULL, NULL },
 	{ "owner of the envelope unknown", unknown_envelope, 7, REASON_LOOKUP_FAILURE, STAGE_MAIL, "bob@example.net", "MAIL FROM" },
+	{ "a lookup that failed", lookup_failed, 7, REASON_LOOKUP_FAILURE, STAGE_MAIL, "announce@example.org", NULL },
 	{ "owner of a resender unknown", unknown_resent, 7, REASON_LOOKUP_FAILURE, STAGE_MAIL, "carol@example.net", "Resent-Sender" },
 	{ "SPF fail", spf_fail, 8, REASON_SPF_FAIL, STAGE_MAIL, "x@example.com", NULL },
 	{ "SPF fail of HELO", spf_helo_fail, 8, REASON_SPF_FAIL, STAGE_MAIL, "mail.example.com", NULL },
@@ -131,15 +141,21 @@ static const struct {
 	{ "over, charged to be held", held_over, 9, REASON_OVER, STAGE_MAIL, NULL, NULL },
 	{ "over, observed", observed_over, 9, REASON_OVER, STAGE_MAIL, NULL, NULL },
 	{ "larger than a limit by itself", never_fits, 9, REASON_NEVER_FITS, STAGE_MAIL, NULL, NULL },
+	{ "restricted recipient", restricted, 18, REASON_RESTRICTED_RECIPIENT, STAGE_RCPT, "announce@example.org", NULL },
 	{ "too many recipients", many_recipients, 10, REASON_TOO_MANY_RECIPIENTS, STAGE_RCPT, NULL, "100" },
 	{ "oversized header", large_header, 11, REASON_OVERSIZED_HEADER, STAGE_HEADER, NULL, NULL },
 	{ "several From", several_from, 12, REASON_SEVERAL_FROM, STAGE_HEADER, NULL, NULL },
 	{ "no From", no_from, 12, REASON_NO_FROM, STAGE_HEADER, NULL, NULL },
 	{ "malformed From", bad_from, 13, REASON_MALFORMED_FROM, STAGE_HEADER, NULL, "no end of the comment" },
 	{ "foreign From", foreign_from, 14, REASON_FOREIGN_FROM, STAGE_HEADER, "bob@example.net", "From" },
+	{ "foreign From of a foreign domain", foreign_domain, 19, REASON_FOREIGN_DOMAIN, STAGE_HEADER, "bob@example.com", "From" },
 	{ "foreign Sender", foreign_sender, 15, REASON_FOREIGN_SENDER, STAGE_HEADER, "bob@example.net", "Sender" },
-	{ "foreign Resent-From", foreign_resent_from, 15, REASON_FOREIGN_SENDER, STAGE_HEADER, "bob@example.net", "Resent-From" },
-	{ "foreign Resent-Sender", foreign_resent_sender, 15, REASON_FOREIGN_SENDER, STAGE_HEADER, "bob@example.net", "Resent-Sender" },
+	{ "foreign Resent-From", foreign_resent_from, 20, REASON_FOREIGN_RESENT, STAGE_HEADER, "bob@example.net", "Resent-From" },
+	{ "foreign Resent-Sender", foreign_resent_sender, 20, REASON_FOREIGN_RESENT, STAGE_HEADER, "bob@example.net", "Resent-Sender" },
+	{ "a display name that shows another's address", foreign_display, 21, REASON_FOREIGN_DISPLAY, STAGE_HEADER,
+	    "ceo@example.com", "From display name" },
+	{ "a display name written backwards", override_display, 21, REASON_FOREIGN_DISPLAY, STAGE_HEADER,
+	    "text written backwards", "From display name" },
 	{ "missing key", missing_key, 16, REASON_MISSING_KEY, STAGE_SIGNED, NULL, "no file" },
 	{ "unusable key", unusable_key, 16, REASON_MISSING_KEY, STAGE_SIGNED, NULL, "too short" },
 	{ "signing failure", signing_failure, 16, REASON_SIGNING_FAILURE, STAGE_SIGNED, NULL, "no memory" },
@@ -258,6 +274,8 @@ test_not_found(void **state)
 		{ "no limits", no_limits },
 		{ "counted locally while Redis is away", local_store },
 		{ "many header fields", fields_within },
+		{ "a display name that shows an own address", own_display },
+		{ "a display name whose owner is unknown", unknown_display },
 	};
 
 	(void)state;

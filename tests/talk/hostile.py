@@ -5,6 +5,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 from milter import FIELDS, Closed, Milter
 
@@ -236,5 +237,19 @@ for thread in threads:
     thread.join()
 ok(not errors, "many connections at once", errors[:3])
 m.quit()
+
+# every message that was begun has ended, however it ended
+status = b""
+for _ in range(100):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(60)
+    s.connect(path)
+    s.sendall(b'{"command":"status"}\n')
+    status = s.recv(65536)
+    s.close()
+    if b'"sessions":0,"in_flight":0' in status:
+        break
+    time.sleep(0.1)
+ok(b'"sessions":0,"in_flight":0' in status, "no session and no message is left", status)
 print("1..%d" % count)
 sys.exit(failures != 0)

@@ -1,0 +1,80 @@
+-- identity: login map, networks of an account, who may post where, what a name shows, sign_as
+dofile(lib)
+
+local function message(login, from, hfrom, rcpt)
+	return { login = login, from = "<" .. from .. ">", rcpt = rcpt and { "<" .. rcpt .. ">" },
+	    header = header(hfrom or from) }
+end
+local conn = open("ORIGINATING", "192.0.2.7")
+local function case(what, m, expected, signed)
+	local seen = try(conn, m)
+	ok(seen == expected, what, seen)
+	if signed ~= nil then
+		local found = mt.eom_check(conn, MT_HDRINSERT, "DKIM-Signature")
+		ok(found == signed, what .. (signed and ": signed" or ": not signed"), found)
+	end
+end
+
+-- login map
+case("a mapped login is its account", message("u1001", "alice@example.org"), "eom continue", true)
+case("by its bare name or with the realm", message("u1002", "bob@example.org"), "eom continue")
+case("and no other", message("u1002", "alice@example.org"), "mail replycode")
+case("and not itself", message("u1001", "u1001@example.org"), "mail replycode")
+case("an account that is nobody's login still is one", message("carol", "carol@example.org"), "eom continue")
+
+-- networks
+case("an account with a network, from elsewhere", message("dave", "dave@example.org"), "mail replycode")
+case("a table's networks, from within", message("erin", "erin@example.org"), "eom continue")
+case("a network that cannot be read defers", message("frank", "frank@example.org"), "mail replycode")
+mt.disconnect(conn)
+conn = open("ORIGINATING", "10.1.2.3")
+case("from its network", message("dave", "dave@example.org"), "eom continue")
+case("a table's networks, from elsewhere", message("erin", "erin@example.org"), "mail replycode")
+
+-- restricted recipients
+case("a moderator may post", message("alice", "alice@example.org", nil, "announce@example.org"), "eom continue")
+case("another may not", message("bob", "bob@example.org", nil, "announce@example.org"), "rcpt replycode")
+case("not with a tag either", message("bob", "bob@example.org", nil, "Announce+x@EXAMPLE.org"), "rcpt replycode")
+case("a whole domain", message("alice", "alice@example.org", nil, "any@closed.example.org"), "rcpt replycode")
+case("which is free for one", message("carol", "carol@example.org", nil, "any@closed.example.org"), "eom continue")
+local two = message("bob", "bob@example.org")
+two.rcpt = { "<x@elsewhere.example>" }
+case("other recipients are free", two, "eom continue")
+
+-- display names
+case("an own address in a name", message("alice", "alice@example.org", '"alice@example.org" <alice@example.org>'), "eom continue", true)
+case("another's address in a name is only told", message("alice", "alice@example.org", '"ceo@bank.example" <alice@example.org>'), "eom continue", true)
+case("a name written backwards is only told", message("alice", "alice@example.org", "=?utf-8?B?4oCuZWxwbWF4ZS5rbmFi?= <alice@example.org>"), "eom continue")
+
+-- grants
+case("* may write as anyone", message("app", "x@elsewhere.example"), "eom continue", false)
+case("and is held to its limit all the same", message("app", "x@example.org"), "eom continue")
+local three = message("app", "x@example.org")
+three.rcpt = { "<a@x.example>", "<b@x.example>", "<c@x.example>" }
+case("to the last recipient", three, "eom replycode")
+mt.disconnect(conn)
+
+conn = open("STRICT")
+case("where names are judged: another's address", message("alice", "alice@example.org", '"Bank <ceo@bank.example>" <alice@example.org>'), "eoh replycode")
+case("encoded", message("alice", "alice@example.org", "=?utf-8?Q?ceo=40bank.example?= <alice@example.org>"), "eoh replycode")
+case("written backwards", message("alice", "alice@example.org", "=?utf-8?B?4oCuZWxwbWF4ZS5rbmFi?= <alice@example.org>"), "eoh replycode")
+case("a plain name passes", message("alice", "alice@example.org", "Alice Example <alice@example.org>"), "eom continue", true)
+case("a domain that is none of ours has its own action", message("alice", "alice@example.org", "x@bank.example"), "eoh replycode")
+mt.disconnect(conn)
+
+conn = open("lists", "192.0.2.9")
+case("sign_as: its domain", message(nil, "list@example.net"), "eom continue", true)
+case("sign_as: owned, but another domain", message(nil, "list@example.org"), "eom continue", false)
+case("accepted though foreign", message(nil, "list@example.net", "member@elsewhere.example"), "eom continue", false)
+mt.disconnect(conn)
+
+conn = open("mx", "192.0.2.9")
+case("strangers may not post either", message(nil, "alice@example.org", nil, "announce@example.org"), "rcpt replycode")
+case("but to others", message(nil, "x@stranger.invalid", nil, "bob@example.org"), "eom continue")
+mt.disconnect(conn)
+
+conn = open("local")
+case("from this host: at the end, never at RCPT", message(nil, "bob@example.org", nil, "announce@example.org"), "eom replycode")
+case("and the moderator may", message(nil, "alice@example.org", nil, "announce@example.org"), "eom continue")
+mt.disconnect(conn)
+finish()
