@@ -60,7 +60,7 @@ static void
 ask_macros(SMFICTX *ctx)
 {
 	static const struct { int where; const char *names; } lists[] = {
-		{ SMFIM_CONNECT, "{daemon_name} {daemon_port}" },
+		{ SMFIM_CONNECT, "v {daemon_name} {daemon_port}" },
 		{ SMFIM_HELO, "{tls_version}" },
 		{ SMFIM_ENVFROM, "i {auth_type} {auth_authen} {tls_version}" },
 		{ SMFIM_ENVRCPT, "i" },
@@ -144,7 +144,7 @@ on_connect(SMFICTX *ctx, char *name, _SOCK_ADDR *address)
 		port = ntohs(in6->sin6_port);
 	}
 	session_connect(private->session, name, client, port, macro(ctx, "{daemon_name}"),
-	    macro(ctx, "{daemon_port}"));
+	    macro(ctx, "{daemon_port}"), macro(ctx, "v"));
 	return SMFIS_CONTINUE;
 }
 

@@ -98,6 +98,7 @@ static const struct option listener_rows[] = {
 	{ .name = "require_tls", .type = OPTION_BOOL, .offset = AT(listener, require_tls_set) },
 	{ .name = "owners", .type = OPTION_WORDS, .offset = AT(listener, owners) },
 	{ .name = "account", .type = OPTION_STRING, .offset = AT(listener, account) },
+	{ .name = "client_accounts", .type = OPTION_WORDS, .offset = AT(listener, client_accounts) },
 	{ .name = "sign_as", .type = OPTION_STRING, .offset = AT(listener, sign_as) },
 	{ .name = NULL },
 };
@@ -555,11 +556,12 @@ finish_listener(struct options_reader *reader, struct config *config, struct lis
 		options_error_at(reader, listener->where, "on_no_listener stands outside the listeners: it is for connections that belong to none");
 	if (listener->role == ROLE_LOCAL)
 		check_local(reader, listener);
-	if (listener->role == ROLE_RELAY && listener->account == NULL)
+	if (listener->role == ROLE_RELAY && listener->account == NULL && listener->client_accounts.n == 0)
 		options_error_at(reader, listener->where, "listener %s of role relay needs account = \"...\": who answers for its mail",
 		    listener->name);
-	if (listener->role != ROLE_RELAY && listener->account != NULL)
+	if (listener->role != ROLE_RELAY && (listener->account != NULL || listener->client_accounts.n > 0))
 		options_error_at(reader, listener->where, "listener %s: account is for role relay only", listener->name);
+	finish_tables(reader, config, &listener->client_accounts, &listener->client_tables);
 	finish_tables(reader, config, owners, &listener->owner_tables);
 	if (listener->sign_as != NULL) {
 		char *domain = domain_normalise(reader->ctx, listener->sign_as, strlen(listener->sign_as), &problem);

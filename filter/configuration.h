@@ -60,6 +60,8 @@ struct listener {
 	struct words owners;	/* table specifications; empty: the global ones */
 	struct table_list owner_tables;
 	const char *account;	/* relay: who answers for the mail */
+	struct words client_accounts; /* relay: tables client address -> account, before `account` */
+	struct table_list client_tables;
 	const char *sign_as;	/* the only domain (normal form) it may sign for, or NULL: any */
 };
 

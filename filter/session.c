@@ -71,7 +71,7 @@ keep(TALLOC_CTX *ctx, const char *word, size_t max)
 /* session_connect - what CONNECT told */
 void
 session_connect(struct session *session, const char *client_name, const char *client_addr,
-    unsigned int client_port, const char *daemon_name, const char *daemon_port)
+    unsigned int client_port, const char *daemon_name, const char *daemon_port, const char *mta)
 {
 	struct connection *connection = &session->connection;
 
@@ -81,6 +81,8 @@ session_connect(struct session *session, const char *client_name, const char *cl
 	connection->client_port = client_port;
 	connection->daemon_name = keep(session, daemon_name, SESSION_WORD_MAX);
 	connection->daemon_port = keep(session, daemon_port, SESSION_WORD_MAX);
+	/* Postfix adds them before; Sendmail, and whoever does not tell, may do so after */
+	connection->completes = mta == NULL || strncmp(mta, "Postfix", 7) != 0;
 	if (client_addr == NULL || !ip_address_parse(client_addr, &connection->ip))
 		connection->ip.bits = 0;
 }

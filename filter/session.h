@@ -39,6 +39,7 @@ struct connection {
 	struct ip_address ip;
 	const char *daemon_name; /* macros as sent at CONNECT, or NULL */
 	const char *daemon_port;
+	bool completes;		/* the MTA adds a missing Date or Message-ID after the filter */
 	char *helo;
 	bool tls;		/* {tls_version} was seen */
 };
@@ -85,9 +86,12 @@ void session_free(struct session *session);
 /* session_needs_helo - does some listener of the snapshot look at HELO? */
 bool session_needs_helo(const struct session *session);
 
-/* session_connect - what CONNECT told; texts are copied and bounded, each may be NULL */
+/*
+ * session_connect - what CONNECT told; texts are copied and bounded, each may be NULL
+ * mta: the macro v, name and version of the MTA.
+ */
 void session_connect(struct session *session, const char *client_name, const char *client_addr,
-    unsigned int client_port, const char *daemon_name, const char *daemon_port);
+    unsigned int client_port, const char *daemon_name, const char *daemon_port, const char *mta);
 
 /* session_helo - HELO, EHLO or LHLO; may come again at any time outside a message */
 void session_helo(struct session *session, const char *helo, const char *tls_version);

@@ -208,6 +208,29 @@ map_login(struct message *message, const char *account)
 	return identity_account(message, value, config->realm, &facts->login_malformed);
 }
 
+/* client_account - the account of a relay's client: by its tables, else the listener's own */
+static const char *
+client_account(struct message *message)
+{
+	const struct listener *listener = message->listener;
+	struct facts *facts = &message->facts;
+	const char *value = NULL;
+
+	if (listener->client_tables.n == 0 || facts->client_addr == NULL)
+		return listener->account;
+	switch (lookup_key(message, message->session->snapshot, &listener->client_tables,
+	    facts->client_addr, dns_deadline(message), &value)) {
+	case TABLE_FOUND:
+		return identity_account(message, value, config_of(message)->realm, NULL);
+	case TABLE_TEMPERROR:
+		facts->lookup_failed = facts->client_addr;
+		break;
+	case TABLE_NOT_FOUND:
+		break;
+	}
+	return listener->account;
+}
+
 /* name_account - who answers for the message */
 static void
 name_account(struct message *message)
@@ -224,7 +247,7 @@ name_account(struct message *message)
 			facts->account = map_login(message, facts->account);
 		break;
 	case ROLE_RELAY:
-		facts->account = message->listener->account;
+		facts->account = client_account(message);
 		break;
 	case ROLE_LOCAL:
 		/* Postfix hides the UNIX user, so the envelope sender answers; a null sender
@@ -506,6 +529,7 @@ start_signing(struct message *message)
 {
 	const struct snapshot *snapshot = message->session->snapshot;
 	const struct facts *facts = &message->facts;
+	struct signing_rules signing = snapshot->signing;
 	const char *domain;
 	struct sign_plan *plan;
 	size_t n = 0;
@@ -518,7 +542,8 @@ start_signing(struct message *message)
 	domain = signing_domain(facts->claims, n, message->listener->sign_as);
 	if (domain == NULL)
 		return;
-	plan = signing_plan(message, &snapshot->signing, domain, NULL, message->header);
+	signing.mta_completes = message->session->connection.completes;
+	plan = signing_plan(message, &signing, domain, NULL, message->header);
 	message->signing = dkim_sign_start(message, snapshot->dkim, snapshot->keyring, plan, message->header);
 }
 

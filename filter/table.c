@@ -32,6 +32,7 @@ static const struct type_row types[] = {
 	{ "btree", &table_texthash },
 	{ "lmdb", &table_texthash },
 	{ "inline", &table_inline },
+	{ "cidr", &table_cidr },
 };
 
 /* type_of - the type a specification names, and where its argument begins */

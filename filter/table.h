@@ -31,7 +31,8 @@ struct table_type {
 
 /*
  * table_open - open a table named as in Postfix: type:argument
- * Types: texthash:/path (also hash:, btree: and lmdb:, whose text source is read), inline:{ key=value ... }.
+ * Types: texthash:/path (also hash:, btree: and lmdb:, whose text source is read), inline:{ key=value ... },
+ * cidr:/path (networks in file order, the first that holds the address wins).
  * "proxy:" in front is ignored. Returns NULL and *error_r (file:line where
  * there is one) on ctx when it is unknown, unreadable or malformed.
  */
@@ -51,5 +52,6 @@ enum table_outcome table_get(const struct table *table, TALLOC_CTX *ctx, const c
 /* The types, one file each. */
 extern const struct table_type table_texthash;
 extern const struct table_type table_inline;
+extern const struct table_type table_cidr;
 
 #endif

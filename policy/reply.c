@@ -39,7 +39,7 @@ static const struct reply_row rows[REASON_COUNT] = {
 	    "mail from here is not set up at this server (no listener matches the connection)" },
 	[REASON_SHUTTING_DOWN] = { "shutting-down", NULL, TEMPFAIL, TEMPFAIL, TEMPFAIL, TEMPFAIL,
 	    "521", "5.3.2", "421", "4.3.2", "the mail filter is restarting, please try again" },
-	[REASON_NO_LOGIN] = { "no-login", "on_no_login", REJECT, ACCEPT, ACCEPT, ACCEPT,
+	[REASON_NO_LOGIN] = { "no-login", "on_no_login", REJECT, REJECT, ACCEPT, ACCEPT,
 	    "530", "5.7.0", "450", "4.7.0", "please log in first (authentication required)" },
 	[REASON_NO_TLS] = { "no-tls", "on_no_tls", REJECT, ACCEPT, ACCEPT, ACCEPT,
 	    "530", "5.7.0", "450", "4.7.0", "please use STARTTLS first (encryption required)" },

@@ -82,6 +82,9 @@ static bool
 has_no_login(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules, (void)f;
+	/* a relay's client has its account by its network, or none */
+	if (facts->role == ROLE_RELAY)
+		return facts->account == NULL && facts->lookup_failed == NULL;
 	return facts->role == ROLE_SUBMISSION && facts->login == NULL && !facts->auth_without_login;
 }
 

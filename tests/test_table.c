@@ -389,10 +389,54 @@ test_snapshot(void **state)
 	talloc_free(ctx);
 }
 
+/* cidr: the first network that holds the address, in the order of the file. */
+static void
+test_cidr(void **state)
+{
+	static const struct { const char *key, *value; } rows[] = {
+		{ "192.0.2.8", "host" },
+		{ "192.0.2.9", "net" },
+		{ "::ffff:192.0.2.9", "net" },
+		{ "198.51.100.1", NULL },
+		{ "2001:db8::7", "six, and more" },
+		{ "2001:db9::7", NULL },
+		{ "no address", NULL },
+		{ "", NULL },
+	};
+	static const struct { const char *text, *error; } wrong[] = {
+		{ "192.0.2.1/24 x\n", ":1: " },
+		{ "192.0.2.0/24\n", ":1: the network has no value" },
+		{ "\nif 192.0.2.0/24\n", ":2: \"if\" is no IP address" },
+	};
+	const struct place *place = *state;
+	char *spec = mem_printf(NULL, "cidr:%s", strchr(place->spec, ':') + 1);
+	const char *error = NULL;
+	struct table *table;
+
+	write_text(place, "# networks\n192.0.2.8 host\n\n192.0.2.0/24\tnet \n192.0.2.9 never\n2001:db8::/32  six, and more\n");
+	table = table_open(spec, spec, &error);
+	assert_non_null(table);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const char *value = get(table, spec, rows[i].key);
+
+		if ((value == NULL) != (rows[i].value == NULL) ||
+		    (value != NULL && strcmp(value, rows[i].value) != 0))
+			fail_msg("%s: %s", rows[i].key, value);
+	}
+	for (size_t i = 0; i < COUNT(wrong); i++) {
+		write_text(place, wrong[i].text);
+		assert_null(table_open(spec, spec, &error));
+		if (strstr(error, wrong[i].error) == NULL)
+			fail_msg("%s: %s", wrong[i].text, error);
+	}
+	talloc_free(spec);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_cidr, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_format, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_files, setup, teardown),

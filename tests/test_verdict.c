@@ -100,6 +100,7 @@ static void restricted(struct message *m) { m->facts.restricted = "announce@exam
 static void lookup_failed(struct message *m) { m->facts.lookup_failed = "announce@example.org"; }
 static void own_display(struct message *m) { add_claim(m, CLAIM_DISPLAY, "alice@example.org", OWNED_YES); }
 static void unknown_display(struct message *m) { add_claim(m, CLAIM_DISPLAY, "x@example.com", OWNED_TEMPERROR); }
+static void relay_unknown(struct message *m) { m->facts.login = m->facts.account = NULL; m->facts.role = ROLE_RELAY; }
 static void missing_key(struct message *m) { m->facts.sign.outcome = OUTCOME_FAIL; m->facts.sign.problem = "no file"; }
 static void unusable_key(struct message *m) { m->facts.sign.outcome = OUTCOME_PERMERROR; m->facts.sign.problem = "too short"; }
 static void signing_failure(struct message *m) { m->facts.sign.outcome = OUTCOME_TEMPERROR; m->facts.sign.problem = "no memory"; }
@@ -317,6 +318,27 @@ test_login_reasons_are_apart(void **state)
 	m.rules.actions[REASON_NO_LOGIN] = ACTION_ACCEPT;
 	verdict_decide(NULL, &m.rules, &m.facts, STAGE_MAIL, &verdict);
 	check("no login", &verdict, REASON_NO_LOGIN, ACTION_ACCEPT);
+}
+
+/* A relay's client that no table gives an account is nobody: it does not pass unchecked. */
+static void
+test_relay_without_account(void **state)
+{
+	struct verdict verdict;
+	struct message m;
+
+	(void)state;
+	sound(&m);
+	relay_unknown(&m);
+	verdict_decide(NULL, &m.rules, &m.facts, STAGE_MAIL, &verdict);
+	check("relay without account", &verdict, REASON_NO_LOGIN, ACTION_REJECT);
+	talloc_free((void *)(uintptr_t)verdict.reply_text);
+	/* where the table could not be read, that is what is said */
+	m.facts.lookup_failed = "192.0.2.7";
+	m.rules.actions[REASON_LOOKUP_FAILURE] = ACTION_TEMPFAIL;
+	verdict_decide(NULL, &m.rules, &m.facts, STAGE_MAIL, &verdict);
+	check("relay whose table failed", &verdict, REASON_LOOKUP_FAILURE, ACTION_TEMPFAIL);
+	talloc_free((void *)(uintptr_t)verdict.reply_text);
 }
 
 /* The first claim that is wrong is the one that is named. */
@@ -662,6 +684,7 @@ main(void)
 		cmocka_unit_test(test_every_reason_has_a_rule),
 		cmocka_unit_test(test_not_found),
 		cmocka_unit_test(test_login_reasons_are_apart),
+		cmocka_unit_test(test_relay_without_account),
 		cmocka_unit_test(test_first_claim_is_named),
 		cmocka_unit_test(test_spf_names_mailfrom_first),
 		cmocka_unit_test(test_pairs),

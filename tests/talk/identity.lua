@@ -68,6 +68,15 @@ case("sign_as: owned, but another domain", message(nil, "list@example.org"), "eo
 case("accepted though foreign", message(nil, "list@example.net", "member@elsewhere.example"), "eom continue", false)
 mt.disconnect(conn)
 
+-- the account of a client, by its network
+conn = open("apps", "192.0.2.8")
+case("a client's own account", message(nil, "shop@example.org"), "eom continue", true)
+case("which owns nothing else", message(nil, "alice@example.org"), "mail replycode")
+mt.disconnect(conn)
+conn = open("apps", "198.51.100.1")
+case("a client that no network holds has no account", message(nil, "shop@example.org"), "mail replycode")
+mt.disconnect(conn)
+
 conn = open("mx", "192.0.2.9")
 case("strangers may not post either", message(nil, "alice@example.org", nil, "announce@example.org"), "rcpt replycode")
 case("but to others", message(nil, "x@stranger.invalid", nil, "bob@example.org"), "eom continue")
