@@ -17,7 +17,7 @@
 #	lab_fetch_servers CACHE; lab_sm_fetch CACHE
 #	lab_create; lab_sm_create
 #	lab_start_dns; lab_start_redis; lab_sm_start
-#	lab_write_config; lab_start_countersign
+#	lab_sm_write_config; lab_start_countersign
 #	lab_sm_submit, lab_sm_inbound, lab_sm_talk, lab_sm_local
 #	lab_sm_delivered ADDRESS WORD	the file with what was delivered
 #	lab_stop			stops these servers too
@@ -267,6 +267,40 @@ lab_sm_start() {
 	lab_up sink lab_listens "$LAB_SINK_PORT" && lab_sm_start_daemon
 }
 
+# ---------------------------------------------------------------- countersign
+
+LAB_SM_LISTENERS=	# more listeners, before those of contrib/sendmail.mc
+
+# lab_sm_conditions LISTENER - which connections contrib/sendmail.mc says belong to it
+lab_sm_conditions() {
+	sed -n "s/^dnl *$1 *= { role = \"[a-z]*\" *\(.*[^ ]\) *}\$/\1/p" "$LAB_TOP/contrib/sendmail.mc"
+}
+
+# lab_sm_write_config - $LAB_DIR/countersign.conf as lab_write_config writes
+# it, with the listeners told apart as contrib/sendmail.mc says
+lab_sm_write_config() {
+	local conf=$LAB_DIR/countersign.conf users msp mx
+
+	lab_write_config || return 1
+	users=$(lab_sm_conditions users) msp=$(lab_sm_conditions msp) mx=$(lab_sm_conditions mx)
+	if [[ -z $users || -z $msp || -z $mx ]]; then
+		lab_say "contrib/sendmail.mc shows no listeners for countersign.conf"
+		return 1
+	fi
+	awk -v users="$users" -v msp="$msp" -v mx="$mx" -v more="$LAB_SM_LISTENERS" '
+	    /daemon = \["ORIGINATING"\]/ { $0 = users }
+	    /pickup = true/ { $0 = msp }
+	    /role = "inbound"/ { $0 = $0 " " mx }
+	    { print }
+	    /^listeners = / { print more }' "$conf" >"$conf.new" && mv "$conf.new" "$conf"
+}
+
+# lab_sm_restart_countersign - end it and start it with a new configuration
+lab_sm_restart_countersign() {
+	lab_end countersign
+	lab_sm_write_config && lab_start_countersign
+}
+
 # ---------------------------------------------------------------- mail
 
 # lab_sm_submit LOGIN FROM TO FILE [SWAKS-OPTION...] - log in and send the file
@@ -329,7 +363,9 @@ def reply():
         if line[3:4] != "-":
             return " | ".join(said)
 def show(what):
-    print(what, "=>", reply(), flush=True)
+    answer = reply()
+    print(what, "=>", answer, flush=True)
+    return answer
 show("connect")
 for what in sys.stdin.read().splitlines():
     words = what.split(" ", 1)
@@ -342,8 +378,8 @@ for what in sys.stdin.read().splitlines():
     else:
         sent = what.encode() + b"\r\n"
     peer.sendall(sent)
-    show(what)
-    if what == "STARTTLS":
+    answer = show(what)
+    if what == "STARTTLS" and answer.startswith("220"):
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

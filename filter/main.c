@@ -182,8 +182,10 @@ raise_descriptors(void)
 static void *
 run_milter(void *arg)
 {
-	(void)arg;
-	if (smfi_main() != MI_SUCCESS) {
+	const struct daemon *daemon = arg;
+
+	/* once it was told to stop, an error is how its listener sees its closed socket */
+	if (smfi_main() != MI_SUCCESS && !atomic_load(&daemon->draining)) {
 		log_error("libmilter ended with an error; stopping");
 		(void)kill(getpid(), SIGTERM);
 	}
@@ -264,7 +266,7 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 		control_close(control);
 		return EXIT_FAILURE;
 	}
-	if (signals_receive() != 0 || pthread_create(&milter, NULL, run_milter, NULL) != 0) {
+	if (signals_receive() != 0 || pthread_create(&milter, NULL, run_milter, daemon) != 0) {
 		log_error("signals or threads cannot be set up: %s", strerror(errno));
 		return EXIT_FAILURE;
 	}

@@ -121,10 +121,12 @@ listening_copies(int *copies, size_t max)
 		int accepting = 0;
 		socklen_t len = sizeof(accepting);
 
-		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &len) == 0 && accepting &&
-		    (copies[n] = dup(fd)) >= 0)
-			n++;
+		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &len) == 0 && accepting)
+			copies[n++] = fd;
 	}
+	/* copied only now, or the search would find the copies, too */
+	for (size_t i = 0; i < n; i++)
+		copies[i] = dup(copies[i]);
 	return n;
 }
 
@@ -153,6 +155,8 @@ milter_socket_stop(void)
 	 * wake before it was told to stop, it complains once and finds out at its next look. */
 	(void)nanosleep(&moment, NULL);
 	for (size_t i = 0; i < n; i++) {
+		if (copies[i] < 0)
+			continue;
 		(void)shutdown(copies[i], SHUT_RDWR);
 		(void)close(copies[i]);
 	}
