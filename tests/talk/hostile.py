@@ -33,7 +33,7 @@ def memory_kb():
 
 
 def login(**more):
-    return dict(i="H1", auth_type="PLAIN", auth_authen="alice", **more)
+    return dict(dict(i="H1", auth_type="PLAIN", auth_authen="alice"), **more)
 
 
 # a monitor opens and closes the port
@@ -113,6 +113,27 @@ seen = m.message(FIELDS, i="H3", auth_author="alice@example.org")
 ok(seen == "mail y" and b"authentication required" in m.reply_text, "auth_author is no login", m.reply_text)
 seen = m.message(FIELDS + [(b"From", b" alice@example.org")], **login())
 ok(seen == "eoh y" and b"more than one From" in m.reply_text, "two From fields are refused", m.reply_text)
+
+seen = m.message([(b"From", b" alice@example.org\r, bob@example.org")] + FIELDS[1:], **login())
+ok(seen == "eoh y", "a bare CR in From is refused", seen)
+# what Postfix leaves of a field of 90 000 octets: its first 60 000
+seen = m.message([(b"From", (b" (" + b"x" * 90000 + b") bob@example.org")[:60000])] + FIELDS[1:], **login())
+ok(seen == "eoh y", "a From that the MTA cut is refused", seen)
+
+# {daemon_name} counts as sent at CONNECT: cleanup(8) of Postfix tells another one later
+m2 = Milter(port).begin(daemon="ORIGINATING")
+m2.mail(daemon_name="mx", **login(i="LATE"))
+m2.macros(b"R", daemon_name="mx")
+m2.rcpt()
+for name, value in FIELDS:
+    m2.macros(b"L", daemon_name="mx")
+    m2.header(name, value)
+m2.macros(b"N", daemon_name="mx")
+m2.eoh()
+m2.macros(b"E", daemon_name="mx")
+ok(m2.eom() == "c" and any(e[0] == "i" and b"DKIM-Signature" in e[1] for e in m2.edits),
+   "a daemon_name told late changes nothing", m2.edits)
+m2.quit()
 
 # sizes
 seen = m.message(FIELDS + [(b"X-Large", b" " + b"x" * 100000)], **login())
