@@ -92,10 +92,19 @@ daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, cons
 	return open_store(ctx, daemon, first->config, error_r);
 }
 
+/* forget_unmatched - a new configuration may match them, and if not, that is worth a new line */
+static void
+forget_unmatched(struct daemon *daemon)
+{
+	while (daemon->n_unmatched > 0)
+		talloc_free(daemon->unmatched[--daemon->n_unmatched]);
+}
+
 /* daemon_close - the reverse */
 void
 daemon_close(struct daemon *daemon)
 {
+	forget_unmatched(daemon);
 	snapshot_release(daemon->current);
 	daemon->current = NULL;
 	store_close(daemon->store);
@@ -118,6 +127,24 @@ daemon_snapshot(struct daemon *daemon)
 	return snapshot;
 }
 
+/* daemon_first_time - is this daemon name without a listener seen for the first time? */
+bool
+daemon_first_time(struct daemon *daemon, const char *name)
+{
+	size_t i = 0;
+	bool first;
+
+	(void)pthread_mutex_lock(&daemon->lock);
+	while (i < daemon->n_unmatched && strcmp(daemon->unmatched[i], name) != 0)
+		i++;
+	/* strangers cannot choose these names; should there be more, the rest goes untold */
+	first = i == daemon->n_unmatched && i < sizeof(daemon->unmatched) / sizeof(daemon->unmatched[0]);
+	if (first)
+		daemon->unmatched[daemon->n_unmatched++] = mem_strdup(NULL, name);
+	(void)pthread_mutex_unlock(&daemon->lock);
+	return first;
+}
+
 /* swap - publish a new snapshot and let go of the old one */
 static void
 swap(struct daemon *daemon, struct snapshot *new)
@@ -127,6 +154,7 @@ swap(struct daemon *daemon, struct snapshot *new)
 	(void)pthread_mutex_lock(&daemon->lock);
 	old = daemon->current;
 	daemon->current = new;
+	forget_unmatched(daemon);
 	(void)pthread_mutex_unlock(&daemon->lock);
 	snapshot_release(old);
 }

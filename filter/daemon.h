@@ -25,6 +25,8 @@ struct daemon {
 	struct snapshot *current;
 	struct store *store;
 	struct resolver *resolver;
+	char *unmatched[32];	/* under lock: daemon names that no listener matches, told already */
+	size_t n_unmatched;
 	int64_t started_ms;	/* clock_ms() at start */
 	atomic_bool draining;	/* new messages are turned away */
 	atomic_ulong in_flight;	/* messages between MAIL and their end */
@@ -46,6 +48,9 @@ void daemon_close(struct daemon *daemon);
 
 /* daemon_snapshot - the snapshot in force, with a reference for the caller. Any thread. */
 struct snapshot *daemon_snapshot(struct daemon *daemon);
+
+/* daemon_first_time - is this daemon name without a listener seen for the first time? Any thread. */
+bool daemon_first_time(struct daemon *daemon, const char *name);
 
 /*
  * daemon_reload - read the configuration anew, check it whole, swap

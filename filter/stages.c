@@ -98,12 +98,15 @@ decide_early(struct message *message, enum stage stage)
 	log_verdict(message);
 }
 
-/* log_unmatched - say once per message which listener is missing, with the cure */
+/* log_unmatched - say once per name which listener is missing, with the cure */
 static void
 log_unmatched(const struct message *message)
 {
 	const struct connection *connection = &message->session->connection;
 
+	if (!daemon_first_time(message->session->daemon,
+	    connection->daemon_name != NULL ? connection->daemon_name : ""))
+		return;
 	log_warning("no listener matches a connection from %s with daemon_name %s; add for example: "
 	    "listeners = { NAME = { role = \"inbound\" daemon = [\"%s\"] } }",
 	    connection->client_addr != NULL ? connection->client_addr : "an unknown client",
