@@ -524,6 +524,35 @@ check_local(struct options_reader *reader, const struct listener *listener)
 			    listener->name);
 }
 
+/* global_action - what the file says for all listeners, or -1 */
+static int
+global_action(const struct config *config, const struct listener *listener, enum reason reason)
+{
+	/* a global tempfail is not meant for maildrop */
+	if (listener->role == ROLE_LOCAL && config->set.of[reason] == ACTION_TEMPFAIL)
+		return -1;
+	return config->set.of[reason];
+}
+
+/*
+ * action_of - the action in force: what is nearest to the listener wins, first by the reason's own
+ * word, then by that of the reason it is a case of (reply_heir)
+ */
+static enum action
+action_of(const struct config *config, const struct listener *listener, enum reason reason)
+{
+	enum reason heir = reply_heir(reason);
+	int action = listener->set.of[reason];
+
+	if (action < 0 && heir != REASON_NONE)
+		action = listener->set.of[heir];
+	if (action < 0)
+		action = global_action(config, listener, reason);
+	if (action < 0 && heir != REASON_NONE)
+		action = global_action(config, listener, heir);
+	return action >= 0 ? (enum action)action : reply_default_action(reason, listener->role);
+}
+
 /* finish_listener - inherit, resolve, check */
 static void
 finish_listener(struct options_reader *reader, struct config *config, struct listener *listener)
@@ -537,21 +566,8 @@ finish_listener(struct options_reader *reader, struct config *config, struct lis
 	listener->mode = listener->mode_set >= 0 ? (enum mode)listener->mode_set : config->mode;
 	listener->require_tls = listener->require_tls_set >= 0 ? listener->require_tls_set :
 	    config->require_tls_set;
-	for (int reason = 0; reason < REASON_COUNT; reason++) {
-		int action = listener->set.of[reason];
-
-		/* a global tempfail is not meant for maildrop */
-		if (action < 0 && !(listener->role == ROLE_LOCAL && config->set.of[reason] == ACTION_TEMPFAIL))
-			action = config->set.of[reason];
-		/* a finer reason follows the one it is a case of */
-		if (action < 0 && reply_heir((enum reason)reason) != REASON_NONE) {
-			action = listener->set.of[reply_heir((enum reason)reason)];
-			if (action < 0)
-				action = config->set.of[reply_heir((enum reason)reason)];
-		}
-		listener->actions[reason] = action >= 0 ? (enum action)action :
-		    reply_default_action((enum reason)reason, listener->role);
-	}
+	for (int reason = 0; reason < REASON_COUNT; reason++)
+		listener->actions[reason] = action_of(config, listener, (enum reason)reason);
 	if (listener->set.of[REASON_NO_LISTENER] >= 0)
 		options_error_at(reader, listener->where, "on_no_listener stands outside the listeners: it is for connections that belong to none");
 	if (listener->role == ROLE_LOCAL)
@@ -560,7 +576,11 @@ finish_listener(struct options_reader *reader, struct config *config, struct lis
 		options_error_at(reader, listener->where, "listener %s of role relay needs account = \"...\": who answers for its mail",
 		    listener->name);
 	if (listener->role != ROLE_RELAY && (listener->account != NULL || listener->client_accounts.n > 0))
-		options_error_at(reader, listener->where, "listener %s: account is for role relay only", listener->name);
+		options_error_at(reader, listener->where, "listener %s: account and client_accounts are for role relay only",
+		    listener->name);
+	if (listener->role == ROLE_INBOUND && listener->sign_as != NULL)
+		options_error_at(reader, listener->where, "listener %s: nothing is signed in role inbound; remove sign_as",
+		    listener->name);
 	finish_tables(reader, config, &listener->client_accounts, &listener->client_tables);
 	finish_tables(reader, config, owners, &listener->owner_tables);
 	if (listener->sign_as != NULL) {
@@ -658,6 +678,14 @@ finish_domains(struct options_reader *reader, struct config *config)
 			else if (pattern->kind == IDENTITY_ADDRESS && strrchr(pattern->text, '@') != NULL)
 				add_domain(reader, config, strrchr(pattern->text, '@') + 1);
 		}
+	}
+	for (size_t i = 0; i < config->n_listeners; i++) {
+		const struct listener *listener = &config->listeners[i];
+
+		if (listener->sign_as != NULL)
+			add_domain(reader, config, listener->sign_as);
+		if (listener->account != NULL && strrchr(listener->account, '@') != NULL)
+			add_domain(reader, config, strrchr(listener->account, '@') + 1);
 	}
 	if (config->domains.n > 0)
 		qsort(config->domains.items, config->domains.n, sizeof(config->domains.items[0]), compare_words);
@@ -811,9 +839,6 @@ finish(struct options_reader *reader, struct config *config, const config_t *tre
 	finish_names(reader, config, tree);
 	finish_plans(reader, config, tree);
 	finish_accounts(reader, config);
-	/* a mistake leaves accounts half read */
-	if (reader->errors == NULL)
-		finish_domains(reader, config);
 	finish_tables(reader, config, &config->login_map, &config->login_tables);
 	finish_tables(reader, config, &config->allowed_networks, &config->network_tables);
 	finish_tables(reader, config, &config->restricted_recipients, &config->restricted_tables);
@@ -822,6 +847,9 @@ finish(struct options_reader *reader, struct config *config, const config_t *tre
 		auto_listeners(reader, config);
 	for (size_t i = 0; i < config->n_listeners; i++)
 		finish_listener(reader, config, &config->listeners[i]);
+	/* a mistake leaves accounts half read */
+	if (reader->errors == NULL)
+		finish_domains(reader, config);
 }
 
 /* config_load - read and check a configuration file */

@@ -80,8 +80,9 @@ print_limit(const json_t *limit)
 	int full = percent >= 100 ? BAR : (int)(percent * BAR / 100);
 	char span[32];
 
-	(void)printf("  %-32s %10lld of %-10lld %4.0f%%  [%.*s%.*s]", text(limit, "limit"),
-	    number(limit, "used"), number(limit, "max"), percent, full, "####################",
+	/* rounded down, as in the log: 100% is said of a full limit only */
+	(void)printf("  %-32s %10lld of %-10lld %4lld%%  [%.*s%.*s]", text(limit, "limit"),
+	    number(limit, "used"), number(limit, "max"), (long long)percent, full, "####################",
 	    BAR - full, "....................");
 	if (number(limit, "wait_ms") != 0) {
 		span_text(number(limit, "wait_ms"), span, sizeof(span));

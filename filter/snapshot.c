@@ -28,7 +28,7 @@ open_tables(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **error_r)
 	for (size_t i = 0; i < specs->n; i++) {
 		snapshot->tables[i] = table_open(snapshot, specs->items[i], error_r);
 		if (snapshot->tables[i] == NULL) {
-			*error_r = mem_printf(ctx, "%s: owners table: %s", snapshot->config->file, *error_r);
+			*error_r = mem_printf(ctx, "%s: table %s: %s", snapshot->config->file, specs->items[i], *error_r);
 			return false;
 		}
 	}

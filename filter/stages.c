@@ -452,6 +452,8 @@ stage_rcpt(struct message *message, const char *path)
 {
 	const char *recipient = normal_recipient(message, path);
 	bool new = recipients_add(message->recipients, recipient);
+	const char *restricted = message->facts.restricted;
+	const char *lookup_failed = message->facts.lookup_failed;
 
 	message->facts.recipients = recipients_count(message->recipients);
 	check_restricted(message, recipient);
@@ -459,8 +461,8 @@ stage_rcpt(struct message *message, const char *path)
 	if (verdict_passes(&message->verdict))
 		return;
 	/* a recipient that is refused here is not part of the message, nor is what was found of it */
-	message->facts.restricted = NULL;
-	message->facts.lookup_failed = NULL;
+	message->facts.restricted = restricted;
+	message->facts.lookup_failed = lookup_failed;
 	if (new) {
 		recipients_remove_last(message->recipients);
 		message->facts.recipients = recipients_count(message->recipients);

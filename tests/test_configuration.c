@@ -326,9 +326,9 @@ test_listeners_mistakes(void **state)
 		{ "listeners = {\n lists = { role = \"relay\" client = \"10.0.0.1\" } }", 3,
 		    "listener lists of role relay needs account = \"...\": who answers for its mail" },
 		{ "listeners = {\n mx = { role = \"inbound\" account = \"a@example.org\" } }", 3,
-		    "listener mx: account is for role relay only" },
+		    "listener mx: account and client_accounts are for role relay only" },
 		{ "listeners = {\n users = { role = \"submission\" account = \"a@example.org\" } }", 3,
-		    "account is for role relay only" },
+		    "account and client_accounts are for role relay only" },
 		{ "listeners = {\n lists = { role = \"relay\" account = \"a b\" } }", 3, "account = \"a b\": " },
 		{ "listeners = {\n php = { role = \"local\" pickup = true on_over = \"tempfail\" } }", 3,
 		    "on_over = \"tempfail\" in listener php: mail of role local would stay in maildrop and come back "

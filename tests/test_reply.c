@@ -231,7 +231,7 @@ test_items(void **state)
 		{ REASON_FOREIGN_RESENT, "bob@example.org", "Resent-From",
 		    "the Resent-From address <bob@example.org> does not belong to the login alice" },
 		{ REASON_FOREIGN_DOMAIN, "bob@example.com", "From",
-		    "the From address <bob@example.com> does not belong to the login alice; its domain is not of this server" },
+		    "the From address <bob@example.com> does not belong to the login alice" },
 		{ REASON_FOREIGN_DISPLAY, "ceo@example.com", "From display name",
 		    "the name in the From field shows ceo@example.com, which does not belong to the login alice" },
 		{ REASON_RESTRICTED_RECIPIENT, "announce@example.org", NULL,
