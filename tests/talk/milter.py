@@ -23,6 +23,8 @@ class Milter:
 
     def __init__(self, port, timeout=60):
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        # macros and their command are two small writes; without this each waits for an acknowledgement
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.edits = []     # at end of message: (command, data)
         self.reply_text = b""
 
