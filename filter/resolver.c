@@ -48,6 +48,7 @@
 
 #include "filter/resolver.h"
 #include "policy/mem.h"
+#include "policy/text.h"
 
 /* Bounds of RFC 1035 section 2.3.4, names without the root's dot. */
 #define NAME_MAX_OCTETS		253
@@ -122,13 +123,6 @@ now_ms(void)
 /*
  * Names
  */
-
-/* lower - ASCII lower case */
-static char
-lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
 
 /* name_ok - whether a name can be put into a query */
 static bool
@@ -389,7 +383,7 @@ question_new(struct resolver *resolver, const char *name, size_t len, enum dns_t
 	question->len = len;
 	question->name = mem_strndup(question, name, len);
 	for (i = 0; i < len; i++)
-		question->name[i] = lower(name[i]);
+		question->name[i] = text_lower(name[i]);
 	question->text = escaped_name(question, question->name, len);
 
 	/* Deadlines are on the clock that nobody sets. */
@@ -482,7 +476,7 @@ find(struct resolver *resolver, const char *name, size_t len, enum dns_type type
 	size_t i;
 
 	for (i = 0; i < len; i++)
-		folded[i] = lower(name[i]);
+		folded[i] = text_lower(name[i]);
 	key.name = folded;
 	node = tfind(&key, &resolver->tree, question_compare);
 	if (node == NULL)

@@ -147,25 +147,18 @@ struct reading {
 	const char **error_r;
 };
 
-/* is_digit - ASCII only, whatever the locale says */
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 /* is_number_part - what may stand in a number token, right or wrong */
 static bool
 is_number_part(char c)
 {
-	return is_digit(c) || c == '.' || c == ',' || c == '\'' || c == '_';
+	return text_is_digit(c) || c == '.' || c == ',' || c == '\'' || c == '_';
 }
 
 /* is_word_part - what may stand in a word token */
 static bool
 is_word_part(char c)
 {
-	return (text_is_alnum(c) && !is_digit(c)) || c == '-';
+	return (text_is_alnum(c) && !text_is_digit(c)) || c == '-';
 }
 
 /* token_length - how many octets the token at the start of text takes */
@@ -175,7 +168,7 @@ token_length(struct span text)
 	bool (*part)(char);
 	size_t len = 1;
 
-	if (is_digit(text.at[0]))
+	if (text_is_digit(text.at[0]))
 		part = is_number_part;
 	else if (is_word_part(text.at[0]))
 		part = is_word_part;
@@ -306,7 +299,7 @@ read_digits(struct span digits, uint64_t *value_r)
 	if (digits.len == 0)
 		return false;
 	for (size_t i = 0; i < digits.len; i++) {
-		if (!is_digit(digits.at[i]))
+		if (!text_is_digit(digits.at[i]))
 			return false;
 		value = value * 10 + (uint64_t)(digits.at[i] - '0');
 		if (value > (uint64_t)LIMIT_MAX_COUNT)
@@ -323,7 +316,7 @@ without_separators(const struct reading *r, struct span number)
 	char *digits = mem_strdup(r->ctx, "");
 
 	for (size_t i = 0; i < number.len && i < MAX_QUOTED; i++)
-		if (is_digit(number.at[i]))
+		if (text_is_digit(number.at[i]))
 			digits = mem_check(talloc_strndup_append(digits, &number.at[i], 1));
 	return digits;
 }
@@ -390,13 +383,13 @@ read_number(const struct reading *r, struct tokens *tokens, struct span *number_
 {
 	struct span token = peek(tokens);
 
-	if (token.len == 0 || !is_digit(token.at[0])) {
+	if (token.len == 0 || !text_is_digit(token.at[0])) {
 		*r->error_r = mem_printf(r->ctx, "the limit \"%s\" does not begin with a number; write for "
 		    "example \"100 recipients per hour\", or \"unlimited\"", r->shown);
 		return -1;
 	}
 	for (size_t i = 0; i < token.len; i++)
-		if (!is_digit(token.at[i]) && token.at[i] != '.')
+		if (!text_is_digit(token.at[i]) && token.at[i] != '.')
 			return refuse_number(r, token);
 	tokens->next++;
 	*number_r = token;
@@ -477,7 +470,7 @@ read_count(const struct reading *r, struct tokens *tokens, uint64_t *count_r)
 	struct span token = peek(tokens);
 
 	*count_r = 1;
-	if (token.len == 0 || !is_digit(token.at[0]))
+	if (token.len == 0 || !text_is_digit(token.at[0]))
 		return 0;
 	if (!read_digits(token, count_r) || *count_r == 0) {
 		*r->error_r = mem_printf(r->ctx, "\"%s\" in the limit \"%s\" is no length of time; write a whole "

@@ -33,6 +33,7 @@
 
 #include "policy/mem.h"
 #include "policy/spf_macro.h"
+#include "policy/text.h"
 
 /* Parts that a macro can ask for; no value that fits into a name has more. */
 #define PARTS_MAX	10000
@@ -62,31 +63,11 @@ struct sink {
 	bool cut;		/* something was dropped */
 };
 
-/* is_digit, is_alpha - ASCII only, whatever the locale says */
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
-is_alpha(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 /* is_delimiter - whether c may stand in a macro's list of delimiters */
 static bool
 is_delimiter(char c)
 {
 	return c != '\0' && strchr(".-+,/_=", c) != NULL;
-}
-
-/* lower - ASCII lower case */
-static char
-lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
 /* read_parts - the digits of a macro; false where they make zero
@@ -97,7 +78,7 @@ read_parts(const char *text, size_t len, size_t *at, unsigned int *parts_r)
 	unsigned int parts = 0;
 	bool seen = false;
 
-	for (; *at < len && is_digit(text[*at]); (*at)++) {
+	for (; *at < len && text_is_digit(text[*at]); (*at)++) {
 		seen = true;
 		if (parts < PARTS_MAX)
 			parts = parts * 10 + (unsigned int)(text[*at] - '0');
@@ -119,17 +100,17 @@ read_macro(const char *text, size_t len, bool explanation, struct macro *macro_r
 	macro_r->letter = text[1];
 	if (text[1] == '%' || text[1] == '_' || text[1] == '-')
 		return 2;
-	if (text[1] != '{' || at >= len || !is_alpha(text[at]))
+	if (text[1] != '{' || at >= len || !text_is_alpha(text[at]))
 		return 0;
 
-	macro_r->letter = lower(text[at]);
+	macro_r->letter = text_lower(text[at]);
 	macro_r->escape = macro_r->letter != text[at];
 	if (strchr(explanation ? "slodiphcrtv" : "slodiphv", macro_r->letter) == NULL)
 		return 0;
 	at++;
 	if (!read_parts(text, len, &at, &macro_r->parts))
 		return 0;
-	if (at < len && lower(text[at]) == 'r') {
+	if (at < len && text_lower(text[at]) == 'r') {
 		macro_r->reverse = true;
 		at++;
 	}
@@ -219,7 +200,7 @@ sink_put_escaped(struct sink *sink, const char *data, size_t len)
 	size_t i;
 
 	for (i = 0; i < len; i++) {
-		if (is_alpha(data[i]) || is_digit(data[i]) ||
+		if (text_is_alpha(data[i]) || text_is_digit(data[i]) ||
 		    (data[i] != '\0' && strchr("-._~", data[i]) != NULL)) {
 			sink_put(sink, &data[i], 1);
 			continue;

@@ -31,6 +31,7 @@
 #include "policy/mem.h"
 #include "policy/spf_macro.h"
 #include "policy/spf_record.h"
+#include "policy/text.h"
 
 /* The version section, without what ends it. */
 #define SPF_VERSION		"v=spf1"
@@ -63,25 +64,6 @@ static const struct {
 	{ "ip6",	SPF_MECH_IP6,		ARGUMENT_NETWORK },
 	{ "exists",	SPF_MECH_EXISTS,	ARGUMENT_DOMAIN },
 };
-
-/* is_digit, is_alpha, is_alnum - ASCII only, whatever the locale says */
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
-is_alpha(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool
-is_alnum(char c)
-{
-	return is_alpha(c) || is_digit(c);
-}
 
 /* text_is - whether text equals an ASCII word, case ignored */
 static bool
@@ -149,9 +131,9 @@ toplabel_ok(const char *text, size_t len)
 	if (len == 0 || text[0] == '-' || text[len - 1] == '-')
 		return false;
 	for (i = 0; i < len; i++) {
-		if (!is_alnum(text[i]) && text[i] != '-')
+		if (!text_is_alnum(text[i]) && text[i] != '-')
 			return false;
-		if (!is_digit(text[i]))
+		if (!text_is_digit(text[i]))
 			only_digits = false;
 	}
 	return !only_digits;
@@ -211,7 +193,7 @@ number_ok(const char *text, size_t len, unsigned int max, unsigned char *number_
 	if (len == 0 || len > 3 || (len > 1 && text[0] == '0'))
 		return false;
 	for (i = 0; i < len; i++) {
-		if (!is_digit(text[i]))
+		if (!text_is_digit(text[i]))
 			return false;
 		number = number * 10 + (unsigned int)(text[i] - '0');
 	}
@@ -227,7 +209,7 @@ digits_at_end(struct spf_text text)
 {
 	size_t n = 0;
 
-	while (n < text.len && is_digit(text.data[text.len - n - 1]))
+	while (n < text.len && text_is_digit(text.data[text.len - n - 1]))
 		n++;
 	return n;
 }
@@ -360,9 +342,9 @@ modifier_name(struct spf_text text)
 {
 	size_t n = 0;
 
-	if (!is_alpha(text.data[0]))
+	if (!text_is_alpha(text.data[0]))
 		return 0;
-	while (n < text.len && (is_alnum(text.data[n]) || text.data[n] == '-' ||
+	while (n < text.len && (text_is_alnum(text.data[n]) || text.data[n] == '-' ||
 	    text.data[n] == '_' || text.data[n] == '.'))
 		n++;
 	return n < text.len && text.data[n] == '=' ? n : 0;

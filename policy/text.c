@@ -49,12 +49,25 @@ text_is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+/* text_is_digit - 0 to 9 */
+bool
+text_is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* text_is_alpha - an ASCII letter */
+bool
+text_is_alpha(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 /* text_is_alnum - an ASCII letter or digit */
 bool
 text_is_alnum(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9');
+	return text_is_alpha(c) || text_is_digit(c);
 }
 
 /* text_lower - an ASCII letter in lower case */

@@ -31,7 +31,9 @@ struct span text_span_of(const char *at, size_t len);
 
 /* ASCII classes; octets of 0x80 and above belong to none of them. */
 bool text_is_space(char c);	/* space, tab, CR, LF */
-bool text_is_alnum(char c);	/* A-Z a-z 0-9 */
+bool text_is_digit(char c);	/* 0-9 */
+bool text_is_alpha(char c);	/* A-Z a-z */
+bool text_is_alnum(char c);	/* both */
 char text_lower(char c);	/* A-Z to a-z, everything else as it is */
 
 /* A lower-cased copy (ASCII letters only), NUL-terminated. */
