@@ -117,7 +117,7 @@ unix_socket_listen(TALLOC_CTX *ctx, const char *path, mode_t mode, const char *g
 	bound = fd < 0 || address_of(path, &address) != 0 ? -1 :
 	    bind(fd, (const struct sockaddr *)&address, sizeof(address));
 	(void)umask(mask);
-	if (bound != 0 || listen(fd, 16) != 0) {
+	if (bound != 0 || listen(fd, 64) != 0) {
 		*error_r = mem_printf(ctx, "%s cannot be listened on: %s", path, strerror(errno));
 		if (fd >= 0)
 			(void)close(fd);
