@@ -46,6 +46,7 @@
 
 #include <unbound.h>
 
+#include "filter/clock.h"
 #include "filter/resolver.h"
 #include "policy/mem.h"
 #include "policy/text.h"
@@ -109,16 +110,6 @@ struct resolver {
 	size_t entries;		/* questions with answer */
 	size_t bytes;		/* and their weight */
 };
-
-/* now_ms - CLOCK_MONOTONIC in milliseconds */
-static int64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /*
  * Names
@@ -484,7 +475,7 @@ find(struct resolver *resolver, const char *name, size_t len, enum dns_type type
 	question = *(struct question **)node;
 	if (!question->done)
 		return question;
-	if (question->expires_ms <= now_ms()) {
+	if (question->expires_ms <= clock_ms()) {
 		forget(resolver, question);
 		return NULL;
 	}
@@ -532,7 +523,7 @@ finish(struct question *question, struct dns_answer *answer)
 	pthread_mutex_lock(&resolver->lock);
 	question->answer = answer;
 	question->bytes = answer_bytes(answer) + sizeof(*question);
-	question->expires_ms = now_ms() + keep_ms(answer);
+	question->expires_ms = clock_ms() + keep_ms(answer);
 	question->done = true;
 	resolver->under_way--;
 	resolver->entries++;
@@ -850,7 +841,7 @@ resolver_ask(struct resolver *resolver, TALLOC_CTX *ctx, const char *name, size_
 
 	if (!name_ok(name, name_len))
 		return new_answer(ctx, DNS_FAILURE, "no name that DNS could know");
-	late = deadline_ms <= now_ms();
+	late = deadline_ms <= clock_ms();
 	pthread_mutex_lock(&resolver->lock);
 	question = find_or_start(resolver, name, name_len, type, late, &status, &problem);
 	if (question != NULL)

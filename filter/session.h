@@ -66,7 +66,6 @@ struct message {
 	struct dkim_verification *verification; /* or NULL */
 	struct edits edits;		/* after message_end() passed the message */
 	uint8_t charge_id[QUOTA_ID_LEN];
-	bool refused;			/* a refusal was logged */
 };
 
 struct session {

@@ -41,6 +41,7 @@
 #include <idn2.h>
 #include <spf2/spf.h>
 
+#include "filter/clock.h"
 #include "filter/spf.h"
 #include "policy/mem.h"
 #include "policy/spf_macro.h"
@@ -89,16 +90,6 @@ struct check {
 	const char *names[SPF_LIMIT_PTR]; /* validated names of the client */
 	size_t n_names;
 };
-
-/* now_ms - CLOCK_MONOTONIC in milliseconds */
-static int64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* shown - strangers' text as printable ASCII of bounded length */
 static const char *
@@ -229,7 +220,7 @@ ask_until(struct check *check, const char *name, size_t len, enum dns_type type,
 	}
 	/* One silent server is an error of its own; the end of our time is one of
 	 * the whole check, also where RFC 7208 forgives errors (sections 4.6.4, 5.5). */
-	if (answer->status == DNS_TIMEOUT && now_ms() >= check->deadline_ms)
+	if (answer->status == DNS_TIMEOUT && clock_ms() >= check->deadline_ms)
 		force(check, SPF_IS_TEMPERROR, "time limit");
 	return answer;
 }
@@ -247,7 +238,7 @@ ask(struct check *check, const char *name, size_t len, enum dns_type type)
 static int64_t
 half_time(const struct check *check)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 
 	return now < check->deadline_ms ? now + (check->deadline_ms - now) / 2 : now;
 }

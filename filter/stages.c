@@ -83,19 +83,22 @@ decide(struct message *message, enum stage stage)
 	verdict_decide(message, &message->rules, &message->facts, stage, &message->verdict);
 }
 
-/* decide_early - ask policy before the end of message, and log a refusal */
+/* answer_early - what is said before the end of message: to local mail nothing; a refusal is logged */
+static void
+answer_early(struct message *message)
+{
+	if (message->facts.role == ROLE_LOCAL)
+		message->verdict = (struct verdict){ 0 };
+	else if (!verdict_passes(&message->verdict))
+		log_verdict(message);
+}
+
+/* decide_early - ask policy before the end of message */
 static void
 decide_early(struct message *message, enum stage stage)
 {
-	if (message->facts.role == ROLE_LOCAL) {
-		message->verdict = (struct verdict){ 0 };
-		return;
-	}
 	decide(message, stage);
-	if (verdict_passes(&message->verdict))
-		return;
-	message->refused = true;
-	log_verdict(message);
+	answer_early(message);
 }
 
 /* log_unmatched - say once per name which listener is missing, with the cure */
@@ -564,7 +567,7 @@ stage_header(struct message *message)
 		    message->header, from_domain(&message->facts));
 	else if (verdict_passes(&message->verdict))
 		start_signing(message);
-	decide_early(message, STAGE_HEADER);
+	answer_early(message);
 }
 
 /* stage_body - a piece of the body */

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "filter/clock.h"
 #include "filter/store.h"
 #include "filter/store_embedded.h"
 #include "filter/store_redis.h"
@@ -71,10 +72,7 @@ struct store {
 int64_t
 store_clock_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return clock_ms();
 }
 
 /* --- the embedded kind --- */
