@@ -89,5 +89,6 @@ check "$talked" "the conversation ended as planned"
 check "$stopped" "the daemon stopped cleanly"
 echo "1..$n"
 sed 's/^/# /' "$dir/err"
-if [ -n "${TALK_VERBOSE:-}" ] || [ "$talked" -ne 0 ]; then sed 's/^/# log: /' "$dir/log"; fi
+[ "$stopped" -eq 0 ] || echo "# the daemon's exit status: $stopped"
+if [ -n "${TALK_VERBOSE:-}" ] || [ "$talked" -ne 0 ] || [ "$stopped" -ne 0 ]; then sed 's/^/# log: /' "$dir/log"; fi
 exit 0
