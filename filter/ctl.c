@@ -1,8 +1,9 @@
 /*
  * ctl.c - countersignctl, the operator's tool
  *
- * Turns words into one JSON request on the daemon's control socket, and the
- * answer into something to read (or, with --json, leaves it as it is).
+ * Finds the command of the command line in a table and runs it; asks the daemon over its
+ * control socket for those that need it. What a command does with its words and its
+ * answer is in a file about its subject, see ctl.h.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -11,6 +12,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,152 +21,41 @@
 #include <unistd.h>
 
 #include "filter/configuration.h"
+#include "filter/ctl.h"
 #include "filter/unix_socket.h"
 #include "policy/mem.h"
 
 #define DEFAULT_FILE	SYSCONFDIR "/countersign/countersign.conf"
 #define ANSWER_MAX	(1024 * 1024)	/* octets of an answer */
 #define WAIT_S		30		/* for the daemon's answer */
-#define BAR		20		/* columns of a full bar */
 
-struct arguments {
-	const char *file;
-	const char *socket;	/* or NULL: as the configuration says */
-	bool json;
+/* All commands, one row each, sorted by subject. */
+static const struct ctl_command commands[] = {
+	{ "status", "", "how the daemon is doing", ctl_status },
+	{ "reload", "", "read the configuration anew", ctl_reload },
+	{ "quota show", "ACCOUNT", "what an account has used of its limits", ctl_quota_show },
+	{ "quota reset", "ACCOUNT", "empty the counters of an account", ctl_quota_reset },
 };
 
-struct command {
-	const char *words[2];	/* the second may be NULL */
-	const char *operand;	/* name of the operand in the request, or NULL */
-	const char *help;
-	void (*print)(const json_t *answer);
-};
-
-/* text - a text member, never NULL */
-static const char *
-text(const json_t *object, const char *name)
+/* ctl_text - a text member, never NULL */
+const char *
+ctl_text(const json_t *object, const char *name)
 {
 	const char *value = json_string_value(json_object_get(object, name));
 
 	return value != NULL ? value : "";
 }
 
-/* number - a number member */
-static long long
-number(const json_t *object, const char *name)
+/* ctl_number - a number member */
+long long
+ctl_number(const json_t *object, const char *name)
 {
 	return (long long)json_integer_value(json_object_get(object, name));
 }
 
-/* span_text - milliseconds as a person says them */
-static void
-span_text(long long ms, char *buffer, size_t size)
-{
-	long long s = (ms + 999) / 1000;
-
-	if (ms < 0)
-		(void)snprintf(buffer, size, "never");
-	else if (s < 120)
-		(void)snprintf(buffer, size, "%lld s", s);
-	else if (s < 7200)
-		(void)snprintf(buffer, size, "%lld min", (s + 59) / 60);
-	else
-		(void)snprintf(buffer, size, "%lld h", (s + 3599) / 3600);
-}
-
-/* print_limit - one limit: bar, figures, when room returns */
-static void
-print_limit(const json_t *limit)
-{
-	double percent = json_number_value(json_object_get(limit, "percent"));
-	int full = percent >= 100 ? BAR : (int)(percent * BAR / 100);
-	char span[32];
-
-	/* rounded down, as in the log: 100% is said of a full limit only */
-	(void)printf("  %-32s %10lld of %-10lld %4lld%%  [%.*s%.*s]", text(limit, "limit"),
-	    number(limit, "used"), number(limit, "max"), (long long)percent, full, "####################",
-	    BAR - full, "....................");
-	if (number(limit, "wait_ms") != 0) {
-		span_text(number(limit, "wait_ms"), span, sizeof(span));
-		(void)printf("  over; room in %s", span);
-	} else if (number(limit, "next_ms") > 0) {
-		span_text(number(limit, "next_ms"), span, sizeof(span));
-		(void)printf("  less in %s", span);
-	}
-	(void)printf("\n");
-}
-
-static void
-print_quota(const json_t *answer)
-{
-	const json_t *limits = json_object_get(answer, "limits");
-
-	(void)printf("account  %s\n", text(answer, "account"));
-	(void)printf("plan     %s\n", text(answer, "plan")[0] != '\0' ? text(answer, "plan") : "none (no limits)");
-	if (text(answer, "store")[0] != '\0')
-		(void)printf("store    %s\n", text(answer, "store"));
-	for (size_t i = 0; i < json_array_size(limits); i++)
-		print_limit(json_array_get(limits, i));
-}
-
-static void
-print_reset(const json_t *answer)
-{
-	(void)printf("the counters of %s are empty\n", text(answer, "account"));
-}
-
-static void
-print_reload(const json_t *answer)
-{
-	(void)answer;
-	(void)printf("the new configuration is in force\n");
-}
-
-static void
-print_status(const json_t *answer)
-{
-	const json_t *store = json_object_get(answer, "store");
-
-	(void)printf("countersign %s, up %lld s%s\n", text(answer, "version"), number(answer, "uptime_s"),
-	    json_is_true(json_object_get(answer, "draining")) ? ", stopping" : "");
-	(void)printf("connections %lld, messages in flight %lld\n", number(answer, "sessions"),
-	    number(answer, "in_flight"));
-	(void)printf("messages: accepted %lld, held %lld, deferred %lld, refused %lld\n",
-	    number(answer, "accepted"), number(answer, "held"), number(answer, "deferred"),
-	    number(answer, "refused"));
-	(void)printf("store %s: charged %lld, refused %lld%s%s%s\n", text(store, "kind"),
-	    number(store, "charged"), number(store, "refused"),
-	    json_is_true(json_object_get(store, "away")) ? ", AWAY" : "",
-	    text(store, "problem")[0] != '\0' ? ": " : "", text(store, "problem"));
-}
-
-static const struct command commands[] = {
-	{ { "status", NULL }, NULL, "how the daemon is doing", print_status },
-	{ { "reload", NULL }, NULL, "read the configuration anew", print_reload },
-	{ { "quota", "show" }, "account", "what an account has used of its limits", print_quota },
-	{ { "quota", "reset" }, "account", "empty the counters of an account", print_reset },
-};
-
-static void
-usage(FILE *to)
-{
-	(void)fprintf(to, "usage: countersignctl [-c FILE | -s SOCKET] [--json] COMMAND\n");
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		const struct command *command = &commands[i];
-		int len = fprintf(to, "  %s%s%s%s", command->words[0], command->words[1] != NULL ? " " : "",
-		    command->words[1] != NULL ? command->words[1] : "",
-		    command->operand != NULL ? " ACCOUNT" : "");
-
-		(void)fprintf(to, "%*s%s\n", len < 24 ? 24 - len : 1, "", command->help);
-	}
-	(void)fprintf(to, "  -c FILE    configuration file (default " DEFAULT_FILE ")\n"
-	    "  -s SOCKET  control socket, instead of the one the file names\n"
-	    "  --json     print the answer as JSON\n");
-}
-
-/* fail - say why and end */
-static void __attribute__((noreturn, format(printf, 1, 2)))
-fail(const char *format, ...)
+/* ctl_fail - say why and end */
+void
+ctl_fail(const char *format, ...)
 {
 	va_list args;
 
@@ -176,45 +67,80 @@ fail(const char *format, ...)
 	exit(EXIT_FAILURE);
 }
 
-/* find_command - the command of the words; moves *words behind it */
-static const struct command *
+static void
+usage(FILE *to)
+{
+	(void)fprintf(to, "usage: countersignctl [-c FILE | -s SOCKET] [--json] COMMAND\n");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		const struct ctl_command *command = &commands[i];
+		int len = fprintf(to, "  %s%s%s", command->name, command->arguments[0] != '\0' ? " " : "",
+		    command->arguments);
+
+		(void)fprintf(to, "%*s%s\n", len < 24 ? 24 - len : 1, "", command->help);
+	}
+	(void)fprintf(to, "  -c FILE    configuration file (default " DEFAULT_FILE ")\n"
+	    "  -s SOCKET  control socket, instead of the one the file names\n"
+	    "  --json     print the answer as JSON\n");
+}
+
+/* words_of - how many words a command line begins with the command's name; 0: it does not */
+static int
+words_of(const struct ctl_command *command, char **words)
+{
+	const char *space = strchr(command->name, ' ');
+	size_t first = space != NULL ? (size_t)(space - command->name) : strlen(command->name);
+
+	if (words[0] == NULL || strlen(words[0]) != first || memcmp(words[0], command->name, first) != 0)
+		return 0;
+	if (space == NULL)
+		return 1;
+	return words[1] != NULL && strcmp(words[1], space + 1) == 0 ? 2 : 0;
+}
+
+/* find_command - the command of the words; moves *words behind its name */
+static const struct ctl_command *
 find_command(char ***words)
 {
-	char **word = *words;
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		int n = words_of(&commands[i], *words);
 
-	for (size_t i = 0; word[0] != NULL && i < sizeof(commands) / sizeof(commands[0]); i++) {
-		const struct command *command = &commands[i];
-
-		if (strcmp(word[0], command->words[0]) != 0 || (command->words[1] != NULL &&
-		    (word[1] == NULL || strcmp(word[1], command->words[1]) != 0)))
-			continue;
-		*words += command->words[1] != NULL ? 2 : 1;
-		return command;
+		*words += n;
+		if (n > 0)
+			return &commands[i];
 	}
 	return NULL;
 }
 
-/* socket_path - where the daemon listens */
-static const char *
-socket_path(TALLOC_CTX *ctx, const struct arguments *arguments)
+/* ctl_config - the configuration */
+const struct config *
+ctl_config(struct ctl *ctl)
 {
 	const char *error = NULL;
+	const struct config *config = config_load(ctl->memory, ctl->file, &error);
+
+	if (config == NULL)
+		ctl_fail("%s\ncountersignctl: give the socket itself with -s SOCKET", error);
+	return config;
+}
+
+/* socket_path - where the daemon listens */
+static const char *
+socket_path(struct ctl *ctl)
+{
 	const struct config *config;
 
-	if (arguments->socket != NULL)
-		return arguments->socket;
-	config = config_load(ctx, arguments->file, &error);
-	if (config == NULL)
-		fail("%s\ncountersignctl: give the socket itself with -s SOCKET", error);
+	if (ctl->socket != NULL)
+		return ctl->socket;
+	config = ctl_config(ctl);
 	if (config->control == NULL)
-		fail("%s names no control socket; add for example: control = \"/run/countersign/control\"",
-		    arguments->file);
+		ctl_fail("%s names no control socket; add for example: control = \"/run/countersign/control\"",
+		    ctl->file);
 	return config->control;
 }
 
-/* ask - send one request and read one line of answer */
+/* talk - send one request and read one line of answer */
 static char *
-ask(const char *path, const char *request)
+talk(const char *path, const char *request)
 {
 	const struct timeval wait = { .tv_sec = WAIT_S };
 	char *answer = mem_array(NULL, char, ANSWER_MAX);
@@ -223,10 +149,10 @@ ask(const char *path, const char *request)
 	ssize_t got;
 
 	if (fd < 0)
-		fail("no daemon answers on %s: %s", path, strerror(errno));
+		ctl_fail("no daemon answers on %s: %s", path, strerror(errno));
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
 	if (send(fd, request, strlen(request), MSG_NOSIGNAL) != (ssize_t)strlen(request))
-		fail("%s: %s", path, strerror(errno));
+		ctl_fail("%s: %s", path, strerror(errno));
 	while (len < ANSWER_MAX - 1 && (got = recv(fd, answer + len, ANSWER_MAX - 1 - len, 0)) > 0) {
 		len += (size_t)got;
 		if (answer[len - 1] == '\n')
@@ -234,73 +160,83 @@ ask(const char *path, const char *request)
 	}
 	(void)close(fd);
 	if (len == 0)
-		fail("the daemon on %s gave no answer", path);
+		ctl_fail("the daemon on %s gave no answer", path);
 	return answer;
-}
-
-/* request_text - the request as one line */
-static char *
-request_text(const struct command *command, const char *operand)
-{
-	TALLOC_CTX *ctx = NULL;
-	char *name = command->words[1] == NULL ? mem_strdup(ctx, command->words[0]) :
-	    mem_printf(ctx, "%s %s", command->words[0], command->words[1]);
-	json_t *request = json_pack("{s:s}", "command", name);
-	char *dumped;
-	char *line;
-
-	if (operand != NULL && json_object_set_new(request, command->operand, json_string(operand)) != 0)
-		fail("\"%s\" is not UTF-8", operand);
-	dumped = mem_check(json_dumps(request, JSON_COMPACT));
-	line = mem_printf(ctx, "%s\n", dumped);
-	free(dumped);
-	json_decref(request);
-	talloc_free(name);
-	return line;
 }
 
 /* show - the answer for the reader; the exit status */
 static int
-show(const struct command *command, const struct arguments *arguments, const char *line)
+show(const struct ctl *ctl, const char *line, void (*print)(const json_t *))
 {
 	json_error_t error;
 	json_t *answer = json_loads(line, 0, &error);
 	bool good = json_is_true(json_object_get(answer, "ok"));
 
 	if (answer == NULL)
-		fail("the answer is no JSON: %s", error.text);
-	if (arguments->json)
+		ctl_fail("the answer is no JSON: %s", error.text);
+	if (ctl->json)
 		(void)printf("%s", line);
 	else if (good)
-		command->print(answer);
+		print(answer);
 	else
-		(void)fprintf(stderr, "countersignctl: %s\n", text(answer, "error"));
+		(void)fprintf(stderr, "countersignctl: %s\n", ctl_text(answer, "error"));
 	json_decref(answer);
 	return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* parse_arguments - options before the command; moves *argv_r behind them */
-static struct arguments
-parse_arguments(int argc, char **argv, char ***words_r)
+/* ctl_ask - ask the daemon, print its answer */
+int
+ctl_ask(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer))
+{
+	char *dumped = mem_check(json_dumps(request, JSON_COMPACT));
+	char *answer = talk(socket_path(ctl), mem_printf(ctl->memory, "%s\n", dumped));
+	int status = show(ctl, answer, print);
+
+	talloc_free(answer);
+	free(dumped);
+	json_decref(request);
+	return status;
+}
+
+/* take_json - --json may stand anywhere; takes it out of the words */
+static bool
+take_json(char **words)
+{
+	bool found = false;
+	char **to = words;
+
+	for (; *words != NULL; words++) {
+		if (strcmp(*words, "--json") == 0)
+			found = true;
+		else
+			*to++ = *words;
+	}
+	*to = NULL;
+	return found;
+}
+
+/* parse_arguments - options before the command; moves *words_r behind them */
+static void
+parse_arguments(struct ctl *ctl, int argc, char **argv, char ***words_r)
 {
 	static const struct option long_options[] = {
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct arguments arguments = { .file = DEFAULT_FILE };
 	int option;
 
-	while ((option = getopt_long(argc, argv, "c:s:jh", long_options, NULL)) != -1) {
+	/* "+": options behind the command are the command's */
+	while ((option = getopt_long(argc, argv, "+c:s:jh", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'c':
-			arguments.file = optarg;
+			ctl->file = optarg;
 			break;
 		case 's':
-			arguments.socket = optarg;
+			ctl->socket = optarg;
 			break;
 		case 'j':
-			arguments.json = true;
+			ctl->json = true;
 			break;
 		case 'h':
 			usage(stdout);
@@ -311,30 +247,30 @@ parse_arguments(int argc, char **argv, char ***words_r)
 		}
 	}
 	*words_r = argv + optind;
-	return arguments;
+	if (take_json(*words_r))
+		ctl->json = true;
 }
 
 int
 main(int argc, char **argv)
 {
+	struct ctl ctl = { .memory = mem_check(talloc_new(NULL)), .file = DEFAULT_FILE };
+	const struct ctl_command *command;
 	char **words;
-	struct arguments arguments = parse_arguments(argc, argv, &words);
-	const struct command *command = find_command(&words);
-	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
-	char *request;
-	char *answer;
-	int status;
+	int status = CTL_USAGE;
+	int n = 0;
 
-	if (command == NULL || (command->operand != NULL) != (words[0] != NULL) ||
-	    (words[0] != NULL && words[1] != NULL)) {
-		usage(stderr);
-		return EXIT_FAILURE;
+	parse_arguments(&ctl, argc, argv, &words);
+	command = find_command(&words);
+	if (command != NULL) {
+		while (words[n] != NULL)
+			n++;
+		status = command->run(&ctl, n, words);
 	}
-	request = request_text(command, words[0]);
-	answer = ask(socket_path(ctx, &arguments), request);
-	status = show(command, &arguments, answer);
-	talloc_free(request);
-	talloc_free(answer);
-	talloc_free(ctx);
+	if (status == CTL_USAGE) {
+		usage(stderr);
+		status = EXIT_FAILURE;
+	}
+	talloc_free(ctl.memory);
 	return status;
 }

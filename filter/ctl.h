@@ -1,0 +1,63 @@
+/*
+ * ctl.h - what the commands of countersignctl share
+ *
+ * A command is one row in ctl.c and one function in a file about its subject (ctl_quota.c,
+ * ctl_admin.c ...). It may ask the daemon with ctl_ask(), or work on its own, say on
+ * the configuration file.
+ *
+ * Threads: there is one.
+ */
+#ifndef FILTER_CTL_H
+#define FILTER_CTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <talloc.h>
+
+struct config;
+
+/* What the command line said before the command. */
+struct ctl {
+	TALLOC_CTX *memory;	/* until the program ends */
+	const char *file;	/* configuration file */
+	const char *socket;	/* control socket, or NULL: as the configuration says */
+	bool json;		/* --json: answers as they are */
+};
+
+/*
+ * A command's function: argv holds the argc words behind its name, argv[argc] is NULL.
+ * Returns the exit status, or CTL_USAGE where the words are not what it takes.
+ */
+typedef int ctl_run(struct ctl *ctl, int argc, char **argv);
+
+#define CTL_USAGE	(-1)
+
+struct ctl_command {
+	const char *name;	/* one word or two: "quota show" */
+	const char *arguments;	/* for the usage text: "ACCOUNT", or "" */
+	const char *help;	/* one line */
+	ctl_run *run;
+};
+
+/* ctl_fail - say why on standard error and end the program with status 1 */
+void ctl_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* ctl_config - the configuration; where it has mistakes, they are printed and the program ends */
+const struct config *ctl_config(struct ctl *ctl);
+
+/*
+ * ctl_ask - ask the daemon, print its answer
+ * request (with "command" and what belongs to it) is used up. A good answer goes to print, or as it
+ * is to standard output with --json; a bad one to standard error. Returns the exit status.
+ */
+int ctl_ask(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer));
+
+/* ctl_text, ctl_number - a member of an answer; "" and 0 where it has none */
+const char *ctl_text(const json_t *object, const char *name);
+long long ctl_number(const json_t *object, const char *name);
+
+/* The commands, by file. */
+ctl_run ctl_reload, ctl_status;				/* ctl_admin.c */
+ctl_run ctl_quota_reset, ctl_quota_show;		/* ctl_quota.c */
+
+#endif
