@@ -27,7 +27,9 @@
 # apart by their addresses in 127.0.0.0/8, and 127.0.0.1 is sendmail(1).
 
 # libwrap0: Sendmail needs it, and nothing else of the laboratory does.
-LAB_SM_PACKAGES="sendmail-base sendmail-bin sendmail-cf sensible-mda libwrap0"
+# libnss-wrapper: gives one process an /etc/hosts of its own, on any kernel and
+# in any container.
+LAB_SM_PACKAGES="sendmail-base sendmail-bin sendmail-cf sensible-mda libwrap0 libnss-wrapper"
 
 # Plain tools that this file calls beside LAB_TOOL_PACKAGES.
 LAB_SM_TOOL_PACKAGES="m4"
@@ -60,7 +62,7 @@ lab_sm_unpack() {
 	mv "$cache/new-sendmail" "$cache/sendmail"
 }
 
-# lab_sm_fetch CACHE - make Sendmail available; sets LAB_SM, LAB_SM_LIBRARIES.
+# lab_sm_fetch CACHE - make Sendmail available; sets LAB_SM, LAB_SM_LIBRARIES, LAB_SM_HOSTS_LIBRARY.
 # Called after lab_fetch_servers, which looked at whose directory it is.
 lab_sm_fetch() {
 	local cache rc=0
@@ -73,6 +75,7 @@ lab_sm_fetch() {
 	exec 9>&-
 	LAB_SM=$cache/sendmail
 	LAB_SM_LIBRARIES=$(find "$LAB_SM" -name 'libwrap.so.0' -printf '%h' -quit 2>/dev/null)
+	LAB_SM_HOSTS_LIBRARY=$(find "$LAB_SM" -name 'libnss_wrapper.so' -print -quit 2>/dev/null)
 	return $rc
 }
 
@@ -206,7 +209,6 @@ lab_sm_write_configuration() {
 	printf 'hosts files\naliases files\n' >"$dir/switch"
 	: >"$dir/help"
 	: >"$dir/mta.statistics"
-	: >"$dir/resolv.conf"
 	{
 		printf '127.0.0.1 mx.example.org localhost\n'
 		for ((i = 2; i < 20; i++)); do
@@ -234,23 +236,17 @@ lab_sm_sink() {
 }
 
 # lab_sm_run CF ARGUMENT... - become sendmail with that configuration. Sendmail
-# asks for the name of every client, whatever its configuration says: where
-# the kernel allows it, /etc/hosts and /etc/resolv.conf are private ones, which
-# only this process sees.
+# asks for the name of every client and of the host, whatever its configuration
+# says, and waits a minute where the host has none with a dot in it: /etc/hosts
+# and what hostname(1) says are private ones, which only this process sees.
 lab_sm_run() {
-	local cf=$1 inside=()
+	local cf=$1
 
 	shift
-	if unshare --mount true 2>/dev/null; then
-		# shellcheck disable=SC2016 # for the other shell
-		inside=(unshare --mount --propagation private /bin/sh -c '
-			mount --bind "$0/hosts" /etc/hosts
-			mount --bind "$0/resolv.conf" /etc/resolv.conf
-			exec "$@"' "$LAB_DIR/sendmail")
-	fi
 	exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C LD_LIBRARY_PATH="$LAB_SM_LIBRARIES" \
-	    ${inside[@]+"${inside[@]}"} "$LAB_SM/usr/libexec/sendmail/sendmail" \
-	    -C "$LAB_DIR/sendmail/$cf.cf" "$@"
+	    LD_PRELOAD="$LAB_SM_HOSTS_LIBRARY" NSS_WRAPPER_HOSTS="$LAB_DIR/sendmail/hosts" \
+	    NSS_WRAPPER_HOSTNAME=mx.example.org \
+	    "$LAB_SM/usr/libexec/sendmail/sendmail" -C "$LAB_DIR/sendmail/$cf.cf" "$@"
 }
 
 # lab_sm_start_daemon - the daemon alone; mail.log gets all its conversations
