@@ -51,10 +51,6 @@
 #include "policy/mem.h"
 #include "policy/text.h"
 
-/* Bounds of RFC 1035 section 2.3.4, names without the root's dot. */
-#define NAME_MAX_OCTETS		253
-#define LABEL_MAX_OCTETS	63
-
 /* DNS numbers, RFC 1035 sections 3.2.4 and 4.1.1. */
 #define CLASS_IN		1
 #define RCODE_OK		0
@@ -115,33 +111,12 @@ struct resolver {
  * Names
  */
 
-/* name_ok - whether a name can be put into a query */
-static bool
-name_ok(const char *name, size_t len)
-{
-	size_t i, label = 0;
-
-	if (len == 0 || len > NAME_MAX_OCTETS)
-		return false;
-	for (i = 0; i < len; i++) {
-		if (name[i] != '.') {
-			if (++label > LABEL_MAX_OCTETS)
-				return false;
-			continue;
-		}
-		if (label == 0)
-			return false;
-		label = 0;
-	}
-	return label > 0;
-}
-
 /* escaped_name - a name as libunbound reads it
  * All but the plainest octets become \DDD, so none has a meaning of its own. */
 static char *
 escaped_name(TALLOC_CTX *ctx, const char *name, size_t len)
 {
-	char *text = mem_array(ctx, char, 4 * NAME_MAX_OCTETS + 2);
+	char *text = mem_array(ctx, char, 4 * DNS_NAME_MAX + 2);
 	size_t i, n = 0;
 
 	for (i = 0; i < len; i++) {
@@ -157,95 +132,9 @@ escaped_name(TALLOC_CTX *ctx, const char *name, size_t len)
 	return text;
 }
 
-/* read_name - an uncompressed name in a record's data as raw octets with dots
- * False for one that is cut off, and for labels that hold a dot or a NUL: such
- * a name cannot be told from another one in this form, and no host has it. */
-static bool
-read_name(TALLOC_CTX *ctx, const unsigned char *data, size_t len, struct dns_record *record)
-{
-	unsigned char *name = mem_array(ctx, unsigned char, NAME_MAX_OCTETS + 2);
-	size_t at = 0, n = 0, label;
-
-	record->data = name;
-	while (at < len && data[at] != 0) {
-		label = data[at++];
-		if (label > LABEL_MAX_OCTETS || label > len - at ||
-		    n + label + 1 > NAME_MAX_OCTETS + 1 ||
-		    memchr(data + at, '.', label) != NULL ||
-		    memchr(data + at, '\0', label) != NULL)
-			return false;
-		if (n > 0)
-			name[n++] = '.';
-		memcpy(name + n, data + at, label);
-		n += label;
-		at += label;
-	}
-	record->len = n;
-	return at < len;
-}
-
 /*
  * Answers
  */
-
-/* read_text - join the character-strings of a TXT record */
-static bool
-read_text(TALLOC_CTX *ctx, const unsigned char *data, size_t len, struct dns_record *record)
-{
-	unsigned char *text = mem_array(ctx, unsigned char, (unsigned int)len + 1);
-	size_t at = 0, n = 0, part;
-
-	record->data = text;
-	while (at < len) {
-		part = data[at++];
-		if (part > len - at)
-			return false;
-		memcpy(text + n, data + at, part);
-		n += part;
-		at += part;
-	}
-	record->len = n;
-	return true;
-}
-
-/* read_octets - an address, which has one length only */
-static bool
-read_octets(TALLOC_CTX *ctx, const unsigned char *data, size_t len, size_t expected,
-    struct dns_record *record)
-{
-	unsigned char *copy;
-
-	if (len != expected)
-		return false;
-	copy = mem_array(ctx, unsigned char, (unsigned int)len + 1);
-	memcpy(copy, data, len);
-	record->data = copy;
-	record->len = len;
-	return true;
-}
-
-/* read_record - one record's data; false where it is malformed */
-static bool
-read_record(TALLOC_CTX *ctx, enum dns_type type, const unsigned char *data, size_t len,
-    struct dns_record *record)
-{
-	switch (type) {
-	case DNS_A:
-		return read_octets(ctx, data, len, 4, record);
-	case DNS_AAAA:
-		return read_octets(ctx, data, len, 16, record);
-	case DNS_TXT:
-		return read_text(ctx, data, len, record);
-	case DNS_PTR:
-		return read_name(ctx, data, len, record);
-	case DNS_MX:
-		if (len < 3)
-			return false;
-		record->preference = (unsigned int)data[0] << 8 | data[1];
-		return read_name(ctx, data + 2, len - 2, record);
-	}
-	return false;
-}
 
 /* new_answer - an answer without records */
 static struct dns_answer *
@@ -270,7 +159,7 @@ read_records(TALLOC_CTX *ctx, enum dns_type type, const struct ub_result *result
 		n++;
 	answer->records = mem_array(answer, struct dns_record, n);
 	for (i = 0; i < n; i++)
-		if (result->len[i] >= 0 && read_record(answer, type,
+		if (result->len[i] >= 0 && dns_record_read(answer, type,
 		    (const unsigned char *)result->data[i], (size_t)result->len[i],
 		    &answer->records[answer->count]))
 			answer->count++;
@@ -462,7 +351,7 @@ static struct question *
 find(struct resolver *resolver, const char *name, size_t len, enum dns_type type)
 {
 	struct question *question, key = { .type = type, .len = len };
-	char folded[NAME_MAX_OCTETS];
+	char folded[DNS_NAME_MAX];
 	void *node;
 	size_t i;
 
@@ -839,7 +728,7 @@ resolver_ask(struct resolver *resolver, TALLOC_CTX *ctx, const char *name, size_
 	struct dns_answer *answer;
 	bool late, done = false;
 
-	if (!name_ok(name, name_len))
+	if (!dns_name_ok(name, name_len))
 		return new_answer(ctx, DNS_FAILURE, "no name that DNS could know");
 	late = deadline_ms <= clock_ms();
 	pthread_mutex_lock(&resolver->lock);
@@ -858,7 +747,7 @@ void
 resolver_prefetch(struct resolver *resolver, const char *name, size_t name_len,
     enum dns_type type)
 {
-	if (!name_ok(name, name_len))
+	if (!dns_name_ok(name, name_len))
 		return;
 	pthread_mutex_lock(&resolver->lock);
 	if (find(resolver, name, name_len, type) == NULL)

@@ -12,16 +12,9 @@
 #include <stdint.h>
 #include <talloc.h>
 
-struct resolver;
+#include "policy/dns.h"
 
-/* Record types that are understood (IANA numbers). */
-enum dns_type {
-	DNS_A = 1,
-	DNS_PTR = 12,
-	DNS_MX = 15,
-	DNS_TXT = 16,
-	DNS_AAAA = 28
-};
+struct resolver;
 
 enum dns_status {
 	DNS_OK,			/* at least one record of the type */
@@ -29,15 +22,6 @@ enum dns_status {
 	DNS_NXDOMAIN,
 	DNS_TIMEOUT,		/* no answer before the deadline */
 	DNS_FAILURE		/* SERVFAIL, REFUSED, bogus, loop, oversized, unqueryable name */
-};
-
-/* One record's data: A 4 octets, AAAA 16, MX and PTR the host name as raw
- * octets with dots between labels and no dot at the end ("" is the root), TXT
- * all character-strings joined. A NUL follows data, not counted in len. */
-struct dns_record {
-	const unsigned char *data;
-	size_t len;
-	unsigned int preference; /* MX only */
 };
 
 struct dns_answer {

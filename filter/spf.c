@@ -124,25 +124,6 @@ force(struct check *check, enum spf_result result, const char *problem)
 	check->problem = problem;
 }
 
-/* type_name - a record type for people */
-static const char *
-type_name(enum dns_type type)
-{
-	switch (type) {
-	case DNS_A:
-		return "A";
-	case DNS_AAAA:
-		return "AAAA";
-	case DNS_MX:
-		return "MX";
-	case DNS_PTR:
-		return "PTR";
-	case DNS_TXT:
-		return "TXT";
-	}
-	return "?";
-}
-
 /* address_type - the record type that holds addresses of the client's family */
 static enum dns_type
 address_type(const struct check *check)
@@ -187,7 +168,7 @@ trace_answer(struct check *check, const char *name, size_t len, enum dns_type ty
 	};
 
 	TRACE(check, "  query %u: %s %s: %s, %zu record%s", check->counts.queries,
-	    shown(check, name, len), type_name(type), words[answer->status], answer->count,
+	    shown(check, name, len), dns_type_name(type), words[answer->status], answer->count,
 	    answer->count == 1 ? "" : "s");
 }
 
@@ -201,7 +182,7 @@ ask_until(struct check *check, const char *name, size_t len, enum dns_type type,
 	struct dns_answer *answer;
 	size_t i;
 
-	if (!spf_name_ok(name, len))
+	if (!dns_name_ok(name, len))
 		return made_answer(check, DNS_NXDOMAIN, NULL);
 	if (check->counts.queries >= check->service->limits.queries) {
 		force(check, SPF_IS_TEMPERROR, "too many DNS queries");
@@ -249,7 +230,7 @@ ask_ahead(struct check *check, const char *name, size_t len, enum dns_type type)
 {
 	const struct spf_dns *dns = &check->service->dns;
 
-	if (dns->prefetch == NULL || !spf_name_ok(name, len) ||
+	if (dns->prefetch == NULL || !dns_name_ok(name, len) ||
 	    check->prefetched >= check->service->limits.prefetch)
 		return;
 	check->prefetched++;
@@ -287,7 +268,7 @@ static bool
 answer_is_void(const struct dns_answer *answer, const char *name, size_t len)
 {
 	return (answer->status == DNS_NODATA || answer->status == DNS_NXDOMAIN) &&
-	    spf_name_ok(name, len);
+	    dns_name_ok(name, len);
 }
 
 /* has_client - whether the client's address is among the records */
@@ -630,7 +611,7 @@ term_answer(struct check *check, struct bound *bound, enum dns_type type)
 	expand_bound(check, bound);
 	answer = ask(check, bound->name, bound->name_len, type);
 	if (is_failure(answer)) {
-		force(check, SPF_IS_TEMPERROR, mem_printf(check, "%s of %s: %s", type_name(type),
+		force(check, SPF_IS_TEMPERROR, mem_printf(check, "%s of %s: %s", dns_type_name(type),
 		    shown(check, bound->name, bound->name_len),
 		    answer->problem != NULL ? answer->problem : "no answer"));
 		return NULL;
@@ -943,7 +924,7 @@ ascii_domain(TALLOC_CTX *ctx, const char *domain)
 	for (i = 0; i < len; i++)
 		if ((unsigned char)domain[i] >= 0x80)
 			break;
-	if (i < len && len < 4 * SPF_NAME_MAX && idn2_to_ascii_8z(domain, &encoded,
+	if (i < len && len < 4 * DNS_NAME_MAX && idn2_to_ascii_8z(domain, &encoded,
 	    IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK) {
 		copy = mem_strdup(ctx, encoded);
 		idn2_free(encoded);
@@ -967,7 +948,7 @@ domain_checkable(const char *domain)
 		if ((unsigned char)*c >= 0x80)
 			return false;
 	return domain[0] != '[' && strchr(domain, '.') != NULL &&
-	    spf_name_ok(domain, strlen(domain));
+	    dns_name_ok(domain, strlen(domain));
 }
 
 /* set_sender - split the sender that macros see: l, o and (at first) d

@@ -49,9 +49,9 @@ ip_address_is_loopback(const struct ip_address *address)
 	return address->bits == 128 && memcmp(address->octets, one, sizeof(one)) == 0;
 }
 
-/* prefix_equal - do two addresses agree in their first bits? */
-static bool
-prefix_equal(const unsigned char *a, const unsigned char *b, unsigned int bits)
+/* netblock_prefix_equal - do two addresses agree in their first bits? */
+bool
+netblock_prefix_equal(const unsigned char *a, const unsigned char *b, unsigned int bits)
 {
 	unsigned int whole = bits / 8;
 	unsigned int rest = bits % 8;
@@ -116,7 +116,7 @@ netblock_contains(const struct netblock *blocks, size_t n, const struct ip_addre
 {
 	for (size_t i = 0; i < n; i++)
 		if (blocks[i].network.bits == address->bits &&
-		    prefix_equal(blocks[i].network.octets, address->octets, blocks[i].prefix))
+		    netblock_prefix_equal(blocks[i].network.octets, address->octets, blocks[i].prefix))
 			return true;
 	return false;
 }

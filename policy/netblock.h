@@ -32,6 +32,12 @@ bool ip_address_is_loopback(const struct ip_address *address);
 bool netblock_parse(TALLOC_CTX *ctx, const char *text, struct netblock *block_r,
     const char **error_r);
 
+/*
+ * netblock_prefix_equal - do two addresses agree in their first bits?
+ * a and b: network order, at least (bits + 7) / 8 octets long.
+ */
+bool netblock_prefix_equal(const unsigned char *a, const unsigned char *b, unsigned int bits);
+
 /* netblock_contains - is the address within one of n blocks? */
 bool netblock_contains(const struct netblock *blocks, size_t n, const struct ip_address *address);
 

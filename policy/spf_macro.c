@@ -43,7 +43,7 @@
 
 /* Octets of a name that its sink never forgets: the longest name, the dot
  * before it, which shows that a label begins there, and a dot at its end. */
-#define TAIL_KEEP	(SPF_NAME_MAX + 2)
+#define TAIL_KEEP	(DNS_NAME_MAX + 2)
 
 /* One macro, taken apart. */
 struct macro {
@@ -429,7 +429,7 @@ spf_macro_expand_name(TALLOC_CTX *ctx, const char *text, size_t len,
 		rest = drop_label(name, end);
 		name = rest == NULL ? end : rest;
 	}
-	while (end - name > SPF_NAME_MAX && (rest = drop_label(name, end)) != NULL)
+	while (end - name > DNS_NAME_MAX && (rest = drop_label(name, end)) != NULL)
 		name = rest;
 	*len_r = (size_t)(end - name);
 	return mem_strndup(ctx, name, *len_r);
@@ -454,26 +454,6 @@ spf_macro_expand_explanation(TALLOC_CTX *ctx, const char *text, size_t len,
 		if (sink.data[i] < ' ' || sink.data[i] > '~')
 			sink.data[i] = '?';
 	return mem_strndup(ctx, sink.data, sink.len);
-}
-
-bool
-spf_name_ok(const char *name, size_t len)
-{
-	size_t i, label = 0;
-
-	if (len == 0 || len > SPF_NAME_MAX)
-		return false;
-	for (i = 0; i < len; i++) {
-		if (name[i] != '.') {
-			if (++label > 63)
-				return false;
-			continue;
-		}
-		if (label == 0)
-			return false;
-		label = 0;
-	}
-	return label > 0;
 }
 
 bool

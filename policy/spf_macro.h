@@ -13,8 +13,7 @@
 #include <stdint.h>
 #include <talloc.h>
 
-/* The longest name a query may have, in presentation form (RFC 7208 section 7.3). */
-#define SPF_NAME_MAX 253
+#include "policy/dns.h"
 
 /* Longest explanation that is made. Our bound: it has to fit into an SMTP
  * reply line of 512 octets (RFC 5321 section 4.5.3.1.5) together with our own words. */
@@ -55,7 +54,7 @@ bool spf_macro_uses(const char *text, size_t len, char letter);
 /*
  * spf_macro_expand_name - expand a valid domain-spec to a name to query
  * One dot at the end is taken off, then labels from the left until the name has
- * at most SPF_NAME_MAX octets. The result is NUL-terminated on ctx, its
+ * at most DNS_NAME_MAX octets. The result is NUL-terminated on ctx, its
  * length is in *len_r; it may hold any octet, and need not be a legal name.
  */
 char *spf_macro_expand_name(TALLOC_CTX *ctx, const char *text, size_t len,
@@ -69,13 +68,6 @@ char *spf_macro_expand_name(TALLOC_CTX *ctx, const char *text, size_t len,
  */
 char *spf_macro_expand_explanation(TALLOC_CTX *ctx, const char *text, size_t len,
     const struct spf_values *values);
-
-/*
- * spf_name_ok - whether a name can be asked for in DNS
- * 1 to SPF_NAME_MAX octets, every label 1 to 63 octets, no dot at the end.
- * Other octets than letters, digits and hyphens are no obstacle.
- */
-bool spf_name_ok(const char *name, size_t len);
 
 /*
  * spf_name_within - whether name equals parent or lies below it, case ignored

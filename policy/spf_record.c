@@ -412,13 +412,3 @@ spf_record_parse(TALLOC_CTX *ctx, const char *text, size_t len, const char **err
 	}
 	return record;
 }
-
-bool
-spf_prefix_match(const unsigned char *a, const unsigned char *b, unsigned int bits)
-{
-	unsigned int whole = bits / 8, rest = bits % 8;
-
-	if (memcmp(a, b, whole) != 0)
-		return false;
-	return rest == 0 || (a[whole] ^ b[whole]) >> (8 - rest) == 0;
-}

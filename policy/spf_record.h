@@ -88,10 +88,4 @@ struct spf_record *spf_record_parse(TALLOC_CTX *ctx, const char *text, size_t le
  */
 bool spf_record_domain_spec_ok(const char *text, size_t len);
 
-/*
- * spf_prefix_match - whether two addresses agree in their first bits
- * a and b are in network order and at least (bits + 7) / 8 octets long.
- */
-bool spf_prefix_match(const unsigned char *a, const unsigned char *b, unsigned int bits);
-
 #endif

@@ -28,6 +28,7 @@
 #include <string.h>
 
 #include "policy/mem.h"
+#include "policy/netblock.h"
 #include "policy/spf_rewrite.h"
 
 /* Longest number of a token that is read back. */
@@ -105,7 +106,7 @@ rewrite_network(struct work *work, const struct spf_term *term)
 {
 	bool ipv6 = term->mechanism == SPF_MECH_IP6;
 
-	if (ipv6 == work->ipv6 && spf_prefix_match(term->network, work->address,
+	if (ipv6 == work->ipv6 && netblock_prefix_equal(term->network, work->address,
 	    ipv6 ? term->prefix6 : term->prefix4))
 		put_all(work, term->qualifier);
 }

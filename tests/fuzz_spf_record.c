@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/dns.h"
 #include "policy/mem.h"
 #include "policy/spf_macro.h"
 #include "policy/spf_record.h"
@@ -40,7 +41,7 @@ try_spec(TALLOC_CTX *ctx, struct spf_text spec, const struct spf_values *values)
 	must(spf_record_domain_spec_ok(spec.data, spec.len));
 	name = spf_macro_expand_name(ctx, spec.data, spec.len, values, &len);
 	must(name[len] == '\0');
-	must(len <= SPF_NAME_MAX || !spf_name_ok(name, len));
+	must(len <= DNS_NAME_MAX || !dns_name_ok(name, len));
 }
 
 /* try_rewrite - rewrite a record for one family */

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "policy/dns.h"
 #include "policy/mem.h"
 #include "policy/spf_macro.h"
 
@@ -172,15 +173,15 @@ test_long_names_lose_labels(void **state)
 		text = repeat(ctx, "ab.c.", n, n % 2 ? "xyz.example" : "xyzw.example.");
 		whole = strlen(text) - (n % 2 ? 0 : 1);
 		name = spf_macro_expand_name(ctx, text, strlen(text), &values, &len);
-		assert_true(len <= SPF_NAME_MAX);
+		assert_true(len <= DNS_NAME_MAX);
 		assert_int_equal(len, strlen(name));
 		assert_memory_equal(name, text + whole - len, len);
-		if (whole <= SPF_NAME_MAX) {
+		if (whole <= DNS_NAME_MAX) {
 			assert_int_equal(len, whole);
 		} else {
 			/* cut at a dot, and not earlier than needed */
 			assert_int_equal(text[whole - len - 1], '.');
-			assert_true(len + 3 > SPF_NAME_MAX);
+			assert_true(len + 3 > DNS_NAME_MAX);
 		}
 	}
 	talloc_free(ctx);
@@ -208,7 +209,7 @@ test_thousands_of_macros(void **state)
 	/* One label that never ends cannot be cut at a dot. */
 	text = repeat(ctx, "%{L}", 1000, "");
 	name = spf_macro_expand_name(ctx, text, strlen(text), &values, &len);
-	assert_false(spf_name_ok(name, len));
+	assert_false(dns_name_ok(name, len));
 	talloc_free(ctx);
 }
 
@@ -269,18 +270,18 @@ test_names_ok(void **state)
 	char name[300];
 
 	(void)state;
-	assert_true(spf_name_ok("a", 1));
-	assert_true(spf_name_ok("a b/c.d", 7));
-	assert_false(spf_name_ok("", 0));
-	assert_false(spf_name_ok(".", 1));
-	assert_false(spf_name_ok("a.", 2));
-	assert_false(spf_name_ok("a..b", 4));
+	assert_true(dns_name_ok("a", 1));
+	assert_true(dns_name_ok("a b/c.d", 7));
+	assert_false(dns_name_ok("", 0));
+	assert_false(dns_name_ok(".", 1));
+	assert_false(dns_name_ok("a.", 2));
+	assert_false(dns_name_ok("a..b", 4));
 	memset(name, 'x', sizeof(name));
-	assert_true(spf_name_ok(name, 63));
-	assert_false(spf_name_ok(name, 64));
+	assert_true(dns_name_ok(name, 63));
+	assert_false(dns_name_ok(name, 64));
 	name[50] = name[100] = name[150] = name[200] = '.';
-	assert_true(spf_name_ok(name, 253));
-	assert_false(spf_name_ok(name, 254));
+	assert_true(dns_name_ok(name, 253));
+	assert_false(dns_name_ok(name, 254));
 }
 
 static void
