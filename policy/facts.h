@@ -108,6 +108,7 @@ struct spf_fact {
 	const char *sender;	/* local@domain that macros saw */
 	const char *problem;	/* for temperror and permerror: what was wrong; else NULL */
 	const char *explanation; /* the domain's own text for fail, printable ASCII; or NULL */
+	bool local;		/* by a record of the configuration, not by the published one */
 };
 
 /* DKIM results of one signature, RFC 8601 section 2.7.1. */
@@ -192,6 +193,9 @@ struct facts {
 	/* the checks */
 	struct spf_fact spf_helo;
 	struct spf_fact spf_mailfrom;
+	const char *spf_client;	/* whose address SPF judges: client_addr, or the client that a trusted relay
+				 * names in Received; NULL: nobody's */
+	const char *spf_client_helo; /* the HELO argument of that client, or NULL */
 	struct dkim_fact *dkim;
 	size_t n_dkim;
 	bool dkim_checked;	/* verification ran: n_dkim == 0 then means none */

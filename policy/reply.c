@@ -86,18 +86,44 @@ static const struct reply_row rows[REASON_COUNT] = {
 	[REASON_LOOKUP_FAILURE] = { "lookup-failure", "on_lookup_failure", TEMPFAIL, TEMPFAIL, WARN, TEMPFAIL,
 	    "550", "5.4.3", "451", "4.4.3",
 	    "it could not be found out now what belongs to <%{address}>, please try again" },
+	/* RFC 7372 section 3.2: 5.7.23 is for a policy that was read and says no, 5.7.24 for one that could
+	 * not be; that a policy says nothing is neither. */
 	[REASON_SPF_FAIL] = { "spf-fail", "on_spf_fail", ACCEPT, ACCEPT, ACCEPT, WARN,
 	    "550", "5.7.23", "451", "4.7.23",
-	    "SPF: %{client} may not send mail as %{address}%{explanation}" },
+	    "SPF: %{spf_client} may not send mail as %{address}%{explanation}" },
 	[REASON_SPF_SOFTFAIL] = { "spf-softfail", "on_spf_softfail", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
 	    "550", "5.7.23", "451", "4.7.23",
-	    "SPF: %{client} probably may not send mail as %{address}" },
+	    "SPF: %{spf_client} probably may not send mail as %{address}" },
+	[REASON_SPF_NEUTRAL] = { "spf-neutral", "on_spf_neutral", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
+	    "550", "5.7.1", "451", "4.7.1",
+	    "SPF: the domain of %{address} does not say whether %{spf_client} may send its mail" },
+	[REASON_SPF_NONE] = { "spf-none", "on_spf_none", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
+	    "550", "5.7.1", "451", "4.7.1",
+	    "SPF: the domain of %{address} has no SPF policy" },
 	[REASON_SPF_TEMPERROR] = { "spf-temperror", "on_spf_temperror", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
 	    "550", "5.7.24", "451", "4.7.24",
 	    "SPF: the policy of %{address} cannot be read now (%{problem})" },
 	[REASON_SPF_PERMERROR] = { "spf-permerror", "on_spf_permerror", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
 	    "550", "5.7.24", "451", "4.7.24",
 	    "SPF: the policy of %{address} is in error (%{problem})" },
+	[REASON_SPF_HELO_FAIL] = { "spf-helo-fail", "on_spf_helo_fail", ACCEPT, ACCEPT, ACCEPT, WARN,
+	    "550", "5.7.23", "451", "4.7.23",
+	    "SPF: %{spf_client} may not use the name %{address} in HELO%{helo_explanation}" },
+	[REASON_SPF_HELO_SOFTFAIL] = { "spf-helo-softfail", "on_spf_helo_softfail", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
+	    "550", "5.7.23", "451", "4.7.23",
+	    "SPF: %{spf_client} probably may not use the name %{address} in HELO" },
+	[REASON_SPF_HELO_NEUTRAL] = { "spf-helo-neutral", "on_spf_helo_neutral", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
+	    "550", "5.7.1", "451", "4.7.1",
+	    "SPF: %{address} does not say whether %{spf_client} may use the name in HELO" },
+	[REASON_SPF_HELO_NONE] = { "spf-helo-none", "on_spf_helo_none", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
+	    "550", "5.7.1", "451", "4.7.1",
+	    "SPF: the name %{address} in HELO has no SPF policy" },
+	[REASON_SPF_HELO_TEMPERROR] = { "spf-helo-temperror", "on_spf_helo_temperror", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
+	    "550", "5.7.24", "451", "4.7.24",
+	    "SPF: the policy of the HELO name %{address} cannot be read now (%{problem})" },
+	[REASON_SPF_HELO_PERMERROR] = { "spf-helo-permerror", "on_spf_helo_permerror", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
+	    "550", "5.7.24", "451", "4.7.24",
+	    "SPF: the policy of the HELO name %{address} is in error (%{problem})" },
 	[REASON_MISSING_KEY] = { "missing-key", "on_missing_key", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
 	    "550", "5.7.7", "451", "4.7.7", "there is no usable DKIM key for %{domain}" },
 	[REASON_SIGNING_FAILURE] = { "signing-failure", "on_signing_failure", TEMPFAIL, TEMPFAIL, WARN, ACCEPT,
@@ -214,6 +240,9 @@ reply_heir(enum reason reason)
 		return REASON_FOREIGN_FROM;
 	if (reason == REASON_FOREIGN_RESENT)
 		return REASON_FOREIGN_SENDER;
+	/* the two groups have the same order */
+	if (reason >= REASON_SPF_HELO_FAIL && reason <= REASON_SPF_HELO_PERMERROR)
+		return (enum reason)(REASON_SPF_FAIL + (reason - REASON_SPF_HELO_FAIL));
 	return REASON_NONE;
 }
 
@@ -255,6 +284,14 @@ or_dash(const char *text)
 	return text != NULL ? text : "-";
 }
 
+/* explanation_text - the words of a domain, marked as such (RFC 7208 section 6.2) */
+static const char *
+explanation_text(TALLOC_CTX *ctx, const struct spf_fact *spf)
+{
+	return spf->explanation == NULL ? "" :
+	    mem_printf(ctx, "; that domain explains: %s", spf->explanation);
+}
+
 /* item_text - what one %{item} stands for; NULL: no such item */
 static const char *
 item_text(TALLOC_CTX *ctx, const char *item, size_t len, const struct facts *facts,
@@ -275,8 +312,9 @@ item_text(TALLOC_CTX *ctx, const char *item, size_t len, const struct facts *fac
 		{ "used", mem_printf(ctx, "%" PRIu64, facts->quota.used) },
 		{ "max", mem_printf(ctx, "%" PRIu64, facts->quota.max) },
 		{ "retry", duration_text(ctx, facts->quota.retry_after) },
-		{ "explanation", facts->spf_mailfrom.explanation == NULL ? "" :
-		    mem_printf(ctx, " (%s)", facts->spf_mailfrom.explanation) },
+		{ "spf_client", or_dash(facts->spf_client != NULL ? facts->spf_client : facts->client_addr) },
+		{ "explanation", explanation_text(ctx, &facts->spf_mailfrom) },
+		{ "helo_explanation", explanation_text(ctx, &facts->spf_helo) },
 	};
 
 	for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++)

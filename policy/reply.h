@@ -36,10 +36,18 @@ enum reason {
 	REASON_FOREIGN_RESENT,	/* a Resent-From or Resent-Sender is not */
 	REASON_FOREIGN_DISPLAY,	/* a From display name shows an address that is not */
 	REASON_LOOKUP_FAILURE,	/* the owners table could not be read */
-	REASON_SPF_FAIL,
+	REASON_SPF_FAIL,	/* the SPF result of MAIL FROM; each result has its own word */
 	REASON_SPF_SOFTFAIL,
+	REASON_SPF_NEUTRAL,
+	REASON_SPF_NONE,
 	REASON_SPF_TEMPERROR,
 	REASON_SPF_PERMERROR,
+	REASON_SPF_HELO_FAIL,	/* and that of HELO */
+	REASON_SPF_HELO_SOFTFAIL,
+	REASON_SPF_HELO_NEUTRAL,
+	REASON_SPF_HELO_NONE,
+	REASON_SPF_HELO_TEMPERROR,
+	REASON_SPF_HELO_PERMERROR,
 	REASON_MISSING_KEY,	/* no usable key for the From domain */
 	REASON_SIGNING_FAILURE,	/* the signature could not be computed */
 	REASON_OVER,		/* over a limit */
@@ -68,7 +76,8 @@ enum reason reply_reason_of_option(const char *option);
 
 /*
  * reply_heir - the reason whose configured action a finer one takes over where none is
- * configured for itself: on_foreign_domain follows on_foreign_from. REASON_NONE: there is none.
+ * configured for itself: on_foreign_domain follows on_foreign_from, on_spf_helo_fail follows
+ * on_spf_fail. REASON_NONE: there is none.
  */
 enum reason reply_heir(enum reason reason);
 
@@ -79,7 +88,7 @@ enum action reply_default_action(enum reason reason, enum role role);
  * reply_text - the sentence for the client
  * Items: %{address} the address it is about, %{login} the client's own login, %{problem} what the
  * parser or a check said, %{field} the malformed one, %{domain}, %{account}, %{limit}, %{used},
- * %{max}, %{retry}, %{client}, %{explanation}; each is cut at REPLY_ITEM_MAX octets. address and problem may be NULL. The result is one line of printable ASCII without %, at most
+ * %{max}, %{retry}, %{client}, %{spf_client}, %{explanation}, %{helo_explanation}; each is cut at REPLY_ITEM_MAX octets. address and problem may be NULL. The result is one line of printable ASCII without %, at most
  * REPLY_TEXT_MAX octets, allocated on ctx; help_url (may be NULL) is appended.
  */
 #define REPLY_TEXT_MAX 480

@@ -236,48 +236,45 @@ has_lookup_failure(TALLOC_CTX *ctx, const struct rules *rules, const struct fact
 	    found_claim(claim_with(facts, CLAIM_ENVELOPE, CLAIM_RESENT_SENDER, OWNED_TEMPERROR), f);
 }
 
-/* spf_found - the identity (MAIL FROM first) whose check ended with result */
+/*
+ * spf_found - whether the check of an identity ended with result
+ * That a domain says nothing is found only where something is done about it: it is the
+ * usual case for HELO, and no finding to name in every line of the log.
+ */
 static bool
-spf_found(const struct facts *facts, enum spf_result result, struct finding *f)
+spf_found(const struct spf_fact *spf, enum spf_result result, enum action action, const char *address,
+    struct finding *f)
 {
-	const struct spf_fact *spf = &facts->spf_mailfrom;
-
-	if (spf->result != result)
-		spf = &facts->spf_helo;
-	if (spf->result != result)
+	if (spf->result != result || (action == ACTION_ACCEPT &&
+	    (result == SPF_IS_NONE || result == SPF_IS_NEUTRAL)))
 		return false;
-	f->address = spf == &facts->spf_mailfrom ? spf->sender : spf->domain;
+	f->address = address;
 	f->problem = spf->problem;
 	return true;
 }
 
-static bool
-has_spf_fail(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
-{
-	(void)ctx, (void)rules;
-	return spf_found(facts, SPF_IS_FAIL, f);
+/* SPF_RULE - a rule for one result of one identity, which address names */
+#define SPF_RULE(name, reason, wanted, identity, address)				\
+static bool										\
+name(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f) \
+{											\
+	(void)ctx;									\
+	return spf_found(&facts->identity, wanted, rules->actions[reason],		\
+	    facts->identity.address, f);						\
 }
 
-static bool
-has_spf_softfail(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
-{
-	(void)ctx, (void)rules;
-	return spf_found(facts, SPF_IS_SOFTFAIL, f);
-}
-
-static bool
-has_spf_temperror(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
-{
-	(void)ctx, (void)rules;
-	return spf_found(facts, SPF_IS_TEMPERROR, f);
-}
-
-static bool
-has_spf_permerror(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
-{
-	(void)ctx, (void)rules;
-	return spf_found(facts, SPF_IS_PERMERROR, f);
-}
+SPF_RULE(has_spf_fail, REASON_SPF_FAIL, SPF_IS_FAIL, spf_mailfrom, sender)
+SPF_RULE(has_spf_softfail, REASON_SPF_SOFTFAIL, SPF_IS_SOFTFAIL, spf_mailfrom, sender)
+SPF_RULE(has_spf_neutral, REASON_SPF_NEUTRAL, SPF_IS_NEUTRAL, spf_mailfrom, sender)
+SPF_RULE(has_spf_none, REASON_SPF_NONE, SPF_IS_NONE, spf_mailfrom, sender)
+SPF_RULE(has_spf_temperror, REASON_SPF_TEMPERROR, SPF_IS_TEMPERROR, spf_mailfrom, sender)
+SPF_RULE(has_spf_permerror, REASON_SPF_PERMERROR, SPF_IS_PERMERROR, spf_mailfrom, sender)
+SPF_RULE(has_spf_helo_fail, REASON_SPF_HELO_FAIL, SPF_IS_FAIL, spf_helo, domain)
+SPF_RULE(has_spf_helo_softfail, REASON_SPF_HELO_SOFTFAIL, SPF_IS_SOFTFAIL, spf_helo, domain)
+SPF_RULE(has_spf_helo_neutral, REASON_SPF_HELO_NEUTRAL, SPF_IS_NEUTRAL, spf_helo, domain)
+SPF_RULE(has_spf_helo_none, REASON_SPF_HELO_NONE, SPF_IS_NONE, spf_helo, domain)
+SPF_RULE(has_spf_helo_temperror, REASON_SPF_HELO_TEMPERROR, SPF_IS_TEMPERROR, spf_helo, domain)
+SPF_RULE(has_spf_helo_permerror, REASON_SPF_HELO_PERMERROR, SPF_IS_PERMERROR, spf_helo, domain)
 
 static bool
 has_missing_key(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
@@ -332,10 +329,19 @@ static const struct rule rules_in_order[] = {
 	{ STAGE_MAIL, REASON_FOREIGN_ENVELOPE, has_foreign_envelope },
 	{ STAGE_MAIL, REASON_NULL_SENDER, has_null_sender },
 	{ STAGE_MAIL, REASON_LOOKUP_FAILURE, has_lookup_failure },
+	/* of mail that came by a trusted relay, from STAGE_HEADER on */
 	{ STAGE_MAIL, REASON_SPF_FAIL, has_spf_fail },
+	{ STAGE_MAIL, REASON_SPF_HELO_FAIL, has_spf_helo_fail },
 	{ STAGE_MAIL, REASON_SPF_PERMERROR, has_spf_permerror },
+	{ STAGE_MAIL, REASON_SPF_HELO_PERMERROR, has_spf_helo_permerror },
 	{ STAGE_MAIL, REASON_SPF_TEMPERROR, has_spf_temperror },
+	{ STAGE_MAIL, REASON_SPF_HELO_TEMPERROR, has_spf_helo_temperror },
 	{ STAGE_MAIL, REASON_SPF_SOFTFAIL, has_spf_softfail },
+	{ STAGE_MAIL, REASON_SPF_HELO_SOFTFAIL, has_spf_helo_softfail },
+	{ STAGE_MAIL, REASON_SPF_NEUTRAL, has_spf_neutral },
+	{ STAGE_MAIL, REASON_SPF_HELO_NEUTRAL, has_spf_helo_neutral },
+	{ STAGE_MAIL, REASON_SPF_NONE, has_spf_none },
+	{ STAGE_MAIL, REASON_SPF_HELO_NONE, has_spf_helo_none },
 	/* at MAIL only for an account that is remembered as over */
 	{ STAGE_MAIL, REASON_OVER, is_over },
 	{ STAGE_MAIL, REASON_NEVER_FITS, never_fits },

@@ -80,6 +80,12 @@ test_promised_codes(void **state)
 		{ REASON_SPF_FAIL, "550", "5.7.23", "451", "4.7.23" },		/* RFC 7372 section 3.2 */
 		{ REASON_SPF_PERMERROR, "550", "5.7.24", "451", "4.7.24" },
 		{ REASON_SPF_TEMPERROR, "550", "5.7.24", "451", "4.7.24" },
+		{ REASON_SPF_SOFTFAIL, "550", "5.7.23", "451", "4.7.23" },
+		{ REASON_SPF_HELO_FAIL, "550", "5.7.23", "451", "4.7.23" },
+		{ REASON_SPF_HELO_PERMERROR, "550", "5.7.24", "451", "4.7.24" },
+		{ REASON_SPF_HELO_TEMPERROR, "550", "5.7.24", "451", "4.7.24" },
+		{ REASON_SPF_NONE, "550", "5.7.1", "451", "4.7.1" },		/* no SPF check that failed */
+		{ REASON_SPF_HELO_NEUTRAL, "550", "5.7.1", "451", "4.7.1" },
 		{ REASON_NO_LOGIN, "530", "5.7.0", "450", "4.7.0" },		/* RFC 4954 section 6 */
 		{ REASON_NO_TLS, "530", "5.7.0", "450", "4.7.0" },		/* RFC 3207 section 4 */
 		{ REASON_TOO_MANY_RECIPIENTS, "550", "5.5.3", "452", "4.5.3" },	/* RFC 5321 section 4.5.3.1.10 */
@@ -200,6 +206,7 @@ static const struct facts full = {
 	.account = "alice@example.org",
 	.header = { .malformed_field = "Resent-From" },
 	.spf_mailfrom = { .explanation = "ask example.com" },
+	.spf_helo = { .explanation = "ask the host" },
 	.sign = { .sdid = "example.org" },
 	.quota = { .account = "pool-7", .limit = "100 recipients per hour", .used = 101, .max = 100,
 	    .retry_after = 1800 },
@@ -239,7 +246,13 @@ test_items(void **state)
 		{ REASON_LOOKUP_FAILURE, "bob@example.org", NULL,
 		    "it could not be found out now what belongs to <bob@example.org>, please try again" },
 		{ REASON_SPF_FAIL, "x@example.com", NULL,
-		    "SPF: 192.0.2.7 may not send mail as x@example.com (ask example.com)" },
+		    "SPF: 192.0.2.7 may not send mail as x@example.com; that domain explains: ask example.com" },
+		{ REASON_SPF_HELO_FAIL, "mail.example.com", NULL,
+		    "SPF: 192.0.2.7 may not use the name mail.example.com in HELO; that domain explains: ask the host" },
+		{ REASON_SPF_HELO_NONE, "mail.example.com", NULL,
+		    "SPF: the name mail.example.com in HELO has no SPF policy" },
+		{ REASON_SPF_NEUTRAL, "x@example.com", NULL,
+		    "SPF: the domain of x@example.com does not say whether 192.0.2.7 may send its mail" },
 		{ REASON_SPF_SOFTFAIL, "x@example.com", NULL,
 		    "SPF: 192.0.2.7 probably may not send mail as x@example.com" },
 		{ REASON_SPF_PERMERROR, "x@example.com", "two records",
@@ -296,6 +309,8 @@ test_fallbacks(void **state)
 		    "there is no usable DKIM key for the sender" },
 		{ "no field name", { .account = "a@b.example" }, REASON_MALFORMED_FROM,
 		    "the From field cannot be read in exactly one way: -" },
+		{ "the client of a trusted relay", { .client_addr = "192.0.2.1", .spf_client = "203.0.113.9" },
+		    REASON_SPF_FAIL, "SPF: 203.0.113.9 may not send mail as x@y.example" },
 		{ "no explanation", { .client_addr = "192.0.2.1" }, REASON_SPF_FAIL,
 		    "SPF: 192.0.2.1 may not send mail as x@y.example" },
 	};

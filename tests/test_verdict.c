@@ -74,11 +74,20 @@ static void foreign_envelope(struct message *m) { add_claim(m, CLAIM_ENVELOPE, "
 static void null_sender(struct message *m) { m->facts.sender = ""; }
 static void unknown_envelope(struct message *m) { add_claim(m, CLAIM_ENVELOPE, "bob@example.net", OWNED_TEMPERROR); }
 static void unknown_resent(struct message *m) { add_claim(m, CLAIM_RESENT_SENDER, "carol@example.net", OWNED_TEMPERROR); }
-static void spf_fail(struct message *m) { m->facts.spf_mailfrom = (struct spf_fact){ SPF_IS_FAIL, "example.com", "x@example.com", NULL, NULL }; }
-static void spf_helo_fail(struct message *m) { m->facts.spf_helo = (struct spf_fact){ SPF_IS_FAIL, "mail.example.com", "postmaster@mail.example.com", NULL, NULL }; }
-static void spf_softfail(struct message *m) { m->facts.spf_mailfrom = (struct spf_fact){ SPF_IS_SOFTFAIL, "example.com", "x@example.com", NULL, NULL }; }
-static void spf_temperror(struct message *m) { m->facts.spf_mailfrom = (struct spf_fact){ SPF_IS_TEMPERROR, "example.com", "x@example.com", "timeout", NULL }; }
-static void spf_permerror(struct message *m) { m->facts.spf_mailfrom = (struct spf_fact){ SPF_IS_PERMERROR, "example.com", "x@example.com", "two records", NULL }; }
+#define SPF(name, identity, wanted, checked, whole, why) \
+static void name(struct message *m) { m->facts.spf_##identity = (struct spf_fact){ .result = SPF_IS_##wanted, .domain = checked, .sender = whole, .problem = why }; }
+SPF(spf_fail, mailfrom, FAIL, "example.com", "x@example.com", NULL)
+SPF(spf_helo_fail, helo, FAIL, "mail.example.com", "postmaster@mail.example.com", NULL)
+SPF(spf_softfail, mailfrom, SOFTFAIL, "example.com", "x@example.com", NULL)
+SPF(spf_temperror, mailfrom, TEMPERROR, "example.com", "x@example.com", "timeout")
+SPF(spf_no, mailfrom, NONE, "example.com", "x@example.com", NULL)
+SPF(spf_maybe, mailfrom, NEUTRAL, "example.com", "x@example.com", NULL)
+SPF(spf_helo_softfail, helo, SOFTFAIL, "mail.example.com", "postmaster@mail.example.com", NULL)
+SPF(spf_helo_maybe, helo, NEUTRAL, "mail.example.com", "postmaster@mail.example.com", NULL)
+SPF(spf_helo_no, helo, NONE, "mail.example.com", "postmaster@mail.example.com", NULL)
+SPF(spf_helo_temperror, helo, TEMPERROR, "mail.example.com", "postmaster@mail.example.com", "timeout")
+SPF(spf_helo_permerror, helo, PERMERROR, "mail.example.com", "postmaster@mail.example.com", "two records")
+SPF(spf_permerror, mailfrom, PERMERROR, "example.com", "x@example.com", "two records")
 static void over(struct message *m) { m->facts.quota.outcome = OUTCOME_FAIL; m->facts.quota.retry_after = 60; }
 static void held_over(struct message *m) { m->facts.quota.outcome = OUTCOME_FAIL; m->facts.quota.charged = true; }
 static void never_fits(struct message *m) { m->facts.quota.outcome = OUTCOME_FAIL; }
@@ -105,6 +114,14 @@ static void missing_key(struct message *m) { m->facts.sign.outcome = OUTCOME_FAI
 static void unusable_key(struct message *m) { m->facts.sign.outcome = OUTCOME_PERMERROR; m->facts.sign.problem = "too short"; }
 static void signing_failure(struct message *m) { m->facts.sign.outcome = OUTCOME_TEMPERROR; m->facts.sign.problem = "no memory"; }
 static void store_away(struct message *m) { m->facts.quota.outcome = OUTCOME_TEMPERROR; m->facts.quota.problem = "timeout"; }
+
+/* silent - SPF results that say nothing are found only where something is done about them */
+static bool
+silent(enum reason reason, enum action action)
+{
+	return action == ACTION_ACCEPT && (reason == REASON_SPF_NONE || reason == REASON_SPF_NEUTRAL ||
+	    reason == REASON_SPF_HELO_NONE || reason == REASON_SPF_HELO_NEUTRAL);
+}
 
 /*
  * Every rule, in the order in which equals win. Cases of one group write to the same
@@ -134,10 +151,17 @@ static const struct {
 	{ "a lookup that failed", lookup_failed, 7, REASON_LOOKUP_FAILURE, STAGE_MAIL, "announce@example.org", NULL },
 	{ "owner of a resender unknown", unknown_resent, 7, REASON_LOOKUP_FAILURE, STAGE_MAIL, "carol@example.net", "Resent-Sender" },
 	{ "SPF fail", spf_fail, 8, REASON_SPF_FAIL, STAGE_MAIL, "x@example.com", NULL },
-	{ "SPF fail of HELO", spf_helo_fail, 8, REASON_SPF_FAIL, STAGE_MAIL, "mail.example.com", NULL },
+	{ "SPF fail of HELO", spf_helo_fail, 19, REASON_SPF_HELO_FAIL, STAGE_MAIL, "mail.example.com", NULL },
 	{ "SPF permerror", spf_permerror, 8, REASON_SPF_PERMERROR, STAGE_MAIL, "x@example.com", "two records" },
+	{ "SPF permerror of HELO", spf_helo_permerror, 19, REASON_SPF_HELO_PERMERROR, STAGE_MAIL, "mail.example.com", "two records" },
 	{ "SPF temperror", spf_temperror, 8, REASON_SPF_TEMPERROR, STAGE_MAIL, "x@example.com", "timeout" },
+	{ "SPF temperror of HELO", spf_helo_temperror, 19, REASON_SPF_HELO_TEMPERROR, STAGE_MAIL, "mail.example.com", "timeout" },
 	{ "SPF softfail", spf_softfail, 8, REASON_SPF_SOFTFAIL, STAGE_MAIL, "x@example.com", NULL },
+	{ "SPF softfail of HELO", spf_helo_softfail, 19, REASON_SPF_HELO_SOFTFAIL, STAGE_MAIL, "mail.example.com", NULL },
+	{ "SPF neutral", spf_maybe, 8, REASON_SPF_NEUTRAL, STAGE_MAIL, "x@example.com", NULL },
+	{ "SPF neutral of HELO", spf_helo_maybe, 19, REASON_SPF_HELO_NEUTRAL, STAGE_MAIL, "mail.example.com", NULL },
+	{ "SPF none", spf_no, 8, REASON_SPF_NONE, STAGE_MAIL, "x@example.com", NULL },
+	{ "SPF none of HELO", spf_helo_no, 19, REASON_SPF_HELO_NONE, STAGE_MAIL, "mail.example.com", NULL },
 	{ "over", over, 9, REASON_OVER, STAGE_MAIL, NULL, NULL },
 	{ "over, charged to be held", held_over, 9, REASON_OVER, STAGE_MAIL, NULL, NULL },
 	{ "over, observed", observed_over, 9, REASON_OVER, STAGE_MAIL, NULL, NULL },
@@ -236,8 +260,9 @@ static void no_bound(struct message *m) { m->facts.recipients = 100000; m->rules
 static void not_asked(struct message *m) { m->claims[0].owned = m->claims[1].owned = OWNED_NOT_ASKED; }
 static void no_claims(struct message *m) { m->facts.claims = NULL; m->facts.n_claims = 0; }
 static void other_senders(struct message *m) { add_claim(m, CLAIM_SENDER, "alice@example.org", OWNED_YES); add_claim(m, CLAIM_RESENT_FROM, "alice@example.org", OWNED_YES); }
-static void spf_neutral(struct message *m) { m->facts.spf_mailfrom.result = m->facts.spf_helo.result = SPF_IS_NEUTRAL; }
-static void spf_none(struct message *m) { m->facts.spf_mailfrom.result = m->facts.spf_helo.result = SPF_IS_NONE; }
+static void spf_silence(struct message *m) { m->rules.actions[REASON_SPF_NONE] = m->rules.actions[REASON_SPF_HELO_NONE] = m->rules.actions[REASON_SPF_NEUTRAL] = m->rules.actions[REASON_SPF_HELO_NEUTRAL] = ACTION_ACCEPT; }
+static void spf_neutral(struct message *m) { spf_silence(m); m->facts.spf_mailfrom.result = m->facts.spf_helo.result = SPF_IS_NEUTRAL; }
+static void spf_none(struct message *m) { spf_silence(m); m->facts.spf_mailfrom.result = m->facts.spf_helo.result = SPF_IS_NONE; }
 static void spf_unchecked(struct message *m) { m->facts.spf_mailfrom.result = m->facts.spf_helo.result = SPF_NOT_CHECKED; }
 static void not_signed(struct message *m) { m->facts.sign.outcome = OUTCOME_NONE; m->facts.sign.problem = "nothing asked"; }
 static void no_limits(struct message *m) { m->facts.quota.outcome = OUTCOME_NONE; }
@@ -268,8 +293,8 @@ test_not_found(void **state)
 		{ "claims that nobody asked for", not_asked },
 		{ "no claims", no_claims },
 		{ "Sender and Resent-From that are owned", other_senders },
-		{ "SPF neutral", spf_neutral },
-		{ "SPF none", spf_none },
+		{ "SPF neutral, to be accepted", spf_neutral },
+		{ "SPF none, to be accepted", spf_none },
 		{ "SPF not checked", spf_unchecked },
 		{ "nothing was to be signed", not_signed },
 		{ "no limits", no_limits },
@@ -392,12 +417,15 @@ test_pairs(void **state)
 				continue;
 			pairs++;
 			for (int pair = 0; pair < 25; pair++) {
-				TALLOC_CTX *ctx = talloc_new(NULL);
 				enum action first = (enum action)(pair / 5);
 				enum action second = (enum action)(pair % 5);
+				TALLOC_CTX *ctx;
 				struct verdict verdict;
 				struct message m;
 
+				if (silent(rules[i].reason, first) || silent(rules[j].reason, second))
+					continue;
+				ctx = talloc_new(NULL);
 				sound(&m);
 				m.rules.actions[rules[i].reason] = first;
 				m.rules.actions[rules[j].reason] = second;
@@ -443,10 +471,13 @@ test_reply_follows_action(void **state)
 		const struct reply_row *row = reply_row(rules[i].reason);
 
 		for (enum action action = ACTION_ACCEPT; action <= ACTION_REJECT; action++) {
-			TALLOC_CTX *ctx = talloc_new(NULL);
+			TALLOC_CTX *ctx;
 			struct verdict verdict;
 			struct message m;
 
+			if (silent(rules[i].reason, action))
+				continue;
+			ctx = talloc_new(NULL);
 			sound(&m);
 			rules[i].change(&m);
 			m.rules.actions[rules[i].reason] = action;
@@ -479,10 +510,13 @@ test_watch(void **state)
 	for (size_t i = 0; i < COUNT(rules); i++) {
 		for (enum action action = ACTION_ACCEPT; action <= ACTION_REJECT; action++) {
 			bool drains = rules[i].reason == REASON_SHUTTING_DOWN;
-			TALLOC_CTX *ctx = talloc_new(NULL);
+			TALLOC_CTX *ctx;
 			struct verdict verdict;
 			struct message m;
 
+			if (silent(rules[i].reason, action))
+				continue;
+			ctx = talloc_new(NULL);
 			sound(&m);
 			rules[i].change(&m);
 			m.rules.mode = MODE_WATCH;
