@@ -446,7 +446,8 @@ static void
 add_spf(struct result *result, const struct spf_fact *fact, const char *property, const char *value)
 {
 	add_word(&result->words, mem_printf(result->words.ctx, "spf=%s", spf_word(fact->result)));
-	add_reason(&result->words, fact->problem);
+	add_reason(&result->words, fact->problem != NULL || !fact->local ? fact->problem :
+	    "by a record of this site");
 	add_property(&result->words, property, value, 320);
 }
 

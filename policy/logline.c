@@ -115,14 +115,18 @@ sender_word(const struct facts *facts)
 	return asked ? "owned" : NULL;
 }
 
-/* spf_text - both identities: mailfrom/helo */
+/* spf_text - both identities: mailfrom/helo; with the client where a trusted relay named it */
 static const char *
 spf_text(TALLOC_CTX *ctx, const struct facts *facts)
 {
+	bool relayed = facts->spf_client != NULL && facts->client_addr != NULL &&
+	    strcmp(facts->spf_client, facts->client_addr) != 0;
+
 	if (facts->spf_mailfrom.result == SPF_NOT_CHECKED && facts->spf_helo.result == SPF_NOT_CHECKED)
 		return NULL;
-	return mem_printf(ctx, "%s/%s", spf_result_word(facts->spf_mailfrom.result),
-	    spf_result_word(facts->spf_helo.result));
+	return mem_printf(ctx, "%s/%s%s%s%s", spf_result_word(facts->spf_mailfrom.result),
+	    spf_result_word(facts->spf_helo.result), relayed ? "(" : "",
+	    relayed ? facts->spf_client : "", relayed ? ")" : "");
 }
 
 /* dkim_text - result:d=, comma-separated */
