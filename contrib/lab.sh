@@ -399,6 +399,8 @@ lab_make_key() {
 	    "$2" "$1" "${public:0:200}" "${public:200}"
 }
 
+LAB_ZONE_MORE=		# more records, where a test needs some
+
 # lab_write_zone - the root zone of a very small Internet; it is complete, so a
 # name that is not in it does not exist, and no question leaves the machine
 lab_write_zone() {
@@ -421,6 +423,7 @@ lab_write_zone() {
 		    'broken.example. IN TXT "v=spf1 ipv4:192.0.2.1 -all"' \
 		    'elsewhere.example. IN MX 10 mx.elsewhere.example.' \
 		    'mx.elsewhere.example. IN A 203.0.113.25'
+		[[ -z $LAB_ZONE_MORE ]] || printf '%s\n' "$LAB_ZONE_MORE"
 		lab_make_key example.org lab "$LAB_DIR/keys"
 		lab_make_key friend.example post "$LAB_DIR/friend-keys"
 	} >"$LAB_DIR/dns/zone"

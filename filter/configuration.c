@@ -69,6 +69,7 @@ static const struct option top_rows[] = {
 	{ .name = "store", .type = OPTION_STRING, .offset = AT(config, store) },
 	{ .name = "redis", .type = OPTION_CUSTOM, .read = read_redis },
 	{ .name = "dns", .type = OPTION_CUSTOM, .read = read_dns },
+	{ .name = "spf", .type = OPTION_CUSTOM, .offset = AT(config, spf), .read = config_spf_read },
 	{ .name = "plans_file", .type = OPTION_STRING, .offset = AT(config, plans_file) },
 	{ .name = "default_plan", .type = OPTION_STRING, .offset = AT(config, default_plan_name) },
 	{ .name = "plans", .type = OPTION_CUSTOM, .read = read_plans },
@@ -476,6 +477,7 @@ set_defaults(struct options_reader *reader, struct config *config)
 	config->drain_timeout_ms = 30000;
 	config->dns_timeout_ms = 10000;
 	config->dns_cache = 10000;
+	config_spf_defaults(reader->ctx, &config->spf);
 	memset(config->set.of, -1, sizeof(config->set.of));
 }
 

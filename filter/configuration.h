@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <talloc.h>
 
+#include "filter/configuration_spf.h"
 #include "filter/resolver.h"
 #include "filter/store.h"
 #include "policy/facts.h"
@@ -119,8 +120,9 @@ struct config {
 	const char *keys;	/* directory of private keys, or NULL: nothing is signed */
 	int require_tls_set;
 	long drain_timeout_ms;	/* how long messages in flight may take at TERM */
-	long dns_timeout_ms;	/* for the DNS and tables of one stage of a message */
+	long dns_timeout_ms;	/* for tables and the DNS of DKIM at one stage of a message */
 	long dns_cache;		/* answers kept */
+	struct spf_config spf;	/* how strangers' mail is checked */
 	struct action_set set;	/* global on_ words */
 	struct words owners;	/* table specifications, here and in the next three */
 	struct words login_map;

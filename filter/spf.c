@@ -81,6 +81,7 @@ struct check {
 
 	enum spf_result forced;	/* SPF_NOT_CHECKED while libspf2 is to decide */
 	const char *problem;	/* why, for temperror and permerror */
+	bool local;		/* the record of the domain under check is this site's own */
 
 	struct spf_text exp;	/* exp= of the record that decides */
 	const char *exp_domain;	/* and the domain it stands in */
@@ -491,15 +492,57 @@ note_main(struct check *check, const struct bound *bound, const struct spf_recor
 	check->exp_domain = bound->name;
 }
 
+/* override_for - the record of this site's own for a domain, or NULL */
+static const char *
+override_for(const struct spf_service *service, const char *domain)
+{
+	size_t i;
+
+	for (i = 0; i < service->n_overrides; i++) {
+		const struct spf_override *override = &service->overrides[i];
+
+		if (spf_name_within(domain, override->domain) &&
+		    override->below == (strlen(domain) > strlen(override->domain)))
+			return override->record;
+	}
+	return NULL;
+}
+
+/* record_text - the SPF record of a token's domain; absent where the result is forced */
+static struct spf_text
+record_text(struct check *check, const struct bound *bound, bool root)
+{
+	const char *own = root ? override_for(check->service, bound->name) : NULL;
+	struct spf_text text = { own, own == NULL ? 0 : strlen(own) };
+	const struct dns_record *record;
+	struct dns_answer *answer;
+
+	if (own != NULL) {
+		check->local = true;
+		TRACE(check, "%s: by a record of this site", shown(check, bound->name, bound->name_len));
+		return text;
+	}
+	answer = ask(check, bound->name, bound->name_len, DNS_TXT);
+	if (is_failure(answer)) {
+		force(check, SPF_IS_TEMPERROR, mem_printf(check, "TXT of %s: %s",
+		    shown(check, bound->name, bound->name_len),
+		    answer->problem != NULL ? answer->problem : "no answer"));
+		return text;
+	}
+	record = select_record(check, answer, root);
+	if (record != NULL)
+		text = (struct spf_text){ (const char *)record->data, record->len };
+	return text;
+}
+
 /* fetch_record - the record of a domain, rewritten; NULL where the result is forced */
 static const struct spf_rewritten *
 fetch_record(struct check *check, size_t number)
 {
-	struct bound bound;
-	const struct dns_record *record;
 	const struct spf_rewritten *rewritten;
 	const struct spf_record *parsed;
-	struct dns_answer *answer;
+	struct bound bound;
+	struct spf_text text;
 
 	if (number > 0 && !count_term(check))
 		return NULL;
@@ -507,21 +550,13 @@ fetch_record(struct check *check, size_t number)
 	bound = check->bounds[number];	/* the list may move below */
 	if (number > 0)
 		trace_term(check, &bound);
-	answer = ask(check, bound.name, bound.name_len, DNS_TXT);
-	if (is_failure(answer)) {
-		force(check, SPF_IS_TEMPERROR, mem_printf(check, "TXT of %s: %s",
-		    shown(check, bound.name, bound.name_len),
-		    answer->problem != NULL ? answer->problem : "no answer"));
-		return NULL;
-	}
-	record = select_record(check, answer, number == 0);
-	if (record == NULL)
+	text = record_text(check, &bound, number == 0);
+	if (text.data == NULL)
 		return NULL;
 	TRACE(check, "%s: %s", shown(check, bound.name, bound.name_len),
-	    shown(check, (const char *)record->data, record->len));
+	    shown(check, text.data, text.len));
 
-	parsed = spf_record_parse(check, (const char *)record->data, record->len,
-	    &check->problem);
+	parsed = spf_record_parse(check, text.data, text.len, &check->problem);
 	if (parsed == NULL) {
 		force(check, SPF_IS_PERMERROR, check->problem);
 		return NULL;
@@ -888,6 +923,7 @@ run(TALLOC_CTX *ctx, struct check *check, struct spf_fact *fact)
 	root->domain = check->values.sender_domain;
 	root->main = true;
 	fact->result = evaluate(check);
+	fact->local = check->local;
 	problem = check->problem;
 	if (fact->result == SPF_IS_FAIL)
 		fact->explanation = explanation(ctx, check);
@@ -1026,6 +1062,21 @@ spf_check(TALLOC_CTX *ctx, const struct spf_service *service, const struct spf_c
 	if (counts_r != NULL)
 		*counts_r = check->counts;
 	talloc_free(check);
+}
+
+void
+spf_begin_helo(const struct spf_service *service, const struct spf_client *client)
+{
+	TALLOC_CTX *ctx;
+	const char *domain;
+
+	if (client->helo == NULL || service->dns.prefetch == NULL)
+		return;
+	ctx = mem_check(talloc_new(NULL));
+	domain = ascii_domain(ctx, client->helo);
+	if (domain_checkable(domain) && override_for(service, domain) == NULL)
+		service->dns.prefetch(service->dns.state, domain, strlen(domain), DNS_TXT);
+	talloc_free(ctx);
 }
 
 void

@@ -28,6 +28,7 @@
 #define SPF_LIMIT_QUERIES	150	/* ours: the worst legal check needs about 122 */
 #define SPF_LIMIT_BYTES		(512 * 1024) /* ours: octets of all answers of a check */
 #define SPF_LIMIT_PREFETCH	20	/* ours: questions asked ahead in a check */
+#define SPF_TIMEOUT_MS		20000	/* a check should have that long */
 
 /* Where answers come from: the resolver, or zone data in a test. */
 struct spf_dns {
@@ -49,12 +50,24 @@ struct spf_limits {
 	unsigned int prefetch;	/* questions asked ahead in all */
 };
 
+/* A record of this site's own, in place of the one that a domain publishes. */
+struct spf_override {
+	const char *domain;	/* normal form */
+	bool below;		/* for every name below domain, not for itself */
+	const char *record;	/* one that spf_record_parse() takes */
+};
+
 /* What all checks have in common. */
 struct spf_service {
 	struct spf_dns dns;
 	struct spf_limits limits;
 	const char *receiver;	/* our host name, for %{r}; not NULL */
 	bool explain;		/* fetch the domain's explanation on fail */
+
+	/* Taken for the domain under check only, not for the targets of include and
+	 * redirect: so an override may include what the domain itself publishes. */
+	const struct spf_override *overrides;
+	size_t n_overrides;
 
 	/* Where set, gets one line of plain text per step: terms, queries, results.
 	 * text is printable ASCII and valid during the call only. */
@@ -82,6 +95,12 @@ struct spf_counts {
  */
 void spf_service_init(struct spf_service *service, struct resolver *resolver,
     const char *receiver);
+
+/*
+ * spf_begin_helo - ask ahead for what spf_check_helo() will ask first
+ * Does not wait; nothing happens where the HELO identity is not checked.
+ */
+void spf_begin_helo(const struct spf_service *service, const struct spf_client *client);
 
 /*
  * spf_check_helo - check the HELO identity (RFC 7208 section 2.3)

@@ -3,7 +3,7 @@
  *
  *	MAIL	listener, account, envelope sender; SPF on role inbound
  *	RCPT	distinct recipients
- *	EOH	sender fields, owners; signing or verifying begins
+ *	EOH	sender fields, owners; SPF of mail by a trusted relay; signing or verifying begins
  *	BODY	fed to the signer or verifier
  *	EOM	signature, charge, final verdict, edits, the log line
  *
@@ -24,11 +24,12 @@
 #include "filter/log.h"
 #include "filter/lookup.h"
 #include "filter/owners.h"
-#include "filter/spf.h"
+#include "filter/spf_gather.h"
 #include "filter/stages.h"
 #include "policy/identity.h"
 #include "policy/logline.h"
 #include "policy/mem.h"
+#include "policy/received_spf.h"
 
 /* config_of - the configuration a message is judged by */
 static const struct config *
@@ -367,22 +368,6 @@ check_networks(struct message *message)
 	}
 }
 
-/* check_spf - gather SPF for HELO and MAIL FROM */
-static void
-check_spf(struct message *message)
-{
-	struct facts *facts = &message->facts;
-	const struct spf_client client = { .address = facts->client_addr, .helo = facts->helo };
-	int64_t deadline = dns_deadline(message);
-	struct spf_service service;
-
-	if (facts->role != ROLE_INBOUND || facts->client_addr == NULL || message->listener == NULL)
-		return;
-	spf_service_init(&service, message->session->daemon->resolver, config_of(message)->authserv_id);
-	spf_check_helo(message, &service, &client, deadline, &facts->spf_helo);
-	spf_check_mailfrom(message, &service, &client, facts->sender, deadline, &facts->spf_mailfrom);
-}
-
 /* stage_mail - MAIL FROM */
 void
 stage_mail(struct message *message, const char *path)
@@ -395,7 +380,7 @@ stage_mail(struct message *message, const char *path)
 	find_plan(message);
 	check_networks(message);
 	check_owners(message, 0);
-	check_spf(message);
+	spf_gather_mail(message);
 	/* An account that was just found over is refused without asking the store again,
 	 * where being over refuses at all. */
 	if (facts->account != NULL && message->rules.mode == MODE_ENFORCE &&
@@ -560,6 +545,7 @@ void
 stage_header(struct message *message)
 {
 	read_senders(message);
+	spf_gather_header(message);
 	/* judged in full for the signature, though role local answers at the end only */
 	decide(message, STAGE_HEADER);
 	if (message->facts.role == ROLE_INBOUND)
@@ -664,6 +650,10 @@ stage_end(struct message *message)
 			message->facts.sign = (struct sign_fact){ 0 };
 		edits_plan(message, message->header, &message->facts, config_of(message)->authserv_id,
 		    signatures, &message->edits);
+		if (message->facts.role == ROLE_INBOUND)
+			received_spf_plan(message, message->header, &message->facts,
+			    config_of(message)->authserv_id, config_of(message)->spf.received_spf,
+			    &message->edits);
 	}
 	log_verdict(message);
 }

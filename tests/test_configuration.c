@@ -319,6 +319,75 @@ test_accounts_mistakes(void **state)
 }
 
 static void
+test_spf_mistakes(void **state)
+{
+	static const struct mistake rows[] = {
+		{ "spf = \"on\"", 2, "spf must be a group in braces" },
+		{ "spf = { exept = [\"10.0.0.0/8\"] }", 2, "did you mean \"exempt\"?" },
+		{ "spf = {\n exempt = [\"10.0.0.1/8\"] }", 3, "exempt: \"10.0.0.1/8\" has bits set behind its prefix" },
+		{ "spf = {\n trusted_relays = \"mx2.example.org\" }", 3, "trusted_relays: \"mx2.example.org\" is no IP address or network" },
+		{ "spf = {\n trusted_relays = [\"::/0\"] }", 3, "must not hold every address" },
+		{ "spf = { explain = \"no\" }", 2, "explain must be true or false" },
+		{ "spf = { void_limit = 11 }", 2, "must be from 0 to 10" },
+		{ "spf = { timeout = \"26 s\" }", 2, "must be a duration from 100 ms to 25 s" },
+		{ "spf = { overrides = { } }", 2, "overrides must be a list in parentheses" },
+		{ "spf = { overrides = ( \"v=spf1\" ) }", 2, "an override must be a group in braces" },
+		{ "spf = { overrides = ( { domain = \"example.com\" } ) }", 2, "an override needs both" },
+		{ "spf = { overrides = ( { domain = \"a..b\" record = \"v=spf1\" } ) }", 2, "domain = \"a..b\": " },
+		{ "spf = { overrides = ( { domain = \"a.example\" record = \"v=spf2 -all\" } ) }", 2, "begins with v=spf1" },
+		{ "spf = { overrides = ( { domain = \"a.example\" record = \"v=spf1 \\\"a\\\"\" } ) }", 2, "unknown mechanism" },
+		{ "spf = { overrides = (\n { domain = \"a.example\"\n record = \"v=spf1 ipv4:192.0.2.1 -all\" } ) }", 3,
+		    "the record for a.example: unknown mechanism in \"ipv4:192.0.2.1\"" },
+	};
+
+	check_mistakes(*state, rows, COUNT(rows));
+}
+
+/* What holds without a group spf, and what a group sets. */
+static void
+test_spf(void **state)
+{
+	static const char text[] = "spf = { exempt = [\"10.0.0.0/8\"] trusted_relays = \"192.0.2.25\" explain = false\n"
+	    "received_spf = false strict_voids = true void_limit = 0 timeout = \"1 s\"\n"
+	    "overrides = ( { domain = \"Bank.Example\" record = \"v=spf1 -all\" },\n"
+	    "  { domain = \".b\303\274cher.example\" record = \"V=SPF1 ?all\" } ) }\n"
+	    "listeners = { mx = { role = \"inbound\" on_spf_fail = \"reject\" on_spf_helo_none = \"warn\" } }\n"
+	    "on_spf_helo_fail = \"quarantine\" on_spf_none = \"tempfail\"";
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const struct config *config = load_good(ctx, *state, "defaults", "");
+	const struct spf_config *spf = &config->spf;
+	const enum action *actions;
+
+	assert_int_equal(spf->n_exempt, 2);
+	assert_int_equal(spf->n_relays + spf->n_overrides, 0);
+	assert_true(spf->explain && spf->received_spf && !spf->strict_voids);
+	assert_int_equal(spf->void_limit, 2);
+	assert_int_equal(spf->timeout_ms, 20000);
+
+	config = load_good(ctx, *state, "all set", text);
+	spf = &config->spf;
+	assert_int_equal(spf->n_exempt, 1);
+	assert_int_equal(spf->n_relays, 1);
+	assert_false(spf->explain || spf->received_spf || !spf->strict_voids);
+	assert_int_equal(spf->void_limit, 0);
+	assert_int_equal(spf->timeout_ms, 1000);
+	assert_int_equal(spf->n_overrides, 2);
+	assert_string_equal(spf->overrides[0].domain, "bank.example");
+	assert_false(spf->overrides[0].below);
+	assert_string_equal(spf->overrides[1].domain, "xn--bcher-kva.example");
+	assert_true(spf->overrides[1].below);
+
+	/* the listener's word for both wins over a global one for HELO, as with all heirs */
+	actions = config->listeners[0].actions;
+	assert_int_equal(actions[REASON_SPF_FAIL], ACTION_REJECT);
+	assert_int_equal(actions[REASON_SPF_HELO_FAIL], ACTION_REJECT);
+	assert_int_equal(actions[REASON_SPF_NONE], ACTION_TEMPFAIL);
+	assert_int_equal(actions[REASON_SPF_HELO_NONE], ACTION_WARN);
+	assert_int_equal(actions[REASON_SPF_HELO_SOFTFAIL], ACTION_ACCEPT);
+	talloc_free(ctx);
+}
+
+static void
 test_listeners_mistakes(void **state)
 {
 	static const struct mistake rows[] = {
@@ -1152,6 +1221,8 @@ main(void)
 		TEST(test_duration_is_a_number),
 		TEST(test_unknown_words),
 		TEST(test_accounts_mistakes),
+		TEST(test_spf_mistakes),
+		TEST(test_spf),
 		TEST(test_listeners_mistakes),
 		TEST(test_empty_conditions),
 		TEST(test_plans_mistakes),
