@@ -634,6 +634,7 @@ finish_accounts(struct options_reader *reader, struct config *config)
 		if (account->plan_name == NULL)
 			continue;
 		account->plan = find_plan(config, account->plan_name);
+		account->plan_from = mem_printf(reader->ctx, "accounts (%s)", account->where);
 		if (account->plan == NULL)
 			options_error_at(reader, account->where, "plan \"%s\" is not among the plans", account->plan_name);
 	}
@@ -889,6 +890,23 @@ config_account(const struct config *config, const char *name)
 		return NULL;
 	return bsearch(&wanted, config->accounts, config->n_accounts, sizeof(config->accounts[0]),
 	    compare_accounts);
+}
+
+/* config_plan - the plan of an account */
+const struct plan *
+config_plan(const struct config *config, const char *name, const char **from_r)
+{
+	const struct account *account = config_account(config, name);
+	const char *from = config->default_plan != NULL ? "default_plan" : "";
+	const struct plan *plan = config->default_plan;
+
+	if (account != NULL && account->plan != NULL) {
+		plan = account->plan;
+		from = account->plan_from;
+	}
+	if (from_r != NULL)
+		*from_r = from;
+	return plan;
 }
 
 /* names_domain - is this word among the domains? */

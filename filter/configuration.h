@@ -75,6 +75,7 @@ struct account {
 	struct identity_pattern *patterns; /* the same, read */
 	const char *plan_name;	/* as written, or NULL */
 	const struct plan *plan; /* NULL: the default plan */
+	const char *plan_from;	/* where it is said, for people */
 	int mode_set;		/* enum mode, or -1 */
 	struct words networks_as_written;
 	struct netblock *networks; /* the only ones it may send from; none: all */
@@ -161,6 +162,13 @@ struct config *config_load(TALLOC_CTX *ctx, const char *file, const char **error
 
 /* config_account - the account of that normal form, or NULL. Any thread. */
 const struct account *config_account(const struct config *config, const char *name);
+
+/*
+ * config_plan - the plan of an account (normal form): its own, else the default one; NULL: no limits
+ * *from_r, when not NULL, becomes where that is said, static or as long as config: "accounts (FILE:LINE)",
+ * "default_plan", or "" without a plan. Any thread.
+ */
+const struct plan *config_plan(const struct config *config, const char *account, const char **from_r);
 
 /* config_has_domain - does some account of the file have or own addresses of this domain (normal form)? Any thread. */
 bool config_has_domain(const struct config *config, const char *domain);

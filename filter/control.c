@@ -104,6 +104,7 @@ struct subject {
 	struct snapshot *snapshot; /* reference held */
 	const char *account;	/* normal form */
 	const struct plan *plan; /* or NULL */
+	const char *plan_from;	/* where that is said */
 	struct quota_plan *counters;
 };
 
@@ -113,7 +114,6 @@ find_subject(struct daemon *daemon, TALLOC_CTX *ctx, const json_t *request, stru
 {
 	static const struct quota_cost one = { 1, 1, 1 };
 	const char *name = text_of(request, "account");
-	const struct account *account;
 	const char *error = NULL;
 
 	if (name == NULL)
@@ -124,27 +124,27 @@ find_subject(struct daemon *daemon, TALLOC_CTX *ctx, const json_t *request, stru
 		snapshot_release(subject_r->snapshot);
 		return failed(mem_printf(ctx, "\"%.100s\" is no account: %s", name, error));
 	}
-	account = config_account(subject_r->snapshot->config, subject_r->account);
-	subject_r->plan = account != NULL && account->plan != NULL ? account->plan :
-	    subject_r->snapshot->config->default_plan;
+	subject_r->plan = config_plan(subject_r->snapshot->config, subject_r->account,
+	    &subject_r->plan_from);
 	subject_r->counters = quota_plan_make(ctx, subject_r->plan, subject_r->account, &one, false, NULL);
 	return NULL;
 }
 
 /* limits_json - each limit of an account with its use */
 static json_t *
-limits_json(const struct quota_plan *plan, const struct quota_reply *reply)
+limits_json(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply)
 {
 	json_t *limits = json_array();
 
 	for (size_t i = 0; i < plan->n_counters && i < reply->n_counts; i++) {
 		const struct quota_counter *counter = &plan->counters[i];
 		const struct quota_count *count = &reply->counts[i];
-		double percent = counter->max == 0 ? 100.0 :
-		    100.0 * (double)count->used / (double)counter->max;
+		double percent = count->max == 0 ? 100.0 :
+		    100.0 * (double)count->used / (double)count->max;
 
-		json_array_append_new(limits, json_pack("{s:s, s:I, s:I, s:f, s:I, s:I}",
-		    "limit", counter->text, "used", (json_int_t)count->used, "max", (json_int_t)counter->max,
+		json_array_append_new(limits, json_pack("{s:s, s:I, s:I, s:I, s:f, s:I, s:I}",
+		    "limit", quota_limit_text(ctx, counter, count), "used", (json_int_t)count->used,
+		    "max", (json_int_t)count->max, "raised_ms", (json_int_t)count->raised_ms,
 		    "percent", percent, "wait_ms", (json_int_t)count->one_ms,
 		    "next_ms", (json_int_t)count->next_ms));
 	}
@@ -166,9 +166,10 @@ answer_quota_show(struct daemon *daemon, TALLOC_CTX *ctx, const json_t *request)
 		answer = failed(mem_printf(ctx, "the store cannot be asked: %s",
 		    reply.problem != NULL ? reply.problem : "no reason given"));
 	else
-		answer = json_pack("{s:b, s:s, s:s, s:s, s:o}", "ok", 1, "account", subject.account,
-		    "plan", subject.plan != NULL ? subject.plan->name : "", "store",
-		    reply.store != NULL ? reply.store : "", "limits", limits_json(subject.counters, &reply));
+		answer = json_pack("{s:b, s:s, s:s, s:s, s:s, s:o}", "ok", 1, "account", subject.account,
+		    "plan", subject.plan != NULL ? subject.plan->name : "", "plan_from", subject.plan_from,
+		    "store", reply.store != NULL ? reply.store : "", "limits",
+		    limits_json(ctx, subject.counters, &reply));
 	snapshot_release(subject.snapshot);
 	return answer;
 }

@@ -5,23 +5,32 @@
 -- every window or in none.
 --
 -- KEYS[1]	remembers the charge id: the stamp of the charge, or 0 when it is void
--- KEYS[2..]	one hash a subject; all keys share one hash tag
+-- KEYS[2]	a hash of what operators set for the account: "block" = "UNTIL REASON",
+--		"max:FIELD" = "UNTIL LIMIT"; UNTIL in milliseconds, of a block 0 for no end
+-- KEYS[3..]	one hash a subject, the account's first; all keys share one hash tag
 --
--- ARGV[1]	"charge", "read", "merge", "void" or "reset"
+-- ARGV[1]	"charge", "read", "merge", "void" or "reset"; "block", "unblock", "raise", "unraise"
 -- ARGV[2]	for how long ids are remembered, in milliseconds
 -- ARGV[3]	the time in milliseconds, or "" for the store's clock (only tests give one)
 -- ARGV[4]	merge: how long ago the message was accepted, in milliseconds
 -- ARGV[5]	the number of buckets in a window
+-- ARGV[6]	1 when a blocked account is refused, 0 when its block is for others to report
 -- then for each counter, in the order of their subjects:
---	subject (1 is KEYS[2]), field, bucket width in ms, limit, cost,
+--	subject (1 is KEYS[3]), field, bucket width in ms, limit, cost,
 --	cost of the smallest message, 1 when the limit is binding else 0
+-- but for
+--	block:	for how long in ms (0: no end), reason
+--	raise:	for how long in ms, field, limit
 --
 -- A field holds {number of the newest bucket, total, counts from the newest bucket to
 -- the oldest}, zeros at the end left out, packed by cmsgpack: that keeps every whole number
 -- below 2^53 exact, which Lua's own way of writing numbers does not.
 --
--- Answer: {state, now, then for each counter: used, wait, one, next}; see
--- struct quota_count. state: 0 refused, 1 charged, 2 was charged before, 3 void, 4 read.
+-- Answer: {state, now, then for each counter: used, wait, one, next, then for each raised limit:
+-- its counter (from 0), the limit in force, for how long}; see struct quota_count.
+-- state: 0 refused, 1 charged, 2 was charged before, 3 void, 4 read;
+-- {5, now, for how long or -1, reason} refused, the account is blocked;
+-- {6, now, n} n things that operators set were changed.
 
 -- Before Redis 5 a script that asks for the time may not write unless it says this.
 if redis.replicate_commands then
@@ -157,11 +166,79 @@ local function next_out(window, width)
 	return 0
 end
 
+-- What operators set.
+local by_hand = {}
+
+local function read_by_hand()
+	local flat = redis.call('HGETALL', KEYS[2])
+	for i = 1, #flat, 2 do
+		by_hand[flat[i]] = flat[i + 1]
+	end
+end
+
+-- "UNTIL rest" as a number and a text, or nil when it has ended.
+local function in_force(value)
+	local ending, rest = string.match(value or '', '^(%d+) (.*)$')
+	ending = tonumber(ending)
+	if ending and (ending == 0 or ending > now) then
+		return ending, rest
+	end
+end
+
+local function raised(field)
+	local ending, most = in_force(by_hand['max:' .. field])
+	if ending then
+		return tonumber(most), ending - now
+	end
+end
+
+-- Forget what has ended, and let the key live as long as the rest.
+local function tidy_by_hand()
+	local last = 0
+	for field, value in pairs(by_hand) do
+		local ending = in_force(value)
+		if not ending then
+			redis.call('HDEL', KEYS[2], field)
+		elseif ending == 0 or last < 0 then
+			last = -1
+		else
+			last = math.max(last, ending)
+		end
+	end
+	if last < 0 then
+		redis.call('PERSIST', KEYS[2])
+	elseif last > 0 then
+		redis.call('PEXPIREAT', KEYS[2], string.format('%.0f', last))
+	end
+end
+
+local function set_by_hand(field, length, rest)
+	local ending = length > 0 and now + length or 0
+	by_hand[field] = string.format('%.0f %s', ending, rest)
+	redis.call('HSET', KEYS[2], field, by_hand[field])
+	tidy_by_hand()
+	return { 6, now, 1 }
+end
+
+-- Forget all fields that begin so.
+local function unset_by_hand(start)
+	local n = 0
+	for field, value in pairs(by_hand) do
+		if string.sub(field, 1, #start) == start then
+			n = n + (in_force(value) and 1 or 0)
+			redis.call('HDEL', KEYS[2], field)
+			by_hand[field] = nil
+		end
+	end
+	tidy_by_hand()
+	return { 6, now, n }
+end
+
 -- Counters, as ARGV lists them, with their windows as of now.
 local function counters()
-	local list, from = {}, 6
+	local list, from = {}, 7
 	while ARGV[from] do
-		local key, fields, first = KEYS[ARGV[from] + 1], {}, from
+		local key, fields, first = KEYS[ARGV[from] + 2], {}, from
 		while ARGV[from] == ARGV[first] do
 			fields[#fields + 1] = ARGV[from + 1]
 			from = from + STRIDE
@@ -173,11 +250,16 @@ local function counters()
 			local stored = unpacked(values[i])
 			local head = stored[1]
 			local window = turned(stored, width)
+			local most, left
+			if ARGV[at] == '1' then
+				most, left = raised(fields[i])
+			end
 			list[#list + 1] = {
 				key = key,
 				field = fields[i],
 				width = width,
-				most = tonumber(ARGV[at + 3]),
+				most = most or tonumber(ARGV[at + 3]),
+				raised = left,
 				cost = tonumber(ARGV[at + 4]),
 				one = tonumber(ARGV[at + 5]),
 				binding = ARGV[at + 6] == '1',
@@ -239,6 +321,12 @@ local function answer(state, list)
 		reply[n + 3] = waits and wait(window, width, counter.most, counter.one) or 0
 		reply[n + 4] = waits and next_out(window, width) or 0
 	end
+	for i, counter in ipairs(list) do
+		if counter.raised then
+			local n = #reply
+			reply[n + 1], reply[n + 2], reply[n + 3] = i - 1, counter.most, counter.raised
+		end
+	end
 	return reply
 end
 
@@ -247,8 +335,20 @@ local function remember(stamp)
 end
 
 if op == 'reset' then
-	redis.call('DEL', unpack(KEYS, 2))
+	redis.call('DEL', unpack(KEYS, 3))
 	return { 4, now }
+end
+
+read_by_hand()
+
+if op == 'block' then
+	return set_by_hand('block', tonumber(ARGV[7]), ARGV[8])
+elseif op == 'raise' then
+	return set_by_hand('max:' .. ARGV[8], tonumber(ARGV[7]), ARGV[9])
+elseif op == 'unblock' then
+	return unset_by_hand('block')
+elseif op == 'unraise' then
+	return unset_by_hand('max:')
 end
 
 local list = counters()
@@ -295,6 +395,12 @@ if op == 'merge' then
 	return answer(1, list)
 end
 
+if ARGV[6] == '1' then
+	local ending, reason = in_force(by_hand.block)
+	if ending then
+		return { 5, now, ending > 0 and ending - now or -1, reason }
+	end
+end
 if any_over(list) then
 	return answer(0, list)
 end

@@ -637,19 +637,31 @@ is_refusal(const char *error)
 	    strstr(error, "can't run this command") != NULL;
 }
 
+/* plain_error - an error as its reader understands it */
+static const char *
+plain_error(const char *error)
+{
+	/* What a server that wants a password says of a command with more than ten words. */
+	if (strstr(error, "Protocol error: unauthenticated") != NULL)
+		return "NOAUTH Authentication required.";
+	return error;
+}
+
 /* sort_answer - what an answer means */
 static enum pool_outcome
 sort_answer(TALLOC_CTX *ctx, redisReply **reply, const char **error_r)
 {
 	enum pool_outcome outcome;
+	const char *error;
 
 	if ((*reply)->type != REDIS_REPLY_ERROR)
 		return POOL_ANSWERED;
-	if (starts_with_word((*reply)->str, "NOSCRIPT"))
+	error = plain_error((*reply)->str);
+	if (starts_with_word(error, "NOSCRIPT"))
 		outcome = POOL_NOSCRIPT;
 	else
-		outcome = is_refusal((*reply)->str) ? POOL_REFUSED : POOL_BROKEN;
-	*error_r = mem_strdup(ctx, (*reply)->str);
+		outcome = is_refusal(error) ? POOL_REFUSED : POOL_BROKEN;
+	*error_r = mem_strdup(ctx, error);
 	freeReplyObject(*reply);
 	*reply = NULL;
 	return outcome;

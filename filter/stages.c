@@ -293,8 +293,7 @@ find_plan(struct message *message)
 	if (message->facts.account == NULL)
 		return;
 	message->account = config_account(config, message->facts.account);
-	message->plan = message->account != NULL && message->account->plan != NULL ?
-	    message->account->plan : config->default_plan;
+	message->plan = config_plan(config, message->facts.account, NULL);
 	if (message->account != NULL && message->account->mode_set >= 0)
 		message->rules.mode = (enum mode)message->account->mode_set;
 	if (message->plan != NULL)
@@ -368,6 +367,23 @@ check_networks(struct message *message)
 	}
 }
 
+/* check_block - gather whether the account is blocked, as far as that is known without asking */
+static void
+check_block(struct message *message)
+{
+	struct quota_fact *fact = &message->facts.quota;
+	struct store_block known;
+	struct quota_block block;
+
+	if (message->facts.account == NULL || !store_known_block(message->session->daemon->store, message,
+	    message->facts.account, &known))
+		return;
+	block.reason = known.reason;
+	block.left_ms = known.until == 0 ? -1 : known.until - store_wall_ms();
+	fact->account = message->facts.account;
+	quota_block_fact(message, &block, fact);
+}
+
 /* stage_mail - MAIL FROM */
 void
 stage_mail(struct message *message, const char *path)
@@ -386,6 +402,7 @@ stage_mail(struct message *message, const char *path)
 	if (facts->account != NULL && message->rules.mode == MODE_ENFORCE &&
 	    message->rules.actions[REASON_OVER] >= ACTION_TEMPFAIL)
 		(void)store_known_over(message->session->daemon->store, message, facts->account, &facts->quota);
+	check_block(message);
 	decide_early(message, STAGE_MAIL);
 }
 
@@ -616,12 +633,14 @@ charge(struct message *message)
 	struct quota_reply reply;
 	struct plan limits;
 
-	if (facts->account == NULL || message->plan == NULL)
+	if (facts->account == NULL)
 		return;
-	limits = *message->plan;
+	limits = message->plan != NULL ? *message->plan : (struct plan){ 0 };
 	limits.on_over = message->rules.actions[REASON_OVER];
 	plan = quota_plan_make(message, &limits, facts->account, &cost,
 	    message->rules.mode == MODE_WATCH, message->charge_id);
+	plan->block_binds = message->rules.mode == MODE_ENFORCE &&
+	    message->rules.actions[REASON_BLOCKED] >= ACTION_TEMPFAIL;
 	store_charge(store, message, plan, clock_ms() + 30000, &reply);
 	quota_judge(message, plan, &reply, &facts->quota);
 	log_warned(plan, &reply);

@@ -20,23 +20,41 @@
 
 #include "filter/clock.h"
 #include "filter/store.h"
+#include "filter/store_blocks.h"
 #include "filter/store_embedded.h"
 #include "filter/store_redis.h"
+#include "filter/store_usage.h"
 #include "policy/mem.h"
 
 #define OVER_SLOTS	1024	/* accounts remembered as over; a newer one may displace an older */
 #define OVER_MS		3000	/* for how long at most */
 
+#define DAY_MS		(INT64_C(24) * 3600 * 1000)
+
+/* What both kinds keep in this process. */
+struct store_lists {
+	struct blocks *blocks;
+	struct usage *usage;
+};
+
 /* What a kind of store can do; impl is its object. */
 struct store_ops {
 	const char *name;
-	void *(*open)(TALLOC_CTX *, const struct store_options *, const char **);
+	void *(*open)(TALLOC_CTX *, const struct store_options *, const struct store_lists *, const char **);
 	void (*close)(void *impl, const struct store_options *);
 	void (*charge)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t,
 	    struct quota_reply *);
 	void (*read)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t,
 	    struct quota_reply *);
 	int (*reset)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t, const char **);
+	int (*block)(void *impl, TALLOC_CTX *, const struct quota_plan *, const struct store_block *,
+	    int64_t for_ms, int64_t, const char **);
+	int (*unblock)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t, const char **);
+	int (*raise)(void *impl, TALLOC_CTX *, const struct quota_plan *, const struct quota_counter *,
+	    uint64_t max, int64_t for_ms, int64_t, const char **);
+	int (*unraise)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t, const char **);
+	int (*top)(void *impl, TALLOC_CTX *, enum store_top_by, int64_t day, size_t max, int64_t,
+	    struct store_top_entry **, size_t *, const char **);
 	void (*tick)(void *impl, const struct store_options *);
 	void (*status)(void *impl, TALLOC_CTX *, struct store_status *);
 };
@@ -63,6 +81,7 @@ struct store {
 	struct store_options options;	/* with defaults filled in; strings are ours */
 	char *secret;			/* options.password, to be wiped */
 	struct over_table over;
+	struct store_lists lists;
 	atomic_uint_fast64_t charged;
 	atomic_uint_fast64_t refused;
 	atomic_uint_fast64_t unknown;
@@ -80,13 +99,14 @@ store_clock_ms(void)
 /* The embedded store and whether its last save failed. */
 struct embedded_impl {
 	struct embedded *table;
+	struct store_lists lists;
 	pthread_mutex_t lock;		/* of the next member */
 	char *problem;			/* a talloc root, or NULL */
 };
 
-/* wall_clock_ms - counts in a file outlive the machine's uptime, so they are stamped with this */
-static int64_t
-wall_clock_ms(void)
+/* store_wall_ms - counts in a file outlive the machine's uptime, so they are stamped with this */
+int64_t
+store_wall_ms(void)
 {
 	struct timespec now;
 
@@ -94,14 +114,23 @@ wall_clock_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* store_today - the day, UTC, as a number since 1970 */
+int64_t
+store_today(void)
+{
+	return store_wall_ms() / DAY_MS;
+}
+
 static void *
-kind_embedded_open(TALLOC_CTX *ctx, const struct store_options *options, const char **error_r)
+kind_embedded_open(TALLOC_CTX *ctx, const struct store_options *options,
+    const struct store_lists *lists, const char **error_r)
 {
 	struct embedded_impl *impl = mem_new(NULL, struct embedded_impl);
 
+	impl->lists = *lists;
 	if (options->file != NULL)
-		impl->table = embedded_open(impl, options->max_accounts, options->file,
-		    wall_clock_ms(), error_r);
+		impl->table = embedded_open(impl, options->max_accounts, options->file, lists->blocks,
+		    lists->usage, store_wall_ms(), error_r);
 	else
 		impl->table = embedded_new(impl, options->max_accounts, true);
 	if (impl->table == NULL) {
@@ -134,7 +163,7 @@ kind_embedded_tick(void *arg, const struct store_options *options)
 	struct embedded_impl *impl = arg;
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	const char *problem = NULL;
-	int saved = embedded_save(impl->table, tmp, wall_clock_ms(), &problem);
+	int saved = embedded_save(impl->table, tmp, store_wall_ms(), &problem);
 
 	if (saved != 0 && note_save(impl, problem) && options->log != NULL)
 		options->log(options->log_arg, problem != NULL ? STORE_LOG_ERROR : STORE_LOG_INFO,
@@ -160,7 +189,7 @@ kind_embedded_charge(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	struct embedded_impl *impl = arg;
 
 	(void)deadline_ms;	/* nothing here waits */
-	embedded_charge(impl->table, ctx, plan, wall_clock_ms(), true, reply_r);
+	embedded_charge(impl->table, ctx, plan, store_wall_ms(), true, reply_r);
 	reply_r->store = "embedded";
 }
 
@@ -171,7 +200,7 @@ kind_embedded_read(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	struct embedded_impl *impl = arg;
 
 	(void)deadline_ms;
-	embedded_read(impl->table, ctx, plan, wall_clock_ms(), reply_r);
+	embedded_read(impl->table, ctx, plan, store_wall_ms(), reply_r);
 	reply_r->store = "embedded";
 }
 
@@ -185,6 +214,62 @@ kind_embedded_reset(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	(void)deadline_ms;
 	(void)error_r;
 	embedded_reset(impl->table, plan);
+	return 0;
+}
+
+static int
+kind_embedded_block(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const struct store_block *block, int64_t for_ms, int64_t deadline_ms, const char **error_r)
+{
+	struct embedded_impl *impl = arg;
+
+	(void)ctx, (void)plan, (void)block, (void)for_ms, (void)deadline_ms, (void)error_r;
+	embedded_touch(impl->table);	/* the list that the door keeps is the record */
+	return 0;
+}
+
+static int
+kind_embedded_unblock(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r)
+{
+	struct embedded_impl *impl = arg;
+
+	(void)ctx, (void)plan, (void)deadline_ms, (void)error_r;
+	embedded_touch(impl->table);
+	return 0;
+}
+
+static int
+kind_embedded_raise(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const struct quota_counter *counter, uint64_t max, int64_t for_ms, int64_t deadline_ms,
+    const char **error_r)
+{
+	struct embedded_impl *impl = arg;
+	int64_t now = store_wall_ms();
+
+	(void)ctx, (void)deadline_ms, (void)error_r;
+	embedded_raise(impl->table, plan, counter, max, now + for_ms, now);
+	return 0;
+}
+
+static int
+kind_embedded_unraise(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r)
+{
+	struct embedded_impl *impl = arg;
+
+	(void)ctx, (void)deadline_ms, (void)error_r;
+	return embedded_unraise(impl->table, plan, store_wall_ms());
+}
+
+static int
+kind_embedded_top(void *arg, TALLOC_CTX *ctx, enum store_top_by by, int64_t day, size_t max,
+    int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r, const char **error_r)
+{
+	struct embedded_impl *impl = arg;
+
+	(void)deadline_ms, (void)error_r;
+	*list_r = usage_top(impl->lists.usage, ctx, day, by, max, n_r);
 	return 0;
 }
 
@@ -208,6 +293,11 @@ static const struct store_ops embedded_ops = {
 	.charge = kind_embedded_charge,
 	.read = kind_embedded_read,
 	.reset = kind_embedded_reset,
+	.block = kind_embedded_block,
+	.unblock = kind_embedded_unblock,
+	.raise = kind_embedded_raise,
+	.unraise = kind_embedded_unraise,
+	.top = kind_embedded_top,
 	.tick = kind_embedded_tick,
 	.status = kind_embedded_status,
 };
@@ -215,9 +305,11 @@ static const struct store_ops embedded_ops = {
 /* --- the Redis kind: only types are translated --- */
 
 static void *
-kind_redis_open(TALLOC_CTX *ctx, const struct store_options *options, const char **error_r)
+kind_redis_open(TALLOC_CTX *ctx, const struct store_options *options,
+    const struct store_lists *lists, const char **error_r)
 {
-	struct store_redis *redis = store_redis_open(NULL, options, error_r);
+	struct store_redis *redis = store_redis_open(NULL, options, lists->blocks, lists->usage,
+	    error_r);
 
 	if (redis == NULL)
 		*error_r = talloc_steal(ctx, *error_r);
@@ -252,6 +344,42 @@ kind_redis_reset(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan, int6
 	return store_redis_reset(arg, ctx, plan, deadline_ms, error_r);
 }
 
+static int
+kind_redis_block(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const struct store_block *block, int64_t for_ms, int64_t deadline_ms, const char **error_r)
+{
+	return store_redis_block(arg, ctx, plan, for_ms, block->reason, block->by, deadline_ms, error_r);
+}
+
+static int
+kind_redis_unblock(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t deadline_ms,
+    const char **error_r)
+{
+	return store_redis_unblock(arg, ctx, plan, deadline_ms, error_r);
+}
+
+static int
+kind_redis_raise(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const struct quota_counter *counter, uint64_t max, int64_t for_ms, int64_t deadline_ms,
+    const char **error_r)
+{
+	return store_redis_raise(arg, ctx, plan, counter, max, for_ms, deadline_ms, error_r);
+}
+
+static int
+kind_redis_unraise(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t deadline_ms,
+    const char **error_r)
+{
+	return store_redis_unraise(arg, ctx, plan, deadline_ms, error_r);
+}
+
+static int
+kind_redis_top(void *arg, TALLOC_CTX *ctx, enum store_top_by by, int64_t day, size_t max,
+    int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r, const char **error_r)
+{
+	return store_redis_top(arg, ctx, by, day, max, deadline_ms, list_r, n_r, error_r);
+}
+
 static void
 kind_redis_tick(void *arg, const struct store_options *options)
 {
@@ -272,6 +400,11 @@ static const struct store_ops redis_ops = {
 	.charge = kind_redis_charge,
 	.read = kind_redis_read,
 	.reset = kind_redis_reset,
+	.block = kind_redis_block,
+	.unblock = kind_redis_unblock,
+	.raise = kind_redis_raise,
+	.unraise = kind_redis_unraise,
+	.top = kind_redis_top,
 	.tick = kind_redis_tick,
 	.status = kind_redis_status,
 };
@@ -338,6 +471,8 @@ store_open(TALLOC_CTX *ctx, const struct store_options *options, const char **er
 
 	copy_options(store, options);
 	over_init(&store->over);
+	store->lists.blocks = blocks_new(store);
+	store->lists.usage = usage_new(store, store->options.max_accounts);
 	atomic_init(&store->charged, 0);
 	atomic_init(&store->refused, 0);
 	atomic_init(&store->unknown, 0);
@@ -347,7 +482,7 @@ store_open(TALLOC_CTX *ctx, const struct store_options *options, const char **er
 		*error_r = mem_strdup(ctx, "the Redis store has no server; write for example server = "
 		    "\"unix:/run/redis/redis.sock\"");
 	else
-		store->impl = store->ops->open(ctx, &store->options, error_r);
+		store->impl = store->ops->open(ctx, &store->options, &store->lists, error_r);
 	if (store->impl == NULL) {
 		talloc_free(store);
 		return NULL;
@@ -498,17 +633,62 @@ count_answer(struct store *store, enum quota_state state)
 	}
 }
 
+/* note_usage - the account's day goes on; a message charged twice under one id is seen twice */
+static void
+note_usage(struct store *store, const struct quota_plan *plan, enum quota_state state)
+{
+	struct store_top_entry entry = { .account = plan->account };
+
+	switch (state) {
+	case QUOTA_NONE:
+	case QUOTA_CHARGED:
+		entry.messages = 1;
+		entry.recipients = plan->recipients;
+		break;
+	case QUOTA_REFUSED:
+		entry.refused = 1;
+		break;
+	case QUOTA_READ:
+	case QUOTA_UNKNOWN:
+		return;
+	}
+	usage_note(store->lists.usage, store_today(), &entry);
+}
+
+/* known_block - the block of plan's account, on ctx; NULL: there is none */
+static const struct quota_block *
+known_block(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan)
+{
+	struct quota_block *block;
+	struct store_block known;
+	int64_t now = store_wall_ms();
+
+	if (!blocks_find(store->lists.blocks, ctx, plan->account, now, &known))
+		return NULL;
+	block = mem_new(ctx, struct quota_block);
+	block->reason = known.reason;
+	block->left_ms = known.until == 0 ? -1 : known.until - now;
+	return block;
+}
+
 /* store_charge - charge one message to all counters of plan, or to none */
 void
 store_charge(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, struct quota_reply *reply_r)
 {
+	const struct quota_block *block = known_block(store, ctx, plan);
+
 	memset(reply_r, 0, sizeof(*reply_r));
-	if (plan->n_counters == 0)
-		return;
-	store->ops->charge(store->impl, ctx, plan, deadline_ms, reply_r);
+	if (block != NULL && plan->block_binds) {
+		reply_r->state = QUOTA_REFUSED;
+		reply_r->store = "cache";
+	} else if (plan->n_counters > 0)
+		store->ops->charge(store->impl, ctx, plan, deadline_ms, reply_r);
+	if (block != NULL)
+		reply_r->block = block;
 	count_answer(store, reply_r->state);
-	if (reply_r->state == QUOTA_REFUSED)
+	note_usage(store, plan, reply_r->state);
+	if (reply_r->state == QUOTA_REFUSED && reply_r->block == NULL)
 		over_remember(&store->over, plan, reply_r);
 }
 
@@ -548,4 +728,109 @@ store_status(struct store *store, TALLOC_CTX *ctx, struct store_status *status_r
 	status_r->charged = atomic_load(&store->charged);
 	status_r->refused = atomic_load(&store->refused);
 	status_r->unknown = atomic_load(&store->unknown);
+}
+
+/* --- what operators set --- */
+
+/* store_block - block an account */
+int
+store_block(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t for_ms,
+    const char *reason, const char *by, int64_t deadline_ms, const char **error_r)
+{
+	int64_t now = store_wall_ms();
+	const struct store_block block = { .account = plan->account, .since = now,
+	    .until = for_ms > 0 ? now + for_ms : 0, .reason = blocks_clean(ctx, reason),
+	    .by = blocks_clean(ctx, by) };
+
+	if (store->ops->block(store->impl, ctx, plan, &block, for_ms > 0 ? for_ms : 0, deadline_ms,
+	    error_r) < 0)
+		return -1;
+	if (blocks_set(store->lists.blocks, &block))
+		return 0;
+	*error_r = mem_printf(ctx, "%d accounts are blocked already", STORE_BLOCKS_MAX);
+	return -1;
+}
+
+/* store_unblock - let an account send again */
+int
+store_unblock(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r)
+{
+	int there = store->ops->unblock(store->impl, ctx, plan, deadline_ms, error_r);
+
+	if (there < 0)
+		return -1;
+	return blocks_remove(store->lists.blocks, plan->account, store_wall_ms()) || there > 0;
+}
+
+/* store_blocked - all blocked accounts */
+void
+store_blocked(struct store *store, TALLOC_CTX *ctx, struct store_block **list_r, size_t *n_r)
+{
+	*list_r = blocks_list(store->lists.blocks, ctx, store_wall_ms(), n_r);
+}
+
+/* store_known_block - whether account is blocked */
+bool
+store_known_block(struct store *store, TALLOC_CTX *ctx, const char *account,
+    struct store_block *block_r)
+{
+	return blocks_find(store->lists.blocks, ctx, account, store_wall_ms(), block_r);
+}
+
+/* limits_of - the limits of plan's account, for an error text */
+static const char *
+limits_of(TALLOC_CTX *ctx, const struct quota_plan *plan)
+{
+	char *text = NULL;
+
+	for (size_t i = 0; i < plan->n_counters; i++) {
+		const struct quota_counter *counter = &plan->counters[i];
+
+		if (counter->subject != 0 || counter->text == NULL)
+			continue;
+		text = text == NULL ? mem_printf(ctx, "\"%s\"", counter->text) :
+		    mem_check(talloc_asprintf_append(text, ", \"%s\"", counter->text));
+	}
+	return text != NULL ? text : "none";
+}
+
+/* store_raise - a limit that stands in for the plan's for a time */
+int
+store_raise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const struct limit *limit, int64_t for_ms, int64_t deadline_ms, const char **error_r)
+{
+	const struct quota_counter *counter = limit->unlimited ? NULL : quota_find_limit(plan, limit);
+	int result;
+
+	if (counter == NULL) {
+		*error_r = mem_printf(ctx, "\"%s\" stands in for no limit of %s: the unit and the time must be "
+		    "those of one of its limits (%s)", limit->text, plan->account, limits_of(ctx, plan));
+		return -1;
+	}
+	result = store->ops->raise(store->impl, ctx, plan, counter, limit->max, for_ms, deadline_ms,
+	    error_r);
+	if (result == 0)
+		over_forget(&store->over, plan->account);
+	return result;
+}
+
+/* store_unraise - the plan's own limits hold again */
+int
+store_unraise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r)
+{
+	return store->ops->unraise(store->impl, ctx, plan, deadline_ms, error_r);
+}
+
+/* store_top - the accounts with the most of something on a day */
+int
+store_top(struct store *store, TALLOC_CTX *ctx, enum store_top_by by, unsigned int days_ago,
+    size_t max, int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r,
+    const char **error_r)
+{
+	if (max == 0 || max > STORE_TOP_MAX)
+		max = STORE_TOP_MAX;
+	return store->ops->top(store->impl, ctx, by, store_today() - (int64_t)days_ago, max, deadline_ms,
+	    list_r, n_r, error_r);
 }

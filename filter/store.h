@@ -116,7 +116,8 @@ bool store_options_equal(const struct store_options *a, const struct store_optio
  * store_charge - charge one message to all counters of plan, or to none
  * The answer's memory is on ctx. Where a binding limit is exceeded nothing is charged.
  * Asked again under the same id within 10 minutes, a charged message is not charged again.
- * Whatever happens in the store is in reply_r->state and problem.
+ * Whatever happens in the store is in reply_r->state and problem. A blocked account has reply_r->block;
+ * it is refused where plan->block_binds, else charged.
  */
 void store_charge(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, struct quota_reply *reply_r);
@@ -133,6 +134,98 @@ void store_read(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *p
  */
 int store_reset(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r);
+
+/* --- blocked accounts --- */
+
+#define STORE_TEXT_MAX	200	/* octets of a reason or of a name in a block; the rest is cut */
+#define STORE_BLOCKS_MAX 10000	/* blocked accounts at once */
+
+/* One blocked account. Times are UNIX time in milliseconds. */
+struct store_block {
+	const char *account;	/* normal form */
+	const char *reason;	/* printable, for the log and the operator; never told to the client */
+	const char *by;		/* who blocked it: an operator's name, "block_on" */
+	int64_t since;
+	int64_t until;		/* 0: until it is unblocked */
+};
+
+/*
+ * store_block - block plan's account for for_ms milliseconds, 0: until it is unblocked
+ * A block that exists is replaced. With Redis the next charge anywhere knows it; at MAIL, and while
+ * Redis is away, other filters know it within STORE_BLOCKS_FRESH_MS. reason and by may hold any octets
+ * (what is not printable becomes "?"). Returns 0, or -1 and *error_r (on ctx): the store is away,
+ * or STORE_BLOCKS_MAX accounts are blocked.
+ */
+int store_block(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t for_ms,
+    const char *reason, const char *by, int64_t deadline_ms, const char **error_r);
+#define STORE_BLOCKS_FRESH_MS	5000
+
+/*
+ * store_unblock - let plan's account send again
+ * Returns 1, or 0 when it was not blocked, or -1 and *error_r (on ctx). Other filters go on refusing
+ * for up to STORE_BLOCKS_FRESH_MS.
+ */
+int store_unblock(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r);
+
+/*
+ * store_blocked - all blocked accounts, by name, as this process knows them
+ * *list_r, on ctx with its strings, has *n_r entries. Asks nobody.
+ */
+void store_blocked(struct store *store, TALLOC_CTX *ctx, struct store_block **list_r, size_t *n_r);
+
+/*
+ * store_known_block - whether account is blocked; block_r may be NULL, its strings are on ctx
+ * Asks nobody.
+ */
+bool store_known_block(struct store *store, TALLOC_CTX *ctx, const char *account,
+    struct store_block *block_r);
+
+/* --- limits raised for a time --- */
+
+/*
+ * store_raise - for for_ms milliseconds (> 0), limit stands in for the limit of plan's account on the same unit and
+ * window; it may also be lower. The file of the plans is not touched, counts are kept. What store_read
+ * answers then has max and raised_ms of struct quota_count. Returns 0, or -1 and *error_r (on ctx): the store is
+ * away, or the account's plan has no limit on that unit and window (the text names those it has).
+ */
+int store_raise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const struct limit *limit, int64_t for_ms, int64_t deadline_ms, const char **error_r);
+
+/*
+ * store_unraise - the plan's own limits hold again, all of the account's
+ * Returns how many were raised (0: none), or -1 and *error_r (on ctx).
+ */
+int store_unraise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r);
+
+/* --- who sends most --- */
+
+enum store_top_by {
+	STORE_TOP_RECIPIENTS,
+	STORE_TOP_MESSAGES,
+	STORE_TOP_REFUSED	/* messages refused over a limit or for a block */
+};
+
+#define STORE_TOP_MAX	10000	/* accounts a day that Redis keeps of each order */
+
+/* One account's day. Accounts without limits are listed as well. */
+struct store_top_entry {
+	const char *account;
+	uint64_t messages;
+	uint64_t recipients;
+	uint64_t refused;
+};
+
+/*
+ * store_top - the accounts with the most of something on a day (UTC)
+ * days_ago: 0 today, 1 yesterday. At most max entries (<= STORE_TOP_MAX), the largest first, in *list_r on ctx with
+ * its strings. With Redis it is what all filters have reported, each every few seconds; while Redis is away,
+ * what this one has not reported yet. Returns 0, or -1 and *error_r (on ctx).
+ */
+int store_top(struct store *store, TALLOC_CTX *ctx, enum store_top_by by, unsigned int days_ago,
+    size_t max, int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r,
+    const char **error_r);
 
 /*
  * store_known_over - whether account was just found to be over whatever it sends
@@ -158,5 +251,15 @@ void store_status(struct store *store, TALLOC_CTX *ctx, struct store_status *sta
  * store_clock_ms - CLOCK_MONOTONIC in milliseconds
  */
 int64_t store_clock_ms(void);
+
+/*
+ * store_wall_ms - CLOCK_REALTIME in milliseconds
+ */
+int64_t store_wall_ms(void);
+
+/*
+ * store_today - the day by CLOCK_REALTIME, UTC, as a number since 1970
+ */
+int64_t store_today(void);
 
 #endif

@@ -7,7 +7,8 @@
  * or none" is one critical section of a few hundred nanoseconds and messages of
  * different accounts seldom meet.
  *
- * The file is text: a first line that names the format, one line a window, and a
+ * The file is text: a first line that names the format, one line for each window, raised limit,
+ * blocked account and account's day, and a
  * last line with the number of lines and a checksum. Without a correct last line the file
  * is torn and is refused as a whole: half the counts would be a limit raised in silence.
  * A lock file beside it keeps two daemons from overwriting each other's counts (the file
@@ -42,7 +43,8 @@
 #define MAX_LINE	8192	/* octets of a line of the file */
 #define MANY_SHARDS	16
 #define MANY_COUNTERS	16	/* of one subject: from then on idle ones are used again */
-#define FILE_TITLE	"countersign-counters 1\n"
+#define DAY_MS		(INT64_C(24) * 3600 * 1000)
+#define FILE_TITLE	"countersign-counters 2\n"
 
 /* One window of a subject. */
 struct counter {
@@ -53,6 +55,8 @@ struct counter {
 	int64_t base_until;	/* ... which counts until then */
 	int64_t base_noted;	/* ... noted then, */
 	int64_t base_stamp;	/* ... when Redis's clock showed this */
+	int64_t raised_until;	/* by hand: until then ... */
+	uint64_t raised_max;	/* ... this stands in for the plan's limit */
 };
 
 /* One account. */
@@ -101,6 +105,8 @@ struct embedded {
 	atomic_bool dirty;	/* counts have changed since the last save */
 	pthread_mutex_t save_lock;
 	char *file;		/* or NULL */
+	struct blocks *blocks;	/* saved with the counts, or NULL */
+	struct usage *usage;	/* likewise */
 	int lock_fd;		/* of FILE.lock, or -1 */
 };
 
@@ -216,7 +222,7 @@ static bool
 is_idle(const struct counter *counter, int64_t now)
 {
 	return window_idle(&counter->window, counter->width_ms, now) &&
-	    (counter->base == 0 || counter->base_until <= now);
+	    (counter->base == 0 || counter->base_until <= now) && counter->raised_until <= now;
 }
 
 /* make_room - forget the subject that was used longest ago */
@@ -347,11 +353,25 @@ id_remember(struct id_memory *ids, const uint8_t *id, int64_t now)
 
 /* --- the rules --- */
 
+/* embedded_touch - the next save has something to write */
+void
+embedded_touch(struct embedded *table)
+{
+	atomic_store_explicit(&table->dirty, true, memory_order_relaxed);
+}
+
 /* base_now - the part of a counter that was seen in Redis and still counts */
 static uint64_t
 base_now(const struct counter *counter, int64_t now)
 {
 	return now < counter->base_until ? counter->base : 0;
+}
+
+/* max_now - the limit in force */
+static uint64_t
+max_now(const struct counter *counter, const struct quota_counter *asked, int64_t now)
+{
+	return counter != NULL && counter->raised_until > now ? counter->raised_max : asked->max;
 }
 
 /* used_now - all that a counter holds; it may not exist yet. Its window has been turned */
@@ -430,13 +450,15 @@ would_refuse(const struct embedded *table, struct shard *shard, const struct quo
 {
 	for (size_t i = 0; i < plan->n_counters; i++) {
 		const struct quota_counter *asked = &plan->counters[i];
+		const struct counter *counter;
 		struct counter room;
-		uint64_t used;
+		uint64_t max;
 
 		if (!asked->binding)
 			continue;
-		used = used_now(look(table, shard, plan, asked, now, &room), now);
-		if (asked->cost > asked->max || used > asked->max - asked->cost)
+		counter = look(table, shard, plan, asked, now, &room);
+		max = max_now(counter, asked, now);
+		if (asked->cost > max || used_now(counter, now) > max - asked->cost)
 			return true;
 	}
 	return false;
@@ -462,7 +484,7 @@ add_all(struct embedded *table, struct shard *shard, const struct quota_plan *pl
 		touch(shard, subject);
 	}
 	id_remember(&shard->ids, plan->id, now);
-	atomic_store_explicit(&table->dirty, true, memory_order_relaxed);
+	embedded_touch(table);
 }
 
 /* answer - the totals as they are now; the waits unless the message was charged */
@@ -480,10 +502,13 @@ answer(const struct embedded *table, struct shard *shard, TALLOC_CTX *ctx,
 		struct quota_count *count = &reply->counts[i];
 
 		count->used = used_now(counter, now);
+		count->max = max_now(counter, asked, now);
+		if (counter != NULL && counter->raised_until > now)
+			count->raised_ms = counter->raised_until - now;
 		if (state == QUOTA_CHARGED)
 			continue;
-		count->wait_ms = wait_for(counter, now, asked->max, asked->cost);
-		count->one_ms = wait_for(counter, now, asked->max, asked->one);
+		count->wait_ms = wait_for(counter, now, count->max, asked->cost);
+		count->one_ms = wait_for(counter, now, count->max, asked->one);
 		count->next_ms = next_out(counter, now);
 	}
 }
@@ -548,7 +573,23 @@ embedded_read(struct embedded *table, TALLOC_CTX *ctx, const struct quota_plan *
 	pthread_mutex_unlock(&shard->lock);
 }
 
-/* embedded_reset - forget plan's subjects */
+/* clear_counts - forget what a subject used; false when nothing else is left of it either */
+static bool
+clear_counts(struct subject *subject)
+{
+	bool kept = false;
+
+	for (size_t i = 0; i < subject->n_counters; i++) {
+		struct counter *counter = &subject->counters[i];
+
+		memset(&counter->window, 0, sizeof(counter->window));
+		counter->base = 0;
+		kept = kept || counter->raised_until > 0;
+	}
+	return kept;
+}
+
+/* embedded_reset - forget the counts of plan's subjects */
 void
 embedded_reset(struct embedded *table, const struct quota_plan *plan)
 {
@@ -558,17 +599,59 @@ embedded_reset(struct embedded *table, const struct quota_plan *plan)
 	for (size_t i = 0; i < plan->n_subjects; i++) {
 		struct subject *subject = find_subject(table, shard, plan->subjects[i].key);
 
-		if (subject != NULL)
+		if (subject != NULL && !clear_counts(subject))
 			forget(shard, subject);
 	}
-	atomic_store(&table->dirty, true);
+	embedded_touch(table);
 	pthread_mutex_unlock(&shard->lock);
+}
+
+/* embedded_raise - until then, max stands in for the limit of a counter */
+void
+embedded_raise(struct embedded *table, const struct quota_plan *plan,
+    const struct quota_counter *asked, uint64_t max, int64_t until, int64_t now)
+{
+	const char *key = plan->subjects[asked->subject].key;
+	struct shard *shard = shard_of(table, key);
+	struct counter *counter;
+
+	pthread_mutex_lock(&shard->lock);
+	counter = ensure_counter(ensure_subject(table, shard, key, now), asked->field,
+	    asked->width_ms, now);
+	counter->raised_max = max;
+	counter->raised_until = until;
+	embedded_touch(table);
+	pthread_mutex_unlock(&shard->lock);
+}
+
+/* embedded_unraise - the limits of plan's account hold again */
+int
+embedded_unraise(struct embedded *table, const struct quota_plan *plan, int64_t now)
+{
+	const char *key = plan->subjects[0].key;
+	struct shard *shard = shard_of(table, key);
+	struct subject *subject;
+	int n = 0;
+
+	pthread_mutex_lock(&shard->lock);
+	subject = find_subject(table, shard, key);
+	for (size_t i = 0; subject != NULL && i < subject->n_counters; i++) {
+		if (subject->counters[i].raised_until > now)
+			n++;
+		subject->counters[i].raised_until = 0;
+	}
+	embedded_touch(table);
+	pthread_mutex_unlock(&shard->lock);
+	return n;
 }
 
 /* note - the total of one counter as Redis reported it */
 static void
-note(struct counter *counter, uint64_t used, int64_t stamp, int64_t now, bool forget_own)
+note(struct counter *counter, const struct quota_count *count, int64_t stamp, int64_t now,
+    bool forget_own)
 {
+	uint64_t used = count->used;
+
 	/* Answers overtake each other; but a clock that was set back must not deafen us. */
 	bool outdated = stamp < counter->base_stamp ||
 	    (stamp == counter->base_stamp && used < counter->base);
@@ -579,6 +662,8 @@ note(struct counter *counter, uint64_t used, int64_t stamp, int64_t now, bool fo
 	counter->base_stamp = stamp;
 	counter->base_noted = now;
 	counter->base_until = now + counter->width_ms * WINDOW_SLOTS;
+	counter->raised_until = count->raised_ms > 0 ? now + count->raised_ms : 0;
+	counter->raised_max = count->max;
 	if (forget_own)
 		memset(&counter->window, 0, sizeof(counter->window));
 }
@@ -600,7 +685,7 @@ embedded_seen(struct embedded *table, const struct quota_plan *plan,
 
 		subject = ensure_subject(table, shard, plan->subjects[asked->subject].key, now);
 		note(ensure_counter(subject, asked->field, asked->width_ms, now),
-		    reply->counts[i].used, stamp, now, forget_own);
+		    &reply->counts[i], stamp, now, forget_own);
 		touch(shard, subject);
 	}
 	pthread_mutex_unlock(&shard->lock);
@@ -696,7 +781,7 @@ struct loading {
 	struct embedded *table;
 	const char *file;
 	int64_t now;
-	uint64_t lines;		/* windows read */
+	uint64_t lines;		/* read, without the first and the last */
 	uint64_t sum;		/* checksum so far */
 	bool ended;		/* the last line was seen */
 	const char **error_r;
@@ -763,6 +848,14 @@ load_slots(const char *at, struct window *window)
 	return false;
 }
 
+/* is_place - whether these are a key and a field of ours */
+static bool
+is_place(const char *key, const char *field)
+{
+	return key != NULL && field != NULL && strlen(field) < MAX_FIELD && key[0] == '{' &&
+	    strchr(key, '}') != NULL;
+}
+
 /* load_window - one line: key, field, width, head, slots; false when it is not well-formed */
 static bool
 load_window(struct loading *l, char *line)
@@ -776,13 +869,12 @@ load_window(struct loading *l, char *line)
 	struct shard *shard;
 
 	memset(&window, 0, sizeof(window));
-	if (field == NULL || strlen(field) >= MAX_FIELD || key[0] != '{' || strchr(key, '}') == NULL)
+	if (!is_place(key, field))
 		return false;
 	if (!next_number(&at, LIMIT_MAX_WINDOW_MS, &width) || width == 0 || *at++ != ' ' ||
 	    !next_number(&at, LIMIT_MAX_COUNT, &head) || *at++ != ' ' || !load_slots(at, &window))
 		return false;
 	window.head = head;
-	l->lines++;
 	if (window_idle(&window, width, l->now))
 		return true;
 	shard = shard_of(l->table, key);
@@ -791,7 +883,99 @@ load_window(struct loading *l, char *line)
 	return true;
 }
 
-/* load_end - the last line: "end", the number of windows, the checksum */
+/* load_raise - one line: key, field, width, limit, end; false when it is not well-formed */
+static bool
+load_raise(struct loading *l, char *line)
+{
+	char *rest = line;
+	char *key = next_word(&rest);
+	char *field = key != NULL ? next_word(&rest) : NULL;
+	const char *at = rest;
+	int64_t width, max, until;
+	struct counter *counter;
+	struct shard *shard;
+
+	if (!is_place(key, field) || !next_number(&at, LIMIT_MAX_WINDOW_MS, &width) || width == 0 ||
+	    *at++ != ' ' || !next_number(&at, LIMIT_MAX_COUNT, &max) || *at++ != ' ' ||
+	    !next_number(&at, LIMIT_MAX_COUNT, &until) || *at != '\n')
+		return false;
+	if (until <= l->now)
+		return true;
+	shard = shard_of(l->table, key);
+	counter = ensure_counter(ensure_subject(l->table, shard, key, l->now), field, width, l->now);
+	counter->raised_max = (uint64_t)max;
+	counter->raised_until = until;
+	return true;
+}
+
+/* load_block - one line: account, since, until, by, reason; false when it is not well-formed */
+static bool
+load_block(struct loading *l, char *line)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	struct store_block block = { 0 };
+	char *rest = line;
+	const char *account = next_word(&rest), *since = account != NULL ? next_word(&rest) : NULL;
+	const char *until = since != NULL ? next_word(&rest) : NULL;
+	const char *by = until != NULL ? next_word(&rest) : NULL;
+	bool sound = by != NULL && next_number(&since, LIMIT_MAX_COUNT, &block.since) &&
+	    next_number(&until, LIMIT_MAX_COUNT, &block.until);
+
+	rest[strcspn(rest, "\n")] = '\0';
+	if (sound) {
+		block.account = quota_decode(tmp, account);
+		block.by = quota_decode(tmp, by);
+		block.reason = quota_decode(tmp, rest);
+		sound = block.account != NULL && block.by != NULL && block.reason != NULL;
+	}
+	if (sound && l->table->blocks != NULL)
+		(void)blocks_set(l->table->blocks, &block);
+	talloc_free(tmp);
+	return sound;
+}
+
+/* load_usage - one line: account, day, messages, recipients, refused */
+static bool
+load_usage(struct loading *l, char *line)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	struct store_top_entry entry = { 0 };
+	char *rest = line;
+	const char *account = next_word(&rest), *at = rest;
+	int64_t numbers[4] = { 0 };
+	bool sound = account != NULL;
+
+	for (size_t i = 0; i < 4 && sound; i++)
+		sound = next_number(&at, LIMIT_MAX_COUNT, &numbers[i]) && *at++ == (i < 3 ? ' ' : '\n');
+	if (sound)
+		entry.account = quota_decode(tmp, account);
+	entry.messages = (uint64_t)numbers[1];
+	entry.recipients = (uint64_t)numbers[2];
+	entry.refused = (uint64_t)numbers[3];
+	sound = sound && entry.account != NULL;
+	if (sound && l->table->usage != NULL)
+		usage_note(l->table->usage, numbers[0], &entry);
+	talloc_free(tmp);
+	return sound;
+}
+
+/* load_entry - one line between the first and the last, by its first word */
+static bool
+load_entry(struct loading *l, char *line)
+{
+	l->lines++;
+	if (line[0] == '{')
+		return load_window(l, line);
+	if (strncmp(line, "raise ", 6) == 0)
+		return load_raise(l, line + 6);
+	if (strncmp(line, "block ", 6) == 0)
+		return load_block(l, line + 6);
+	if (strncmp(line, "usage ", 6) == 0)
+		return load_usage(l, line + 6);
+	return false;
+}
+
+/* load_end - the last line: "end", the number of lines before, the checksum */
 static bool
 load_end(struct loading *l, const char *line)
 {
@@ -817,7 +1001,7 @@ load_line(struct loading *l, char *line, size_t len)
 	if (len > MAX_LINE || strlen(line) != len || line[len - 1] != '\n')
 		return refuse_file(l, "are damaged: a line is cut or too long");
 	l->sum = fnv(l->sum, line, len);
-	return load_window(l, line) ? 0 : refuse_file(l, "are damaged: a line cannot be read");
+	return load_entry(l, line) ? 0 : refuse_file(l, "are damaged: a line cannot be read");
 }
 
 /* load_lines - the whole file; -1 with an error */
@@ -882,10 +1066,13 @@ take_lock(TALLOC_CTX *ctx, struct embedded *table, const char **error_r)
 
 /* embedded_open - a table that is kept in a file */
 struct embedded *
-embedded_open(TALLOC_CTX *ctx, size_t max_accounts, const char *file, int64_t now,
-    const char **error_r)
+embedded_open(TALLOC_CTX *ctx, size_t max_accounts, const char *file, struct blocks *blocks,
+    struct usage *usage, int64_t now, const char **error_r)
 {
 	struct embedded *table = embedded_new(ctx, max_accounts, true);
+
+	table->blocks = blocks;
+	table->usage = usage;
 
 	table->file = mem_strdup(table, file);
 	if (take_lock(ctx, table, error_r) < 0 || load(ctx, table, now, error_r) < 0) {
@@ -920,7 +1107,15 @@ print_window(FILE *stream, const struct subject *subject, const struct counter *
 	fputc('\n', stream);
 }
 
-/* print_shard - all windows of a shard, the longest unused subject first; returns their number */
+/* print_raise - one line of the file */
+static void
+print_raise(FILE *stream, const struct subject *subject, const struct counter *counter)
+{
+	fprintf(stream, "raise %s %s %" PRId64 " %" PRIu64 " %" PRId64 "\n", subject->key,
+	    counter->field, counter->width_ms, counter->raised_max, counter->raised_until);
+}
+
+/* print_shard - all windows of a shard, the longest unused subject first; returns the number of lines */
 static uint64_t
 print_shard(FILE *stream, struct shard *shard, int64_t now)
 {
@@ -928,13 +1123,30 @@ print_shard(FILE *stream, struct shard *shard, int64_t now)
 
 	for (struct subject *subject = shard->oldest; subject != NULL; subject = subject->newer) {
 		for (size_t i = 0; i < subject->n_counters; i++) {
-			if (is_idle(&subject->counters[i], now))
-				continue;
-			print_window(stream, subject, &subject->counters[i]);
-			lines++;
+			const struct counter *counter = &subject->counters[i];
+
+			if (!window_idle(&counter->window, counter->width_ms, now)) {
+				print_window(stream, subject, counter);
+				lines++;
+			}
+			if (counter->raised_until > now) {
+				print_raise(stream, subject, counter);
+				lines++;
+			}
 		}
 	}
 	return lines;
+}
+
+/* save_text - write what was printed to memory */
+static int
+save_text(struct saving *s, FILE *memory, char **text, const size_t *len)
+{
+	int result = fclose(memory) == 0 && fwrite(*text, 1, *len, s->stream) == *len ? 0 : -1;
+
+	s->sum = fnv(s->sum, *text, *len);
+	free(*text);
+	return result;
 }
 
 /* save_shard - write one shard; it is printed to memory first, because its lock stops mail */
@@ -944,15 +1156,56 @@ save_shard(struct saving *s, struct shard *shard, int64_t now)
 	char *text = NULL;
 	size_t len = 0;
 	FILE *memory = mem_check(open_memstream(&text, &len));
-	int result;
 
 	pthread_mutex_lock(&shard->lock);
 	s->lines += print_shard(memory, shard, now);
 	pthread_mutex_unlock(&shard->lock);
-	result = fclose(memory) == 0 && fwrite(text, 1, len, s->stream) == len ? 0 : -1;
-	s->sum = fnv(s->sum, text, len);
-	free(text);
-	return result;
+	return save_text(s, memory, &text, &len);
+}
+
+/* print_blocks - one line each; returns their number */
+static uint64_t
+print_blocks(FILE *stream, TALLOC_CTX *ctx, struct blocks *blocks, int64_t now)
+{
+	size_t n = 0;
+	const struct store_block *list = blocks == NULL ? NULL : blocks_list(blocks, ctx, now, &n);
+
+	for (size_t i = 0; i < n; i++)
+		fprintf(stream, "block %s %" PRId64 " %" PRId64 " %s %s\n",
+		    quota_encode(ctx, list[i].account), list[i].since, list[i].until,
+		    quota_encode(ctx, list[i].by), quota_encode(ctx, list[i].reason));
+	return n;
+}
+
+/* print_usage - a day, one line an account; returns their number */
+static uint64_t
+print_usage(FILE *stream, TALLOC_CTX *ctx, struct usage *usage, int64_t day)
+{
+	size_t n = 0;
+	const struct store_top_entry *list = usage == NULL ? NULL :
+	    usage_top(usage, ctx, day, STORE_TOP_RECIPIENTS, 0, &n);
+
+	for (size_t i = 0; i < n; i++)
+		fprintf(stream, "usage %s %" PRId64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+		    quota_encode(ctx, list[i].account), day, list[i].messages, list[i].recipients,
+		    list[i].refused);
+	return n;
+}
+
+/* save_lists - write blocks and usage */
+static int
+save_lists(struct saving *s, struct embedded *table, int64_t now)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	char *text = NULL;
+	size_t len = 0;
+	FILE *memory = mem_check(open_memstream(&text, &len));
+
+	s->lines += print_blocks(memory, tmp, table->blocks, now);
+	for (int64_t day = now / DAY_MS - 1; day <= now / DAY_MS; day++)
+		s->lines += print_usage(memory, tmp, table->usage, day);
+	talloc_free(tmp);
+	return save_text(s, memory, &text, &len);
 }
 
 /* save_all - the whole file, down to the disk */
@@ -970,6 +1223,8 @@ save_all(struct embedded *table, int fd, int64_t now)
 		result = -1;
 	for (size_t i = 0; i < table->n_shards && result == 0; i++)
 		result = save_shard(&s, &table->shards[i], now);
+	if (result == 0)
+		result = save_lists(&s, table, now);
 	if (result == 0 && (fprintf(s.stream, "end %" PRIu64 " %016" PRIx64 "\n", s.lines, s.sum) < 0 ||
 	    fflush(s.stream) != 0 || fsync(fd) < 0))
 		result = -1;

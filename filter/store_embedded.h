@@ -18,6 +18,8 @@
 #include <stdint.h>
 #include <talloc.h>
 
+#include "filter/store_blocks.h"
+#include "filter/store_usage.h"
 #include "policy/quota.h"
 
 struct embedded;
@@ -33,13 +35,16 @@ struct embedded;
 struct embedded *embedded_new(TALLOC_CTX *ctx, size_t max_accounts, bool remember_ids);
 
 /*
- * embedded_open - a table that is kept in a file
+ * embedded_open - a table that is kept in a file, together with blocks and usage (each may be NULL)
  * Loads what is there; a missing file is an empty table. Returns NULL and *error_r (on ctx)
  * when the file is torn, is none of ours, cannot be read, or is in use by another process; nothing
  * is half-read. now is CLOCK_REALTIME milliseconds: what has left its window is not loaded.
  */
 struct embedded *embedded_open(TALLOC_CTX *ctx, size_t max_accounts, const char *file,
-    int64_t now, const char **error_r);
+    struct blocks *blocks, struct usage *usage, int64_t now, const char **error_r);
+
+/* embedded_touch - blocks or usage have changed: the next embedded_save() has something to write */
+void embedded_touch(struct embedded *table);
 
 /*
  * embedded_save - write the file if counts changed since the last time
@@ -60,8 +65,17 @@ void embedded_charge(struct embedded *table, TALLOC_CTX *ctx, const struct quota
 void embedded_read(struct embedded *table, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t now, struct quota_reply *reply_r);
 
-/* embedded_reset - forget plan's subjects */
+/* embedded_reset - forget the counts of plan's subjects; what operators set stays */
 void embedded_reset(struct embedded *table, const struct quota_plan *plan);
+
+/*
+ * embedded_raise - until then, max stands in for the limit of a counter of plan
+ */
+void embedded_raise(struct embedded *table, const struct quota_plan *plan,
+    const struct quota_counter *counter, uint64_t max, int64_t until, int64_t now);
+
+/* embedded_unraise - the limits of plan's account hold again; how many were raised */
+int embedded_unraise(struct embedded *table, const struct quota_plan *plan, int64_t now);
 
 /*
  * embedded_merge - count plan's costs as of age_ms ago, over any limit

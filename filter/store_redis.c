@@ -30,26 +30,41 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "filter/index_lua.h"
 #include "filter/quota_lua.h"
 #include "filter/redis_pool.h"
 #include "filter/store_away.h"
 #include "filter/store_redis.h"
 #include "policy/mem.h"
-#include "policy/window.h"
 
 #define BATCH		256	/* charges handed over between two looks at the world */
 #define FIRST_PAUSE_MS	100	/* between trials; doubled up to ... */
 #define LAST_PAUSE_MS	2000
 #define CALM_MS		10000	/* UP for so long: earlier failures are forgiven */
 #define MANY_DOUBTS	3	/* failures without calm between them: pause before the trial */
-#define IDLE_WAIT_MS	60000
+#define CHORES_MS	2000	/* between two reports of usage, and two looks at the blocked accounts */
+#define REREAD_MS	60000	/* the blocked accounts are read whole that often, whatever their version */
+#define MANY_USERS	500	/* accounts in one report of usage */
+#define USAGE_LIFE	"259200000" /* days' lists live that long, in ms */
 #define DIGEST_LEN	41	/* SHA-1 in hex, with NUL */
+
+/* A script, and the name under which Redis knows it. */
+struct script {
+	const char *text;
+	size_t len;
+	char digest[DIGEST_LEN];
+};
 
 struct store_redis {
 	struct redis_pool *pool;
 	struct away *away;
 	char *prefix;
-	char digest[DIGEST_LEN];
+	struct script quota;
+	struct script index;
+	struct blocks *blocks;
+	struct usage *usage;
+	char *blocks_version;	/* of the list that was read last; the keeper's alone */
+	int64_t blocks_read;	/* when it was read whole; likewise */
 	unsigned int deadline_ms;
 	store_log_fn *log;
 	void *log_arg;
@@ -63,173 +78,57 @@ struct store_redis {
 	bool woken;		/* there is something to do */
 };
 
-/* --- the script as a command --- */
+/* --- calls --- */
 
-static const char *const op_names[] = {
-	[QUOTA_OP_CHARGE] = "charge",
-	[QUOTA_OP_READ] = "read",
-	[QUOTA_OP_MERGE] = "merge",
-	[QUOTA_OP_VOID] = "void",
-	[QUOTA_OP_RESET] = "reset",
-};
-
-#define FIXED_ARGS	5	/* ARGV before the counters */
-#define COUNTER_ARGS	7	/* ARGV for each counter */
-
-/* push - one more argument; command->argv has room for it */
-static void
-push(struct quota_command *command, const char *text)
+/* run_script - EVALSHA, and EVAL where the server does not know the script; as redis_pool_call() */
+static enum pool_outcome
+run_script(struct store_redis *redis, TALLOC_CTX *ctx, const struct script *script,
+    struct quota_command *command, bool resend, int64_t deadline_ms, redisReply **answer_r,
+    const char **error_r)
 {
-	command->argv[command->argc] = text;
-	command->argv_len[command->argc++] = strlen(text);
-}
+	enum pool_outcome outcome;
 
-/* push_number - one more argument, written out */
-static void
-push_number(struct quota_command *command, int64_t number)
-{
-	push(command, mem_printf(command->argv, "%" PRId64, number));
-}
-
-/* id_key - the key that remembers a charge */
-static const char *
-id_key(struct quota_command *command, const char *prefix, const struct quota_plan *plan)
-{
-	static const char hex[] = "0123456789abcdef";
-	char text[2 * QUOTA_ID_LEN + 1];
-
-	for (size_t i = 0; i < QUOTA_ID_LEN; i++) {
-		text[2 * i] = hex[plan->id[i] >> 4];
-		text[2 * i + 1] = hex[plan->id[i] & 15];
+	outcome = redis_pool_call(redis->pool, ctx, command->argc, command->argv, command->argv_len,
+	    resend, deadline_ms, answer_r, error_r);
+	if (outcome == POOL_NOSCRIPT) {
+		command->argv[0] = "EVAL";
+		command->argv_len[0] = 4;
+		command->argv[1] = script->text;
+		command->argv_len[1] = script->len;
+		outcome = redis_pool_call(redis->pool, ctx, command->argc, command->argv,
+		    command->argv_len, resend, deadline_ms, answer_r, error_r);
 	}
-	text[2 * QUOTA_ID_LEN] = '\0';
-	return mem_printf(command->argv, "%s{%s}:i:%s", prefix, plan->home, text);
+	talloc_free(command);
+	return outcome;
 }
 
-/* push_keys - the number of keys, and the keys */
-static void
-push_keys(struct quota_command *command, const char *prefix, const struct quota_plan *plan)
-{
-	push_number(command, (int64_t)plan->n_subjects + 1);
-	push(command, id_key(command, prefix, plan));
-	for (size_t i = 0; i < plan->n_subjects; i++)
-		push(command, mem_printf(command->argv, "%s%s", prefix, plan->subjects[i].key));
-}
-
-/* push_counter - the arguments of one counter, as quota.lua lists them */
-static void
-push_counter(struct quota_command *command, const struct quota_counter *counter)
-{
-	push_number(command, (int64_t)counter->subject + 1);
-	push(command, counter->field);
-	push_number(command, counter->width_ms);
-	push_number(command, (int64_t)counter->max);
-	push_number(command, (int64_t)counter->cost);
-	push_number(command, (int64_t)counter->one);
-	push(command, counter->binding ? "1" : "0");
-}
-
-/* quota_command_make - the arguments of one run */
-struct quota_command *
-quota_command_make(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
-    const struct quota_plan *plan, const int64_t *now, int64_t age_ms)
-{
-	struct quota_command *command = mem_new(ctx, struct quota_command);
-	size_t n = 3 + 1 + plan->n_subjects + FIXED_ARGS + COUNTER_ARGS * plan->n_counters;
-
-	command->argv = mem_array(command, const char *, n);
-	command->argv_len = mem_array(command, size_t, n);
-	push(command, "EVALSHA");
-	push(command, digest);
-	push_keys(command, prefix, plan);
-	push(command, op_names[op]);
-	push_number(command, QUOTA_ID_TTL_MS);
-	if (now != NULL)
-		push_number(command, *now);
-	else
-		push(command, "");
-	push_number(command, age_ms);
-	push_number(command, WINDOW_BUCKETS);
-	for (size_t i = 0; i < plan->n_counters; i++)
-		push_counter(command, &plan->counters[i]);
-	return command;
-}
-
-/* all_integers - whether an answer is a list of n integers */
-static bool
-all_integers(const struct redisReply *answer, size_t n)
-{
-	if (answer->type != REDIS_REPLY_ARRAY || answer->elements != n)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (answer->element[i]->type != REDIS_REPLY_INTEGER)
-			return false;
-	return true;
-}
-
-/* state_of - the script's number for what it did */
-static enum quota_state
-state_of(long long number)
-{
-	switch (number) {
-	case 0:
-		return QUOTA_REFUSED;
-	case 1:
-	case 2:
-		return QUOTA_CHARGED;
-	case 4:
-		return QUOTA_READ;
-	default:
-		return QUOTA_UNKNOWN;
-	}
-}
-
-/* quota_command_read - the script's answer */
-int
-quota_command_read(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct redisReply *answer,
-    struct quota_reply *reply_r, int64_t *stamp_r)
-{
-	memset(reply_r, 0, sizeof(*reply_r));
-	if (!all_integers(answer, 2 + 4 * plan->n_counters)) {
-		reply_r->state = QUOTA_UNKNOWN;
-		return -1;
-	}
-	reply_r->state = state_of(answer->element[0]->integer);
-	*stamp_r = answer->element[1]->integer;
-	reply_r->n_counts = plan->n_counters;
-	reply_r->counts = mem_array(ctx, struct quota_count, plan->n_counters);
-	for (size_t i = 0; i < plan->n_counters; i++) {
-		struct redisReply **at = &answer->element[2 + 4 * i];
-
-		reply_r->counts[i].used = at[0]->integer < 0 ? 0 : (uint64_t)at[0]->integer;
-		reply_r->counts[i].wait_ms = at[1]->integer;
-		reply_r->counts[i].one_ms = at[2]->integer;
-		reply_r->counts[i].next_ms = at[3]->integer;
-	}
-	return 0;
-}
-
-/* run - one run of the script within the deadline; as redis_pool_call() */
+/* run - one run of quota.lua within the deadline; as redis_pool_call() */
 static enum pool_outcome
 run(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op, const struct quota_plan *plan,
     int64_t age_ms, int64_t deadline_ms, redisReply **answer_r, const char **error_r)
 {
-	struct quota_command *command = quota_command_make(ctx, redis->prefix, redis->digest, op, plan,
-	    NULL, age_ms);
-	enum pool_outcome outcome;
+	return run_script(redis, ctx, &redis->quota, quota_command_make(ctx, redis->prefix,
+	    redis->quota.digest, op, plan, NULL, age_ms), true, deadline_ms, answer_r, error_r);
+}
 
-	outcome = redis_pool_call(redis->pool, ctx, command->argc, command->argv, command->argv_len,
-	    true, deadline_ms, answer_r, error_r);
-	if (outcome == POOL_NOSCRIPT) {
-		command->argv[0] = "EVAL";
-		command->argv_len[0] = 4;
-		command->argv[1] = quota_lua;
-		command->argv_len[1] = quota_lua_len;
-		outcome = redis_pool_call(redis->pool, ctx, command->argc, command->argv,
-		    command->argv_len, true, deadline_ms, answer_r, error_r);
+/* run_by_hand - a change by an operator; how many things it changed, or -1 with an error */
+static int
+run_by_hand(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
+    const struct quota_plan *plan, const char *const *words, size_t n, int64_t deadline_ms,
+    const char **error_r)
+{
+	redisReply *answer;
+	enum pool_outcome outcome;
+	int done = -1;
+
+	outcome = run_script(redis, ctx, &redis->quota, quota_command_by_hand(ctx, redis->prefix,
+	    redis->quota.digest, op, plan, NULL, words, n), true, deadline_ms, &answer, error_r);
+	if (outcome == POOL_ANSWERED) {
+		done = quota_command_done(answer);
+		*error_r = "Redis gave an answer of an unexpected form";
 	}
-	talloc_free(command);
-	return outcome;
+	freeReplyObject(answer);
+	return done;
 }
 
 /* --- the keeper thread --- */
@@ -331,6 +230,172 @@ come_back(struct store_redis *redis, TALLOC_CTX *ctx, const char **error_r)
 	return 0;
 }
 
+/* --- the lists of all accounts (index.lua) --- */
+
+/* push_word - one more argument; the command has room for it */
+static void
+push_word(struct quota_command *command, const char *word)
+{
+	command->argv[command->argc] = word;
+	command->argv_len[command->argc++] = strlen(word);
+}
+
+/* push_int - the same, written out */
+static void
+push_int(struct quota_command *command, int64_t number)
+{
+	push_word(command, mem_printf(command->argv, "%" PRId64, number));
+}
+
+/* index_command - a run of index.lua with room for n arguments after op; day for the lists of usage */
+static struct quota_command *
+index_command(struct store_redis *redis, TALLOC_CTX *ctx, const char *op, int64_t day, size_t n)
+{
+	static const char measures[] = "rmx";
+	struct quota_command *command = mem_new(ctx, struct quota_command);
+
+	command->argv = mem_array(command, const char *, n + 8);
+	command->argv_len = mem_array(command, size_t, n + 8);
+	push_word(command, "EVALSHA");
+	push_word(command, redis->index.digest);
+	push_word(command, "4");
+	push_word(command, mem_printf(command->argv, "%s{index}:blocked", redis->prefix));
+	for (size_t i = 0; i < 3; i++)
+		push_word(command, mem_printf(command->argv, "%s{index}:%" PRId64 ":%c", redis->prefix,
+		    day, measures[i]));
+	push_word(command, op);
+	return command;
+}
+
+/* run_index - one run of index.lua */
+static enum pool_outcome
+run_index(struct store_redis *redis, TALLOC_CTX *ctx, struct quota_command *command, bool resend,
+    int64_t deadline_ms, redisReply **answer_r, const char **error_r)
+{
+	return run_script(redis, ctx, &redis->index, command, resend, deadline_ms, answer_r, error_r);
+}
+
+/* number_of - a number in text, 0 where there is none */
+static int64_t
+number_of(const redisReply *element)
+{
+	return element->type == REDIS_REPLY_STRING ? (int64_t)strtoll(element->str, NULL, 10) : 0;
+}
+
+/* all_strings - whether an answer is a list of strings, by n after the first */
+static bool
+all_strings(const redisReply *answer, size_t first, size_t n)
+{
+	if (answer->type != REDIS_REPLY_ARRAY || answer->elements < first ||
+	    (answer->elements - first) % n != 0)
+		return false;
+	for (size_t i = 0; i < answer->elements; i++)
+		if (answer->element[i]->type != REDIS_REPLY_STRING)
+			return false;
+	return true;
+}
+
+/* take_blocks - the list as Redis has it instead of ours */
+static void
+take_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const redisReply *answer)
+{
+	size_t n = (answer->elements - 1) / 5;
+	struct store_block *list = mem_array(ctx, struct store_block, n + 1);
+
+	for (size_t i = 0; i < n; i++) {
+		redisReply **at = &answer->element[1 + 5 * i];
+
+		list[i] = (struct store_block){ .account = at[0]->str, .until = number_of(at[1]),
+		    .since = number_of(at[2]), .by = at[3]->str, .reason = at[4]->str };
+	}
+	blocks_replace(redis->blocks, list, n);
+	talloc_free(redis->blocks_version);
+	redis->blocks_version = mem_strdup(redis, answer->element[0]->str);
+	redis->blocks_read = store_clock_ms();
+}
+
+/* renew_blocks - read the list again if it has changed; -1 with an error */
+static int
+renew_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const char **error_r)
+{
+	int64_t now = store_clock_ms();
+	struct quota_command *command = index_command(redis, ctx, "blocks", 0, 1);
+	redisReply *answer;
+
+	push_word(command, redis->blocks_version == NULL || now - redis->blocks_read > REREAD_MS ? "" :
+	    redis->blocks_version);
+	if (run_index(redis, ctx, command, true, now + redis->deadline_ms, &answer, error_r) !=
+	    POOL_ANSWERED)
+		return -1;
+	/* The same version alone means that nothing changed; an empty list has the version "none". */
+	if (all_strings(answer, 1, 5) && (answer->elements > 1 || redis->blocks_version == NULL ||
+	    strcmp(answer->element[0]->str, redis->blocks_version) != 0))
+		take_blocks(redis, ctx, answer);
+	freeReplyObject(answer);
+	return 0;
+}
+
+/* report_some - tell Redis of n accounts' day; -1 with an error, and they are noted again */
+static int
+report_some(struct store_redis *redis, TALLOC_CTX *ctx, int64_t day,
+    const struct store_top_entry *list, size_t n, const char **error_r)
+{
+	struct quota_command *command = index_command(redis, ctx, "usage", day, 2 + 4 * n);
+	enum pool_outcome outcome;
+	redisReply *answer;
+
+	push_word(command, USAGE_LIFE);
+	push_int(command, STORE_TOP_MAX);
+	for (size_t i = 0; i < n; i++) {
+		push_word(command, list[i].account);
+		push_int(command, (int64_t)list[i].recipients);
+		push_int(command, (int64_t)list[i].messages);
+		push_int(command, (int64_t)list[i].refused);
+	}
+	outcome = run_index(redis, ctx, command, false, store_clock_ms() + redis->deadline_ms, &answer,
+	    error_r);
+	freeReplyObject(answer);
+	/* What may have been counted is not told twice. */
+	for (size_t i = 0; i < n && outcome != POOL_ANSWERED && outcome != POOL_LOST; i++)
+		usage_note(redis->usage, day, &list[i]);
+	return outcome == POOL_ANSWERED ? 0 : -1;
+}
+
+/* report_day - tell Redis what was noted of a day; -1 with an error */
+static int
+report_day(struct store_redis *redis, TALLOC_CTX *ctx, int64_t day, const char **error_r)
+{
+	size_t n, some;
+	const struct store_top_entry *list = usage_take(redis->usage, ctx, day, &n);
+	int result = 0;
+
+	for (size_t i = 0; i < n; i += some) {
+		some = n - i < MANY_USERS ? n - i : MANY_USERS;
+		if (result == 0)
+			result = report_some(redis, ctx, day, &list[i], some, error_r);
+		else
+			for (size_t k = i; k < i + some; k++)
+				usage_note(redis->usage, day, &list[k]);
+	}
+	return result;
+}
+
+/* do_chores - the regular work while Redis is there */
+static void
+do_chores(struct store_redis *redis)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	int64_t today = store_today();
+	const char *error = NULL;
+
+	if (renew_blocks(redis, tmp, &error) < 0 || report_day(redis, tmp, today - 1, &error) < 0 ||
+	    report_day(redis, tmp, today, &error) < 0) {
+		atomic_fetch_add(&redis->failed, 1);
+		away_failed(redis->away, error, store_clock_ms());
+	}
+	talloc_free(tmp);
+}
+
 /* What the keeper remembers between trials. */
 struct keeping {
 	unsigned int doubts;	/* how often UP was left without calm */
@@ -391,9 +456,10 @@ keeper(void *arg)
 	bool go_on = first_trial(redis, &k);
 
 	while (go_on) {
-		if (away_state(redis->away) == AWAY_UP)
-			go_on = rest(redis, IDLE_WAIT_MS, true);
-		else
+		if (away_state(redis->away) == AWAY_UP) {
+			do_chores(redis);
+			go_on = rest(redis, CHORES_MS, true);
+		} else
 			go_on = calm_down(redis, &k) && try_back(redis, &k);
 	}
 	return NULL;
@@ -401,18 +467,20 @@ keeper(void *arg)
 
 /* --- construction and destruction --- */
 
-/* digest_script - the name under which Redis knows the script */
+/* digest_script - the name under which Redis knows a script */
 static void
-digest_script(char *digest)
+digest_script(struct script *script, const char *text, size_t text_len)
 {
 	unsigned char octets[EVP_MAX_MD_SIZE];
 	unsigned int len = 0;
 
-	if (EVP_Digest(quota_lua, quota_lua_len, octets, &len, EVP_sha1(), NULL) != 1)
+	script->text = text;
+	script->len = text_len;
+	if (EVP_Digest(text, text_len, octets, &len, EVP_sha1(), NULL) != 1)
 		len = 0;	/* an unknown name only means that the script is sent each time */
-	digest[0] = '\0';
+	script->digest[0] = '\0';
 	for (unsigned int i = 0; i < len && 2 * i + 2 < DIGEST_LEN; i++)
-		snprintf(digest + 2 * i, 3, "%02x", octets[i]);
+		snprintf(script->digest + 2 * i, 3, "%02x", octets[i]);
 }
 
 /* start_keeper - the thread, with all signals blocked: they are the first thread's */
@@ -448,7 +516,8 @@ init_locks(struct store_redis *redis)
 
 /* store_redis_open - the store; options have their defaults filled in */
 struct store_redis *
-store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, const char **error_r)
+store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct blocks *blocks,
+    struct usage *usage, const char **error_r)
 {
 	struct store_redis *redis = mem_new(ctx, struct store_redis);
 	struct redis_pool_options pool = { .server = options->server, .user = options->user,
@@ -461,7 +530,10 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, const cha
 	redis->log = options->log;
 	redis->log_arg = options->log_arg;
 	atomic_init(&redis->failed, 0);
-	digest_script(redis->digest);
+	digest_script(&redis->quota, quota_lua, quota_lua_len);
+	digest_script(&redis->index, index_lua, index_lua_len);
+	redis->blocks = blocks;
+	redis->usage = usage;
 	redis->pool = redis_pool_new(redis, &pool, error_r);
 	if (redis->pool == NULL) {
 		*error_r = mem_strdup(ctx, *error_r);
@@ -622,6 +694,104 @@ store_redis_reset(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota
 		return -1;
 	}
 	away_reset(redis->away, plan);
+	return 0;
+}
+
+/* store_redis_block - in the lists, and in the home's slot for the next charge */
+int
+store_redis_block(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t for_ms, const char *reason, const char *by, int64_t deadline_ms, const char **error_r)
+{
+	const char *words[2] = { mem_printf(ctx, "%" PRId64, for_ms), reason };
+	struct quota_command *command = index_command(redis, ctx, "block", 0, 5);
+	bool full = false;
+	redisReply *answer;
+
+	push_word(command, plan->account);
+	push_word(command, words[0]);
+	push_word(command, by);
+	push_word(command, reason);
+	push_int(command, STORE_BLOCKS_MAX);
+	if (run_index(redis, ctx, command, true, deadline_ms, &answer, error_r) != POOL_ANSWERED)
+		return -1;
+	full = answer->type != REDIS_REPLY_INTEGER || answer->integer != 1;
+	freeReplyObject(answer);
+	if (full) {
+		*error_r = mem_printf(ctx, "%d accounts are blocked already", STORE_BLOCKS_MAX);
+		return -1;
+	}
+	return run_by_hand(redis, ctx, QUOTA_OP_BLOCK, plan, words, 2, deadline_ms, error_r) < 0 ? -1 : 0;
+}
+
+/* store_redis_unblock - the reverse */
+int
+store_redis_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r)
+{
+	struct quota_command *command = index_command(redis, ctx, "unblock", 0, 1);
+	redisReply *answer;
+	int marked, listed;
+
+	marked = run_by_hand(redis, ctx, QUOTA_OP_UNBLOCK, plan, NULL, 0, deadline_ms, error_r);
+	if (marked < 0)
+		return -1;
+	push_word(command, plan->account);
+	if (run_index(redis, ctx, command, true, deadline_ms, &answer, error_r) != POOL_ANSWERED)
+		return -1;
+	listed = answer->type == REDIS_REPLY_INTEGER && answer->integer > 0;
+	freeReplyObject(answer);
+	return marked > 0 || listed;
+}
+
+/* store_redis_raise - a limit that stands in for the plan's */
+int
+store_redis_raise(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const struct quota_counter *counter, uint64_t max, int64_t for_ms, int64_t deadline_ms,
+    const char **error_r)
+{
+	const char *words[3] = { mem_printf(ctx, "%" PRId64, for_ms), counter->field,
+	    mem_printf(ctx, "%" PRIu64, max) };
+
+	return run_by_hand(redis, ctx, QUOTA_OP_RAISE, plan, words, 3, deadline_ms, error_r) < 0 ? -1 : 0;
+}
+
+/* store_redis_unraise - the plan's own limits hold again */
+int
+store_redis_unraise(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r)
+{
+	return run_by_hand(redis, ctx, QUOTA_OP_UNRAISE, plan, NULL, 0, deadline_ms, error_r);
+}
+
+/* store_redis_top - the accounts with the most of something */
+int
+store_redis_top(struct store_redis *redis, TALLOC_CTX *ctx, enum store_top_by by, int64_t day,
+    size_t max, int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r,
+    const char **error_r)
+{
+	static const int orders[] = { [STORE_TOP_RECIPIENTS] = 2, [STORE_TOP_MESSAGES] = 3,
+	    [STORE_TOP_REFUSED] = 4 };
+	struct quota_command *command = index_command(redis, ctx, "top", day, 2);
+	redisReply *answer;
+
+	*n_r = 0;
+	if (away_state(redis->away) != AWAY_UP) {
+		*list_r = usage_top(redis->usage, ctx, day, by, max, n_r);
+		return 0;
+	}
+	push_int(command, orders[by]);
+	push_int(command, (int64_t)max);
+	if (run_index(redis, ctx, command, true, deadline_ms, &answer, error_r) != POOL_ANSWERED)
+		return -1;
+	*list_r = mem_array(ctx, struct store_top_entry, answer->elements / 4 + 1);
+	for (size_t i = 0; all_strings(answer, 0, 4) && i + 3 < answer->elements; i += 4) {
+		redisReply **at = &answer->element[i];
+
+		(*list_r)[(*n_r)++] = (struct store_top_entry){ .account = mem_strdup(*list_r, at[0]->str),
+		    .recipients = (uint64_t)number_of(at[1]), .messages = (uint64_t)number_of(at[2]),
+		    .refused = (uint64_t)number_of(at[3]) };
+	}
+	freeReplyObject(answer);
 	return 0;
 }
 

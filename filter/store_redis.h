@@ -9,50 +9,19 @@
 
 #include <talloc.h>
 
+#include "filter/quota_command.h"
 #include "filter/store.h"
+#include "filter/store_blocks.h"
+#include "filter/store_usage.h"
 
 struct store_redis;
 
-/* The operations of filter/quota.lua. */
-enum quota_op {
-	QUOTA_OP_CHARGE,
-	QUOTA_OP_READ,
-	QUOTA_OP_MERGE,
-	QUOTA_OP_VOID,
-	QUOTA_OP_RESET
-};
-
-/* For how long Redis remembers charge ids. */
-#define QUOTA_ID_TTL_MS	INT64_C(600000)
-
-/* One run of the script, as arguments of EVALSHA; for this file and the tests. */
-struct quota_command {
-	int argc;
-	const char **argv;	/* argv[0] "EVALSHA", argv[1] the digest */
-	size_t *argv_len;
-};
-
 /*
- * quota_command_make - the arguments of one run, on ctx
- * digest is the script's SHA-1 in hex; now NULL (the store's clock) or, in tests, milliseconds;
- * age_ms is for merges.
+ * As the functions of store.h, for this kind. blocks is kept like Redis's list, usage is emptied into
+ * Redis's; both must live longer than the store.
  */
-struct quota_command *quota_command_make(TALLOC_CTX *ctx, const char *prefix, const char *digest,
-    enum quota_op op, const struct quota_plan *plan, const int64_t *now, int64_t age_ms);
-
-struct redisReply;
-
-/*
- * quota_command_read - the script's answer
- * Fills reply_r (counts on ctx) and *stamp_r, Redis's time. Returns 0, or -1 when the answer
- * is not of the expected shape.
- */
-int quota_command_read(TALLOC_CTX *ctx, const struct quota_plan *plan,
-    const struct redisReply *answer, struct quota_reply *reply_r, int64_t *stamp_r);
-
-/* As the functions of store.h, for this kind. */
 struct store_redis *store_redis_open(TALLOC_CTX *ctx, const struct store_options *options,
-    const char **error_r);
+    struct blocks *blocks, struct usage *usage, const char **error_r);
 void store_redis_close(struct store_redis *redis);
 void store_redis_charge(struct store_redis *redis, TALLOC_CTX *ctx,
     const struct quota_plan *plan, int64_t deadline_ms, struct quota_reply *reply_r);
@@ -60,6 +29,18 @@ void store_redis_read(struct store_redis *redis, TALLOC_CTX *ctx,
     const struct quota_plan *plan, int64_t deadline_ms, struct quota_reply *reply_r);
 int store_redis_reset(struct store_redis *redis, TALLOC_CTX *ctx,
     const struct quota_plan *plan, int64_t deadline_ms, const char **error_r);
+int store_redis_block(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t for_ms, const char *reason, const char *by, int64_t deadline_ms, const char **error_r);
+int store_redis_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r);
+int store_redis_raise(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const struct quota_counter *counter, uint64_t max, int64_t for_ms, int64_t deadline_ms,
+    const char **error_r);
+int store_redis_unraise(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r);
+int store_redis_top(struct store_redis *redis, TALLOC_CTX *ctx, enum store_top_by by, int64_t day,
+    size_t max, int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r,
+    const char **error_r);
 void store_redis_status(struct store_redis *redis, TALLOC_CTX *ctx,
     struct store_status *status);
 

@@ -148,11 +148,14 @@ struct quota_fact {
 	enum outcome outcome;	/* NONE: no limit applies; PASS; FAIL: over; TEMPERROR: store away, nothing known */
 	bool charged;		/* the message was counted */
 	bool observed_over;	/* over a limit that only observes (watch, warn) */
+	bool blocked;		/* the account is blocked, whatever outcome says */
+	const char *block_reason; /* for the log */
 	const char *account;	/* who was charged */
 	const char *limit;	/* the limit nearest to full, or the one hit, as the admin wrote it */
 	uint64_t used;		/* of that limit, with this message where charged */
 	uint64_t max;		/* its size */
-	uint32_t retry_after;	/* seconds until one message would fit; 0 unless over */
+	uint32_t retry_after;	/* seconds until one message would fit; 0 unless over. Of a blocked
+				 * account: until the block ends, 0 when nobody knows */
 	const char *store;	/* "redis", "embedded", "local" (Redis is away), "cache" */
 	const char *problem;	/* for the log, else NULL */
 };

@@ -586,6 +586,23 @@ limit_parse(TALLOC_CTX *ctx, const char *text, struct limit *limit_r, const char
 	return 0;
 }
 
+/* limit_text - a limit as one would write it */
+char *
+limit_text(TALLOC_CTX *ctx, enum limit_unit unit, uint64_t max, int64_t window_ms)
+{
+	const struct span_word *best = &spans[0];
+	int64_t count;
+
+	for (size_t i = 0; i < COUNT_OF(spans); i += 2)
+		if (window_ms >= spans[i].ms && window_ms % spans[i].ms == 0)
+			best = &spans[i];
+	count = window_ms / best->ms;
+	if (count == 1)
+		return mem_printf(ctx, "%" PRIu64 " %s per %s", max, limit_unit_name(unit), best->word);
+	return mem_printf(ctx, "%" PRIu64 " %s per %" PRId64 " %ss", max, limit_unit_name(unit), count,
+	    best->word);
+}
+
 /* limit_unit_name - the plural name of a unit */
 const char *
 limit_unit_name(enum limit_unit unit)

@@ -57,6 +57,11 @@ int limit_parse(TALLOC_CTX *ctx, const char *text, struct limit *limit_r,
     const char **error_r);
 
 /*
+ * limit_text - a limit as one would write it, on ctx: "500 recipients per hour"
+ */
+char *limit_text(TALLOC_CTX *ctx, enum limit_unit unit, uint64_t max, int64_t window_ms);
+
+/*
  * limit_unit_name - the plural name of a unit: "messages", "recipients", "bytes"
  */
 const char *limit_unit_name(enum limit_unit unit);

@@ -133,6 +133,43 @@ quota_encode(TALLOC_CTX *ctx, const char *name)
 	return encoded;
 }
 
+/* hex_value - the value of a hexadecimal digit as quota_encode() writes it, or -1 */
+static int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* quota_decode - the name that quota_encode() made text of */
+char *
+quota_decode(TALLOC_CTX *ctx, const char *text)
+{
+	char *name = mem_strdup(ctx, text), *to = name;
+
+	if (strcmp(text, "%") == 0)
+		text = "";
+	for (; *text != '\0'; text++) {
+		int high, low;
+
+		if (*text != '%') {
+			*to++ = *text;
+			continue;
+		}
+		high = hex_value(text[1]);
+		low = high < 0 ? -1 : hex_value(text[2]);
+		if (low < 0) {
+			talloc_free(name);
+			return NULL;
+		}
+		*to++ = (char)(high * 16 + low);
+		text += 2;
+	}
+	*to = '\0';
+	return name;
+}
+
 /* bounded - a cost between 1 and LIMIT_MAX_COUNT */
 static uint64_t
 bounded(uint64_t cost)
@@ -213,6 +250,8 @@ add_counter(struct quota_plan *asked, size_t subject, const struct limit *limit,
 	    asked->n_counters + 1);
 	counter = &asked->counters[asked->n_counters++];
 	counter->text = limit->text;
+	counter->unit = limit->unit;
+	counter->window_ms = limit->window_ms;
 	counter->subject = subject;
 	counter->field = field;
 	counter->width_ms = window_width(limit->window_ms);
@@ -234,6 +273,17 @@ add_limits(struct quota_plan *asked, size_t subject, const struct plan *plan,
 			add_counter(asked, subject, &plan->limits[i], cost, binding);
 }
 
+/* hand_key - the key of what operators set for an account */
+static const char *
+hand_key(struct quota_plan *asked, const char *account)
+{
+	char *encoded = quota_encode(asked, account);
+	char *key = mem_printf(asked, "{%s}:s:%s", asked->home, encoded);
+
+	talloc_free(encoded);
+	return key;
+}
+
 /* quota_plan_make - list the counters that one message of account touches */
 struct quota_plan *
 quota_plan_make(TALLOC_CTX *ctx, const struct plan *plan, const char *account,
@@ -245,9 +295,11 @@ quota_plan_make(TALLOC_CTX *ctx, const struct plan *plan, const char *account,
 	asked->account = mem_strdup(asked, account);
 	asked->home = quota_encode(asked, account);
 	asked->observe_only = observe_only;
+	asked->recipients = cost != NULL ? cost->recipients : 0;
 	if (id != NULL)
 		memcpy(asked->id, id, sizeof(asked->id));
 	subject = add_subject(asked, QUOTA_ACCOUNT, account);
+	asked->hand_key = hand_key(asked, account);
 	if (plan == NULL)
 		return asked;
 	asked->on_over = plan->on_over;
@@ -264,6 +316,7 @@ quota_plan_copy(TALLOC_CTX *ctx, const struct quota_plan *plan)
 
 	copy->account = mem_strdup(copy, plan->account);
 	copy->home = mem_strdup(copy, plan->home);
+	copy->hand_key = mem_strdup(copy, plan->hand_key);
 	copy->subjects = mem_array(copy, struct quota_subject, plan->n_subjects);
 	for (size_t i = 0; i < plan->n_subjects; i++) {
 		copy->subjects[i].kind = plan->subjects[i].kind;
@@ -308,11 +361,11 @@ hit_counter(const struct quota_plan *plan, const struct quota_reply *reply)
 
 /* fullness - the part of a limit that is used; more than 1 when it is exceeded */
 static double
-fullness(const struct quota_counter *counter, const struct quota_count *count)
+fullness(const struct quota_count *count)
 {
-	if (counter->max == 0)
+	if (count->max == 0)
 		return (double)count->used + 1.0;
-	return (double)count->used / (double)counter->max;
+	return (double)count->used / (double)count->max;
 }
 
 /* fullest_counter - the limit nearest to full, or most exceeded */
@@ -323,7 +376,7 @@ fullest_counter(const struct quota_plan *plan, const struct quota_reply *reply)
 	double most = -1.0;
 
 	for (size_t i = 0; i < plan->n_counters; i++) {
-		double part = fullness(&plan->counters[i], &reply->counts[i]);
+		double part = fullness(&reply->counts[i]);
 
 		if (part <= most)
 			continue;
@@ -333,16 +386,38 @@ fullest_counter(const struct quota_plan *plan, const struct quota_reply *reply)
 	return fullest;
 }
 
+/* quota_limit_text - the limit of a counter that is in force */
+const char *
+quota_limit_text(TALLOC_CTX *ctx, const struct quota_counter *counter,
+    const struct quota_count *count)
+{
+	if (counter->text == NULL || count->raised_ms > 0)
+		return limit_text(ctx, counter->unit, count->max, counter->window_ms);
+	return mem_strdup(ctx, counter->text);
+}
+
+/* quota_find_limit - the counter of plan's account on the unit and window of limit */
+const struct quota_counter *
+quota_find_limit(const struct quota_plan *plan, const struct limit *limit)
+{
+	for (size_t i = 0; i < plan->n_counters; i++) {
+		const struct quota_counter *counter = &plan->counters[i];
+
+		if (counter->subject == 0 && counter->unit == limit->unit &&
+		    counter->window_ms == limit->window_ms)
+			return counter;
+	}
+	return NULL;
+}
+
 /* name_limit - the fact tells of one limit */
 static void
 name_limit(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
     size_t i, struct quota_fact *fact)
 {
-	const char *text = plan->counters[i].text;
-
-	fact->limit = text != NULL ? mem_strdup(ctx, text) : NULL;
+	fact->limit = quota_limit_text(ctx, &plan->counters[i], &reply->counts[i]);
 	fact->used = reply->counts[i].used;
-	fact->max = plan->counters[i].max;
+	fact->max = reply->counts[i].max;
 }
 
 /* seconds - milliseconds to whole seconds, rounded up, 1 at least */
@@ -367,7 +442,7 @@ judge_refused(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota
 	name_limit(ctx, plan, reply, hit, fact);
 	if (reply->counts[hit].wait_ms >= 0)
 		fact->retry_after = seconds(reply->counts[hit].wait_ms);
-	else if (plan->counters[hit].max == 0)
+	else if (reply->counts[hit].max == 0)
 		fact->problem = mem_strdup(ctx, "the limit lets nothing pass");
 	else
 		fact->problem = mem_printf(ctx, "this message alone (%" PRIu64 ") is larger than the limit",
@@ -392,6 +467,44 @@ judge_charged(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota
 		fact->observed_over = true;
 }
 
+/* quota_block_fact - a block as the fact that the verdict reads */
+void
+quota_block_fact(TALLOC_CTX *ctx, const struct quota_block *block, struct quota_fact *fact)
+{
+	fact->blocked = true;
+	fact->block_reason = mem_strdup(ctx, block->reason);
+	if (!fact->charged)
+		fact->retry_after = block->left_ms < 0 ? 0 : seconds(block->left_ms);
+}
+
+/* judge_state - by what came of the asking */
+static void
+judge_state(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
+    struct quota_fact *fact_r)
+{
+	switch (reply->state) {
+	case QUOTA_NONE:
+		fact_r->outcome = OUTCOME_NONE;
+		return;
+	case QUOTA_UNKNOWN:
+		fact_r->outcome = OUTCOME_TEMPERROR;
+		return;
+	case QUOTA_REFUSED:
+		if (reply->counts != NULL)
+			judge_refused(ctx, plan, reply, fact_r);
+		fact_r->outcome = OUTCOME_FAIL;
+		return;
+	case QUOTA_CHARGED:
+		judge_charged(ctx, plan, reply, fact_r);
+		return;
+	case QUOTA_READ:
+		fact_r->outcome = OUTCOME_PASS;
+		if (plan->n_counters > 0)
+			name_limit(ctx, plan, reply, fullest_counter(plan, reply), fact_r);
+		return;
+	}
+}
+
 /* quota_judge - turn the answer into the fact that the verdict reads */
 void
 quota_judge(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
@@ -403,25 +516,9 @@ quota_judge(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_r
 		fact_r->store = mem_strdup(ctx, reply->store);
 	if (reply->problem != NULL)
 		fact_r->problem = mem_strdup(ctx, reply->problem);
-	switch (reply->state) {
-	case QUOTA_NONE:
-		fact_r->outcome = OUTCOME_NONE;
-		return;
-	case QUOTA_UNKNOWN:
-		fact_r->outcome = OUTCOME_TEMPERROR;
-		return;
-	case QUOTA_REFUSED:
-		judge_refused(ctx, plan, reply, fact_r);
-		return;
-	case QUOTA_CHARGED:
-		judge_charged(ctx, plan, reply, fact_r);
-		return;
-	case QUOTA_READ:
-		fact_r->outcome = OUTCOME_PASS;
-		if (plan->n_counters > 0)
-			name_limit(ctx, plan, reply, fullest_counter(plan, reply), fact_r);
-		return;
-	}
+	judge_state(ctx, plan, reply, fact_r);
+	if (reply->block != NULL)
+		quota_block_fact(ctx, reply->block, fact_r);
 }
 
 /* at_mark - whether used is at percent of max or beyond */
@@ -443,8 +540,8 @@ quota_warned(const struct quota_plan *plan, const struct quota_reply *reply)
 		uint64_t used = reply->counts[i].used;
 		uint64_t before = used > counter->cost ? used - counter->cost : 0;
 
-		if (at_mark(used, counter->max, plan->warn_at) &&
-		    !at_mark(before, counter->max, plan->warn_at))
+		if (at_mark(used, reply->counts[i].max, plan->warn_at) &&
+		    !at_mark(before, reply->counts[i].max, plan->warn_at))
 			return counter;
 	}
 	return NULL;

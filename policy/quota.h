@@ -78,6 +78,8 @@ struct quota_subject {
 /* One limit of one subject, as the store needs it. */
 struct quota_counter {
 	const char *text;	/* the limit as written; NULL in a copy (quota_plan_copy) */
+	enum limit_unit unit;
+	int64_t window_ms;	/* as the limit says */
 	size_t subject;		/* index into subjects; counters are in this order */
 	const char *field;	/* names the window within the subject's key: "r3600000.48" */
 	int64_t width_ms;	/* of a bucket (window.h) */
@@ -91,6 +93,7 @@ struct quota_counter {
 struct quota_plan {
 	const char *account;	/* as given */
 	const char *home;	/* the hash tag, percent-encoded */
+	uint64_t recipients;	/* of the message */
 	uint8_t id[QUOTA_ID_LEN]; /* names this charge; asked twice, charged once */
 	struct quota_subject *subjects;
 	size_t n_subjects;
@@ -99,6 +102,9 @@ struct quota_plan {
 	enum action on_over;
 	unsigned int warn_at;	/* percent, 0: no warning */
 	bool observe_only;	/* as given */
+	bool block_binds;	/* a blocked account is refused; else its block is only reported.
+				 * false; for the caller to set */
+	const char *hand_key;	/* what operators set: a block, raised limits; without the store's prefix */
 };
 
 /*
@@ -132,13 +138,24 @@ struct quota_count {
 	int64_t wait_ms;	/* until this message's cost would fit; 0 now, -1 never */
 	int64_t one_ms;		/* until the smallest message would fit; 0 now, -1 never */
 	int64_t next_ms;	/* until some of what is used leaves; 0 when nothing is used */
-};				/* the three times are 0 where state is QUOTA_CHARGED */
+				/* the three times are 0 where state is QUOTA_CHARGED */
+	uint64_t max;		/* the limit in force: the counter's, or the one raised by hand */
+	int64_t raised_ms;	/* for how long it is still raised; 0: it is not */
+};
+
+/* The account is blocked. */
+struct quota_block {
+	const char *reason;
+	int64_t left_ms;	/* for how long; -1: until it is unblocked */
+};
 
 /* The store's answer. */
 struct quota_reply {
 	enum quota_state state;
-	struct quota_count *counts; /* one for each counter of the plan; NULL for NONE, UNKNOWN */
+	struct quota_count *counts; /* one for each counter of the plan; NULL for NONE, UNKNOWN
+				 * and for an account refused because it is blocked */
 	size_t n_counts;
+	const struct quota_block *block; /* or NULL */
 	const char *store;	/* static text: "redis", "embedded", "local" (Redis is away) */
 	const char *problem;	/* for the log when the store failed, else NULL. Also set with
 				 * CHARGED and REFUSED where the answer is local */
@@ -152,6 +169,8 @@ struct quota_reply {
  *	CHARGED	over, on_over is quarantine	FAIL, charged
  *	CHARGED	over, otherwise observed	PASS, charged, observed_over
  *	REFUSED					FAIL, retry_after
+ *	REFUSED, the account is blocked		FAIL, blocked, retry_after (0: until it is unblocked)
+ *	CHARGED, the account is blocked		as above, and blocked
  *	UNKNOWN					TEMPERROR, problem
  *
  * The limit named is the one that is exceeded (the one with the longest wait when there
@@ -178,9 +197,31 @@ int64_t quota_one_wait(const struct quota_plan *plan, const struct quota_reply *
     size_t *fullest_r);
 
 /*
+ * quota_block_fact - a block as the fact that the verdict reads; for one that is known beforehand
+ * Only what a block changes is written. Strings are copied to ctx.
+ */
+void quota_block_fact(TALLOC_CTX *ctx, const struct quota_block *block, struct quota_fact *fact);
+
+/*
+ * quota_limit_text - the limit of a counter that is in force, as an administrator would write it
+ * The counter's own text, unless it is raised. On ctx.
+ */
+const char *quota_limit_text(TALLOC_CTX *ctx, const struct quota_counter *counter,
+    const struct quota_count *count);
+
+/*
+ * quota_find_limit - the counter of plan's account on the unit and window of limit; NULL: there is none
+ */
+const struct quota_counter *quota_find_limit(const struct quota_plan *plan,
+    const struct limit *limit);
+
+/*
  * quota_encode - percent-encode a name for use in a key
  * Kept are letters, digits and "-._@+="; an empty name becomes "%". On ctx.
  */
 char *quota_encode(TALLOC_CTX *ctx, const char *name);
+
+/* quota_decode - the name that quota_encode() made text of; NULL when it did not. On ctx. */
+char *quota_decode(TALLOC_CTX *ctx, const char *text);
 
 #endif

@@ -50,6 +50,7 @@ enum reason {
 	REASON_SPF_HELO_PERMERROR,
 	REASON_MISSING_KEY,	/* no usable key for the From domain */
 	REASON_SIGNING_FAILURE,	/* the signature could not be computed */
+	REASON_BLOCKED,		/* the account is blocked */
 	REASON_OVER,		/* over a limit */
 	REASON_NEVER_FITS,	/* the message alone is larger than a limit, or the limit is 0 */
 	REASON_STORE_AWAY,	/* the counters cannot be reached and on_away says tempfail */
@@ -88,7 +89,7 @@ enum action reply_default_action(enum reason reason, enum role role);
  * reply_text - the sentence for the client
  * Items: %{address} the address it is about, %{login} the client's own login, %{problem} what the
  * parser or a check said, %{field} the malformed one, %{domain}, %{account}, %{limit}, %{used},
- * %{max}, %{retry}, %{client}, %{spf_client}, %{explanation}, %{helo_explanation}; each is cut at REPLY_ITEM_MAX octets. address and problem may be NULL. The result is one line of printable ASCII without %, at most
+ * %{max}, %{retry}, %{block_end}, %{client}, %{spf_client}, %{explanation}, %{helo_explanation}; each is cut at REPLY_ITEM_MAX octets. address and problem may be NULL. The result is one line of printable ASCII without %, at most
  * REPLY_TEXT_MAX octets, allocated on ctx; help_url (may be NULL) is appended.
  */
 #define REPLY_TEXT_MAX 480

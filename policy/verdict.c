@@ -292,19 +292,27 @@ has_signing_failure(TALLOC_CTX *ctx, const struct rules *rules, const struct fac
 	return facts->sign.outcome == OUTCOME_TEMPERROR;
 }
 
+static bool
+is_blocked(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	f->problem = facts->quota.block_reason;
+	return facts->quota.blocked;
+}
+
 /* Refused though no waiting would help: larger than a limit by itself. */
 static bool
 never_fits(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules, (void)f;
 	return facts->quota.outcome == OUTCOME_FAIL && !facts->quota.charged &&
-	    facts->quota.retry_after == 0;
+	    !facts->quota.blocked && facts->quota.retry_after == 0;
 }
 
 static bool
 is_over(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
-	if (never_fits(ctx, rules, facts, f))
+	if (never_fits(ctx, rules, facts, f) || (facts->quota.blocked && !facts->quota.charged))
 		return false;
 	return facts->quota.outcome == OUTCOME_FAIL || facts->quota.observed_over;
 }
@@ -324,6 +332,7 @@ static const struct rule rules_in_order[] = {
 	{ STAGE_MAIL, REASON_BAD_LOGIN, has_bad_login },
 	{ STAGE_MAIL, REASON_NO_LOGIN, has_no_login },
 	{ STAGE_MAIL, REASON_NO_TLS, has_no_tls },
+	{ STAGE_MAIL, REASON_BLOCKED, is_blocked },
 	{ STAGE_MAIL, REASON_FOREIGN_NETWORK, has_foreign_network },
 	{ STAGE_MAIL, REASON_MALFORMED_ENVELOPE, has_malformed_envelope },
 	{ STAGE_MAIL, REASON_FOREIGN_ENVELOPE, has_foreign_envelope },

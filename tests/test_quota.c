@@ -202,6 +202,8 @@ test_judge(void **state)
 		struct quota_fact fact;
 
 		memcpy(counts, row->counts, sizeof(counts));
+		counts[0].max = 10;
+		counts[1].max = 20;
 		quota_judge(plan, asked, &reply, &fact);
 		if (fact.outcome != row->outcome || fact.charged != row->charged ||
 		    fact.observed_over != row->observed_over || fact.used != row->used ||
@@ -257,7 +259,7 @@ test_warned(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct plan *plan = plan_of(NULL, ACTION_TEMPFAIL, HOURLY, NULL, NULL);
-		struct quota_count count = { .used = rows[i].used };
+		struct quota_count count = { .used = rows[i].used, .max = 10 };
 		struct quota_reply reply = { .state = QUOTA_CHARGED, .counts = &count, .n_counts = 1 };
 		struct quota_plan *asked;
 

@@ -246,7 +246,7 @@ reopen(struct fixture *f, struct embedded *table, int64_t now)
 		assert_int_not_equal(embedded_save(table, f->ctx, now, &error), -1);
 		talloc_free(table);
 	}
-	table = embedded_open(f->ctx, 5000, f->file, now, &error);
+	table = embedded_open(f->ctx, 5000, f->file, NULL, NULL, now, &error);
 	if (table == NULL)
 		fail_msg("%s", error);
 	return table;
@@ -296,7 +296,7 @@ test_in_use(void **state)
 	struct embedded *table = reopen(f, NULL, T0);
 	const char *error = NULL;
 
-	assert_null(embedded_open(f->ctx, 10, f->file, T0, &error));
+	assert_null(embedded_open(f->ctx, 10, f->file, NULL, NULL, T0, &error));
 	assert_non_null(strstr(error, "in use by another countersign"));
 	talloc_free(table);
 	talloc_free(reopen(f, NULL, T0));
@@ -320,20 +320,25 @@ test_bad_file(void **state)
 	static const struct { const char *label, *text, *part; } rows[] = {
 		{ "empty", "", "not written by countersign" },
 		{ "foreign", "root:x:0:0\n", "not written by countersign" },
-		{ "another version", "countersign-counters 2\nend 0 cbf29ce484222325\n", "another format" },
-		{ "no end", "countersign-counters 1\n", "torn" },
-		{ "wrong sum", "countersign-counters 1\nend 0 cbf29ce484222326\n", "damaged" },
-		{ "wrong number", "countersign-counters 1\nend 1 cbf29ce484222325\n", "damaged" },
-		{ "cut end", "countersign-counters 1\nend 0 cbf29ce484222325", "damaged" },
-		{ "more", "countersign-counters 1\nend 0 cbf29ce484222325\nx\n", "go on after" },
-		{ "no braces", "countersign-counters 1\nalice r1.48 1 1 1\n", "cannot be read" },
-		{ "no slots", "countersign-counters 1\n{a}:a:a r1.48 1 1\n", "cannot be read" },
-		{ "a sign", "countersign-counters 1\n{a}:a:a r1.48 1 1 -1\n", "cannot be read" },
-		{ "too much", "countersign-counters 1\n{a}:a:a r1.48 1 1 9007199254740991 1\n", "cannot be read" },
-		{ "no width", "countersign-counters 1\n{a}:a:a r1.48 0 1 1\n", "cannot be read" },
-		{ "long field", "countersign-counters 1\n{a}:a:a r12345678901234567890123456789012345 1 1 1\n",
+		{ "another version", "countersign-counters 1\nend 0 cbf29ce484222325\n", "another format" },
+		{ "no end", "countersign-counters 2\n", "torn" },
+		{ "wrong sum", "countersign-counters 2\nend 0 cbf29ce484222326\n", "damaged" },
+		{ "wrong number", "countersign-counters 2\nend 1 cbf29ce484222325\n", "damaged" },
+		{ "cut end", "countersign-counters 2\nend 0 cbf29ce484222325", "damaged" },
+		{ "more", "countersign-counters 2\nend 0 cbf29ce484222325\nx\n", "go on after" },
+		{ "no braces", "countersign-counters 2\nalice r1.48 1 1 1\n", "cannot be read" },
+		{ "no slots", "countersign-counters 2\n{a}:a:a r1.48 1 1\n", "cannot be read" },
+		{ "a sign", "countersign-counters 2\n{a}:a:a r1.48 1 1 -1\n", "cannot be read" },
+		{ "too much", "countersign-counters 2\n{a}:a:a r1.48 1 1 9007199254740991 1\n", "cannot be read" },
+		{ "no width", "countersign-counters 2\n{a}:a:a r1.48 0 1 1\n", "cannot be read" },
+		{ "long field", "countersign-counters 2\n{a}:a:a r12345678901234567890123456789012345 1 1 1\n",
 		    "cannot be read" },
-		{ "50 slots", "countersign-counters 1\n{a}:a:a r1.48 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"
+		{ "a raise without an end", "countersign-counters 2\nraise {a}:a:a r1.48 1 5\n", "cannot be read" },
+		{ "a block of nobody", "countersign-counters 2\nblock 1 2 %\n", "cannot be read" },
+		{ "a block badly encoded", "countersign-counters 2\nblock a%4 1 2 x y\n", "cannot be read" },
+		{ "a day cut", "countersign-counters 2\nusage a 1 2 3\n", "cannot be read" },
+		{ "a word of no meaning", "countersign-counters 2\nnothing\n", "cannot be read" },
+		{ "50 slots", "countersign-counters 2\n{a}:a:a r1.48 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"
 		    " 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n", "cannot be read" },
 	};
 
@@ -341,12 +346,12 @@ test_bad_file(void **state)
 		const char *error = NULL;
 
 		write_file(f, rows[i].text, strlen(rows[i].text));
-		if (embedded_open(f->ctx, 10, f->file, T0, &error) != NULL)
+		if (embedded_open(f->ctx, 10, f->file, NULL, NULL, T0, &error) != NULL)
 			fail_msg("%s: taken", rows[i].label);
 		if (strstr(error, rows[i].part) == NULL)
 			fail_msg("%s: %s", rows[i].label, error);
 	}
-	write_file(f, "countersign-counters 1\nend 0 cbf29ce484222325\n", 46);
+	write_file(f, "countersign-counters 2\nend 0 cbf29ce484222325\n", 46);
 	talloc_free(reopen(f, NULL, T0));
 }
 
@@ -374,11 +379,11 @@ test_torn(void **state)
 		char kept = text[i];
 
 		write_file(f, text, i);
-		if (embedded_open(f->ctx, 10, f->file, T0, &error) != NULL)
+		if (embedded_open(f->ctx, 10, f->file, NULL, NULL, T0, &error) != NULL)
 			fail_msg("cut at %zu: taken", i);
 		text[i] = kept == '1' ? '2' : '1';
 		write_file(f, text, len);
-		if (embedded_open(f->ctx, 10, f->file, T0, &error) != NULL)
+		if (embedded_open(f->ctx, 10, f->file, NULL, NULL, T0, &error) != NULL)
 			fail_msg("changed at %zu: taken", i);
 		text[i] = kept;
 	}

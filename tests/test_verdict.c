@@ -89,6 +89,8 @@ SPF(spf_helo_temperror, helo, TEMPERROR, "mail.example.com", "postmaster@mail.ex
 SPF(spf_helo_permerror, helo, PERMERROR, "mail.example.com", "postmaster@mail.example.com", "two records")
 SPF(spf_permerror, mailfrom, PERMERROR, "example.com", "x@example.com", "two records")
 static void over(struct message *m) { m->facts.quota.outcome = OUTCOME_FAIL; m->facts.quota.retry_after = 60; }
+static void blocked(struct message *m) { m->facts.quota.outcome = OUTCOME_FAIL; m->facts.quota.blocked = true; m->facts.quota.block_reason = "sends spam"; }
+static void blocked_held(struct message *m) { blocked(m); m->facts.quota.outcome = OUTCOME_PASS; m->facts.quota.charged = true; }
 static void held_over(struct message *m) { m->facts.quota.outcome = OUTCOME_FAIL; m->facts.quota.charged = true; }
 static void never_fits(struct message *m) { m->facts.quota.outcome = OUTCOME_FAIL; }
 static void observed_over(struct message *m) { m->facts.quota.observed_over = true; }
@@ -143,6 +145,8 @@ static const struct {
 	{ "login without account", no_account, 3, REASON_BAD_LOGIN, STAGE_MAIL, NULL, "it is no account name" },
 	{ "no login", no_login, 3, REASON_NO_LOGIN, STAGE_MAIL, NULL, NULL },
 	{ "no TLS", no_tls, 4, REASON_NO_TLS, STAGE_MAIL, NULL, NULL },
+	{ "blocked", blocked, 9, REASON_BLOCKED, STAGE_MAIL, NULL, "sends spam" },
+	{ "blocked, charged to be held", blocked_held, 9, REASON_BLOCKED, STAGE_MAIL, NULL, "sends spam" },
 	{ "foreign network", foreign_network, 17, REASON_FOREIGN_NETWORK, STAGE_MAIL, NULL, NULL },
 	{ "malformed envelope", bad_envelope, 5, REASON_MALFORMED_ENVELOPE, STAGE_MAIL, "a@@b", "two of them" },
 	{ "foreign envelope", foreign_envelope, 6, REASON_FOREIGN_ENVELOPE, STAGE_MAIL, "bob@example.net", "MAIL FROM" },

@@ -1,0 +1,105 @@
+-- index.lua - what is kept of all accounts together: who is blocked, and who sends most
+--
+-- Everything about one account lives in the slot of its home (quota.lua). These lists span
+-- accounts, so they have a slot of their own and are never part of a charge.
+--
+-- KEYS[1]	a hash: account -> cmsgpack {until, since, by, reason}, times in ms, until 0 for
+--		no end; under "" the version, which changes with every change
+-- KEYS[2..4]	sorted sets of a day's accounts by recipients, messages, refused messages
+--
+-- ARGV[1]	"block": account, for how long in ms (0: no end), by, reason, most accounts
+--			-> 1, or 0 when there are so many already
+--		"unblock": account -> how many were
+--		"blocks": a version -> {version} when it is this one still, else
+--			{version, account, until, since, by, reason, account, ...}
+--		"usage": for how long in ms, most accounts, then account, recipients, messages,
+--			refused ... -> 1
+--		"top": 2, 3 or 4 for the order, how many -> {account, recipients, messages, refused ...}
+
+if redis.replicate_commands then
+	redis.replicate_commands()
+end
+
+local op = ARGV[1]
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+-- Of the clock, so that a list that was lost and begun anew cannot be mistaken for the old one.
+local function changed()
+	redis.call('HSET', KEYS[1], '', time[1] .. '.' .. time[2])
+end
+
+local function text(number)
+	return string.format('%.0f', number)
+end
+
+if op == 'block' then
+	local length = tonumber(ARGV[3])
+	if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[6]) and
+	    redis.call('HEXISTS', KEYS[1], ARGV[2]) == 0 then
+		return 0
+	end
+	redis.call('HSET', KEYS[1], ARGV[2], cmsgpack.pack({ length > 0 and now + length or 0, now,
+	    ARGV[4], ARGV[5] }))
+	changed()
+	return 1
+end
+
+if op == 'unblock' then
+	local n = redis.call('HDEL', KEYS[1], ARGV[2])
+	changed()
+	return n
+end
+
+if op == 'blocks' then
+	local version = redis.call('HGET', KEYS[1], '') or 'none'
+	if version == ARGV[2] then
+		return { version }
+	end
+	local reply, flat = { version }, redis.call('HGETALL', KEYS[1])
+	for i = 1, #flat, 2 do
+		local ok, block = pcall(cmsgpack.unpack, flat[i + 1])
+		if flat[i] ~= '' and ok and type(block) == 'table' and block[4] then
+			if block[1] > 0 and block[1] <= now then
+				redis.call('HDEL', KEYS[1], flat[i])
+			else
+				local n = #reply
+				reply[n + 1], reply[n + 2], reply[n + 3] = flat[i], text(block[1]), text(block[2])
+				reply[n + 4], reply[n + 5] = block[3], block[4]
+			end
+		end
+	end
+	return reply
+end
+
+if op == 'usage' then
+	local most = tonumber(ARGV[3])
+	for i = 4, #ARGV, 4 do
+		for k = 1, 3 do
+			if ARGV[i + k] ~= '0' then
+				redis.call('ZINCRBY', KEYS[k + 1], ARGV[i + k], ARGV[i])
+			end
+		end
+	end
+	for k = 2, 4 do
+		if redis.call('ZCARD', KEYS[k]) > most + most / 4 then
+			redis.call('ZREMRANGEBYRANK', KEYS[k], 0, -1 - most)
+		end
+		redis.call('PEXPIRE', KEYS[k], ARGV[2])
+	end
+	return 1
+end
+
+if op == 'top' then
+	local reply = {}
+	for _, account in ipairs(redis.call('ZREVRANGE', KEYS[tonumber(ARGV[2])], 0, ARGV[3] - 1)) do
+		local n = #reply
+		reply[n + 1] = account
+		for k = 2, 4 do
+			reply[n + k] = text(tonumber(redis.call('ZSCORE', KEYS[k], account) or 0))
+		end
+	end
+	return reply
+end
+
+return redis.error_reply('ERR unknown operation')

@@ -1,0 +1,316 @@
+/*
+ * store_usage.c - who sent how much today and yesterday, as far as this process knows
+ *
+ * A hash table for each of two days. Noting is on every message's path and costs one hash; the
+ * sorting is left to whoever asks. A full table forgets the half with the fewest recipients
+ * at once, so that forgetting costs little for each account and never those that matter.
+ *
+ * Thread rule: lock guards everything, the talloc trees of the days included.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "filter/store_usage.h"
+#include "policy/mem.h"
+
+#define DAYS		2
+#define FIRST_BUCKETS	1024
+
+struct user {
+	struct user *next;
+	uint64_t hash;
+	struct store_top_entry entry;
+};
+
+struct day {
+	int64_t number;
+	TALLOC_CTX *memory;	/* the root of all below, or NULL: empty */
+	struct user **buckets;
+	size_t n_buckets;	/* a power of two */
+	size_t n;
+};
+
+struct usage {
+	pthread_mutex_t lock;
+	size_t max;
+	struct day days[DAYS];	/* day d at d % DAYS */
+};
+
+/* day_clear - forget a day */
+static void
+day_clear(struct day *day, int64_t number)
+{
+	talloc_free(day->memory);
+	memset(day, 0, sizeof(*day));
+	day->number = number;
+}
+
+/* usage_free - talloc destructor */
+static int
+usage_free(struct usage *usage)
+{
+	for (size_t i = 0; i < DAYS; i++)
+		talloc_free(usage->days[i].memory);
+	pthread_mutex_destroy(&usage->lock);
+	return 0;
+}
+
+/* usage_new - nothing noted */
+struct usage *
+usage_new(TALLOC_CTX *ctx, size_t max)
+{
+	struct usage *usage = mem_new(ctx, struct usage);
+
+	pthread_mutex_init(&usage->lock, NULL);
+	usage->max = max > 1 ? max : 2;
+	talloc_set_destructor(usage, usage_free);
+	return usage;
+}
+
+/* hash_of - FNV-1a; names are accounts, which nobody chooses at will */
+static uint64_t
+hash_of(const char *account)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+
+	for (; *account != '\0'; account++)
+		hash = (hash ^ (uint8_t)*account) * UINT64_C(1099511628211);
+	return hash ^ hash >> 32;
+}
+
+/* day_of - the day's table, emptied if it held an older day; NULL for a day long past */
+static struct day *
+day_of(struct usage *usage, int64_t number)
+{
+	struct day *day = &usage->days[(uint64_t)number % DAYS];
+
+	if (number < day->number)
+		return NULL;
+	if (number > day->number)
+		day_clear(day, number);
+	return day;
+}
+
+/* resize - a table of n buckets with the same users */
+static void
+resize(struct day *day, size_t n_buckets)
+{
+	struct user **buckets = mem_array(day->memory, struct user *, n_buckets);
+
+	for (size_t i = 0; i < day->n_buckets; i++) {
+		struct user *next;
+
+		for (struct user *user = day->buckets[i]; user != NULL; user = next) {
+			struct user **to = &buckets[user->hash & (n_buckets - 1)];
+
+			next = user->next;
+			user->next = *to;
+			*to = user;
+		}
+	}
+	talloc_free(day->buckets);
+	day->buckets = buckets;
+	day->n_buckets = n_buckets;
+}
+
+/* measure - what an order sorts by */
+static uint64_t
+measure(const struct store_top_entry *entry, enum store_top_by by)
+{
+	switch (by) {
+	case STORE_TOP_RECIPIENTS:
+		return entry->recipients;
+	case STORE_TOP_MESSAGES:
+		return entry->messages;
+	case STORE_TOP_REFUSED:
+		return entry->refused;
+	}
+	return 0;
+}
+
+/* compare - larger first, then by name */
+static int
+compare(const struct store_top_entry *a, const struct store_top_entry *b, enum store_top_by by)
+{
+	uint64_t of_a = measure(a, by), of_b = measure(b, by);
+
+	if (of_a != of_b)
+		return of_a > of_b ? -1 : 1;
+	return strcmp(a->account, b->account);
+}
+
+static int
+by_recipients(const void *a, const void *b)
+{
+	return compare(a, b, STORE_TOP_RECIPIENTS);
+}
+
+static int
+by_messages(const void *a, const void *b)
+{
+	return compare(a, b, STORE_TOP_MESSAGES);
+}
+
+static int
+by_refused(const void *a, const void *b)
+{
+	return compare(a, b, STORE_TOP_REFUSED);
+}
+
+/* find_user - the user, or NULL */
+static struct user *
+find_user(const struct day *day, const char *account, uint64_t hash)
+{
+	struct user *user = day->buckets[hash & (day->n_buckets - 1)];
+
+	while (user != NULL && (user->hash != hash || strcmp(user->entry.account, account) != 0))
+		user = user->next;
+	return user;
+}
+
+/* add_user - one more */
+static struct user *
+add_user(struct day *day, const char *account, uint64_t hash)
+{
+	struct user *user, **to;
+
+	if (day->n >= day->n_buckets)
+		resize(day, day->n_buckets * 2);
+	to = &day->buckets[hash & (day->n_buckets - 1)];
+	user = mem_new(day->memory, struct user);
+	user->entry.account = mem_strdup(user, account);
+	user->hash = hash;
+	user->next = *to;
+	*to = user;
+	day->n++;
+	return user;
+}
+
+/* all_of - a day's entries in some order; the strings stay where they are */
+static struct store_top_entry *
+all_of(const struct day *day, TALLOC_CTX *ctx)
+{
+	struct store_top_entry *list = mem_array(ctx, struct store_top_entry, day->n + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < day->n_buckets; i++)
+		for (const struct user *user = day->buckets[i]; user != NULL; user = user->next)
+			list[n++] = user->entry;
+	return list;
+}
+
+/* add - to an entry */
+static void
+add(struct store_top_entry *to, const struct store_top_entry *from)
+{
+	to->messages += from->messages;
+	to->recipients += from->recipients;
+	to->refused += from->refused;
+}
+
+/* halve - forget the half with the fewest recipients */
+static void
+halve(struct day *day)
+{
+	TALLOC_CTX *old = day->memory;
+	int64_t number = day->number;
+	size_t n = day->n;
+	struct store_top_entry *list = all_of(day, old);
+
+	qsort(list, n, sizeof(list[0]), by_recipients);
+	memset(day, 0, sizeof(*day));
+	day->number = number;
+	day->memory = mem_check(talloc_named_const(NULL, 0, "usage"));
+	resize(day, FIRST_BUCKETS);
+	for (size_t i = 0; i < n / 2; i++)
+		add(&add_user(day, list[i].account, hash_of(list[i].account))->entry, &list[i]);
+	talloc_free(old);
+}
+
+/* usage_note - add to an account's day */
+void
+usage_note(struct usage *usage, int64_t number, const struct store_top_entry *entry)
+{
+	uint64_t hash = hash_of(entry->account);
+	struct user *user;
+	struct day *day;
+
+	pthread_mutex_lock(&usage->lock);
+	day = day_of(usage, number);
+	if (day != NULL) {
+		if (day->memory == NULL) {
+			day->memory = mem_check(talloc_named_const(NULL, 0, "usage"));
+			resize(day, FIRST_BUCKETS);
+		}
+		user = find_user(day, entry->account, hash);
+		if (user == NULL && day->n >= usage->max)
+			halve(day);
+		if (user == NULL)
+			user = add_user(day, entry->account, hash);
+		add(&user->entry, entry);
+	}
+	pthread_mutex_unlock(&usage->lock);
+}
+
+/* listed - a day, in order where not all of it is wanted, the strings copied; with the lock held */
+static struct store_top_entry *
+listed(struct usage *usage, TALLOC_CTX *ctx, int64_t number, enum store_top_by by, size_t max,
+    size_t *n_r)
+{
+	static int (*const orders[])(const void *, const void *) = {
+		[STORE_TOP_RECIPIENTS] = by_recipients,
+		[STORE_TOP_MESSAGES] = by_messages,
+		[STORE_TOP_REFUSED] = by_refused,
+	};
+	const struct day *day = &usage->days[(uint64_t)number % DAYS];
+	struct store_top_entry *list;
+
+	*n_r = 0;
+	if (day->number != number || day->n == 0)
+		return mem_array(ctx, struct store_top_entry, 1);
+	list = all_of(day, ctx);
+	if (max > 0)
+		qsort(list, day->n, sizeof(list[0]), orders[by]);
+	*n_r = max > 0 && max < day->n ? max : day->n;
+	for (size_t i = 0; i < *n_r; i++) {
+		/* who has nothing of what was asked for is not among those with most of it */
+		if (max > 0 && measure(&list[i], by) == 0) {
+			*n_r = i;
+			break;
+		}
+		list[i].account = mem_strdup(list, list[i].account);
+	}
+	return list;
+}
+
+/* usage_top - the first accounts of a day */
+struct store_top_entry *
+usage_top(struct usage *usage, TALLOC_CTX *ctx, int64_t day, enum store_top_by by, size_t max,
+    size_t *n_r)
+{
+	struct store_top_entry *list;
+
+	pthread_mutex_lock(&usage->lock);
+	list = listed(usage, ctx, day, by, max, n_r);
+	pthread_mutex_unlock(&usage->lock);
+	return list;
+}
+
+/* usage_take - all of a day, which is then forgotten */
+struct store_top_entry *
+usage_take(struct usage *usage, TALLOC_CTX *ctx, int64_t day, size_t *n_r)
+{
+	struct store_top_entry *list;
+
+	pthread_mutex_lock(&usage->lock);
+	list = listed(usage, ctx, day, STORE_TOP_RECIPIENTS, 0, n_r);
+	if (*n_r > 0)
+		day_clear(&usage->days[(uint64_t)day % DAYS], day);
+	pthread_mutex_unlock(&usage->lock);
+	return list;
+}
