@@ -335,7 +335,7 @@ lab_listens() {
 # lab_up NAME COMMAND... - wait until COMMAND succeeds; a server that ended or
 # does not come up is reported with the end of its log
 lab_up() {
-	local name=$1 deadline=$((SECONDS + 20))
+	local name=$1 deadline=$((SECONDS + ${LAB_UP_SECONDS:-20}))
 
 	shift
 	until "$@"; do
