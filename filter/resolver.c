@@ -147,6 +147,17 @@ new_answer(TALLOC_CTX *ctx, enum dns_status status, const char *problem)
 	return answer;
 }
 
+/* no_records - the answer where no record of a set could be read
+ * A host name that no host can have is as good as none. Other data that is malformed says
+ * that the server is in error, which is not the same as "there is none". */
+static struct dns_answer *
+no_records(TALLOC_CTX *ctx, enum dns_type type)
+{
+	if (type == DNS_MX || type == DNS_PTR)
+		return new_answer(ctx, DNS_NODATA, NULL);
+	return new_answer(ctx, DNS_FAILURE, "malformed record");
+}
+
 /* read_records - the records of a result; what is malformed is left out */
 static struct dns_answer *
 read_records(TALLOC_CTX *ctx, enum dns_type type, const struct ub_result *result)
@@ -163,9 +174,10 @@ read_records(TALLOC_CTX *ctx, enum dns_type type, const struct ub_result *result
 		    (const unsigned char *)result->data[i], (size_t)result->len[i],
 		    &answer->records[answer->count]))
 			answer->count++;
-	if (answer->count == 0)
-		answer->status = DNS_NODATA;
-	return answer;
+	if (answer->count > 0)
+		return answer;
+	talloc_free(answer);
+	return no_records(ctx, type);
 }
 
 /* rcode_name - an error of DNS for the log */
