@@ -31,6 +31,7 @@ static void read_daemons(struct options_reader *, config_setting_t *, void *);
 static void read_clients(struct options_reader *, config_setting_t *, void *);
 static void read_ports(struct options_reader *, config_setting_t *, void *);
 static void read_dns(struct options_reader *, config_setting_t *, void *);
+static void read_tables(struct options_reader *, config_setting_t *, void *);
 static void read_percent(struct options_reader *, config_setting_t *, void *);
 static void read_plan_action(struct options_reader *, config_setting_t *, void *);
 static void read_max_recipients(struct options_reader *, config_setting_t *, void *);
@@ -70,6 +71,7 @@ static const struct option top_rows[] = {
 	{ .name = "redis", .type = OPTION_CUSTOM, .read = read_redis },
 	{ .name = "dns", .type = OPTION_CUSTOM, .read = read_dns },
 	{ .name = "spf", .type = OPTION_CUSTOM, .offset = AT(config, spf), .read = config_spf_read },
+	{ .name = "tables", .type = OPTION_CUSTOM, .offset = AT(config, table_limits), .read = read_tables },
 	{ .name = "plans_file", .type = OPTION_STRING, .offset = AT(config, plans_file) },
 	{ .name = "default_plan", .type = OPTION_STRING, .offset = AT(config, default_plan_name) },
 	{ .name = "plans", .type = OPTION_CUSTOM, .read = read_plans },
@@ -147,6 +149,16 @@ static const struct option dns_rows[] = {
 	{ .name = "cache", .type = OPTION_COUNT, .offset = AT(config, dns_cache), .max = 10000000 },
 	{ .name = NULL },
 };
+static const struct option tables_rows[] = {
+	{ .name = "timeout", .type = OPTION_DURATION, .offset = AT(table_limits, timeout_ms), .min = 50, .max = 20000 },
+	{ .name = "connections", .type = OPTION_COUNT, .offset = AT(table_limits, connections), .min = 1, .max = 100 },
+	{ .name = "cache", .type = OPTION_COUNT, .offset = AT(table_limits, cache), .max = 1000000 },
+	{ .name = "cache_time", .type = OPTION_DURATION, .offset = AT(table_limits, cache_ms), .max = DAY_MS },
+	{ .name = "negative_time", .type = OPTION_DURATION, .offset = AT(table_limits, negative_ms), .max = DAY_MS },
+	{ .name = NULL },
+};
+static const struct option_group tables_group = { "tables", tables_rows, -1 };
+
 static const struct option_group dns_group = { "dns", dns_rows, -1 };
 
 /* at - the line of a top-level option, for mistakes found once all is read; NULL: the file as a whole */
@@ -462,6 +474,13 @@ read_dns(struct options_reader *reader, config_setting_t *setting, void *target)
 	options_group(reader, setting, &dns_group, target);
 }
 
+/* read_tables - tables = { timeout = "3 s" } */
+static void
+read_tables(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	options_group(reader, setting, &tables_group, target);
+}
+
 /* set_defaults - what holds unless the file says otherwise */
 static void
 set_defaults(struct options_reader *reader, struct config *config)
@@ -478,6 +497,7 @@ set_defaults(struct options_reader *reader, struct config *config)
 	config->dns_timeout_ms = 10000;
 	config->dns_cache = 10000;
 	config_spf_defaults(reader->ctx, &config->spf);
+	config->table_limits = (struct table_limits)TABLE_LIMITS_STANDARD;
 	memset(config->set.of, -1, sizeof(config->set.of));
 }
 

@@ -15,6 +15,7 @@
 #include "filter/configuration_spf.h"
 #include "filter/resolver.h"
 #include "filter/store.h"
+#include "filter/table.h"
 #include "policy/facts.h"
 #include "policy/identity.h"
 #include "policy/netblock.h"
@@ -133,6 +134,7 @@ struct config {
 	struct table_list network_tables; /* account -> networks it may send from */
 	struct table_list restricted_tables; /* recipient -> who may post */
 	struct words domains;	/* domains that accounts name, sorted; with a dot in front: and all below */
+	struct table_limits table_limits; /* of tables that ask a server */
 	struct words tables;	/* all distinct specifications, as listeners index them */
 
 	struct listener *listeners;

@@ -35,6 +35,8 @@ static const struct ctl_command commands[] = {
 	{ "reload", "", "read the configuration anew", ctl_reload },
 	{ "quota show", "ACCOUNT", "what an account has used of its limits", ctl_quota_show },
 	{ "quota reset", "ACCOUNT", "empty the counters of an account", ctl_quota_reset },
+	{ "table get", "SPEC KEY", "what a table answers; KEY \"-\": keys from standard input, as they are", ctl_table_get },
+	{ "table check", "SPEC", "whether a table can be opened and its server answers", ctl_table_check },
 };
 
 /* ctl_text - a text member, never NULL */

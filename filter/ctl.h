@@ -59,5 +59,6 @@ long long ctl_number(const json_t *object, const char *name);
 /* The commands, by file. */
 ctl_run ctl_reload, ctl_status;				/* ctl_admin.c */
 ctl_run ctl_quota_reset, ctl_quota_show;		/* ctl_quota.c */
+ctl_run ctl_table_check, ctl_table_get;			/* ctl_table.c */
 
 #endif

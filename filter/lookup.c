@@ -18,7 +18,7 @@ lookup_key(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct table_
     const char *key, int64_t deadline_ms, const char **value_r)
 {
 	for (size_t i = 0; i < list->n; i++) {
-		const struct table *table = snapshot->tables[list->indexes[i]];
+		struct table *table = snapshot->tables[list->indexes[i]];
 		const char *error = NULL;
 		enum table_outcome outcome = table_get(table, ctx, key, deadline_ms, value_r, &error);
 

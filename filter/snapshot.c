@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "filter/snapshot.h"
+#include "filter/table_config.h"
 #include "policy/mem.h"
 
 /* open_tables - every table that some option names */
@@ -23,10 +24,11 @@ static bool
 open_tables(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **error_r)
 {
 	const struct words *specs = &snapshot->config->tables;
+	const struct table_env *env = table_config_env(snapshot, snapshot->config);
 
 	snapshot->tables = mem_array(snapshot, struct table *, specs->n + 1);
 	for (size_t i = 0; i < specs->n; i++) {
-		snapshot->tables[i] = table_open(snapshot, specs->items[i], error_r);
+		snapshot->tables[i] = table_open_with(snapshot, env, specs->items[i], error_r);
 		if (snapshot->tables[i] == NULL) {
 			*error_r = mem_printf(ctx, "%s: table %s: %s", snapshot->config->file, specs->items[i], *error_r);
 			return false;

@@ -3,10 +3,13 @@
  *
  * A table is opened with a snapshot, asked by any number of threads, and freed
  * with the snapshot. A table that cannot answer says TEMPERROR, never "not found".
+ * How a type is written: table_type.h.
  */
 #ifndef FILTER_TABLE_H
 #define FILTER_TABLE_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <talloc.h>
 
@@ -18,40 +21,56 @@ enum table_outcome {
 
 struct table;
 
-/* One kind of table: what its opener returns. */
-struct table_type {
-	const char *name;	/* before the colon of a specification */
-	/* open: state on ctx, or NULL with *error_r on ctx */
-	void *(*open)(TALLOC_CTX *ctx, const char *argument, const char **error_r);
-	/* get: *value_r on ctx (or owned by the table, for its life) when found; *error_r for
-	 * TABLE_TEMPERROR; deadline_ms is CLOCK_MONOTONIC in milliseconds */
-	enum table_outcome (*get)(const void *state, TALLOC_CTX *ctx, const char *key,
-	    int64_t deadline_ms, const char **value_r, const char **error_r);
+/* A server of the configuration's redis group, for redis: tables. */
+struct table_redis {
+	const char *name;
+	const char *server;	/* as in struct redis_pool_options */
+	const char *user;	/* or NULL */
+	const char *password_file; /* or NULL */
+	unsigned int database;
+};
+
+/* What holds for all tables that ask a server. */
+struct table_limits {
+	long timeout_ms;	/* of one lookup, within the caller's deadline */
+	long connections;	/* most at once, for each table; >= 1 */
+	long cache;		/* answers kept for each table */
+	long cache_ms;		/* for how long; 0: not at all */
+	long negative_ms;	/* the same for "not found" */
+};
+#define TABLE_LIMITS_STANDARD	{ 3000, 4, 10000, 30000, 5000 }
+
+/* What opening may need besides the specification; it is copied. */
+struct table_env {
+	const struct table_redis *redis;
+	size_t n_redis;
+	struct table_limits limits;
 };
 
 /*
  * table_open - open a table named as in Postfix: type:argument
  * Types: texthash:/path (also hash:, btree: and lmdb:, whose text source is read), inline:{ key=value ... },
- * cidr:/path (networks in file order, the first that holds the address wins).
- * "proxy:" in front is ignored. Returns NULL and *error_r (file:line where
- * there is one) on ctx when it is unknown, unreadable or malformed.
+ * cidr:/path, regexp:/path, pcre:/path, sqlite:, mysql:, pgsql: and ldap: with the path of one of Postfix's
+ * .cf files, socketmap:ENDPOINT:name, redis:NAME:pattern. "proxy:" in front is ignored. Without env
+ * there are no redis: tables, and the limits are the standard ones.
+ * Returns NULL and *error_r (file:line where there is one) on ctx when it is unknown, unreadable, malformed or
+ * of a type this program was built without. Connects to nothing, but may look up host names.
  */
 struct table *table_open(TALLOC_CTX *ctx, const char *spec, const char **error_r);
+struct table *table_open_with(TALLOC_CTX *ctx, const struct table_env *env, const char *spec,
+    const char **error_r);
 
 /* table_spec - the specification it was opened with */
 const char *table_spec(const struct table *table);
 
 /*
  * table_get - look up one key
- * Keys are compared without regard to ASCII case, as Postfix folds them. *value_r lives at
- * least as long as ctx and the table. *error_r is set for TABLE_TEMPERROR only. Any thread.
+ * Keys are compared without regard to ASCII case, as Postfix folds them (patterns decide for
+ * themselves). deadline_ms is CLOCK_MONOTONIC in milliseconds; 0: none but the table's own. A key that
+ * is no UTF-8 is not found, as in Postfix. *value_r lives at least as long as ctx and the table. *error_r,
+ * on ctx, is set for TABLE_TEMPERROR only. Any thread.
  */
-enum table_outcome table_get(const struct table *table, TALLOC_CTX *ctx, const char *key,
+enum table_outcome table_get(struct table *table, TALLOC_CTX *ctx, const char *key,
     int64_t deadline_ms, const char **value_r, const char **error_r);
-
-/* The types, one file each. */
-extern const struct table_type table_texthash;
-extern const struct table_type table_inline;
-extern const struct table_type table_cidr;
 
 #endif

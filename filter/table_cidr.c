@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "filter/table.h"
+#include "filter/table_type.h"
 #include "policy/mem.h"
 #include "policy/netblock.h"
 #include "policy/text.h"
@@ -60,7 +60,7 @@ add_line(TALLOC_CTX *ctx, struct rows *rows, const char *line, const char **erro
 }
 
 static void *
-cidr_open(TALLOC_CTX *ctx, const char *argument, const char **error_r)
+cidr_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
 	struct rows *rows = mem_new(ctx, struct rows);
 	FILE *file = fopen(argument, "re");
@@ -70,6 +70,7 @@ cidr_open(TALLOC_CTX *ctx, const char *argument, const char **error_r)
 	size_t size = 0;
 	bool good = true;
 
+	(void)env;
 	if (file == NULL) {
 		*error_r = mem_printf(ctx, "%s: cannot be opened: %s", argument, strerror(errno));
 		talloc_free(rows);
@@ -92,23 +93,23 @@ cidr_open(TALLOC_CTX *ctx, const char *argument, const char **error_r)
 	return NULL;
 }
 
-static enum table_outcome
-cidr_get(const void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
-    const char **value_r, const char **error_r)
+static void
+cidr_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, struct table_answer *answer_r)
 {
 	const struct rows *rows = state;
 	struct ip_address address;
 
-	(void)ctx, (void)deadline_ms, (void)error_r;
+	(void)ctx, (void)deadline_ms;
+	answer_r->outcome = TABLE_NOT_FOUND;
 	if (!ip_address_parse(key, &address))
-		return TABLE_NOT_FOUND;
+		return;
 	for (size_t i = 0; i < rows->n; i++) {
 		if (!netblock_contains(&rows->rows[i].block, 1, &address))
 			continue;
-		*value_r = rows->rows[i].value;
-		return TABLE_FOUND;
+		answer_r->outcome = TABLE_FOUND;
+		answer_r->value = rows->rows[i].value;
+		return;
 	}
-	return TABLE_NOT_FOUND;
 }
 
-const struct table_type table_cidr = { "cidr", cidr_open, cidr_get };
+const struct table_type table_cidr = { "cidr", TABLE_FILE, cidr_open, cidr_get };

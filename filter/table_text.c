@@ -19,7 +19,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "filter/table.h"
+#include "filter/table_type.h"
 #include "policy/mem.h"
 
 #define MAX_LINE	(64 * 1024)	/* octets of one logical line */
@@ -186,12 +186,13 @@ read_lines(TALLOC_CTX *ctx, struct entries *entries, FILE *file, const char **er
 }
 
 static void *
-texthash_open(TALLOC_CTX *ctx, const char *argument, const char **error_r)
+texthash_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
 	struct entries *entries = mem_new(ctx, struct entries);
 	FILE *file;
 	bool good;
 
+	(void)env;
 	entries->path = mem_strdup(entries, argument);
 	file = fopen(argument, "re");
 	if (file == NULL) {
@@ -241,13 +242,14 @@ inline_pair(TALLOC_CTX *ctx, struct entries *entries, char **p, const char **err
 }
 
 static void *
-inline_open(TALLOC_CTX *ctx, const char *argument, const char **error_r)
+inline_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
 	struct entries *entries = mem_new(ctx, struct entries);
 	char *text = mem_strdup(entries, argument);
 	char *p = text + strspn(text, " \t");
 	size_t len = strlen(p);
 
+	(void)env;
 	entries->path = "inline";
 	while (len > 0 && is_space(p[len - 1]))
 		len--;
@@ -274,23 +276,23 @@ inline_open(TALLOC_CTX *ctx, const char *argument, const char **error_r)
 	return entries;
 }
 
-static enum table_outcome
-text_get(const void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
-    const char **value_r, const char **error_r)
+static void
+text_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, struct table_answer *answer_r)
 {
 	const struct entries *entries = state;
 	const struct entry wanted = { .key = key };
 	const struct entry *found;
 
-	(void)ctx, (void)deadline_ms, (void)error_r;
+	(void)ctx, (void)deadline_ms;
+	answer_r->outcome = TABLE_NOT_FOUND;
 	if (entries->n == 0)
-		return TABLE_NOT_FOUND;
+		return;
 	found = bsearch(&wanted, entries->rows, entries->n, sizeof(entries->rows[0]), compare_entries);
 	if (found == NULL)
-		return TABLE_NOT_FOUND;
-	*value_r = found->value;
-	return TABLE_FOUND;
+		return;
+	answer_r->outcome = TABLE_FOUND;
+	answer_r->value = found->value;
 }
 
-const struct table_type table_texthash = { "texthash", texthash_open, text_get };
-const struct table_type table_inline = { "inline", inline_open, text_get };
+const struct table_type table_texthash = { "texthash", TABLE_FILE, texthash_open, text_get };
+const struct table_type table_inline = { "inline", 0, inline_open, text_get };

@@ -74,7 +74,7 @@ write_text(const struct place *place, const char *text)
 
 /* get - what a key gives; NULL: not found */
 static const char *
-get(const struct table *table, TALLOC_CTX *ctx, const char *key)
+get(struct table *table, TALLOC_CTX *ctx, const char *key)
 {
 	const char *value = NULL;
 	const char *error = NULL;

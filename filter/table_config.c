@@ -1,0 +1,35 @@
+/*
+ * table_config.c - what tables take from the configuration
+ *
+ * Threads: no state.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "filter/table_config.h"
+#include "policy/mem.h"
+
+/* table_config_env - servers and limits */
+const struct table_env *
+table_config_env(TALLOC_CTX *ctx, const struct config *config)
+{
+	struct table_env *env = mem_new(ctx, struct table_env);
+	struct table_redis *servers = mem_array(env, struct table_redis, config->n_redis + 1);
+
+	for (size_t i = 0; i < config->n_redis; i++) {
+		const struct redis_server *redis = &config->redis[i];
+
+		servers[i] = (struct table_redis){
+			.name = redis->name,
+			.server = redis->options.server,
+			.user = redis->options.user,
+			.password_file = redis->password_file,
+			.database = redis->options.database,
+		};
+	}
+	env->redis = servers;
+	env->n_redis = config->n_redis;
+	env->limits = config->table_limits;
+	return env;
+}

@@ -1,0 +1,98 @@
+/*
+ * table_sql.c - what sqlite:, mysql: and pgsql: tables have in common
+ *
+ * Threads: see table_workers.h; nothing here is written to after open.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <string.h>
+
+#include "filter/table_sql.h"
+#include "policy/mem.h"
+#include "policy/text.h"
+
+struct sql_table {
+	const struct rules *rules;
+	struct workers *workers;
+};
+
+/* old_query - the query that the names of Postfix before 2.2 make, or NULL */
+static char *
+old_query(TALLOC_CTX *ctx, const struct table_cf *cf, const char **error_r)
+{
+	const char *function = table_cf_text(cf, "select_function", NULL);
+	const char *table, *field, *where;
+
+	if (function != NULL)
+		return mem_printf(ctx, "SELECT %s('%%s')", function);
+	if (table_cf_text(cf, "select_field", NULL) == NULL) {
+		(void)table_cf_need(cf, "query", "SELECT login FROM senders WHERE address = '%s'", error_r);
+		return NULL;
+	}
+	table = table_cf_need(cf, "table", "aliases", error_r);
+	field = table_cf_need(cf, "select_field", "login", error_r);
+	where = table_cf_need(cf, "where_field", "address", error_r);
+	if (*error_r != NULL)
+		return NULL;
+	return mem_printf(ctx, "SELECT %s FROM %s WHERE %s = '%%s' %s", field, table, where,
+	    table_cf_text(cf, "additional_conditions", ""));
+}
+
+/* sql_query - the query of a .cf file */
+bool
+sql_query(TALLOC_CTX *ctx, TALLOC_CTX *config, struct rules *rules, const struct table_cf *cf,
+    const char **query_r, const char **error_r)
+{
+	const char *query = table_cf_text(cf, "query", "");
+	const char *error = NULL;
+
+	*query_r = query[0] != '\0' ? mem_strdup(config, query) : old_query(config, cf, &error);
+	if (*query_r != NULL && rules_template(config, rules, *query_r, false, &error))
+		return true;
+	*error_r = *query_r != NULL ? mem_strdup(ctx, table_cf_error(cf, "query", "query: %s", error)) :
+	    mem_strdup(ctx, error);
+	return false;
+}
+
+/* sql_hosts - "hosts" of a .cf file */
+size_t
+sql_hosts(TALLOC_CTX *config, const struct table_cf *cf, const char *standard, const char ***hosts_r)
+{
+	struct span rest = text_span(table_cf_text(cf, "hosts", "")), item;
+	size_t n = 0;
+
+	*hosts_r = NULL;
+	while (text_list_next(&rest, &item)) {
+		*hosts_r = mem_grow(config, *hosts_r, const char *, n + 1);
+		(*hosts_r)[n++] = mem_strndup(config, item.at, item.len);
+	}
+	if (n > 0)
+		return n;
+	*hosts_r = mem_array(config, const char *, 1);
+	(*hosts_r)[0] = standard;
+	return 1;
+}
+
+/* sql_table_new - a table's state */
+struct sql_table *
+sql_table_new(TALLOC_CTX *ctx, const struct rules *rules, struct workers *workers)
+{
+	struct sql_table *table = mem_new(ctx, struct sql_table);
+
+	table->rules = rules;
+	table->workers = talloc_steal(table, workers);
+	return table;
+}
+
+/* sql_table_get - "domain" first, then the server */
+void
+sql_table_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, struct table_answer *answer_r)
+{
+	struct sql_table *table = state;
+
+	answer_r->outcome = rules_admit(ctx, table->rules, key, &answer_r->error);
+	if (answer_r->outcome == TABLE_FOUND)
+		workers_ask(table->workers, ctx, key, deadline_ms, answer_r);
+}

@@ -1,0 +1,34 @@
+/*
+ * table_sql.h - what sqlite:, mysql: and pgsql: tables have in common
+ */
+#ifndef FILTER_TABLE_SQL_H
+#define FILTER_TABLE_SQL_H
+
+#include "filter/table_rules.h"
+#include "filter/table_workers.h"
+
+/*
+ * sql_query - the query of a .cf file, or the one that its older names make: select_function (pgsql), or
+ * select_field, table, where_field and additional_conditions
+ * The query is on config; its needs are noted in rules. False and *error_r on ctx.
+ */
+bool sql_query(TALLOC_CTX *ctx, TALLOC_CTX *config, struct rules *rules, const struct table_cf *cf,
+    const char **query_r, const char **error_r);
+
+/*
+ * sql_hosts - "hosts" of a .cf file as a list on config; standard where there are none
+ * Returns how many, at least 1.
+ */
+size_t sql_hosts(TALLOC_CTX *config, const struct table_cf *cf, const char *standard, const char ***hosts_r);
+
+/* The state of such a table. */
+struct sql_table;
+
+/* sql_table_new - rules must live as long as workers */
+struct sql_table *sql_table_new(TALLOC_CTX *ctx, const struct rules *rules, struct workers *workers);
+
+/* sql_table_get - get of struct table_type: "domain" first, then the server. For ldap:, too. */
+void sql_table_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+    struct table_answer *answer_r);
+
+#endif
