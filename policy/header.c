@@ -6,7 +6,12 @@
  * fields are only counted, and the verdict hears of it, so that no field can hide
  * behind ten thousand others.
  *
- * Which fields name a sender is a table. From is special: none and several have
+ * Which fields name a sender is a table. Besides the fields of just these names there
+ * may be some that only other readers take for them: a name with a control character
+ * in it, a line end inside another field's value with "From:" behind it. No mail
+ * program writes them, so they are malformed.
+ *
+ * From is special: none and several have
  * actions of their own in the configuration, so here they are only counted.
  *
  * Threads: one at a time per list.
@@ -100,6 +105,30 @@ header_find(const struct header_list *list, const char *name, size_t nth)
 		if (header_is(&list->fields[i], name) && nth-- == 0)
 			return &list->fields[i];
 	return NULL;
+}
+
+/* is_visible - printable ASCII, as field names are made of (RFC 5322 section 2.2) */
+static bool
+is_visible(char c)
+{
+	return c > ' ' && c < 0x7f;
+}
+
+/* resembles - is this the field's name to a reader who passes over what cannot be seen? */
+static bool
+resembles(const struct header_field *field, struct span name)
+{
+	size_t matched = 0;
+
+	for (size_t i = 0; i < field->name_len; i++) {
+		if (!is_visible(field->name[i]))
+			continue;
+		if (matched == name.len ||
+		    text_lower(field->name[i]) != text_lower(name.at[matched]))
+			return false;
+		matched++;
+	}
+	return matched == name.len;
 }
 
 /* The fields that name a sender, in the order in which they are read. */
@@ -231,6 +260,60 @@ read_kind(struct reader *reader, const struct sender_field *kind)
 	}
 }
 
+/* kind_at - the sender field that a line would be whose first octets are these, or NULL */
+static const struct sender_field *
+kind_at(const char *at, size_t len)
+{
+	for (size_t i = 0; i < N_SENDER_FIELDS; i++) {
+		const struct sender_field *kind = &sender_fields[i];
+		struct span name = text_span(kind->name);
+		size_t n = name.len;
+
+		if (len < n || !text_equal_fold(text_span_of(at, n), name))
+			continue;
+		while (n < len && (at[n] == ' ' || at[n] == '\t'))
+			n++;
+		if (n < len && at[n] == ':')
+			return kind;
+	}
+	return NULL;
+}
+
+/*
+ * hidden_in - the sender field that hides in a value behind a line end, or NULL
+ *
+ * A line end with white space behind it is a fold; one without is what some MTAs
+ * let through and some mail programs take for the end of the field.
+ */
+static const struct sender_field *
+hidden_in(const struct header_field *field)
+{
+	const struct sender_field *kind = NULL;
+
+	for (size_t i = 0; i + 1 < field->value_len && kind == NULL; i++)
+		if (field->value[i] == '\r' || field->value[i] == '\n')
+			kind = kind_at(field->value + i + 1, field->value_len - i - 1);
+	return kind;
+}
+
+/* look_for_disguises - sender fields that only some readers see */
+static void
+look_for_disguises(struct reader *reader)
+{
+	for (size_t i = 0; i < reader->list->n; i++) {
+		const struct header_field *field = &reader->list->fields[i];
+		const struct sender_field *hidden = hidden_in(field);
+
+		if (hidden != NULL)
+			reader_malformed(reader, hidden, "one is hidden inside another field");
+		for (size_t j = 0; j < N_SENDER_FIELDS; j++)
+			if (resembles(field, text_span(sender_fields[j].name)) &&
+			    !header_is(field, sender_fields[j].name))
+				reader_malformed(reader, &sender_fields[j],
+				    "there is one with invisible characters in its name");
+	}
+}
+
 /* header_read_senders - who the header says sent the message */
 void
 header_read_senders(TALLOC_CTX *ctx, const struct header_list *list,
@@ -252,6 +335,7 @@ header_read_senders(TALLOC_CTX *ctx, const struct header_list *list,
 		memset(displays_r, 0, sizeof(*displays_r));
 	for (size_t i = 0; i < N_SENDER_FIELDS; i++)
 		read_kind(&reader, &sender_fields[i]);
+	look_for_disguises(&reader);
 	*claims_r = reader.claims;
 	*n_r = reader.n_claims;
 }

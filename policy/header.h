@@ -80,8 +80,10 @@ struct header_displays {
  * where it is absent or there are several (facts_r->from_fields says so).
  * Several Resent-From or Resent-Sender fields are several times of resending
  * (RFC 5322 section 3.6.6) and all claimed; several Sender fields are malformed, as
- * are a From without mailbox and a Sender with more than one address. The first
- * malformed field is reported; a malformed field makes no claims.
+ * are a From without mailbox and a Sender with more than one address, and any of
+ * these fields that only sloppy readers would see: with octets in its name that are
+ * not printable ASCII, or inside another field behind a line end that is no fold. The
+ * first malformed field is reported; a malformed field makes no claims.
  *
  * claims_r, n_r: an array in ctx, owned = OWNED_NOT_ASKED throughout; NULL and 0
  * where nothing is claimed. displays_r: may be NULL.
