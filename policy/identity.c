@@ -183,11 +183,31 @@ is_or_base_is(const char *address, const char *wanted, const char *delimiters)
 	return same;
 }
 
-/* identity_owns_itself - is the address the account's own name? */
+/*
+ * identity_owns_itself - is the address the account's own name?
+ *
+ * A login is written without quotes where its address needs them: foo..bar@docomo.example
+ * owns "foo..bar"@docomo.example.
+ */
 bool
 identity_owns_itself(const char *account, const char *address, const char *delimiters)
 {
-	return is_or_base_is(address, account, delimiters);
+	static const struct address_rules rules = { .fold_local = true };
+	const char *at = strrchr(account, '@');
+	struct address own;
+	TALLOC_CTX *work;
+	bool same;
+
+	if (is_or_base_is(address, account, delimiters))
+		return true;
+	if (at == NULL || address[0] != '"')
+		return false;
+	work = mem_check(talloc_new(NULL));
+	same = address_normalise(work, account, (size_t)(at - account), at + 1,
+	    strlen(at + 1), &rules, &own, NULL) == 0 &&
+	    is_or_base_is(address, own.full, delimiters);
+	talloc_free(work);
+	return same;
 }
 
 /* pattern_domain - read what follows "@" in a pattern */

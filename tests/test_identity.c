@@ -52,6 +52,9 @@ test_account(void **state)
 		{ "delete", "alice\x7f", "example.org", NULL },
 		{ "Latin-1", "j\xfcrgen", "example.org", NULL },
 		{ "zero width space", "ali\xe2\x80\x8b" "ce", "example.org", NULL },
+		{ "Kelvin sign", "\xe2\x84\xaa" "ate", "example.org", NULL },
+		{ "dotless i stays itself", "al\xc4\xb1" "ce", "example.org", "al\xc4\xb1" "ce@example.org" },
+		{ "long s stays itself", "bo\xc5\xbf", "example.org", "bo\xc5\xbf@example.org" },
 		{ "fullwidth at sign", "alice\xef\xbc\xa0" "example.org", "example.org", NULL },
 		{ "malformed domain", "alice@exam ple", "example.org", NULL },
 		{ "domain with two dots", "alice@example..org", NULL, NULL },
@@ -185,6 +188,15 @@ test_owns_itself(void **state)
 		{ "alice", "alice", "+", 1 },
 		{ "alice", "alice@example.org", "+", 0 },
 		{ "alice@example.org", "alice", "+", 0 },
+		{ "foo..bar@docomo.example", "\"foo..bar\"@docomo.example", "+", true },
+		{ "foo.@docomo.example", "\"foo.+x\"@docomo.example", "+", true },
+		{ "foo..bar@docomo.example", "foo.bar@docomo.example", "+", false },
+		{ "foo..bar@docomo.example", "\"foo..bar\"@other.example", "+", false },
+		{ "alice@home@example.org", "\"alice@home\"@example.org", "+", true },
+		{ "alice@home@example.org", "alice@home", "+", false },
+		{ "corp\\alice@example.org", "\"corp\\\\alice\"@example.org", "+", true },
+		{ "corp\\alice@example.org", "alice@example.org", "+", false },
+		{ "foo..bar", "\"foo..bar\"", "+", false },
 	};
 
 	(void)state;
