@@ -42,6 +42,8 @@
 
 #define FULLWIDTH_AT	"\xef\xbc\xa0"	/* U+FF20, an at sign to the eye */
 #define SMALL_AT	"\xef\xb9\xab"	/* U+FE6B, the same */
+#define OVERLONG_AT	"\xc1\x80"	/* "@" in two octets: no UTF-8, but some decoders take it */
+#define OVERLONGER_AT	"\xe0\x81\x80"	/* in three */
 
 /* Octets looked at to see whether an encoded word is one; longer ones are lexed as usual. */
 #define ENCODED_WORD_MAX	256
@@ -756,20 +758,74 @@ display_add(struct display *display, struct span piece, bool only_comments)
 struct shown {
 	struct span local;
 	struct span domain;
-	bool bracketed;		/* "<" before it and ">" behind */
+	bool divided;		/* it stands as in a list: a bracket at it, or a divider behind it */
 };
 
 /* What a scan of a display name found. */
 struct scan {
 	size_t own;		/* times the mailbox's own address is shown */
+	size_t words;		/* at signs that are no part of an address: "Support @ Example" */
 	size_t others;		/* every other at sign */
 	const char *shown;	/* first foreign address, or NULL */
-	bool bracketed;		/* one of them stands in angle brackets */
+	bool divided;		/* one of them stands as in a list */
 	bool override;		/* a bidirectional override */
 	size_t conversions;	/* addresses converted so far */
 };
 
-/* scan_plain - a copy without invisible characters, and with every at sign as "@" */
+/* at_sign - octets of an at sign, or of what passes for one, at the start of text; else 0 */
+static size_t
+at_sign(const char *bytes, size_t len)
+{
+	if (len > 0 && bytes[0] == '@')
+		return 1;
+	if (len >= 2 && memcmp(bytes, OVERLONG_AT, 2) == 0)
+		return 2;
+	if (len >= 3 && (memcmp(bytes, FULLWIDTH_AT, 3) == 0 ||
+	    memcmp(bytes, SMALL_AT, 3) == 0 || memcmp(bytes, OVERLONGER_AT, 3) == 0))
+		return 3;
+	return 0;
+}
+
+/* blanks - how many blanks stand at the start of text from pos on */
+static size_t
+blanks(struct span text, size_t pos)
+{
+	size_t n = 0;
+
+	while (pos + n < text.len && text_is_space(text.at[pos + n]))
+		n++;
+	return n;
+}
+
+/*
+ * is_word - is the at sign that ends at pos a word of its own, as in "Support @ Example"?
+ *
+ * What follows must be a plain word that nobody could take for the start of a
+ * domain: no dot in it or behind it, not even behind blanks (RFC 5322 section 4.4).
+ */
+static bool
+is_word(struct span text, size_t pos)
+{
+	size_t start = pos + blanks(text, pos), end = start;
+
+	while (end < text.len && (text_is_alnum(text.at[end]) ||
+	    text.at[end] == '-' || text.at[end] == '_'))
+		end++;
+	if (end == start)
+		return false;
+	if (end == text.len)
+		return true;
+	start = end + blanks(text, end);
+	return start > end && (start == text.len || text_is_alnum(text.at[start]) ||
+	    strchr("-|&/", text.at[start]) != NULL);
+}
+
+/*
+ * scan_plain - a copy in which addresses can be found
+ *
+ * Without invisible characters and without blanks around at signs; each at sign
+ * and its likes as "@"; those that are a word of their own as a blank.
+ */
 static struct span
 scan_plain(TALLOC_CTX *ctx, struct span text, struct scan *scan)
 {
@@ -780,19 +836,26 @@ scan_plain(TALLOC_CTX *ctx, struct span text, struct scan *scan)
 		const char *at = text.at + i;
 		size_t left = text.len - i;
 		size_t invisible = text_invisible(at, left);
+		size_t sign = at_sign(at, left);
 
 		if (invisible > 0) {	/* U+202D and U+202E */
 			if (invisible == 3 && (memcmp(at, "\xe2\x80\xad", 3) == 0 ||
 			    memcmp(at, "\xe2\x80\xae", 3) == 0))
 				scan->override = true;
 			i += invisible;
-		} else if (left >= 3 && (memcmp(at, FULLWIDTH_AT, 3) == 0 ||
-		    memcmp(at, SMALL_AT, 3) == 0)) {
-			plain[n++] = '@';
-			i += 3;
-		} else {
+		} else if (sign == 0) {
 			plain[n++] = *at;
 			i++;
+		} else if ((n == 0 || text_is_space(plain[n - 1])) && is_word(text, i + sign)) {
+			scan->words++;
+			plain[n++] = ' ';
+			i += sign;
+		} else {
+			while (n > 0 && text_is_space(plain[n - 1]))
+				n--;
+			plain[n++] = '@';
+			i += sign;
+			i += blanks(text, i);
 		}
 	}
 	return text_span_of(plain, n);
@@ -804,6 +867,17 @@ is_shown_domain(char c)
 {
 	return (unsigned char)c >= 0x80 || text_is_alnum(c) || c == '.' ||
 	    c == '-' || c == '_';
+}
+
+/* is_divided - would a sloppy reader take what stands here for an element of a list? */
+static bool
+is_divided(struct span text, size_t start, size_t end)
+{
+	while (start > 0 && text_is_space(text.at[start - 1]))
+		start--;
+	end += blanks(text, end);
+	return (start > 0 && text.at[start - 1] == '<') ||
+	    (end < text.len && strchr(">,;", text.at[end]) != NULL);
 }
 
 /* shown_at - the address around the at sign at pos, as a reader's eye takes it */
@@ -818,8 +892,7 @@ shown_at(struct span text, size_t pos, struct shown *shown_r)
 	while (end < text.len && end - pos <= DOMAIN_MAX &&
 	    is_shown_domain(text.at[end]))
 		end++;
-	shown_r->bracketed = start > 0 && text.at[start - 1] == '<' &&
-	    end < text.len && text.at[end] == '>';
+	shown_r->divided = is_divided(text, start, end);
 	while (start < pos && (text.at[start] == '\'' || text.at[start] == '.'))
 		start++;
 	while (end > pos + 1 && (text.at[end - 1] == '.' || text.at[end - 1] == '-'))
@@ -861,13 +934,14 @@ scan_address(TALLOC_CTX *ctx, const struct shown *shown, const char *own,
 		return;
 	}
 	scan->others++;
-	if (memchr(shown->domain.at, '.', shown->domain.len) == NULL &&
+	if (name != NULL ? strchr(address.domain, '.') == NULL :
+	    memchr(shown->domain.at, '.', shown->domain.len) == NULL &&
 	    text_is_ascii(shown->domain.at, shown->domain.len))
 		return;		/* "Bob@work" is no address to anybody */
 	if (scan->shown == NULL)
 		scan->shown = name != NULL ? name : mem_strndup(ctx, shown->local.at,
 		    shown->local.len + 1 + shown->domain.len);
-	scan->bracketed = scan->bracketed || shown->bracketed;
+	scan->divided = scan->divided || shown->divided;
 }
 
 /* scan_display - look for addresses and overrides in a display name */
@@ -894,7 +968,7 @@ static enum address_display
 scan_finding(const struct scan *scan)
 {
 	if (scan->shown != NULL)
-		return scan->bracketed ? ADDRESS_DISPLAY_MAILBOX :
+		return scan->divided ? ADDRESS_DISPLAY_MAILBOX :
 		    ADDRESS_DISPLAY_ADDRESS;
 	return scan->override ? ADDRESS_DISPLAY_OVERRIDE : ADDRESS_DISPLAY_PLAIN;
 }
@@ -950,6 +1024,7 @@ struct parser {
 	size_t n;
 	size_t room;
 	size_t groups;			/* groups seen, also empty ones */
+	size_t group_first;		/* how many mailboxes stood before the group */
 	bool in_group;
 	const char *group;		/* its name, for the mailboxes */
 	struct scan group_scan;		/* what its name shows */
@@ -1051,8 +1126,8 @@ mailbox_finding(const struct parser *parser, struct mailbox *mailbox,
  *
  * name is what stands before "<", or empty; rest is everything else of the mailbox,
  * of which the comments are shown. unquoted_ats are the at signs in name that are
- * not quoted: each must belong to the mailbox's own address, or else there are two
- * addresses to choose from.
+ * not quoted: each must belong to the mailbox's own address or be a word of its own,
+ * or else there are two addresses to choose from.
  */
 static int
 mailbox_display(struct parser *parser, struct span name, struct span rest,
@@ -1075,10 +1150,51 @@ mailbox_display(struct parser *parser, struct span name, struct span rest,
 		mailbox->display = keep(parser->mailboxes, text);
 		mailbox->group = parser->in_group ? parser->group : NULL;
 		mailbox_finding(parser, mailbox, &scan, own);
-		if (unquoted_ats == 0 || (scan.others == 0 && scan.own >= unquoted_ats))
+		if (unquoted_ats == 0 ||
+		    (scan.others == 0 && scan.own + scan.words >= unquoted_ats))
 			rc = 0;
 		else
 			*error_r = "an unquoted display name holds another address";
+	}
+	talloc_free(work);
+	return rc;
+}
+
+/*
+ * check_stray - refuse an address in text that belongs to no mailbox
+ *
+ * Comments between two commas, or the name of a group without members: readers
+ * that know no comments or no groups find a mailbox there.
+ */
+static int
+check_stray(const struct scan *scan, const char **error_r)
+{
+	if (scan->shown == NULL && !scan->override)
+		return 0;
+	*error_r = "an address stands in a comment or a group that names nobody";
+	return -1;
+}
+
+/* check_comments - the same for the comments from start to end */
+static int
+check_comments(const struct parser *parser, size_t start, size_t end, const char **error_r)
+{
+	struct span comments = piece(parser, start, end);
+	struct display display = { .len = 0 };
+	struct scan scan = { .shown = NULL };
+	struct span text;
+	TALLOC_CTX *work;
+	int rc;
+
+	if (comments.len == 0 || memchr(comments.at, '(', comments.len) == NULL)
+		return 0;
+	work = mem_check(talloc_new(parser->mailboxes));
+	display.text = mem_array(work, char, 2 * comments.len + 2);
+	display_add(&display, comments, true);
+	rc = display_decode(work, &display, &text, error_r);
+	if (rc == 0) {
+		scan_display(work, text, NULL, &scan);
+		rc = check_stray(&scan, error_r);
 	}
 	talloc_free(work);
 	return rc;
@@ -1158,6 +1274,7 @@ open_group(struct parser *parser, const struct element *element, const char **er
 		    parser->group_scan.shown);
 	parser->group = keep(parser->mailboxes, text);
 	parser->in_group = true;
+	parser->group_first = parser->n;
 	parser->groups++;
 	talloc_free(work);
 	return 0;
@@ -1167,12 +1284,18 @@ open_group(struct parser *parser, const struct element *element, const char **er
 static int
 close_group(struct parser *parser, struct token *token_r, const char **error_r)
 {
+	size_t start = parser->lexer.pos;
+
 	if (!parser->in_group) {
 		*error_r = "a semicolon stands outside a group";
 		return -1;
 	}
 	parser->in_group = false;
-	if (lexer_next(&parser->lexer, token_r, error_r) < 0)
+	if (parser->n == parser->group_first &&
+	    check_stray(&parser->group_scan, error_r) < 0)
+		return -1;
+	if (lexer_next(&parser->lexer, token_r, error_r) < 0 ||
+	    check_comments(parser, start, parser->lexer.pos, error_r) < 0)
 		return -1;
 	if (token_r->type != TOKEN_END && token_r->special != ',') {
 		*error_r = "text follows a group";
@@ -1206,6 +1329,8 @@ read_element(struct parser *parser, const char **error_r)
 	} else if (!element.empty) {
 		if (read_bare(parser, &element, &token, error_r) < 0)
 			return -1;
+	} else if (check_comments(parser, element.start, element.end, error_r) < 0) {
+		return -1;
 	}
 	if (token.special == ';' && close_group(parser, &token, error_r) < 0)
 		return -1;

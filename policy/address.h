@@ -80,7 +80,7 @@ enum address_path address_parse_path(TALLOC_CTX *ctx, const char *path, size_t l
 enum address_display {
 	ADDRESS_DISPLAY_PLAIN,		/* nothing remarkable */
 	ADDRESS_DISPLAY_ADDRESS,	/* it shows an address that is not the mailbox's own */
-	ADDRESS_DISPLAY_MAILBOX,	/* the same, in angle brackets: "Chief <ceo@bank.example>" */
+	ADDRESS_DISPLAY_MAILBOX,	/* the same, as in a list: "Chief <ceo@bank.example>", "ceo@bank.example, x" */
 	ADDRESS_DISPLAY_OVERRIDE	/* it holds a bidirectional override (U+202D, U+202E) */
 };
 
@@ -105,12 +105,12 @@ struct mailbox {
  * it: raw 8-bit octets of any charset in display names and comments; brackets in
  * unquoted names; dots at odd places of a local part; commas, colons and semicolons
  * left raw in an encoded word; and an unquoted "@" in a display name where it is
- * the mailbox's own address again.
+ * the mailbox's own address again, or a word of its own ("Support @ Example").
  *
  * Malformed is, among others: control octets, a fold without white space, what
  * does not close, two addresses without comma, text behind ">", a foreign address
- * unquoted before "<", source routes, encoded words in an address, invisible
- * characters in an address, an address without domain (but see default_domain), a
+ * unquoted before "<", source routes, encoded words in an address, an address in
+ * comments or groups that belong to no mailbox, invisible characters in an address, an address without domain (but see default_domain), a
  * trailing dot, and encoded words that hide a NUL or a line end.
  *
  * Returns 0 with *n_r mailboxes (0 is possible: "undisclosed:;"; an empty value is

@@ -174,6 +174,9 @@ text_char_strange(ucs4_t uc)
 		return (uc < 0x20 && uc != '\t') || uc == 0x7f;
 	if (uc == 0xfe6b || uc == 0xff20)	/* small and fullwidth at sign */
 		return true;
+	/* Kelvin sign, Greek question mark and varia become k ; ` in NFC: another's name */
+	if (uc == 0x212a || uc == 0x37e || uc == 0x1fef)
+		return true;
 	if (uc_is_general_category_withtable(uc,
 	    UC_CATEGORY_MASK_Z | UC_CATEGORY_MASK_Cc))
 		return true;
