@@ -15,6 +15,7 @@
 
 #include "filter/apply.h"
 #include "filter/log.h"
+#include "policy/mem.h"
 
 /* writable - libmilter's prototypes lack const; it does not write to these */
 static char *
@@ -51,6 +52,18 @@ apply_edits(SMFICTX *ctx, const struct edits *edits)
 	return 0;
 }
 
+/* quarantine - into the MTA's hold queue, with the rule and what it found as the reason shown there */
+static int
+quarantine(SMFICTX *ctx, const struct verdict *verdict)
+{
+	char *reason = mem_printf(NULL, "countersign %s: %s", reply_row(verdict->reason)->word,
+	    verdict->hold_text != NULL ? verdict->hold_text : "held");
+	int result = smfi_quarantine(ctx, reason);
+
+	talloc_free(reason);
+	return result;
+}
+
 /* apply_end - at end of message */
 sfsistat
 apply_end(SMFICTX *ctx, const struct verdict *verdict, const struct edits *edits)
@@ -61,8 +74,7 @@ apply_end(SMFICTX *ctx, const struct verdict *verdict, const struct edits *edits
 		log_error("the MTA refused a header edit; the message is tempfailed");
 		return SMFIS_TEMPFAIL;
 	}
-	if (verdict->action == ACTION_QUARANTINE &&
-	    smfi_quarantine(ctx, writable(reply_row(verdict->reason)->word)) != MI_SUCCESS) {
+	if (verdict->action == ACTION_QUARANTINE && quarantine(ctx, verdict) != MI_SUCCESS) {
 		log_error("the MTA refused to quarantine; the message is tempfailed");
 		return SMFIS_TEMPFAIL;
 	}

@@ -39,6 +39,9 @@ static void read_max_recipients(struct options_reader *, config_setting_t *, voi
 static const struct option_choice modes[] = {
 	{ "watch", MODE_WATCH }, { "enforce", MODE_ENFORCE }, { NULL, 0 },
 };
+static const struct option_choice log_formats[] = {
+	{ "text", LOG_FORMAT_TEXT }, { "json", LOG_FORMAT_JSON }, { NULL, 0 },
+};
 static const struct option_choice roles[] = {
 	{ "submission", ROLE_SUBMISSION }, { "relay", ROLE_RELAY }, { "local", ROLE_LOCAL },
 	{ "inbound", ROLE_INBOUND }, { NULL, 0 },
@@ -53,8 +56,10 @@ static const struct option top_rows[] = {
 	{ .name = "listen_group", .type = OPTION_STRING, .offset = AT(config, listen_group) },
 	{ .name = "control", .type = OPTION_STRING, .offset = AT(config, control) },
 	{ .name = "control_group", .type = OPTION_STRING, .offset = AT(config, control_group) },
+	{ .name = "control_read_group", .type = OPTION_STRING, .offset = AT(config, control_read_group) },
 	{ .name = "user", .type = OPTION_STRING, .offset = AT(config, user) },
 	{ .name = "log", .type = OPTION_STRING, .offset = AT(config, log) },
+	{ .name = "log_format", .type = OPTION_CHOICE, .offset = AT(config, log_format), .choices = log_formats },
 	{ .name = "realm", .type = OPTION_STRING, .offset = AT(config, realm) },
 	{ .name = "recipient_delimiter", .type = OPTION_STRING, .offset = AT(config, delimiter) },
 	{ .name = "authserv_id", .type = OPTION_STRING, .offset = AT(config, authserv_id) },
@@ -981,7 +986,8 @@ config_fixed_difference(const struct config *old, const struct config *new)
 	if (differs(old->listen, new->listen) || old->listen_mode != new->listen_mode ||
 	    differs(old->listen_group, new->listen_group))
 		return "listen";
-	if (differs(old->control, new->control) || differs(old->control_group, new->control_group))
+	if (differs(old->control, new->control) || differs(old->control_group, new->control_group) ||
+	    differs(old->control_read_group, new->control_read_group))
 		return "control";
 	if (differs(old->user, new->user))
 		return "user";

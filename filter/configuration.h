@@ -13,6 +13,7 @@
 #include <talloc.h>
 
 #include "filter/configuration_spf.h"
+#include "filter/log.h"
 #include "filter/resolver.h"
 #include "filter/store.h"
 #include "filter/table.h"
@@ -104,8 +105,10 @@ struct config {
 	const char *listen_group; /* group of a unix socket, or NULL */
 	const char *control;	/* path of the control socket, or NULL */
 	const char *control_group; /* group that may use it, or NULL */
+	const char *control_read_group; /* group that may only ask, or NULL */
 	const char *user;	/* account to run as when started by root, or NULL */
 	const char *log;	/* "syslog" or "stderr" */
+	enum log_format log_format; /* of the line of a message */
 	const char *store;	/* "embedded", "file:PATH" or "redis:NAME" */
 	struct store_options store_options; /* what store names */
 	const char *store_password_file; /* or NULL */

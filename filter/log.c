@@ -36,7 +36,7 @@ static void
 write_line(const char *word, const char *text)
 {
 	char line[LINE_MAX_OCTETS];
-	int len = snprintf(line, sizeof(line) - 1, "countersign: %s%s", word, text);
+	int len = snprintf(line, sizeof(line) - 1, "%s%s", word, text);
 	ssize_t written;
 
 	if (len < 0)
@@ -56,13 +56,28 @@ void
 log_text(enum log_level level, const char *text)
 {
 	static const int priorities[] = { LOG_INFO, LOG_WARNING, LOG_ERR };
-	static const char *const words[] = { "", "warning: ", "error: " };
+	static const char *const words[] = {
+		"countersign: ", "countersign: warning: ", "countersign: error: ",
+	};
 	int saved = errno;
 
 	if (use_syslog)
-		syslog(priorities[level], "%s%s", words[level], text);
+		syslog(priorities[level], "%s%s", words[level] + strlen("countersign: "), text);
 	else
 		write_line(words[level], text);
+	errno = saved;
+}
+
+/* log_json - one line of JSON */
+void
+log_json(const char *text)
+{
+	int saved = errno;
+
+	if (use_syslog)
+		syslog(LOG_INFO, "%s", text);
+	else
+		write_line("", text);
 	errno = saved;
 }
 
@@ -72,7 +87,7 @@ log_start_error(const char *text)
 {
 	log_text(LOG_LEVEL_ERROR, text);
 	if (use_syslog)
-		write_line("error: ", text);
+		write_line("countersign: error: ", text);
 }
 
 /* log_format - format and write; lines of a text become lines of the log */

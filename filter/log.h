@@ -12,6 +12,12 @@ enum log_level {
 	LOG_LEVEL_ERROR		/* does not work */
 };
 
+/* How the line of a message is spelled. */
+enum log_format {
+	LOG_FORMAT_TEXT,	/* key=value */
+	LOG_FORMAT_JSON
+};
+
 /*
  * log_open - choose the target: syslog facility mail, or standard error
  * Called once, before threads. Until then lines go to standard error.
@@ -23,6 +29,9 @@ void log_open(bool to_syslog);
  * Any thread; a line is written whole. errno is kept.
  */
 void log_text(enum log_level level, const char *text);
+
+/* log_json - one line of JSON, information, with nothing in front. Any thread. */
+void log_json(const char *text);
 
 /* log_start_error - why the daemon did not start: to the log, and to whoever started it */
 void log_start_error(const char *text);

@@ -70,11 +70,14 @@ count_outcome(struct daemon *daemon, enum action action)
 static void
 log_verdict(struct message *message)
 {
-	char *line = logline_message(message, &message->facts, message->rules.mode, &message->verdict);
+	struct logline *made = logline_make(NULL, &message->facts, message->rules.mode, &message->verdict);
 
 	count_outcome(message->session->daemon, message->verdict.action);
-	log_text(LOG_LEVEL_INFO, line);
-	talloc_free(line);
+	if (config_of(message)->log_format == LOG_FORMAT_JSON)
+		log_json(logline_json(made, made));
+	else
+		log_text(LOG_LEVEL_INFO, logline_text(made, made));
+	talloc_free(made);
 }
 
 /* decide - ask policy */

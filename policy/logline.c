@@ -1,9 +1,10 @@
 /*
- * logline.c - facts and verdict as one key=value line
+ * logline.c - facts and verdict as one line, key=value or JSON
  *
- * The order of keys is fixed and every key is always there, so that a line can
- * be read by eye, cut by awk and compared with the next. Strangers wrote
- * half of the values: each goes through one function that escapes and bounds.
+ * First the fields, in a fixed order, then either spelling of them. In key=value every key is
+ * always there, so that a line can be read by eye, cut by awk and compared with the next;
+ * in JSON those without a value are left out. Strangers wrote half of the values: each
+ * goes through one function of its spelling that escapes and bounds.
  *
  * Pure, no state; any thread.
  */
@@ -15,6 +16,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistr.h>
 
 #include "policy/logline.h"
 #include "policy/mem.h"
@@ -58,12 +60,77 @@ append_value(char **line, const char *value)
 	*line = mem_check(talloc_strdup_append_buffer(*line, *value != '\0' ? "...\"" : "\""));
 }
 
-/* append - " key=value", or " key=-" */
+/* append_field - " key=value", or " key=-" */
 static void
-append(char **line, const char *key, const char *value)
+append_field(char **line, const char *key, const char *value)
 {
 	*line = mem_check(talloc_asprintf_append_buffer(*line, " %s=", key));
-	append_value(line, value != NULL && value[0] != '\0' ? value : "-");
+	append_value(line, value != NULL ? value : "-");
+}
+
+/* append_code - one code point inside a JSON string */
+static void
+append_code(char **line, ucs4_t code)
+{
+	if (code >= 0x20 && code < 0x7f && code != '"' && code != '\\')
+		*line = mem_check(talloc_asprintf_append_buffer(*line, "%c", (int)code));
+	else if (code < 0x10000)
+		*line = mem_check(talloc_asprintf_append_buffer(*line, "\\u%04x", (unsigned int)code));
+	else
+		*line = mem_check(talloc_asprintf_append_buffer(*line, "\\u%04x\\u%04x",
+		    0xd800 + (unsigned int)((code - 0x10000) >> 10),
+		    0xdc00 + (unsigned int)((code - 0x10000) & 0x3ff)));
+}
+
+/* append_string - a JSON string; octets that are no UTF-8 become U+FFFD */
+static void
+append_string(char **line, const char *value)
+{
+	const uint8_t *at = (const uint8_t *)value;
+	size_t len = strlen(value);
+	size_t left = len > LOGLINE_VALUE_MAX ? LOGLINE_VALUE_MAX : len;
+
+	*line = mem_check(talloc_strdup_append_buffer(*line, "\""));
+	while (left > 0) {
+		ucs4_t code;
+		int n = u8_mbtoucr(&code, at, left);
+
+		append_code(line, n > 0 ? code : 0xfffd);
+		at += n > 0 ? n : 1;
+		left -= n > 0 ? (size_t)n : 1;
+	}
+	*line = mem_check(talloc_strdup_append_buffer(*line, len > LOGLINE_VALUE_MAX ? "...\"" : "\""));
+}
+
+/* append_member - ,"key":value; what is a number by its nature is one */
+static void
+append_member(char **line, const char *key, const char *value)
+{
+	if (value == NULL)
+		return;
+	*line = mem_check(talloc_asprintf_append_buffer(*line, ",\"%s\":", key));
+	if (strcmp(key, "recipients") == 0 || strcmp(key, "size") == 0)
+		*line = mem_check(talloc_strdup_append_buffer(*line, value));
+	else
+		append_string(line, value);
+}
+
+/* A line being made. */
+struct builder {
+	struct logline *made;
+};
+
+/* append - one more field; an empty value, or a dash, is none */
+static void
+append(struct builder *line, const char *key, const char *value)
+{
+	struct logline *made = line->made;
+
+	if (made->n == LOGLINE_FIELDS_MAX)
+		return;
+	made->fields[made->n].key = key;
+	made->fields[made->n++].value = value != NULL && value[0] != '\0' && strcmp(value, "-") != 0 ?
+	    mem_strdup(made, value) : NULL;
 }
 
 /* client_text - ADDRESS[NAME]:PORT as far as known */
@@ -191,16 +258,16 @@ why_text(const struct facts *facts, const struct verdict *verdict)
 	return facts->quota.problem;
 }
 
-/* logline_message - what happened to a message and why */
-char *
-logline_message(TALLOC_CTX *ctx, const struct facts *facts, enum mode mode,
+/* logline_make - what happened to a message and why, field by field */
+struct logline *
+logline_make(TALLOC_CTX *ctx, const struct facts *facts, enum mode mode,
     const struct verdict *verdict)
 {
 	TALLOC_CTX *tmp = mem_check(talloc_new(ctx));
-	char *line = mem_strdup(ctx, "");
+	struct builder line = { mem_new(ctx, struct logline) };
 
-	append_value(&line, facts->queue_id != NULL ? facts->queue_id : "NOQUEUE");
-	line = mem_check(talloc_strdup_append_buffer(line, ":"));
+	if (facts->queue_id != NULL)
+		line.made->queue_id = mem_strdup(line.made, facts->queue_id);
 	append(&line, "listener", facts->listener);
 	append(&line, "role", role_word(facts->role));
 	append(&line, "mode", mode_word(mode));
@@ -225,5 +292,40 @@ logline_message(TALLOC_CTX *ctx, const struct facts *facts, enum mode mode,
 	append(&line, "address", verdict->address);
 	append(&line, "why", why_text(facts, verdict));
 	talloc_free(tmp);
+	return line.made;
+}
+
+/* logline_text - as key=value */
+char *
+logline_text(TALLOC_CTX *ctx, const struct logline *made)
+{
+	char *line = mem_strdup(ctx, "");
+
+	append_value(&line, made->queue_id != NULL ? made->queue_id : "NOQUEUE");
+	line = mem_check(talloc_strdup_append_buffer(line, ":"));
+	for (size_t i = 0; i < made->n; i++)
+		append_field(&line, made->fields[i].key, made->fields[i].value);
 	return line;
+}
+
+/* logline_json - as a JSON object */
+char *
+logline_json(TALLOC_CTX *ctx, const struct logline *made)
+{
+	char *line = mem_strdup(ctx, "{\"queue_id\":");
+
+	append_string(&line, made->queue_id != NULL ? made->queue_id : "NOQUEUE");
+	for (size_t i = 0; i < made->n; i++)
+		append_member(&line, made->fields[i].key, made->fields[i].value);
+	return mem_check(talloc_strdup_append_buffer(line, "}"));
+}
+
+/* logline_value - the value of a field, or NULL */
+const char *
+logline_value(const struct logline *made, const char *key)
+{
+	for (size_t i = 0; i < made->n; i++)
+		if (strcmp(made->fields[i].key, key) == 0)
+			return made->fields[i].value;
+	return NULL;
 }

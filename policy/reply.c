@@ -41,6 +41,8 @@ static const struct reply_row rows[REASON_COUNT] = {
 	    "521", "5.3.2", "421", "4.3.2", "the mail filter is restarting, please try again" },
 	[REASON_NO_LOGIN] = { "no-login", "on_no_login", REJECT, REJECT, ACCEPT, ACCEPT,
 	    "530", "5.7.0", "450", "4.7.0", "please log in first (authentication required)" },
+	[REASON_NO_ACCOUNT] = { "no-account", "on_no_account", REJECT, REJECT, ACCEPT, ACCEPT,
+	    "550", "5.7.1", "450", "4.7.1", "%{client} has no account to send mail with at this server" },
 	[REASON_NO_TLS] = { "no-tls", "on_no_tls", REJECT, ACCEPT, ACCEPT, ACCEPT,
 	    "530", "5.7.0", "450", "4.7.0", "please use STARTTLS first (encryption required)" },
 	[REASON_BAD_LOGIN] = { "bad-login", "on_bad_login", TEMPFAIL, TEMPFAIL, TEMPFAIL, TEMPFAIL,

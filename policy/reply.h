@@ -18,6 +18,7 @@ enum reason {
 	REASON_NO_LISTENER,	/* the connection matches no listener section */
 	REASON_SHUTTING_DOWN,	/* the daemon drains */
 	REASON_NO_LOGIN,	/* submission without SASL login */
+	REASON_NO_ACCOUNT,	/* relay: the client's network has no account */
 	REASON_NO_TLS,		/* submission without TLS */
 	REASON_BAD_LOGIN,	/* {auth_type} without {auth_authen}, or a login that is no name */
 	REASON_MALFORMED_ENVELOPE, /* MAIL FROM cannot be read */

@@ -82,10 +82,15 @@ static bool
 has_no_login(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules, (void)f;
-	/* a relay's client has its account by its network, or none */
-	if (facts->role == ROLE_RELAY)
-		return facts->account == NULL && facts->lookup_failed == NULL;
 	return facts->role == ROLE_SUBMISSION && facts->login == NULL && !facts->auth_without_login;
+}
+
+/* has_no_account - a relay's client has its account by its network, or none; no login would help it */
+static bool
+has_no_account(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules, (void)f;
+	return facts->role == ROLE_RELAY && facts->account == NULL && facts->lookup_failed == NULL;
 }
 
 static bool
@@ -331,6 +336,7 @@ static const struct rule rules_in_order[] = {
 	{ STAGE_MAIL, REASON_NO_LISTENER, has_no_listener },
 	{ STAGE_MAIL, REASON_BAD_LOGIN, has_bad_login },
 	{ STAGE_MAIL, REASON_NO_LOGIN, has_no_login },
+	{ STAGE_MAIL, REASON_NO_ACCOUNT, has_no_account },
 	{ STAGE_MAIL, REASON_NO_TLS, has_no_tls },
 	{ STAGE_MAIL, REASON_BLOCKED, is_blocked },
 	{ STAGE_MAIL, REASON_FOREIGN_NETWORK, has_foreign_network },
@@ -392,6 +398,10 @@ carry_out(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts,
 	if (rules->mode == MODE_WATCH && verdict->would > ACTION_WARN &&
 	    verdict->reason != REASON_SHUTTING_DOWN)
 		verdict->action = ACTION_WARN;
+	/* of what is held, whoever looks into the queue reads why */
+	if (verdict->action == ACTION_QUARANTINE)
+		verdict->hold_text = reply_text(ctx, verdict->reason, facts, verdict->address,
+		    verdict->problem, NULL);
 	if (verdict->action < ACTION_TEMPFAIL)
 		return;
 	verdict->reply_code = verdict->action == ACTION_REJECT ? row->reject_code : row->tempfail_code;

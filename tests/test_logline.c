@@ -25,6 +25,17 @@ static const char *const keys[] = {
 	"action", "would", "reason", "address", "why",
 };
 
+/* line_of - facts and verdict straight to the line */
+static char *
+line_of(TALLOC_CTX *ctx, const struct facts *facts, enum mode mode, const struct verdict *verdict)
+{
+	struct logline *made = logline_make(ctx, facts, mode, verdict);
+	char *line = logline_text(ctx, made);
+
+	talloc_free(made);
+	return line;
+}
+
 static void
 test_accepted(void **state)
 {
@@ -43,7 +54,7 @@ test_accepted(void **state)
 		    .used = 187, .max = 200, .store = "redis" },
 	};
 	const struct verdict verdict = { .action = ACTION_ACCEPT };
-	char *line = logline_message(NULL, &facts, MODE_ENFORCE, &verdict);
+	char *line = line_of(NULL, &facts, MODE_ENFORCE, &verdict);
 
 	(void)state;
 	assert_string_equal(line,
@@ -72,7 +83,7 @@ test_refused(void **state)
 		.action = ACTION_WARN, .would = ACTION_REJECT, .reason = REASON_FOREIGN_FROM,
 		.address = "ceo@example.com", .problem = "From",
 	};
-	char *line = logline_message(NULL, &facts, MODE_WATCH, &verdict);
+	char *line = line_of(NULL, &facts, MODE_WATCH, &verdict);
 
 	(void)state;
 	assert_string_equal(line,
@@ -106,7 +117,7 @@ test_inbound(void **state)
 		.action = ACTION_WARN, .would = ACTION_WARN, .reason = REASON_SPF_FAIL,
 		.address = "postmaster@mail.example.com",
 	};
-	char *line = logline_message(NULL, &facts, MODE_ENFORCE, &verdict);
+	char *line = line_of(NULL, &facts, MODE_ENFORCE, &verdict);
 
 	(void)state;
 	assert_string_equal(line,
@@ -124,7 +135,7 @@ test_nothing_known(void **state)
 {
 	static const struct facts facts;
 	static const struct verdict verdict;
-	char *line = logline_message(NULL, &facts, MODE_WATCH, &verdict);
+	char *line = line_of(NULL, &facts, MODE_WATCH, &verdict);
 
 	(void)state;
 	assert_string_equal(line,
@@ -201,7 +212,7 @@ test_escaping(void **state)
 		TALLOC_CTX *ctx = talloc_new(NULL);
 		const struct facts facts = { .helo = rows[i].helo };
 		const struct verdict verdict = { .action = ACTION_ACCEPT };
-		char *line = logline_message(ctx, &facts, MODE_WATCH, &verdict);
+		char *line = line_of(ctx, &facts, MODE_WATCH, &verdict);
 
 		check_line(ctx, rows[i].shown, line);
 		if (strstr(line, rows[i].shown) == NULL)
@@ -238,7 +249,7 @@ test_hostile_everywhere(void **state)
 	facts.login = facts.account = facts.queue_id = facts.sender = huge;
 	facts.sign.sdid = facts.sign.selector = facts.quota.limit = facts.quota.store = huge;
 	verdict.address = verdict.problem = huge;
-	line = logline_message(ctx, &facts, MODE_ENFORCE, &verdict);
+	line = line_of(ctx, &facts, MODE_ENFORCE, &verdict);
 	check_line(ctx, "hostile", line);
 	/* each value is cut, and escaping makes an octet four at most */
 	assert_true(strlen(line) < (COUNT(keys) + 1) * (4 * LOGLINE_VALUE_MAX + 32));
@@ -263,7 +274,7 @@ test_length(void **state)
 		char *line, *value;
 
 		memset(helo, 'h', rows[i].len);
-		line = logline_message(ctx, &facts, MODE_WATCH, &verdict);
+		line = line_of(ctx, &facts, MODE_WATCH, &verdict);
 		check_line(ctx, "length", line);
 		p = strstr(line, " helo=");
 		value = read_value(ctx, &p, "helo");
@@ -283,7 +294,7 @@ test_queue_id(void **state)
 {
 	const struct facts facts = { .queue_id = "A B\n" };
 	const struct verdict verdict = { .action = ACTION_ACCEPT };
-	char *line = logline_message(NULL, &facts, MODE_WATCH, &verdict);
+	char *line = line_of(NULL, &facts, MODE_WATCH, &verdict);
 
 	(void)state;
 	assert_int_equal(strncmp(line, "\"A B\\x0a\": listener=-", 20), 0);
@@ -317,7 +328,7 @@ test_sender_word(void **state)
 		const struct facts facts = { .claims = claims, .n_claims = 2,
 		    .header = { .malformed = rows[i].malformed } };
 		const struct verdict verdict = { .action = ACTION_ACCEPT };
-		char *line = logline_message(NULL, &facts, MODE_WATCH, &verdict);
+		char *line = line_of(NULL, &facts, MODE_WATCH, &verdict);
 
 		if (strstr(line, rows[i].word) == NULL)
 			fail_msg("%s: %s", rows[i].label, line);
@@ -349,7 +360,7 @@ test_quota_and_sign(void **state)
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		const struct facts facts = { .quota = rows[i].quota, .sign = rows[i].sign };
 		const struct verdict verdict = { .action = ACTION_ACCEPT };
-		char *line = logline_message(NULL, &facts, MODE_WATCH, &verdict);
+		char *line = line_of(NULL, &facts, MODE_WATCH, &verdict);
 
 		if (strstr(line, rows[i].part) == NULL || strstr(line, rows[i].part2) == NULL)
 			fail_msg("%s: %s", rows[i].label, line);
@@ -378,7 +389,7 @@ test_spf_and_dkim(void **state)
 		const struct facts facts = { .spf_mailfrom = { .result = rows[i].mailfrom },
 		    .spf_helo = { .result = rows[i].helo }, .dkim_checked = rows[i].dkim_checked };
 		const struct verdict verdict = { .action = ACTION_ACCEPT };
-		char *line = logline_message(NULL, &facts, MODE_WATCH, &verdict);
+		char *line = line_of(NULL, &facts, MODE_WATCH, &verdict);
 
 		if (strstr(line, rows[i].part) == NULL)
 			fail_msg("%s: %s", rows[i].label, line);
@@ -403,13 +414,64 @@ test_lists(void **state)
 		claims[i] = (struct claim){ CLAIM_FROM, "f@f.example", "f.example", OWNED_YES };
 	for (size_t i = 0; i < COUNT(dkim); i++)
 		dkim[i] = (struct dkim_fact){ .result = DKIM_IS_PASS, .sdid = "d" };
-	line = logline_message(NULL, &facts, MODE_WATCH, &verdict);
+	line = line_of(NULL, &facts, MODE_WATCH, &verdict);
 	assert_non_null(strstr(line, " header_from=f@f.example,f@f.example,f@f.example,f@f.example,"
 	    "f@f.example,f@f.example,f@f.example,f@f.example,f@f.example,f@f.example recipients="));
 	assert_non_null(strstr(line, " dkim=pass:d,pass:d,pass:d,pass:d,pass:d,pass:d,pass:d,pass:d,"
 	    "pass:d,pass:d quota="));
 	assert_non_null(strstr(line, " account=alice "));
 	talloc_free(line);
+}
+
+/* The same in JSON: what is not known is left out, numbers are numbers, octets stay inside strings. */
+static void
+test_json(void **state)
+{
+	static const struct { const char *helo, *shown; } rows[] = {
+		{ "plain.example", ",\"helo\":\"plain.example\",\"tls\"" },
+		{ "a\",\"action\":\"x", ",\"helo\":\"a\\u0022,\\u0022action\\u0022:\\u0022x\",\"tls\"" },
+		{ "back\\slash\n", ",\"helo\":\"back\\u005cslash\\u000a\",\"tls\"" },
+		{ "m\xc3\xbcller", ",\"helo\":\"m\\u00fcller\",\"tls\"" },
+		{ "\xf0\x9f\x93\xa7", ",\"helo\":\"\\ud83d\\udce7\",\"tls\"" },
+		{ "\xff" "a\xc3", ",\"helo\":\"\\ufffda\\ufffd\",\"tls\"" },
+		{ "\xed\xa0\x80", ",\"helo\":\"\\ufffd" },
+		{ "\x7f", ",\"helo\":\"\\u007f\",\"tls\"" },
+		{ "", "\"mode\":\"watch\",\"tls\":\"no\",\"recipients\":3,\"size\":12," },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const struct facts facts = { .helo = rows[i].helo, .recipients = 3, .size = 12 };
+		const struct verdict verdict = { .action = ACTION_ACCEPT };
+		struct logline *made = logline_make(NULL, &facts, MODE_WATCH, &verdict);
+		char *line = logline_json(made, made);
+
+		if (strstr(line, rows[i].shown) == NULL)
+			fail_msg("%s: %s", rows[i].shown, line);
+		assert_int_equal(strncmp(line, "{\"queue_id\":\"NOQUEUE\",", 22), 0);
+		assert_string_equal(line + strlen(line) - 18, "\"would\":\"accept\"}");
+		talloc_free(made);
+	}
+}
+
+/* Of a value longer than the bound the beginning is told, in JSON as well. */
+static void
+test_json_length(void **state)
+{
+	char helo[LOGLINE_VALUE_MAX + 2];
+	const struct facts facts = { .helo = helo };
+	const struct verdict verdict = { .action = ACTION_ACCEPT };
+	struct logline *made;
+
+	(void)state;
+	memset(helo, 'h', sizeof(helo) - 1);
+	helo[sizeof(helo) - 1] = '\0';
+	made = logline_make(NULL, &facts, MODE_WATCH, &verdict);
+	assert_non_null(strstr(logline_json(made, made), "hhh...\",\"tls\""));
+	assert_string_equal(logline_value(made, "helo"), helo);
+	assert_null(logline_value(made, "spf"));
+	assert_null(logline_value(made, "no such key"));
+	talloc_free(made);
 }
 
 int
@@ -428,6 +490,8 @@ main(void)
 		cmocka_unit_test(test_quota_and_sign),
 		cmocka_unit_test(test_spf_and_dkim),
 		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_json_length),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
