@@ -10,6 +10,7 @@
 #include "config.h"
 #endif
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ static void read_redis(struct options_reader *, config_setting_t *, void *);
 static void read_daemons(struct options_reader *, config_setting_t *, void *);
 static void read_clients(struct options_reader *, config_setting_t *, void *);
 static void read_ports(struct options_reader *, config_setting_t *, void *);
+static void read_history(struct options_reader *, config_setting_t *, void *);
 static void read_dns(struct options_reader *, config_setting_t *, void *);
 static void read_tables(struct options_reader *, config_setting_t *, void *);
 static void read_percent(struct options_reader *, config_setting_t *, void *);
@@ -77,6 +79,10 @@ static const struct option top_rows[] = {
 	{ .name = "dns", .type = OPTION_CUSTOM, .read = read_dns },
 	{ .name = "spf", .type = OPTION_CUSTOM, .offset = AT(config, spf), .read = config_spf_read },
 	{ .name = "tables", .type = OPTION_CUSTOM, .offset = AT(config, table_limits), .read = read_tables },
+	{ .name = "history", .type = OPTION_CUSTOM, .read = read_history },
+	{ .name = "event_command", .type = OPTION_WORDS, .offset = AT(config, event_command) },
+	{ .name = "event_timeout", .type = OPTION_DURATION, .offset = AT(config, event_timeout_ms),
+	    .min = 100, .max = 600000 },
 	{ .name = "plans_file", .type = OPTION_STRING, .offset = AT(config, plans_file) },
 	{ .name = "default_plan", .type = OPTION_STRING, .offset = AT(config, default_plan_name) },
 	{ .name = "plans", .type = OPTION_CUSTOM, .read = read_plans },
@@ -90,6 +96,7 @@ static const struct option_group top_group = {
 
 /* The operators' file: what hosting operators tune, and nothing else. */
 static const struct option plans_file_rows[] = {
+	{ .name = "event_command", .type = OPTION_WORDS, .offset = AT(config, event_command) },
 	{ .name = "default_plan", .type = OPTION_STRING, .offset = AT(config, default_plan_name) },
 	{ .name = "plans", .type = OPTION_CUSTOM, .read = read_plans },
 	{ .name = NULL },
@@ -165,6 +172,13 @@ static const struct option tables_rows[] = {
 static const struct option_group tables_group = { "tables", tables_rows, -1 };
 
 static const struct option_group dns_group = { "dns", dns_rows, -1 };
+
+static const struct option history_rows[] = {
+	{ .name = "messages", .type = OPTION_COUNT, .offset = AT(config, history_messages), .max = 10000000 },
+	{ .name = "days", .type = OPTION_COUNT, .offset = AT(config, history_days), .min = 1, .max = 366 },
+	{ .name = NULL },
+};
+static const struct option_group history_group = { "history", history_rows, -1 };
 
 /* at - the line of a top-level option, for mistakes found once all is read; NULL: the file as a whole */
 static const config_setting_t *
@@ -486,6 +500,13 @@ read_tables(struct options_reader *reader, config_setting_t *setting, void *targ
 	options_group(reader, setting, &tables_group, target);
 }
 
+/* read_history - history = { messages = 20000 days = 7 } */
+static void
+read_history(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	options_group(reader, setting, &history_group, target);
+}
+
 /* set_defaults - what holds unless the file says otherwise */
 static void
 set_defaults(struct options_reader *reader, struct config *config)
@@ -503,6 +524,9 @@ set_defaults(struct options_reader *reader, struct config *config)
 	config->dns_cache = 10000;
 	config_spf_defaults(reader->ctx, &config->spf);
 	config->table_limits = (struct table_limits)TABLE_LIMITS_STANDARD;
+	config->history_messages = 20000;
+	config->history_days = 7;
+	config->event_timeout_ms = 30000;
 	memset(config->set.of, -1, sizeof(config->set.of));
 }
 
@@ -858,6 +882,25 @@ finish_names(struct options_reader *reader, struct config *config, const config_
 	config->resolver.cache_entries = (size_t)config->dns_cache;
 }
 
+/* finish_event_command - a program that can be run */
+static void
+finish_event_command(struct options_reader *reader, struct config *config, const config_t *tree)
+{
+	const config_setting_t *setting = at(tree, "event_command");
+	const char *file = setting == NULL && config->plans_file != NULL ? config->plans_file : config->file;
+	const char *where = setting != NULL ? options_where(reader, setting) : file;
+	const char *program = config->event_command.n > 0 ? config->event_command.items[0] : NULL;
+
+	if (program == NULL)
+		return;
+	if (program[0] != '/')
+		options_error_at(reader, where, "event_command = \"%s\" must be an absolute path; arguments are words of their own: "
+		    "[\"/usr/local/sbin/tell\", \"admin\"]", program);
+	else if (access(program, X_OK) != 0)
+		options_error_at(reader, where, "event_command = \"%s\" cannot be run: %s; is it there, and chmod +x?",
+		    program, strerror(errno));
+}
+
 /* finish - everything that needs the whole file */
 static void
 finish(struct options_reader *reader, struct config *config, const config_t *tree)
@@ -871,6 +914,7 @@ finish(struct options_reader *reader, struct config *config, const config_t *tre
 	finish_tables(reader, config, &config->allowed_networks, &config->network_tables);
 	finish_tables(reader, config, &config->restricted_recipients, &config->restricted_tables);
 	finish_store(reader, config, tree);
+	finish_event_command(reader, config, tree);
 	if (config->n_listeners == 0)
 		auto_listeners(reader, config);
 	for (size_t i = 0; i < config->n_listeners; i++)
@@ -996,6 +1040,8 @@ config_fixed_difference(const struct config *old, const struct config *new)
 	if (!store_options_equal(&old->store_options, &new->store_options) ||
 	    differs(old->store_password_file, new->store_password_file))
 		return "store";
+	if (old->history_messages != new->history_messages || old->history_days != new->history_days)
+		return "history";
 	if (words_differ(&old->dns_servers, &new->dns_servers) || old->dns_cache != new->dns_cache)
 		return "dns";
 	return NULL;

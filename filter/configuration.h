@@ -109,6 +109,8 @@ struct config {
 	const char *user;	/* account to run as when started by root, or NULL */
 	const char *log;	/* "syslog" or "stderr" */
 	enum log_format log_format; /* of the line of a message */
+	long history_messages;	/* verdicts kept for last and why; 0: none */
+	long history_days;	/* for how long at most */
 	const char *store;	/* "embedded", "file:PATH" or "redis:NAME" */
 	struct store_options store_options; /* what store names */
 	const char *store_password_file; /* or NULL */
@@ -128,6 +130,8 @@ struct config {
 	long dns_timeout_ms;	/* for tables and the DNS of DKIM at one stage of a message */
 	long dns_cache;		/* answers kept */
 	struct spf_config spf;	/* how strangers' mail is checked */
+	struct words event_command; /* program and its arguments; none: no program */
+	long event_timeout_ms;	/* how long it may run */
 	struct action_set set;	/* global on_ words */
 	struct words owners;	/* table specifications, here and in the next three */
 	struct words login_map;

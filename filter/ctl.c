@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <pwd.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,18 +23,25 @@
 #include <unistd.h>
 
 #include "filter/configuration.h"
+#include "filter/control_answer.h"
 #include "filter/ctl.h"
+#include "filter/daemon.h"
 #include "filter/unix_socket.h"
 #include "policy/mem.h"
 
 #define DEFAULT_FILE	SYSCONFDIR "/countersign/countersign.conf"
-#define ANSWER_MAX	(1024 * 1024)	/* octets of an answer */
+#define ANSWER_MAX	(64 * 1024 * 1024) /* octets of an answer */
+#define CHUNK		65536
 #define WAIT_S		30		/* for the daemon's answer */
 
 /* All commands, one row each, sorted by subject. */
 static const struct ctl_command commands[] = {
 	{ "status", "", "how the daemon is doing", ctl_status },
 	{ "reload", "", "read the configuration anew", ctl_reload },
+	{ "last", "ACCOUNT [--count N]", "its last messages: what became of them and why", ctl_last },
+	{ "why", "QUEUEID", "what became of a message and why", ctl_why },
+	{ "hold-queue", "ACCOUNT --print", "the commands that hold what it still has queued", ctl_hold_queue },
+	{ "events", "[--count N]", "what happened lately that operators should know", ctl_events },
 	{ "quota show", "ACCOUNT", "what an account has used of its limits", ctl_quota_show },
 	{ "quota reset", "ACCOUNT", "empty the counters of an account", ctl_quota_reset },
 	{ "table get", "SPEC KEY", "what a table answers; KEY \"-\": keys from standard input, as they are", ctl_table_get },
@@ -72,16 +81,17 @@ ctl_fail(const char *format, ...)
 static void
 usage(FILE *to)
 {
-	(void)fprintf(to, "usage: countersignctl [-c FILE | -s SOCKET] [--json] COMMAND\n");
+	(void)fprintf(to, "usage: countersignctl [-c FILE | -s SOCKET] [--direct] [--json] COMMAND\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		const struct ctl_command *command = &commands[i];
 		int len = fprintf(to, "  %s%s%s", command->name, command->arguments[0] != '\0' ? " " : "",
 		    command->arguments);
 
-		(void)fprintf(to, "%*s%s\n", len < 24 ? 24 - len : 1, "", command->help);
+		(void)fprintf(to, "%*s%s\n", len < 34 ? 34 - len : 1, "", command->help);
 	}
 	(void)fprintf(to, "  -c FILE    configuration file (default " DEFAULT_FILE ")\n"
 	    "  -s SOCKET  control socket, instead of the one the file names\n"
+	    "  --direct   work on the Redis that the configuration names, without a daemon\n"
 	    "  --json     print the answer as JSON\n");
 }
 
@@ -97,6 +107,53 @@ words_of(const struct ctl_command *command, char **words)
 	if (space == NULL)
 		return 1;
 	return words[1] != NULL && strcmp(words[1], space + 1) == 0 ? 2 : 0;
+}
+
+/* ctl_set - a text into a request */
+void
+ctl_set(json_t *request, const char *name, const char *text)
+{
+	if (json_object_set_new(request, name, json_string(text)) != 0)
+		ctl_fail("\"%s\" is not UTF-8", text);
+}
+
+/* take_words - take n words from place i out of a command's words */
+static void
+take_words(int *argc, char **argv, int i, int n)
+{
+	for (; i + n <= *argc; i++)
+		argv[i] = argv[i + n];
+	*argc -= n;
+}
+
+/* ctl_option - take "NAME VALUE" out of a command's words */
+const char *
+ctl_option(int *argc, char **argv, const char *name)
+{
+	for (int i = 0; i < *argc; i++) {
+		const char *value = argv[i + 1];
+
+		if (strcmp(argv[i], name) != 0)
+			continue;
+		if (value == NULL)
+			ctl_fail("%s needs a value", name);
+		take_words(argc, argv, i, 2);
+		return value;
+	}
+	return NULL;
+}
+
+/* ctl_flag - take NAME out of a command's words */
+bool
+ctl_flag(int *argc, char **argv, const char *name)
+{
+	for (int i = 0; i < *argc; i++) {
+		if (strcmp(argv[i], name) != 0)
+			continue;
+		take_words(argc, argv, i, 1);
+		return true;
+	}
+	return false;
 }
 
 /* find_command - the command of the words; moves *words behind its name */
@@ -125,6 +182,16 @@ ctl_config(struct ctl *ctl)
 	return config;
 }
 
+/* user_name - who asks, for the log and for blocks */
+static const char *
+user_name(struct ctl *ctl)
+{
+	const struct passwd *entry = getpwuid(getuid());
+
+	return entry != NULL ? mem_strdup(ctl->memory, entry->pw_name) :
+	    mem_printf(ctl->memory, "uid %lu", (unsigned long)getuid());
+}
+
 /* socket_path - where the daemon listens */
 static const char *
 socket_path(struct ctl *ctl)
@@ -140,30 +207,69 @@ socket_path(struct ctl *ctl)
 	return config->control;
 }
 
-/* talk - send one request and read one line of answer */
+/* hear - read one line of answer */
+static char *
+hear(int fd, const char *path)
+{
+	char *answer = NULL;
+	size_t len = 0;
+	ssize_t got;
+
+	do {
+		answer = mem_grow(NULL, answer, char, len + CHUNK + 1);
+		got = recv(fd, answer + len, CHUNK, 0);
+		len += got > 0 ? (size_t)got : 0;
+	} while (got > 0 && answer[len - 1] != '\n' && len < ANSWER_MAX);
+	answer[len] = '\0';
+	if (len == 0)
+		ctl_fail("the daemon on %s gave no answer", path);
+	return answer;
+}
+
+/* talk - send one request to the daemon and read the answer */
 static char *
 talk(const char *path, const char *request)
 {
 	const struct timeval wait = { .tv_sec = WAIT_S };
-	char *answer = mem_array(NULL, char, ANSWER_MAX);
 	int fd = unix_socket_connect(path);
-	size_t len = 0;
-	ssize_t got;
+	char *answer;
 
 	if (fd < 0)
 		ctl_fail("no daemon answers on %s: %s", path, strerror(errno));
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-	if (send(fd, request, strlen(request), MSG_NOSIGNAL) != (ssize_t)strlen(request))
-		ctl_fail("%s: %s", path, strerror(errno));
-	while (len < ANSWER_MAX - 1 && (got = recv(fd, answer + len, ANSWER_MAX - 1 - len, 0)) > 0) {
-		len += (size_t)got;
-		if (answer[len - 1] == '\n')
-			break;
-	}
+	/* one that turns us away says why before it reads; its words are heard in any case */
+	(void)send(fd, request, strlen(request), MSG_NOSIGNAL);
+	answer = hear(fd, path);
 	(void)close(fd);
-	if (len == 0)
-		ctl_fail("the daemon on %s gave no answer", path);
 	return answer;
+}
+
+/* direct - answer the request here, on the store that the configuration names */
+static char *
+direct(struct ctl *ctl, const char *request)
+{
+	static struct daemon daemon;
+	const struct asker asker = { true, user_name(ctl) };
+	const char *error = NULL;
+	struct snapshot *snapshot = snapshot_build_tables(ctl->memory, ctl->file, &error);
+	json_t *answer;
+	char *dumped;
+	char *line;
+
+	if (snapshot == NULL)
+		ctl_fail("%s", error);
+	if (snapshot->config->store_options.kind != STORE_REDIS)
+		ctl_fail("%s keeps the counters in the daemon; --direct is for store = \"redis:NAME\"", ctl->file);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (daemon_open_store(ctl->memory, &daemon, snapshot, &error) != 0)
+		ctl_fail("%s", error);
+	answer = control_answer(&daemon, ctl->memory, request, strlen(request), &asker, true);
+	dumped = mem_check(json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII));
+	line = mem_printf(NULL, "%s\n", dumped);
+	free(dumped);
+	json_decref(answer);
+	daemon_close(&daemon);
+	return line;
 }
 
 /* show - the answer for the reader; the exit status */
@@ -191,7 +297,8 @@ int
 ctl_ask(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer))
 {
 	char *dumped = mem_check(json_dumps(request, JSON_COMPACT));
-	char *answer = talk(socket_path(ctl), mem_printf(ctl->memory, "%s\n", dumped));
+	char *answer = ctl->direct ? direct(ctl, dumped) :
+	    talk(socket_path(ctl), mem_printf(ctl->memory, "%s\n", dumped));
 	int status = show(ctl, answer, print);
 
 	talloc_free(answer);
@@ -222,6 +329,7 @@ static void
 parse_arguments(struct ctl *ctl, int argc, char **argv, char ***words_r)
 {
 	static const struct option long_options[] = {
+		{ "direct", no_argument, NULL, 'd' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -229,13 +337,16 @@ parse_arguments(struct ctl *ctl, int argc, char **argv, char ***words_r)
 	int option;
 
 	/* "+": options behind the command are the command's */
-	while ((option = getopt_long(argc, argv, "+c:s:jh", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+c:s:djh", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'c':
 			ctl->file = optarg;
 			break;
 		case 's':
 			ctl->socket = optarg;
+			break;
+		case 'd':
+			ctl->direct = true;
 			break;
 		case 'j':
 			ctl->json = true;

@@ -22,6 +22,7 @@ struct ctl {
 	const char *file;	/* configuration file */
 	const char *socket;	/* control socket, or NULL: as the configuration says */
 	bool json;		/* --json: answers as they are */
+	bool direct;		/* --direct: the store itself, without a daemon */
 };
 
 /*
@@ -56,8 +57,19 @@ int ctl_ask(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer
 const char *ctl_text(const json_t *object, const char *name);
 long long ctl_number(const json_t *object, const char *name);
 
+/* ctl_set - a text into a request; ends the program where it is no UTF-8 */
+void ctl_set(json_t *request, const char *name, const char *text);
+
+/*
+ * ctl_option, ctl_flag - take "NAME VALUE", or NAME alone, out of a command's words
+ * The value, NULL where it is not there. Ends the program where NAME comes last without a value.
+ */
+const char *ctl_option(int *argc, char **argv, const char *name);
+bool ctl_flag(int *argc, char **argv, const char *name);
+
 /* The commands, by file. */
 ctl_run ctl_reload, ctl_status;				/* ctl_admin.c */
+ctl_run ctl_events, ctl_hold_queue, ctl_last, ctl_why;	/* ctl_history.c */
 ctl_run ctl_quota_reset, ctl_quota_show;		/* ctl_quota.c */
 ctl_run ctl_table_check, ctl_table_get;			/* ctl_table.c */
 

@@ -69,8 +69,7 @@ ask_about(struct ctl *ctl, const char *command, const char *account, void (*prin
 {
 	json_t *request = json_pack("{s:s}", "command", command);
 
-	if (json_object_set_new(request, "account", json_string(account)) != 0)
-		ctl_fail("\"%s\" is not UTF-8", account);
+	ctl_set(request, "account", account);
 	return ctl_ask(ctl, request, print);
 }
 

@@ -70,7 +70,31 @@ open_store(TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, 
 			return -1;
 	}
 	daemon->store = store_open(NULL, &options, error_r);
-	return daemon->store != NULL ? 0 : -1;
+	if (daemon->store == NULL)
+		return -1;
+	daemon->journal = journal_open(NULL, config, options.password, error_r);
+	return daemon->journal != NULL ? 0 : -1;
+}
+
+/* make_locks - the mutexes; 0 or -1 */
+static int
+make_locks(struct daemon *daemon, const char **error_r)
+{
+	if (pthread_mutex_init(&daemon->lock, NULL) == 0 && pthread_mutex_init(&daemon->reload_lock, NULL) == 0)
+		return 0;
+	*error_r = "no mutex could be made";
+	return -1;
+}
+
+/* daemon_open_store - only the store and the journal's parts */
+int
+daemon_open_store(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *snapshot, const char **error_r)
+{
+	daemon->started_ms = clock_ms();
+	daemon->current = snapshot;
+	if (make_locks(daemon, error_r) != 0)
+		return -1;
+	return open_store(ctx, daemon, snapshot->config, error_r);
 }
 
 /* daemon_open - first snapshot, store and resolver */
@@ -78,18 +102,17 @@ int
 daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, const char **error_r)
 {
 	daemon->started_ms = clock_ms();
-	if (pthread_mutex_init(&daemon->lock, NULL) != 0 ||
-	    pthread_mutex_init(&daemon->reload_lock, NULL) != 0) {
-		*error_r = "no mutex could be made";
+	if (make_locks(daemon, error_r) != 0)
 		return -1;
-	}
 	daemon->current = first;
 	daemon->resolver = resolver_new(NULL, &first->config->resolver, error_r);
 	if (daemon->resolver == NULL)
 		return -1;
 	if (snapshot_bind(ctx, first, daemon->resolver, error_r) != 0)
 		return -1;
-	return open_store(ctx, daemon, first->config, error_r);
+	if (open_store(ctx, daemon, first->config, error_r) != 0)
+		return -1;
+	return journal_start(daemon->journal, ctx, daemon, error_r);
 }
 
 /* forget_unmatched - a new configuration may match them, and if not, that is worth a new line */
@@ -105,6 +128,8 @@ void
 daemon_close(struct daemon *daemon)
 {
 	forget_unmatched(daemon);
+	talloc_free(daemon->journal);
+	daemon->journal = NULL;
 	snapshot_release(daemon->current);
 	daemon->current = NULL;
 	store_close(daemon->store);
@@ -169,7 +194,8 @@ reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 
 	if (new == NULL) {
 		log_error("%s", *error_r);
-		log_error("reload: the configuration has the mistakes above; the one in force stays");
+		event_raise(journal_events(daemon->journal), EVENT_RELOAD_FAILED, NULL, NULL, NULL,
+		    "the configuration has mistakes; the one in force stays", json_pack("{s:s}", "mistakes", *error_r));
 		return false;
 	}
 	fixed = config_fixed_difference(daemon->current->config, new->config);
@@ -179,7 +205,8 @@ reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 		log_warning("%s", warnings);
 	swap(daemon, new);
 	atomic_fetch_add(&daemon->reloads, 1);
-	log_info("reload: the new configuration is in force");
+	event_raise(journal_events(daemon->journal), EVENT_RELOAD, NULL, NULL, NULL,
+	    "the new configuration is in force", NULL);
 	return true;
 }
 

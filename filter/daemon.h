@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <talloc.h>
 
+#include "filter/journal.h"
 #include "filter/resolver.h"
 #include "filter/snapshot.h"
 #include "filter/store.h"
@@ -25,6 +26,7 @@ struct daemon {
 	struct snapshot *current;
 	struct store *store;
 	struct resolver *resolver;
+	struct journal *journal;
 	char *unmatched[32];	/* under lock: daemon names that no listener matches, told already */
 	size_t n_unmatched;
 	int64_t started_ms;	/* clock_ms() at start */
@@ -41,6 +43,13 @@ struct daemon {
  * goes on: the store and the resolver start threads.
  */
 int daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first,
+    const char **error_r);
+
+/*
+ * daemon_open_store - only the store and the journal's parts, for countersignctl without a daemon
+ * Nothing of the journal runs. snapshot becomes the current one. As daemon_open().
+ */
+int daemon_open_store(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *snapshot,
     const char **error_r);
 
 /* daemon_close - the reverse; no session may be in use */

@@ -247,7 +247,8 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	}
 	if (milter_socket_open(ctx, config, &error) != 0 ||
 	    (config->control != NULL &&
-	    (control = control_open(ctx, config->control, config->control_group, &error)) == NULL) ||
+	    (control = control_open(ctx, config->control, config->control_group,
+	    config->control_read_group, &error)) == NULL) ||
 	    drop_rights(ctx, config, &error) != 0 || key_shortcut_selftest(ctx, &error) != 0 ||
 	    (first = read_again(ctx, first, daemon->file, &error)) == NULL) {
 		log_error("%s", error);
@@ -283,8 +284,10 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	 * use by its threads, so what they point to is left to the end of the process */
 	if (atomic_load(&daemon->sessions) == 0)
 		daemon_close(daemon);
-	else
+	else {
+		journal_stop(daemon->journal);
 		store_tick(daemon->store);
+	}
 	snapshot_release(first);
 	log_info("stopped");
 	return EXIT_SUCCESS;

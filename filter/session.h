@@ -66,6 +66,7 @@ struct message {
 	struct dkim_verification *verification; /* or NULL */
 	struct edits edits;		/* after message_end() passed the message */
 	uint8_t charge_id[QUOTA_ID_LEN];
+	const char *warned;		/* the limit whose warn_at mark it crossed, or NULL */
 };
 
 struct session {
@@ -73,6 +74,7 @@ struct session {
 	struct snapshot *snapshot; /* reference held */
 	bool helo_negotiated;	/* HELO was not negotiated away */
 	struct connection connection;
+	char *told_account;	/* the account the journal saw last here, or NULL */
 	struct message *message; /* NULL between messages */
 };
 

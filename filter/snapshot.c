@@ -120,6 +120,22 @@ snapshot_build(TALLOC_CTX *ctx, const char *file, struct resolver *resolver,
 	return snapshot;
 }
 
+/* snapshot_build_tables - the same without keys */
+struct snapshot *
+snapshot_build_tables(TALLOC_CTX *ctx, const char *file, const char **error_r)
+{
+	struct snapshot *snapshot = mem_new(NULL, struct snapshot);
+
+	atomic_init(&snapshot->references, 1);
+	snapshot->config = config_load(snapshot, file, error_r);
+	if (snapshot->config == NULL)
+		*error_r = mem_strdup(ctx, *error_r);
+	else if (open_tables(ctx, snapshot, error_r))
+		return snapshot;
+	talloc_free(snapshot);
+	return NULL;
+}
+
 /* snapshot_hold - one more reference */
 struct snapshot *
 snapshot_hold(struct snapshot *snapshot)

@@ -39,6 +39,12 @@ struct snapshot *snapshot_build(TALLOC_CTX *ctx, const char *file, struct resolv
     const char **warnings_r, const char **error_r);
 
 /*
+ * snapshot_build_tables - the same without keys, for who only asks about accounts
+ * Its keyring is NULL, and nothing may be signed with it.
+ */
+struct snapshot *snapshot_build_tables(TALLOC_CTX *ctx, const char *file, const char **error_r);
+
+/*
  * snapshot_bind - give the signature checks of a snapshot their resolver
  * For the first snapshot, which is built before the resolver whose options it holds.
  */

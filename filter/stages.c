@@ -66,6 +66,20 @@ count_outcome(struct daemon *daemon, enum action action)
 	}
 }
 
+/* is_first_of_account - is this the account's first message on this connection? */
+static bool
+is_first_of_account(struct message *message)
+{
+	struct session *session = message->session;
+	const char *account = message->facts.account;
+
+	if (account == NULL || (session->told_account != NULL && strcmp(session->told_account, account) == 0))
+		return false;
+	talloc_free(session->told_account);
+	session->told_account = mem_strdup(session, account);
+	return true;
+}
+
 /* log_verdict - the one line of a message */
 static void
 log_verdict(struct message *message)
@@ -77,7 +91,9 @@ log_verdict(struct message *message)
 		log_json(logline_json(made, made));
 	else
 		log_text(LOG_LEVEL_INFO, logline_text(made, made));
-	talloc_free(made);
+	journal_message(message->session->daemon->journal, made, &message->facts, &message->verdict,
+	    is_first_of_account(message), message->warned, message->plan != NULL ? message->plan->warn_at : 0);
+	message->warned = NULL;
 }
 
 /* decide - ask policy */
@@ -610,15 +626,15 @@ finish_signing(struct message *message)
 	return values;
 }
 
-/* log_warned - say when an account crosses the mark its plan sets */
+/* note_warned - the limit whose mark the account crosses, of those its plan sets */
 static void
-log_warned(const struct quota_plan *plan, const struct quota_reply *reply)
+note_warned(struct message *message, const struct quota_plan *plan, const struct quota_reply *reply)
 {
 	const struct quota_counter *counter = quota_warned(plan, reply);
 
+	/* the journal makes an event of it */
 	if (counter != NULL)
-		log_warning("quota: %s has reached %u%% of its limit of %s", plan->account, plan->warn_at,
-		    counter->text);
+		message->warned = counter->text;
 }
 
 /* charge - gather what the quota says, charging where it is not over */
@@ -646,7 +662,7 @@ charge(struct message *message)
 	    message->rules.actions[REASON_BLOCKED] >= ACTION_TEMPFAIL;
 	store_charge(store, message, plan, clock_ms() + 30000, &reply);
 	quota_judge(message, plan, &reply, &facts->quota);
-	log_warned(plan, &reply);
+	note_warned(message, plan, &reply);
 }
 
 /* stage_end - end of message: DESIGN's fixed order, nothing refused is ever charged */

@@ -449,7 +449,7 @@ test_json(void **state)
 		if (strstr(line, rows[i].shown) == NULL)
 			fail_msg("%s: %s", rows[i].shown, line);
 		assert_int_equal(strncmp(line, "{\"queue_id\":\"NOQUEUE\",", 22), 0);
-		assert_string_equal(line + strlen(line) - 18, "\"would\":\"accept\"}");
+		assert_string_equal(line + strlen(line) - 17, "\"would\":\"accept\"}");
 		talloc_free(made);
 	}
 }
