@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "filter/configuration.h"
+#include "filter/configuration_dkim.h"
 #include "filter/options.h"
 #include "policy/domain.h"
 #include "policy/mem.h"
@@ -67,6 +68,7 @@ static const struct option top_rows[] = {
 	{ .name = "authserv_id", .type = OPTION_STRING, .offset = AT(config, authserv_id) },
 	{ .name = "help_url", .type = OPTION_STRING, .offset = AT(config, help_url) },
 	{ .name = "keys", .type = OPTION_STRING, .offset = AT(config, keys) },
+	{ .name = "dkim", .type = OPTION_CUSTOM, .read = configuration_dkim_read },
 	{ .name = "require_tls", .type = OPTION_BOOL, .offset = AT(config, require_tls_set) },
 	{ .name = "owners", .type = OPTION_WORDS, .offset = AT(config, owners) },
 	{ .name = "login_map", .type = OPTION_WORDS, .offset = AT(config, login_map) },
@@ -528,6 +530,7 @@ set_defaults(struct options_reader *reader, struct config *config)
 	config->history_days = 7;
 	config->event_timeout_ms = 30000;
 	memset(config->set.of, -1, sizeof(config->set.of));
+	configuration_dkim_defaults(config);
 }
 
 /* auto_listeners - without a section, one listener a role */
@@ -908,6 +911,7 @@ finish(struct options_reader *reader, struct config *config, const config_t *tre
 	if (config->plans_file != NULL)
 		read_plans_file(reader, config);
 	finish_names(reader, config, tree);
+	configuration_dkim_finish(reader, config, tree);
 	finish_plans(reader, config, tree);
 	finish_accounts(reader, config);
 	finish_tables(reader, config, &config->login_map, &config->login_tables);

@@ -22,6 +22,7 @@
 #include "policy/netblock.h"
 #include "policy/quota.h"
 #include "policy/reply.h"
+#include "policy/signing.h"
 
 /* Where each reason has an action, or none was given. */
 struct action_set {
@@ -95,6 +96,43 @@ struct redis_server {
 	const char *on_away;
 };
 
+/* How mail is signed for some domains; what is not given there is that of all domains. */
+struct dkim_domain {
+	const char *where;	/* file:line */
+	struct words names;	/* as written */
+	const char *canonicalization; /* as written, or NULL */
+	long expire_ms;		/* as written, or -1 */
+	int identity;		/* enum sign_identity, or -1 */
+	int subdomains;		/* 1: its keys also sign for names below that have none; 0; -1: not given */
+	int on_missing_key;	/* enum action, or -1 */
+	struct sign_profile profile; /* all of it, in force */
+};
+
+/* A domain's name (normal form) and its settings. */
+struct dkim_name {
+	const char *name;
+	const struct dkim_domain *domain;
+};
+
+/* Signing and verifying. */
+struct dkim_config {
+	const char *key_table;	/* OpenDKIM's data set, or NULL */
+	const char *signing_table; /* the same; both or none */
+	const char *base_directory; /* for relative paths in key_table, or NULL */
+	int multiple_signatures; /* all lines of the signing table that match sign, not only the first */
+	struct words sign_headers; /* as written */
+	struct signing_rules rules; /* the same, read; or the default */
+	struct dkim_domain all;	/* for domains without settings of their own */
+	struct dkim_domain *domains;
+	size_t n_domains;
+	struct dkim_name *names; /* sorted */
+	size_t n_names;
+	long min_key_bits;	/* the rest is for verifying: as struct dkim_options has them */
+	long max_signatures;
+	long clock_drift_ms;
+	int trust_partial_body;
+};
+
 struct config {
 	const char *file;	/* its path */
 
@@ -125,6 +163,7 @@ struct config {
 	const char *authserv_id;
 	const char *help_url;	/* or NULL */
 	const char *keys;	/* directory of private keys, or NULL: nothing is signed */
+	struct dkim_config dkim;
 	int require_tls_set;
 	long drain_timeout_ms;	/* how long messages in flight may take at TERM */
 	long dns_timeout_ms;	/* for tables and the DNS of DKIM at one stage of a message */
@@ -168,6 +207,12 @@ struct config {
  * for the same ctx.
  */
 struct config *config_load(TALLOC_CTX *ctx, const char *file, const char **error_r);
+
+/* config_dkim_domain - the settings that mail signed for a domain (normal form) goes by; never NULL. Any thread. */
+const struct dkim_domain *config_dkim_domain(const struct config *config, const char *domain);
+
+/* config_signs - is anything to be signed? Any thread. */
+bool config_signs(const struct config *config);
 
 /* config_account - the account of that normal form, or NULL. Any thread. */
 const struct account *config_account(const struct config *config, const char *name);

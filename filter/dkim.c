@@ -49,6 +49,7 @@
 struct dkim_lib_ref {
 	struct dkim_lib_ref *next;
 	char *names;		/* oversigned names, ":" between; NULL: for verifying */
+	uint64_t ttl;		/* seconds until x=; 0: none */
 	DKIM_LIB *lib;
 	size_t users;		/* messages that use it now */
 	uint64_t used;		/* tick of the last borrowing */
@@ -133,10 +134,11 @@ prepare_verifying(const struct dkim_options *options, DKIM_LIB *lib)
 
 /* prepare_signing - options of an object that signs; the keyring has judged the keys */
 static bool
-prepare_signing(const struct dkim_options *options, DKIM_LIB *lib, const char *const *oversigned)
+prepare_signing(const struct dkim_options *options, DKIM_LIB *lib, const char *const *oversigned,
+    uint64_t ttl)
 {
 	unsigned int bits = 1;
-	uint64_t ttl = options->signature_ttl, time = options->fixed_time;
+	uint64_t time = options->fixed_time;
 
 	if (!set_option(lib, DKIM_OPTS_MINKEYBITS, &bits, sizeof(bits)) ||
 	    !set_option(lib, DKIM_OPTS_SIGNATURETTL, &ttl, sizeof(ttl)) ||
@@ -154,13 +156,13 @@ prepare_signing(const struct dkim_options *options, DKIM_LIB *lib, const char *c
 
 /* new_ref - a new member of the pool; takes over names; NULL where the library refuses */
 static struct dkim_lib_ref *
-new_ref(const struct dkim_options *options, char *names, const char *const *oversigned)
+new_ref(const struct dkim_options *options, char *names, const char *const *oversigned, uint64_t ttl)
 {
 	struct dkim_lib_ref *ref = mem_check(calloc(1, sizeof(*ref)));
 	DKIM_LIB *lib = dkim_init(library_alloc, library_free);
 
 	if (lib == NULL || !(oversigned == NULL ? prepare_verifying(options, lib) :
-	    prepare_signing(options, lib, oversigned))) {
+	    prepare_signing(options, lib, oversigned, ttl))) {
 		if (lib != NULL)
 			dkim_close(lib);
 		free(names);
@@ -168,6 +170,7 @@ new_ref(const struct dkim_options *options, char *names, const char *const *over
 		return NULL;
 	}
 	ref->names = names;
+	ref->ttl = ttl;
 	ref->lib = lib;
 	return ref;
 }
@@ -203,19 +206,19 @@ take_idlest(struct dkim_service *service)
 }
 
 struct dkim_lib_ref *
-dkim_lib_borrow(struct dkim_service *service, const char *const *oversigned)
+dkim_lib_borrow(struct dkim_service *service, const char *const *oversigned, uint64_t ttl)
 {
 	char *names = join_names(oversigned);
 	struct dkim_lib_ref *ref;
 
 	pthread_mutex_lock(&service->lock);
 	for (ref = service->pool; ref != NULL; ref = ref->next)
-		if (same_names(ref->names, names))
+		if (ref->ttl == ttl && same_names(ref->names, names))
 			break;
 	if (ref != NULL) {
 		free(names);
 	} else {
-		ref = new_ref(&service->options, names, oversigned);
+		ref = new_ref(&service->options, names, oversigned, ttl);
 		if (ref != NULL) {
 			ref->next = service->pool;
 			service->pool = ref;
@@ -364,8 +367,8 @@ dkim_service_new(TALLOC_CTX *ctx, const struct dkim_options *options, const char
 	pthread_mutex_init(&service->lock, NULL);
 	talloc_set_destructor(service, service_free);
 
-	struct dkim_lib_ref *verifying = dkim_lib_borrow(service, NULL);
-	struct dkim_lib_ref *signing = dkim_lib_borrow(service, nothing);
+	struct dkim_lib_ref *verifying = dkim_lib_borrow(service, NULL, 0);
+	struct dkim_lib_ref *signing = dkim_lib_borrow(service, nothing, 0);
 
 	if (verifying == NULL || signing == NULL ||
 	    !dkim_libfeature(signing->lib, DKIM_FEATURE_SHA256)) {

@@ -56,7 +56,6 @@ struct dkim_options {
 	unsigned int max_signatures; /* verified of one message; 0: DKIM_SIGNATURES_DEFAULT */
 	unsigned int clock_drift; /* seconds t= and x= may be off; 0: 300 */
 	bool trust_partial;	/* let a signature pass whose l= leaves body uncovered */
-	uint64_t signature_ttl;	/* seconds our signatures stay valid (x=); 0: for ever */
 	uint64_t fixed_time;	/* for tests: t= of our signatures; 0: now */
 };
 
@@ -83,12 +82,14 @@ bool dkim_service_ed25519_leaks(const struct dkim_service *service);
 /*
  * dkim_lib_borrow, dkim_lib_return - the library object for a list of oversigned names
  *
- * The list is a property of the library object, so there is one for each list
- * in use; idle ones are kept, up to a bound. oversigned: NULL-terminated; NULL: the
- * one for verifying. Returns NULL where there is no memory.
+ * The list is a property of the library object, and so is the time until signatures expire (ttl, in
+ * seconds; 0: they do not). So there is one for each of both in use; idle ones are kept, up
+ * to a bound. oversigned: NULL-terminated; NULL: the one for verifying. Returns NULL where there
+ * is no memory.
  */
 struct dkim_lib_ref;
-struct dkim_lib_ref *dkim_lib_borrow(struct dkim_service *service, const char *const *oversigned);
+struct dkim_lib_ref *dkim_lib_borrow(struct dkim_service *service, const char *const *oversigned,
+    uint64_t ttl);
 DKIM_LIB *dkim_lib_of(const struct dkim_lib_ref *ref);
 void dkim_lib_return(struct dkim_service *service, struct dkim_lib_ref *ref);
 

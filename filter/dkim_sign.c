@@ -12,6 +12,9 @@
  * library keeps a reference to Ed25519 keys (dkim.c), it is given back here; the
  * explicit dkim_privkey_load() tells for certain whether one was taken.
  *
+ * Before an Ed25519 signature's b= the library writes a fold that it did not hash. In
+ * the relaxed form that is no difference, so these signatures always have it.
+ *
  * What the header bears is what was hashed: the value comes from the
  * library folded; only its CRLFs become LFs, as MTAs want them.
  *
@@ -33,14 +36,14 @@
 struct signature {
 	DKIM *dkim;		/* NULL: given up */
 	void *memory;		/* the library's, for this signature */
-	const struct keyring_key *key;
+	const struct sign_request *request;
+	struct dkim_lib_ref *lib; /* for its profile */
 	struct keyring_ready ready;
 	bool loaded;		/* the library has taken a reference to the key */
 };
 
 struct dkim_signing {
 	struct dkim_service *service;
-	struct dkim_lib_ref *lib;
 	struct signature *signatures;
 	size_t n;
 	struct dkim_body_watch watch;
@@ -53,13 +56,15 @@ struct dkim_signing {
 static void
 end_signature(const struct dkim_signing *signing, struct signature *signature)
 {
-	if (signature->dkim == NULL)
-		return;
-	dkim_free(signature->dkim);
+	if (signature->dkim != NULL)
+		dkim_free(signature->dkim);
 	signature->dkim = NULL;
+	dkim_lib_return(signing->service, signature->lib);
+	signature->lib = NULL;
 	if (signature->loaded && signature->ready.type == KEYRING_ED25519 &&
 	    dkim_service_ed25519_leaks(signing->service))
 		key_shortcut_unref(signature->ready.handle);
+	signature->loaded = false;
 }
 
 /* signing_free - destructor */
@@ -68,7 +73,6 @@ signing_free(struct dkim_signing *signing)
 {
 	for (size_t i = 0; i < signing->n; i++)
 		end_signature(signing, &signing->signatures[i]);
-	dkim_lib_return(signing->service, signing->lib);
 	return 0;
 }
 
@@ -82,18 +86,16 @@ give_up(struct dkim_signing *signing, enum outcome outcome, const char *problem)
 	signing->problem = problem;
 }
 
-/* add_keys - the domain's keys of one type that are ready */
+/* add_keys - the requests whose keys are of one type and ready */
 static void
-add_keys(struct dkim_signing *signing, const struct keyring_domain *domain, const char *selector,
-    enum keyring_type type, bool *failed_r)
+add_keys(struct dkim_signing *signing, const struct sign_choice *choice, enum keyring_type type,
+    bool *failed_r)
 {
-	for (size_t i = 0; i < domain->n; i++) {
-		const struct keyring_key *key = &domain->keys[i];
+	for (size_t i = 0; i < choice->n; i++) {
+		const struct sign_request *request = &choice->requests[i];
 		struct keyring_ready ready;
 
-		if (selector != NULL && strcmp(selector, key->selector) != 0)
-			continue;
-		if (keyring_ready(signing, key, &ready, &signing->problem) != 0) {
+		if (keyring_ready(signing, request->key, &ready, &signing->problem) != 0) {
 			*failed_r = true;
 			continue;
 		}
@@ -103,31 +105,24 @@ add_keys(struct dkim_signing *signing, const struct keyring_domain *domain, cons
 			signing->problem = "this libopendkim does not know Ed25519";
 			continue;
 		}
-		signing->signatures[signing->n++] = (struct signature){ .key = key, .ready = ready };
+		signing->signatures[signing->n++] = (struct signature){ .request = request, .ready = ready };
 	}
 }
 
-/* choose_keys - which keys sign */
+/* choose_keys - which keys sign, RSA first */
 static void
-choose_keys(struct dkim_signing *signing, const struct keyring *keyring,
-    const struct sign_plan *plan)
+choose_keys(struct dkim_signing *signing, const struct sign_choice *choice)
 {
-	const struct keyring_domain *domain = keyring_find(keyring, plan->domain);
 	bool failed = false;
+	size_t rsa;
 
-	if (domain == NULL) {
-		give_up(signing, OUTCOME_FAIL, mem_printf(signing, "there is no key for %s", plan->domain));
-		return;
-	}
-	signing->signatures = mem_array(signing, struct signature, domain->n);
-	add_keys(signing, domain, plan->selector, KEYRING_RSA, &failed);
-
-	size_t rsa = signing->n;
-
-	add_keys(signing, domain, plan->selector, KEYRING_ED25519, &failed);
+	signing->signatures = mem_array(signing, struct signature, choice->n + 1);
+	add_keys(signing, choice, KEYRING_RSA, &failed);
+	rsa = signing->n;
+	add_keys(signing, choice, KEYRING_ED25519, &failed);
 	if (signing->n == 0 || (rsa == 0 && failed))
 		give_up(signing, OUTCOME_FAIL, signing->problem != NULL ? signing->problem :
-		    mem_printf(signing, "%s has no key for selector %s", plan->domain, plan->selector));
+		    mem_printf(signing, "%s has no key", choice->domain));
 }
 
 /* feed_header - give the covered fields to the library */
@@ -158,51 +153,63 @@ library_problem(TALLOC_CTX *ctx, DKIM *dkim, DKIM_STAT status)
 	return mem_printf(ctx, "libopendkim: %s", error != NULL ? error : "unknown error");
 }
 
+/* set_identity - i=, which the library takes as it is */
+static DKIM_STAT
+set_identity(DKIM *dkim, const char *identity)
+{
+	return identity == NULL ? DKIM_STAT_OK : dkim_set_signer(dkim, (const unsigned char *)identity);
+}
+
 /* begin - one signature up to the end of the header */
 static void
 begin(struct dkim_signing *signing, struct signature *signature, const struct sign_plan *plan,
     const struct header_list *list)
 {
+	const struct sign_profile *profile = signature->request->profile;
+	const struct keyring_key *key = signature->request->key;
+	bool rsa = signature->ready.type == KEYRING_RSA;
 	DKIM_STAT status = DKIM_STAT_OK;
 	char handle[KEY_SHORTCUT_HANDLE];
-	const unsigned char *selector = (const unsigned char *)signature->key->selector;
-	const unsigned char *domain = (const unsigned char *)plan->domain;
 
+	signature->lib = dkim_lib_borrow(signing->service, plan->oversigned, profile->ttl);
+	if (signature->lib == NULL) {
+		give_up(signing, OUTCOME_TEMPERROR, "libopendkim does not take its options");
+		return;
+	}
 	memcpy(handle, signature->ready.handle, sizeof(handle));
 	signature->memory = mem_new(signing, char);
-	signature->dkim = dkim_sign(dkim_lib_of(signing->lib), (const unsigned char *)"countersign",
-	    signature->memory, (dkim_sigkey_t)handle, selector, domain, DKIM_CANON_RELAXED,
-	    DKIM_CANON_RELAXED, signature->ready.type == KEYRING_RSA ? DKIM_SIGN_RSASHA256 :
-	    DKIM_SIGN_ED25519SHA256, -1, &status);
+	signature->dkim = dkim_sign(dkim_lib_of(signature->lib), (const unsigned char *)"countersign",
+	    signature->memory, (dkim_sigkey_t)handle, (const unsigned char *)key->selector,
+	    (const unsigned char *)key->domain,
+	    profile->simple_header && rsa ? DKIM_CANON_SIMPLE : DKIM_CANON_RELAXED,
+	    profile->simple_body ? DKIM_CANON_SIMPLE : DKIM_CANON_RELAXED,
+	    rsa ? DKIM_SIGN_RSASHA256 : DKIM_SIGN_ED25519SHA256, -1, &status);
 	if (signature->dkim != NULL)
+		status = set_identity(signature->dkim, signature->request->identity);
+	if (signature->dkim != NULL && status == DKIM_STAT_OK)
 		status = feed_header(signing, signature->dkim, plan, list);
 	if (status != DKIM_STAT_OK)
 		give_up(signing, OUTCOME_TEMPERROR, library_problem(signing, signature->dkim, status));
 }
 
 struct dkim_signing *
-dkim_sign_start(TALLOC_CTX *ctx, struct dkim_service *service, const struct keyring *keyring,
+dkim_sign_start(TALLOC_CTX *ctx, struct dkim_service *service, const struct sign_choice *choice,
     const struct sign_plan *plan, const struct header_list *list)
 {
 	struct dkim_signing *signing = mem_new(ctx, struct dkim_signing);
 
 	signing->service = service;
 	signing->outcome = OUTCOME_PASS;
-	signing->domain = plan->domain;
+	signing->domain = choice->domain;
+	signing->problem = choice->problem;
 	talloc_set_destructor(signing, signing_free);
 
-	if (keyring == NULL)
-		give_up(signing, OUTCOME_NONE, NULL);
+	if (choice->outcome != OUTCOME_PASS)
+		give_up(signing, choice->outcome, choice->problem);
 	else if (plan->problem != NULL)
 		give_up(signing, OUTCOME_PERMERROR, plan->problem);
 	else
-		choose_keys(signing, keyring, plan);
-	if (signing->outcome != OUTCOME_PASS)
-		return signing;
-
-	signing->lib = dkim_lib_borrow(service, plan->oversigned);
-	if (signing->lib == NULL)
-		give_up(signing, OUTCOME_TEMPERROR, "libopendkim does not take its options");
+		choose_keys(signing, choice);
 	for (size_t i = 0; i < signing->n && signing->outcome == OUTCOME_PASS; i++)
 		begin(signing, &signing->signatures[i], plan, list);
 	return signing;
@@ -267,7 +274,7 @@ complete(struct dkim_signing *signing, struct signature *signature, TALLOC_CTX *
 		status = dkim_getsighdr_d(dkim, FIELD_NAME_COLUMNS, &text, &len);
 	if (status == DKIM_STAT_OK)
 		return field_value(ctx, text, len);
-	signing->problem = mem_printf(signing, "%s: %s", signature->key->file,
+	signing->problem = mem_printf(signing, "%s: %s", signature->request->key->file,
 	    library_problem(signing, dkim, status));
 	return NULL;
 }
@@ -289,7 +296,8 @@ make_all(struct dkim_signing *signing, TALLOC_CTX *ctx, struct sign_fact *fact_r
 			continue;
 		rsa_made |= signature->ready.type == KEYRING_RSA;
 		if (n == 0) {
-			fact_r->selector = mem_strdup(ctx, signature->key->selector);
+			fact_r->sdid = mem_strdup(ctx, signature->request->key->domain);
+			fact_r->selector = mem_strdup(ctx, signature->request->key->selector);
 			fact_r->value = value;
 		}
 		values[n++] = value;
@@ -304,7 +312,9 @@ dkim_sign_finish(struct dkim_signing *signing, TALLOC_CTX *ctx, struct sign_fact
 	const char *rest = dkim_body_rest(&signing->watch);
 	const char **values = mem_array(ctx, const char *, signing->n + 1);
 
-	*fact_r = (struct sign_fact){ .sdid = mem_strdup(ctx, signing->domain) };
+	*fact_r = (struct sign_fact){ 0 };
+	if (signing->domain != NULL)
+		fact_r->sdid = mem_strdup(ctx, signing->domain);
 	*values_r = NULL;
 	if (signing->outcome == OUTCOME_PASS)
 		feed_body(signing, rest, strlen(rest));

@@ -5,7 +5,8 @@
  * comes, finish at end of message if the message may still be signed. Nothing
  * fails before dkim_sign_finish(), which reports; to give up, talloc_free().
  *
- * Signatures are rsa-sha256, and ed25519-sha256 beside it, relaxed/relaxed.
+ * Signatures are rsa-sha256, and ed25519-sha256 beside it; how they are
+ * canonicalised and when they expire says each domain's profile.
  *
  * Threads: a signing belongs to one message, so to one thread at a time.
  */
@@ -16,7 +17,7 @@
 #include <talloc.h>
 
 #include "filter/dkim.h"
-#include "filter/keyring.h"
+#include "filter/signers.h"
 #include "policy/facts.h"
 #include "policy/signing.h"
 
@@ -25,11 +26,11 @@ struct dkim_signing;
 /*
  * dkim_sign_start - begin, with the header as the MTA gave it
  *
- * keyring may be NULL (no keys). ctx, service, keyring and the plan's strings must outlive the
- * signing; list is not looked at again. Never returns NULL. A talloc child of ctx.
+ * choice: which signatures; ctx, service, the keys and the profiles of the choice, and the plan's strings must
+ * outlive the signing; list is not looked at again. Never returns NULL. A talloc child of ctx.
  */
 struct dkim_signing *dkim_sign_start(TALLOC_CTX *ctx, struct dkim_service *service,
-    const struct keyring *keyring, const struct sign_plan *plan, const struct header_list *list);
+    const struct sign_choice *choice, const struct sign_plan *plan, const struct header_list *list);
 
 /* The next octets of the body, with CRLF line ends. */
 void dkim_sign_body(struct dkim_signing *signing, const char *bytes, size_t len);

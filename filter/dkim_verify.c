@@ -549,7 +549,7 @@ open_library(struct dkim_verification *v, const struct header_list *list, const 
 {
 	DKIM_STAT status;
 
-	v->lib = dkim_lib_borrow(v->service, NULL);
+	v->lib = dkim_lib_borrow(v->service, NULL, 0);
 	if (v->lib == NULL)
 		return false;
 	v->memory = mem_new(v, char);

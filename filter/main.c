@@ -273,7 +273,7 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	}
 	log_info("countersign " PACKAGE_VERSION " is ready on %s, mode %s, %zu listeners, %zu keys", config->listen,
 	    mode_word(config->mode), config->n_listeners,
-	    first->keyring != NULL ? keyring_keys(first->keyring) : 0);
+	    first->signers != NULL ? signers_keys(first->signers) : 0);
 	serve_until_stopped(daemon);
 	drain(daemon, daemon->current->config->drain_timeout_ms);
 	control_close(control);

@@ -54,7 +54,7 @@ is_our_domain(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct lis
 	const char *value = NULL;
 
 	if ((config->realm != NULL && domain_equal(domain, config->realm)) ||
-	    (snapshot->keyring != NULL && keyring_find(snapshot->keyring, domain) != NULL))
+	    (snapshot->signers != NULL && signers_know(snapshot->signers, domain)))
 		return true;
 	if (config_has_domain(config, domain))
 		return true;

@@ -68,12 +68,12 @@ load_keys(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **warnings_r, c
 
 	if (!key_options(ctx, snapshot->config, &options, error_r))
 		return false;
-	if (snapshot->config->keys == NULL)
+	if (!config_signs(snapshot->config))
 		return true;
-	snapshot->keyring = keyring_load(snapshot, snapshot->config->keys, &options, warnings_r, error_r);
-	if (snapshot->keyring == NULL)
+	snapshot->signers = signers_load(snapshot, snapshot->config, &options, warnings_r, error_r);
+	if (snapshot->signers == NULL)
 		*error_r = mem_strdup(ctx, *error_r);
-	return snapshot->keyring != NULL;
+	return snapshot->signers != NULL;
 }
 
 /* snapshot_bind - DKIM with its source of keys */
@@ -81,11 +81,18 @@ int
 snapshot_bind(TALLOC_CTX *ctx, struct snapshot *snapshot, struct resolver *resolver,
     const char **error_r)
 {
-	struct dkim_options options = { .dns = {
-		.ask = dkim_dns_ask_resolver,
-		.prefetch = dkim_dns_prefetch_resolver,
-		.state = resolver,
-	} };
+	const struct dkim_config *config = &snapshot->config->dkim;
+	struct dkim_options options = {
+		.dns = {
+			.ask = dkim_dns_ask_resolver,
+			.prefetch = dkim_dns_prefetch_resolver,
+			.state = resolver,
+		},
+		.min_key_bits = (unsigned int)config->min_key_bits,
+		.max_signatures = (unsigned int)config->max_signatures,
+		.clock_drift = (unsigned int)(config->clock_drift_ms / 1000),
+		.trust_partial = config->trust_partial_body != 0,
+	};
 
 	talloc_free(snapshot->dkim);
 	snapshot->dkim = dkim_service_new(snapshot, &options, error_r);
@@ -105,7 +112,6 @@ snapshot_build(TALLOC_CTX *ctx, const char *file, struct resolver *resolver,
 
 	*warnings_r = NULL;
 	atomic_init(&snapshot->references, 1);
-	signing_rules_default(&snapshot->signing);
 	snapshot->config = config_load(snapshot, file, error_r);
 	if (snapshot->config == NULL)
 		*error_r = mem_strdup(ctx, *error_r);

@@ -15,17 +15,15 @@
 
 #include "filter/configuration.h"
 #include "filter/dkim.h"
-#include "filter/keyring.h"
+#include "filter/signers.h"
 #include "filter/table.h"
-#include "policy/signing.h"
 
 struct snapshot {
 	atomic_uint references;
 	const struct config *config;
 	struct table **tables;	/* as config->tables lists them */
-	struct keyring *keyring; /* NULL: nothing is signed */
+	struct signers *signers; /* NULL: nothing is signed */
 	struct dkim_service *dkim;
-	struct signing_rules signing;
 };
 
 /*

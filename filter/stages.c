@@ -552,28 +552,41 @@ from_domain(const struct facts *facts)
 	return NULL;
 }
 
+/*
+ * use_missing_key - what a domain says of mail without its key goes before what the listener says
+ * Not a tempfail for role local: the mail would stay in maildrop and come back every minute.
+ */
+static void
+use_missing_key(struct message *message, int action)
+{
+	if (action >= 0 && !(message->facts.role == ROLE_LOCAL && action == ACTION_TEMPFAIL))
+		message->rules.actions[REASON_MISSING_KEY] = (enum action)action;
+}
+
 /* start_signing - begin to sign where the message may bear our signature */
 static void
 start_signing(struct message *message)
 {
 	const struct snapshot *snapshot = message->session->snapshot;
 	const struct facts *facts = &message->facts;
-	struct signing_rules signing = snapshot->signing;
-	const char *domain;
-	struct sign_plan *plan;
+	struct signing_rules rules = snapshot->config->dkim.rules;
+	const struct claim *author;
+	struct sign_choice choice;
 	size_t n = 0;
 
 	/* display names come last and are no addresses to sign for */
 	while (n < facts->n_claims && facts->claims[n].place != CLAIM_DISPLAY)
 		n++;
-	if (snapshot->keyring == NULL || !verdict_may_sign(facts, &message->verdict))
+	if (snapshot->signers == NULL || !verdict_may_sign(facts, &message->verdict) ||
+	    (author = signing_author(facts->claims, n)) == NULL)
 		return;
-	domain = signing_domain(facts->claims, n, message->listener->sign_as);
-	if (domain == NULL)
+	signers_choose(message, snapshot->signers, author->address, message->listener->sign_as, &choice);
+	if (choice.outcome == OUTCOME_NONE)
 		return;
-	signing.mta_completes = message->session->connection.completes;
-	plan = signing_plan(message, &signing, domain, NULL, message->header);
-	message->signing = dkim_sign_start(message, snapshot->dkim, snapshot->keyring, plan, message->header);
+	use_missing_key(message, choice.on_missing_key);
+	rules.mta_completes = message->session->connection.completes;
+	message->signing = dkim_sign_start(message, snapshot->dkim, &choice,
+	    signing_plan(message, &rules, choice.domain, message->header), message->header);
 }
 
 /* stage_header - end of header */

@@ -174,22 +174,59 @@ signing_rules_read(TALLOC_CTX *ctx, const char *const *words, size_t n,
 	return 0;
 }
 
-const char *
-signing_domain(const struct claim *claims, size_t n, const char *sign_as)
+const struct claim *
+signing_author(const struct claim *claims, size_t n)
 {
-	const char *domain = NULL;
+	const struct claim *author = NULL;
 
 	for (size_t i = 0; i < n; i++) {
 		if (claims[i].owned != OWNED_YES)
 			return NULL;
-		if (claims[i].place == CLAIM_FROM && domain == NULL)
-			domain = claims[i].domain;
+		if (claims[i].place == CLAIM_FROM && author == NULL)
+			author = &claims[i];
 	}
-	if (domain == NULL || *domain == '\0' || domain_is_literal(domain))
+	if (author == NULL || author->domain == NULL || *author->domain == '\0' ||
+	    domain_is_literal(author->domain))
+		return NULL;
+	return author;
+}
+
+const char *
+signing_domain(const struct claim *claims, size_t n, const char *sign_as)
+{
+	const struct claim *author = signing_author(claims, n);
+
+	if (author == NULL)
 		return NULL;
 	if (sign_as == NULL)
-		return domain;
-	return domain_is_or_below(domain, sign_as) ? sign_as : NULL;
+		return author->domain;
+	return domain_is_or_below(author->domain, sign_as) ? sign_as : NULL;
+}
+
+bool
+signing_identity_fits(const char *identity, const char *domain)
+{
+	const char *at = strrchr(identity, '@');
+
+	if (at == NULL || strlen(identity) > 320 || !domain_is_or_below(at + 1, domain))
+		return false;
+	/* what would need quoting there (RFC 6376 section 3.5) is left out instead */
+	for (const char *p = identity; p < at; p++)
+		if (!text_is_alnum(*p) && (*p == '\0' || strchr("!#$%&'*+-/=?^_`{|}~.", *p) == NULL))
+			return false;
+	return true;
+}
+
+const char *
+signing_identity(TALLOC_CTX *ctx, enum sign_identity kind, const char *address, const char *domain)
+{
+	const char *at = strrchr(address, '@');
+
+	if (kind == SIGN_IDENTITY_NONE || at == NULL)
+		return NULL;
+	if (kind == SIGN_IDENTITY_ADDRESS && signing_identity_fits(address, domain))
+		return mem_strdup(ctx, address);
+	return signing_identity_fits(at, domain) ? mem_strdup(ctx, at) : NULL;
 }
 
 /* cover - add the fields of one name to the plan; returns how many there are */
@@ -228,13 +265,12 @@ may_close(const struct signing_rules *rules, const struct signing_field *field, 
 
 struct sign_plan *
 signing_plan(TALLOC_CTX *ctx, const struct signing_rules *rules, const char *domain,
-    const char *selector, const struct header_list *list)
+    const struct header_list *list)
 {
 	struct sign_plan *plan = mem_new(ctx, struct sign_plan);
 	size_t octets = 0;
 
 	plan->domain = domain;
-	plan->selector = selector;
 	plan->n_fields = list->n;
 	plan->covered = mem_array(plan, bool, list->n + 1);
 	plan->oversigned = mem_array(plan, const char *, rules->n + 1);

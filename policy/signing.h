@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <talloc.h>
 
 #include "policy/facts.h"
@@ -41,10 +42,24 @@ struct signing_rules {
 	bool mta_completes;	/* the MTA adds a missing Date or Message-ID after the filter (Sendmail) */
 };
 
+/* What i= names (RFC 6376 section 3.5): for whom the domain signs. */
+enum sign_identity {
+	SIGN_IDENTITY_NONE,	/* there is no i=, which means @d= */
+	SIGN_IDENTITY_DOMAIN,	/* "@" and the domain of the From address, where that is at or below d= */
+	SIGN_IDENTITY_ADDRESS	/* the From address, likewise */
+};
+
+/* How the signatures of a domain are made. All zero is the default. */
+struct sign_profile {
+	bool simple_header;	/* canonicalisation; else relaxed */
+	bool simple_body;
+	uint64_t ttl;		/* seconds until x=; 0: the signature does not expire */
+	enum sign_identity identity;
+};
+
 /* What one message's signatures cover. */
 struct sign_plan {
-	const char *domain;	/* d=, in normal form */
-	const char *selector;	/* the only one to use, or NULL: every key of the domain */
+	const char *domain;	/* d=, in normal form; for messages */
 	bool *covered;		/* for each field of the header list: is it signed? */
 	size_t n_fields;	/* entries of covered */
 	size_t n_covered;	/* how many of them are true */
@@ -74,6 +89,24 @@ int signing_rules_read(TALLOC_CTX *ctx, const char *const *words, size_t n,
 bool signing_forbidden(const char *name);
 
 /*
+ * signing_author - the claim that mail is signed for, or NULL
+ *
+ * The first From mailbox, if each claim there is was asked for and is owned. An address
+ * literal is no author.
+ */
+const struct claim *signing_author(const struct claim *claims, size_t n);
+
+/*
+ * signing_identity - the text of i= for an author and a signing domain, or NULL: none
+ * address, domain: normal form. Never one that conflicts with d=, nor one that a header could not carry.
+ */
+const char *signing_identity(TALLOC_CTX *ctx, enum sign_identity kind, const char *address,
+    const char *domain);
+
+/* signing_identity_fits - may this text stand in i= beside d=? */
+bool signing_identity_fits(const char *identity, const char *domain);
+
+/*
  * signing_domain - the domain that may sign for these claims, or NULL
  *
  * The domain of the first From mailbox, if each claim there is was asked for and is
@@ -86,10 +119,9 @@ const char *signing_domain(const struct claim *claims, size_t n, const char *sig
 /*
  * signing_plan - which fields of this header the domain's signatures cover
  *
- * domain: as signing_domain() gave it, not NULL; selector: see struct sign_plan.
- * Never returns NULL; look at problem. The strings of the arguments are not copied.
+ * domain: not NULL, for messages only. Never returns NULL; look at problem. The strings of the arguments are not copied.
  */
 struct sign_plan *signing_plan(TALLOC_CTX *ctx, const struct signing_rules *rules,
-    const char *domain, const char *selector, const struct header_list *list);
+    const char *domain, const struct header_list *list);
 
 #endif

@@ -477,6 +477,23 @@ test_late_mistakes(void **state)
 		{ "\nhelp_url = \"https://x/ y\"", 3, "must be printable ASCII without spaces and %" },
 		{ "\nlog = \"file\"", 3, "log must be \"syslog\" or \"stderr\"" },
 		{ "\nrealm = \"exa mple\"", 3, "realm = \"exa mple\": " },
+		{ "\ndkim = { key_table = \"/k\" }", 3, "belong together; signing_table is missing" },
+		{ "\ndkim = { signing_table = \"/s\" }", 3, "belong together; key_table is missing" },
+		{ "\ndkim = { key_table = \"/k\"  signing_table = \"dsn:mysql://x\" }", 3, "must be a file" },
+		{ "keys = \"/keys\"\ndkim = { key_table = \"/k\"  signing_table = \"/s\" }", 3, "keep one of the two" },
+		{ "keys = \"/keys\"\ndkim = { multiple_signatures = true }", 3, "multiple_signatures is for signing_table" },
+		{ "\ndkim = { base_directory = \"keys\" }", 3, "must be an absolute path" },
+		{ "\ndkim = { canonicalization = \"nowsp\" }", 3, "must be \"relaxed/relaxed\"" },
+		{ "\ndkim = { canonicalization = \"relaxed/\" }", 3, "must be \"relaxed/relaxed\"" },
+		{ "\ndkim = { sign_headers = [\"Bcc\"] }", 3, "Bcc changes or vanishes" },
+		{ "\ndkim = { expire_after = \"1 second\" }", 3, "must be a duration from" },
+		{ "\ndkim = { on_missing_key = \"quarantine\" }", 3, "known are: unsigned, tempfail, reject" },
+		{ "on_missing_key = \"reject\"\ndkim = { on_missing_key = \"reject\" }", 2, "is given in dkim as well" },
+		{ "\ndkim = { domains = ( { identity = \"none\" } ) }", 3, "needs to say which" },
+		{ "\ndkim = { domains = ( { domain = \"a b\" } ) }", 3, "domain = \"a b\": " },
+		{ "\ndkim = { domains = ( { domain = \"a.example\" },\n { domain = \"A.example.\" } ) }", 4, "given twice" },
+		{ "\ndkim = { max_signatures = 51 }", 3, "must be from 1 to 50" },
+		{ "\ndkim = { min_key_bits = 256 }", 3, "must be from 512 to 4096" },
 	};
 
 	check_mistakes(*state, rows, COUNT(rows));

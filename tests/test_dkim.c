@@ -295,6 +295,28 @@ struct signed_message {
 	char *header;		/* text, with the signatures on top where made */
 };
 
+/* How the signatures of these tests are made; a test may change it for a while. */
+static struct sign_profile profile;
+
+/* choose - the keys of a domain, or the one with this selector */
+static struct sign_choice
+choose(TALLOC_CTX *ctx, const struct keyring *keyring, const char *domain, const char *selector)
+{
+	const struct keyring_domain *found = keyring_find(keyring, domain);
+	struct sign_choice choice = { .outcome = OUTCOME_PASS, .domain = domain, .on_missing_key = -1 };
+
+	if (found == NULL) {
+		choice.outcome = OUTCOME_FAIL;
+		choice.problem = mem_printf(ctx, "there is no key for %s", domain);
+		return choice;
+	}
+	choice.requests = mem_array(ctx, struct sign_request, found->n);
+	for (size_t i = 0; i < found->n; i++)
+		if (selector == NULL || strcmp(selector, found->keys[i].selector) == 0)
+			choice.requests[choice.n++] = (struct sign_request){ &found->keys[i], NULL, &profile };
+	return choice;
+}
+
 /* sign_with - sign in the name of a domain; body in pieces of `piece` octets, 0: whole */
 static struct signed_message
 sign_with(struct world *world, TALLOC_CTX *ctx, const struct signing_rules *rules,
@@ -302,8 +324,9 @@ sign_with(struct world *world, TALLOC_CTX *ctx, const struct signing_rules *rule
 {
 	struct signed_message out;
 	struct header_list *list = header_of(ctx, header);
-	struct sign_plan *plan = signing_plan(ctx, rules, domain, selector, list);
-	struct dkim_signing *signing = dkim_sign_start(ctx, world->service, world->keyring, plan, list);
+	struct sign_plan *plan = signing_plan(ctx, rules, domain, list);
+	struct sign_choice choice = choose(ctx, world->keyring, domain, selector);
+	struct dkim_signing *signing = dkim_sign_start(ctx, world->service, &choice, plan, list);
 	size_t len = strlen(body);
 
 	talloc_free(list);
@@ -415,6 +438,10 @@ test_round_trip(void **state)
 
 	for (size_t i = 0; i < N(round_trips); i++) {
 		for (size_t j = 0; j < N(pieces); j++) {
+			/* every combination of canonicalisations, and i= and x= with some */
+			profile = (struct sign_profile){ .simple_header = j % 2 == 1, .simple_body = j / 2 == 1,
+			    .ttl = j > 2 ? 3600 : 0 };
+
 			const struct round_trip *row = &round_trips[i];
 			TALLOC_CTX *ctx = mem_new(NULL, char);
 			char *body = crlf(ctx, row->body);
@@ -444,6 +471,50 @@ test_round_trip(void **state)
 			talloc_free(ctx);
 		}
 	}
+	profile = (struct sign_profile){ 0 };
+}
+
+/* What a domain's profile and the choice of keys put into the tags. */
+static void
+test_profile(void **state)
+{
+	struct world *world = *state;
+	TALLOC_CTX *ctx = mem_new(NULL, char);
+	struct header_list *list = header_of(ctx, BASE);
+	struct sign_choice choice = choose(ctx, world->keyring, DOMAIN, "r1");
+	struct dkim_signing *signing;
+	struct sign_fact fact;
+	struct dkim_tags tags;
+	const char **values, *error;
+
+	profile = (struct sign_profile){ .simple_header = true, .ttl = 86400 };
+	choice.requests[0].identity = "alice@sub." DOMAIN;
+	signing = dkim_sign_start(ctx, world->service, &choice,
+	    signing_plan(ctx, &world->rules, DOMAIN, list), list);
+	dkim_sign_body(signing, "x\r\n", 3);
+	dkim_sign_finish(signing, ctx, &fact, &values);
+	profile = (struct sign_profile){ 0 };
+	assert_int_equal(fact.outcome, OUTCOME_PASS);
+	assert_int_equal(dkim_tags_read(values[0], strlen(values[0]), &tags, &error), 0);
+	assert_string_equal(dkim_tags_text(ctx, &tags, "c", 100), "simple/relaxed");
+	assert_string_equal(dkim_tags_text(ctx, &tags, "i", 100), "alice@sub." DOMAIN);
+	assert_int_equal(atol(dkim_tags_text(ctx, &tags, "x", 100)) - atol(dkim_tags_text(ctx, &tags, "t", 100)), 86400);
+
+	size_t n;
+	struct dkim_fact *facts = verify(world, ctx, mem_printf(ctx, SIGNATURE ":%s\n" BASE, values[0]), "x\r\n", &n);
+
+	expect("with a profile", &facts[0], DKIM_IS_PASS, NULL);
+	assert_string_equal(facts[0].auid, "alice@sub." DOMAIN);
+
+	/* libopendkim writes another fold than it hashed, so Ed25519 never has the simple form */
+	profile = (struct sign_profile){ .simple_header = true, .simple_body = true };
+
+	struct signed_message both = sign(world, ctx, BASE, "x\r\n");
+
+	profile = (struct sign_profile){ 0 };
+	assert_non_null(strstr(both.values[0], "c=simple/simple"));
+	assert_non_null(strstr(both.values[1], "a=ed25519-sha256; c=relaxed/simple"));
+	talloc_free(ctx);
 }
 
 /* The field as it goes to the MTA. */
@@ -610,7 +681,7 @@ test_not_signed(void **state)
 	} rows[] = {
 		{ "another domain", "example.com", NULL, BASE, OUTCOME_FAIL, "no key for example.com" },
 		{ "a subdomain", "sub.example.org", NULL, BASE, OUTCOME_FAIL, "no key" },
-		{ "another selector", DOMAIN, "r2", BASE, OUTCOME_FAIL, "r2" },
+		{ "another selector", DOMAIN, "r2", BASE, OUTCOME_FAIL, "has no key" },
 		{ "no From", DOMAIN, NULL, "To: x\n", OUTCOME_PERMERROR, "no From" },
 		{ "two From", DOMAIN, NULL, BASE "From: x\n", OUTCOME_PERMERROR, "several From" },
 	};
@@ -676,8 +747,9 @@ test_signing_bounds(void **state)
 	expect("very long field", &facts[1], DKIM_IS_PASS, NULL);
 
 	struct header_list *list = header_of(ctx, BASE);
-	struct sign_plan *plan = signing_plan(ctx, &world->rules, DOMAIN, NULL, list);
-	struct dkim_signing *signing = dkim_sign_start(ctx, world->service, NULL, plan, list);
+	struct sign_plan *plan = signing_plan(ctx, &world->rules, DOMAIN, list);
+	struct sign_choice choice = { .outcome = OUTCOME_NONE };
+	struct dkim_signing *signing = dkim_sign_start(ctx, world->service, &choice, plan, list);
 
 	dkim_sign_body(signing, "x\r\n", 3);
 	dkim_sign_finish(signing, ctx, &out.fact, &out.values);
@@ -685,7 +757,8 @@ test_signing_bounds(void **state)
 	assert_null(out.values);
 
 	/* given up half way */
-	signing = dkim_sign_start(ctx, world->service, world->keyring, plan, list);
+	choice = choose(ctx, world->keyring, DOMAIN, NULL);
+	signing = dkim_sign_start(ctx, world->service, &choice, plan, list);
 	dkim_sign_body(signing, "x\r\n", 3);
 	talloc_free(signing);
 	talloc_free(ctx);
@@ -1378,8 +1451,8 @@ test_pool(void **state)
 {
 	struct world *world = *state;
 	static const char *const list[] = { "From", "To", NULL };
-	struct dkim_lib_ref *first = dkim_lib_borrow(world->service, list);
-	struct dkim_lib_ref *second = dkim_lib_borrow(world->service, list), *refs[100];
+	struct dkim_lib_ref *first = dkim_lib_borrow(world->service, list, 0);
+	struct dkim_lib_ref *second = dkim_lib_borrow(world->service, list, 0), *refs[100];
 
 	assert_ptr_equal(first, second);
 	for (int i = 0; i < 500; i++) {
@@ -1388,7 +1461,7 @@ test_pool(void **state)
 
 		snprintf(name, sizeof(name), "X-%d", i);
 
-		struct dkim_lib_ref *ref = dkim_lib_borrow(world->service, names);
+		struct dkim_lib_ref *ref = dkim_lib_borrow(world->service, names, 0);
 
 		assert_non_null(ref);
 		assert_ptr_not_equal(ref, first);
@@ -1400,12 +1473,12 @@ test_pool(void **state)
 		const char *names[] = { "From", name, NULL };
 
 		snprintf(name, sizeof(name), "Y-%d", i);
-		refs[i] = dkim_lib_borrow(world->service, names);
+		refs[i] = dkim_lib_borrow(world->service, names, 0);
 	}
 	for (int i = 0; i < 100; i++)
 		dkim_lib_return(world->service, refs[i]);
 	/* ours was in use all the time */
-	assert_ptr_equal(dkim_lib_borrow(world->service, list), first);
+	assert_ptr_equal(dkim_lib_borrow(world->service, list, 0), first);
 	dkim_lib_return(world->service, first);
 	dkim_lib_return(world->service, first);
 	dkim_lib_return(world->service, second);
@@ -1674,6 +1747,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_shape),
+		cmocka_unit_test(test_profile),
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_changed_fields),
 		cmocka_unit_test(test_mta_completes),

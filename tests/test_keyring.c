@@ -165,6 +165,7 @@ test_find(void **state)
 	put_text(world, "example.org/2022.pem.old", "rubbish");
 	put_text(world, "example.org/.hidden.pem", "rubbish");
 	put_text(world, "README", "not a key");
+	put_text(world, "notes.txt", "not a key, though it has the name of a domain");
 	assert_int_equal(mkdir(mem_printf(world, "%s/empty.example", world->dir), 0700), 0);
 	assert_int_equal(mkdir(mem_printf(world, "%s/.git", world->dir), 0700), 0);
 

@@ -129,7 +129,7 @@ test_plan(void **state)
 	for (size_t i = 0; i < N(rows); i++) {
 		TALLOC_CTX *ctx = mem_new(NULL, char);
 		struct header_list *list = list_of(ctx, rows[i].names);
-		struct sign_plan *plan = signing_plan(ctx, &rules, "b.example", NULL, list);
+		struct sign_plan *plan = signing_plan(ctx, &rules, "b.example", list);
 		const char *got = covered_names(ctx, plan, list);
 
 		if (strcmp(got, rows[i].covered) != 0)
@@ -206,7 +206,7 @@ test_read(void **state)
 		    (result != 0 && strstr(error, rows[i].error) == NULL))
 			fail_msg("%s: %d, %s", rows[i].label, result, error == NULL ? "no error" : error);
 		if (result == 0) {
-			const char *got = covered_names(ctx, signing_plan(ctx, &rules, "b.example", NULL, list), list);
+			const char *got = covered_names(ctx, signing_plan(ctx, &rules, "b.example", list), list);
 
 			if (strcmp(got, rows[i].covered) != 0)
 				fail_msg("%s: got %s", rows[i].label, got);
@@ -227,12 +227,12 @@ test_mta_completes(void **state)
 
 	(void)state;
 	assert_int_equal(signing_rules_read(ctx, words, N(words), &rules, &error), 0);
-	assert_string_equal(covered_names(ctx, signing_plan(ctx, &rules, "b", NULL, without), without),
+	assert_string_equal(covered_names(ctx, signing_plan(ctx, &rules, "b", without), without),
 	    "From,/From,date,message-id,subject,");
 	rules.mta_completes = true;
-	assert_string_equal(covered_names(ctx, signing_plan(ctx, &rules, "b", NULL, without), without),
+	assert_string_equal(covered_names(ctx, signing_plan(ctx, &rules, "b", without), without),
 	    "From,/From,subject,");
-	assert_string_equal(covered_names(ctx, signing_plan(ctx, &rules, "b", NULL, with), with),
+	assert_string_equal(covered_names(ctx, signing_plan(ctx, &rules, "b", with), with),
 	    "From,Date,Message-Id,/From,date,message-id,subject,");
 	talloc_free(ctx);
 }
@@ -248,27 +248,27 @@ test_bounds(void **state)
 	signing_rules_default(&rules);
 	for (size_t i = 0; i < SIGNING_COVERED_MAX - 6; i++)
 		header_append(list, "To", 2, " x", 2);
-	assert_null(signing_plan(ctx, &rules, "b", NULL, list)->problem);
+	assert_null(signing_plan(ctx, &rules, "b", list)->problem);
 	header_append(list, "To", 2, " x", 2);
-	assert_string_equal(signing_plan(ctx, &rules, "b", NULL, list)->problem,
+	assert_string_equal(signing_plan(ctx, &rules, "b", list)->problem,
 	    "there are too many header fields to sign");
 
 	list = list_of(ctx, "From");
 	for (size_t i = 0; i < 200; i++)
 		header_append(list, "Content-Transfer-Encoding", 25, " x", 2);
-	assert_string_equal(signing_plan(ctx, &rules, "b", NULL, list)->problem,
+	assert_string_equal(signing_plan(ctx, &rules, "b", list)->problem,
 	    "there are too many header fields to sign");
 
 	list = list_of(ctx, "From");
 	header_append(list, "Subject", 7, " a\0b", 4);
-	assert_string_equal(signing_plan(ctx, &rules, "b", NULL, list)->problem,
+	assert_string_equal(signing_plan(ctx, &rules, "b", list)->problem,
 	    "a header field holds a NUL octet");
 
 	list = header_list_new(ctx, 30);
 	header_append(list, "From", 4, " x", 2);
 	header_append(list, "X-Long", 6, " 0123456789012345678901234567890", 30);
 	assert_true(list->too_many);
-	assert_string_equal(signing_plan(ctx, &rules, "b", NULL, list)->problem,
+	assert_string_equal(signing_plan(ctx, &rules, "b", list)->problem,
 	    "there are too many header fields to sign");
 	talloc_free(ctx);
 }
