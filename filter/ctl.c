@@ -46,6 +46,7 @@ static const struct ctl_command commands[] = {
 	{ "quota reset", "ACCOUNT", "empty the counters of an account", ctl_quota_reset },
 	{ "table get", "SPEC KEY", "what a table answers; KEY \"-\": keys from standard input, as they are", ctl_table_get },
 	{ "table check", "SPEC", "whether a table can be opened and its server answers", ctl_table_check },
+	{ "spf check", "--ip A --from B [--helo C] | --own DOMAIN", "explain an SPF check", ctl_spf_check },
 };
 
 /* ctl_text - a text member, never NULL */

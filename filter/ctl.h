@@ -72,5 +72,6 @@ ctl_run ctl_reload, ctl_status;				/* ctl_admin.c */
 ctl_run ctl_events, ctl_hold_queue, ctl_last, ctl_why;	/* ctl_history.c */
 ctl_run ctl_quota_reset, ctl_quota_show;		/* ctl_quota.c */
 ctl_run ctl_table_check, ctl_table_get;			/* ctl_table.c */
+ctl_run ctl_spf_check;					/* ctl_spf.c */
 
 #endif

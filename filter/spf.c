@@ -44,6 +44,8 @@
 #include "filter/clock.h"
 #include "filter/spf.h"
 #include "policy/mem.h"
+#include "policy/netblock.h"
+#include "policy/reply.h"
 #include "policy/spf_macro.h"
 #include "policy/spf_record.h"
 #include "policy/spf_rewrite.h"
@@ -456,6 +458,54 @@ trace_term(struct check *check, const struct bound *bound)
 		    shown(check, bound->token.text.data, bound->token.text.len));
 }
 
+/* term_word - what becomes of a term of a record for this client, as far as DNS is not asked */
+static const char *
+term_word(const struct check *check, const struct spf_term *term)
+{
+	bool ipv6 = term->mechanism == SPF_MECH_IP6;
+
+	if (term->mechanism == SPF_MECH_ALL)
+		return "matches whatever comes here";
+	if (term->mechanism != SPF_MECH_IP4 && !ipv6)
+		return "asks DNS";
+	if (ipv6 != check->values.ipv6)
+		return "no match: other family";
+	return netblock_prefix_equal(term->network, check->values.address,
+	    ipv6 ? term->prefix6 : term->prefix4) ? "match" : "no match";
+}
+
+/* trace_record - tell of a record, term by term */
+static void
+trace_record(struct check *check, const struct bound *bound, struct spf_text text,
+    const struct spf_record *record)
+{
+	size_t i;
+
+	if (check->service->trace == NULL)
+		return;
+	TRACE(check, "%s: %s", shown(check, bound->name, bound->name_len),
+	    shown(check, text.data, text.len));
+	for (i = 0; record != NULL && i < record->n_terms; i++)
+		TRACE(check, "    %s: %s", shown(check, record->terms[i].text.data,
+		    record->terms[i].text.len), term_word(check, &record->terms[i]));
+	if (record != NULL && record->redirect.data != NULL)
+		TRACE(check, "    redirect=%s: where nothing above matches", shown(check,
+		    record->redirect.data, record->redirect.len));
+}
+
+/* trace_match - tell whether a term, or the host of an mx, matched */
+static void
+trace_match(struct check *check, const struct bound *bound, const struct dns_answer *answer)
+{
+	bool match = false;
+	size_t i;
+
+	for (i = 0; i < answer->count && !match; i++)
+		match = answer->records[i].len == address_len(check) && netblock_prefix_equal(
+		    answer->records[i].data, check->values.address, bound->token.prefix);
+	TRACE(check, "    %s", match ? "match" : "no match");
+}
+
 /* select_record - find the SPF record among TXT records; NULL after telling why not */
 static const struct dns_record *
 select_record(struct check *check, const struct dns_answer *answer, bool root)
@@ -553,10 +603,8 @@ fetch_record(struct check *check, size_t number)
 	text = record_text(check, &bound, number == 0);
 	if (text.data == NULL)
 		return NULL;
-	TRACE(check, "%s: %s", shown(check, bound.name, bound.name_len),
-	    shown(check, text.data, text.len));
-
 	parsed = spf_record_parse(check, text.data, text.len, &check->problem);
+	trace_record(check, &bound, text, parsed);
 	if (parsed == NULL) {
 		force(check, SPF_IS_PERMERROR, check->problem);
 		return NULL;
@@ -586,7 +634,7 @@ get_record(SPF_server_t *server, SPF_request_t *request, SPF_response_t *respons
 	rewritten = fetch_record(check, number);
 	if (rewritten == NULL || check->forced != SPF_NOT_CHECKED)
 		return SPF_E_DNS_ERROR;
-	TRACE(check, "  evaluated as: %s", rewritten->text);
+	TRACE(check, "  evaluated for this client as: %s", rewritten->text);
 	return SPF_record_compile(server, response, record_r, rewritten->text);
 }
 
@@ -681,7 +729,7 @@ mx_answer(struct check *check, struct bound *bound)
 /* reply_hosts - the reply to an mx: a new token for each host */
 static SPF_dns_rr_t *
 reply_hosts(struct check *check, SPF_dns_server_t *layer, const char *domain,
-    const struct dns_answer *answer)
+    const struct dns_answer *answer, unsigned int prefix)
 {
 	SPF_dns_rr_t *reply;
 	struct bound *host;
@@ -692,6 +740,7 @@ reply_hosts(struct check *check, SPF_dns_server_t *layer, const char *domain,
 	for (i = 0; i < answer->count; i++) {
 		host = new_bound(check);
 		host->token.kind = SPF_TOKEN_HOST;
+		host->token.prefix = prefix;
 		host->name = mem_strndup(check, (const char *)answer->records[i].data,
 		    answer->records[i].len);
 		host->name_len = answer->records[i].len;
@@ -752,11 +801,14 @@ answer_token(struct check *check, struct bound *bound, SPF_dns_server_t *layer,
 	case SPF_TOKEN_A:
 	case SPF_TOKEN_HOST:
 		answer = term_answer(check, bound, address_type(check));
-		return answer == NULL ? NULL :
-		    reply_addresses(check, layer, domain, type, answer);
+		if (answer == NULL)
+			return NULL;
+		trace_match(check, bound, answer);
+		return reply_addresses(check, layer, domain, type, answer);
 	case SPF_TOKEN_MX:
 		answer = mx_answer(check, bound);
-		return answer == NULL ? NULL : reply_hosts(check, layer, domain, answer);
+		return answer == NULL ? NULL : reply_hosts(check, layer, domain, answer,
+		    bound->token.prefix);
 	case SPF_TOKEN_A_ANY:
 		answer = term_answer(check, bound, address_type(check));
 		yes = answer == NULL ? -1 : answer->count > 0;
@@ -775,7 +827,10 @@ answer_token(struct check *check, struct bound *bound, SPF_dns_server_t *layer,
 	case SPF_TOKEN_RECORD:
 		break;
 	}
-	return yes < 0 ? NULL : reply_yes_or_no(layer, domain, type, yes > 0);
+	if (yes < 0)
+		return NULL;
+	TRACE(check, "    %s", yes > 0 ? "match" : "no match");
+	return reply_yes_or_no(layer, domain, type, yes > 0);
 }
 
 /* lookup - libspf2 asks about a token (callback); must not return NULL */
@@ -1013,20 +1068,6 @@ set_sender(TALLOC_CTX *ctx, struct spf_values *values, const char *sender, const
 	    at == NULL ? sender : at + 1);
 }
 
-/* result_name - a result for people */
-static const char *
-result_name(enum spf_result result)
-{
-	static const char *const names[] = {
-		[SPF_NOT_CHECKED] = "not checked", [SPF_IS_NONE] = "none",
-		[SPF_IS_NEUTRAL] = "neutral", [SPF_IS_PASS] = "pass", [SPF_IS_FAIL] = "fail",
-		[SPF_IS_SOFTFAIL] = "softfail", [SPF_IS_TEMPERROR] = "temperror",
-		[SPF_IS_PERMERROR] = "permerror",
-	};
-
-	return names[result];
-}
-
 void
 spf_check(TALLOC_CTX *ctx, const struct spf_service *service, const struct spf_client *client,
     const char *sender, int64_t deadline_ms, struct spf_fact *fact_r,
@@ -1056,7 +1097,7 @@ spf_check(TALLOC_CTX *ctx, const struct spf_service *service, const struct spf_c
 			run(ctx, check, fact_r);
 	}
 	TRACE(check, "result: %s (%u terms, %u void lookups, %u queries)%s%s",
-	    result_name(fact_r->result), check->counts.terms, check->counts.voids,
+	    fact_r->result == SPF_NOT_CHECKED ? "not checked" : spf_result_word(fact_r->result), check->counts.terms, check->counts.voids,
 	    check->counts.queries, fact_r->problem != NULL ? ": " : "",
 	    fact_r->problem != NULL ? fact_r->problem : "");
 	if (counts_r != NULL)

@@ -92,6 +92,7 @@ put_token(struct work *work, const struct spf_term *from, const char *mechanism,
 	size_t number = new_token(work, kind, from->spec, from->text);
 	char term[TERM_MAX];
 
+	work->out->tokens[work->out->n_tokens - 1].prefix = length;
 	if (length == 0)
 		snprintf(term, sizeof(term), " %c%s:%zu.t", from->qualifier, mechanism, number);
 	else

@@ -35,6 +35,7 @@ enum spf_token_kind {
 struct spf_token {
 	enum spf_token_kind kind;
 	bool redirect;		/* SPF_TOKEN_RECORD: of redirect=, not of include */
+	unsigned int prefix;	/* bits that must agree: a, mx and its hosts */
 	struct spf_text spec;	/* domain-spec to expand; absent: the current domain */
 	struct spf_text text;	/* the term as written, for traces */
 };
