@@ -63,7 +63,7 @@ ask_macros(SMFICTX *ctx)
 		{ SMFIM_CONNECT, "v {daemon_name} {daemon_port}" },
 		{ SMFIM_HELO, "{tls_version}" },
 		{ SMFIM_ENVFROM, "i {auth_type} {auth_authen} {tls_version}" },
-		{ SMFIM_ENVRCPT, "i" },
+		{ SMFIM_ENVRCPT, "i {rcpt_addr}" },
 		{ SMFIM_EOH, "i" },
 		{ SMFIM_EOM, "i" },
 	};
@@ -183,7 +183,7 @@ on_rcpt(SMFICTX *ctx, char **argv)
 	if (private == NULL || private->session->message == NULL)
 		return SMFIS_TEMPFAIL;
 	return apply_reply(ctx, message_rcpt(private->session, argv[0] != NULL ? argv[0] : "",
-	    macro(ctx, "i")));
+	    macro(ctx, "{rcpt_addr}"), macro(ctx, "i")));
 }
 
 static sfsistat

@@ -186,12 +186,12 @@ message_mail(struct session *session, const char *path, const struct mail_macros
 
 /* message_rcpt - RCPT TO */
 const struct verdict *
-message_rcpt(struct session *session, const char *path, const char *queue_id)
+message_rcpt(struct session *session, const char *path, const char *resolved, const char *queue_id)
 {
 	struct message *message = session->message;
 
 	learn_queue_id(message, queue_id);
-	stage_rcpt(message, path);
+	stage_rcpt(message, path, resolved);
 	return &message->verdict;
 }
 

@@ -104,8 +104,12 @@ void session_helo(struct session *session, const char *helo, const char *tls_ver
 const struct verdict *message_mail(struct session *session, const char *path,
     const struct mail_macros *macros);
 
-/* message_rcpt - RCPT TO: a recipient; a refusal concerns this recipient alone */
-const struct verdict *message_rcpt(struct session *session, const char *path, const char *queue_id);
+/*
+ * message_rcpt - RCPT TO: a recipient; a refusal concerns this recipient alone
+ * resolved: {rcpt_addr}, the MTA's own reading of path, or NULL
+ */
+const struct verdict *message_rcpt(struct session *session, const char *path, const char *resolved,
+    const char *queue_id);
 
 /* message_header - one header field, value with its leading space */
 void message_header(struct session *session, const char *name, const char *value);

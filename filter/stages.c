@@ -24,6 +24,7 @@
 #include "filter/log.h"
 #include "filter/lookup.h"
 #include "filter/owners.h"
+#include "filter/restricted.h"
 #include "filter/spf_gather.h"
 #include "filter/stages.h"
 #include "policy/identity.h"
@@ -446,33 +447,9 @@ normal_recipient(struct message *message, const char *path)
 	return base != NULL ? base : address.full;
 }
 
-/* check_restricted - gather whether the sender may post to this recipient (normal form) */
-static void
-check_restricted(struct message *message, const char *recipient)
-{
-	const struct config *config = config_of(message);
-	struct facts *facts = &message->facts;
-	const char *value = NULL;
-
-	if (config->restricted_tables.n == 0 || strchr(recipient, '@') == NULL)
-		return;
-	switch (lookup_address(message, message->session->snapshot, &config->restricted_tables, recipient,
-	    dns_deadline(message), &value)) {
-	case TABLE_FOUND:
-		if (facts->account == NULL || !identity_list_has(value, facts->account, facts->login, config->realm))
-			facts->restricted = recipient;
-		break;
-	case TABLE_TEMPERROR:
-		facts->lookup_failed = recipient;
-		break;
-	case TABLE_NOT_FOUND:
-		break;
-	}
-}
-
 /* stage_rcpt - RCPT TO */
 void
-stage_rcpt(struct message *message, const char *path)
+stage_rcpt(struct message *message, const char *path, const char *resolved)
 {
 	const char *recipient = normal_recipient(message, path);
 	bool new = recipients_add(message->recipients, recipient);
@@ -480,7 +457,8 @@ stage_rcpt(struct message *message, const char *path)
 	const char *lookup_failed = message->facts.lookup_failed;
 
 	message->facts.recipients = recipients_count(message->recipients);
-	check_restricted(message, recipient);
+	restricted_check(message, message->session->snapshot, &message->facts, path, resolved,
+	    dns_deadline(message));
 	decide_early(message, STAGE_RCPT);
 	if (verdict_passes(&message->verdict))
 		return;

@@ -12,7 +12,7 @@
 #include "filter/session.h"
 
 void stage_mail(struct message *message, const char *path);
-void stage_rcpt(struct message *message, const char *path);
+void stage_rcpt(struct message *message, const char *path, const char *resolved);
 void stage_header(struct message *message);
 void stage_body(struct message *message, const char *bytes, size_t len);
 void stage_end(struct message *message);

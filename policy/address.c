@@ -250,6 +250,46 @@ address_base(TALLOC_CTX *ctx, const char *full, const char *delimiters)
 	return result;
 }
 
+/* inner_add - the address local@domain, both cut out of a local part, where it is one */
+static size_t
+inner_add(TALLOC_CTX *ctx, struct span local, struct span domain,
+    const char *inner_r[ADDRESS_INNER_MAX], size_t n)
+{
+	static const struct address_rules rules = { .fold_local = true };
+	struct address address;
+
+	if (local.len == 0 || domain.len == 0 ||
+	    address_normalise(ctx, local.at, local.len, domain.at, domain.len, &rules,
+	    &address, NULL) < 0)
+		return n;
+	inner_r[n] = address.full;
+	return n + 1;
+}
+
+/* address_inner - the addresses that an MTA may find inside a local part */
+size_t
+address_inner(TALLOC_CTX *ctx, const char *full, const char *inner_r[ADDRESS_INNER_MAX])
+{
+	struct address address;
+	const char *at, *percent, *bang;
+	size_t n = 0;
+
+	address_split(ctx, full, &address);
+	at = strrchr(address.local, '@');
+	percent = strrchr(address.local, '%');
+	bang = strchr(address.local, '!');
+	if (at != NULL)
+		n = inner_add(ctx, text_span_of(address.local, (size_t)(at - address.local)),
+		    text_span(at + 1), inner_r, n);
+	if (percent != NULL)
+		n = inner_add(ctx, text_span_of(address.local, (size_t)(percent - address.local)),
+		    text_span(percent + 1), inner_r, n);
+	if (bang != NULL)
+		n = inner_add(ctx, text_span(bang + 1),
+		    text_span_of(address.local, (size_t)(bang - address.local)), inner_r, n);
+	return n;
+}
+
 /*
  * SMTP paths
  */

@@ -139,4 +139,16 @@ void address_split(TALLOC_CTX *ctx, const char *full, struct address *address_r)
  */
 char *address_base(TALLOC_CTX *ctx, const char *full, const char *delimiters);
 
+#define ADDRESS_INNER_MAX	3	/* addresses inside one local part */
+
+/*
+ * address_inner - the addresses that an MTA may find inside a local part
+ *
+ * Where the domain is its own, an MTA may go on with what the local part says:
+ * user%host, host!user (RFC 5321 appendix F) or "user@host". full: normal form.
+ * Fills inner_r with normal forms and returns how many; each may hold more of them.
+ */
+size_t address_inner(TALLOC_CTX *ctx, const char *full,
+    const char *inner_r[ADDRESS_INNER_MAX]);
+
 #endif

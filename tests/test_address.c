@@ -935,6 +935,45 @@ test_base(void **state)
 	}
 }
 
+/* What MTAs find inside local parts. */
+static void
+test_inner(void **state)
+{
+	static const struct {
+		const char *full;
+		const char *inner;	/* divided by blanks; "": none */
+	} rows[] = {
+		{ "alice@example.org", "" },
+		{ "alice", "" },
+		{ "bob%bank.example@example.org", "bob@bank.example" },
+		{ "bob%x%BANK.example@example.org", "bob%x@bank.example" },
+		{ "bank.example!bob@example.org", "bob@bank.example" },
+		{ "a.example!b.example!bob@example.org", "b.example!bob@a.example" },
+		{ "\"bob@bank.example\"@example.org", "bob@bank.example" },
+		{ "\"b o@bank.example\"@example.org", "\"b o\"@bank.example" },
+		{ "a.example!bob%b.example@example.org", "a.example!bob@b.example bob%b.example@a.example" },
+		{ "%bank.example@example.org", "" },
+		{ "bob%@example.org", "" },
+		{ "!bob@example.org", "" },
+		{ "bob!@example.org", "" },
+		{ "bob%no domain@example.org", "" },
+	};
+	TALLOC_CTX *ctx = talloc_new(NULL);
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		const char *inner[ADDRESS_INNER_MAX];
+		size_t n = address_inner(ctx, rows[i].full, inner);
+		char *all = mem_strdup(ctx, "");
+
+		for (size_t j = 0; j < n; j++)
+			all = mem_printf(ctx, "%s%s%s", all, j == 0 ? "" : " ", inner[j]);
+		if (strcmp(all, rows[i].inner) != 0)
+			fail_msg("%s: \"%s\"", rows[i].full, all);
+	}
+	talloc_free(ctx);
+}
+
 int
 main(void)
 {
@@ -953,6 +992,7 @@ main(void)
 		cmocka_unit_test(test_path),
 		cmocka_unit_test(test_path_length),
 		cmocka_unit_test(test_base),
+		cmocka_unit_test(test_inner),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

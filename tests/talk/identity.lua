@@ -35,6 +35,25 @@ case("a table's networks, from elsewhere", message("erin", "erin@example.org"), 
 case("a moderator may post", message("alice", "alice@example.org", nil, "announce@example.org"), "eom continue")
 case("another may not", message("bob", "bob@example.org", nil, "announce@example.org"), "rcpt replycode")
 case("not with a tag either", message("bob", "bob@example.org", nil, "Announce+x@EXAMPLE.org"), "rcpt replycode")
+for _, spelling in ipairs({ '"announce"@example.org', '"\\announce"@example.org', "announce@example.org.",
+    "@relay.example:announce@example.org", "announce", "announce%example.org@example.org",
+    "example.org!announce@example.org", '"announce@example.org"@example.org', "announce@[127.0.0.1]",
+    "Announce+x%EXAMPLE.org@[IPv6:::1]", "example.org!announce%x.example@example.org" }) do
+	case("nor as " .. spelling, message("bob", "bob@example.org", nil, spelling), "rcpt replycode")
+	case("but the moderator as " .. spelling, message("alice", "alice@example.org", nil, spelling), "eom continue")
+end
+case("nor in a way that only the MTA can read", message("bob", "bob@example.org", nil, "announce(x)@example.org"), "rcpt replycode")
+local resolved = message("bob", "bob@example.org", nil, "announce(x)@example.org")
+resolved.rcpt_addr = "announce@example.org"
+case("whose reading counts", resolved, "rcpt replycode")
+resolved.login, resolved.from, resolved.header = "alice", "<alice@example.org>", header("alice@example.org")
+case("for the moderator too", resolved, "eom continue")
+resolved = message("bob", "bob@example.org", nil, "other(x)@elsewhere.example")
+resolved.rcpt_addr = "other@elsewhere.example"
+case("and for others", resolved, "eom continue")
+resolved = message("bob", "bob@example.org", nil, "alias@example.org")
+resolved.rcpt_addr = "announce@example.org"
+case("also where it is quite another", resolved, "rcpt replycode")
 case("a whole domain", message("alice", "alice@example.org", nil, "any@closed.example.org"), "rcpt replycode")
 case("which is free for one", message("carol", "carol@example.org", nil, "any@closed.example.org"), "eom continue")
 local two = message("bob", "bob@example.org")

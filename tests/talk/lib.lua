@@ -52,7 +52,7 @@ function open(daemon, address)
 end
 
 -- One message; returns the stage it ended at and the reply there.
---   m.login, m.from (with <>), m.rcpt (list), m.header (list of {name, value}), m.body
+--   m.login, m.from (with <>), m.rcpt (list), m.rcpt_addr (as the MTA reads it), m.header (list of {name, value}), m.body
 function send(conn, m)
 	mt.macro(conn, SMFIC_MAIL, "i", m.id or "T1")
 	if m.login ~= nil then
@@ -64,6 +64,9 @@ function send(conn, m)
 	mt.mailfrom(conn, m.from)
 	if reply_word(conn) ~= "continue" then return "mail", reply_word(conn) end
 	for _, rcpt in ipairs(m.rcpt or { "<bob@elsewhere.example>" }) do
+		if m.rcpt_addr ~= nil then
+			mt.macro(conn, SMFIC_RCPT, "{rcpt_addr}", m.rcpt_addr)
+		end
 		mt.rcptto(conn, rcpt)
 		if reply_word(conn) ~= "continue" then return "rcpt", reply_word(conn) end
 	end
