@@ -196,7 +196,7 @@ forged = [(b"Authentication-Results", b" mx.example.org; dkim=pass"),
 seen = m2.message(forged + FIELDS, path=b"<x@stranger.example>", i="F1")
 deleted = [struct.unpack("!I", data[:4])[0] for command, data in m2.edits if command == "m"]
 ok(seen == "eom c" and deleted == [4, 2, 1], "forged results go, last first, another's stay", (seen, deleted))
-inserted = [data for command, data in m2.edits if command == "i"]
+inserted = [data for command, data in m2.edits if command == "i" and b"Received-SPF\0" not in data]
 ok(len(inserted) == 1 and b"Authentication-Results\0 mx.example.org" in inserted[0], "one field of our own comes", inserted)
 ok(b"spf=temperror" in inserted[0] and b"dkim=temperror" in inserted[0], "DNS that is away is temperror, never silence", inserted)
 m2.quit()
