@@ -161,6 +161,7 @@ static const struct option dns_rows[] = {
 	{ .name = "timeout", .type = OPTION_DURATION, .offset = AT(config, dns_timeout_ms),
 	    .min = 100, .max = 20000 },
 	{ .name = "cache", .type = OPTION_COUNT, .offset = AT(config, dns_cache), .max = 10000000 },
+	{ .name = "trust_anchor", .type = OPTION_STRING, .offset = AT(config, resolver.trust_anchor) },
 	{ .name = NULL },
 };
 static const struct option tables_rows[] = {
@@ -881,6 +882,9 @@ finish_names(struct options_reader *reader, struct config *config, const config_
 	}
 	if (domain_normalise(reader->ctx, config->authserv_id, strlen(config->authserv_id), &error) == NULL)
 		options_error(reader, at(tree, "authserv_id"), "authserv_id = \"%s\" must be a host name: %s", config->authserv_id, error);
+	if (config->resolver.trust_anchor != NULL && config->resolver.trust_anchor[0] != '/')
+		options_error(reader, config_setting_get_member(at(tree, "dns"), "trust_anchor"),
+		    "trust_anchor = \"%s\" must be an absolute path", config->resolver.trust_anchor);
 	config->resolver.servers = config->dns_servers.items;
 	config->resolver.cache_entries = (size_t)config->dns_cache;
 }
@@ -1046,7 +1050,8 @@ config_fixed_difference(const struct config *old, const struct config *new)
 		return "store";
 	if (old->history_messages != new->history_messages || old->history_days != new->history_days)
 		return "history";
-	if (words_differ(&old->dns_servers, &new->dns_servers) || old->dns_cache != new->dns_cache)
+	if (words_differ(&old->dns_servers, &new->dns_servers) || old->dns_cache != new->dns_cache ||
+	    differs(old->resolver.trust_anchor, new->resolver.trust_anchor))
 		return "dns";
 	return NULL;
 }

@@ -170,9 +170,10 @@ trace_answer(struct check *check, const char *name, size_t len, enum dns_type ty
 		[DNS_FAILURE] = "failure",
 	};
 
-	TRACE(check, "  query %u: %s %s: %s, %zu record%s", check->counts.queries,
+	TRACE(check, "  query %u: %s %s: %s, %zu record%s%s%s%s", check->counts.queries,
 	    shown(check, name, len), dns_type_name(type), words[answer->status], answer->count,
-	    answer->count == 1 ? "" : "s");
+	    answer->count == 1 ? "" : "s", answer->secure ? ", validated" : "",
+	    answer->problem != NULL ? ": " : "", answer->problem != NULL ? answer->problem : "");
 }
 
 /* ask_until - one question, within the budget of the check
