@@ -852,6 +852,7 @@ conclude(struct dkim_verification *v, struct check *check)
 	unsigned int flags = dkim_sig_getflags(check->sig), bits = 0;
 	int error = dkim_sig_geterror(check->sig), hash = dkim_sig_getbh(check->sig);
 
+	check->fact.testing = (flags & DKIM_SIGFLAG_TESTKEY) != 0;
 	if (check->ed25519)
 		check->fact.key_bits = (flags & DKIM_SIGFLAG_PROCESSED) != 0 &&
 		    error != DKIM_SIGERROR_NOKEY ? 256 : 0;
@@ -909,7 +910,7 @@ dkim_verify_finish(struct dkim_verification *v, TALLOC_CTX *ctx, int64_t deadlin
 		const struct dkim_fact *fact = &v->checks[i]->fact;
 
 		(*facts_r)[i] = (struct dkim_fact){ .result = fact->result, .key_bits = fact->key_bits,
-		    .sdid = copy_text(*facts_r, fact->sdid), .selector = copy_text(*facts_r, fact->selector),
+		    .testing = fact->testing, .sdid = copy_text(*facts_r, fact->sdid), .selector = copy_text(*facts_r, fact->selector),
 		    .auid = copy_text(*facts_r, fact->auid), .algorithm = copy_text(*facts_r, fact->algorithm),
 		    .b_prefix = copy_text(*facts_r, fact->b_prefix),
 		    .problem = copy_text(*facts_r, fact->problem) };

@@ -460,7 +460,8 @@ add_dkim(struct result *result, const struct dkim_fact *fact)
 	result->pass = fact->result == DKIM_IS_PASS;
 	add_word(words, mem_printf(words->ctx, "dkim=%s", dkim_word(fact->result)));
 	if (!result->pass)
-		add_reason(words, fact->problem);
+		add_reason(words, fact->testing && fact->problem != NULL ?
+		    mem_printf(words->ctx, "%s; the key is in testing mode", fact->problem) : fact->problem);
 	add_property(words, "header.d", fact->sdid, 255);
 	add_property(words, "header.i", fact->auid, 320);
 	add_property(words, "header.s", fact->selector, 255);

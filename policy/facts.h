@@ -131,6 +131,7 @@ struct dkim_fact {
 	const char *algorithm;	/* a= */
 	const char *b_prefix;	/* first 8 characters of b= (RFC 6008) */
 	unsigned int key_bits;	/* 0 where no key was read */
+	bool testing;		/* the key says t=y: a failure must not count (RFC 6376 section 3.6.1) */
 	const char *problem;	/* why it is no pass, or NULL */
 };
 

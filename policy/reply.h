@@ -49,6 +49,11 @@ enum reason {
 	REASON_SPF_HELO_NONE,
 	REASON_SPF_HELO_TEMPERROR,
 	REASON_SPF_HELO_PERMERROR,
+	REASON_DKIM_NONE,	/* the message bears no signature */
+	REASON_DKIM_TEMPERROR,	/* none passes, and one of them could not be checked now */
+	REASON_DKIM_FAIL,	/* none passes, and one of them does not verify or is not good enough */
+	REASON_DKIM_PERMERROR,	/* none passes, and all are in error */
+	REASON_DKIM_UNALIGNED,	/* none passes whose domain is that of From */
 	REASON_MISSING_KEY,	/* no usable key for the From domain */
 	REASON_SIGNING_FAILURE,	/* the signature could not be computed */
 	REASON_BLOCKED,		/* the account is blocked */

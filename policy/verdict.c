@@ -15,6 +15,7 @@
 
 #include <string.h>
 
+#include "policy/domain.h"
 #include "policy/mem.h"
 #include "policy/verdict.h"
 
@@ -281,6 +282,108 @@ SPF_RULE(has_spf_helo_none, REASON_SPF_HELO_NONE, SPF_IS_NONE, spf_helo, domain)
 SPF_RULE(has_spf_helo_temperror, REASON_SPF_HELO_TEMPERROR, SPF_IS_TEMPERROR, spf_helo, domain)
 SPF_RULE(has_spf_helo_permerror, REASON_SPF_HELO_PERMERROR, SPF_IS_PERMERROR, spf_helo, domain)
 
+/* counts - may a signature that does not pass be held against the message? Not while its key is being tried out. */
+static bool
+counts(const struct dkim_fact *dkim)
+{
+	return dkim->result != DKIM_IS_NONE && !(dkim->testing && dkim->result != DKIM_IS_PASS);
+}
+
+/* dkim_with - the first signature with a result from first to last, or NULL */
+static const struct dkim_fact *
+dkim_with(const struct facts *facts, enum dkim_result first, enum dkim_result last)
+{
+	for (size_t i = 0; i < facts->n_dkim; i++)
+		if (counts(&facts->dkim[i]) && facts->dkim[i].result >= first && facts->dkim[i].result <= last)
+			return &facts->dkim[i];
+	return NULL;
+}
+
+/*
+ * found_dkim - a signature as a finding, unless another one passes
+ * Only where something is done about it: the results are in the log line anyway.
+ */
+static bool
+found_dkim(const struct facts *facts, const struct dkim_fact *dkim, enum action action,
+    struct finding *f)
+{
+	if (action == ACTION_ACCEPT || !facts->dkim_checked || dkim == NULL || dkim_with(facts, DKIM_IS_PASS, DKIM_IS_PASS) != NULL)
+		return false;
+	f->address = dkim->sdid;
+	f->problem = dkim->problem;
+	return true;
+}
+
+static bool
+has_no_dkim(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)f;
+	return rules->actions[REASON_DKIM_NONE] != ACTION_ACCEPT && facts->dkim_checked &&
+	    dkim_with(facts, DKIM_IS_PASS, DKIM_IS_PERMERROR) == NULL;
+}
+
+static bool
+has_dkim_temperror(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx;
+	return found_dkim(facts, dkim_with(facts, DKIM_IS_TEMPERROR, DKIM_IS_TEMPERROR),
+	    rules->actions[REASON_DKIM_TEMPERROR], f);
+}
+
+static bool
+has_dkim_fail(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx;
+	/* what may pass the next time is not said to have failed */
+	return dkim_with(facts, DKIM_IS_TEMPERROR, DKIM_IS_TEMPERROR) == NULL &&
+	    found_dkim(facts, dkim_with(facts, DKIM_IS_FAIL, DKIM_IS_NEUTRAL),
+	    rules->actions[REASON_DKIM_FAIL], f);
+}
+
+static bool
+has_dkim_permerror(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx;
+	return dkim_with(facts, DKIM_IS_PASS, DKIM_IS_TEMPERROR) == NULL &&
+	    found_dkim(facts, dkim_with(facts, DKIM_IS_PERMERROR, DKIM_IS_PERMERROR),
+	    rules->actions[REASON_DKIM_PERMERROR], f);
+}
+
+/* is_aligned - is a signature that of the author's domain, or of one above it that is no top-level domain? */
+static bool
+is_aligned(const struct dkim_fact *dkim, const struct claim *author)
+{
+	return dkim->sdid != NULL && strchr(dkim->sdid, '.') != NULL &&
+	    domain_is_or_below(author->domain, dkim->sdid);
+}
+
+/* author_of - the first From mailbox, or NULL */
+static const struct claim *
+author_of(const struct facts *facts)
+{
+	for (size_t i = 0; i < facts->n_claims; i++)
+		if (facts->claims[i].place == CLAIM_FROM)
+			return &facts->claims[i];
+	return NULL;
+}
+
+static bool
+has_unaligned_dkim(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	const struct claim *author = author_of(facts);
+
+	(void)ctx;
+	if (!facts->dkim_checked || rules->actions[REASON_DKIM_UNALIGNED] == ACTION_ACCEPT)
+		return false;
+	/* one that may pass the next time is on_dkim_temperror's affair */
+	for (size_t i = 0; author != NULL && i < facts->n_dkim; i++)
+		if ((facts->dkim[i].result == DKIM_IS_PASS || facts->dkim[i].result == DKIM_IS_TEMPERROR) &&
+		    is_aligned(&facts->dkim[i], author))
+			return false;
+	f->address = author != NULL ? author->address : NULL;
+	return true;
+}
+
 static bool
 has_missing_key(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
@@ -371,6 +474,11 @@ static const struct rule rules_in_order[] = {
 	{ STAGE_HEADER, REASON_FOREIGN_SENDER, has_foreign_sender },
 	{ STAGE_HEADER, REASON_FOREIGN_RESENT, has_foreign_resent },
 	{ STAGE_HEADER, REASON_FOREIGN_DISPLAY, has_foreign_display },
+	{ STAGE_CONTENT, REASON_DKIM_NONE, has_no_dkim },
+	{ STAGE_CONTENT, REASON_DKIM_TEMPERROR, has_dkim_temperror },
+	{ STAGE_CONTENT, REASON_DKIM_FAIL, has_dkim_fail },
+	{ STAGE_CONTENT, REASON_DKIM_PERMERROR, has_dkim_permerror },
+	{ STAGE_CONTENT, REASON_DKIM_UNALIGNED, has_unaligned_dkim },
 	{ STAGE_SIGNED, REASON_MISSING_KEY, has_missing_key },
 	{ STAGE_SIGNED, REASON_SIGNING_FAILURE, has_signing_failure },
 	{ STAGE_CHARGED, REASON_STORE_AWAY, is_store_away },

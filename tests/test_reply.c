@@ -86,6 +86,9 @@ test_promised_codes(void **state)
 		{ REASON_SPF_HELO_TEMPERROR, "550", "5.7.24", "451", "4.7.24" },
 		{ REASON_SPF_NONE, "550", "5.7.1", "451", "4.7.1" },		/* no SPF check that failed */
 		{ REASON_SPF_HELO_NEUTRAL, "550", "5.7.1", "451", "4.7.1" },
+		{ REASON_DKIM_NONE, "550", "5.7.20", "451", "4.7.20" },		/* RFC 7372 section 3.1 */
+		{ REASON_DKIM_FAIL, "550", "5.7.20", "451", "4.7.20" },
+		{ REASON_DKIM_UNALIGNED, "550", "5.7.22", "451", "4.7.22" },
 		{ REASON_NO_LOGIN, "530", "5.7.0", "450", "4.7.0" },		/* RFC 4954 section 6 */
 		{ REASON_NO_TLS, "530", "5.7.0", "450", "4.7.0" },		/* RFC 3207 section 4 */
 		{ REASON_TOO_MANY_RECIPIENTS, "550", "5.5.3", "452", "4.5.3" },	/* RFC 5321 section 4.5.3.1.10 */
