@@ -88,11 +88,6 @@ lab_tb_fetch() {
 	return $rc
 }
 
-# lab_tb_run PROGRAM ARGUMENT... - one of these servers or their tools
-lab_tb_run() {
-	LD_LIBRARY_PATH=$LAB_TB_LIBRARIES exec "$@"
-}
-
 # ---------------------------------------------------------------- Postfix
 
 # lab_tb_postfix - a main.cf that postmap can use, with the table types of Debian
@@ -118,4 +113,148 @@ lab_tb_postmap() {
 	env -i PATH=/usr/bin:/bin LANG=C HOME="$LAB_DIR" MAIL_CONFIG="$LAB_DIR/postfix" \
 	    LD_LIBRARY_PATH="$LAB_SERVERS/usr/lib/postfix:$LAB_TB_LIBRARIES" \
 	    "$LAB_SERVERS/usr/sbin/postmap" "$@"
+}
+
+# ---------------------------------------------------------------- servers
+
+# All of them run as nobody in directories below this one, on unix sockets and loopback, and
+# know the user "reader" with this password.
+LAB_TB_PASSWORD="it's a \"secret\" \\ of %s"
+
+# lab_tb_place NAME - a directory that nobody else can write to, owned by nobody; sets LAB_TB_DIR
+lab_tb_place() {
+	LAB_TB_DIR=$LAB_DIR/$1
+	mkdir -p "$LAB_TB_DIR" && chown nobody "$LAB_TB_DIR"
+}
+
+# lab_tb_become PROGRAM ARGUMENT... - become one of the servers, without root's rights; for lab_serve
+lab_tb_become() {
+	cd / || return 1
+	LD_LIBRARY_PATH=$LAB_TB_LIBRARIES exec setpriv --reuid nobody --regid nogroup --clear-groups "$@"
+}
+
+# lab_tb_as_nobody PROGRAM ARGUMENT... - run one of their tools
+lab_tb_as_nobody() {
+	(lab_tb_become "$@")
+}
+
+# lab_tb_sql_password - the password within quotation marks of SQL
+lab_tb_sql_password() {
+	local text=${LAB_TB_PASSWORD//\'/\'\'}
+
+	[[ $1 == mysql ]] && text=${text//\\/\\\\}
+	printf "'%s'" "$text"
+}
+
+# lab_tb_make_mariadb SQL - an empty MariaDB with the database "mail", the reader, and what SQL makes
+lab_tb_make_mariadb() {
+	local share=$LAB_TB/usr/share/mysql
+
+	lab_tb_place mariadb && mkdir "$LAB_TB_DIR/data" && chown nobody "$LAB_TB_DIR/data" || return 1
+	{
+		printf '%s\n' 'CREATE DATABASE mysql;' 'USE mysql;'
+		cat "$share/mysql_system_tables.sql" "$share/mysql_system_tables_data.sql"
+		printf '%s\n' 'CREATE DATABASE mail CHARACTER SET utf8mb4;' 'USE mail;'
+		cat "$1"
+		# Whoever makes users in this mode must tell the server first that there are such things.
+		echo 'FLUSH PRIVILEGES;'
+		echo "CREATE USER reader IDENTIFIED BY $(lab_tb_sql_password mysql);"
+		echo 'GRANT SELECT, EXECUTE ON mail.* TO reader;'
+		echo 'DELETE FROM mysql.global_priv WHERE User = "";'
+	} >"$LAB_TB_DIR/bootstrap.sql"
+	lab_tb_as_nobody "$LAB_TB/usr/sbin/mariadbd" --no-defaults --bootstrap --datadir="$LAB_TB_DIR/data" \
+	    --lc-messages-dir="$share" --innodb-log-file-size=4M --innodb-buffer-pool-size=8M \
+	    <"$LAB_TB_DIR/bootstrap.sql" >"$LAB_DIR/mariadb.log" 2>&1
+}
+
+# lab_tb_start_mariadb - run it, on LAB_MARIADB_SOCKET and LAB_MARIADB_PORT
+lab_tb_start_mariadb() {
+	lab_tb_place mariadb
+	LAB_MARIADB_SOCKET=$LAB_TB_DIR/socket
+	LAB_MARIADB_PORT=${LAB_MARIADB_PORT:-$(lab_free_port)}
+	rm -f "$LAB_MARIADB_SOCKET"
+	lab_serve mariadb lab_tb_become "$LAB_TB/usr/sbin/mariadbd" --no-defaults --datadir="$LAB_TB_DIR/data" \
+	    --lc-messages-dir="$LAB_TB/usr/share/mysql" --socket="$LAB_MARIADB_SOCKET" --bind-address=127.0.0.1 \
+	    --port="$LAB_MARIADB_PORT" --pid-file="$LAB_TB_DIR/pid" --innodb-log-file-size=4M \
+	    --innodb-buffer-pool-size=8M --skip-name-resolve --plugin-dir="$LAB_TB/usr/lib/mysql/plugin"
+	lab_up mariadb test -S "$LAB_MARIADB_SOCKET"
+}
+
+# lab_tb_postgresql_bin - where PostgreSQL's programs are
+lab_tb_postgresql_bin() {
+	echo "$LAB_TB"/usr/lib/postgresql/*/bin
+}
+
+# lab_tb_make_postgresql SQL - the same for PostgreSQL
+lab_tb_make_postgresql() {
+	local bin
+
+	bin=$(lab_tb_postgresql_bin)
+	lab_tb_place postgresql || return 1
+	echo root >"$LAB_TB_DIR/root"
+	lab_tb_as_nobody "$bin/initdb" -D "$LAB_TB_DIR/data" -U postgres -A scram-sha-256 --no-sync -E UTF8 --locale=C \
+	    --pwfile="$LAB_TB_DIR/root" >"$LAB_DIR/postgresql.log" 2>&1 || return 1
+	{
+		echo "CREATE ROLE reader LOGIN PASSWORD $(lab_tb_sql_password pgsql);"
+		cat "$1"
+		echo 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader;'
+	} | sed 's/;$/;\n/' >"$LAB_TB_DIR/make.sql"	# a statement ends at an empty line
+	lab_tb_as_nobody "$bin/postgres" --single -j -D "$LAB_TB_DIR/data" postgres \
+	    <"$LAB_TB_DIR/make.sql" >>"$LAB_DIR/postgresql.log" 2>&1
+}
+
+# lab_tb_start_postgresql - run it, on LAB_POSTGRESQL_PORT and a socket of that number in LAB_POSTGRESQL_DIR
+lab_tb_start_postgresql() {
+	lab_tb_place postgresql
+	LAB_POSTGRESQL_DIR=$LAB_TB_DIR
+	LAB_POSTGRESQL_PORT=${LAB_POSTGRESQL_PORT:-$(lab_free_port)}
+	lab_serve postgresql lab_tb_become "$(lab_tb_postgresql_bin)/postgres" -D "$LAB_TB_DIR/data" \
+	    -p "$LAB_POSTGRESQL_PORT" -k "$LAB_TB_DIR" -h 127.0.0.1 -F -c shared_buffers=1MB
+	lab_up postgresql test -S "$LAB_TB_DIR/.s.PGSQL.$LAB_POSTGRESQL_PORT"
+}
+
+# lab_tb_make_slapd LDIF - a directory dc=example with the entries of LDIF; its reader is
+# cn=reader,dc=example. Speaks TLS with a certificate for localhost.
+lab_tb_make_slapd() {
+	local dir
+
+	lab_tb_place slapd || return 1
+	dir=$LAB_TB_DIR
+	mkdir "$dir/data" && chown nobody "$dir/data" || return 1
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=localhost \
+	    -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -out "$dir/certificate.pem" -keyout "$dir/key.pem" 2>/dev/null
+	chown nobody "$dir/key.pem"
+	{
+		sed "s|/etc/ldap|$LAB_TB/etc/ldap|" <<-END
+		include /etc/ldap/schema/core.schema
+		include /etc/ldap/schema/cosine.schema
+		include /etc/ldap/schema/inetorgperson.schema
+		END
+		cat <<-END
+		modulepath $(echo "$LAB_TB"/usr/lib/ldap)
+		moduleload back_mdb
+		pidfile $dir/pid
+		TLSCertificateFile $dir/certificate.pem
+		TLSCertificateKeyFile $dir/key.pem
+		database mdb
+		maxsize 10485760
+		suffix dc=example
+		directory $dir/data
+		rootdn cn=admin,dc=example
+		access to attrs=userPassword by anonymous auth by * none
+		access to * by dn.exact=cn=reader,dc=example read by * none
+		END
+	} >"$dir/slapd.conf"
+	lab_tb_as_nobody "$LAB_TB/usr/sbin/slapd" -T add -f "$dir/slapd.conf" -l "$1" >"$LAB_DIR/slapd.log" 2>&1
+}
+
+# lab_tb_start_slapd - run it, on LAB_SLAPD_PORT, LAB_SLAPD_TLS_PORT and the socket LAB_SLAPD_SOCKET
+lab_tb_start_slapd() {
+	lab_tb_place slapd
+	LAB_SLAPD_PORT=${LAB_SLAPD_PORT:-$(lab_free_port)}
+	LAB_SLAPD_TLS_PORT=${LAB_SLAPD_TLS_PORT:-$(lab_free_port)}
+	LAB_SLAPD_SOCKET=$LAB_TB_DIR/socket
+	lab_serve slapd lab_tb_become "$LAB_TB/usr/sbin/slapd" -d 0 -f "$LAB_TB_DIR/slapd.conf" \
+	    -h "ldap://127.0.0.1:$LAB_SLAPD_PORT ldaps://127.0.0.1:$LAB_SLAPD_TLS_PORT ldapi://${LAB_SLAPD_SOCKET//\//%2F}"
+	lab_up slapd lab_listens "$LAB_SLAPD_PORT"
 }

@@ -9,14 +9,12 @@
 #include "config.h"
 #endif
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "filter/clock.h"
 #include "filter/daemon.h"
 #include "filter/log.h"
+#include "filter/password_file.h"
 #include "policy/mem.h"
 
 /* log_store - the store's changes of state, as log lines */
@@ -33,30 +31,6 @@ log_store(void *arg, enum store_log_level level, const char *text)
 	log_text(levels[level], text);
 }
 
-/* read_password - the first line of a file that only we may read */
-static const char *
-read_password(TALLOC_CTX *ctx, const char *path, const char **error_r)
-{
-	char line[1024] = "";
-	FILE *file = fopen(path, "re");
-	struct stat st;
-
-	if (file == NULL) {
-		*error_r = mem_printf(ctx, "password_file %s cannot be opened: %s", path, strerror(errno));
-		return NULL;
-	}
-	if (fstat(fileno(file), &st) != 0 || (st.st_mode & 07) != 0) {
-		*error_r = mem_printf(ctx, "password_file %s can be read by others; chmod o-rwx %s", path, path);
-		(void)fclose(file);
-		return NULL;
-	}
-	if (fgets(line, sizeof(line), file) == NULL)
-		line[0] = '\0';
-	(void)fclose(file);
-	line[strcspn(line, "\r\n")] = '\0';
-	return mem_strdup(ctx, line);
-}
-
 /* open_store - the store the configuration names */
 static int
 open_store(TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, const char **error_r)
@@ -65,7 +39,7 @@ open_store(TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, 
 
 	options.log = log_store;
 	if (config->store_password_file != NULL) {
-		options.password = read_password(ctx, config->store_password_file, error_r);
+		options.password = password_file_read(ctx, config->store_password_file, error_r);
 		if (options.password == NULL)
 			return -1;
 	}

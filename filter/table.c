@@ -48,6 +48,22 @@ struct type_row {
 #define SQLITE	NULL
 #endif
 
+#ifdef HAVE_MYSQL
+#define MYSQL_TABLE	&table_mysql
+#else
+#define MYSQL_TABLE	NULL
+#endif
+#ifdef HAVE_PGSQL
+#define PGSQL	&table_pgsql
+#else
+#define PGSQL	NULL
+#endif
+#ifdef HAVE_LDAP
+#define LDAP_TABLE	&table_ldap
+#else
+#define LDAP_TABLE	NULL
+#endif
+
 /* The indexed types of Postfix are made from a text file of the same name; that text is read. */
 static const struct type_row types[] = {
 	{ "texthash", &table_texthash, NULL },
@@ -58,7 +74,12 @@ static const struct type_row types[] = {
 	{ "cidr", &table_cidr, NULL },
 	{ "regexp", &table_regexp, NULL },
 	{ "pcre", PCRE, "libpcre2-dev" },
+	{ "redis", &table_redis, NULL },
+	{ "socketmap", &table_socketmap, NULL },
 	{ "sqlite", SQLITE, "libsqlite3-dev" },
+	{ "mysql", MYSQL_TABLE, "libmariadb-dev" },
+	{ "pgsql", PGSQL, "libpq-dev" },
+	{ "ldap", LDAP_TABLE, "libldap-dev" },
 };
 
 /* row_of - the row a specification names, and where its argument begins */
@@ -203,6 +224,11 @@ table_get(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadlin
 	if (table->type->flags & TABLE_FOLD)
 		key = folded(ctx, key, len);
 	ask(table, ctx, key, deadline_ms, &answer);
+	/* as in Postfix: who has nothing to say must say "not found" */
+	if (answer.outcome == TABLE_FOUND && answer.value[0] == '\0') {
+		answer.outcome = TABLE_TEMPERROR;
+		answer.error = "the value is empty";
+	}
 	if (answer.outcome == TABLE_FOUND && table->type->flags & TABLE_REMOTE &&
 	    !text_is_utf8(answer.value, strlen(answer.value))) {
 		answer.outcome = TABLE_TEMPERROR;

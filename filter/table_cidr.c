@@ -112,4 +112,4 @@ cidr_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, str
 	}
 }
 
-const struct table_type table_cidr = { "cidr", TABLE_FILE, cidr_open, cidr_get };
+const struct table_type table_cidr = { "cidr", TABLE_FILE, cidr_open, cidr_get, NULL };

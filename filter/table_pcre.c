@@ -137,4 +137,4 @@ pcre_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, str
 	pattern_get(state, ctx, key, answer_r);
 }
 
-const struct table_type table_pcre = { "pcre", TABLE_FILE, pcre_open, pcre_get };
+const struct table_type table_pcre = { "pcre", TABLE_FILE, pcre_open, pcre_get, NULL };

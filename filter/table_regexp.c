@@ -109,4 +109,4 @@ regexp_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, s
 	pattern_get(state, ctx, key, answer_r);
 }
 
-const struct table_type table_regexp = { "regexp", TABLE_FILE, regexp_open, regexp_get };
+const struct table_type table_regexp = { "regexp", TABLE_FILE, regexp_open, regexp_get, NULL };

@@ -56,23 +56,62 @@ sql_query(TALLOC_CTX *ctx, TALLOC_CTX *config, struct rules *rules, const struct
 	return false;
 }
 
-/* sql_hosts - "hosts" of a .cf file */
-size_t
-sql_hosts(TALLOC_CTX *config, const struct table_cf *cf, const char *standard, const char ***hosts_r)
+/* read_host - unix:/path, inet:host:port, host, host:port, [address]:port, or a URI */
+static struct sql_host
+read_host(TALLOC_CTX *config, const char *text)
 {
-	struct span rest = text_span(table_cf_text(cf, "hosts", "")), item;
-	size_t n = 0;
+	struct sql_host host = { NULL, NULL, NULL };
+	char *name, *colon;
 
-	*hosts_r = NULL;
-	while (text_list_next(&rest, &item)) {
-		*hosts_r = mem_grow(config, *hosts_r, const char *, n + 1);
-		(*hosts_r)[n++] = mem_strndup(config, item.at, item.len);
+	if (strncmp(text, "unix:", 5) == 0) {
+		host.socket = mem_strdup(config, text + 5);
+		return host;
 	}
-	if (n > 0)
-		return n;
-	*hosts_r = mem_array(config, const char *, 1);
-	(*hosts_r)[0] = standard;
-	return 1;
+	if (strncmp(text, "inet:", 5) == 0)
+		text += 5;
+	host.name = name = mem_strdup(config, text);
+	if (strstr(text, "://") != NULL)
+		return host;
+	colon = strrchr(name, ':');
+	if (name[0] == '[' && strchr(name, ']') != NULL) {
+		colon = strchr(name, ']')[1] == ':' ? strchr(name, ']') + 1 : NULL;
+		*strchr(name, ']') = '\0';
+		host.name = name + 1;
+	} else if (colon != NULL && strchr(name, ':') != colon) {
+		colon = NULL;	/* an IPv6 address without a port */
+	}
+	if (colon != NULL) {
+		*colon = '\0';
+		host.port = colon + 1;
+	}
+	return host;
+}
+
+/* sql_hosts - "hosts" of a .cf file */
+struct sql_host *
+sql_hosts(TALLOC_CTX *config, const struct table_cf *cf, struct worker_servers *servers_r)
+{
+	const char *text = table_cf_text(cf, "hosts", "");
+	struct span rest = text_span(text), item;
+	struct sql_host *hosts = NULL, *sorted;
+	size_t n = 0, at = 0;
+
+	if (text_trim(rest).len == 0)
+		rest = text_span("localhost");
+	while (text_list_next(&rest, &item)) {
+		hosts = mem_grow(config, hosts, struct sql_host, n + 1);
+		hosts[n++] = read_host(config, mem_strndup(config, item.at, item.len));
+	}
+	*servers_r = (struct worker_servers){ .n = n };
+	sorted = mem_array(config, struct sql_host, n);
+	for (int local = 1; local >= 0; local--) {
+		for (size_t i = 0; i < n; i++)
+			if ((hosts[i].socket != NULL) == (local == 1))
+				sorted[at++] = hosts[i];
+		if (local == 1)
+			servers_r->n_local = at;
+	}
+	return sorted;
 }
 
 /* sql_table_new - a table's state */

@@ -15,11 +15,18 @@
 bool sql_query(TALLOC_CTX *ctx, TALLOC_CTX *config, struct rules *rules, const struct table_cf *cf,
     const char **query_r, const char **error_r);
 
+/* One of "hosts". */
+struct sql_host {
+	const char *socket;	/* of a unix socket, or NULL */
+	const char *name;	/* else the host, or a URI whole */
+	const char *port;	/* or NULL: the type's own */
+};
+
 /*
- * sql_hosts - "hosts" of a .cf file as a list on config; standard where there are none
- * Returns how many, at least 1.
+ * sql_hosts - "hosts" of a .cf file on config, unix sockets first; "localhost" where there are none
+ * Fills servers_r.
  */
-size_t sql_hosts(TALLOC_CTX *config, const struct table_cf *cf, const char *standard, const char ***hosts_r);
+struct sql_host *sql_hosts(TALLOC_CTX *config, const struct table_cf *cf, struct worker_servers *servers_r);
 
 /* The state of such a table. */
 struct sql_table;

@@ -179,6 +179,7 @@ static void *
 sqlite_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
 	struct table_cf *cf = table_cf_load(ctx, argument, error_r);
+	const struct worker_servers servers = { 1, 0, false };
 	struct table_limits limits = table_limits_of(env);
 	struct config *config;
 	struct sql_table *table;
@@ -190,9 +191,9 @@ sqlite_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, 
 		talloc_free(config);
 		return NULL;
 	}
-	table = sql_table_new(ctx, &config->rules, workers_new(ctx, &driver, config, 1, &limits));
+	table = sql_table_new(ctx, &config->rules, workers_new(ctx, &driver, config, &servers, &limits));
 	talloc_free(cf);
 	return table;
 }
 
-const struct table_type table_sqlite = { "sqlite", TABLE_FOLD | TABLE_REMOTE, sqlite_open, sql_table_get };
+const struct table_type table_sqlite = { "sqlite", TABLE_FOLD | TABLE_REMOTE, sqlite_open, sql_table_get, NULL };

@@ -294,5 +294,5 @@ text_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, str
 	answer_r->value = found->value;
 }
 
-const struct table_type table_texthash = { "texthash", TABLE_FILE, texthash_open, text_get };
-const struct table_type table_inline = { "inline", 0, inline_open, text_get };
+const struct table_type table_texthash = { "texthash", TABLE_FILE, texthash_open, text_get, NULL };
+const struct table_type table_inline = { "inline", 0, inline_open, text_get, NULL };

@@ -31,6 +31,8 @@ struct table_type {
 	 * TABLE_REMOTE, and the answer must be there by then. */
 	void (*get)(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
 	    struct table_answer *answer_r);
+	/* tend: what is to be done now and then, by a thread that may wait; or NULL */
+	void (*tend)(void *state);
 };
 
 /* table_limits_of - the limits of env; of NULL, the standard ones */

@@ -56,7 +56,7 @@ struct job {
 struct shared {
 	const struct worker_driver *driver;
 	const void *config;
-	size_t n_servers;
+	struct worker_servers servers;
 	unsigned int max_threads;
 
 	pthread_mutex_t lock;
@@ -122,15 +122,17 @@ init_cond(pthread_cond_t *cond)
 
 /* workers_new - no connection yet, no thread yet */
 struct workers *
-workers_new(TALLOC_CTX *ctx, const struct worker_driver *driver, void *config, size_t n_servers,
-    const struct table_limits *limits)
+workers_new(TALLOC_CTX *ctx, const struct worker_driver *driver, void *config,
+    const struct worker_servers *servers, const struct table_limits *limits)
 {
 	struct workers *workers = mem_new(ctx, struct workers);
 	struct shared *shared = mem_new(NULL, struct shared);
 
 	shared->driver = driver;
 	shared->config = talloc_steal(shared, config);
-	shared->n_servers = n_servers < MAX_SERVERS ? n_servers : MAX_SERVERS;
+	shared->servers = *servers;
+	if (shared->servers.n > MAX_SERVERS)
+		shared->servers.n = MAX_SERVERS;
 	shared->max_threads = (unsigned int)limits->connections;
 	shared->references = 1;
 	(void)pthread_mutex_init(&shared->lock, NULL);
@@ -189,25 +191,37 @@ ask_link(struct shared *shared, struct job *job, struct link *link)
 	return job->result != WORKER_LOST;
 }
 
-/* order_servers - at random, those that failed lately at the end */
+/* pick_servers - those from first on, n of them, that have (or have not) failed lately; with the lock held */
+static size_t
+pick_servers(const struct shared *shared, size_t first, size_t n, bool failed, size_t turn, size_t *order_r)
+{
+	int64_t now_ms = clock_ms();
+	size_t picked = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t server = first + (i + turn) % n;
+		int64_t at = shared->failed_ms[server];
+
+		if ((at != 0 && now_ms - at < AVOID_MS) == failed)
+			order_r[picked++] = server;
+	}
+	return picked;
+}
+
+/* order_servers - local ones first, in turn, those that failed lately at the end */
 static void
 order_servers(struct shared *shared, size_t *order_r)
 {
-	int64_t now_ms = clock_ms();
-	uint32_t random = 0;
-	size_t n = 0;
+	size_t n = shared->servers.n, local = shared->servers.n_local < n ? shared->servers.n_local : n;
+	uint32_t turn = 0;
+	size_t at = 0;
 
-	if (getrandom(&random, sizeof(random), 0) < 0)
-		random = (uint32_t)now_ms;
+	if (!shared->servers.in_order && getrandom(&turn, sizeof(turn), 0) < 0)
+		turn = 0;
 	(void)pthread_mutex_lock(&shared->lock);
 	for (int failed = 0; failed < 2; failed++) {
-		for (size_t i = 0; i < shared->n_servers; i++) {
-			size_t server = (i + random) % shared->n_servers;
-			int64_t at = shared->failed_ms[server];
-
-			if ((at != 0 && now_ms - at < AVOID_MS) == (failed == 1))
-				order_r[n++] = server;
-		}
+		at += pick_servers(shared, 0, local, failed == 1, turn, order_r + at);
+		at += pick_servers(shared, local, n - local, failed == 1, turn, order_r + at);
 	}
 	(void)pthread_mutex_unlock(&shared->lock);
 }
@@ -231,7 +245,7 @@ work(struct shared *shared, struct job *job, struct link *link)
 		return;
 	order_servers(shared, order);
 	job->result = WORKER_LOST;
-	for (size_t i = 0; i < shared->n_servers; i++) {
+	for (size_t i = 0; i < shared->servers.n; i++) {
 		bool good;
 
 		if (clock_ms() >= job->deadline_ms && job->error != NULL)

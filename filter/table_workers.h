@@ -35,14 +35,20 @@ struct worker_driver {
 
 struct workers;
 
+/* The servers of a table, by index. Those that failed in the last minute are tried last. */
+struct worker_servers {
+	size_t n;		/* >= 1; beyond 32 they are not tried */
+	size_t n_local;		/* the first so many are tried before the others */
+	bool in_order;		/* as they stand, instead of at random */
+};
+
 /*
  * workers_new - no connection yet, no thread yet
  * config is a talloc root (its parent must be NULL); it goes to the workers, is only read from here on, and is freed
- * with the last of them, which may be after the table. n_servers >= 1 are tried in random order, those that
- * failed in the last minute last.
+ * with the last of them, which may be after the table.
  */
-struct workers *workers_new(TALLOC_CTX *ctx, const struct worker_driver *driver, void *config, size_t n_servers,
-    const struct table_limits *limits);
+struct workers *workers_new(TALLOC_CTX *ctx, const struct worker_driver *driver, void *config,
+    const struct worker_servers *servers, const struct table_limits *limits);
 
 /* workers_ask - get of struct table_type */
 void workers_ask(struct workers *workers, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
