@@ -39,6 +39,7 @@
 #include "filter/daemon.h"
 #include "filter/key_shortcut.h"
 #include "filter/log.h"
+#include "filter/milter_read.h"
 #include "filter/milter_socket.h"
 #include "filter/signals.h"
 #include "policy/mem.h"
@@ -178,6 +179,21 @@ raise_descriptors(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* open_milter - make libmilter listen, and have its connections read in large pieces */
+static int
+open_milter(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
+{
+	int fds[4];
+	size_t n;
+
+	if (milter_socket_open(ctx, config, error_r) != 0)
+		return -1;
+	n = milter_socket_descriptors(fds, sizeof(fds) / sizeof(fds[0]));
+	for (size_t i = 0; i < n; i++)
+		milter_read_follow(fds[i]);
+	return 0;
+}
+
 /* run_milter - the thread that is libmilter's */
 static void *
 run_milter(void *arg)
@@ -245,7 +261,7 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 		log_error("libmilter refused our callbacks; is it older than 8.14?");
 		return EXIT_FAILURE;
 	}
-	if (milter_socket_open(ctx, config, &error) != 0 ||
+	if (open_milter(ctx, config, &error) != 0 ||
 	    (config->control != NULL &&
 	    (control = control_open(ctx, config->control, config->control_group,
 	    config->control_read_group, &error)) == NULL) ||

@@ -111,9 +111,9 @@ milter_socket_open(TALLOC_CTX *ctx, const struct config *config, const char **er
 	return -1;
 }
 
-/* listening_copies - descriptors of our own for all listening sockets; returns how many */
-static size_t
-listening_copies(int *copies, size_t max)
+/* milter_socket_descriptors - the listening sockets of this process */
+size_t
+milter_socket_descriptors(int *fds_r, size_t max)
 {
 	size_t n = 0;
 
@@ -122,8 +122,17 @@ listening_copies(int *copies, size_t max)
 		socklen_t len = sizeof(accepting);
 
 		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &len) == 0 && accepting)
-			copies[n++] = fd;
+			fds_r[n++] = fd;
 	}
+	return n;
+}
+
+/* listening_copies - descriptors of our own for all listening sockets; returns how many */
+static size_t
+listening_copies(int *copies, size_t max)
+{
+	size_t n = milter_socket_descriptors(copies, max);
+
 	/* copied only now, or the search would find the copies, too */
 	for (size_t i = 0; i < n; i++)
 		copies[i] = dup(copies[i]);

@@ -4,6 +4,7 @@
 #ifndef FILTER_MILTER_SOCKET_H
 #define FILTER_MILTER_SOCKET_H
 
+#include <stddef.h>
 #include <talloc.h>
 
 #include "filter/configuration.h"
@@ -14,6 +15,13 @@
  * ones. Returns 0, or -1 and *error_r on ctx: what is wrong with `listen` and how to mend it.
  */
 int milter_socket_open(TALLOC_CTX *ctx, const struct config *config, const char **error_r);
+
+/*
+ * milter_socket_descriptors - the listening sockets of this process, at most max of them
+ * libmilter keeps its own to itself; right after milter_socket_open() there is no other.
+ * Returns how many fds_r holds.
+ */
+size_t milter_socket_descriptors(int *fds_r, size_t max);
 
 /*
  * milter_socket_stop - make libmilter stop
