@@ -10,7 +10,6 @@
 #include "config.h"
 #endif
 
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -903,9 +902,6 @@ finish_event_command(struct options_reader *reader, struct config *config, const
 	if (program[0] != '/')
 		options_error_at(reader, where, "event_command = \"%s\" must be an absolute path; arguments are words of their own: "
 		    "[\"/usr/local/sbin/tell\", \"admin\"]", program);
-	else if (access(program, X_OK) != 0)
-		options_error_at(reader, where, "event_command = \"%s\" cannot be run: %s; is it there, and chmod +x?",
-		    program, strerror(errno));
 }
 
 /* finish - everything that needs the whole file */

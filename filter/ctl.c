@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "filter/configuration.h"
@@ -43,7 +44,16 @@ static const struct ctl_command commands[] = {
 	{ "hold-queue", "ACCOUNT --print", "the commands that hold what it still has queued", ctl_hold_queue },
 	{ "events", "[--count N]", "what happened lately that operators should know", ctl_events },
 	{ "quota show", "ACCOUNT", "what an account has used of its limits", ctl_quota_show },
+	{ "quota top", "[--by ORDER] [--count N]", "who sends most: by recipients, messages, refused, percent", ctl_quota_top },
+	{ "quota set", "ACCOUNT LIMIT --for TIME", "another limit for a while", ctl_quota_set },
+	{ "quota unset", "ACCOUNT", "the plan's own limits again", ctl_quota_unset },
 	{ "quota reset", "ACCOUNT", "empty the counters of an account", ctl_quota_reset },
+	{ "quota suggest", "[--days N] [--percentile P] [--today]", "a plans file from what accounts really send", ctl_quota_suggest },
+	{ "plan of", "ACCOUNT", "which plan it has, and where that is said", ctl_plan_of },
+	{ "block", "ACCOUNT [--for TIME] [--reason TEXT]", "no mail from an account", ctl_block },
+	{ "unblock", "ACCOUNT", "mail from an account again", ctl_unblock },
+	{ "blocked", "", "who is blocked", ctl_blocked },
+	{ "report", "[--day D] [--domain D] [--top N]", "a day's mail by account and domain", ctl_report },
 	{ "table get", "SPEC KEY", "what a table answers; KEY \"-\": keys from standard input, as they are", ctl_table_get },
 	{ "table check", "SPEC", "whether a table can be opened and its server answers", ctl_table_check },
 	{ "spf check", "--ip A --from B [--helo C] | --own DOMAIN", "explain an SPF check", ctl_spf_check },
@@ -63,6 +73,75 @@ long long
 ctl_number(const json_t *object, const char *name)
 {
 	return (long long)json_integer_value(json_object_get(object, name));
+}
+
+/* ctl_span - milliseconds as a person says them */
+void
+ctl_span(long long ms, char *buffer, size_t size)
+{
+	long long s = (ms + 999) / 1000;
+
+	if (ms < 0)
+		(void)snprintf(buffer, size, "never");
+	else if (s < 120)
+		(void)snprintf(buffer, size, "%lld s", s);
+	else if (s < 7200)
+		(void)snprintf(buffer, size, "%lld min", (s + 59) / 60);
+	else
+		(void)snprintf(buffer, size, "%lld h", (s + 3599) / 3600);
+}
+
+/* ctl_time - UNIX time in milliseconds as local time */
+void
+ctl_time(long long ms)
+{
+	time_t seconds = (time_t)(ms / 1000);
+	struct tm tm;
+	char text[32] = "?";
+
+	if (localtime_r(&seconds, &tm) != NULL)
+		(void)strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+	(void)printf("%s", text);
+}
+
+/* ctl_safe - strangers' text */
+void
+ctl_safe(const char *text)
+{
+	for (; *text != '\0'; text++)
+		(void)putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+}
+
+/* ctl_count - a whole number from 1 on */
+long long
+ctl_count(const char *text)
+{
+	char *end;
+	long long value = strtoll(text, &end, 10);
+
+	if (end == text || *end != '\0' || value < 1)
+		ctl_fail("\"%s\" must be a whole number from 1 on", text);
+	return value;
+}
+
+/* ctl_duration - "2h", "30 min", "4 hours" in milliseconds */
+long long
+ctl_duration(const char *text)
+{
+	static const struct { const char *unit; long long ms; } units[] = {
+		{ "s", 1000 }, { "sec", 1000 }, { "second", 1000 }, { "seconds", 1000 },
+		{ "m", 60000 }, { "min", 60000 }, { "minute", 60000 }, { "minutes", 60000 },
+		{ "h", 3600000 }, { "hour", 3600000 }, { "hours", 3600000 },
+		{ "d", 86400000 }, { "day", 86400000 }, { "days", 86400000 },
+	};
+	char *end;
+	long long value = strtoll(text, &end, 10);
+
+	end += strspn(end, " ");
+	for (size_t i = 0; end != text && value > 0 && value < 1000000 && i < sizeof(units) / sizeof(units[0]); i++)
+		if (strcmp(end, units[i].unit) == 0)
+			return value * units[i].ms;
+	ctl_fail("\"%s\" is no time; write for example 30m, 2h or 3d", text);
 }
 
 /* ctl_fail - say why and end */
@@ -88,7 +167,7 @@ usage(FILE *to)
 		int len = fprintf(to, "  %s%s%s", command->name, command->arguments[0] != '\0' ? " " : "",
 		    command->arguments);
 
-		(void)fprintf(to, "%*s%s\n", len < 34 ? 34 - len : 1, "", command->help);
+		(void)fprintf(to, "%*s%s\n", len < 42 ? 42 - len : 1, "", command->help);
 	}
 	(void)fprintf(to, "  -c FILE    configuration file (default " DEFAULT_FILE ")\n"
 	    "  -s SOCKET  control socket, instead of the one the file names\n"
@@ -262,9 +341,13 @@ direct(struct ctl *ctl, const char *request)
 	if (snapshot->config->store_options.kind != STORE_REDIS)
 		ctl_fail("%s keeps the counters in the daemon; --direct is for store = \"redis:NAME\"", ctl->file);
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* what is changed is told where the daemon would have told it */
+	log_open(true);
 	if (daemon_open_store(ctl->memory, &daemon, snapshot, &error) != 0)
 		ctl_fail("%s", error);
 	answer = control_answer(&daemon, ctl->memory, request, strlen(request), &asker, true);
+	/* into the stream; programs are the daemons' to run */
+	event_flush(journal_events(daemon.journal), ctl->memory, &(const struct event_program){ 0 });
 	dumped = mem_check(json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII));
 	line = mem_printf(NULL, "%s\n", dumped);
 	free(dumped);

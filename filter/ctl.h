@@ -67,10 +67,27 @@ void ctl_set(json_t *request, const char *name, const char *text);
 const char *ctl_option(int *argc, char **argv, const char *name);
 bool ctl_flag(int *argc, char **argv, const char *name);
 
+/* ctl_duration - "2h", "30 min", "4 hours" in milliseconds; ends the program where it is none */
+long long ctl_duration(const char *text);
+
+/* ctl_count - a whole number from 1 on; ends the program where it is none */
+long long ctl_count(const char *text);
+
+/* ctl_span - milliseconds as a person says them; negative: "never" */
+void ctl_span(long long ms, char *buffer, size_t size);
+
+/* ctl_time - UNIX time in milliseconds as local time, printed */
+void ctl_time(long long ms);
+
+/* ctl_safe - strangers' text, printed without what a terminal would obey */
+void ctl_safe(const char *text);
+
 /* The commands, by file. */
 ctl_run ctl_reload, ctl_status;				/* ctl_admin.c */
 ctl_run ctl_events, ctl_hold_queue, ctl_last, ctl_why;	/* ctl_history.c */
-ctl_run ctl_quota_reset, ctl_quota_show;		/* ctl_quota.c */
+ctl_run ctl_quota_suggest, ctl_report;			/* ctl_daybook.c */
+ctl_run ctl_block, ctl_blocked, ctl_plan_of, ctl_quota_reset, ctl_quota_set, ctl_quota_show, ctl_quota_top,
+    ctl_quota_unset, ctl_unblock;			/* ctl_quota.c */
 ctl_run ctl_table_check, ctl_table_get;			/* ctl_table.c */
 ctl_run ctl_spf_check;					/* ctl_spf.c */
 

@@ -6,32 +6,9 @@
 #endif
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "filter/ctl.h"
-
-/* print_time - UNIX time in milliseconds as local time */
-static void
-print_time(long long ms)
-{
-	time_t seconds = (time_t)(ms / 1000);
-	struct tm tm;
-	char text[32] = "?";
-
-	if (localtime_r(&seconds, &tm) != NULL)
-		(void)strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
-	(void)printf("%s", text);
-}
-
-/* print_safe - strangers' text, without what a terminal would obey */
-static void
-print_safe(const char *text)
-{
-	for (; *text != '\0'; text++)
-		(void)putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
-}
 
 /* print_member - "  name  value" where there is a value */
 static void
@@ -40,7 +17,7 @@ print_member(const json_t *verdict, const char *name, const char *shown)
 	if (ctl_text(verdict, name)[0] == '\0')
 		return;
 	(void)printf("    %-10s", shown);
-	print_safe(ctl_text(verdict, name));
+	ctl_safe(ctl_text(verdict, name));
 	(void)printf("\n");
 }
 
@@ -88,9 +65,9 @@ print_verdict(const json_t *verdict, bool all)
 {
 	const char *reason = ctl_text(verdict, "reason");
 
-	print_time(ctl_number(verdict, "at"));
+	ctl_time(ctl_number(verdict, "at"));
 	(void)printf("  ");
-	print_safe(ctl_text(verdict, "queue_id"));
+	ctl_safe(ctl_text(verdict, "queue_id"));
 	(void)printf("  %s%s%s\n", outcome_of(verdict), reason[0] != '\0' ? ": " : "", reason);
 	if (!all && reason[0] == '\0')
 		return;
@@ -152,7 +129,7 @@ ctl_last(struct ctl *ctl, int argc, char **argv)
 	}
 	ctl_set(request, "account", argv[0]);
 	if (n != NULL)
-		json_object_set_new(request, "n", json_integer(atoi(n)));
+		json_object_set_new(request, "n", json_integer(ctl_count(n)));
 	return ctl_ask(ctl, request, print_last);
 }
 
@@ -173,7 +150,7 @@ static void
 print_event(const json_t *event)
 {
 	(void)printf("%s  %-12s  ", ctl_text(event, "time"), ctl_text(event, "event"));
-	print_safe(ctl_text(event, "text"));
+	ctl_safe(ctl_text(event, "text"));
 	(void)printf("  (%s)\n", ctl_text(event, "filter"));
 }
 
@@ -199,7 +176,7 @@ ctl_events(struct ctl *ctl, int argc, char **argv)
 		return CTL_USAGE;
 	request = json_pack("{s:s}", "command", "events");
 	if (n != NULL)
-		json_object_set_new(request, "n", json_integer(atoi(n)));
+		json_object_set_new(request, "n", json_integer(ctl_count(n)));
 	return ctl_ask(ctl, request, print_events);
 }
 

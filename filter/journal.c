@@ -232,14 +232,31 @@ raise_soft(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 	    json_pack("{s:s, s:i}", "limit", entry->warned, "percent", (int)entry->warn_at));
 }
 
+/* fate - what became of a message, in a word */
+static const char *
+fate(const struct entry *entry)
+{
+	switch (entry->action) {
+	case ACTION_ACCEPT:
+	case ACTION_WARN:
+		return "let pass";
+	case ACTION_QUARANTINE:
+		return "held";
+	case ACTION_TEMPFAIL:
+		return "deferred";
+	case ACTION_REJECT:
+		return "refused";
+	}
+	return "-";
+}
+
 /* raise_over - an account is over a limit */
 static void
 raise_over(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 {
 	event_raise(journal->events, EVENT_OVER, "account", entry->account, logline_value(entry->line, "limit"),
-	    mem_printf(ctx, "%s is over its limit of %s: %s used; %s", entry->account, or_dash(entry, "limit"),
-		or_dash(entry, "quota"), entry->action == entry->would ? "its mail is not taken" :
-		"mode watch lets its mail pass"),
+	    mem_printf(ctx, "a message of %s did not fit its limit of %s: %s used; it was %s", entry->account,
+		or_dash(entry, "limit"), or_dash(entry, "quota"), fate(entry)),
 	    json_pack("{s:s, s:s, s:s}", "limit", or_dash(entry, "limit"), "used", or_dash(entry, "quota"),
 		"action", action_word(entry->action)));
 }

@@ -102,6 +102,17 @@ snapshot_bind(TALLOC_CTX *ctx, struct snapshot *snapshot, struct resolver *resol
 	return -1;
 }
 
+/* check_program - can the event_command be run? Not a matter of the file alone, so not config_load()'s */
+static bool
+check_program(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
+{
+	if (config->event_command.n == 0 || access(config->event_command.items[0], X_OK) == 0)
+		return true;
+	*error_r = mem_printf(ctx, "%s: event_command = \"%s\" cannot be run: %s; is it there, and chmod +x?",
+	    config->file, config->event_command.items[0], strerror(errno));
+	return false;
+}
+
 /* snapshot_build - read, check and open everything */
 struct snapshot *
 snapshot_build(TALLOC_CTX *ctx, const char *file, struct resolver *resolver,
@@ -116,6 +127,7 @@ snapshot_build(TALLOC_CTX *ctx, const char *file, struct resolver *resolver,
 	if (snapshot->config == NULL)
 		*error_r = mem_strdup(ctx, *error_r);
 	if (snapshot->config == NULL || !open_tables(ctx, snapshot, error_r) ||
+	    !check_program(ctx, snapshot->config, error_r) ||
 	    !load_keys(ctx, snapshot, warnings_r, error_r) ||
 	    (resolver != NULL && snapshot_bind(ctx, snapshot, resolver, error_r) != 0)) {
 		talloc_free(snapshot);
