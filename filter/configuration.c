@@ -752,6 +752,7 @@ read_plans_file(struct options_reader *reader, struct config *config)
 {
 	struct options_reader inner = { .ctx = reader->ctx, .file = config->plans_file };
 	const char *outer_default = config->default_plan_name;
+	const struct words outer_program = config->event_command;
 	config_t tree;
 
 	config_init(&tree);
@@ -760,6 +761,8 @@ read_plans_file(struct options_reader *reader, struct config *config)
 	config_destroy(&tree);
 	if (outer_default != NULL && config->default_plan_name != outer_default)
 		options_error(&inner, NULL, "default_plan is given in %s already; keep one of the two", config->file);
+	if (outer_program.n > 0 && config->event_command.items != outer_program.items)
+		options_error(&inner, NULL, "event_command is given in %s already; keep one of the two", config->file);
 	if (inner.errors == NULL)
 		return;
 	reader->n_errors += inner.n_errors;

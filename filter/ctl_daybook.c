@@ -48,10 +48,9 @@ print_line(const json_t *line)
 	(void)printf("%-40s %9lld %10lld ", ctl_text(line, "name"), ctl_number(line, "messages"),
 	    ctl_number(line, "recipients"));
 	print_bytes(ctl_number(line, "bytes"));
-	(void)printf(" %11lld  ", ctl_number(line, "connections"));
-	print_reasons(line, "refused", "refused: ");
-	print_reasons(line, "would_be_refused", json_object_get(line, "refused") != NULL ? "; watch let pass: " :
-	    "watch let pass: ");
+	(void)printf(" %11lld", ctl_number(line, "connections"));
+	print_reasons(line, "refused", "  refused: ");
+	print_reasons(line, "would_be_refused", "  watch let pass: ");
 	(void)printf("\n");
 }
 
@@ -166,7 +165,8 @@ print_suggestion(const json_t *answer)
 		(void)printf("# These are few accounts to judge by: look at the figures before using them.\n");
 	(void)printf("default_plan = \"person\"\nplans = {\n");
 	for (size_t i = 0; i < json_array_size(plans); i++)
-		print_proposal(json_array_get(plans, i));
+		if (i == 0 || ctl_number(json_array_get(plans, i), "accounts") > 0)
+			print_proposal(json_array_get(plans, i));
 	(void)printf("}\n");
 	if (json_array_size(beyond) > 0)
 		(void)printf("# Accounts that person would have stopped, the largest first:\n");

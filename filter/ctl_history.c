@@ -16,7 +16,7 @@ print_member(const json_t *verdict, const char *name, const char *shown)
 {
 	if (ctl_text(verdict, name)[0] == '\0')
 		return;
-	(void)printf("    %-10s", shown);
+	(void)printf("    %-11s", shown);
 	ctl_safe(ctl_text(verdict, name));
 	(void)printf("\n");
 }
@@ -37,26 +37,36 @@ outcome_of(const json_t *verdict)
 	return strcmp(action, "tempfail") == 0 ? "deferred" : "refused";
 }
 
-/* cure_of - what an operator may do about a reason, or NULL */
-static const char *
-cure_of(const char *reason)
+/* print_cure - what an operator may do about a reason */
+static void
+print_cure(const char *reason, const char *account)
 {
 	static const struct { const char *reason, *cure; } cures[] = {
-		{ "over", "quota show ACCOUNT; for a while: quota set ACCOUNT \"500 recipients per hour\" --for 2h" },
-		{ "never-fits", "the plan's limit is smaller than the message: plan of ACCOUNT" },
-		{ "blocked", "blocked; then: unblock ACCOUNT" },
-		{ "foreign-envelope", "the address needs an owner: the tables of `owners', or owns of the account" },
-		{ "foreign-from", "the address needs an owner: the tables of `owners', or owns of the account" },
-		{ "foreign-domain", "the address needs an owner: the tables of `owners', or owns of the account" },
-		{ "foreign-sender", "the address needs an owner: the tables of `owners', or owns of the account" },
+		{ "over", "quota show %s; for a while: quota set %s \"500 recipients per hour\" --for 2h" },
+		{ "never-fits", "the message alone is larger than a limit: plan of %s" },
+		{ "blocked", "quota show %s says by whom and why; then: unblock %s" },
+		{ "foreign-envelope", "the address needs an owner: the tables of `owners', or owns of %s" },
+		{ "foreign-from", "the address needs an owner: the tables of `owners', or owns of %s" },
+		{ "foreign-domain", "the address needs an owner: the tables of `owners', or owns of %s" },
+		{ "foreign-sender", "the address needs an owner: the tables of `owners', or owns of %s" },
+		{ "foreign-resent", "the address needs an owner: the tables of `owners', or owns of %s" },
+		{ "too-many-recipients", "max_recipients of its plan: plan of %s" },
 		{ "store-away", "status" },
-		{ "too-many-recipients", "max_recipients of its plan: plan of ACCOUNT" },
 	};
+	const char *cure = NULL;
+	const char *at;
 
 	for (size_t i = 0; i < sizeof(cures) / sizeof(cures[0]); i++)
 		if (strcmp(reason, cures[i].reason) == 0)
-			return cures[i].cure;
-	return NULL;
+			cure = cures[i].cure;
+	if (cure == NULL)
+		return;
+	(void)printf("    %-11s", "see");
+	for (; (at = strstr(cure, "%s")) != NULL; cure = at + 2) {
+		(void)printf("%.*s", (int)(at - cure), cure);
+		ctl_safe(account[0] != '\0' ? account : "ACCOUNT");
+	}
+	(void)printf("%s\n", cure);
 }
 
 /* print_verdict - one verdict, in a few lines */
@@ -81,15 +91,15 @@ print_verdict(const json_t *verdict, bool all)
 		print_member(verdict, "client", "client");
 		print_member(verdict, "from", "envelope");
 		print_member(verdict, "header_from", "From");
-		(void)printf("    %-10s%lld\n", "recipients", ctl_number(verdict, "recipients"));
+		(void)printf("    %-11s%lld\n", "recipients", ctl_number(verdict, "recipients"));
 		print_member(verdict, "spf", "SPF");
 		print_member(verdict, "dkim", "DKIM");
-		print_member(verdict, "sign", "signed as");
+		if (ctl_text(verdict, "reply")[0] == '\0')
+			print_member(verdict, "sign", "signed as");
 		print_member(verdict, "listener", "listener");
 		print_member(verdict, "filter", "filter");
 	}
-	if (cure_of(reason) != NULL)
-		(void)printf("    %-10s%s\n", "see", cure_of(reason));
+	print_cure(reason, ctl_text(verdict, "account"));
 }
 
 /* print_verdicts - a list of them */
@@ -223,7 +233,7 @@ print_sender(const char *from)
 	(void)snprintf(sender, sizeof(sender), "%.*s", (int)len - 2, from + 1);
 	if (!is_word(sender, "@.-_+="))
 		return;
-	(void)printf("postqueue -p | awk -v RS= '$7 == \"%s\" { sub(/[*!]$/, \"\", $1); print $1 }' | postsuper -h -\n",
+	(void)printf("postqueue -p | tail -n +2 | awk -v RS= '$7 == \"%s\" { sub(/[*!]$/, \"\", $1); print $1 }' | postsuper -h -\n",
 	    sender);
 }
 
