@@ -3,7 +3,9 @@
  *
  * A struct zone stands in for the resolver behind struct spf_dns, so that a
  * test says in a few lines which records exist. It follows CNAMEs, compares
- * names without case, counts the questions, and can be told to be silent.
+ * names without case, counts the questions, and can be told to be silent. It
+ * also counts the round trips that a check would wait for if each answer took
+ * one: an answer that was asked for ahead is there one trip after that.
  * Included by the tests that need it; each gets its own copy.
  */
 #ifndef TESTS_SPF_ZONE_H
@@ -35,11 +37,21 @@ struct zone_entry {
 	unsigned int preference;
 };
 
+/* A question asked ahead. */
+struct zone_coming {
+	char *name;
+	enum dns_type type;
+	unsigned int ready;	/* the trip that brings the answer */
+};
+
 struct zone {
 	struct zone_entry *entries;
 	unsigned int n;
 	unsigned int questions;	/* asked so far */
 	unsigned int ahead;	/* asked ahead so far */
+	unsigned int trips;	/* round trips waited for */
+	struct zone_coming *coming; /* what was asked ahead and is not in yet; kept where watch_trips is set */
+	bool watch_trips;
 };
 
 /* zone_put - add an entry of any type */
@@ -109,6 +121,25 @@ zone_take(struct dns_answer *answer, const struct zone_entry *entry)
 	answer->status = DNS_OK;
 }
 
+/* zone_wait - count the round trip that an answer takes, unless it is there */
+static inline void
+zone_wait(struct zone *zone, const char *name, size_t name_len, enum dns_type type)
+{
+	unsigned int i;
+
+	for (i = 0; i < zone->ahead; i++) {
+		const struct zone_coming *coming = &zone->coming[i];
+
+		if (coming->type != type || strlen(coming->name) != name_len ||
+		    strncasecmp(coming->name, name, name_len) != 0)
+			continue;
+		if (zone->trips < coming->ready)
+			zone->trips = coming->ready;
+		return;
+	}
+	zone->trips++;
+}
+
 /* zone_ask - the ask of struct spf_dns */
 static inline struct dns_answer *
 zone_ask(void *state, TALLOC_CTX *ctx, const char *name, size_t name_len, enum dns_type type,
@@ -121,6 +152,8 @@ zone_ask(void *state, TALLOC_CTX *ctx, const char *name, size_t name_len, enum d
 
 	(void)deadline_ms;
 	zone->questions++;
+	if (zone->watch_trips)
+		zone_wait(zone, name, name_len, type);
 	answer->status = DNS_NXDOMAIN;
 	for (chain = 0; chain < ZONE_CHAIN; chain++) {
 		alias = NULL;
@@ -151,14 +184,19 @@ zone_ask(void *state, TALLOC_CTX *ctx, const char *name, size_t name_len, enum d
 	return answer;
 }
 
-/* zone_ahead - the prefetch of struct spf_dns: counts */
+/* zone_ahead - the prefetch of struct spf_dns */
 static inline void
 zone_ahead(void *state, const char *name, size_t name_len, enum dns_type type)
 {
-	(void)name;
-	(void)name_len;
-	(void)type;
-	((struct zone *)state)->ahead++;
+	struct zone *zone = state;
+
+	if (zone->watch_trips) {
+		zone->coming = mem_grow(zone, zone->coming, struct zone_coming, zone->ahead + 1);
+		zone->coming[zone->ahead].name = mem_strndup(zone, name, name_len);
+		zone->coming[zone->ahead].type = type;
+		zone->coming[zone->ahead].ready = zone->trips + 1;
+	}
+	zone->ahead++;
 }
 
 /* zone_service - an SPF service over a zone, with the limits of RFC 7208 */

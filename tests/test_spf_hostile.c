@@ -554,6 +554,51 @@ test_prefetch_is_bounded(void **state)
 	assert_int_equal(bench->zone->ahead, 0);
 }
 
+/* A cold check of an ordinary record takes few round trips, because its terms are asked side by side. */
+static void
+test_round_trips(void **state)
+{
+	struct bench *bench = *state;
+	size_t i;
+	static const struct {
+		const char *record;
+		unsigned int serial, side_by_side;
+	} rows[] = {
+		{ "v=spf1 ip4:192.0.2.1 -all", 1, 1 },
+		{ "v=spf1 a include:esp.example mx -all", 6, 3 },
+		{ "v=spf1 include:big.example ~all", 5, 3 },
+		{ "v=spf1 a:h1.example a:h2.example a:h3.example mx include:esp.example exists:%{i}.x.example -all",
+		    9, 3 },
+	};
+
+	bench->zone->watch_trips = true;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		unsigned int round;
+
+		for (round = 0; round < 2; round++) {
+			bench->zone->n = 0;
+			bench->zone->trips = bench->zone->ahead = 0;
+			bench->service.dns.prefetch = round == 0 ? NULL : zone_ahead;
+			txt(bench, rows[i].record);
+			zone_add(bench->zone, "esp.example", DNS_TXT, "v=spf1 ip4:203.0.113.0/24 -all");
+			zone_add(bench->zone, "big.example", DNS_TXT,
+			    "v=spf1 include:n1.example include:n2.example include:n3.example ~all");
+			zone_add(bench->zone, "n1.example", DNS_TXT, "v=spf1 ip4:203.0.113.0/24 ~all");
+			zone_add(bench->zone, "n2.example", DNS_TXT, "v=spf1 ip4:203.0.113.0/24 ~all");
+			zone_add(bench->zone, "n3.example", DNS_TXT, "v=spf1 ip4:203.0.113.0/24 ~all");
+			zone_add(bench->zone, "site.example", DNS_A, "203.0.113.1");
+			zone_put(bench->zone, "site.example", DNS_MX, "h1.example", 10, 10);
+			zone_put(bench->zone, "site.example", DNS_MX, "h2.example", 10, 20);
+			zone_add(bench->zone, "h1.example", DNS_A, "203.0.113.1");
+			zone_add(bench->zone, "h2.example", DNS_A, "203.0.113.2");
+			zone_add(bench->zone, "h3.example", DNS_A, "203.0.113.3");
+			check(bench, "x@site.example");
+			if (bench->zone->trips != (round == 0 ? rows[i].serial : rows[i].side_by_side))
+				fail_msg("%s: %u trips", rows[i].record, bench->zone->trips);
+		}
+	}
+}
+
 static void
 test_explanation_is_safe(void **state)
 {
@@ -678,6 +723,7 @@ main(void)
 		TEST(test_void_lookups),
 		TEST(test_budget),
 		TEST(test_prefetch_is_bounded),
+		TEST(test_round_trips),
 		TEST(test_explanation_is_safe),
 		TEST(test_trace),
 		TEST(test_soup),
