@@ -10,6 +10,9 @@
  * signature, a Date put in by the MTA behind us is not. Hence three classes,
  * and a switch for MTAs that complete the header after the filter.
  *
+ * Such an MTA (Sendmail) also adds its own domain to addresses without one, in To for
+ * example. A field where that will happen is not signed.
+ *
  * A header that would need a longer list than libopendkim can hold is not
  * signed at all: to cover a part only would let the rest pass for signed.
  *
@@ -22,6 +25,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "policy/address.h"
 #include "policy/domain.h"
 #include "policy/mem.h"
 #include "policy/signing.h"
@@ -229,6 +233,42 @@ signing_identity(TALLOC_CTX *ctx, enum sign_identity kind, const char *address, 
 	return signing_identity_fits(at, domain) ? mem_strdup(ctx, at) : NULL;
 }
 
+/* Fields of addresses: where one has no domain, an MTA that completes headers adds its own, behind the filter. */
+static const char *const addressed[] = {
+	"Cc", "Reply-To", "Resent-Cc", "Resent-Sender", "Resent-To", "Sender", "To",
+};
+
+#define ADDRESSED	(sizeof(addressed) / sizeof(addressed[0]))
+
+/* is_unqualified - does this field hold an address without a domain, which a domain would complete? */
+static bool
+is_unqualified(TALLOC_CTX *ctx, const struct header_field *field)
+{
+	const struct address_rules bare = { 0 }, completed_by = { .default_domain = "completed.invalid" };
+	TALLOC_CTX *tmp = mem_new(ctx, char);
+	struct mailbox *mailboxes;
+	const char *error;
+	size_t n;
+	bool result = address_parse_list(tmp, field->value, field->value_len, &bare, &mailboxes, &n, &error) != 0 &&
+	    address_parse_list(tmp, field->value, field->value_len, &completed_by, &mailboxes, &n, &error) == 0;
+
+	talloc_free(tmp);
+	return result;
+}
+
+/* will_change - will the MTA rewrite a field of this name after it was signed? */
+static bool
+will_change(TALLOC_CTX *ctx, const struct signing_rules *rules, const struct header_list *list,
+    const char *name)
+{
+	if (!rules->mta_completes || !is_among(name, addressed, ADDRESSED))
+		return false;
+	for (size_t i = 0; i < list->n; i++)
+		if (header_is(&list->fields[i], name) && is_unqualified(ctx, &list->fields[i]))
+			return true;
+	return false;
+}
+
 /* cover - add the fields of one name to the plan; returns how many there are */
 static size_t
 cover(struct sign_plan *plan, const struct header_list *list, const char *name, size_t *octets)
@@ -277,8 +317,12 @@ signing_plan(TALLOC_CTX *ctx, const struct signing_rules *rules, const char *dom
 
 	for (size_t i = 0; i < rules->n; i++) {
 		const struct signing_field *field = &rules->fields[i];
-		size_t found = cover(plan, list, field->name, &octets);
+		size_t found;
 
+		/* a signature without it is worth more than one that will not match */
+		if (will_change(ctx, rules, list, field->name))
+			continue;
+		found = cover(plan, list, field->name, &octets);
 		if (may_close(rules, field, found)) {
 			plan->oversigned[plan->n_oversigned++] = field->name;
 			octets += strlen(field->name) + 1;

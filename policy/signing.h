@@ -39,7 +39,8 @@ struct signing_field {
 struct signing_rules {
 	const struct signing_field *fields; /* begins with From, sealed */
 	size_t n;
-	bool mta_completes;	/* the MTA adds a missing Date or Message-ID after the filter (Sendmail) */
+	bool mta_completes;	/* the MTA adds a missing Date or Message-ID, and its domain to addresses
+				 * without one, after the filter (Sendmail) */
 };
 
 /* What i= names (RFC 6376 section 3.5): for whom the domain signs. */

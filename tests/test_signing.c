@@ -237,6 +237,46 @@ test_mta_completes(void **state)
 	talloc_free(ctx);
 }
 
+/* A field that Sendmail will rewrite is left out: where it holds an address without a domain. */
+static void
+test_unqualified(void **state)
+{
+	static const struct {
+		const char *label, *to;
+		bool covered;
+	} rows[] = {
+		{ "with a domain", " bob@elsewhere.example", true },
+		{ "without", " bob", false },
+		{ "one of two without", " bob@elsewhere.example, carol", false },
+		{ "within a group", " team: bob;", false },
+		{ "an empty group", " undisclosed-recipients:;", true },
+		{ "nothing that has to do with addresses", " <<", true },
+		{ "empty", "", true },
+		{ "only named so", " bob <bob@elsewhere.example>", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		TALLOC_CTX *ctx = mem_new(NULL, char);
+		struct header_list *list = list_of(ctx, "From");
+		struct signing_rules rules;
+		struct sign_plan *plan;
+
+		header_append(list, "To", 2, rows[i].to, strlen(rows[i].to));
+		signing_rules_default(&rules);
+		plan = signing_plan(ctx, &rules, "b.example", list);
+		assert_true(plan->covered[1]);
+		rules.mta_completes = true;
+		plan = signing_plan(ctx, &rules, "b.example", list);
+		if (plan->covered[1] != rows[i].covered)
+			fail_msg("%s", rows[i].label);
+		for (size_t k = 0; k < plan->n_oversigned; k++)
+			if (strcasecmp(plan->oversigned[k], "To") == 0 && !rows[i].covered)
+				fail_msg("%s: To is oversigned", rows[i].label);
+		talloc_free(ctx);
+	}
+}
+
 static void
 test_bounds(void **state)
 {
@@ -282,6 +322,7 @@ main(void)
 		cmocka_unit_test(test_default_list),
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_mta_completes),
+		cmocka_unit_test(test_unqualified),
 		cmocka_unit_test(test_bounds),
 	};
 
