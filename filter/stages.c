@@ -488,7 +488,8 @@ add_displays(struct message *message, const struct header_displays *displays)
 			facts->header.override = true;
 		else if (at != NULL)
 			facts->claims[facts->n_claims++] = (struct claim){
-				.place = CLAIM_DISPLAY,
+				.place = display->finding == ADDRESS_DISPLAY_MAILBOX ?
+				    CLAIM_DISGUISE : CLAIM_DISPLAY,
 				.address = display->shown,
 				.domain = at + 1,
 			};
@@ -553,7 +554,7 @@ start_signing(struct message *message)
 	size_t n = 0;
 
 	/* display names come last and are no addresses to sign for */
-	while (n < facts->n_claims && facts->claims[n].place != CLAIM_DISPLAY)
+	while (n < facts->n_claims && facts->claims[n].place < CLAIM_DISPLAY)
 		n++;
 	if (snapshot->signers == NULL || !verdict_may_sign(facts, &message->verdict) ||
 	    (author = signing_author(facts->claims, n)) == NULL)

@@ -59,7 +59,8 @@ enum claim_place {
 	CLAIM_SENDER,
 	CLAIM_RESENT_FROM,
 	CLAIM_RESENT_SENDER,
-	CLAIM_DISPLAY		/* shown in a From display name; claims nothing, but readers see it */
+	CLAIM_DISPLAY,		/* shown in a From display name; claims nothing, but readers see it */
+	CLAIM_DISGUISE		/* the same, written so that some readers take it for the mailbox */
 };
 
 /* Whether the account owns an address that the message claims. */

@@ -168,7 +168,7 @@ sender_word(const struct facts *facts)
 	bool failed = false;
 
 	for (size_t i = 0; i < facts->n_claims; i++) {
-		if (facts->claims[i].place == CLAIM_DISPLAY)
+		if (facts->claims[i].place >= CLAIM_DISPLAY)
 			continue;
 		if (facts->claims[i].owned == OWNED_NO || facts->claims[i].owned == OWNED_NO_DOMAIN)
 			return "foreign";

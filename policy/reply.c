@@ -82,6 +82,9 @@ static const struct reply_row rows[REASON_COUNT] = {
 	[REASON_FOREIGN_RESENT] = { "foreign-resent", "on_foreign_resent", REJECT, REJECT, WARN, ACCEPT,
 	    "550", "5.7.1", "450", "4.7.1",
 	    "the %{problem} address <%{address}> does not belong to the login %{login}" },
+	[REASON_DISGUISED_FROM] = { "disguised-from", "on_disguised_from", REJECT, WARN, ACCEPT, ACCEPT,
+	    "550", "5.7.1", "450", "4.7.1",
+	    "the name in the From field shows %{address} like a sender, which does not belong to the login %{login}" },
 	[REASON_FOREIGN_DISPLAY] = { "foreign-display", "on_foreign_display", WARN, WARN, ACCEPT, ACCEPT,
 	    "550", "5.7.1", "450", "4.7.1",
 	    "the name in the From field shows %{address}, which does not belong to the login %{login}" },
@@ -256,6 +259,8 @@ reply_heir(enum reason reason)
 		return REASON_FOREIGN_FROM;
 	if (reason == REASON_FOREIGN_RESENT)
 		return REASON_FOREIGN_SENDER;
+	if (reason == REASON_DISGUISED_FROM)
+		return REASON_FOREIGN_DISPLAY;
 	/* the two groups have the same order */
 	if (reason >= REASON_SPF_HELO_FAIL && reason <= REASON_SPF_HELO_PERMERROR)
 		return (enum reason)(REASON_SPF_FAIL + (reason - REASON_SPF_HELO_FAIL));

@@ -35,6 +35,7 @@ enum reason {
 	REASON_FOREIGN_DOMAIN,	/* the same, and its domain is none of ours */
 	REASON_FOREIGN_SENDER,	/* a Sender is not */
 	REASON_FOREIGN_RESENT,	/* a Resent-From or Resent-Sender is not */
+	REASON_DISGUISED_FROM,	/* a From display name is written like a mailbox, or backwards */
 	REASON_FOREIGN_DISPLAY,	/* a From display name shows an address that is not */
 	REASON_LOOKUP_FAILURE,	/* the owners table could not be read */
 	REASON_SPF_FAIL,	/* the SPF result of MAIL FROM; each result has its own word */
@@ -84,7 +85,7 @@ enum reason reply_reason_of_option(const char *option);
 /*
  * reply_heir - the reason whose configured action a finer one takes over where none is
  * configured for itself: on_foreign_domain follows on_foreign_from, on_spf_helo_fail follows
- * on_spf_fail. REASON_NONE: there is none.
+ * on_spf_fail, on_disguised_from follows on_foreign_display. REASON_NONE: there is none.
  */
 enum reason reply_heir(enum reason reason);
 

@@ -56,6 +56,7 @@ found_claim(const struct claim *claim, struct finding *finding)
 		[CLAIM_RESENT_FROM] = "Resent-From",
 		[CLAIM_RESENT_SENDER] = "Resent-Sender",
 		[CLAIM_DISPLAY] = "From display name",
+		[CLAIM_DISGUISE] = "From display name",
 	};
 
 	if (claim == NULL)
@@ -211,7 +212,14 @@ static bool
 has_foreign_display(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
-	if (found_claim(claim_with(facts, CLAIM_DISPLAY, CLAIM_DISPLAY, OWNED_NO), f))
+	return found_claim(claim_with(facts, CLAIM_DISPLAY, CLAIM_DISPLAY, OWNED_NO), f);
+}
+
+static bool
+has_disguised_from(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	if (found_claim(claim_with(facts, CLAIM_DISGUISE, CLAIM_DISGUISE, OWNED_NO), f))
 		return true;
 	f->address = "text written backwards";
 	f->problem = "From display name";
@@ -473,6 +481,7 @@ static const struct rule rules_in_order[] = {
 	{ STAGE_HEADER, REASON_FOREIGN_DOMAIN, has_foreign_domain },
 	{ STAGE_HEADER, REASON_FOREIGN_SENDER, has_foreign_sender },
 	{ STAGE_HEADER, REASON_FOREIGN_RESENT, has_foreign_resent },
+	{ STAGE_HEADER, REASON_DISGUISED_FROM, has_disguised_from },
 	{ STAGE_HEADER, REASON_FOREIGN_DISPLAY, has_foreign_display },
 	{ STAGE_CONTENT, REASON_DKIM_NONE, has_no_dkim },
 	{ STAGE_CONTENT, REASON_DKIM_TEMPERROR, has_dkim_temperror },
@@ -561,7 +570,7 @@ verdict_may_sign(const struct facts *facts, const struct verdict *verdict)
 		return false;
 	for (size_t i = 0; i < facts->n_claims; i++) {
 		/* what a name shows is for on_foreign_display; the signature is for addresses */
-		if (facts->claims[i].place == CLAIM_DISPLAY)
+		if (facts->claims[i].place >= CLAIM_DISPLAY)
 			continue;
 		if (facts->claims[i].owned != OWNED_YES)
 			return false;

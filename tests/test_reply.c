@@ -166,6 +166,8 @@ test_defaults(void **state)
 		{ REASON_FOREIGN_DOMAIN, ACTION_REJECT, ACTION_REJECT, ACTION_WARN, ACTION_ACCEPT },
 		{ REASON_FOREIGN_RESENT, ACTION_REJECT, ACTION_REJECT, ACTION_WARN, ACTION_ACCEPT },
 		/* a name may show much; strangers' names are not ours to judge */
+		/* written to be mistaken for a sender; but list servers and scripts know no better */
+		{ REASON_DISGUISED_FROM, ACTION_REJECT, ACTION_WARN, ACTION_ACCEPT, ACTION_ACCEPT },
 		{ REASON_FOREIGN_DISPLAY, ACTION_WARN, ACTION_WARN, ACTION_ACCEPT, ACTION_ACCEPT },
 		{ REASON_FOREIGN_NETWORK, ACTION_REJECT, ACTION_REJECT, ACTION_ACCEPT, ACTION_ACCEPT },
 		{ REASON_RESTRICTED_RECIPIENT, ACTION_REJECT, ACTION_REJECT, ACTION_REJECT, ACTION_REJECT },
@@ -186,6 +188,17 @@ test_defaults(void **state)
 			fail_msg("%s", reply_row(rows[i].reason)->word);
 		assert_int_equal(reply_default_action(rows[i].reason, ROLE_AUTO), rows[i].submission);
 	}
+}
+
+/* A finer reason follows its coarser one where it has no word of its own. */
+static void
+test_heirs(void **state)
+{
+	(void)state;
+	assert_int_equal(reply_heir(REASON_FOREIGN_DOMAIN), REASON_FOREIGN_FROM);
+	assert_int_equal(reply_heir(REASON_FOREIGN_RESENT), REASON_FOREIGN_SENDER);
+	assert_int_equal(reply_heir(REASON_DISGUISED_FROM), REASON_FOREIGN_DISPLAY);
+	assert_int_equal(reply_heir(REASON_FOREIGN_DISPLAY), REASON_NONE);
 }
 
 /* Local mail that is tempfailed for what it is stays in maildrop and comes back every minute. */
@@ -243,6 +256,8 @@ test_items(void **state)
 		    "the Resent-From address <bob@example.org> does not belong to the login alice" },
 		{ REASON_FOREIGN_DOMAIN, "bob@example.com", "From",
 		    "the From address <bob@example.com> does not belong to the login alice" },
+		{ REASON_DISGUISED_FROM, "ceo@example.com", "From display name",
+		    "the name in the From field shows ceo@example.com like a sender, which does not belong to the login alice" },
 		{ REASON_FOREIGN_DISPLAY, "ceo@example.com", "From display name",
 		    "the name in the From field shows ceo@example.com, which does not belong to the login alice" },
 		{ REASON_RESTRICTED_RECIPIENT, "announce@example.org", NULL,
@@ -493,6 +508,7 @@ main(void)
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_row_out_of_range),
 		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_heirs),
 		cmocka_unit_test(test_local_is_not_deferred),
 		cmocka_unit_test(test_items),
 		cmocka_unit_test(test_nothing_known),

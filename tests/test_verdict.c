@@ -105,6 +105,8 @@ static void foreign_resent_from(struct message *m) { add_claim(m, CLAIM_RESENT_F
 static void foreign_resent_sender(struct message *m) { add_claim(m, CLAIM_RESENT_SENDER, "bob@example.net", OWNED_NO); }
 static void foreign_domain(struct message *m) { add_claim(m, CLAIM_FROM, "bob@example.com", OWNED_NO_DOMAIN); }
 static void foreign_display(struct message *m) { add_claim(m, CLAIM_DISPLAY, "ceo@example.com", OWNED_NO); }
+static void disguised_from(struct message *m) { add_claim(m, CLAIM_DISGUISE, "ceo@example.com", OWNED_NO); }
+static void own_disguise(struct message *m) { add_claim(m, CLAIM_DISGUISE, "alice@example.org", OWNED_YES); }
 static void override_display(struct message *m) { m->facts.header.override = true; }
 static void foreign_network(struct message *m) { m->facts.network_refused = true; }
 static void restricted(struct message *m) { m->facts.restricted = "announce@example.org"; }
@@ -182,10 +184,12 @@ static const struct {
 	{ "foreign Sender", foreign_sender, 15, REASON_FOREIGN_SENDER, STAGE_HEADER, "bob@example.net", "Sender" },
 	{ "foreign Resent-From", foreign_resent_from, 20, REASON_FOREIGN_RESENT, STAGE_HEADER, "bob@example.net", "Resent-From" },
 	{ "foreign Resent-Sender", foreign_resent_sender, 20, REASON_FOREIGN_RESENT, STAGE_HEADER, "bob@example.net", "Resent-Sender" },
-	{ "a display name that shows another's address", foreign_display, 21, REASON_FOREIGN_DISPLAY, STAGE_HEADER,
+	{ "a display name that looks like a mailbox", disguised_from, 21, REASON_DISGUISED_FROM, STAGE_HEADER,
 	    "ceo@example.com", "From display name" },
-	{ "a display name written backwards", override_display, 21, REASON_FOREIGN_DISPLAY, STAGE_HEADER,
+	{ "a display name written backwards", override_display, 21, REASON_DISGUISED_FROM, STAGE_HEADER,
 	    "text written backwards", "From display name" },
+	{ "a display name that shows another's address", foreign_display, 22, REASON_FOREIGN_DISPLAY, STAGE_HEADER,
+	    "ceo@example.com", "From display name" },
 	{ "missing key", missing_key, 16, REASON_MISSING_KEY, STAGE_SIGNED, NULL, "no file" },
 	{ "unusable key", unusable_key, 16, REASON_MISSING_KEY, STAGE_SIGNED, NULL, "too short" },
 	{ "signing failure", signing_failure, 16, REASON_SIGNING_FAILURE, STAGE_SIGNED, NULL, "no memory" },
@@ -309,6 +313,7 @@ test_not_found(void **state)
 		{ "counted locally while Redis is away", local_store },
 		{ "many header fields", fields_within },
 		{ "a display name that shows an own address", own_display },
+		{ "an own address written like a mailbox", own_disguise },
 		{ "a display name whose owner is unknown", unknown_display },
 	};
 

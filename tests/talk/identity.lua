@@ -63,7 +63,10 @@ case("other recipients are free", two, "eom continue")
 -- display names
 case("an own address in a name", message("alice", "alice@example.org", '"alice@example.org" <alice@example.org>'), "eom continue", true)
 case("another's address in a name is only told", message("alice", "alice@example.org", '"ceo@bank.example" <alice@example.org>'), "eom continue", true)
-case("a name written backwards is only told", message("alice", "alice@example.org", "=?utf-8?B?4oCuZWxwbWF4ZS5rbmFi?= <alice@example.org>"), "eom continue")
+case("a name written backwards is refused", message("alice", "alice@example.org", "=?utf-8?B?4oCuZWxwbWF4ZS5rbmFi?= <alice@example.org>"), "eoh replycode")
+case("a name that looks like a mailbox is refused", message("alice", "alice@example.org", '"Bank <ceo@bank.example>" <alice@example.org>'), "eoh replycode")
+case("and encoded like a list", message("alice", "alice@example.org", "=?utf-8?Q?ceo=40bank.example=2C?= <alice@example.org>"), "eoh replycode")
+case("unless it is an own one", message("alice", "alice@example.org", '"Alice <alice@example.org>" <alice+x@example.org>'), "eom continue", true)
 
 -- grants
 case("* may write as anyone", message("app", "x@elsewhere.example"), "eom continue", false)
