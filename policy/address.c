@@ -808,6 +808,7 @@ struct scan {
 	size_t others;		/* every other at sign */
 	const char *shown;	/* first foreign address, or NULL */
 	bool divided;		/* one of them stands as in a list */
+	bool imitated;		/* some at sign only looks like one */
 	bool override;		/* a bidirectional override */
 	size_t conversions;	/* addresses converted so far */
 };
@@ -894,6 +895,7 @@ scan_plain(TALLOC_CTX *ctx, struct span text, struct scan *scan)
 			while (n > 0 && text_is_space(plain[n - 1]))
 				n--;
 			plain[n++] = '@';
+			scan->imitated = scan->imitated || sign > 1;
 			i += sign;
 			i += blanks(text, i);
 		}
@@ -1008,7 +1010,7 @@ static enum address_display
 scan_finding(const struct scan *scan)
 {
 	if (scan->shown != NULL)
-		return scan->divided ? ADDRESS_DISPLAY_MAILBOX :
+		return scan->divided || scan->imitated ? ADDRESS_DISPLAY_MAILBOX :
 		    ADDRESS_DISPLAY_ADDRESS;
 	return scan->override ? ADDRESS_DISPLAY_OVERRIDE : ADDRESS_DISPLAY_PLAIN;
 }
@@ -1154,7 +1156,9 @@ mailbox_finding(const struct parser *parser, struct mailbox *mailbox,
 	mailbox->finding = scan_finding(scan);
 	if (mailbox->finding == ADDRESS_DISPLAY_PLAIN && parser->in_group &&
 	    (group->others > 1 || group->shown == NULL || strcmp(group->shown, own) != 0)) {
-		mailbox->finding = scan_finding(group);
+		/* nobody has a reason to call a group by an address */
+		mailbox->finding = group->shown != NULL ? ADDRESS_DISPLAY_MAILBOX :
+		    scan_finding(group);
 		scan = group;
 	}
 	if (scan->shown != NULL)

@@ -80,7 +80,9 @@ enum address_path address_parse_path(TALLOC_CTX *ctx, const char *path, size_t l
 enum address_display {
 	ADDRESS_DISPLAY_PLAIN,		/* nothing remarkable */
 	ADDRESS_DISPLAY_ADDRESS,	/* it shows an address that is not the mailbox's own */
-	ADDRESS_DISPLAY_MAILBOX,	/* the same, as in a list: "Chief <ceo@bank.example>", "ceo@bank.example, x" */
+	ADDRESS_DISPLAY_MAILBOX,	/* the same, disguised as a mailbox: a bracket at it or a divider behind it
+					 * ("Chief <ceo@bank.example>", "ceo@bank.example, x"), an at sign
+					 * that only looks like one, or the name of a group */
 	ADDRESS_DISPLAY_OVERRIDE	/* it holds a bidirectional override (U+202D, U+202E) */
 };
 

@@ -312,9 +312,17 @@ enum charset {
 	CHARSET_LATIN1,		/* ISO-8859-1 and its superset Windows-1252 */
 	CHARSET_SINGLE,		/* ASCII is ASCII; high octets are something else */
 	CHARSET_DOUBLE,		/* a high octet and any octet after it are a character */
+	CHARSET_EUC_JP,		/* the same, with the signs of JIS X 0208 */
+	CHARSET_BIG5,		/* the same, with signs of its own */
 	CHARSET_SJIS,		/* the same, but A0 to DF stand alone */
 	CHARSET_ISO2022,	/* escape sequences switch ASCII off and on */
-	CHARSET_OPAQUE		/* ASCII is not to be seen in the octets */
+	CHARSET_HZ,		/* ~{ and ~} do, RFC 1843 */
+	CHARSET_UTF7,		/* + and - do, RFC 2152 */
+	CHARSET_UTF16,		/* two octets a character, the high one first unless a mark says else */
+	CHARSET_UTF16LE,	/* the low one first */
+	CHARSET_UTF32,		/* four octets a character, likewise */
+	CHARSET_UTF32LE,
+	CHARSET_EBCDIC		/* letters in places of their own */
 };
 
 /* Names are beginnings, in lower case; what is not listed is CHARSET_SINGLE. */
@@ -337,14 +345,18 @@ static const struct {
 	{ "windows-1252", CHARSET_LATIN1 },
 	{ "cp1252", CHARSET_LATIN1 },
 	{ "gb", CHARSET_DOUBLE },
-	{ "big5", CHARSET_DOUBLE },
+	{ "big5", CHARSET_BIG5 },
 	{ "ks_c", CHARSET_DOUBLE },
+	{ "euc-kr", CHARSET_DOUBLE },
+	{ "euc-cn", CHARSET_DOUBLE },
+	{ "euc-jp", CHARSET_EUC_JP },
+	{ "x-euc-jp", CHARSET_EUC_JP },
 	{ "cp936", CHARSET_DOUBLE },
 	{ "cp949", CHARSET_DOUBLE },
-	{ "cp950", CHARSET_DOUBLE },
+	{ "cp950", CHARSET_BIG5 },
 	{ "windows-936", CHARSET_DOUBLE },
 	{ "windows-949", CHARSET_DOUBLE },
-	{ "windows-950", CHARSET_DOUBLE },
+	{ "windows-950", CHARSET_BIG5 },
 	{ "shift_jis", CHARSET_SJIS },
 	{ "shift-jis", CHARSET_SJIS },
 	{ "sjis", CHARSET_SJIS },
@@ -353,13 +365,34 @@ static const struct {
 	{ "cp932", CHARSET_SJIS },
 	{ "windows-31j", CHARSET_SJIS },
 	{ "iso-2022", CHARSET_ISO2022 },
-	{ "utf-7", CHARSET_OPAQUE },
-	{ "unicode-1-1-utf-7", CHARSET_OPAQUE },
-	{ "utf-16", CHARSET_OPAQUE },
-	{ "utf-32", CHARSET_OPAQUE },
-	{ "ucs-", CHARSET_OPAQUE },
-	{ "iso-10646", CHARSET_OPAQUE },
-	{ "hz-gb", CHARSET_OPAQUE },
+	{ "hz-gb", CHARSET_HZ },
+	{ "utf-7", CHARSET_UTF7 },
+	{ "utf7", CHARSET_UTF7 },
+	{ "unicode-1-1-utf-7", CHARSET_UTF7 },
+	{ "unicode-2-0-utf-7", CHARSET_UTF7 },
+	{ "csunicode11utf7", CHARSET_UTF7 },
+	{ "x-unicode-2-0-utf-7", CHARSET_UTF7 },
+	{ "utf-16le", CHARSET_UTF16LE },
+	{ "utf-16", CHARSET_UTF16 },
+	{ "utf16", CHARSET_UTF16 },
+	{ "unicode", CHARSET_UTF16LE },
+	{ "ucs-2", CHARSET_UTF16 },
+	{ "iso-10646-ucs-2", CHARSET_UTF16 },
+	{ "csunicode", CHARSET_UTF16 },
+	{ "utf-32le", CHARSET_UTF32LE },
+	{ "utf-32", CHARSET_UTF32 },
+	{ "utf32", CHARSET_UTF32 },
+	{ "ucs-4", CHARSET_UTF32 },
+	{ "iso-10646-ucs-4", CHARSET_UTF32 },
+	{ "ibm037", CHARSET_EBCDIC },
+	{ "cp037", CHARSET_EBCDIC },
+	{ "ibm500", CHARSET_EBCDIC },
+	{ "cp500", CHARSET_EBCDIC },
+	{ "ibm1047", CHARSET_EBCDIC },
+	{ "ibm01140", CHARSET_EBCDIC },
+	{ "cp1140", CHARSET_EBCDIC },
+	{ "ebcdic-", CHARSET_EBCDIC },
+	{ "ebcdic", CHARSET_EBCDIC },
 };
 
 /* Windows-1252, 0x80 to 0x9f; 0 where nothing is assigned. */
@@ -447,7 +480,7 @@ word_at(struct decoder *decoder, size_t i, struct encoded_word *word_r)
 	}
 	word_r->text = text_span_of(at + head, (size_t)(end - at) - head);
 	word_r->len = (size_t)(end - at) + 2;
-	return word_r->charset != CHARSET_OPAQUE;
+	return true;
 }
 
 /* base64_value - the six bits of a character, or -1 */
@@ -554,27 +587,210 @@ decoder_put_latin1(struct decoder *decoder, unsigned char c)
 static bool
 is_lead(enum charset charset, unsigned char c)
 {
-	if (charset == CHARSET_DOUBLE)
+	if (charset == CHARSET_EUC_JP)
+		return c >= 0xa1 || c == 0x8e;
+	if (charset == CHARSET_DOUBLE || charset == CHARSET_BIG5)
 		return c >= 0x81;
 	return charset == CHARSET_SJIS && c >= 0x81 && (c < 0xa0 || c >= 0xe0);
 }
 
-/* decoder_put_iso2022 - append the ASCII runs of ISO-2022 text */
+/* fullwidth - the ASCII of a fullwidth sign in a set of 94 times 94 (JIS X 0208, GB 2312, KS X 1001); else '?' */
+static uint32_t
+fullwidth(unsigned char row, unsigned char cell)
+{
+	if (row == 0x23 && cell > 0x20 && cell < 0x7f)
+		return cell;
+	if (row != 0x21)
+		return '?';
+	return cell == 0x77 ? '@' : cell == 0x25 ? '.' : cell == 0x24 ? ',' :
+	    cell == 0x63 ? '<' : cell == 0x64 ? '>' : '?';
+}
+
+/* decoder_put_iso2022 - append the ASCII runs of ISO-2022 text, and fullwidth signs */
 static void
 decoder_put_iso2022(struct decoder *decoder, const unsigned char *text, size_t len)
 {
-	bool ascii = true;
+	bool ascii = true, pairs = false;
 
 	for (size_t i = 0; i < len; i++) {
 		if (text[i] == 0x1b && i + 2 < len) {	/* ESC ( B, ESC $ B, ... */
-			ascii = text[i + 1] == '(' && (text[i + 2] == 'B' || text[i + 2] == 'J');
-			i += text[i + 1] == '$' && (text[i + 2] == '(' || text[i + 2] == ')') ? 3 : 2;
+			ascii = text[i + 1] != '$' && text[i + 2] != 'I';
+			pairs = text[i + 1] == '$';
+			if (pairs && text[i + 2] == ')')	/* for what SO switches on */
+				ascii = true;
+			i += pairs && (text[i + 2] == '(' || text[i + 2] == ')') ? 3 : 2;
 		} else if (text[i] == 0x0e || text[i] == 0x0f) {	/* SO, SI */
 			ascii = text[i] == 0x0f;
+			pairs = !ascii;
+		} else if (!ascii && pairs && i + 1 < len) {
+			decoder_put(decoder, fullwidth(text[i], text[i + 1]));
+			i++;
 		} else {
 			decoder_put(decoder, ascii && text[i] < 0x80 ? text[i] : '?');
 		}
 	}
+}
+
+/* decoder_put_hz - append the ASCII runs of HZ text; in the others each pair is a character */
+static void
+decoder_put_hz(struct decoder *decoder, const unsigned char *text, size_t len)
+{
+	bool ascii = true;
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '~' && i + 1 < len && (text[i + 1] == '{' || text[i + 1] == '}')) {
+			ascii = text[++i] == '}';
+		} else if (ascii && text[i] == '~' && i + 1 < len && text[i + 1] == '~') {
+			decoder_put(decoder, text[++i]);
+		} else if (!ascii && i + 1 < len) {
+			decoder_put(decoder, fullwidth(text[i], text[i + 1]));
+			i++;
+		} else {
+			decoder_put(decoder, ascii && text[i] < 0x80 ? text[i] : '?');
+		}
+	}
+}
+
+/* put_unit - append a character of a wide charset; halves of surrogate pairs become '?' */
+static void
+put_unit(struct decoder *decoder, uint32_t uc)
+{
+	if (uc == 0xfeff)	/* byte order mark */
+		return;
+	decoder_put(decoder, uc > 0x10ffff || (uc >= 0xd800 && uc < 0xe000) ? '?' : uc);
+}
+
+/* decoder_put_wide - append UTF-16 or UTF-32 text: octets of width, the low one first or last */
+static void
+decoder_put_wide(struct decoder *decoder, const unsigned char *text, size_t len,
+    size_t width, bool low_first)
+{
+	/* without a mark, what is text shows where the high octet stands */
+	if (!low_first && len >= width && text[0] != 0 && text[0] < 0x80 && text[width - 1] == 0)
+		low_first = true;
+	for (size_t i = 0; i + width <= len; i += width) {
+		uint32_t uc = 0;
+
+		for (size_t j = 0; j < width; j++)
+			uc = uc << 8 | text[i + (low_first ? width - 1 - j : j)];
+		if (i == 0 && (uc == 0xfffe || uc == 0xfffe0000)) {
+			low_first = !low_first;	/* the mark stands the other way round */
+			continue;
+		}
+		put_unit(decoder, uc);
+	}
+}
+
+/* decoder_put_utf7 - append UTF-7 text: + begins base64 of UTF-16, whatever is no base64 ends it */
+static void
+decoder_put_utf7(struct decoder *decoder, const unsigned char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		uint32_t bits = 0;
+		unsigned int have = 0;
+		size_t start = i + 1;
+
+		if (text[i] != '+') {
+			decoder_put(decoder, text[i] < 0x80 ? text[i] : '?');
+			continue;
+		}
+		while (i + 1 < len && base64_value((char)text[i + 1]) >= 0) {
+			bits = bits << 6 | (uint32_t)base64_value((char)text[++i]);
+			have += 6;
+			if (have < 16)
+				continue;
+			have -= 16;
+			put_unit(decoder, bits >> have & 0xffff);
+			bits &= (1u << have) - 1;
+		}
+		if (i + 1 < len && text[i + 1] == '-') {
+			if (++i == start)
+				decoder_put(decoder, '+');	/* "+-" is a plus */
+		}
+	}
+}
+
+/* ebcdic_ascii - the ASCII character of an EBCDIC octet, as all variants for mail have it; else '?' */
+static char
+ebcdic_ascii(unsigned char c)
+{
+	static const struct { unsigned char first, last; char ascii; } runs[] = {
+		{ 0x81, 0x89, 'a' }, { 0x91, 0x99, 'j' }, { 0xa2, 0xa9, 's' },
+		{ 0xc1, 0xc9, 'A' }, { 0xd1, 0xd9, 'J' }, { 0xe2, 0xe9, 'S' },
+		{ 0xf0, 0xf9, '0' }, { 0x40, 0x40, ' ' }, { 0x4b, 0x4b, '.' },
+		{ 0x4c, 0x4c, '<' }, { 0x4d, 0x4d, '(' }, { 0x5d, 0x5d, ')' },
+		{ 0x5e, 0x5e, ';' }, { 0x60, 0x60, '-' }, { 0x6b, 0x6b, ',' },
+		{ 0x6d, 0x6d, '_' }, { 0x6e, 0x6e, '>' }, { 0x7a, 0x7a, ':' },
+		{ 0x7c, 0x7c, '@' }, { 0x7d, 0x7d, '\'' }, { 0x7f, 0x7f, '"' },
+	};
+
+	for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++)
+		if (c >= runs[i].first && c <= runs[i].last)
+			return (char)(runs[i].ascii + (c - runs[i].first));
+	return '?';
+}
+
+/* decoder_put_odd - append text of a charset in which ASCII does not stand as such; false: it does */
+static bool
+decoder_put_odd(struct decoder *decoder, enum charset charset,
+    const unsigned char *text, size_t len)
+{
+	switch (charset) {
+	case CHARSET_ISO2022:
+		decoder_put_iso2022(decoder, text, len);
+		return true;
+	case CHARSET_HZ:
+		decoder_put_hz(decoder, text, len);
+		return true;
+	case CHARSET_UTF7:
+		decoder_put_utf7(decoder, text, len);
+		return true;
+	case CHARSET_UTF16:
+	case CHARSET_UTF16LE:
+		decoder_put_wide(decoder, text, len, 2, charset == CHARSET_UTF16LE);
+		return true;
+	case CHARSET_UTF32:
+	case CHARSET_UTF32LE:
+		decoder_put_wide(decoder, text, len, 4, charset == CHARSET_UTF32LE);
+		return true;
+	case CHARSET_EBCDIC:
+		for (size_t i = 0; i < len; i++)
+			decoder_put(decoder, (unsigned char)ebcdic_ascii(text[i]));
+		return true;
+	case CHARSET_UTF8:
+	case CHARSET_LATIN1:
+	case CHARSET_SINGLE:
+	case CHARSET_DOUBLE:
+	case CHARSET_EUC_JP:
+	case CHARSET_BIG5:
+	case CHARSET_SJIS:
+		break;
+	}
+	return false;
+}
+
+/* decoder_put_pair - append a character of two octets: a fullwidth sign as its ASCII sign, else '?' */
+static void
+decoder_put_pair(struct decoder *decoder, enum charset charset, unsigned char lead, unsigned char trail)
+{
+	uint32_t uc = '?';
+
+	if (charset == CHARSET_SJIS && lead == 0x81) {	/* row 1 of JIS X 0208 */
+		uc = fullwidth(0x21, (unsigned char)(trail - (trail < 0x80 ? 0x1f : 0x20)));
+	} else if (charset == CHARSET_SJIS && lead == 0x82 && trail >= 0x4f && trail <= 0x9a) {
+		uc = trail <= 0x58 ? '0' + (trail - 0x4fu) : trail < 0x60 ? '?' :
+		    trail <= 0x79 ? 'A' + (trail - 0x60u) : trail < 0x81 ? '?' : 'a' + (trail - 0x81u);
+	} else if (charset == CHARSET_EUC_JP && lead >= 0xa1) {
+		uc = fullwidth(lead & 0x7f, trail & 0x7f);
+	} else if (charset == CHARSET_DOUBLE && lead == 0xa3 && trail >= 0xa1) {
+		uc = fullwidth(0x23, trail & 0x7f);
+	} else if (charset == CHARSET_BIG5 && lead == 0xa2 && trail == 0x49) {
+		uc = '@';
+	} else if (charset == CHARSET_BIG5 && lead == 0xa1) {
+		uc = trail == 0x44 ? '.' : trail == 0x41 ? ',' : trail == 0xd5 ? '<' :
+		    trail == 0xd6 ? '>' : '?';
+	}
+	decoder_put(decoder, uc);
 }
 
 /* decoder_put_text - append decoded octets of a charset */
@@ -587,15 +803,13 @@ decoder_put_text(struct decoder *decoder, enum charset charset,
 		decoder->n += len;
 		return;
 	}
-	if (charset == CHARSET_ISO2022) {
-		decoder_put_iso2022(decoder, text, len);
+	if (decoder_put_odd(decoder, charset, text, len))
 		return;
-	}
 	for (size_t i = 0; i < len; i++) {
 		if (charset == CHARSET_LATIN1) {
 			decoder_put_latin1(decoder, text[i]);
 		} else if (is_lead(charset, text[i])) {
-			decoder_put(decoder, '?');
+			decoder_put_pair(decoder, charset, text[i], i + 1 < len ? text[i + 1] : 0);
 			i++;
 		} else {
 			decoder_put(decoder, text[i] < 0x80 ? text[i] : '?');

@@ -103,10 +103,10 @@ bool text_list_next(struct span *rest, struct span *item_r);
  * Decodes B and Q words wherever they stand, also where the RFC would not have
  * them (quoted strings, with raw spaces): many mail programs do, and this serves
  * to see what users see. White space between two encoded words is dropped, and so
- * are line ends (a fold keeps its white space). UTF-8, US-ASCII, ISO-8859-1 and Windows-1252 become
- * UTF-8; of other charsets the ASCII part is kept and the rest becomes '?'; words
- * in charsets that hide ASCII (UTF-7, UTF-16, UTF-32), and what is no valid
- * encoded word, stay as written.
+ * are line ends (a fold keeps its white space). The Unicode charsets, US-ASCII, ISO-8859-1 and
+ * Windows-1252 become UTF-8; of other charsets (ISO-2022, HZ, Big5, Shift_JIS and EBCDIC
+ * among them) the ASCII part and most fullwidth signs become ASCII and the rest '?'.
+ * What is no valid encoded word stays as written.
  *
  * The result is NUL-terminated, *len_r its length: it may hold NUL and other
  * controls, and malformed UTF-8. It is at most three times as long as the text.
