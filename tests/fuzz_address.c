@@ -35,7 +35,7 @@ check_address(TALLOC_CTX *ctx, const struct address *address, bool fold)
 {
 	struct address_rules rules = { .fold_local = fold };
 	struct address again;
-	const char *keys[IDENTITY_KEYS_MAX];
+	const char *keys[IDENTITY_KEYS_MAX], *inner[ADDRESS_INNER_MAX];
 	char *base;
 
 	require(!text_has_strange(address->full, strlen(address->full)));
@@ -53,6 +53,9 @@ check_address(TALLOC_CTX *ctx, const struct address *address, bool fold)
 	base = address_base(ctx, address->full, "+");
 	require(base == NULL || strcmp(base, address->full) != 0);
 	require(identity_owner_keys(ctx, address->full, "+-", "example.org", keys) > 0);
+	require(identity_owns_itself(address->full, address->full, "+"));
+	for (size_t i = address_inner(ctx, address->full, inner); i > 0; i--)
+		require(strlen(inner[i - 1]) <= 2 * strlen(address->full) + DOMAIN_MAX);
 }
 
 /* check_path - the octets as the argument of MAIL FROM */
