@@ -55,14 +55,19 @@ macro(SMFICTX *ctx, const char *name)
 	return smfi_getsymval(ctx, (char *)(uintptr_t)name);
 }
 
-/* ask_macros - the short list we need; Sendmail refuses all mail when it is long */
+/*
+ * ask_macros - the short list we need; Sendmail refuses all mail when it is long
+ *
+ * libmilter passes over a packet without macros and keeps those of the command's last
+ * time. {mail_addr} always comes, so no login outlives its message.
+ */
 static void
 ask_macros(SMFICTX *ctx)
 {
 	static const struct { int where; const char *names; } lists[] = {
 		{ SMFIM_CONNECT, "v {daemon_name} {daemon_port}" },
 		{ SMFIM_HELO, "{tls_version}" },
-		{ SMFIM_ENVFROM, "i {auth_type} {auth_authen} {tls_version}" },
+		{ SMFIM_ENVFROM, "i {mail_addr} {auth_type} {auth_authen} {tls_version}" },
 		{ SMFIM_ENVRCPT, "i {rcpt_addr}" },
 		{ SMFIM_EOH, "i" },
 		{ SMFIM_EOM, "i" },

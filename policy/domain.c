@@ -179,6 +179,26 @@ domain_normalise(TALLOC_CTX *ctx, const char *text, size_t len, const char **err
 	return normal;
 }
 
+/* domain_is_plain - is the text its normal form but for case, NFC and A-labels? */
+bool
+domain_is_plain(const char *text, size_t len, const char *normal)
+{
+	char *folded, *unicode = NULL;
+	bool same;
+
+	if (text_is_ascii(text, len))
+		return true;
+	if (len > 0 && text[len - 1] == '.')
+		len--;
+	if (idn2_to_unicode_8z8z(normal, &unicode, 0) != IDN2_OK)
+		return false;
+	folded = text_fold_utf8(NULL, text, len, true);
+	same = folded != NULL && strcmp(folded, unicode) == 0;
+	talloc_free(folded);
+	idn2_free(unicode);
+	return same;
+}
+
 /* domain_is_literal - is a normal form an address literal? */
 bool
 domain_is_literal(const char *domain)

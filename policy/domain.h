@@ -36,6 +36,15 @@
 char *domain_normalise(TALLOC_CTX *ctx, const char *text, size_t len,
     const char **error_r);
 
+/*
+ * domain_is_plain - is the text its normal form but for case, NFC and A-labels?
+ *
+ * UTS 46 also maps fullwidth letters, ligatures and ideographic dots. A reader of
+ * addresses follows it; a login that needs it is another's name in disguise. text:
+ * what domain_normalise() made normal of.
+ */
+bool domain_is_plain(const char *text, size_t len, const char *normal);
+
 /* True where a normal form is an address literal. */
 bool domain_is_literal(const char *domain);
 

@@ -56,6 +56,11 @@ account_of(TALLOC_CTX *ctx, const char *login, size_t len, const char *realm,
 		    len - (size_t)(at + 1 - login), error_r);
 		if (domain == NULL)
 			return NULL;
+		if (!domain_is_plain(at + 1, len - (size_t)(at + 1 - login), domain)) {
+			*error_r = "the domain of the login is not in its plain spelling";
+			talloc_free(domain);
+			return NULL;
+		}
 		len = (size_t)(at - login);
 	} else if (realm != NULL && realm[0] != '\0') {
 		domain = mem_strdup(ctx, realm);

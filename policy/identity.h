@@ -23,8 +23,9 @@
  * login without "@" gets "@realm", where realm (a normal domain) is not NULL or
  * empty, and is used as it is otherwise. Refused: the empty login, control
  * characters, white space and commas (no table could list it), malformed UTF-8 and
- * invisible characters, "@" at the start or end, a domain that is none, more than
- * IDENTITY_LOGIN_MAX octets. Returns NULL with *error_r, a clause of static text;
+ * invisible characters, "@" at the start or end, a domain that is none or is spelt with
+ * characters that stand for others (domain_is_plain), more than IDENTITY_LOGIN_MAX
+ * octets. Returns NULL with *error_r, a clause of static text;
  * error_r may be NULL.
  */
 char *identity_account(TALLOC_CTX *ctx, const char *login, const char *realm,
