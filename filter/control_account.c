@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "filter/clock.h"
 #include "filter/control_answer.h"
@@ -71,12 +72,30 @@ block_json(const struct store_block *block)
 	    "since", (json_int_t)block->since, "until", (json_int_t)block->until);
 }
 
+/*
+ * await_blocks - without a daemon the store was opened this moment, and its thread is reading who is blocked
+ * So an empty list is looked at again for a second.
+ */
+static void
+await_blocks(const struct asked *asked)
+{
+	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
+	struct store_block *list = NULL;
+	size_t n = 0;
+
+	for (int i = 0; asked->remote && n == 0 && i < 50; i++) {
+		(void)nanosleep(&pause, NULL);
+		store_blocked(asked->daemon->store, asked->ctx, &list, &n);
+	}
+}
+
 /* block_of - an account's block, or NULL */
 static json_t *
 block_of(const struct asked *asked, const char *account)
 {
 	struct store_block block;
 
+	await_blocks(asked);
 	return store_known_block(asked->daemon->store, asked->ctx, account, &block) ? block_json(&block) : NULL;
 }
 
@@ -235,6 +254,7 @@ control_blocked(const struct asked *asked)
 	json_t *blocked = json_array();
 	size_t n = 0;
 
+	await_blocks(asked);
 	store_blocked(asked->daemon->store, asked->ctx, &list, &n);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(blocked, block_json(&list[i]));
