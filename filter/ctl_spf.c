@@ -439,7 +439,7 @@ check_own(struct setting *setting, struct request *request)
 int
 ctl_spf_check(struct ctl *ctl, int argc, char **argv)
 {
-	struct request request = { NULL };
+	struct request request = { .n_ips = 0 };
 	struct setting setting;
 
 	if (!parse_request(argc, argv, &request))

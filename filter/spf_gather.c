@@ -11,7 +11,8 @@
  * stranger out of the check who knows how to make a relay write such a field.
  *
  * MAIL FROM is checked first, because more depends on it; the first question
- * for HELO is under way meanwhile. Both share one deadline, below the 30 s that MTAs wait.
+ * for HELO is under way meanwhile. Both share one deadline, below the 30 s that MTAs
+ * wait, and a budget of questions and octets.
  *
  * Thread rule: a message belongs to one thread at a time; this waits for DNS.
  */
@@ -51,6 +52,17 @@ wanted(const struct message *message)
 	    message->facts.client_addr != NULL;
 }
 
+/* leave_rest - what the budget of a message leaves for its second check */
+static void
+leave_rest(struct spf_limits *limits, const struct spf_counts *spent)
+{
+	unsigned int queries = SPF_MESSAGE_QUERIES - spent->queries;
+	size_t bytes = spent->bytes < SPF_MESSAGE_BYTES ? SPF_MESSAGE_BYTES - spent->bytes : 0;
+
+	limits->queries = limits->queries < queries ? limits->queries : queries;
+	limits->bytes = limits->bytes < bytes ? limits->bytes : bytes;
+}
+
 /* check - both identities for a client */
 static void
 check(struct message *message, const struct ip_address *ip, const char *address, const char *helo)
@@ -61,6 +73,7 @@ check(struct message *message, const struct ip_address *ip, const char *address,
 	struct facts *facts = &message->facts;
 	int64_t deadline = clock_ms() + spf->timeout_ms;
 	struct spf_service service;
+	struct spf_counts spent;
 
 	if (netblock_contains(spf->exempt, spf->n_exempt, ip))
 		return;
@@ -68,12 +81,14 @@ check(struct message *message, const struct ip_address *ip, const char *address,
 	facts->spf_client_helo = helo;
 	config_spf_service(spf, message->session->daemon->resolver, config->authserv_id, &service);
 	spf_begin_helo(&service, &client);
-	spf_check_mailfrom(message, &service, &client, facts->sender, deadline, &facts->spf_mailfrom);
+	spf_check(message, &service, &client, facts->sender, deadline, &facts->spf_mailfrom, &spent);
 	/* a null sender stands for postmaster@HELO: that was the same check */
-	if (facts->sender == NULL || facts->sender[0] == '\0')
+	if (facts->sender == NULL || facts->sender[0] == '\0') {
 		facts->spf_helo = facts->spf_mailfrom;
-	else
-		spf_check_helo(message, &service, &client, deadline, &facts->spf_helo);
+		return;
+	}
+	leave_rest(&service.limits, &spent);
+	spf_check_helo(message, &service, &client, deadline, &facts->spf_helo);
 }
 
 /* spf_gather_mail - at MAIL */

@@ -105,6 +105,7 @@ read_literal(struct span text, struct ip_address *ip_r)
 static size_t
 literals_in(struct span text, struct ip_address *ip_r)
 {
+	struct ip_address found;
 	size_t n = 0;
 
 	for (size_t i = 0; i < text.len; i++) {
@@ -113,9 +114,12 @@ literals_in(struct span text, struct ip_address *ip_r)
 		if (text.at[i] != '[')
 			continue;
 		end = memchr(text.at + i, ']', text.len - i);
-		if (end != NULL && read_address((struct span){ text.at + i + 1,
-		    (size_t)(end - text.at) - i - 1 }, ip_r))
-			n++;
+		/* what is no address leaves one found before as it is */
+		if (end == NULL || !read_address((struct span){ text.at + i + 1,
+		    (size_t)(end - text.at) - i - 1 }, &found))
+			continue;
+		*ip_r = found;
+		n++;
 	}
 	return n;
 }

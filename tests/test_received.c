@@ -56,6 +56,7 @@ static const struct row rows[] = {
 	{ "the word only in a comment", " from pc (pc [203.0.113.9]) (with ESMTPSA) by mx1 with ESMTP id 4", RECEIVED_CLIENT, "203.0.113.9", "pc" },
 	{ "the word only behind the date", " from pc (pc [203.0.113.9]) by mx1 with ESMTP id 4; with ESMTPSA", RECEIVED_CLIENT, "203.0.113.9", "pc" },
 	{ "made on the relay", " by mx1.example.org (Postfix, from userid 0)\n\tid 4; Mon", RECEIVED_LOCAL, NULL, NULL },
+	{ "other brackets behind the address", " from x.example (y.example [203.0.113.9] [no address])" BY, RECEIVED_CLIENT, "203.0.113.9", "x.example" },
 	{ "two addresses", " from x.example ([192.0.2.1] [203.0.113.9])" BY, RECEIVED_UNREADABLE, NULL, NULL },
 	{ "an ident with an address", " from x.example ([192.0.2.1]@y.example [203.0.113.9])" BY, RECEIVED_UNREADABLE, NULL, NULL },
 	{ "Exim's form with more behind it", " from [192.0.2.1] (y.example) by mx1", RECEIVED_UNREADABLE, NULL, NULL },
