@@ -56,6 +56,9 @@ static const struct ctl_command commands[] = {
 	{ "report", "[--day D] [--domain D] [--top N]", "a day's mail by account and domain", ctl_report },
 	{ "table get", "SPEC KEY", "what a table answers; KEY \"-\": keys from standard input, as they are", ctl_table_get },
 	{ "table check", "SPEC", "whether a table can be opened and its server answers", ctl_table_check },
+	{ "dkim list", "[DOMAIN]", "the private keys, their types and files", ctl_dkim_list },
+	{ "dkim genkey", "DOMAIN [--selector S] [--type T] [--directory D]",
+	    "a new key and its DNS record; T: rsa2048, rsa4096, ed25519", ctl_dkim_genkey },
 	{ "spf check", "--ip A --from B [--helo C] | --own DOMAIN", "explain an SPF check", ctl_spf_check },
 };
 

@@ -429,6 +429,56 @@ keyring_ready(TALLOC_CTX *ctx, const struct keyring_key *key, struct keyring_rea
 	return 0;
 }
 
+bool
+keyring_encode_public(TALLOC_CTX *ctx, const EVP_PKEY *key, struct keyring_public *public_r)
+{
+	unsigned char raw[32], *der = NULL;
+	size_t raw_len = sizeof(raw);
+	int len;
+
+	public_r->bits = (unsigned int)EVP_PKEY_get_bits(key);
+	if (EVP_PKEY_get_base_id(key) == EVP_PKEY_ED25519) {
+		if (EVP_PKEY_get_raw_public_key(key, raw, &raw_len) != 1)
+			return false;
+		public_r->type = KEYRING_ED25519;
+		public_r->bits = 256;
+		public_r->octets = mem_memdup(ctx, raw, raw_len);
+		public_r->len = raw_len;
+		return true;
+	}
+	len = EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA ? i2d_PUBKEY(key, &der) : -1;
+	if (len <= 0)
+		return false;
+	public_r->type = KEYRING_RSA;
+	public_r->octets = mem_memdup(ctx, der, (size_t)len);
+	public_r->len = (size_t)len;
+	OPENSSL_free(der);
+	return true;
+}
+
+int
+keyring_public(TALLOC_CTX *ctx, const struct keyring_key *key, struct keyring_public *public_r,
+    const char **error_r)
+{
+	struct keyring_ready ready;
+	EVP_PKEY *found = NULL;
+	BIO *bio;
+	bool good;
+
+	if (keyring_ready(ctx, key, &ready, error_r) != 0)
+		return -1;
+	/* key_shortcut.c knows what is behind a handle */
+	bio = BIO_new_mem_buf(ready.handle, -1);
+	if (bio != NULL)
+		found = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+	good = found != NULL && keyring_encode_public(ctx, found, public_r);
+	EVP_PKEY_free(found);
+	BIO_free(bio);
+	if (!good)
+		*error_r = mem_printf(ctx, "%s: its public half cannot be had", key->file);
+	return good ? 0 : -1;
+}
+
 /* advise_key - warnings about a key that was parsed */
 static void
 advise_key(struct keyring_report *report, const struct keyring_key *key)
@@ -721,9 +771,8 @@ is_key_name(const char *name)
 	return len > tail && strcmp(name + len - tail, SUFFIX) == 0;
 }
 
-/* is_selector - RFC 6376 section 3.1: labels with dots between, as DNS would have them */
-static bool
-is_selector(const char *text)
+bool
+keyring_is_selector(const char *text)
 {
 	size_t label = 0, len = strlen(text);
 
@@ -788,7 +837,7 @@ load_keys(struct keyring *keyring, struct keyring_domain *domain, const char *pa
 		char *selector = mem_strndup(scratch, names[i], strlen(names[i]) - (sizeof(SUFFIX) - 1));
 		char *file = mem_printf(scratch, "%s/%s", path, names[i]);
 
-		if (is_selector(selector))
+		if (keyring_is_selector(selector))
 			load_key(keyring, domain, file, selector, report);
 		else
 			tell(report, mem_printf(report->ctx, "%s: its name is no selector; use letters, digits, "
@@ -902,6 +951,18 @@ size_t
 keyring_domains(const struct keyring *keyring)
 {
 	return keyring->n_domains;
+}
+
+struct keyring_key *
+keyring_all(TALLOC_CTX *ctx, const struct keyring *keyring, size_t *n_r)
+{
+	struct keyring_key *keys = mem_array(ctx, struct keyring_key, keyring->n_keys + 1);
+
+	*n_r = 0;
+	for (size_t i = 0; i < keyring->n_domains; i++)
+		for (size_t k = 0; k < keyring->domains[i].n; k++)
+			keys[(*n_r)++] = keyring->domains[i].keys[k];
+	return keys;
 }
 
 struct keyring *

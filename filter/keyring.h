@@ -31,6 +31,8 @@
 #include <sys/types.h>
 #include <talloc.h>
 
+#include <openssl/evp.h>
+
 #define KEYRING_FILE_MAX	(64 * 1024)	/* octets of a key file */
 #define KEYRING_DOMAIN_KEYS	8		/* keys of one domain */
 #define KEYRING_EAGER		500		/* keys parsed at load; of more, each at its first use */
@@ -120,6 +122,30 @@ struct keyring_key keyring_add_text(struct keyring *keyring, const char *domain,
 /* keyring_report_unusable - tell of a key that cannot be used: an error, unless its domain may do without */
 void keyring_report_unusable(const struct keyring *keyring, struct keyring_report *report,
     const char *domain, const char *line);
+
+/* The public half of a key, as p= of its record bears it. */
+struct keyring_public {
+	enum keyring_type type;
+	unsigned int bits;
+	unsigned char *octets;	/* RSA: SubjectPublicKeyInfo (RFC 6376 3.6.1); Ed25519: the key itself (RFC 8463 3.2) */
+	size_t len;
+};
+
+/*
+ * keyring_public - the public half of a key; parses it where that was not done yet
+ * Returns 0 with octets on ctx, or -1 and *error_r on ctx.
+ */
+int keyring_public(TALLOC_CTX *ctx, const struct keyring_key *key, struct keyring_public *public_r,
+    const char **error_r);
+
+/* keyring_encode_public - the same of a key that is in no keyring; false: no memory, or another type */
+bool keyring_encode_public(TALLOC_CTX *ctx, const EVP_PKEY *key, struct keyring_public *public_r);
+
+/* keyring_all - copies of all keys of the directory; *n_r of them, on ctx */
+struct keyring_key *keyring_all(TALLOC_CTX *ctx, const struct keyring *keyring, size_t *n_r);
+
+/* keyring_is_selector - RFC 6376 section 3.1: labels with dots between, as DNS would have them */
+bool keyring_is_selector(const char *text);
 
 /* The options of a keyring, defaults filled in. */
 const struct keyring_options *keyring_options_of(const struct keyring *keyring);

@@ -257,6 +257,24 @@ signers_keys(const struct signers *signers)
 	return keyring_keys(signers->keyring) + signers->n_dynamic;
 }
 
+struct keyring_key *
+signers_all(TALLOC_CTX *ctx, const struct signers *signers, size_t *n_r)
+{
+	struct keyring_key *keys;
+
+	if (signers->key_table == NULL)
+		return keyring_all(ctx, signers->keyring, n_r);
+	keys = mem_array(ctx, struct keyring_key, signers->key_table->n + 1);
+	*n_r = signers->key_table->n;
+	for (size_t i = 0; i < *n_r; i++) {
+		const struct key_row *row = &signers->key_table->rows[i];
+
+		keys[i] = signers->keys[i].secret != NULL ? signers->keys[i] :
+		    (struct keyring_key){ row->domain, row->selector, row->key, NULL };
+	}
+	return keys;
+}
+
 bool
 signers_know(const struct signers *signers, const char *domain)
 {

@@ -53,6 +53,13 @@ struct signers *signers_load(TALLOC_CTX *ctx, const struct config *config,
 /* How many keys there are; those whose names depend on the sender count once a line. */
 size_t signers_keys(const struct signers *signers);
 
+/*
+ * signers_all - every key, in no order; *n_r of them, on ctx
+ * Of those whose file depends on the sender only what the KeyTable says is known: secret is NULL, and
+ * domain and selector may hold a %.
+ */
+struct keyring_key *signers_all(TALLOC_CTX *ctx, const struct signers *signers, size_t *n_r);
+
 /* Is this domain (normal form) one that we sign for? */
 bool signers_know(const struct signers *signers, const char *domain);
 

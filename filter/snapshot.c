@@ -37,27 +37,26 @@ open_tables(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **error_r)
 	return true;
 }
 
-/* key_options - who will read the keys once rights are dropped */
-static bool
-key_options(TALLOC_CTX *ctx, const struct config *config, struct keyring_options *options,
+int
+snapshot_key_options(TALLOC_CTX *ctx, const struct config *config, struct keyring_options *options_r,
     const char **error_r)
 {
 	const struct passwd *user;
 
-	options->uid = geteuid();
-	options->gid = getegid();
+	options_r->uid = geteuid();
+	options_r->gid = getegid();
 	if (config->user == NULL || geteuid() != 0)
-		return true;
+		return 0;
 	errno = 0;
 	user = getpwnam(config->user);	/* one reload at a time, and nobody else asks */
 	if (user == NULL) {
 		*error_r = mem_printf(ctx, "%s: user = \"%s\" is no account of this machine; create it with: adduser --system --group %s",
 		    config->file, config->user, config->user);
-		return false;
+		return -1;
 	}
-	options->uid = user->pw_uid;
-	options->gid = user->pw_gid;
-	return true;
+	options_r->uid = user->pw_uid;
+	options_r->gid = user->pw_gid;
+	return 0;
 }
 
 /* load_keys - the private keys */
@@ -66,7 +65,7 @@ load_keys(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **warnings_r, c
 {
 	struct keyring_options options = { 0 };
 
-	if (!key_options(ctx, snapshot->config, &options, error_r))
+	if (snapshot_key_options(ctx, snapshot->config, &options, error_r) != 0)
 		return false;
 	if (!config_signs(snapshot->config))
 		return true;

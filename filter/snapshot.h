@@ -43,6 +43,13 @@ struct snapshot *snapshot_build(TALLOC_CTX *ctx, const char *file, struct resolv
 struct snapshot *snapshot_build_tables(TALLOC_CTX *ctx, const char *file, const char **error_r);
 
 /*
+ * snapshot_key_options - who will read the keys that a configuration names, once rights are dropped
+ * Returns 0, or -1 and *error_r on ctx: its user is no account.
+ */
+int snapshot_key_options(TALLOC_CTX *ctx, const struct config *config, struct keyring_options *options_r,
+    const char **error_r);
+
+/*
  * snapshot_bind - give the signature checks of a snapshot their resolver
  * For the first snapshot, which is built before the resolver whose options it holds.
  */
