@@ -807,7 +807,7 @@ struct scan {
 	size_t words;		/* at signs that are no part of an address: "Support @ Example" */
 	size_t others;		/* every other at sign */
 	const char *shown;	/* first foreign address, or NULL */
-	bool divided;		/* one of them stands as in a list */
+	bool divided;		/* one of them stands as in a list, or would once decoded */
 	bool imitated;		/* some at sign only looks like one */
 	bool override;		/* a bidirectional override */
 	size_t conversions;	/* addresses converted so far */
@@ -1166,6 +1166,25 @@ mailbox_finding(const struct parser *parser, struct mailbox *mailbox,
 }
 
 /*
+ * is_encoded - does text show an address only once its encoded words are decoded?
+ *
+ * Readers that decode before they parse read "ceo@bank.example <own@address>" then,
+ * which is what an unquoted name may not hold.
+ */
+static bool
+is_encoded(TALLOC_CTX *ctx, const struct display *display, const char *own,
+    const struct scan *decoded)
+{
+	struct scan plain;
+
+	if (decoded->shown == NULL ||
+	    memmem(display->text, display->len, "=?", 2) == NULL)
+		return false;
+	scan_display(ctx, text_span_of(display->text, display->len), own, &plain);
+	return plain.others < decoded->others;
+}
+
+/*
  * mailbox_display - the display name of the last mailbox
  *
  * name is what stands before "<", or empty; rest is everything else of the mailbox,
@@ -1190,6 +1209,7 @@ mailbox_display(struct parser *parser, struct span name, struct span rest,
 	display_add(&display, rest, true);
 	if (display_decode(work, &display, &text, error_r) == 0) {
 		scan_display(work, text, own, &scan);
+		scan.divided = scan.divided || is_encoded(work, &display, own, &scan);
 		mailbox->display_raw = keep(parser->mailboxes, text_trim(name));
 		mailbox->display = keep(parser->mailboxes, text);
 		mailbox->group = parser->in_group ? parser->group : NULL;

@@ -82,7 +82,7 @@ enum address_display {
 	ADDRESS_DISPLAY_ADDRESS,	/* it shows an address that is not the mailbox's own */
 	ADDRESS_DISPLAY_MAILBOX,	/* the same, disguised as a mailbox: a bracket at it or a divider behind it
 					 * ("Chief <ceo@bank.example>", "ceo@bank.example, x"), an at sign
-					 * that only looks like one, or the name of a group */
+					 * that only looks like one, an encoded address, or the name of a group */
 	ADDRESS_DISPLAY_OVERRIDE	/* it holds a bidirectional override (U+202D, U+202E) */
 };
 
