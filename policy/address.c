@@ -42,6 +42,7 @@
 
 #define FULLWIDTH_AT	"\xef\xbc\xa0"	/* U+FF20, an at sign to the eye */
 #define SMALL_AT	"\xef\xb9\xab"	/* U+FE6B, the same */
+#define SPACED_AT	'\x01'	/* an at sign between blanks, while a display name is scanned */
 #define OVERLONG_AT	"\xc1\x80"	/* "@" in two octets: no UTF-8, but some decoders take it */
 #define OVERLONGER_AT	"\xe0\x81\x80"	/* in three */
 
@@ -798,6 +799,7 @@ display_add(struct display *display, struct span piece, bool only_comments)
 struct shown {
 	struct span local;
 	struct span domain;
+	bool spaced;		/* blanks stand around its at sign */
 	bool divided;		/* it stands as in a list: a bracket at it, or a divider behind it */
 };
 
@@ -806,6 +808,7 @@ struct scan {
 	size_t own;		/* times the mailbox's own address is shown */
 	size_t words;		/* at signs that are no part of an address: "Support @ Example" */
 	size_t others;		/* every other at sign */
+	size_t tight;		/* those of them in an address without blanks */
 	const char *shown;	/* first foreign address, or NULL */
 	bool divided;		/* one of them stands as in a list, or would once decoded */
 	bool imitated;		/* some at sign only looks like one */
@@ -861,14 +864,27 @@ is_word(struct span text, size_t pos)
 	    strchr("-|&/", text.at[start]) != NULL);
 }
 
+/* put_at_sign - append an at sign in place of the blanks before it; how long the text is then */
+static size_t
+put_at_sign(char *plain, size_t n, bool spaced)
+{
+	while (n > 0 && text_is_space(plain[n - 1])) {
+		spaced = true;
+		n--;
+	}
+	plain[n++] = spaced ? SPACED_AT : '@';
+	return n;
+}
+
 /*
  * scan_plain - a copy in which addresses can be found
  *
  * Without invisible characters and without blanks around at signs; each at sign
- * and its likes as "@"; those that are a word of their own as a blank.
+ * and its likes as "@", or SPACED_AT where there were blanks; those that are a word of
+ * their own as a blank.
  */
-static struct span
-scan_plain(TALLOC_CTX *ctx, struct span text, struct scan *scan)
+static char *
+scan_plain(TALLOC_CTX *ctx, struct span text, struct scan *scan, size_t *len_r)
 {
 	char *plain = mem_array(ctx, char, text.len + 1);
 	size_t n = 0;
@@ -885,22 +901,21 @@ scan_plain(TALLOC_CTX *ctx, struct span text, struct scan *scan)
 				scan->override = true;
 			i += invisible;
 		} else if (sign == 0) {
-			plain[n++] = *at;
+			plain[n++] = (char)(*at == SPACED_AT ? ' ' : *at);
 			i++;
 		} else if ((n == 0 || text_is_space(plain[n - 1])) && is_word(text, i + sign)) {
 			scan->words++;
 			plain[n++] = ' ';
 			i += sign;
 		} else {
-			while (n > 0 && text_is_space(plain[n - 1]))
-				n--;
-			plain[n++] = '@';
 			scan->imitated = scan->imitated || sign > 1;
 			i += sign;
+			n = put_at_sign(plain, n, blanks(text, i) > 0);
 			i += blanks(text, i);
 		}
 	}
-	return text_span_of(plain, n);
+	*len_r = n;
+	return plain;
 }
 
 /* is_shown_domain - may this octet belong to a domain in running text? */
@@ -976,6 +991,7 @@ scan_address(TALLOC_CTX *ctx, const struct shown *shown, const char *own,
 		return;
 	}
 	scan->others++;
+	scan->tight += !shown->spaced;
 	if (name != NULL ? strchr(address.domain, '.') == NULL :
 	    memchr(shown->domain.at, '.', shown->domain.len) == NULL &&
 	    text_is_ascii(shown->domain.at, shown->domain.len))
@@ -990,15 +1006,18 @@ scan_address(TALLOC_CTX *ctx, const struct shown *shown, const char *own,
 static void
 scan_display(TALLOC_CTX *ctx, struct span text, const char *own, struct scan *scan_r)
 {
-	struct span plain;
 	struct shown shown;
+	size_t len;
+	char *plain;
 
 	memset(scan_r, 0, sizeof(*scan_r));
-	plain = scan_plain(ctx, text, scan_r);
-	for (size_t i = 0; i < plain.len; i++) {
-		if (plain.at[i] != '@')
+	plain = scan_plain(ctx, text, scan_r, &len);
+	for (size_t i = 0; i < len; i++) {
+		if (plain[i] != '@' && plain[i] != SPACED_AT)
 			continue;
-		if (shown_at(plain, i, &shown))
+		shown.spaced = plain[i] == SPACED_AT;
+		plain[i] = '@';
+		if (shown_at(text_span_of(plain, len), i, &shown))
 			scan_address(ctx, &shown, own, scan_r);
 		else
 			scan_r->others++;
@@ -1169,7 +1188,8 @@ mailbox_finding(const struct parser *parser, struct mailbox *mailbox,
  * is_encoded - does text show an address only once its encoded words are decoded?
  *
  * Readers that decode before they parse read "ceo@bank.example <own@address>" then,
- * which is what an unquoted name may not hold.
+ * which is what an unquoted name may not hold. With blanks around the at sign it is
+ * a name to all but the most patient of them: "Alice @ Example.com".
  */
 static bool
 is_encoded(TALLOC_CTX *ctx, const struct display *display, const char *own,
@@ -1181,7 +1201,7 @@ is_encoded(TALLOC_CTX *ctx, const struct display *display, const char *own,
 	    memmem(display->text, display->len, "=?", 2) == NULL)
 		return false;
 	scan_display(ctx, text_span_of(display->text, display->len), own, &plain);
-	return plain.others < decoded->others;
+	return plain.tight < decoded->tight;
 }
 
 /*
