@@ -17,6 +17,7 @@
 #include "filter/configuration.h"
 #include "filter/ctl.h"
 #include "filter/table_config.h"
+#include "filter/table_workers.h"
 #include "policy/address.h"
 #include "policy/identity.h"
 #include "policy/mem.h"
@@ -25,6 +26,8 @@
 #define STATUS_FOUND		0
 #define STATUS_NOT_FOUND	1
 #define STATUS_TEMPERROR	2
+
+#define SETTLE_MS	500	/* for connections to be closed, at the end */
 
 /* What the configuration says, or stands for it where there is none. */
 struct settings {
@@ -61,6 +64,14 @@ open_table(struct ctl *ctl, const struct settings *settings, const char *spec)
 	if (table == NULL)
 		ctl_fail("table %s: %s", spec, error);
 	return table;
+}
+
+/* close_table - and let its connections end before the program does */
+static void
+close_table(struct table *table)
+{
+	talloc_free(table);
+	workers_settle(SETTLE_MS);
 }
 
 /* word_of - for people and for JSON */
@@ -206,12 +217,15 @@ ctl_table_get(struct ctl *ctl, int argc, char **argv)
 {
 	struct settings settings;
 	struct table *table;
+	int status;
 
 	if (argc != 2)
 		return CTL_USAGE;
 	settings = settings_of(ctl);
 	table = open_table(ctl, &settings, argv[0]);
-	return strcmp(argv[1], "-") == 0 ? get_lines(ctl, table) : get_one(ctl, &settings, table, argv[1]);
+	status = strcmp(argv[1], "-") == 0 ? get_lines(ctl, table) : get_one(ctl, &settings, table, argv[1]);
+	close_table(table);
+	return status;
 }
 
 /* ctl_table_check - can a table be opened, and does its server answer? */
@@ -233,5 +247,6 @@ ctl_table_check(struct ctl *ctl, int argc, char **argv)
 		(void)printf("{\"ok\":true}\n");
 	else
 		(void)printf("table %s is good and answers\n", argv[0]);
+	close_table(table);
 	return EXIT_SUCCESS;
 }

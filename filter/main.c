@@ -42,10 +42,13 @@
 #include "filter/milter_read.h"
 #include "filter/milter_socket.h"
 #include "filter/signals.h"
+#include "filter/table_workers.h"
+#include "filter/tender.h"
 #include "policy/mem.h"
 
 #define DEFAULT_FILE	SYSCONFDIR "/countersign/countersign.conf"
 #define TICK_MS		1000	/* how often the first thread looks around */
+#define SETTLE_MS	1000	/* for connections of tables to be closed, at the end */
 #define SAVE_EVERY_MS	60000	/* how often counters are saved */
 
 /* What the command line asked for. */
@@ -254,6 +257,7 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 {
 	const struct config *config = first->config;
 	struct control *control = NULL;
+	struct tender *tender;
 	const char *error = NULL;
 	pthread_t milter;
 
@@ -283,7 +287,8 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 		control_close(control);
 		return EXIT_FAILURE;
 	}
-	if (signals_receive() != 0 || pthread_create(&milter, NULL, run_milter, daemon) != 0) {
+	tender = tender_start(ctx, daemon);
+	if (tender == NULL || signals_receive() != 0 || pthread_create(&milter, NULL, run_milter, daemon) != 0) {
 		log_error("signals or threads cannot be set up: %s", strerror(errno));
 		return EXIT_FAILURE;
 	}
@@ -293,6 +298,7 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	serve_until_stopped(daemon);
 	drain(daemon, daemon->current->config->drain_timeout_ms);
 	control_close(control);
+	tender_stop(tender);
 	milter_socket_stop();
 	(void)pthread_join(milter, NULL);
 	milter_socket_remove(config);
@@ -305,6 +311,7 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 		store_tick(daemon->store);
 	}
 	snapshot_release(first);
+	workers_settle(SETTLE_MS);
 	log_info("stopped");
 	return EXIT_SUCCESS;
 }

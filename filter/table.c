@@ -3,16 +3,23 @@
  *
  * A new type is one file and one row in types[]. What is the same for all is here: keys are
  * checked and folded; for tables that ask a server, answers are cached, and a server that has
- * failed is left alone for a moment.
+ * failed is left alone for a moment; and tables that are files are read anew when these change.
  *
- * Threads: what a type opened is read-only or has locks of its own; so have cache and breaker.
+ * What was read of a file is counted: a lookup holds it while it looks, so a newer content can take its place at any
+ * time, and the last lookup frees the old.
+ *
+ * Threads: what a type opened is read-only or has locks of its own; so have cache and breaker. table->lock guards
+ * the pointer to the content; the stamps belong to the thread that tends.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "filter/clock.h"
 #include "filter/log.h"
@@ -22,10 +29,30 @@
 #include "policy/mem.h"
 #include "policy/text.h"
 
+/* What a type opened. A talloc root of its own. */
+struct content {
+	atomic_uint references;
+	void *state;
+};
+
+/* How a file looks from outside; all zero where there is none. */
+struct stamp {
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec changed;	/* content or attributes, whichever is later */
+	struct timespec modified;
+};
+
 struct table {
 	const struct table_type *type;
-	void *state;
+	pthread_mutex_t lock;
+	struct content *content;
 	const char *spec;
+	const char *file;		/* TABLE_FILE: its path, or NULL where the rules are in the name */
+	struct stamp loaded;		/* the file as it was when it was read */
+	struct stamp seen;		/* as it was at the last look */
+	struct stamp refused;		/* as it was when it could not be used */
 	struct table_limits limits;
 	struct table_cache *cache;	/* TABLE_REMOTE */
 	struct table_breaker *breaker;	/* TABLE_REMOTE */
@@ -121,20 +148,106 @@ find_type(TALLOC_CTX *ctx, const char *spec, const char **argument_r, const char
 	return row != NULL ? row->type : NULL;
 }
 
+/* --- content --- */
+
+/* drop_content - one reference less; the last one frees it */
+static void
+drop_content(struct content *content)
+{
+	if (content != NULL && atomic_fetch_sub(&content->references, 1) == 1)
+		talloc_free(content);
+}
+
+/* hold_content - the content in force, with a reference */
+static struct content *
+hold_content(struct table *table)
+{
+	struct content *content;
+
+	(void)pthread_mutex_lock(&table->lock);
+	content = table->content;
+	atomic_fetch_add(&content->references, 1);
+	(void)pthread_mutex_unlock(&table->lock);
+	return content;
+}
+
+/* open_content - have the type open it; NULL and *error_r on ctx */
+static struct content *
+open_content(TALLOC_CTX *ctx, const struct table_type *type, const struct table_env *env, const char *argument,
+    const char **error_r)
+{
+	struct content *content = mem_new(NULL, struct content);
+	const char *error = NULL;
+
+	atomic_init(&content->references, 1);
+	content->state = type->open(content, env, argument, &error);
+	if (content->state != NULL)
+		return content;
+	*error_r = mem_strdup(ctx, error);
+	talloc_free(content);
+	return NULL;
+}
+
+/* stamp_of - how a file looks now */
+static struct stamp
+stamp_of(const char *path)
+{
+	struct stamp stamp;
+	struct stat st;
+
+	memset(&stamp, 0, sizeof(stamp));
+	if (stat(path, &st) != 0)
+		return stamp;
+	stamp.device = st.st_dev;
+	stamp.inode = st.st_ino;
+	stamp.size = st.st_size;
+	stamp.changed = st.st_ctim;
+	stamp.modified = st.st_mtim;
+	return stamp;
+}
+
+static bool
+same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static bool
+same_stamp(const struct stamp *a, const struct stamp *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+	    same_time(&a->changed, &b->changed) && same_time(&a->modified, &b->modified);
+}
+
+/* --- opening --- */
+
+static int
+table_free(struct table *table)
+{
+	drop_content(table->content);
+	(void)pthread_mutex_destroy(&table->lock);
+	return 0;
+}
+
 /* table_open_with - open a table named as in Postfix */
 struct table *
 table_open_with(TALLOC_CTX *ctx, const struct table_env *env, const char *spec, const char **error_r)
 {
 	struct table *table = mem_new(ctx, struct table);
-	const char *argument = NULL, *error = NULL;
+	const char *argument = NULL;
 
+	(void)pthread_mutex_init(&table->lock, NULL);
+	talloc_set_destructor(table, table_free);
 	table->spec = mem_strdup(table, spec);
 	table->limits = table_limits_of(env);
-	table->type = find_type(table, spec, &argument, &error);
+	table->type = find_type(ctx, spec, &argument, error_r);
+	if (table->type != NULL && table->type->flags & TABLE_FILE && argument[0] != '{') {
+		table->file = mem_strdup(table, argument);
+		table->loaded = table->seen = stamp_of(argument);
+	}
 	if (table->type != NULL)
-		table->state = table->type->open(table, env, argument, &error);
-	if (table->state == NULL) {
-		*error_r = mem_strdup(ctx, error);
+		table->content = open_content(ctx, table->type, env, argument, error_r);
+	if (table->content == NULL) {
 		talloc_free(table);
 		return NULL;
 	}
@@ -160,6 +273,79 @@ table_spec(const struct table *table)
 	return table->spec;
 }
 
+/* --- tending --- */
+
+/* take_place - of the old content; whoever holds that lets go of it in time */
+static void
+take_place(struct table *table, struct content *new)
+{
+	struct content *old;
+
+	(void)pthread_mutex_lock(&table->lock);
+	old = table->content;
+	table->content = new;
+	(void)pthread_mutex_unlock(&table->lock);
+	drop_content(old);
+}
+
+/* read_again - the file as it is now, unless it changes while it is read */
+static void
+read_again(struct table *table, const struct stamp *now)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	const char *error = NULL;
+	struct content *new = open_content(tmp, table->type, NULL, table->file, &error);
+
+	table->seen = stamp_of(table->file);
+	if (!same_stamp(&table->seen, now)) {
+		drop_content(new);	/* it is not finished; the next look begins anew */
+	} else if (new == NULL) {
+		table->refused = *now;
+		log_error("table %s: %s; what was read of it before stays in force", table->spec, error);
+	} else {
+		table->loaded = *now;
+		take_place(table, new);
+		log_info("table %s was read again after its file changed", table->spec);
+	}
+	talloc_free(tmp);
+}
+
+/* tend_file - has the file changed, and is it at rest? */
+static void
+tend_file(struct table *table)
+{
+	struct stamp now = stamp_of(table->file);
+	bool at_rest = same_stamp(&now, &table->seen);
+
+	table->seen = now;
+	if (at_rest && !same_stamp(&now, &table->loaded) && !same_stamp(&now, &table->refused))
+		read_again(table, &now);
+}
+
+/* table_tend - what is to be done for a table now and then */
+void
+table_tend(struct table *table)
+{
+	if (table->file != NULL)
+		tend_file(table);
+	if (table->type->tend != NULL)
+		table->type->tend(table->content->state);
+}
+
+/* --- asking --- */
+
+/* ask_file - ask the content in force; the answer outlives it */
+static void
+ask_file(struct table *table, TALLOC_CTX *ctx, const char *key, struct table_answer *answer)
+{
+	struct content *content = hold_content(table);
+
+	table->type->get(content->state, ctx, key, 0, answer);
+	if (answer->value != NULL)
+		answer->value = mem_strdup(ctx, answer->value);
+	drop_content(content);
+}
+
 /* ask_server - ask, unless the server has just failed; note how it went */
 static void
 ask_server(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
@@ -172,7 +358,7 @@ ask_server(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadli
 	answer->outcome = TABLE_TEMPERROR;
 	if (!table_breaker_may(table->breaker, ctx, now_ms, &answer->error))
 		return;
-	table->type->get(table->state, ctx, key, deadline_ms, answer);
+	table->type->get(table->content->state, ctx, key, deadline_ms, answer);
 	now_ms = clock_ms();
 	if (table_breaker_report(table->breaker, now_ms, answer->away ? answer->error : NULL) && !answer->away)
 		log_info("table %s answers again", table->spec);
@@ -185,7 +371,7 @@ static void
 ask(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, struct table_answer *answer)
 {
 	if (!(table->type->flags & TABLE_REMOTE)) {
-		table->type->get(table->state, ctx, key, deadline_ms, answer);
+		ask_file(table, ctx, key, answer);
 		return;
 	}
 	if (!table_cache_get(table->cache, ctx, key, clock_ms(), &answer->value)) {

@@ -73,4 +73,12 @@ const char *table_spec(const struct table *table);
 enum table_outcome table_get(struct table *table, TALLOC_CTX *ctx, const char *key,
     int64_t deadline_ms, const char **value_r, const char **error_r);
 
+/*
+ * table_tend - what is to be done for a table now and then, about every second; may wait
+ * A table that is a file is read anew when the file has changed and has stayed as it is from one call to
+ * the next. A file that is then wrong or gone is told in the log with file:line, once, and the old content
+ * stays. One thread at a time for a table; never on the path of a message.
+ */
+void table_tend(struct table *table);
+
 #endif

@@ -16,6 +16,7 @@
 #include <hiredis/hiredis.h>
 #include <string.h>
 
+#include "filter/clock.h"
 #include "filter/password_file.h"
 #include "filter/redis_pool.h"
 #include "filter/table_rules.h"
@@ -25,7 +26,10 @@ struct redis_table {
 	struct redis_pool *pool;
 	struct rules rules;
 	const char *pattern;
+	int64_t resolve_ms;	/* the tending thread's: when the server's name is looked up again */
 };
+
+#define RESOLVE_EVERY_MS	30000
 
 /* find_server - a server of the configuration by its name (len octets) */
 static const struct table_redis *
@@ -154,9 +158,13 @@ static void
 redis_tend(void *state)
 {
 	struct redis_table *table = state;
-	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	TALLOC_CTX *tmp;
 	const char *ignored;
 
+	if (clock_ms() < table->resolve_ms)
+		return;
+	table->resolve_ms = clock_ms() + RESOLVE_EVERY_MS;
+	tmp = mem_check(talloc_new(NULL));
 	(void)redis_pool_resolve(table->pool, tmp, &ignored);
 	talloc_free(tmp);
 }

@@ -12,6 +12,8 @@
  * The table may be freed, with the last session of an old configuration, while workers are held up. So what
  * they share is counted: the table holds it, and each thread does. Freeing never waits.
  *
+ * How many worker threads there are is the one thing that the whole process shares, for workers_settle.
+ *
  * Thread rule: shared->lock guards all of struct shared but what is fixed when it is made, and the
  * state of jobs. A job's strings belong to the worker until it is JOB_DONE, then to the asker.
  */
@@ -22,9 +24,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "filter/clock.h"
 #include "filter/table_workers.h"
@@ -79,6 +83,8 @@ struct link {
 	void *connection;
 	size_t server;
 };
+
+static atomic_uint n_workers;
 
 /* --- what is shared --- */
 
@@ -313,6 +319,7 @@ run_worker(void *arg)
 		shared->driver->thread_end();
 	(void)pthread_mutex_lock(&shared->lock);
 	release(shared);
+	atomic_fetch_sub(&n_workers, 1);
 	return NULL;
 }
 
@@ -331,6 +338,7 @@ start_worker(struct shared *shared)
 	if (pthread_create(&thread, &attributes, run_worker, shared) == 0) {
 		shared->n_threads++;
 		shared->references++;
+		atomic_fetch_add(&n_workers, 1);
 	}
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	(void)pthread_attr_destroy(&attributes);
@@ -425,4 +433,15 @@ workers_ask(struct workers *workers, TALLOC_CTX *ctx, const char *key, int64_t d
 	(void)pthread_mutex_unlock(&shared->lock);
 	if (job != NULL)
 		free_job(job);
+}
+
+/* workers_settle - before the process ends: wait for worker threads */
+void
+workers_settle(int64_t wait_ms)
+{
+	const struct timespec nap = { .tv_nsec = 5000000 };
+	int64_t until_ms = clock_ms() + wait_ms;
+
+	while (atomic_load(&n_workers) > 0 && clock_ms() < until_ms)
+		(void)nanosleep(&nap, NULL);
 }

@@ -54,4 +54,10 @@ struct workers *workers_new(TALLOC_CTX *ctx, const struct worker_driver *driver,
 void workers_ask(struct workers *workers, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
     struct table_answer *answer_r);
 
+/*
+ * workers_settle - before the process ends: wait, at most so many milliseconds, for worker threads to end
+ * Their tables must have been freed. Libraries clean up at exit, and no thread should be in them then.
+ */
+void workers_settle(int64_t wait_ms);
+
 #endif

@@ -390,6 +390,82 @@ test_snapshot(void **state)
 }
 
 /* cidr: the first network that holds the address, in the order of the file. */
+/* file_says - the open table gives this value for "a", and still after another look */
+static void
+file_says(struct table *table, TALLOC_CTX *ctx, const char *value)
+{
+	const char *got = get(table, ctx, "a");
+
+	if (value == NULL)
+		assert_null(got);
+	else
+		assert_string_equal(got, value);
+}
+
+/* look - what the daemon does every second, often enough for a change to be seen and to have settled */
+static void
+look(struct table *table)
+{
+	for (int i = 0; i < 3; i++)
+		table_tend(table);
+}
+
+static void
+test_changes(void **state)
+{
+	const struct place *place = *state;
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *error = NULL;
+	const char *held;
+	struct table *table;
+	char *other;
+
+	write_text(place, "a one\n");
+	table = table_open(ctx, place->spec, &error);
+	assert_non_null(table);
+	look(table);
+	file_says(table, ctx, "one");
+	held = get(table, ctx, "a");
+
+	/* a change counts once it has been at rest from one look to the next */
+	write_text(place, "a two\n");
+	file_says(table, ctx, "one");
+	table_tend(table);
+	file_says(table, ctx, "one");
+	table_tend(table);
+	file_says(table, ctx, "two");
+	assert_string_equal(held, "one");
+
+	/* a wrong line: the old content stays, and the rest of the file does not count */
+	write_text(place, "b new\na three\nhalf");
+	look(table);
+	file_says(table, ctx, "two");
+	assert_null(get(table, ctx, "b"));
+	write_text(place, "b new\na three\nhalf line\n");
+	look(table);
+	file_says(table, ctx, "three");
+	assert_string_equal(get(table, ctx, "half"), "line");
+
+	/* gone, and another file in its place */
+	assert_int_equal(unlink(place->path), 0);
+	look(table);
+	file_says(table, ctx, "three");
+	other = mem_printf(ctx, "%s.new", place->path);
+	write_text(place, "a four\n");
+	look(table);
+	file_says(table, ctx, "four");
+	assert_int_equal(rename(place->path, other), 0);
+	assert_int_equal(rename(other, place->path), 0);
+	look(table);
+	file_says(table, ctx, "four");
+
+	/* an empty file is a table, too */
+	write_text(place, "");
+	look(table);
+	file_says(table, ctx, NULL);
+	talloc_free(ctx);
+}
+
 static void
 test_cidr(void **state)
 {
@@ -436,6 +512,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cidr, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_format, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
