@@ -32,7 +32,7 @@ struct subject {
 static json_t *
 find_subject(const struct asked *asked, struct subject *subject_r)
 {
-	static const struct quota_cost one = { 1, 1, 1 };
+	static const struct quota_cost one = { .messages = 1, .recipients = 1, .bytes = 1 };
 	json_t *answer = NULL;
 
 	subject_r->account = control_account(asked, &answer);

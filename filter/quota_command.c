@@ -32,8 +32,10 @@ static const char *const op_names[] = {
 	[QUOTA_OP_UNRAISE] = "unraise",
 };
 
-#define FIXED_ARGS	6	/* ARGV before the counters */
-#define COUNTER_ARGS	7	/* ARGV for each counter */
+#define FIXED_ARGS	8	/* ARGV before the counters */
+#define COUNTER_ARGS	8	/* ARGV for each counter */
+#define COUNTER_ANSWERS	5	/* numbers of each counter in the answer */
+#define MARK_LEN	8	/* octets of a mark */
 
 /* push - one more argument; command->argv has room for it */
 static void
@@ -65,20 +67,73 @@ id_key(struct quota_command *command, const char *prefix, const struct quota_pla
 	return mem_printf(command->argv, "%s{%s}:i:%s", prefix, plan->home, text);
 }
 
+/* n_known - how many subjects remember whom they wrote to, of the first n */
+static size_t
+n_known(const struct quota_plan *plan, size_t n)
+{
+	size_t known = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (plan->subjects[i].known_key != NULL)
+			known++;
+	return known;
+}
+
 /* push_keys - the number of keys, and the keys */
 static void
 push_keys(struct quota_command *command, const char *prefix, const struct quota_plan *plan)
 {
-	push_number(command, (int64_t)plan->n_subjects + 2);
+	push_number(command, (int64_t)(plan->n_subjects + n_known(plan, plan->n_subjects)) + 2);
 	push(command, id_key(command, prefix, plan));
 	push(command, mem_printf(command->argv, "%s%s", prefix, plan->hand_key));
 	for (size_t i = 0; i < plan->n_subjects; i++)
 		push(command, mem_printf(command->argv, "%s%s", prefix, plan->subjects[i].key));
+	for (size_t i = 0; i < plan->n_subjects; i++)
+		if (plan->subjects[i].known_key != NULL)
+			push(command, mem_printf(command->argv, "%s%s", prefix, plan->subjects[i].known_key));
+}
+
+/* put_mark - a mark as octets, the highest first, so that they sort as the numbers do */
+static void
+put_mark(char *to, uint64_t mark)
+{
+	for (size_t i = 0; i < MARK_LEN; i++)
+		to[i] = (char)(mark >> (8 * (MARK_LEN - 1 - i)) & 0xff);
+}
+
+/* push_marks - those of the recipients, and that of the client */
+static void
+push_marks(struct quota_command *command, const struct quota_plan *plan)
+{
+	size_t len = plan->n_marks * MARK_LEN;
+	char *octets = mem_array(command->argv, char, len + MARK_LEN);
+
+	for (size_t i = 0; i < plan->n_marks; i++)
+		put_mark(octets + i * MARK_LEN, plan->marks[i]);
+	put_mark(octets + len, plan->client);
+	command->argv[command->argc] = octets;
+	command->argv_len[command->argc++] = len;
+	command->argv[command->argc] = octets + len;
+	command->argv_len[command->argc++] = plan->has_client ? MARK_LEN : 0;
+}
+
+/* push_kind - what kind of counter it is, as quota.lua tells them apart */
+static void
+push_kind(struct quota_command *command, const struct quota_plan *plan,
+    const struct quota_counter *counter)
+{
+	if (counter->unit == LIMIT_CLIENTS)
+		push(command, "c");
+	else if (counter->unit == LIMIT_NEW)
+		push_number(command, (int64_t)(2 + plan->n_subjects + n_known(plan, counter->subject)) + 1);
+	else
+		push(command, "");
 }
 
 /* push_counter - the arguments of one counter, as quota.lua lists them */
 static void
-push_counter(struct quota_command *command, const struct quota_counter *counter)
+push_counter(struct quota_command *command, const struct quota_plan *plan,
+    const struct quota_counter *counter)
 {
 	push_number(command, (int64_t)counter->subject + 1);
 	push(command, counter->field);
@@ -87,6 +142,7 @@ push_counter(struct quota_command *command, const struct quota_counter *counter)
 	push_number(command, (int64_t)counter->cost);
 	push_number(command, (int64_t)counter->one);
 	push(command, counter->binding ? "1" : "0");
+	push_kind(command, plan, counter);
 }
 
 /* begin - a run with room for n arguments after the fixed ones */
@@ -96,7 +152,7 @@ begin(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
 {
 	struct quota_command *command = mem_new(ctx, struct quota_command);
 
-	n += 3 + 2 + plan->n_subjects + FIXED_ARGS;
+	n += 3 + 2 + 2 * plan->n_subjects + FIXED_ARGS;
 	command->argv = mem_array(command, const char *, n);
 	command->argv_len = mem_array(command, size_t, n);
 	push(command, "EVALSHA");
@@ -108,9 +164,10 @@ begin(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
 		push_number(command, *now);
 	else
 		push(command, "");
-	push_number(command, age_ms);
+	push_number(command, op == QUOTA_OP_RESET ? (int64_t)plan->n_subjects : age_ms);
 	push_number(command, WINDOW_BUCKETS);
 	push(command, plan->block_binds ? "1" : "0");
+	push_marks(command, plan);
 	return command;
 }
 
@@ -123,7 +180,7 @@ quota_command_make(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum
 	    COUNTER_ARGS * plan->n_counters);
 
 	for (size_t i = 0; i < plan->n_counters; i++)
-		push_counter(command, &plan->counters[i]);
+		push_counter(command, plan, &plan->counters[i]);
 	return command;
 }
 
@@ -212,7 +269,7 @@ quota_command_read(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct 
 	memset(reply_r, 0, sizeof(*reply_r));
 	if (read_blocked(ctx, answer, reply_r, stamp_r))
 		return 0;
-	if (!all_integers(answer, 2 + 4 * plan->n_counters)) {
+	if (!all_integers(answer, 2 + COUNTER_ANSWERS * plan->n_counters)) {
 		reply_r->state = QUOTA_UNKNOWN;
 		return -1;
 	}
@@ -221,15 +278,16 @@ quota_command_read(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct 
 	reply_r->n_counts = plan->n_counters;
 	reply_r->counts = mem_array(ctx, struct quota_count, plan->n_counters);
 	for (size_t i = 0; i < plan->n_counters; i++) {
-		struct redisReply **at = &answer->element[2 + 4 * i];
+		struct redisReply **at = &answer->element[2 + COUNTER_ANSWERS * i];
 
 		reply_r->counts[i].used = at[0]->integer < 0 ? 0 : (uint64_t)at[0]->integer;
 		reply_r->counts[i].wait_ms = at[1]->integer;
 		reply_r->counts[i].one_ms = at[2]->integer;
 		reply_r->counts[i].next_ms = at[3]->integer;
+		reply_r->counts[i].cost = at[4]->integer < 0 ? 0 : (uint64_t)at[4]->integer;
 		reply_r->counts[i].max = plan->counters[i].max;
 	}
-	read_raised(answer, 2 + 4 * plan->n_counters, reply_r);
+	read_raised(answer, 2 + COUNTER_ANSWERS * plan->n_counters, reply_r);
 	return 0;
 }
 

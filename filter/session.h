@@ -67,6 +67,7 @@ struct message {
 	struct edits edits;		/* after message_end() passed the message */
 	uint8_t charge_id[QUOTA_ID_LEN];
 	const char *warned;		/* the limit whose warn_at mark it crossed, or NULL */
+	unsigned int warned_at;	/* ... that mark, in percent */
 };
 
 struct session {

@@ -93,7 +93,7 @@ log_verdict(struct message *message)
 	else
 		log_text(LOG_LEVEL_INFO, logline_text(made, made));
 	journal_message(message->session->daemon->journal, made, &message->facts, &message->verdict,
-	    is_first_of_account(message), message->warned, message->plan != NULL ? message->plan->warn_at : 0);
+	    is_first_of_account(message), message->warned, message->warned_at);
 	message->warned = NULL;
 }
 
@@ -625,8 +625,10 @@ note_warned(struct message *message, const struct quota_plan *plan, const struct
 	const struct quota_counter *counter = quota_warned(plan, reply);
 
 	/* the journal makes an event of it */
-	if (counter != NULL)
-		message->warned = counter->text;
+	if (counter == NULL)
+		return;
+	message->warned = counter->text;
+	message->warned_at = counter->warn_at;
 }
 
 /* charge - gather what the quota says, charging where it is not over */

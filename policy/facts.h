@@ -154,6 +154,8 @@ struct quota_fact {
 	const char *block_reason; /* for the log */
 	const char *account;	/* who was charged */
 	const char *limit;	/* the limit nearest to full, or the one hit, as the admin wrote it */
+	const char *subject;	/* whose limit that is where not the account's: "pool acme"; else NULL */
+	enum action on_over;	/* what that limit does when it is exceeded */
 	uint64_t used;		/* of that limit, with this message where charged */
 	uint64_t max;		/* its size */
 	uint32_t retry_after;	/* seconds until one message would fit; 0 unless over. Of a blocked

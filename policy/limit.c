@@ -6,8 +6,7 @@
  * month" can each be meant in two ways, so they are refused, but every refusal
  * shows the line that was probably meant, built of the parts that could be read.
  *
- * A new unit is a row in units[] and a letter; what does not count anything yet
- * is listed in later_units[], so that the refusal can say so honestly.
+ * A new unit is a row in units[], a name and a letter.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -19,6 +18,7 @@
 #include "policy/limit.h"
 #include "policy/mem.h"
 #include "policy/text.h"
+#include "policy/window.h"
 
 #define MAX_TOKENS	8
 #define MAX_TEXT	200	/* octets of a limit */
@@ -39,6 +39,14 @@ static const struct unit_word units[] = {
 	{ "messages",	LIMIT_MESSAGES,		1 },
 	{ "recipient",	LIMIT_RECIPIENTS,	1 },
 	{ "recipients",	LIMIT_RECIPIENTS,	1 },
+	{ "external-recipient",	LIMIT_EXTERNAL,	1 },
+	{ "external-recipients", LIMIT_EXTERNAL, 1 },
+	{ "new-recipient",	LIMIT_NEW,	1 },
+	{ "new-recipients",	LIMIT_NEW,	1 },
+	{ "client-address",	LIMIT_CLIENTS,	1 },
+	{ "client-addresses",	LIMIT_CLIENTS,	1 },
+	{ "foreign-sender",	LIMIT_FOREIGN,	1 },
+	{ "foreign-senders",	LIMIT_FOREIGN,	1 },
 	{ "byte",	LIMIT_BYTES,		1 },
 	{ "bytes",	LIMIT_BYTES,		1 },
 	{ "KB",		LIMIT_BYTES,		KILO },
@@ -91,6 +99,15 @@ static const struct slip unit_slips[] = {
 	{ "rcpts",	"recipients" },
 	{ "address",	"recipients" },
 	{ "addresses",	"recipients" },
+	{ "external",	"external-recipients" },
+	{ "externals",	"external-recipients" },
+	{ "new",	"new-recipients" },
+	{ "client",	"client-addresses" },
+	{ "clients",	"client-addresses" },
+	{ "ip",		"client-addresses" },
+	{ "ips",	"client-addresses" },
+	{ "ip-addresses", "client-addresses" },
+	{ "foreign",	"foreign-senders" },
 	{ "octet",	"bytes" },
 	{ "octets",	"bytes" },
 	{ "b",		"bytes" },
@@ -121,14 +138,6 @@ static const struct slip span_slips[] = {
 	{ "month",	"30 days" },
 	{ "months",	"30 days" },
 	{ "year",	"365 days" },
-};
-
-/* Units that the grammar foresees and this version does not count. */
-static const char *const later_units[] = {
-	"new-recipients",
-	"external-recipients",
-	"client-addresses",
-	"foreign-senders",
 };
 
 #define COUNT_OF(array)	(sizeof(array) / sizeof((array)[0]))
@@ -409,15 +418,9 @@ refuse_unit(const struct reading *r, struct span number, struct span word)
 {
 	const char *right = probable_unit(word);
 
-	for (size_t i = 0; i < COUNT_OF(later_units); i++) {
-		if (!is(word, later_units[i]))
-			continue;
-		*r->error_r = mem_printf(r->ctx, "this version does not count \"%s\" yet (limit \"%s\"); it "
-		    "counts messages, recipients and bytes (KB, MB, GB, TB, PB)", later_units[i], r->shown);
-		return -1;
-	}
 	*r->error_r = mem_printf(r->ctx, "\"%s\" in the limit \"%s\" is nothing that can be counted; write "
-	    "messages, recipients, bytes, KB, MB, GB, TB or PB, for example \"%s %s per hour\"",
+	    "messages, recipients, external-recipients, new-recipients, client-addresses, bytes, KB, MB, GB, "
+	    "TB or PB, for example \"%s %s per hour\"",
 	    shown(r, word), r->shown, shown(r, number), right != NULL ? right : "recipients");
 	return -1;
 }
@@ -533,6 +536,11 @@ read_counted(const struct reading *r, struct tokens *tokens, struct limit *limit
 	    read_window(r, tokens, number, unit, &limit->window_ms) < 0)
 		return -1;
 	limit->unit = unit->unit;
+	if (limit->unit == LIMIT_CLIENTS && limit->max > LIMIT_MAX_CLIENTS) {
+		*r->error_r = mem_printf(r->ctx, "the limit \"%s\" is too large, because every address is kept; write "
+		    "at most \"%d client-addresses\"", r->shown, LIMIT_MAX_CLIENTS);
+		return -1;
+	}
 	return 0;
 }
 
@@ -583,7 +591,18 @@ limit_parse(TALLOC_CTX *ctx, const char *text, struct limit *limit_r, const char
 	if (expect_end(&r, &tokens) < 0)
 		return -1;
 	limit_r->text = mem_strndup(ctx, trimmed.at, trimmed.len);
+	limit_r->field = limit_field(ctx, limit_r->unit, limit_r->window_ms);
 	return 0;
+}
+
+/* limit_field - the name of the counter of a unit and a window */
+char *
+limit_field(TALLOC_CTX *ctx, enum limit_unit unit, int64_t window_ms)
+{
+	/* Addresses are kept each with its time, all else in buckets, whose number is part of the name. */
+	if (unit == LIMIT_CLIENTS)
+		return mem_printf(ctx, "%c%" PRId64, limit_unit_letter(unit), window_ms);
+	return mem_printf(ctx, "%c%" PRId64 ".%d", limit_unit_letter(unit), window_ms, WINDOW_BUCKETS);
 }
 
 /* limit_text - a limit as one would write it */
@@ -614,6 +633,14 @@ limit_unit_name(enum limit_unit unit)
 		return "recipients";
 	case LIMIT_BYTES:
 		return "bytes";
+	case LIMIT_EXTERNAL:
+		return "external-recipients";
+	case LIMIT_NEW:
+		return "new-recipients";
+	case LIMIT_CLIENTS:
+		return "client-addresses";
+	case LIMIT_FOREIGN:
+		return "foreign-senders";
 	}
 	return "?";
 }
@@ -629,6 +656,14 @@ limit_unit_letter(enum limit_unit unit)
 		return 'r';
 	case LIMIT_BYTES:
 		return 'b';
+	case LIMIT_EXTERNAL:
+		return 'x';
+	case LIMIT_NEW:
+		return 'n';
+	case LIMIT_CLIENTS:
+		return 'c';
+	case LIMIT_FOREIGN:
+		return 'f';
 	}
 	return '?';
 }

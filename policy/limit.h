@@ -11,7 +11,8 @@
  *
  *	limit  = "unlimited" / "0" / number unit "per" [count] span
  *	number = 1*DIGIT ["." 1*DIGIT]	; a fraction only before KB and larger
- *	unit   = "message" / "recipient" / "byte", each also with "s";
+ *	unit   = "message" / "recipient" / "external-recipient" / "new-recipient" /
+ *		 "client-address" / "foreign-sender" / "byte", each also in the plural;
  *		 KB MB GB TB PB (powers of 1000), KiB MiB GiB TiB PiB (of 1024)
  *	span   = "second" / "minute" / "hour" / "day" / "week", also with "s"
  *
@@ -31,11 +32,18 @@
 #define LIMIT_MIN_WINDOW_MS	INT64_C(1000)
 #define LIMIT_MAX_WINDOW_MS	(INT64_C(366) * 24 * 3600 * 1000)
 
+/* The largest count of client addresses: each is kept. */
+#define LIMIT_MAX_CLIENTS	1000
+
 /* What is counted. New units are added at the end, with a row in limit.c. */
 enum limit_unit {
 	LIMIT_MESSAGES,
 	LIMIT_RECIPIENTS,
-	LIMIT_BYTES
+	LIMIT_BYTES,
+	LIMIT_EXTERNAL,		/* recipients outside our own domains */
+	LIMIT_NEW,		/* recipients that were not written to for 30 days */
+	LIMIT_CLIENTS,		/* different addresses of clients */
+	LIMIT_FOREIGN		/* messages refused for a foreign sender; for block_on only */
 };
 
 /* One limit. A limit that is unlimited has no window and is never counted. */
@@ -45,6 +53,7 @@ struct limit {
 	uint64_t max;		/* 0 .. LIMIT_MAX_COUNT; 0 lets nothing pass */
 	int64_t window_ms;	/* length of the sliding window in milliseconds */
 	bool unlimited;
+	const char *field;	/* names its counter within a subject's key: "r3600000.48" */
 };
 
 /*
@@ -55,6 +64,11 @@ struct limit {
  */
 int limit_parse(TALLOC_CTX *ctx, const char *text, struct limit *limit_r,
     const char **error_r);
+
+/*
+ * limit_field - the name of the counter of a unit and a window, on ctx
+ */
+char *limit_field(TALLOC_CTX *ctx, enum limit_unit unit, int64_t window_ms);
 
 /*
  * limit_text - a limit as one would write it, on ctx: "500 recipients per hour"

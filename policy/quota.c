@@ -47,9 +47,21 @@ inherit(struct plan *plan, const struct plan *from)
 		plan->max_recipients = from->max_recipients;
 		plan->has_max_recipients = true;
 	}
+	if (!plan->has_max_size && from->has_max_size) {
+		plan->max_size = from->max_size;
+		plan->has_max_size = true;
+	}
 	if (!plan->has_warn_at && from->has_warn_at) {
 		plan->warn_at = from->warn_at;
 		plan->has_warn_at = true;
+	}
+	if (!plan->has_block_on && from->has_block_on) {
+		plan->block_on = from->block_on;
+		plan->has_block_on = true;
+	}
+	if (!plan->has_block_for && from->has_block_for) {
+		plan->block_for_ms = from->block_for_ms;
+		plan->has_block_for = true;
 	}
 }
 
@@ -170,13 +182,35 @@ quota_decode(TALLOC_CTX *ctx, const char *text)
 	return name;
 }
 
-/* bounded - a cost between 1 and LIMIT_MAX_COUNT */
-static uint64_t
-bounded(uint64_t cost)
+/* quota_kind_word - what a subject is */
+const char *
+quota_kind_word(enum quota_subject_kind kind)
 {
-	if (cost < 1)
-		return 1;
-	return cost > (uint64_t)LIMIT_MAX_COUNT ? (uint64_t)LIMIT_MAX_COUNT : cost;
+	switch (kind) {
+	case QUOTA_ACCOUNT:
+		return "account";
+	case QUOTA_DOMAIN:
+		return "domain";
+	case QUOTA_POOL:
+		return "pool";
+	case QUOTA_NETWORK:
+		return "network";
+	}
+	return "?";
+}
+
+/* at_most - a count that the stores can hold */
+static uint64_t
+at_most(uint64_t count)
+{
+	return count > (uint64_t)LIMIT_MAX_COUNT ? (uint64_t)LIMIT_MAX_COUNT : count;
+}
+
+/* at_least_one - the same, and 1 at least */
+static uint64_t
+at_least_one(uint64_t count)
+{
+	return count < 1 ? 1 : at_most(count);
 }
 
 /* cost_in - what the message costs in a unit */
@@ -185,13 +219,28 @@ cost_in(const struct quota_cost *cost, enum limit_unit unit)
 {
 	switch (unit) {
 	case LIMIT_MESSAGES:
-		return bounded(cost->messages);
+		return at_least_one(cost->messages);
 	case LIMIT_RECIPIENTS:
-		return bounded(cost->recipients);
+		return at_least_one(cost->recipients);
 	case LIMIT_BYTES:
-		return bounded(cost->bytes);
+		return at_least_one(cost->bytes);
+	case LIMIT_EXTERNAL:
+		return at_most(cost->external);
+	case LIMIT_NEW:
+		return at_most(cost->n_marks);
+	case LIMIT_CLIENTS:
+		return cost->has_client ? 1 : 0;
+	case LIMIT_FOREIGN:
+		return 0;	/* for quota_plan_offence() */
 	}
 	return 1;
+}
+
+/* one_in - what the smallest message costs in a unit: to one of us, written to before, from a known client */
+static uint64_t
+one_in(enum limit_unit unit)
+{
+	return unit == LIMIT_MESSAGES || unit == LIMIT_RECIPIENTS || unit == LIMIT_BYTES ? 1 : 0;
 }
 
 /* stops - whether a plan's limits stop a message, as opposed to marking or holding it */
@@ -201,111 +250,206 @@ stops(enum action on_over)
 	return on_over == ACTION_TEMPFAIL || on_over == ACTION_REJECT;
 }
 
-/* add_subject - one more subject; returns its index */
-static size_t
-add_subject(struct quota_plan *asked, enum quota_subject_kind kind, const char *name)
+/* quota_home - the name of the home that parties share */
+const char *
+quota_home(const struct quota_party *parties, size_t n)
 {
-	struct quota_subject *subject;
-	char *encoded = quota_encode(asked, name);
+	const struct quota_party *home = &parties[0];
 
-	asked->subjects = mem_grow(asked, asked->subjects, struct quota_subject,
-	    asked->n_subjects + 1);
-	subject = &asked->subjects[asked->n_subjects];
-	subject->kind = kind;
-	subject->name = mem_strdup(asked, name);
-	subject->key = mem_printf(asked, "{%s}:%c:%s", asked->home, (char)kind, encoded);
-	talloc_free(encoded);
+	for (size_t i = 1; i < n; i++) {
+		if (parties[i].plan == NULL)
+			continue;
+		if (parties[i].kind == QUOTA_POOL)
+			return parties[i].name;
+		if (parties[i].kind == QUOTA_DOMAIN)
+			home = &parties[i];
+	}
+	return home->name;
+}
+
+/* quota_counts - whether some limit of some party counts unit */
+bool
+quota_counts(const struct quota_party *parties, size_t n, enum limit_unit unit)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct plan *plan = parties[i].plan;
+
+		for (size_t k = 0; plan != NULL && k < plan->n_limits; k++)
+			if (!plan->limits[k].unlimited && plan->limits[k].unit == unit)
+				return true;
+	}
+	return false;
+}
+
+/* add_subject - one more subject, for which there is room; returns its index */
+static size_t
+add_subject(struct quota_plan *asked, const struct quota_party *party)
+{
+	struct quota_subject *subject = &asked->subjects[asked->n_subjects];
+	char *encoded = quota_encode(asked, party->name);
+
+	subject->kind = party->kind;
+	subject->name = party->kind == QUOTA_ACCOUNT ? asked->account : mem_strdup(asked, party->name);
+	subject->key = mem_printf(asked, "{%s}:%c:%s",
+	    party->kind == QUOTA_NETWORK ? encoded : asked->home, (char)party->kind, encoded);
+	subject->known_key = NULL;
+	if (asked->hand_key == NULL)
+		asked->hand_key = mem_printf(asked, "{%s}:s:%s", asked->home, encoded);
 	return asked->n_subjects++;
+}
+
+/* name_known - the key of the recipients that a subject wrote to */
+static void
+name_known(struct quota_plan *asked, size_t index)
+{
+	struct quota_subject *subject = &asked->subjects[index];
+	const char *rest = strstr(subject->key, "}:") + 2;
+
+	if (subject->known_key == NULL)
+		subject->known_key = mem_printf(asked, "%.*sk:%s", (int)(rest - subject->key),
+		    subject->key, rest);
 }
 
 /* find_counter - the counter in that field, as of "10 messages per hour" written twice */
 static struct quota_counter *
-find_counter(struct quota_plan *asked, size_t subject, const char *field)
+find_counter(struct quota_plan *asked, size_t subject, const struct limit *limit)
 {
-	for (size_t i = 0; i < asked->n_counters; i++)
-		if (asked->counters[i].subject == subject && strcmp(asked->counters[i].field, field) == 0)
-			return &asked->counters[i];
+	for (size_t i = 0; i < asked->n_counters; i++) {
+		struct quota_counter *counter = &asked->counters[i];
+
+		if (counter->subject == subject && counter->unit == limit->unit &&
+		    counter->window_ms == limit->window_ms)
+			return counter;
+	}
 	return NULL;
 }
 
-/* add_counter - one limit of a subject; of two for one window the smaller one counts */
+/* add_counter - one limit of a subject, for which there is room; of two for one window the smaller counts */
 static void
 add_counter(struct quota_plan *asked, size_t subject, const struct limit *limit,
-    const struct quota_cost *cost, bool binding)
+    const struct quota_party *party, uint64_t cost)
 {
-	struct quota_counter *counter;
-	char *field = mem_printf(asked, "%c%" PRId64 ".%d", limit_unit_letter(limit->unit),
-	    limit->window_ms, WINDOW_BUCKETS);
+	struct quota_counter *counter = find_counter(asked, subject, limit);
 
-	counter = find_counter(asked, subject, field);
 	if (counter != NULL) {
-		talloc_free(field);
 		if (limit->max < counter->max) {
 			counter->max = limit->max;
 			counter->text = limit->text;
 		}
 		return;
 	}
-	asked->counters = mem_grow(asked, asked->counters, struct quota_counter,
-	    asked->n_counters + 1);
 	counter = &asked->counters[asked->n_counters++];
-	counter->text = limit->text;
-	counter->unit = limit->unit;
-	counter->window_ms = limit->window_ms;
-	counter->subject = subject;
-	counter->field = field;
-	counter->width_ms = window_width(limit->window_ms);
-	counter->max = limit->max;
-	counter->cost = cost_in(cost, limit->unit);
-	counter->one = 1;
-	counter->binding = binding;
+	*counter = (struct quota_counter){
+		.text = limit->text,
+		.unit = limit->unit,
+		.window_ms = limit->window_ms,
+		.subject = subject,
+		.field = limit->field,
+		.width_ms = limit->unit == LIMIT_CLIENTS ? limit->window_ms :
+		    window_width(limit->window_ms),
+		.max = limit->max,
+		.cost = cost,
+		.one = one_in(limit->unit),
+		.on_over = party->on_over,
+		.warn_at = party->plan != NULL ? party->plan->warn_at : 0,
+		.binding = !asked->observe_only && stops(party->on_over),
+	};
+	if (limit->unit == LIMIT_NEW)
+		name_known(asked, subject);
 }
 
-/* add_limits - all limits of a plan for one subject */
+/* add_party - a subject with all limits of its plan */
 static void
-add_limits(struct quota_plan *asked, size_t subject, const struct plan *plan,
-    const struct quota_cost *cost)
+add_party(struct quota_plan *asked, const struct quota_party *party, const struct quota_cost *cost)
 {
-	bool binding = !asked->observe_only && stops(plan->on_over);
+	const struct plan *plan = party->plan;
+	size_t subject = add_subject(asked, party);
 
-	for (size_t i = 0; i < plan->n_limits; i++)
+	for (size_t i = 0; plan != NULL && i < plan->n_limits; i++)
 		if (!plan->limits[i].unlimited)
-			add_counter(asked, subject, &plan->limits[i], cost, binding);
+			add_counter(asked, subject, &plan->limits[i], party,
+			    cost_in(cost, plan->limits[i].unit));
 }
 
-/* hand_key - the key of what operators set for an account */
-static const char *
-hand_key(struct quota_plan *asked, const char *account)
+/* begin - a plan without counters yet, with room for so many; its parts come from one piece of memory */
+static struct quota_plan *
+begin(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n, size_t n_limits,
+    const uint8_t *id)
 {
-	char *encoded = quota_encode(asked, account);
-	char *key = mem_printf(asked, "{%s}:s:%s", asked->home, encoded);
+	const char *home = quota_home(parties, n);
+	size_t names = strlen(home);
+	struct quota_plan *asked;
 
-	talloc_free(encoded);
-	return key;
+	for (size_t i = 0; i < n; i++)
+		names += strlen(parties[i].name);
+	asked = mem_check(talloc_pooled_object(ctx, struct quota_plan, (unsigned int)(6 + 4 * n),
+	    n_limits * sizeof(struct quota_counter) + n * sizeof(struct quota_subject) + 16 * names + 256));
+	memset(asked, 0, sizeof(*asked));
+	asked->account = mem_strdup(asked, parties[0].name);
+	asked->home = quota_encode(asked, home);
+	asked->subjects = mem_check(talloc_array(asked, struct quota_subject, (unsigned int)n));
+	asked->counters = mem_check(talloc_array(asked, struct quota_counter, (unsigned int)n_limits));
+	if (id != NULL)
+		memcpy(asked->id, id, sizeof(asked->id));
+	return asked;
 }
 
-/* quota_plan_make - list the counters that one message of account touches */
+/* take_marks - what is known of recipients and client */
+static void
+take_marks(struct quota_plan *asked, const struct quota_cost *cost)
+{
+	asked->recipients = cost->recipients;
+	asked->client = cost->client;
+	asked->has_client = cost->has_client;
+	asked->n_marks = cost->n_marks;
+	if (cost->n_marks > 0)
+		asked->marks = mem_memdup(asked, cost->marks, cost->n_marks * sizeof(cost->marks[0]));
+}
+
+/* quota_plan_of - list the counters that one message of n parties touches */
+struct quota_plan *
+quota_plan_of(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
+    const struct quota_cost *cost, bool observe_only, const uint8_t *id)
+{
+	static const struct quota_cost nothing;
+	struct quota_plan *asked;
+	size_t n_limits = 0;
+
+	for (size_t i = 0; i < n; i++)
+		n_limits += parties[i].plan != NULL ? parties[i].plan->n_limits : 0;
+	asked = begin(ctx, parties, n, n_limits, id);
+	asked->observe_only = observe_only;
+	if (cost != NULL)
+		take_marks(asked, cost);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || parties[i].plan != NULL)
+			add_party(asked, &parties[i], cost != NULL ? cost : &nothing);
+	return asked;
+}
+
+/* quota_plan_offence - the counter that decides whether the account is to be blocked */
+struct quota_plan *
+quota_plan_offence(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
+    const struct limit *limit, const uint8_t *id)
+{
+	const struct quota_party observed = { .kind = QUOTA_ACCOUNT, .name = parties[0].name,
+	    .on_over = ACTION_WARN };
+	struct quota_plan *asked = begin(ctx, parties, n, 1, id);
+
+	asked->observe_only = true;
+	add_counter(asked, add_subject(asked, &observed), limit, &observed, 1);
+	return asked;
+}
+
+/* quota_plan_make - list the counters that one message of account alone touches */
 struct quota_plan *
 quota_plan_make(TALLOC_CTX *ctx, const struct plan *plan, const char *account,
     const struct quota_cost *cost, bool observe_only, const uint8_t *id)
 {
-	struct quota_plan *asked = mem_new(ctx, struct quota_plan);
-	size_t subject;
+	const struct quota_party party = { .kind = QUOTA_ACCOUNT, .name = account, .plan = plan,
+	    .on_over = plan != NULL ? plan->on_over : ACTION_ACCEPT };
 
-	asked->account = mem_strdup(asked, account);
-	asked->home = quota_encode(asked, account);
-	asked->observe_only = observe_only;
-	asked->recipients = cost != NULL ? cost->recipients : 0;
-	if (id != NULL)
-		memcpy(asked->id, id, sizeof(asked->id));
-	subject = add_subject(asked, QUOTA_ACCOUNT, account);
-	asked->hand_key = hand_key(asked, account);
-	if (plan == NULL)
-		return asked;
-	asked->on_over = plan->on_over;
-	asked->warn_at = plan->warn_at;
-	add_limits(asked, subject, plan, cost);
-	return asked;
+	return quota_plan_of(ctx, &party, 1, cost, observe_only, id);
 }
 
 /* quota_plan_copy - a copy that shares nothing */
@@ -322,6 +466,8 @@ quota_plan_copy(TALLOC_CTX *ctx, const struct quota_plan *plan)
 		copy->subjects[i].kind = plan->subjects[i].kind;
 		copy->subjects[i].name = mem_strdup(copy, plan->subjects[i].name);
 		copy->subjects[i].key = mem_strdup(copy, plan->subjects[i].key);
+		if (plan->subjects[i].known_key != NULL)
+			copy->subjects[i].known_key = mem_strdup(copy, plan->subjects[i].known_key);
 	}
 	copy->counters = mem_array(copy, struct quota_counter, plan->n_counters);
 	for (size_t i = 0; i < plan->n_counters; i++) {
@@ -329,6 +475,8 @@ quota_plan_copy(TALLOC_CTX *ctx, const struct quota_plan *plan)
 		copy->counters[i].text = NULL;
 		copy->counters[i].field = mem_strdup(copy, plan->counters[i].field);
 	}
+	if (plan->n_marks > 0)
+		copy->marks = mem_memdup(copy, plan->marks, plan->n_marks * sizeof(plan->marks[0]));
 	return copy;
 }
 
@@ -341,7 +489,7 @@ keeps_out_longer(int64_t a, int64_t b)
 	return a > b;
 }
 
-/* hit_counter - of a refused message: the binding limit with the longest wait */
+/* hit_counter - of a refused message: of the binding limits with the severest on_over that with the longest wait */
 static size_t
 hit_counter(const struct quota_plan *plan, const struct quota_reply *reply)
 {
@@ -351,7 +499,11 @@ hit_counter(const struct quota_plan *plan, const struct quota_reply *reply)
 	for (size_t i = 0; i < plan->n_counters; i++) {
 		int64_t wait = reply->counts[i].wait_ms;
 
-		if (!plan->counters[i].binding || !keeps_out_longer(wait, worst))
+		if (!plan->counters[i].binding || wait == 0)
+			continue;
+		if (worst != 0 && (plan->counters[i].on_over < plan->counters[hit].on_over ||
+		    (plan->counters[i].on_over == plan->counters[hit].on_over &&
+		    !keeps_out_longer(wait, worst))))
 			continue;
 		hit = i;
 		worst = wait;
@@ -368,20 +520,31 @@ fullness(const struct quota_count *count)
 	return (double)count->used / (double)count->max;
 }
 
-/* fullest_counter - the limit nearest to full, or most exceeded */
+/* weight - what an exceeded limit does; a limit that is not exceeded, or binding (it was exceeded by
+ * merging), does nothing */
+static int
+weight(const struct quota_counter *counter, const struct quota_count *count)
+{
+	return count->used > count->max && !counter->binding ? (int)counter->on_over + 1 : 0;
+}
+
+/* fullest_counter - the exceeded limit that does most, else the limit nearest to full */
 static size_t
 fullest_counter(const struct quota_plan *plan, const struct quota_reply *reply)
 {
 	size_t fullest = 0;
 	double most = -1.0;
+	int heaviest = 0;
 
 	for (size_t i = 0; i < plan->n_counters; i++) {
 		double part = fullness(&reply->counts[i]);
+		int heavy = weight(&plan->counters[i], &reply->counts[i]);
 
-		if (part <= most)
+		if (heavy < heaviest || (heavy == heaviest && part <= most))
 			continue;
 		fullest = i;
 		most = part;
+		heaviest = heavy;
 	}
 	return fullest;
 }
@@ -410,6 +573,15 @@ quota_find_limit(const struct quota_plan *plan, const struct limit *limit)
 	return NULL;
 }
 
+/* subject_text - whose limit it is, where not the account's */
+static const char *
+subject_text(TALLOC_CTX *ctx, const struct quota_subject *subject)
+{
+	if (subject->kind == QUOTA_ACCOUNT)
+		return NULL;
+	return mem_printf(ctx, "%s %s", quota_kind_word(subject->kind), subject->name);
+}
+
 /* name_limit - the fact tells of one limit */
 static void
 name_limit(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
@@ -418,6 +590,8 @@ name_limit(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_re
 	fact->limit = quota_limit_text(ctx, &plan->counters[i], &reply->counts[i]);
 	fact->used = reply->counts[i].used;
 	fact->max = reply->counts[i].max;
+	fact->on_over = plan->counters[i].on_over;
+	fact->subject = subject_text(ctx, &plan->subjects[plan->counters[i].subject]);
 }
 
 /* seconds - milliseconds to whole seconds, rounded up, 1 at least */
@@ -446,7 +620,7 @@ judge_refused(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota
 		fact->problem = mem_strdup(ctx, "the limit lets nothing pass");
 	else
 		fact->problem = mem_printf(ctx, "this message alone (%" PRIu64 ") is larger than the limit",
-		    plan->counters[hit].cost);
+		    reply->counts[hit].cost);
 }
 
 /* judge_charged - the message was counted; what it exceeds was only observed */
@@ -461,7 +635,7 @@ judge_charged(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota
 	name_limit(ctx, plan, reply, fullest, fact);
 	if (fact->used <= fact->max || plan->counters[fullest].binding)
 		return;
-	if (plan->on_over == ACTION_QUARANTINE && !plan->observe_only)
+	if (fact->on_over == ACTION_QUARANTINE && !plan->observe_only)
 		fact->outcome = OUTCOME_FAIL;
 	else
 		fact->observed_over = true;
@@ -533,15 +707,15 @@ at_mark(uint64_t used, uint64_t max, unsigned int percent)
 const struct quota_counter *
 quota_warned(const struct quota_plan *plan, const struct quota_reply *reply)
 {
-	if (reply->state != QUOTA_CHARGED || plan->warn_at == 0)
+	if (reply->state != QUOTA_CHARGED)
 		return NULL;
 	for (size_t i = 0; i < plan->n_counters; i++) {
 		const struct quota_counter *counter = &plan->counters[i];
 		uint64_t used = reply->counts[i].used;
-		uint64_t before = used > counter->cost ? used - counter->cost : 0;
+		uint64_t cost = reply->counts[i].cost, before = used > cost ? used - cost : 0;
 
-		if (at_mark(used, reply->counts[i].max, plan->warn_at) &&
-		    !at_mark(before, reply->counts[i].max, plan->warn_at))
+		if (counter->warn_at > 0 && at_mark(used, reply->counts[i].max, counter->warn_at) &&
+		    !at_mark(before, reply->counts[i].max, counter->warn_at))
 			return counter;
 	}
 	return NULL;

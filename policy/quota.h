@@ -10,11 +10,14 @@
  * anyway: the caller asked to observe (mode watch), or the plan's on_over is
  * accept, warn or quarantine. Observed limits are charged past their size.
  *
- * Keys. All counters of one subject (an account; later a domain, a pool, a client
- * network) are one key, "{HOME}:a:NAME", with HOME and NAME percent-encoded. HOME is
- * the hash tag shared by all keys of a message, so that they live in one slot of a
- * Redis Cluster. Limit values are no part of keys or fields, so they may change
- * without losing counts.
+ * Parties. A message is charged to its account, to the account's domain where that has a
+ * plan, to its pool (a customer's accounts together), and to the client's network.
+ *
+ * Keys. All counters of one subject are one key, "{HOME}:a:NAME", with HOME and NAME
+ * percent-encoded. HOME is the hash tag shared by all keys of a message, so that they live in
+ * one slot of a Redis Cluster: that of the pool, where there is one with a plan, else of the
+ * domain likewise, else of the account itself. Only a network's key has a home of its own. Limit
+ * values are no part of keys or fields, so they may change without losing counts.
  *
  * Pure. Threads: no state; a struct belongs to one thread at a time.
  */
@@ -42,11 +45,17 @@ struct plan {
 	size_t n_limits;
 	enum action on_over;		/* default ACTION_TEMPFAIL */
 	size_t max_recipients;		/* of one message; 0: no bound. Not checked here */
+	uint64_t max_size;		/* of one message in octets; 0: no bound. Not checked here */
 	unsigned int warn_at;		/* percent of a limit, 1..100; 0: no warning */
+	const struct limit *block_on;	/* of foreign-senders: more of them block the account; or NULL */
+	int64_t block_for_ms;		/* ... for so long */
 	bool has_limits;		/* an empty list is a list: nothing is counted */
 	bool has_on_over;
 	bool has_max_recipients;
+	bool has_max_size;
 	bool has_warn_at;
+	bool has_block_on;
+	bool has_block_for;
 };
 
 /*
@@ -56,16 +65,32 @@ struct plan {
  */
 int quota_plans_resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, const char **error_r);
 
-/* What one message costs. Each unit counts as 1 at least. */
+/* What one message costs. The first three count as 1 at least. */
 struct quota_cost {
 	uint64_t messages;
 	uint64_t recipients;
 	uint64_t bytes;
+	uint64_t external;	/* of the recipients, those outside our own domains */
+	const uint64_t *marks;	/* one for each recipient (recent.h), keyed with quota_home(); */
+	size_t n_marks;		/* only where quota_counts() LIMIT_NEW */
+	uint64_t client;	/* mark of the client's address, likewise; LIMIT_CLIENTS */
+	bool has_client;	/* the address is known */
 };
 
-/* Kinds of subjects, for the future; the letter in the key. */
+/* Kinds of subjects; the letter in the key. */
 enum quota_subject_kind {
-	QUOTA_ACCOUNT = 'a'
+	QUOTA_ACCOUNT = 'a',
+	QUOTA_DOMAIN = 'd',
+	QUOTA_POOL = 'p',
+	QUOTA_NETWORK = 'n'
+};
+
+/* Somebody whom a message is charged to. */
+struct quota_party {
+	enum quota_subject_kind kind;
+	const char *name;
+	const struct plan *plan;	/* NULL: no limits */
+	enum action on_over;		/* in force; else that of plan */
 };
 
 /* Who is counted. */
@@ -73,6 +98,7 @@ struct quota_subject {
 	enum quota_subject_kind kind;
 	const char *name;	/* as given */
 	const char *key;	/* without the store's prefix */
+	const char *known_key;	/* remembers who was written to; NULL: no counter of LIMIT_NEW */
 };
 
 /* One limit of one subject, as the store needs it. */
@@ -84,8 +110,11 @@ struct quota_counter {
 	const char *field;	/* names the window within the subject's key: "r3600000.48" */
 	int64_t width_ms;	/* of a bucket (window.h) */
 	uint64_t max;
-	uint64_t cost;		/* of this message, 1 .. LIMIT_MAX_COUNT */
-	uint64_t one;		/* of the smallest message: one recipient */
+	uint64_t cost;		/* of this message, 0 .. LIMIT_MAX_COUNT; for LIMIT_NEW and
+				 * LIMIT_CLIENTS the most it may be, as the store alone knows */
+	uint64_t one;		/* of the smallest message: one recipient, written to before */
+	enum action on_over;
+	unsigned int warn_at;	/* percent, 0: no warning */
 	bool binding;
 };
 
@@ -99,8 +128,10 @@ struct quota_plan {
 	size_t n_subjects;
 	struct quota_counter *counters;
 	size_t n_counters;	/* 0: nothing to ask */
-	enum action on_over;
-	unsigned int warn_at;	/* percent, 0: no warning */
+	const uint64_t *marks;	/* of the recipients */
+	size_t n_marks;
+	uint64_t client;	/* mark of the client */
+	bool has_client;
 	bool observe_only;	/* as given */
 	bool block_binds;	/* a blocked account is refused; else its block is only reported.
 				 * false; for the caller to set */
@@ -108,7 +139,30 @@ struct quota_plan {
 };
 
 /*
- * quota_plan_make - list the counters that one message of account touches
+ * quota_home - the name of the home that parties share; one of theirs. parties[0] is the account
+ */
+const char *quota_home(const struct quota_party *parties, size_t n);
+
+/* quota_counts - whether some limit of some party counts unit */
+bool quota_counts(const struct quota_party *parties, size_t n, enum limit_unit unit);
+
+/*
+ * quota_plan_of - list the counters that one message of n parties touches
+ * parties[0] is the account. Each party's limits are binding or observed by its own on_over; the
+ * rest is as for quota_plan_make().
+ */
+struct quota_plan *quota_plan_of(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
+    const struct quota_cost *cost, bool observe_only, const uint8_t *id);
+
+/*
+ * quota_plan_offence - the counter that decides whether the account is to be blocked
+ * Charges one to limit (a plan's block_on), observed. *ctx owns the result.
+ */
+struct quota_plan *quota_plan_offence(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
+    const struct limit *limit, const uint8_t *id);
+
+/*
+ * quota_plan_make - list the counters that one message of account alone touches
  * ctx owns the result, which points to nothing else but the limits' texts in plan: those
  * must live as long. plan may be NULL (no limits). id is 16 random octets, new for each
  * message, or NULL for plans that are only read or reset. observe_only turns all limits
@@ -139,6 +193,7 @@ struct quota_count {
 	int64_t one_ms;		/* until the smallest message would fit; 0 now, -1 never */
 	int64_t next_ms;	/* until some of what is used leaves; 0 when nothing is used */
 				/* the three times are 0 where state is QUOTA_CHARGED */
+	uint64_t cost;		/* what the message cost, or would have */
 	uint64_t max;		/* the limit in force: the counter's, or the one raised by hand */
 	int64_t raised_ms;	/* for how long it is still raised; 0: it is not */
 };
@@ -183,7 +238,7 @@ void quota_judge(TALLOC_CTX *ctx, const struct quota_plan *plan,
 
 /*
  * quota_warned - the counter whose warn_at mark this charge has just crossed, or NULL
- * Only with QUOTA_CHARGED; the caller makes the event of it.
+ * Only with QUOTA_CHARGED; the caller makes the event of it. plan->subjects[counter->subject] is who crossed it.
  */
 const struct quota_counter *quota_warned(const struct quota_plan *plan,
     const struct quota_reply *reply);
@@ -214,6 +269,9 @@ const char *quota_limit_text(TALLOC_CTX *ctx, const struct quota_counter *counte
  */
 const struct quota_counter *quota_find_limit(const struct quota_plan *plan,
     const struct limit *limit);
+
+/* quota_kind_word - "account", "domain", "pool", "network" */
+const char *quota_kind_word(enum quota_subject_kind kind);
 
 /*
  * quota_encode - percent-encode a name for use in a key

@@ -63,6 +63,25 @@ window_turn(struct window *window, int64_t width, int64_t now)
 	window->head += ahead;
 }
 
+/* window_used - what is counted as of now */
+uint64_t
+window_used(const struct window *window, int64_t width, int64_t now)
+{
+	int64_t ahead;
+	uint64_t used = window->total;
+
+	if (used == 0)
+		return 0;
+	ahead = now / width - window->head;
+	if (ahead <= 0)
+		return used;	/* time stands still, or the head is put right: nothing leaves */
+	if (ahead > WINDOW_BUCKETS)
+		return 0;
+	for (size_t i = WINDOW_SLOTS - (size_t)ahead; i < WINDOW_SLOTS; i++)
+		used -= window->slots[i];
+	return used;
+}
+
 /* window_idle - whether all that was counted has left by now */
 bool
 window_idle(const struct window *window, int64_t width, int64_t now)

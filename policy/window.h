@@ -44,6 +44,11 @@ int64_t window_width(int64_t length_ms);
 void window_turn(struct window *window, int64_t width, int64_t now);
 
 /*
+ * window_used - what is counted as of now, without turning the window
+ */
+uint64_t window_used(const struct window *window, int64_t width, int64_t now);
+
+/*
  * window_idle - whether all that was counted has left by now
  * Looks without turning, so it may still say no when only empty buckets are left.
  */

@@ -43,6 +43,10 @@ test_good(void **state)
 		{ "0.125 KiB per day", LIMIT_BYTES, 128, DAY },
 		{ "9 PB per 366 days", LIMIT_BYTES, UINT64_C(9000000000000000), 366 * DAY },
 		{ "9007199254740991 bytes per day", LIMIT_BYTES, UINT64_C(9007199254740991), DAY },
+		{ "20 new-recipients per hour", LIMIT_NEW, 20, HOUR },
+		{ "1 client-address per day", LIMIT_CLIENTS, 1, DAY },
+		{ "50 External-Recipients per day", LIMIT_EXTERNAL, 50, DAY },
+		{ "20 foreign-senders per hour", LIMIT_FOREIGN, 20, HOUR },
 		{ "0", LIMIT_MESSAGES, 0, HOUR },
 		{ "0 recipients per day", LIMIT_RECIPIENTS, 0, DAY },
 		{ "007 messages per day", LIMIT_MESSAGES, 7, DAY },
@@ -108,8 +112,11 @@ test_bad(void **state)
 		{ "100 mails per hour", "\"100 messages per hour\"" },
 		{ "100 bananas per hour", "nothing that can be counted" },
 		{ "1 G per day", "\"1 GB per hour\"" },
-		{ "20 new-recipients per hour", "does not count \"new-recipients\" yet" },
-		{ "5 client-addresses per hour", "does not count \"client-addresses\" yet" },
+		{ "20 new-recipient per hou", "\"20 new-recipient per hour\"" },
+		{ "5 client-adresses per hour", "\"5 client-addresses per hour\"" },
+		{ "5 ips per hour", "\"5 client-addresses per hour\"" },
+		{ "50 externals per hour", "\"50 external-recipients per hour\"" },
+		{ "1001 client-addresses per hour", "at most \"1000 client-addresses\"" },
 		{ "1,000 recipients per hour", "write \"1000\"" },
 		{ "1_000 recipients per hour", "write \"1000\"" },
 		{ "1.5 recipients per hour", "counts in whole numbers" },
@@ -165,6 +172,14 @@ test_units(void **state)
 	assert_int_equal(limit_unit_letter(LIMIT_MESSAGES), 'm');
 	assert_int_equal(limit_unit_letter(LIMIT_RECIPIENTS), 'r');
 	assert_int_equal(limit_unit_letter(LIMIT_BYTES), 'b');
+	assert_string_equal(limit_unit_name(LIMIT_EXTERNAL), "external-recipients");
+	assert_int_equal(limit_unit_letter(LIMIT_EXTERNAL), 'x');
+	assert_string_equal(limit_unit_name(LIMIT_NEW), "new-recipients");
+	assert_int_equal(limit_unit_letter(LIMIT_NEW), 'n');
+	assert_string_equal(limit_unit_name(LIMIT_CLIENTS), "client-addresses");
+	assert_int_equal(limit_unit_letter(LIMIT_CLIENTS), 'c');
+	assert_string_equal(limit_unit_name(LIMIT_FOREIGN), "foreign-senders");
+	assert_int_equal(limit_unit_letter(LIMIT_FOREIGN), 'f');
 }
 
 int

@@ -92,7 +92,7 @@ static void
 test_same_window(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
-	struct quota_cost cost = { 1, 1, 1 };
+	struct quota_cost cost = { .messages = 1, .recipients = 1, .bytes = 1 };
 	struct plan *plan = plan_of(ctx, ACTION_TEMPFAIL, "100 recipients per hour",
 	    "50 recipients per 60 minutes", "70 recipients per 3600 seconds");
 	struct quota_plan *asked = quota_plan_make(ctx, plan, "alice", &cost, false, id);
@@ -116,7 +116,7 @@ test_binding(void **state)
 		{ ACTION_TEMPFAIL, true, false },
 		{ ACTION_REJECT, true, false },
 	};
-	struct quota_cost cost = { 1, 1, 1 };
+	struct quota_cost cost = { .messages = 1, .recipients = 1, .bytes = 1 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -189,7 +189,7 @@ test_judge(void **state)
 		    { { .used = 10, .wait_ms = 1 }, { .used = 0 } },
 		    OUTCOME_FAIL, false, false, HOURLY, 10, 10, 1, NULL },
 	};
-	struct quota_cost cost = { 1, 3, 1 };
+	struct quota_cost cost = { .messages = 1, .recipients = 3, .bytes = 1 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -227,7 +227,7 @@ static void
 test_nothing_passes(void **state)
 {
 	struct plan *plan = plan_of(NULL, ACTION_REJECT, "0", NULL, NULL);
-	struct quota_cost cost = { 1, 1, 1 };
+	struct quota_cost cost = { .messages = 1, .recipients = 1, .bytes = 1 };
 	struct quota_plan *asked = quota_plan_make(plan, plan, "alice", &cost, false, id);
 	struct quota_count count = { .wait_ms = -1, .one_ms = -1 };
 	struct quota_reply reply = { .state = QUOTA_REFUSED, .counts = &count, .n_counts = 1 };
@@ -254,12 +254,12 @@ test_warned(void **state)
 		{ "all of it", 100, 10, true },
 		{ "not quite all of it", 100, 9, false },
 	};
-	struct quota_cost cost = { 1, 3, 1 };
+	struct quota_cost cost = { .messages = 1, .recipients = 3, .bytes = 1 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct plan *plan = plan_of(NULL, ACTION_TEMPFAIL, HOURLY, NULL, NULL);
-		struct quota_count count = { .used = rows[i].used, .max = 10 };
+		struct quota_count count = { .used = rows[i].used, .cost = 3, .max = 10 };
 		struct quota_reply reply = { .state = QUOTA_CHARGED, .counts = &count, .n_counts = 1 };
 		struct quota_plan *asked;
 
@@ -277,7 +277,7 @@ static void
 test_one_wait(void **state)
 {
 	struct plan *plan = plan_of(NULL, ACTION_TEMPFAIL, HOURLY, DAILY, NULL);
-	struct quota_cost cost = { 1, 3, 1 };
+	struct quota_cost cost = { .messages = 1, .recipients = 3, .bytes = 1 };
 	struct quota_plan *asked = quota_plan_make(plan, plan, "alice", &cost, false, id);
 	struct quota_count counts[2] = { { .wait_ms = 500 }, { .wait_ms = 0 } };
 	struct quota_reply reply = { .state = QUOTA_REFUSED, .counts = counts, .n_counts = 2 };

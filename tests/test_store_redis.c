@@ -359,8 +359,9 @@ both(struct twins *t, const char *label, enum quota_op op, const struct quota_pl
 		const struct quota_count *a = &lua.counts[i], *b = &c.counts[i];
 
 		if (a->used != b->used || a->wait_ms != b->wait_ms || a->one_ms != b->one_ms ||
-		    a->next_ms != b->next_ms)
-			fail_msg("%s: counter %zu: Lua %llu %lld %lld %lld, C %llu %lld %lld %lld", label, i,
+		    a->next_ms != b->next_ms || a->max != b->max || a->raised_ms != b->raised_ms)
+			fail_msg("%s: counter %zu (%s): Lua %llu %lld %lld %lld, C %llu %lld %lld %lld", label, i,
+			    asked->counters[i].field,
 			    (unsigned long long)a->used, (long long)a->wait_ms, (long long)a->one_ms,
 			    (long long)a->next_ms, (unsigned long long)b->used, (long long)b->wait_ms,
 			    (long long)b->one_ms, (long long)b->next_ms);
@@ -519,46 +520,104 @@ random_step_of_time(uint64_t *random)
 	}
 }
 
+/* random_message - a message of some parties, from some client, to some recipients */
+static struct quota_plan *
+random_message(struct fixture *f, uint64_t *random, struct plan **plans)
+{
+	static const char *const accounts[] = { "a", "b@example.org", "we{ird} %name\xff", "" };
+	struct quota_party parties[4] = { { .kind = QUOTA_ACCOUNT }, { .kind = QUOTA_DOMAIN, .name = "dom" },
+	    { .kind = QUOTA_POOL, .name = "pool" }, { .kind = QUOTA_NETWORK, .name = "net" } };
+	uint64_t marks[6], number;
+	struct quota_cost cost = { .messages = 1, .recipients = next_random(random) % 6 + 1, .bytes = 1000,
+	    .marks = marks, .client = next_random(random) % 9, .has_client = next_random(random) % 8 > 0 };
+	uint8_t id[QUOTA_ID_LEN] = { 0 };
+
+	cost.external = next_random(random) % (cost.recipients + 1);
+	cost.n_marks = (size_t)cost.recipients;
+	for (size_t i = 0; i < cost.n_marks; i++)
+		marks[i] = (next_random(random) % 60) * UINT64_C(0x0101010101010101);
+	parties[0].name = accounts[next_random(random) % 4];
+	for (size_t i = 0; i < 4; i++) {
+		parties[i].plan = i == 0 ? plans[next_random(random) % 5] : next_random(random) % 3 ? NULL : plans[5];
+		parties[i].on_over = parties[i].plan != NULL ? parties[i].plan->on_over : ACTION_ACCEPT;
+	}
+	number = ++f->ids;
+	memcpy(id, &number, sizeof(number));
+	return quota_plan_of(NULL, parties, 4, &cost, next_random(random) % 10 == 0, id);
+}
+
+/* raise_both - an operator raises a limit of the account, or takes that back */
+static void
+raise_both(struct twins *t, const struct quota_plan *asked, uint64_t *random, int64_t now)
+{
+	const struct quota_counter *counter = &asked->counters[0];
+	const char *words[3] = { "600000", counter->field, "25" };
+	bool raise = next_random(random) % 2;
+	struct quota_command *c = quota_command_by_hand(t->f->ctx, "t:", t->digest,
+	    raise ? QUOTA_OP_RAISE : QUOTA_OP_UNRAISE, asked, &now, words, raise ? 3 : 0);
+	const char *error = NULL;
+	redisReply *answer;
+	int changed;
+
+	if (redis_pool_call(t->f->pool, t->f->ctx, c->argc, c->argv, c->argv_len, false,
+	    store_clock_ms() + PATIENCE_MS, &answer, &error) != POOL_ANSWERED)
+		fail_msg("by hand: %s", error);
+	changed = quota_command_done(answer);
+	freeReplyObject(answer);
+	if (raise)
+		embedded_raise(t->table, asked, counter, 25, now + 600000, now);
+	else
+		assert_int_equal(embedded_unraise(t->table, asked, now), changed);
+}
+
+/* The plans of the randomised comparison: every unit, binding and observed, long and short. */
+static void
+random_plans(struct fixture *f, struct plan **plans)
+{
+	plans[0] = plan_of(f->ctx, "12 recipients per hour", "40 recipients per day", "9 messages per 7 minutes");
+	plans[1] = plan_of(f->ctx, "30 recipients per hour", "5 messages per minute", NULL);
+	plans[2] = plan_of(f->ctx, "0", NULL, NULL);
+	plans[3] = plan_of(f->ctx, "20 KB per 10 minutes", "7 client-addresses per 10 minutes", "3 messages per 61 seconds");
+	plans[4] = plan_of(f->ctx, "20 new-recipients per 20 minutes", "3 client-addresses per hour", "8 external-recipients per 30 minutes");
+	plans[5] = plan_of(f->ctx, "60 recipients per hour", "40 new-recipients per day", "6 client-addresses per 5 minutes");
+	plans[1]->on_over = ACTION_WARN;
+}
+
+/* Every step on both sides, which must agree in everything. */
 static void
 test_random(void **state)
 {
 	struct fixture *f = *state;
-	static const char *const accounts[] = { "a", "b@example.org", "we{ird} %name\xff", "" };
+	static const enum quota_op ops[] = { QUOTA_OP_CHARGE, QUOTA_OP_CHARGE, QUOTA_OP_CHARGE,
+	    QUOTA_OP_CHARGE, QUOTA_OP_CHARGE, QUOTA_OP_CHARGE, QUOTA_OP_READ, QUOTA_OP_MERGE };
 	const char *steps_text = getenv("COUNTERSIGN_TWIN_STEPS");
 	long steps = steps_text != NULL ? atol(steps_text) : 6000;
 	uint64_t random = 20250101;
-	struct plan *plans[4];
+	struct plan *plans[6];
 	struct twins t;
 	int64_t now = T0;
 
 	start(f, NULL);
 	make_twins(&t, f);
-	plans[0] = plan_of(f->ctx, "12 recipients per hour", "40 recipients per day", "9 messages per 7 minutes");
-	plans[1] = plan_of(f->ctx, "30 recipients per hour", "5 messages per minute", NULL);
-	plans[2] = plan_of(f->ctx, "0", NULL, NULL);
-	plans[3] = plan_of(f->ctx, "20 KB per 10 minutes", "100 recipients per 3 days", "3 messages per 61 seconds");
-	plans[1]->on_over = ACTION_WARN;
+	random_plans(f, plans);
 	for (long i = 0; i < steps; i++) {
-		static const enum quota_op ops[] = { QUOTA_OP_CHARGE, QUOTA_OP_CHARGE, QUOTA_OP_CHARGE,
-		    QUOTA_OP_CHARGE, QUOTA_OP_CHARGE, QUOTA_OP_CHARGE, QUOTA_OP_READ, QUOTA_OP_MERGE };
 		enum quota_op op = ops[next_random(&random) % 8];
-		struct plan *plan = plans[next_random(&random) % 4];
-		struct quota_plan *asked;
+		struct quota_plan *asked = random_message(f, &random, plans);
+		int64_t age = (int64_t)(next_random(&random) % 5000) * 1000;
 		TALLOC_CTX *outer = f->ctx;
-		char label[40];
-		int64_t age = 0;
+		char label[32];
 
 		now += random_step_of_time(&random);
-		if (now < 0)
-			now = 0;
-		if (op == QUOTA_OP_MERGE)
-			age = (int64_t)(next_random(&random) % 5000000);
-		if (next_random(&random) % 200 == 0)
+		if (now < 1000000)
+			now = T0;
+		if (next_random(&random) % 500 == 0)
 			op = QUOTA_OP_RESET;
-		asked = ask(f, plan, accounts[next_random(&random) % 4], next_random(&random) % 6 + 1);
 		snprintf(label, sizeof(label), "step %ld", i);
 		f->ctx = asked;
 		both(&t, label, op, asked, now, age);
+		if (i > 0 && asked->n_counters > 0 && asked->counters[0].subject == 0 &&
+		    next_random(&random) % 50 == 0)
+			raise_both(&t, asked, &random, now);
 		f->ctx = outer;
 		talloc_free(asked);
 	}
@@ -931,7 +990,7 @@ test_password(void **state)
 
 	redis_server_start(&f->server, "user default on >open-sesame ~* &* +@all\n"
 	    "user countersign on >swordfish ~countersign:* resetchannels -@all +evalsha +eval +time "
-	    "+get +set +hmget +hget +hgetall +hset +hdel +hlen +hexists +pttl +pexpire +pexpireat "
+	    "+get +set +hmget +hget +hgetall +hset +hdel +hlen +hexists +pttl +pexpire "
 	    "+persist +del +zincrby +zcard +zremrangebyrank +zrevrange +zscore");
 	plan = plan_of(f->ctx, "10 recipients per hour", NULL, NULL);
 
