@@ -164,6 +164,16 @@ on_helo(SMFICTX *ctx, char *helo)
 	return SMFIS_CONTINUE;
 }
 
+/* declared_size - SIZE= among the parameters of MAIL, 0 where there is none */
+static uint64_t
+declared_size(char **argv)
+{
+	for (size_t i = 1; argv[0] != NULL && argv[i] != NULL; i++)
+		if (strncasecmp(argv[i], "SIZE=", 5) == 0)
+			return strtoull(argv[i] + 5, NULL, 10);
+	return 0;
+}
+
 static sfsistat
 on_mail(SMFICTX *ctx, char **argv)
 {
@@ -173,6 +183,7 @@ on_mail(SMFICTX *ctx, char **argv)
 		.auth_type = macro(ctx, "{auth_type}"),
 		.tls_version = macro(ctx, "{tls_version}"),
 		.queue_id = macro(ctx, "i"),
+		.size = declared_size(argv),
 	};
 
 	if (private == NULL)

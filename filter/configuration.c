@@ -17,6 +17,7 @@
 
 #include "filter/configuration.h"
 #include "filter/configuration_dkim.h"
+#include "filter/configuration_plans.h"
 #include "filter/options.h"
 #include "policy/domain.h"
 #include "policy/mem.h"
@@ -25,8 +26,6 @@
 
 static void read_accounts(struct options_reader *, config_setting_t *, void *);
 static void read_listeners(struct options_reader *, config_setting_t *, void *);
-static void read_plans(struct options_reader *, config_setting_t *, void *);
-static void read_limits(struct options_reader *, config_setting_t *, void *);
 static void read_redis(struct options_reader *, config_setting_t *, void *);
 static void read_daemons(struct options_reader *, config_setting_t *, void *);
 static void read_clients(struct options_reader *, config_setting_t *, void *);
@@ -34,9 +33,6 @@ static void read_ports(struct options_reader *, config_setting_t *, void *);
 static void read_history(struct options_reader *, config_setting_t *, void *);
 static void read_dns(struct options_reader *, config_setting_t *, void *);
 static void read_tables(struct options_reader *, config_setting_t *, void *);
-static void read_percent(struct options_reader *, config_setting_t *, void *);
-static void read_plan_action(struct options_reader *, config_setting_t *, void *);
-static void read_max_recipients(struct options_reader *, config_setting_t *, void *);
 
 static const struct option_choice modes[] = {
 	{ "watch", MODE_WATCH }, { "enforce", MODE_ENFORCE }, { NULL, 0 },
@@ -85,8 +81,7 @@ static const struct option top_rows[] = {
 	{ .name = "event_timeout", .type = OPTION_DURATION, .offset = AT(config, event_timeout_ms),
 	    .min = 100, .max = 600000 },
 	{ .name = "plans_file", .type = OPTION_STRING, .offset = AT(config, plans_file) },
-	{ .name = "default_plan", .type = OPTION_STRING, .offset = AT(config, default_plan_name) },
-	{ .name = "plans", .type = OPTION_CUSTOM, .read = read_plans },
+	CONFIGURATION_PLANS_ROWS
 	{ .name = "drain_timeout", .type = OPTION_DURATION, .offset = AT(config, drain_timeout_ms),
 	    .min = 0, .max = 600000 },
 	{ .name = NULL },
@@ -98,8 +93,7 @@ static const struct option_group top_group = {
 /* The operators' file: what hosting operators tune, and nothing else. */
 static const struct option plans_file_rows[] = {
 	{ .name = "event_command", .type = OPTION_WORDS, .offset = AT(config, event_command) },
-	{ .name = "default_plan", .type = OPTION_STRING, .offset = AT(config, default_plan_name) },
-	{ .name = "plans", .type = OPTION_CUSTOM, .read = read_plans },
+	CONFIGURATION_PLANS_ROWS
 	{ .name = NULL },
 };
 static const struct option_group plans_file_group = { "the plans file", plans_file_rows, -1 };
@@ -131,16 +125,6 @@ static const struct option account_rows[] = {
 	{ .name = NULL },
 };
 static const struct option_group account_group = { "an account", account_rows, -1 };
-
-static const struct option plan_rows[] = {
-	{ .name = "like", .type = OPTION_STRING, .offset = AT(plan, like) },
-	{ .name = "limits", .type = OPTION_CUSTOM, .read = read_limits },
-	{ .name = "max_recipients", .type = OPTION_CUSTOM, .read = read_max_recipients },
-	{ .name = "warn_at", .type = OPTION_CUSTOM, .read = read_percent },
-	{ .name = "on_over", .type = OPTION_CUSTOM, .read = read_plan_action },
-	{ .name = NULL },
-};
-static const struct option_group plan_group = { "a plan", plan_rows, -1 };
 
 static const struct option redis_rows[] = {
 	{ .name = "server", .type = OPTION_STRING, .offset = AT(redis_server, options.server) },
@@ -194,104 +178,6 @@ static struct config *
 config_of(void *target)
 {
 	return target;
-}
-
-/* read_limits - the limits of a plan */
-static void
-read_limits(struct options_reader *reader, config_setting_t *setting, void *target)
-{
-	struct plan *plan = target;
-	struct words words = { NULL, 0 };
-
-	options_words(reader, setting, &words);
-	plan->has_limits = true;
-	plan->limits = mem_array(reader->ctx, struct limit, words.n + 1);
-	for (size_t i = 0; i < words.n; i++) {
-		const char *error = NULL;
-
-		if (limit_parse(reader->ctx, words.items[i], &plan->limits[plan->n_limits], &error) == 0)
-			plan->n_limits++;
-		else
-			options_error(reader, setting, "%s", error);
-	}
-}
-
-/* read_max_recipients - of one message */
-static void
-read_max_recipients(struct options_reader *reader, config_setting_t *setting, void *target)
-{
-	struct plan *plan = target;
-
-	if (config_setting_type(setting) != CONFIG_TYPE_INT || config_setting_get_int(setting) < 1) {
-		options_error(reader, setting, "max_recipients must be a number from 1 on, without quotation marks");
-		return;
-	}
-	plan->max_recipients = (size_t)config_setting_get_int(setting);
-	plan->has_max_recipients = true;
-}
-
-/* read_percent - warn_at = "80%" */
-static void
-read_percent(struct options_reader *reader, config_setting_t *setting, void *target)
-{
-	struct plan *plan = target;
-	const char *text = options_string(reader, setting);
-	char *end;
-	long value;
-
-	if (text == NULL)
-		return;
-	value = strtol(text, &end, 10);
-	if (end == text || strcmp(end, "%") != 0 || value < 1 || value > 100) {
-		options_error(reader, setting, "warn_at = \"%s\" must be a percentage such as \"80%%\"", text);
-		return;
-	}
-	plan->warn_at = (unsigned int)value;
-	plan->has_warn_at = true;
-}
-
-/* read_plan_action - on_over of a plan */
-static void
-read_plan_action(struct options_reader *reader, config_setting_t *setting, void *target)
-{
-	struct plan *plan = target;
-	const char *text = options_string(reader, setting);
-	int action = text == NULL ? -1 : options_action(text);
-
-	if (action >= 0) {
-		plan->on_over = (enum action)action;
-		plan->has_on_over = true;
-	} else if (text != NULL) {
-		options_error(reader, setting, "on_over = \"%s\" is unknown; known are: accept, warn, quarantine, tempfail, reject",
-		    text);
-	}
-}
-
-/* read_plans - plans = { person = { ... } ... } */
-static void
-read_plans(struct options_reader *reader, config_setting_t *setting, void *target)
-{
-	struct config *config = config_of(target);
-	size_t n;
-
-	if (!config_setting_is_group(setting)) {
-		options_error(reader, setting, "plans must be a group in braces: { name = { limits = [...] } }");
-		return;
-	}
-	if (config->plans != NULL) {
-		options_error(reader, setting, "plans are given in the configuration file already; keep one of the two");
-		return;
-	}
-	n = (size_t)config_setting_length(setting);
-	config->plans = mem_array(reader->ctx, struct plan, n + 1);
-	for (size_t i = 0; i < n; i++) {
-		config_setting_t *member = config_setting_get_elem(setting, (unsigned int)i);
-		struct plan *plan = &config->plans[config->n_plans++];
-
-		plan->name = mem_strdup(reader->ctx, config_setting_name(member));
-		plan->on_over = ACTION_TEMPFAIL;
-		options_group(reader, member, &plan_group, plan);
-	}
 }
 
 /* read_account_patterns - the owns list, normalised */
@@ -557,9 +443,9 @@ table_index(struct options_reader *reader, struct config *config, const char *sp
 	return config->tables.n++;
 }
 
-/* finish_tables - a list of specifications as indexes */
-static void
-finish_tables(struct options_reader *reader, struct config *config, const struct words *specs,
+/* configuration_tables - a list of specifications as indexes */
+void
+configuration_tables(struct options_reader *reader, struct config *config, const struct words *specs,
     struct table_list *list_r)
 {
 	list_r->indexes = mem_array(reader->ctx, size_t, specs->n + 1);
@@ -635,8 +521,8 @@ finish_listener(struct options_reader *reader, struct config *config, struct lis
 	if (listener->role == ROLE_INBOUND && listener->sign_as != NULL)
 		options_error_at(reader, listener->where, "listener %s: nothing is signed in role inbound; remove sign_as",
 		    listener->name);
-	finish_tables(reader, config, &listener->client_accounts, &listener->client_tables);
-	finish_tables(reader, config, owners, &listener->owner_tables);
+	configuration_tables(reader, config, &listener->client_accounts, &listener->client_tables);
+	configuration_tables(reader, config, owners, &listener->owner_tables);
 	if (listener->sign_as != NULL) {
 		char *domain = domain_normalise(reader->ctx, listener->sign_as, strlen(listener->sign_as), &problem);
 
@@ -652,16 +538,6 @@ finish_listener(struct options_reader *reader, struct config *config, struct lis
 			options_error_at(reader, listener->where, "account = \"%s\": %s", listener->account, error);
 		listener->account = account;
 	}
-}
-
-/* find_plan - a plan by its name, or NULL */
-static const struct plan *
-find_plan(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->n_plans; i++)
-		if (strcmp(config->plans[i].name, name) == 0)
-			return &config->plans[i];
-	return NULL;
 }
 
 static int
@@ -685,7 +561,7 @@ finish_accounts(struct options_reader *reader, struct config *config)
 		}
 		if (account->plan_name == NULL)
 			continue;
-		account->plan = find_plan(config, account->plan_name);
+		account->plan = config_find_plan(config, account->plan_name);
 		account->plan_from = mem_printf(reader->ctx, "accounts (%s)", account->where);
 		if (account->plan == NULL)
 			options_error_at(reader, account->where, "plan \"%s\" is not among the plans", account->plan_name);
@@ -751,7 +627,6 @@ static void
 read_plans_file(struct options_reader *reader, struct config *config)
 {
 	struct options_reader inner = { .ctx = reader->ctx, .file = config->plans_file };
-	const char *outer_default = config->default_plan_name;
 	const struct words outer_program = config->event_command;
 	config_t tree;
 
@@ -759,8 +634,6 @@ read_plans_file(struct options_reader *reader, struct config *config)
 	if (options_parse_file(&inner, &tree))
 		options_group(&inner, config_root_setting(&tree), &plans_file_group, config);
 	config_destroy(&tree);
-	if (outer_default != NULL && config->default_plan_name != outer_default)
-		options_error(&inner, NULL, "default_plan is given in %s already; keep one of the two", config->file);
 	if (outer_program.n > 0 && config->event_command.items != outer_program.items)
 		options_error(&inner, NULL, "event_command is given in %s already; keep one of the two", config->file);
 	if (inner.errors == NULL)
@@ -768,25 +641,6 @@ read_plans_file(struct options_reader *reader, struct config *config)
 	reader->n_errors += inner.n_errors;
 	reader->errors = reader->errors == NULL ? inner.errors :
 	    mem_printf(reader->ctx, "%s\n%s", reader->errors, inner.errors);
-}
-
-/* finish_plans - inheritance and the default plan */
-static void
-finish_plans(struct options_reader *reader, struct config *config, const config_t *tree)
-{
-	const char *file = config->plans_file != NULL ? config->plans_file : config->file;
-	const char *error = NULL;
-
-	if (config->n_plans > 0 && quota_plans_resolve(reader->ctx, config->plans, config->n_plans, &error) != 0)
-		options_error_at(reader, at(tree, "plans") == NULL ? file :
-		    options_where(reader, at(tree, "plans")), "%s", error);
-	if (config->default_plan_name == NULL)
-		return;
-	config->default_plan = find_plan(config, config->default_plan_name);
-	if (config->default_plan == NULL)
-		options_error_at(reader, at(tree, "default_plan") == NULL ? file :
-		    options_where(reader, at(tree, "default_plan")),
-		    "default_plan = \"%s\" is not among the plans", config->default_plan_name);
 }
 
 /* finish_store - which store, with which options */
@@ -915,12 +769,12 @@ finish(struct options_reader *reader, struct config *config, const config_t *tre
 		read_plans_file(reader, config);
 	finish_names(reader, config, tree);
 	configuration_dkim_finish(reader, config, tree);
-	finish_plans(reader, config, tree);
-	finish_accounts(reader, config);
-	finish_tables(reader, config, &config->login_map, &config->login_tables);
-	finish_tables(reader, config, &config->allowed_networks, &config->network_tables);
-	finish_tables(reader, config, &config->restricted_recipients, &config->restricted_tables);
 	finish_store(reader, config, tree);
+	configuration_plans_finish(reader, config);
+	finish_accounts(reader, config);
+	configuration_tables(reader, config, &config->login_map, &config->login_tables);
+	configuration_tables(reader, config, &config->allowed_networks, &config->network_tables);
+	configuration_tables(reader, config, &config->restricted_recipients, &config->restricted_tables);
 	finish_event_command(reader, config, tree);
 	if (config->n_listeners == 0)
 		auto_listeners(reader, config);
@@ -966,23 +820,6 @@ config_account(const struct config *config, const char *name)
 		return NULL;
 	return bsearch(&wanted, config->accounts, config->n_accounts, sizeof(config->accounts[0]),
 	    compare_accounts);
-}
-
-/* config_plan - the plan of an account */
-const struct plan *
-config_plan(const struct config *config, const char *name, const char **from_r)
-{
-	const struct account *account = config_account(config, name);
-	const char *from = config->default_plan != NULL ? "default_plan" : "";
-	const struct plan *plan = config->default_plan;
-
-	if (account != NULL && account->plan != NULL) {
-		plan = account->plan;
-		from = account->plan_from;
-	}
-	if (from_r != NULL)
-		*from_r = from;
-	return plan;
 }
 
 /* names_domain - is this word among the domains? */

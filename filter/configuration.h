@@ -78,11 +78,35 @@ struct account {
 	struct identity_pattern *patterns; /* the same, read */
 	const char *plan_name;	/* as written, or NULL */
 	const struct plan *plan; /* NULL: the default plan */
-	const char *plan_from;	/* where it is said, for people */
+	const char *plan_from;	/* where that is said, for people */
 	int mode_set;		/* enum mode, or -1 */
 	struct words networks_as_written;
 	struct netblock *networks; /* the only ones it may send from; none: all */
 	size_t n_networks;
+};
+
+/* How the parties of one kind (policy/quota.h) get their plans. */
+struct party_config {
+	const char *of_option;	/* name of the next option */
+	struct words of;	/* pools, networks: tables that say which one an account or a client is in */
+	struct table_list of_tables;
+	const char *of_where;	/* file:line of that, or NULL */
+	const char *plan_option; /* name of the next option */
+	const char *plan_name;	/* the plan of all of them, or NULL: no limits */
+	const struct plan *plan;
+	const char *plan_where;
+	const char *table_option; /* name of the next option */
+	struct words plan_of;	/* tables with the plans of some of them */
+	struct table_list plan_tables;
+	const char *table_where;
+};
+
+/* Who has which plan. */
+struct plans_config {
+	struct party_config account;
+	struct party_config domain;
+	struct party_config pool;
+	struct party_config network;
 };
 
 /* One Redis of the redis group. */
@@ -191,8 +215,7 @@ struct config {
 	size_t n_accounts;
 
 	const char *plans_file;	/* or NULL */
-	const char *default_plan_name;
-	const struct plan *default_plan; /* or NULL: no limits */
+	struct plans_config assign; /* who has which plan; filter/plans.h carries it out */
 	struct plan *plans;
 	size_t n_plans;
 
@@ -217,12 +240,8 @@ bool config_signs(const struct config *config);
 /* config_account - the account of that normal form, or NULL. Any thread. */
 const struct account *config_account(const struct config *config, const char *name);
 
-/*
- * config_plan - the plan of an account (normal form): its own, else the default one; NULL: no limits
- * *from_r, when not NULL, becomes where that is said, static or as long as config: "accounts (FILE:LINE)",
- * "default_plan", or "" without a plan. Any thread.
- */
-const struct plan *config_plan(const struct config *config, const char *account, const char **from_r);
+/* config_find_plan - the plan of that name, or NULL. Any thread. */
+const struct plan *config_find_plan(const struct config *config, const char *name);
 
 /* config_has_domain - does some account of the file have or own addresses of this domain (normal form)? Any thread. */
 bool config_has_domain(const struct config *config, const char *domain);

@@ -14,6 +14,7 @@
 #include "filter/clock.h"
 #include "filter/control_answer.h"
 #include "filter/log.h"
+#include "filter/plans.h"
 #include "policy/mem.h"
 
 #define FOR_MAX_MS	(INT64_C(366) * 24 * 3600 * 1000)
@@ -34,13 +35,22 @@ find_subject(const struct asked *asked, struct subject *subject_r)
 {
 	static const struct quota_cost one = { .messages = 1, .recipients = 1, .bytes = 1 };
 	json_t *answer = NULL;
+	struct plans plans;
 
 	subject_r->account = control_account(asked, &answer);
 	if (subject_r->account == NULL)
 		return answer;
 	subject_r->snapshot = daemon_snapshot(asked->daemon);
-	subject_r->plan = config_plan(subject_r->snapshot->config, subject_r->account, &subject_r->plan_from);
-	subject_r->counters = quota_plan_make(asked->ctx, subject_r->plan, subject_r->account, &one, false, NULL);
+	plans_assign(asked->ctx, subject_r->snapshot, subject_r->account, NULL, clock_ms() + CONTROL_STORE_WAIT_MS, &plans);
+	if (plans.failed != NULL) {
+		snapshot_release(subject_r->snapshot);
+		return control_failed(mem_printf(asked->ctx, "the plan of %s cannot be found out", plans.failed));
+	}
+	for (size_t i = 0; i < plans.n; i++)
+		plans.parties[i].on_over = plans.parties[i].plan != NULL ? plans.parties[i].plan->on_over : ACTION_ACCEPT;
+	subject_r->plan = plans.parties[0].plan;
+	subject_r->plan_from = plans.from[0];
+	subject_r->counters = quota_plan_of(asked->ctx, plans.parties, plans.n, &one, false, NULL);
 	return NULL;
 }
 

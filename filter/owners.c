@@ -45,9 +45,9 @@ by_tables(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listene
 	return OWNED_NO;
 }
 
-/* is_our_domain - the realm, a domain we sign for, or one that the configuration or a table names */
-static bool
-is_our_domain(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
+/* owners_has_domain - the realm, a domain we sign for, or one that the configuration or a table names */
+bool
+owners_has_domain(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
     const char *domain, int64_t deadline_ms)
 {
 	const struct config *config = snapshot->config;
@@ -90,7 +90,7 @@ owners_check(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct list
 	for (size_t i = 0; i < n; i++) {
 		claims[i].owned = own_of(ctx, snapshot, listener, facts, claims[i].address, deadline_ms);
 		if (claims[i].owned == OWNED_NO && claims[i].place == CLAIM_FROM &&
-		    !is_our_domain(ctx, snapshot, listener, claims[i].domain, deadline_ms))
+		    !owners_has_domain(ctx, snapshot, listener, claims[i].domain, deadline_ms))
 			claims[i].owned = OWNED_NO_DOMAIN;
 	}
 }

@@ -23,4 +23,12 @@
 void owners_check(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
     const struct facts *facts, struct claim *claims, size_t n, int64_t deadline_ms);
 
+/*
+ * owners_has_domain - whether a domain (normal form) is one of ours
+ * The realm, a domain we sign for, or one that the accounts or the listener's owners tables name. A
+ * table that cannot answer does not. Any thread.
+ */
+bool owners_has_domain(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
+    const char *domain, int64_t deadline_ms);
+
 #endif

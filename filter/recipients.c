@@ -95,6 +95,19 @@ recipients_remove_last(struct recipients *set)
 	set->n--;
 }
 
+/* recipients_list - all names */
+const char **
+recipients_list(const struct recipients *set, TALLOC_CTX *ctx)
+{
+	const char **list = mem_array(ctx, const char *, set->n + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < set->room; i++)
+		if (set->slots[i] != NULL)
+			list[n++] = set->slots[i];
+	return list;
+}
+
 /* recipients_count - how many there are */
 size_t
 recipients_count(const struct recipients *set)

@@ -19,6 +19,9 @@ bool recipients_add(struct recipients *set, const char *name);
 /* recipients_remove_last - take back the name that recipients_add() just added */
 void recipients_remove_last(struct recipients *set);
 
+/* recipients_list - all names, in no order; as long as the set and no longer than until it changes */
+const char **recipients_list(const struct recipients *set, TALLOC_CTX *ctx);
+
 /* recipients_count - how many there are */
 size_t recipients_count(const struct recipients *set);
 

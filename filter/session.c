@@ -179,6 +179,7 @@ message_mail(struct session *session, const char *path, const struct mail_macros
 		message->facts.login = keep(message, macros->auth_authen, SESSION_WORD_MAX);
 	message->facts.auth_without_login = message->facts.login == NULL &&
 	    macros->auth_type != NULL && macros->auth_type[0] != '\0';
+	message->facts.declared_size = macros->size;
 	learn_queue_id(message, macros->queue_id);
 	stage_mail(message, path);
 	return &message->verdict;

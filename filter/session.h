@@ -18,6 +18,7 @@
 #include "filter/daemon.h"
 #include "filter/dkim_sign.h"
 #include "filter/dkim_verify.h"
+#include "filter/plans.h"
 #include "filter/recipients.h"
 #include "policy/edits.h"
 #include "policy/facts.h"
@@ -50,13 +51,14 @@ struct mail_macros {
 	const char *auth_type;
 	const char *tls_version;
 	const char *queue_id;
+	uint64_t size;		/* SIZE= of the command, 0: not given */
 };
 
 struct message {
 	struct session *session;
 	const struct listener *listener; /* NULL: none matches */
 	const struct account *account;	/* the configured account, or NULL */
-	const struct plan *plan;	/* limits of the account, or NULL */
+	struct plans plans;		/* who is charged, by which plans; none without an account */
 	struct rules rules;
 	struct facts facts;
 	struct verdict verdict;		/* the last one made */

@@ -19,6 +19,7 @@
 
 #include <string.h>
 
+#include "filter/charge.h"
 #include "filter/clock.h"
 #include "filter/listener.h"
 #include "filter/log.h"
@@ -88,6 +89,7 @@ log_verdict(struct message *message)
 	struct logline *made = logline_make(NULL, &message->facts, message->rules.mode, &message->verdict);
 
 	count_outcome(message->session->daemon, message->verdict.action);
+	charge_offence(message);
 	if (config_of(message)->log_format == LOG_FORMAT_JSON)
 		log_json(logline_json(made, made));
 	else
@@ -289,38 +291,6 @@ name_account(struct message *message)
 	}
 }
 
-/* over_action - what being over a limit does: listener, then plan, then the role's default */
-static enum action
-over_action(const struct message *message)
-{
-	const struct plan *plan = message->plan;
-	int own = message->listener->set.of[REASON_OVER];
-
-	if (own >= 0)
-		return (enum action)own;
-	if (plan != NULL && plan->has_on_over &&
-	    !(message->facts.role == ROLE_LOCAL && plan->on_over == ACTION_TEMPFAIL))
-		return plan->on_over;
-	return message->listener->actions[REASON_OVER];
-}
-
-/* find_plan - the account's own settings and limits */
-static void
-find_plan(struct message *message)
-{
-	const struct config *config = config_of(message);
-
-	if (message->facts.account == NULL)
-		return;
-	message->account = config_account(config, message->facts.account);
-	message->plan = config_plan(config, message->facts.account, NULL);
-	if (message->account != NULL && message->account->mode_set >= 0)
-		message->rules.mode = (enum mode)message->account->mode_set;
-	if (message->plan != NULL)
-		message->rules.max_recipients = message->plan->max_recipients;
-	message->rules.actions[REASON_OVER] = over_action(message);
-}
-
 /* check_owners - gather who owns the claims from index first on */
 static void
 check_owners(struct message *message, size_t first)
@@ -387,42 +357,18 @@ check_networks(struct message *message)
 	}
 }
 
-/* check_block - gather whether the account is blocked, as far as that is known without asking */
-static void
-check_block(struct message *message)
-{
-	struct quota_fact *fact = &message->facts.quota;
-	struct store_block known;
-	struct quota_block block;
-
-	if (message->facts.account == NULL || !store_known_block(message->session->daemon->store, message,
-	    message->facts.account, &known))
-		return;
-	block.reason = known.reason;
-	block.left_ms = known.until == 0 ? -1 : known.until - store_wall_ms();
-	fact->account = message->facts.account;
-	quota_block_fact(message, &block, fact);
-}
-
 /* stage_mail - MAIL FROM */
 void
 stage_mail(struct message *message, const char *path)
 {
-	struct facts *facts = &message->facts;
-
 	choose_listener(message);
 	read_sender(message, path);
 	name_account(message);
-	find_plan(message);
+	charge_plan(message);
 	check_networks(message);
 	check_owners(message, 0);
 	spf_gather_mail(message);
-	/* An account that was just found over is refused without asking the store again,
-	 * where being over refuses at all. */
-	if (facts->account != NULL && message->rules.mode == MODE_ENFORCE &&
-	    message->rules.actions[REASON_OVER] >= ACTION_TEMPFAIL)
-		(void)store_known_over(message->session->daemon->store, message, facts->account, &facts->quota);
-	check_block(message);
+	charge_known(message);
 	decide_early(message, STAGE_MAIL);
 }
 
@@ -618,47 +564,6 @@ finish_signing(struct message *message)
 	return values;
 }
 
-/* note_warned - the limit whose mark the account crosses, of those its plan sets */
-static void
-note_warned(struct message *message, const struct quota_plan *plan, const struct quota_reply *reply)
-{
-	const struct quota_counter *counter = quota_warned(plan, reply);
-
-	/* the journal makes an event of it */
-	if (counter == NULL)
-		return;
-	message->warned = counter->text;
-	message->warned_at = counter->warn_at;
-}
-
-/* charge - gather what the quota says, charging where it is not over */
-static void
-charge(struct message *message)
-{
-	struct store *store = message->session->daemon->store;
-	struct facts *facts = &message->facts;
-	const struct quota_cost cost = {
-		.messages = 1,
-		.recipients = facts->recipients,
-		.bytes = facts->size,
-	};
-	struct quota_plan *plan;
-	struct quota_reply reply;
-	struct plan limits;
-
-	if (facts->account == NULL)
-		return;
-	limits = message->plan != NULL ? *message->plan : (struct plan){ 0 };
-	limits.on_over = message->rules.actions[REASON_OVER];
-	plan = quota_plan_make(message, &limits, facts->account, &cost,
-	    message->rules.mode == MODE_WATCH, message->charge_id);
-	plan->block_binds = message->rules.mode == MODE_ENFORCE &&
-	    message->rules.actions[REASON_BLOCKED] >= ACTION_TEMPFAIL;
-	store_charge(store, message, plan, clock_ms() + 30000, &reply);
-	quota_judge(message, plan, &reply, &facts->quota);
-	note_warned(message, plan, &reply);
-}
-
 /* stage_end - end of message: DESIGN's fixed order, nothing refused is ever charged */
 void
 stage_end(struct message *message)
@@ -672,7 +577,7 @@ stage_end(struct message *message)
 		decide(message, STAGE_SIGNED);
 	}
 	if (verdict_passes(&message->verdict)) {
-		charge(message);
+		charge_message(message);
 		decide(message, STAGE_CHARGED);
 	}
 	if (verdict_passes(&message->verdict)) {

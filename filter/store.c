@@ -50,6 +50,7 @@ struct store_ops {
 	int (*block)(void *impl, TALLOC_CTX *, const struct quota_plan *, const struct store_block *,
 	    int64_t for_ms, int64_t, const char **);
 	int (*unblock)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t, const char **);
+	void (*offence)(struct store *, const struct quota_plan *, int64_t for_ms);
 	int (*raise)(void *impl, TALLOC_CTX *, const struct quota_plan *, const struct quota_counter *,
 	    uint64_t max, int64_t for_ms, int64_t, const char **);
 	int (*unraise)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t, const char **);
@@ -63,6 +64,8 @@ struct store_ops {
 struct over {
 	char *account;		/* NULL: an empty slot */
 	char *limit;
+	char *subject;		/* as in struct quota_fact, or NULL */
+	enum action on_over;
 	uint64_t used;
 	uint64_t max;
 	int64_t until;		/* remembered until then */
@@ -75,6 +78,13 @@ struct over_table {
 	struct over *slots;
 };
 
+/* store_clock_ms - CLOCK_MONOTONIC in milliseconds */
+int64_t
+store_clock_ms(void)
+{
+	return clock_ms();
+}
+
 struct store {
 	const struct store_ops *ops;
 	void *impl;
@@ -86,13 +96,6 @@ struct store {
 	atomic_uint_fast64_t refused;
 	atomic_uint_fast64_t unknown;
 };
-
-/* store_clock_ms - CLOCK_MONOTONIC in milliseconds */
-int64_t
-store_clock_ms(void)
-{
-	return clock_ms();
-}
 
 /* --- the embedded kind --- */
 
@@ -239,6 +242,19 @@ kind_embedded_unblock(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	return 0;
 }
 
+static void
+kind_embedded_offence(struct store *store, const struct quota_plan *offence, int64_t for_ms)
+{
+	struct embedded_impl *impl = store->impl;
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	struct quota_reply reply;
+
+	embedded_charge(impl->table, tmp, offence, store_wall_ms(), false, &reply);
+	if (reply.counts[0].used > reply.counts[0].max)
+		blocks_offender(store->lists.blocks, &store->options, offence, for_ms);
+	talloc_free(tmp);
+}
+
 static int
 kind_embedded_raise(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
     const struct quota_counter *counter, uint64_t max, int64_t for_ms, int64_t deadline_ms,
@@ -295,6 +311,7 @@ static const struct store_ops embedded_ops = {
 	.reset = kind_embedded_reset,
 	.block = kind_embedded_block,
 	.unblock = kind_embedded_unblock,
+	.offence = kind_embedded_offence,
 	.raise = kind_embedded_raise,
 	.unraise = kind_embedded_unraise,
 	.top = kind_embedded_top,
@@ -358,6 +375,12 @@ kind_redis_unblock(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan, in
 	return store_redis_unblock(arg, ctx, plan, deadline_ms, error_r);
 }
 
+static void
+kind_redis_offence(struct store *store, const struct quota_plan *offence, int64_t for_ms)
+{
+	store_redis_offence(store->impl, offence, for_ms);
+}
+
 static int
 kind_redis_raise(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
     const struct quota_counter *counter, uint64_t max, int64_t for_ms, int64_t deadline_ms,
@@ -402,6 +425,7 @@ static const struct store_ops redis_ops = {
 	.reset = kind_redis_reset,
 	.block = kind_redis_block,
 	.unblock = kind_redis_unblock,
+	.offence = kind_redis_offence,
 	.raise = kind_redis_raise,
 	.unraise = kind_redis_unraise,
 	.top = kind_redis_top,
@@ -537,6 +561,7 @@ over_clear(struct over *slot)
 {
 	talloc_free(slot->account);
 	talloc_free(slot->limit);
+	talloc_free(slot->subject);
 	memset(slot, 0, sizeof(*slot));
 }
 
@@ -547,20 +572,27 @@ over_remember(struct over_table *over, const struct quota_plan *plan,
 {
 	size_t fullest;
 	int64_t wait = quota_one_wait(plan, reply, &fullest), now = store_clock_ms();
+	struct quota_fact fact;
+	TALLOC_CTX *tmp;
 	struct over *slot;
 
 	if (wait == 0)
 		return;		/* a smaller message would fit */
+	tmp = mem_check(talloc_new(NULL));
+	quota_name_limit(tmp, plan, reply, fullest, &fact);
 	pthread_mutex_lock(&over->lock);
 	slot = over_slot(over, plan->account);
 	over_clear(slot);
 	slot->account = mem_strdup(over->memory, plan->account);
-	slot->limit = copy_or_null(over->memory, plan->counters[fullest].text);
-	slot->used = reply->counts[fullest].used;
-	slot->max = plan->counters[fullest].max;
+	slot->limit = mem_strdup(over->memory, fact.limit);
+	slot->subject = copy_or_null(over->memory, fact.subject);
+	slot->on_over = fact.on_over;
+	slot->used = fact.used;
+	slot->max = fact.max;
 	slot->until = now + (wait < 0 || wait > OVER_MS ? OVER_MS : wait);
 	slot->room_at = wait < 0 ? -1 : now + wait;
 	pthread_mutex_unlock(&over->lock);
+	talloc_free(tmp);
 }
 
 /* over_forget - the account may have room again */
@@ -584,6 +616,8 @@ over_fact(TALLOC_CTX *ctx, const struct over *slot, int64_t now, struct quota_fa
 	fact->outcome = OUTCOME_FAIL;
 	fact->account = mem_strdup(ctx, slot->account);
 	fact->limit = copy_or_null(ctx, slot->limit);
+	fact->subject = copy_or_null(ctx, slot->subject);
+	fact->on_over = slot->on_over;
 	fact->used = slot->used;
 	fact->max = slot->max;
 	fact->store = "cache";
@@ -730,7 +764,14 @@ store_status(struct store *store, TALLOC_CTX *ctx, struct store_status *status_r
 	status_r->unknown = atomic_load(&store->unknown);
 }
 
-/* --- what operators set --- */
+/* --- what operators set, and block_on --- */
+
+/* store_offence - count an offence */
+void
+store_offence(struct store *store, const struct quota_plan *offence, int64_t for_ms)
+{
+	store->ops->offence(store, offence, for_ms);
+}
 
 /* store_block - block an account */
 int

@@ -61,6 +61,7 @@ struct store_options {
 				 * an IPv6 address in brackets */
 	const char *user;	/* ACL user, or NULL */
 	const char *password;	/* or NULL */
+	bool cluster;		/* server is a node of a Redis Cluster */
 	unsigned int database;
 	const char *prefix;	/* before every key; NULL: "countersign:" */
 	unsigned int deadline_ms; /* longest wait for one call; 0: 200 */
@@ -180,6 +181,14 @@ void store_blocked(struct store *store, TALLOC_CTX *ctx, struct store_block **li
  */
 bool store_known_block(struct store *store, TALLOC_CTX *ctx, const char *account,
     struct store_block *block_r);
+
+/*
+ * store_offence - count an offence, off the message's path; where that makes more than the limit, block the account
+ * offence is a plan of one counter (quota_plan_offence), which is copied. The block is for for_ms milliseconds, by
+ * "block_on"; the log is told. With Redis counting and blocking are the keeper thread's, within a second or when Redis
+ * is back; while there are too many that wait, more are dropped.
+ */
+void store_offence(struct store *store, const struct quota_plan *offence, int64_t for_ms);
 
 /* --- limits raised for a time --- */
 

@@ -12,6 +12,7 @@
 #include "config.h"
 #endif
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -46,6 +47,14 @@ blocks_new(TALLOC_CTX *ctx)
 	atomic_init(&blocks->n, 0);
 	talloc_set_destructor(blocks, blocks_free);
 	return blocks;
+}
+
+/* blocks_offence_text - why block_on blocks */
+char *
+blocks_offence_text(TALLOC_CTX *ctx, const struct quota_counter *counter)
+{
+	return mem_printf(ctx, "more than %s were refused",
+	    limit_text(ctx, counter->unit, counter->max, counter->window_ms));
 }
 
 /* blocks_clean - what an operator wrote, fit for a line */
@@ -224,4 +233,23 @@ blocks_replace(struct blocks *blocks, const struct store_block *list, size_t n)
 	for (size_t i = 0; i < n; i++)
 		(void)set(blocks, &list[i]);
 	pthread_mutex_unlock(&blocks->lock);
+}
+
+/* blocks_offender - an account is blocked by block_on */
+bool
+blocks_offender(struct blocks *blocks, const struct store_options *options,
+    const struct quota_plan *offence, int64_t for_ms)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	int64_t now = store_wall_ms();
+	const struct quota_counter *counter = &offence->counters[0];
+	const struct store_block block = { .account = offence->account, .by = "block_on", .since = now,
+	    .until = now + for_ms, .reason = blocks_offence_text(tmp, counter) };
+	bool news = !blocks_find(blocks, tmp, offence->account, now, NULL) && blocks_set(blocks, &block);
+
+	if (news && options->log != NULL)
+		options->log(options->log_arg, STORE_LOG_WARNING, mem_printf(tmp,
+		    "%s is blocked for %" PRId64 " minutes: %s", offence->account, for_ms / 60000, block.reason));
+	talloc_free(tmp);
+	return news;
 }

@@ -40,4 +40,14 @@ void blocks_replace(struct blocks *blocks, const struct store_block *list, size_
 /* blocks_clean - text on ctx with everything but printable ASCII as "?", cut at STORE_TEXT_MAX octets */
 char *blocks_clean(TALLOC_CTX *ctx, const char *text);
 
+/* blocks_offence_text - why block_on blocks, on ctx */
+char *blocks_offence_text(TALLOC_CTX *ctx, const struct quota_counter *counter);
+
+/*
+ * blocks_offender - note that plan's account is blocked by block_on for for_ms, and tell the log
+ * False where it is blocked already.
+ */
+bool blocks_offender(struct blocks *blocks, const struct store_options *options,
+    const struct quota_plan *offence, int64_t for_ms);
+
 #endif

@@ -44,6 +44,7 @@
 #define MANY_DOUBTS	3	/* failures without calm between them: pause before the trial */
 #define CHORES_MS	2000	/* between two reports of usage, and two looks at the blocked accounts */
 #define REREAD_MS	60000	/* the blocked accounts are read whole that often, whatever their version */
+#define MANY_OFFENCES	1000	/* that wait to be counted */
 #define MANY_USERS	500	/* accounts in one report of usage */
 #define USAGE_LIFE	"259200000" /* days' lists live that long, in ms */
 #define DIGEST_LEN	41	/* SHA-1 in hex, with NUL */
@@ -53,6 +54,13 @@ struct script {
 	const char *text;
 	size_t len;
 	char digest[DIGEST_LEN];
+};
+
+/* An offence that is to be counted. A talloc root of its own. */
+struct offence {
+	struct offence *next;
+	struct quota_plan *plan;
+	int64_t for_ms;
 };
 
 struct store_redis {
@@ -66,8 +74,7 @@ struct store_redis {
 	char *blocks_version;	/* of the list that was read last; the keeper's alone */
 	int64_t blocks_read;	/* when it was read whole; likewise */
 	unsigned int deadline_ms;
-	store_log_fn *log;
-	void *log_arg;
+	struct store_options log;	/* only log and log_arg */
 	atomic_uint_fast64_t failed;
 
 	pthread_t keeper;
@@ -76,6 +83,8 @@ struct store_redis {
 	pthread_cond_t wake;
 	bool stop;
 	bool woken;		/* there is something to do */
+	struct offence *offences; /* the newest first */
+	size_t n_offences;
 };
 
 /* --- calls --- */
@@ -380,6 +389,80 @@ report_day(struct store_redis *redis, TALLOC_CTX *ctx, int64_t day, const char *
 	return result;
 }
 
+/* take_offences - those that wait */
+static struct offence *
+take_offences(struct store_redis *redis)
+{
+	struct offence *list;
+
+	pthread_mutex_lock(&redis->lock);
+	list = redis->offences;
+	redis->offences = NULL;
+	redis->n_offences = 0;
+	pthread_mutex_unlock(&redis->lock);
+	return list;
+}
+
+/* put_offence - one more that waits; where there are too many it is dropped */
+static void
+put_offence(struct store_redis *redis, struct offence *offence)
+{
+	pthread_mutex_lock(&redis->lock);
+	if (redis->n_offences < MANY_OFFENCES) {
+		offence->next = redis->offences;
+		redis->offences = offence;
+		redis->n_offences++;
+		offence = NULL;
+	}
+	pthread_mutex_unlock(&redis->lock);
+	talloc_free(offence);
+}
+
+/* count_offence - one offence, and the block where it is one too many; -1 with an error */
+static int
+count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence,
+    const char **error_r)
+{
+	int64_t deadline = store_clock_ms() + redis->deadline_ms, stamp;
+	const struct quota_plan *plan = offence->plan;
+	enum pool_outcome outcome;
+	struct quota_reply reply;
+	redisReply *answer;
+	bool over;
+
+	outcome = run(redis, ctx, QUOTA_OP_CHARGE, plan, 0, deadline, &answer, error_r);
+	if (outcome == POOL_BROKEN)
+		return 0;	/* a matter of this account's key alone */
+	if (outcome != POOL_ANSWERED)
+		return -1;
+	over = quota_command_read(ctx, plan, answer, &reply, &stamp) == 0 && reply.n_counts == 1 &&
+	    reply.counts[0].used > reply.counts[0].max;
+	freeReplyObject(answer);
+	if (!over || !blocks_offender(redis->blocks, &redis->log, plan, offence->for_ms))
+		return 0;
+	return store_redis_block(redis, ctx, plan, offence->for_ms, blocks_offence_text(ctx,
+	    &plan->counters[0]), "block_on", deadline + redis->deadline_ms, error_r);
+}
+
+/* count_offences - all that wait; -1 with an error, and those not counted go on waiting */
+static int
+count_offences(struct store_redis *redis, TALLOC_CTX *ctx, const char **error_r)
+{
+	struct offence *next;
+	int result = 0;
+
+	for (struct offence *at = take_offences(redis); at != NULL; at = next) {
+		next = at->next;
+		if (result == 0)
+			result = count_offence(redis, ctx, at, error_r);
+		if (result < 0)
+			put_offence(redis, at);
+		else
+			talloc_free(at);
+	}
+	return result;
+}
+
 /* do_chores - the regular work while Redis is there */
 static void
 do_chores(struct store_redis *redis)
@@ -388,7 +471,7 @@ do_chores(struct store_redis *redis)
 	int64_t today = store_today();
 	const char *error = NULL;
 
-	if (renew_blocks(redis, tmp, &error) < 0 || report_day(redis, tmp, today - 1, &error) < 0 ||
+	if (count_offences(redis, tmp, &error) < 0 || renew_blocks(redis, tmp, &error) < 0 || report_day(redis, tmp, today - 1, &error) < 0 ||
 	    report_day(redis, tmp, today, &error) < 0) {
 		atomic_fetch_add(&redis->failed, 1);
 		away_failed(redis->away, error, store_clock_ms());
@@ -527,8 +610,8 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 	init_locks(redis);
 	redis->prefix = mem_strdup(redis, options->prefix);
 	redis->deadline_ms = options->deadline_ms;
-	redis->log = options->log;
-	redis->log_arg = options->log_arg;
+	redis->log.log = options->log;
+	redis->log.log_arg = options->log_arg;
 	atomic_init(&redis->failed, 0);
 	digest_script(&redis->quota, quota_lua, quota_lua_len);
 	digest_script(&redis->index, index_lua, index_lua_len);
@@ -574,6 +657,10 @@ store_redis_close(struct store_redis *redis)
 	if (redis->has_keeper) {
 		pthread_join(redis->keeper, NULL);
 		last_words(redis);
+	}
+	for (struct offence *next, *at = take_offences(redis); at != NULL; at = next) {
+		next = at->next;
+		talloc_free(at);
 	}
 	pthread_cond_destroy(&redis->wake);
 	pthread_mutex_destroy(&redis->lock);
@@ -721,6 +808,18 @@ store_redis_block(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota
 		return -1;
 	}
 	return run_by_hand(redis, ctx, QUOTA_OP_BLOCK, plan, words, 2, deadline_ms, error_r) < 0 ? -1 : 0;
+}
+
+/* store_redis_offence - an offence is to be counted */
+void
+store_redis_offence(struct store_redis *redis, const struct quota_plan *plan, int64_t for_ms)
+{
+	struct offence *offence = mem_new(NULL, struct offence);
+
+	offence->plan = quota_plan_copy(offence, plan);
+	offence->for_ms = for_ms;
+	put_offence(redis, offence);
+	wake_keeper(redis);
 }
 
 /* store_redis_unblock - the reverse */

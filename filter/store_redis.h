@@ -33,6 +33,7 @@ int store_redis_block(struct store_redis *redis, TALLOC_CTX *ctx, const struct q
     int64_t for_ms, const char *reason, const char *by, int64_t deadline_ms, const char **error_r);
 int store_redis_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r);
+void store_redis_offence(struct store_redis *redis, const struct quota_plan *offence, int64_t for_ms);
 int store_redis_raise(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
     const struct quota_counter *counter, uint64_t max, int64_t for_ms, int64_t deadline_ms,
     const char **error_r);

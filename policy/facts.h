@@ -191,6 +191,7 @@ struct facts {
 	const char *sender_malformed; /* why MAIL FROM cannot be read, or NULL */
 	size_t recipients;	/* distinct ones seen at RCPT */
 	uint64_t size;		/* octets of header and body seen */
+	uint64_t declared_size;	/* SIZE= of MAIL, 0: not given */
 
 	/* the header */
 	struct header_facts header;

@@ -595,6 +595,27 @@ limit_parse(TALLOC_CTX *ctx, const char *text, struct limit *limit_r, const char
 	return 0;
 }
 
+/* limit_parse_size - read a size */
+int
+limit_parse_size(TALLOC_CTX *ctx, const char *text, uint64_t *size_r, const char **error_r)
+{
+	struct span trimmed = text_trim(text_span(text)), number;
+	struct reading r = { .ctx = ctx, .error_r = error_r };
+	const struct unit_word *unit;
+	struct tokens tokens;
+	const char *why = NULL;
+
+	r.shown = text_escape(ctx, trimmed.at, trimmed.len, MAX_QUOTED);
+	r.error_r = &why;
+	if (trimmed.len > 0 && trimmed.len <= MAX_TEXT && cut_up(trimmed, &tokens) && tokens.n == 2 &&
+	    read_number(&r, &tokens, &number) == 0 && read_unit(&r, &tokens, number, &unit) == 0 &&
+	    unit->unit == LIMIT_BYTES && scale(&r, number, unit->factor, size_r) == 0 && *size_r > 0)
+		return 0;
+	*error_r = mem_printf(ctx, "\"%s\" is no size; write a number and bytes, KB, MB or GB, for example "
+	    "\"25 MB\"", r.shown);
+	return -1;
+}
+
 /* limit_field - the name of the counter of a unit and a window */
 char *
 limit_field(TALLOC_CTX *ctx, enum limit_unit unit, int64_t window_ms)

@@ -66,6 +66,12 @@ int limit_parse(TALLOC_CTX *ctx, const char *text, struct limit *limit_r,
     const char **error_r);
 
 /*
+ * limit_parse_size - read a size: "25 MB", "30000 bytes"; octets, 1 at least
+ * As limit_parse().
+ */
+int limit_parse_size(TALLOC_CTX *ctx, const char *text, uint64_t *size_r, const char **error_r);
+
+/*
  * limit_field - the name of the counter of a unit and a window, on ctx
  */
 char *limit_field(TALLOC_CTX *ctx, enum limit_unit unit, int64_t window_ms);

@@ -284,6 +284,7 @@ logline_make(TALLOC_CTX *ctx, const struct facts *facts, enum mode mode,
 	append(&line, "dkim", dkim_text(tmp, facts));
 	append(&line, "quota", quota_text(tmp, &facts->quota));
 	append(&line, "limit", facts->quota.limit);
+	append(&line, "limit_of", facts->quota.subject);
 	append(&line, "store", facts->quota.store);
 	append(&line, "sign", sign_text(tmp, &facts->sign));
 	append(&line, "action", action_word(verdict->action));

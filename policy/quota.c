@@ -59,10 +59,8 @@ inherit(struct plan *plan, const struct plan *from)
 		plan->block_on = from->block_on;
 		plan->has_block_on = true;
 	}
-	if (!plan->has_block_for && from->has_block_for) {
+	if (plan->block_for_ms == 0)
 		plan->block_for_ms = from->block_for_ms;
-		plan->has_block_for = true;
-	}
 }
 
 /* resolve - inherit along the chain of one plan, nearest first */
@@ -92,17 +90,21 @@ resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, struct plan *plan, const 
 
 /* quota_plans_resolve - let each plan inherit from the one it is like */
 int
-quota_plans_resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, const char **error_r)
+quota_plans_resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, size_t *culprit_r,
+    const char **error_r)
 {
 	for (size_t i = 0; i < n; i++) {
+		*culprit_r = i;
 		if (find_plan(plans, i, plans[i].name) != NULL) {
 			*error_r = mem_printf(ctx, "there are two plans named \"%s\"", plans[i].name);
 			return -1;
 		}
 	}
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		*culprit_r = i;
 		if (resolve(ctx, plans, n, &plans[i], error_r) < 0)
 			return -1;
+	}
 	for (size_t i = 0; i < n; i++)
 		if (!plans[i].has_on_over)
 			plans[i].on_over = ACTION_TEMPFAIL;
@@ -582,9 +584,9 @@ subject_text(TALLOC_CTX *ctx, const struct quota_subject *subject)
 	return mem_printf(ctx, "%s %s", quota_kind_word(subject->kind), subject->name);
 }
 
-/* name_limit - the fact tells of one limit */
-static void
-name_limit(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
+/* quota_name_limit - the fact tells of one limit */
+void
+quota_name_limit(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
     size_t i, struct quota_fact *fact)
 {
 	fact->limit = quota_limit_text(ctx, &plan->counters[i], &reply->counts[i]);
@@ -613,7 +615,7 @@ judge_refused(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota
 	size_t hit = hit_counter(plan, reply);
 
 	fact->outcome = OUTCOME_FAIL;
-	name_limit(ctx, plan, reply, hit, fact);
+	quota_name_limit(ctx, plan, reply, hit, fact);
 	if (reply->counts[hit].wait_ms >= 0)
 		fact->retry_after = seconds(reply->counts[hit].wait_ms);
 	else if (reply->counts[hit].max == 0)
@@ -632,7 +634,7 @@ judge_charged(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota
 
 	fact->outcome = OUTCOME_PASS;
 	fact->charged = true;
-	name_limit(ctx, plan, reply, fullest, fact);
+	quota_name_limit(ctx, plan, reply, fullest, fact);
 	if (fact->used <= fact->max || plan->counters[fullest].binding)
 		return;
 	if (fact->on_over == ACTION_QUARANTINE && !plan->observe_only)
@@ -674,7 +676,7 @@ judge_state(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_r
 	case QUOTA_READ:
 		fact_r->outcome = OUTCOME_PASS;
 		if (plan->n_counters > 0)
-			name_limit(ctx, plan, reply, fullest_counter(plan, reply), fact_r);
+			quota_name_limit(ctx, plan, reply, fullest_counter(plan, reply), fact_r);
 		return;
 	}
 }

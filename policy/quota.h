@@ -40,6 +40,7 @@
  */
 struct plan {
 	const char *name;
+	const char *where;		/* file:line, for errors; or NULL */
 	const char *like;		/* name of the plan to inherit from, or NULL */
 	struct limit *limits;
 	size_t n_limits;
@@ -48,22 +49,22 @@ struct plan {
 	uint64_t max_size;		/* of one message in octets; 0: no bound. Not checked here */
 	unsigned int warn_at;		/* percent of a limit, 1..100; 0: no warning */
 	const struct limit *block_on;	/* of foreign-senders: more of them block the account; or NULL */
-	int64_t block_for_ms;		/* ... for so long */
+	long block_for_ms;		/* ... for so long; 0: not said */
 	bool has_limits;		/* an empty list is a list: nothing is counted */
 	bool has_on_over;
 	bool has_max_recipients;
 	bool has_max_size;
 	bool has_warn_at;
 	bool has_block_on;
-	bool has_block_for;
 };
 
 /*
  * quota_plans_resolve - let each plan inherit from the one it is like
- * plans is an array of n; what is inherited is shared, not copied. Returns 0, or -1 and
- * *error_r (on ctx) for an unknown name, a circle, or a name given twice.
+ * plans is an array of n; what is inherited is shared, not copied. Returns 0, or -1,
+ * *culprit_r (the index of a plan) and *error_r (on ctx) for an unknown name, a circle, or a name given twice.
  */
-int quota_plans_resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, const char **error_r);
+int quota_plans_resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, size_t *culprit_r,
+    const char **error_r);
 
 /* What one message costs. The first three count as 1 at least. */
 struct quota_cost {
@@ -256,6 +257,13 @@ int64_t quota_one_wait(const struct quota_plan *plan, const struct quota_reply *
  * Only what a block changes is written. Strings are copied to ctx.
  */
 void quota_block_fact(TALLOC_CTX *ctx, const struct quota_block *block, struct quota_fact *fact);
+
+/*
+ * quota_name_limit - write limit, subject, used, max and on_over of a fact: those of the counter at index i
+ * Strings are copied to ctx.
+ */
+void quota_name_limit(TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const struct quota_reply *reply, size_t i, struct quota_fact *fact);
 
 /*
  * quota_limit_text - the limit of a counter that is in force, as an administrator would write it

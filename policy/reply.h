@@ -27,6 +27,7 @@ enum reason {
 	REASON_NULL_SENDER,	/* <> from a login */
 	REASON_RESTRICTED_RECIPIENT, /* only some may post to this recipient */
 	REASON_TOO_MANY_RECIPIENTS, /* more than the plan's max_recipients */
+	REASON_TOO_LARGE,	/* more octets than the plan's max_size */
 	REASON_OVERSIZED_HEADER, /* more header fields or octets than are kept */
 	REASON_NO_FROM,		/* no From field */
 	REASON_SEVERAL_FROM,	/* more than one From field */
@@ -95,7 +96,7 @@ enum action reply_default_action(enum reason reason, enum role role);
 /*
  * reply_text - the sentence for the client
  * Items: %{address} the address it is about, %{login} the client's own login, %{problem} what the
- * parser or a check said, %{field} the malformed one, %{domain}, %{account}, %{limit}, %{used},
+ * parser or a check said, %{field} the malformed one, %{domain}, %{account}, %{over_account} (or whose limit it is), %{limit}, %{used},
  * %{max}, %{retry}, %{block_end}, %{client}, %{spf_client}, %{explanation}, %{helo_explanation}; each is cut at REPLY_ITEM_MAX octets. address and problem may be NULL. The result is one line of printable ASCII without %, at most
  * REPLY_TEXT_MAX octets, allocated on ctx; help_url (may be NULL) is appended.
  */

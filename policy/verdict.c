@@ -13,6 +13,7 @@
 #include "config.h"
 #endif
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "policy/domain.h"
@@ -148,6 +149,15 @@ has_too_many_recipients(TALLOC_CTX *ctx, const struct rules *rules, const struct
 	if (rules->max_recipients == 0 || facts->recipients <= rules->max_recipients)
 		return false;
 	f->problem = mem_printf(ctx, "%zu", rules->max_recipients);
+	return true;
+}
+
+static bool
+is_too_large(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	if (rules->max_size == 0 || (facts->size <= rules->max_size && facts->declared_size <= rules->max_size))
+		return false;
+	f->problem = mem_printf(ctx, "%" PRIu64, rules->max_size);
 	return true;
 }
 
@@ -473,6 +483,8 @@ static const struct rule rules_in_order[] = {
 	{ STAGE_MAIL, REASON_NEVER_FITS, never_fits },
 	{ STAGE_RCPT, REASON_RESTRICTED_RECIPIENT, has_restricted_recipient },
 	{ STAGE_RCPT, REASON_TOO_MANY_RECIPIENTS, has_too_many_recipients },
+	/* at MAIL by what the client declares; the octets seen count later */
+	{ STAGE_MAIL, REASON_TOO_LARGE, is_too_large },
 	{ STAGE_HEADER, REASON_OVERSIZED_HEADER, has_oversized_header },
 	{ STAGE_HEADER, REASON_SEVERAL_FROM, has_several_from },
 	{ STAGE_HEADER, REASON_NO_FROM, has_no_from },

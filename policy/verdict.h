@@ -31,7 +31,8 @@ struct rules {
 	enum action actions[REASON_COUNT]; /* what each reason does */
 	bool require_tls;	/* submission: refuse without TLS, unless from loopback */
 	bool draining;		/* the daemon is being stopped */
-	size_t max_recipients;	/* of the account's plan; 0: no bound */
+	size_t max_recipients;	/* of the message's plans; 0: no bound */
+	uint64_t max_size;	/* likewise, in octets */
 	const char *help_url;	/* appended to refusals, or NULL */
 };
 

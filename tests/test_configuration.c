@@ -452,6 +452,19 @@ test_plans_mistakes(void **state)
 		{ "plans = { a = { warn_at = \"101%\" } }", 2, "must be a percentage" },
 		{ "plans = { a = { warn_at = \"%\" } }", 2, "must be a percentage" },
 		{ "plans = { a = { warn_at = \"80%%\" } }", 2, "must be a percentage" },
+		{ "plans = { a = { limits = [\n\"5 messages per day\",\n\"10 mails per day\"] } }", 4, "\"10 messages per hour\"" },
+		{ "plans = { a = { limits = [\n\"5 messages\"] } }", 3, "does not say per how long" },
+		{ "plans = { a = { limits = [\n\"5 foreign-senders per day\"] } }", 3, "write block_on = \"5 foreign-senders per day\"" },
+		{ "plans = { a = { limits = [\"1 message per day\", \"2 messages per day\", \"3 messages per day\", "
+		    "\"4 messages per day\", \"5 messages per day\", \"6 messages per day\", \"7 messages per day\", "
+		    "\"8 messages per day\", \"9 messages per day\", \"10 messages per day\", \"11 messages per day\", "
+		    "\"12 messages per day\", \"13 messages per day\"] } }", 2, "at most 12 limits" },
+		{ "plans = { a = { max_size = \"25\" } }", 2, "for example \"25 MB\"" },
+		{ "plans = { a = { max_size = \"25 messages\" } }", 2, "for example \"25 MB\"" },
+		{ "plans = { a = { max_size = \"0 MB\" } }", 2, "for example \"25 MB\"" },
+		{ "plans = { a = { max_size = 25000 } }", 2, "max_size must be a text" },
+		{ "plans = { a = { block_on = \"20 messages per hour\" } }", 2, "must count refused foreign senders" },
+		{ "plans = { a = { block_on = \"20 foreign-senders\" } }", 2, "does not say per how long" },
 		{ "plans = { a = { warn_at = 80 } }", 2, "warn_at must be a text in quotation marks" },
 		{ "plans = { a = { },\n a = { } }", 3, "duplicate" },
 	};
@@ -467,6 +480,13 @@ test_late_mistakes(void **state)
 		{ "\ndefault_plan = \"gold\"", 3, "default_plan = \"gold\" is not among the plans" },
 		{ "\nplans = { a = { like = \"b\" } }", 3, "plan \"a\" is like \"b\", but there is no plan of that name" },
 		{ "\nplans = { a = { like = \"b\" }\n b = { like = \"a\" } }", 3, "is like itself" },
+		{ "\nplans = {\n a = { block_on = \"20 foreign-senders per hour\" } }", 4, "block_for = \"4 hours\"" },
+		{ "\nplans = {\n a = { block_for = \"1 hour\" } }", 4, "needs a reason: block_on" },
+		{ "\nplans = {\n a = { like = \"b\" }\n c = { } }", 4, "there is no plan of that name" },
+		{ "\npool_plan = \"a\" plans = { a = { } }", 3, "pool_of is missing" },
+		{ "\nnetwork_plan_of = \"inline:{ a=a }\"", 3, "network_of is missing" },
+		{ "\npool_of = \"inline:{ a=a }\"", 3, "pool_plan is missing" },
+		{ "\ndomain_plan = \"gold\"", 3, "domain_plan = \"gold\" is not among the plans" },
 		{ "\nstore = \"redis:main\"", 3, "must be \"embedded\", \"file:/absolute/path\", or \"redis:NAME\" with NAME in the redis group" },
 		{ "\nstore = \"memory\"", 3, "must be \"embedded\"" },
 		{ "\nstore = \"file:counters\"", 3, "must be \"embedded\", \"file:/absolute/path\"" },
@@ -751,7 +771,7 @@ test_defaults(void **state)
 	assert_null(config->keys);
 	assert_null(config->control);
 	assert_null(config->user);
-	assert_null(config->default_plan);
+	assert_null(config->assign.account.plan);
 	assert_int_equal(config->store_options.kind, STORE_EMBEDDED);
 	assert_null(config->store_options.file);
 	assert_int_equal(config->tables.n, 0);
@@ -811,10 +831,10 @@ test_small_site(void **state)
 	assert_int_equal(form->plan->on_over, ACTION_REJECT);
 	assert_int_equal(form->plan->n_limits, 1);
 	assert_int_equal(form->mode_set, MODE_ENFORCE);
-	assert_string_equal(config->default_plan->name, "person");
-	assert_int_equal(config->default_plan->n_limits, 2);
-	assert_int_equal(config->default_plan->limits[1].max, 300);
-	assert_int_equal(config->default_plan->on_over, ACTION_TEMPFAIL);
+	assert_string_equal(config->assign.account.plan->name, "person");
+	assert_int_equal(config->assign.account.plan->n_limits, 2);
+	assert_int_equal(config->assign.account.plan->limits[1].max, 300);
+	assert_int_equal(config->assign.account.plan->on_over, ACTION_TEMPFAIL);
 	assert_int_equal(config->n_plans, 3);
 	assert_int_equal(config->plans[2].n_limits, 2);
 	assert_int_equal(config->plans[2].max_recipients, 50);
@@ -1093,14 +1113,14 @@ test_plans_file(void **state)
 	    "plans_file = \"%s\"\naccounts = ( { login = \"a@example.org\" plan = \"form\" } )", place->other));
 	assert_string_equal(config->plans_file, place->other);
 	assert_int_equal(config->n_plans, 2);
-	assert_string_equal(config->default_plan->name, "person");
+	assert_string_equal(config->assign.account.plan->name, "person");
 	assert_string_equal(config_account(config, "a@example.org")->plan->name, "form");
 	assert_int_equal(config_account(config, "a@example.org")->plan->n_limits, 1);
 	/* the default may be named in the first file */
 	write_text(place->other, strchr(plans, '\n'));
 	config = load_good(ctx, place, "default elsewhere", mem_printf(ctx,
 	    "plans_file = \"%s\"\ndefault_plan = \"form\"", place->other));
-	assert_string_equal(config->default_plan->name, "form");
+	assert_string_equal(config->assign.account.plan->name, "form");
 	talloc_free(ctx);
 }
 
@@ -1156,8 +1176,8 @@ test_two_files(void **state)
 	write_text(place->other, "default_plan = \"a\" plans = { a = { } }\n");
 	assert_null(load_text(ctx, place, mem_printf(ctx, "plans_file = \"%s\"\ndefault_plan = \"a\"",
 	    place->other), &error));
-	assert_non_null(strstr(error, "default_plan is given in"));
-	assert_non_null(strstr(error, "already; keep one of the two"));
+	assert_non_null(strstr(error, "default_plan is given already"));
+	assert_non_null(strstr(error, "); keep one of the two"));
 	write_text(place->other, "frob = 1\n");
 	assert_null(load_text(ctx, place, mem_printf(ctx, "plans_file = \"%s\"\naccounts = (\n"
 	    "{ login = \"a@example.org\" plan = \"gold\" } )", place->other), &error));

@@ -21,7 +21,7 @@
 
 static const char *const keys[] = {
 	"listener", "role", "mode", "account", "client", "helo", "tls", "from", "header_from",
-	"recipients", "size", "sender", "spf", "dkim", "quota", "limit", "store", "sign",
+	"recipients", "size", "sender", "spf", "dkim", "quota", "limit", "limit_of", "store", "sign",
 	"action", "would", "reason", "address", "why",
 };
 
@@ -61,7 +61,7 @@ test_accepted(void **state)
 	    "4TxYz1: listener=users role=submission mode=enforce account=alice@example.org "
 	    "client=host.example.net[192.0.2.7] helo=[192.0.2.7] tls=yes from=<alice@example.org> "
 	    "header_from=alice@example.org recipients=3 size=18234 sender=owned spf=- dkim=- "
-	    "quota=187/200(93%) limit=\"200 recipients per hour\" store=redis sign=example.org/s2024 "
+	    "quota=187/200(93%) limit=\"200 recipients per hour\" limit_of=- store=redis sign=example.org/s2024 "
 	    "action=accept would=accept reason=- address=- why=-");
 	talloc_free(line);
 }
@@ -90,7 +90,7 @@ test_refused(void **state)
 	    "NOQUEUE: listener=users role=submission mode=watch account=alice@example.org "
 	    "client=unknown[2001:db8::7] helo=laptop tls=no from=<alice@example.org> "
 	    "header_from=ceo@example.com recipients=1 size=0 sender=foreign spf=- dkim=- quota=- "
-	    "limit=- store=- sign=- action=warn would=reject reason=foreign-from "
+	    "limit=- limit_of=- store=- sign=- action=warn would=reject reason=foreign-from "
 	    "address=ceo@example.com why=From");
 	talloc_free(line);
 }
@@ -124,7 +124,7 @@ test_inbound(void **state)
 	    "ABC: listener=mx role=inbound mode=enforce account=- "
 	    "client=mail.example.com[203.0.113.9] helo=mail.example.com tls=no from=<> "
 	    "header_from=x@example.com recipients=2 size=5 sender=- spf=fail/pass "
-	    "dkim=pass:example.com,fail:list.example,neutral:? quota=- limit=- store=- sign=- "
+	    "dkim=pass:example.com,fail:list.example,neutral:? quota=- limit=- limit_of=- store=- sign=- "
 	    "action=warn would=warn reason=spf-fail address=postmaster@mail.example.com why=-");
 	talloc_free(line);
 }
@@ -140,7 +140,7 @@ test_nothing_known(void **state)
 	(void)state;
 	assert_string_equal(line,
 	    "NOQUEUE: listener=- role=auto mode=watch account=- client=- helo=- tls=no from=- "
-	    "header_from=- recipients=0 size=0 sender=- spf=- dkim=- quota=- limit=- store=- sign=- "
+	    "header_from=- recipients=0 size=0 sender=- spf=- dkim=- quota=- limit=- limit_of=- store=- sign=- "
 	    "action=accept would=accept reason=- address=- why=-");
 	talloc_free(line);
 }

@@ -300,6 +300,7 @@ test_one_wait(void **state)
 static void
 test_like(void **state)
 {
+	size_t culprit;
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	struct limit hourly, daily;
 	const char *error;
@@ -314,7 +315,7 @@ test_like(void **state)
 	};
 
 	(void)state;
-	assert_int_equal(quota_plans_resolve(ctx, plans, 5, &error), 0);
+	assert_int_equal(quota_plans_resolve(ctx, plans, 5, &culprit, &error), 0);
 	assert_ptr_equal(plans[0].limits, &daily);
 	assert_int_equal(plans[0].warn_at, 50);
 	assert_int_equal(plans[0].on_over, ACTION_REJECT);
@@ -329,6 +330,7 @@ test_like(void **state)
 static void
 test_like_wrong(void **state)
 {
+	size_t culprit;
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	struct plan unknown[] = { { .name = "a", .like = "b" } };
 	struct plan self[] = { { .name = "a", .like = "a" } };
@@ -339,13 +341,13 @@ test_like_wrong(void **state)
 	const char *error;
 
 	(void)state;
-	assert_int_equal(quota_plans_resolve(ctx, unknown, 1, &error), -1);
+	assert_int_equal(quota_plans_resolve(ctx, unknown, 1, &culprit, &error), -1);
 	assert_non_null(strstr(error, "there is no plan of that name"));
-	assert_int_equal(quota_plans_resolve(ctx, self, 1, &error), -1);
+	assert_int_equal(quota_plans_resolve(ctx, self, 1, &culprit, &error), -1);
 	assert_non_null(strstr(error, "like itself"));
-	assert_int_equal(quota_plans_resolve(ctx, circle, 2, &error), -1);
-	assert_int_equal(quota_plans_resolve(ctx, tail, 3, &error), -1);
-	assert_int_equal(quota_plans_resolve(ctx, twice, 2, &error), -1);
+	assert_int_equal(quota_plans_resolve(ctx, circle, 2, &culprit, &error), -1);
+	assert_int_equal(quota_plans_resolve(ctx, tail, 3, &culprit, &error), -1);
+	assert_int_equal(quota_plans_resolve(ctx, twice, 2, &culprit, &error), -1);
 	assert_non_null(strstr(error, "two plans"));
 	talloc_free(ctx);
 }

@@ -991,7 +991,7 @@ test_password(void **state)
 	redis_server_start(&f->server, "user default on >open-sesame ~* &* +@all\n"
 	    "user countersign on >swordfish ~countersign:* resetchannels -@all +evalsha +eval +time "
 	    "+get +set +hmget +hget +hgetall +hset +hdel +hlen +hexists +pttl +pexpire "
-	    "+persist +del +zincrby +zcard +zremrangebyrank +zrevrange +zscore");
+	    "+persist +del +zadd +zincrby +zcard +zremrangebyrank +zremrangebyscore +zrevrange +zscore");
 	plan = plan_of(f->ctx, "10 recipients per hour", NULL, NULL);
 
 	options.user = "countersign";

@@ -91,6 +91,8 @@ SPF(spf_permerror, mailfrom, PERMERROR, "example.com", "x@example.com", "two rec
 static void over(struct message *m) { m->facts.quota.outcome = OUTCOME_FAIL; m->facts.quota.retry_after = 60; }
 static void blocked(struct message *m) { m->facts.quota.outcome = OUTCOME_FAIL; m->facts.quota.blocked = true; m->facts.quota.block_reason = "sends spam"; }
 static void blocked_held(struct message *m) { blocked(m); m->facts.quota.outcome = OUTCOME_PASS; m->facts.quota.charged = true; }
+static void too_large(struct message *m) { m->rules.max_size = 1000; m->facts.size = 1001; }
+static void declared_large(struct message *m) { m->rules.max_size = 1000; m->facts.declared_size = 1001; }
 static void held_over(struct message *m) { m->facts.quota.outcome = OUTCOME_FAIL; m->facts.quota.charged = true; }
 static void never_fits(struct message *m) { m->facts.quota.outcome = OUTCOME_FAIL; }
 static void observed_over(struct message *m) { m->facts.quota.observed_over = true; }
@@ -175,6 +177,8 @@ static const struct {
 	{ "larger than a limit by itself", never_fits, 9, REASON_NEVER_FITS, STAGE_MAIL, NULL, NULL },
 	{ "restricted recipient", restricted, 18, REASON_RESTRICTED_RECIPIENT, STAGE_RCPT, "announce@example.org", NULL },
 	{ "too many recipients", many_recipients, 10, REASON_TOO_MANY_RECIPIENTS, STAGE_RCPT, NULL, "100" },
+	{ "too large", too_large, 30, REASON_TOO_LARGE, STAGE_MAIL, NULL, "1000" },
+	{ "too large by what it declares", declared_large, 30, REASON_TOO_LARGE, STAGE_MAIL, NULL, "1000" },
 	{ "oversized header", large_header, 11, REASON_OVERSIZED_HEADER, STAGE_HEADER, NULL, NULL },
 	{ "several From", several_from, 12, REASON_SEVERAL_FROM, STAGE_HEADER, NULL, NULL },
 	{ "no From", no_from, 12, REASON_NO_FROM, STAGE_HEADER, NULL, NULL },

@@ -1,0 +1,77 @@
+-- plans: who has which plan; domains, pools, networks; the units that know more; caps; block_on
+dofile(lib)
+
+local conn = open("ORIGINATING")
+local function mail(login, rcpt, body, from)
+	from = from or (login:match("@") and login or login .. "@example.org")
+	return { login = login, from = "<" .. from .. ">", rcpt = rcpt, body = body, header = header(from) }
+end
+local function expect(want, what, ...)
+	local seen = try(conn, mail(...))
+	ok(seen == want, what, seen)
+end
+local PASS, OVER, KNOWN = "eom continue", "eom replycode", "mail replycode"
+
+expect(PASS, "default_plan: one", "anna")
+expect(OVER, "and no more", "anna")
+expect(PASS, "the account's own plan: two", "own")
+expect(PASS, "two", "own")
+expect(OVER, "and no more", "own")
+expect(PASS, "plan_of by login: two", "tabby")
+expect(PASS, "two", "tabby")
+expect(OVER, "and no more", "tabby")
+expect(KNOWN, "a plan that nobody wrote is a failed look-up", "lost")
+
+expect(PASS, "a domain's plan, though its accounts are free", "a@corp.example")
+expect(PASS, "second of the domain", "b@corp.example")
+expect(PASS, "third of the domain", "a@corp.example")
+expect(OVER, "the domain is full for all", "b@corp.example")
+expect("rcpt replycode", "max_recipients of the domain's plan", "c@corp.example",
+    { "<a@x.example>", "<b@x.example>", "<c@x.example>" })
+
+expect(PASS, "a pool: two recipients", "p1@pool.example", { "<a@x.example>", "<b@x.example>" })
+expect(PASS, "the third by another account", "p2@pool.example")
+expect(OVER, "the pool is full", "p1@pool.example")
+expect(PASS, "pool_plan_of gives one pool a plan of its own", "p3@example.org")
+expect(OVER, "which is small", "p3@example.org")
+
+expect(PASS, "one of our own and two others", "ext", { "<own@example.org>", "<a@x.example>", "<b@x.example>" })
+expect(PASS, "to our own people always", "ext", { "<own@example.org>", "<own2@example.org>" })
+expect(OVER, "but no other", "ext", { "<own@example.org>", "<c@x.example>" })
+expect(PASS, "and the account is not remembered as over", "ext", { "<own@example.org>" })
+
+expect(PASS, "two new recipients", "fresh", { "<a@x.example>", "<b@x.example>" })
+expect(PASS, "the same again, one with a sub-address", "fresh", { "<A@x.example>", "<b+x@x.example>" })
+expect(OVER, "a third one is too many", "fresh", { "<a@x.example>", "<c@x.example>" })
+expect(PASS, "the known ones are welcome", "fresh", { "<b@x.example>" })
+
+expect(PASS, "size within max_size", "large", nil, string.rep(string.rep("x", 70) .. "\r\n", 5))
+expect(OVER, "more than max_size", "large", nil, string.rep(string.rep("x", 70) .. "\r\n", 40))
+
+expect(KNOWN, "a foreign sender is refused", "thief", nil, nil, "own@example.org")
+expect(KNOWN, "twice", "thief", nil, nil, "own@example.org")
+expect(PASS, "two are not too many", "thief")
+expect(KNOWN, "a third one", "thief", nil, nil, "own@example.org")
+expect(KNOWN, "and the account is blocked, whatever it sends", "thief")
+mt.disconnect(conn)
+
+for place = 1, 3 do
+	conn = open("ORIGINATING", "198.51.100." .. place)
+	expect(place < 3 and PASS or OVER, "client address " .. place .. " of 2", "moving")
+	mt.disconnect(conn)
+end
+conn = open("ORIGINATING", "198.51.100.1")
+expect(PASS, "the first is still one of the two", "moving")
+mt.disconnect(conn)
+
+conn = open("ORIGINATING", "192.0.2.7")
+expect(PASS, "a client network: one", "n1@net.example")
+mt.disconnect(conn)
+conn = open("ORIGINATING", "192.0.2.8")
+expect(PASS, "two, from another address of it", "n2@net.example")
+expect(OVER, "the network is full, whoever sends", "n3@net.example")
+mt.disconnect(conn)
+conn = open("ORIGINATING", "198.51.100.9")
+expect(PASS, "elsewhere it is not", "n1@net.example")
+mt.disconnect(conn)
+finish()
