@@ -26,14 +26,27 @@ struct subject {
 	const char *account;	/* normal form */
 	const struct plan *plan; /* or NULL */
 	const char *plan_from;	/* where that is said */
+	const char *home;	/* "pool acme", where counters are kept; "" in the account's own home */
 	struct quota_plan *counters;
 };
+
+/* home_text - whose home the counters are in, "" for the account's own */
+static const char *
+home_text(TALLOC_CTX *ctx, const struct plans *plans)
+{
+	const char *home = quota_home(plans->parties, plans->n);
+
+	for (size_t i = 1; i < plans->n; i++)
+		if (plans->parties[i].name == home)
+			return mem_printf(ctx, "%s %s", quota_kind_word(plans->parties[i].kind), home);
+	return "";
+}
 
 /* find_subject - the account of a request; NULL and an answer where there is none */
 static json_t *
 find_subject(const struct asked *asked, struct subject *subject_r)
 {
-	static const struct quota_cost one = { .messages = 1, .recipients = 1, .bytes = 1 };
+	const char *error = NULL;
 	json_t *answer = NULL;
 	struct plans plans;
 
@@ -41,17 +54,24 @@ find_subject(const struct asked *asked, struct subject *subject_r)
 	if (subject_r->account == NULL)
 		return answer;
 	subject_r->snapshot = daemon_snapshot(asked->daemon);
-	plans_assign(asked->ctx, subject_r->snapshot, subject_r->account, NULL, clock_ms() + CONTROL_STORE_WAIT_MS, &plans);
-	if (plans.failed != NULL) {
+	subject_r->counters = plans_counters(asked->ctx, subject_r->snapshot, subject_r->account,
+	    clock_ms() + CONTROL_STORE_WAIT_MS, &plans, &error);
+	if (subject_r->counters == NULL) {
 		snapshot_release(subject_r->snapshot);
-		return control_failed(mem_printf(asked->ctx, "the plan of %s cannot be found out", plans.failed));
+		return control_failed(error);
 	}
-	for (size_t i = 0; i < plans.n; i++)
-		plans.parties[i].on_over = plans.parties[i].plan != NULL ? plans.parties[i].plan->on_over : ACTION_ACCEPT;
 	subject_r->plan = plans.parties[0].plan;
 	subject_r->plan_from = plans.from[0];
-	subject_r->counters = quota_plan_of(asked->ctx, plans.parties, plans.n, &one, false, NULL);
+	subject_r->home = home_text(asked->ctx, &plans);
 	return NULL;
+}
+
+/* of_text - whose limit it is, "" for the account's own */
+static const char *
+of_text(TALLOC_CTX *ctx, const struct quota_subject *subject)
+{
+	return subject->kind == QUOTA_ACCOUNT ? "" :
+	    mem_printf(ctx, "%s %s", quota_kind_word(subject->kind), subject->name);
 }
 
 /* limits_json - each limit of an account with its use */
@@ -65,8 +85,8 @@ limits_json(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_r
 		const struct quota_count *count = &reply->counts[i];
 		double percent = count->max == 0 ? 100.0 : 100.0 * (double)count->used / (double)count->max;
 
-		json_array_append_new(limits, json_pack("{s:s, s:I, s:I, s:I, s:f, s:I, s:I}",
-		    "limit", quota_limit_text(ctx, counter, count), "used", (json_int_t)count->used,
+		json_array_append_new(limits, json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:I}",
+		    "limit", quota_limit_text(ctx, counter, count), "of", of_text(ctx, &plan->subjects[counter->subject]), "used", (json_int_t)count->used,
 		    "max", (json_int_t)count->max, "raised_ms", (json_int_t)count->raised_ms, "percent", percent, "wait_ms", (json_int_t)count->one_ms,
 		    "next_ms", (json_int_t)count->next_ms));
 	}
@@ -124,8 +144,8 @@ control_quota_show(const struct asked *asked)
 		answer = control_failed(mem_printf(asked->ctx, "the store cannot be asked: %s",
 		    reply.problem != NULL ? reply.problem : "no reason given"));
 	else
-		answer = json_pack("{s:b, s:s, s:s, s:s, s:s, s:o, s:o*}", "ok", 1, "account", subject.account,
-		    "plan", subject.plan != NULL ? subject.plan->name : "", "plan_from", subject.plan_from,
+		answer = json_pack("{s:b, s:s, s:s, s:s, s:s, s:s, s:o, s:o*}", "ok", 1, "account", subject.account,
+		    "home", subject.home, "plan", subject.plan != NULL ? subject.plan->name : "", "plan_from", subject.plan_from,
 		    "store", reply.store != NULL ? reply.store : "", "limits",
 		    limits_json(asked->ctx, subject.counters, &reply), "blocked", block_of(asked, subject.account));
 	snapshot_release(subject.snapshot);
@@ -318,13 +338,15 @@ struct top {
 
 /* fill_percent - how full is its fullest limit? */
 static void
-fill_percent(const struct asked *asked, const struct config *config, struct top *top)
+fill_percent(const struct asked *asked, const struct snapshot *snapshot, struct top *top)
 {
-	static const struct quota_cost one = { 1, 1, 1 };
-	const struct plan *plan = config_plan(config, top->entry->account, NULL);
-	struct quota_plan *counters = quota_plan_make(asked->ctx, plan, top->entry->account, &one, false, NULL);
+	const char *error = NULL;
+	struct quota_plan *counters = plans_counters(asked->ctx, snapshot, top->entry->account,
+	    clock_ms() + CONTROL_STORE_WAIT_MS, NULL, &error);
 	struct quota_reply reply = { 0 };
 
+	if (counters == NULL)
+		return;
 	store_read(asked->daemon->store, asked->ctx, counters, clock_ms() + CONTROL_STORE_WAIT_MS, &reply);
 	for (size_t i = 0; i < reply.n_counts && i < counters->n_counters; i++) {
 		const struct quota_count *count = &reply.counts[i];
@@ -386,7 +408,7 @@ control_quota_top(const struct asked *asked)
 	tops = mem_array(asked->ctx, struct top, found + 1);
 	for (size_t i = 0; i < found; i++) {
 		tops[i].entry = &list[i];
-		fill_percent(asked, snapshot->config, &tops[i]);
+		fill_percent(asked, snapshot, &tops[i]);
 	}
 	if (percent && found > 0)
 		qsort(tops, found, sizeof(tops[0]), compare_percent);

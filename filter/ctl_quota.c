@@ -32,6 +32,8 @@ print_limit(const json_t *limit)
 		ctl_span(ctl_number(limit, "next_ms"), span, sizeof(span));
 		(void)printf("  less in %s", span);
 	}
+	if (ctl_text(limit, "of")[0] != '\0')
+		(void)printf("  of %s", ctl_text(limit, "of"));
 	if (ctl_number(limit, "raised_ms") > 0) {
 		ctl_span(ctl_number(limit, "raised_ms"), span, sizeof(span));
 		(void)printf("  (set by hand for %s more)", span);
@@ -68,6 +70,8 @@ print_quota(const json_t *answer)
 		(void)printf("plan     %s, from %s\n", plan, ctl_text(answer, "plan_from"));
 	else
 		(void)printf("plan     none (no limits)\n");
+	if (ctl_text(answer, "home")[0] != '\0')
+		(void)printf("home     %s; counters began empty when the account came there\n", ctl_text(answer, "home"));
 	if (blocked != NULL) {
 		(void)printf("BLOCKED  ");
 		print_block(blocked);

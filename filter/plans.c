@@ -135,3 +135,24 @@ plans_assign(TALLOC_CTX *ctx, const struct snapshot *snapshot, const char *accou
 	if (client != NULL)
 		add_group(&a, QUOTA_NETWORK, &assign->network, client);
 }
+
+/* plans_counters - what a message of account would ask of the store */
+struct quota_plan *
+plans_counters(TALLOC_CTX *ctx, const struct snapshot *snapshot, const char *account,
+    int64_t deadline_ms, struct plans *plans_r, const char **error_r)
+{
+	static const struct quota_cost one = { .messages = 1, .recipients = 1, .bytes = 1 };
+	struct plans plans;
+
+	plans_assign(ctx, snapshot, account, NULL, deadline_ms, &plans);
+	if (plans_r != NULL)
+		*plans_r = plans;
+	if (plans.failed != NULL) {
+		*error_r = mem_printf(ctx, "the plan of %s cannot be found out; the log says why", plans.failed);
+		return NULL;
+	}
+	for (size_t i = 0; i < plans.n; i++)
+		plans.parties[i].on_over = plans.parties[i].plan != NULL ? plans.parties[i].plan->on_over :
+		    ACTION_ACCEPT;
+	return quota_plan_of(ctx, plans.parties, plans.n, &one, false, NULL);
+}

@@ -34,4 +34,12 @@ struct plans {
 void plans_assign(TALLOC_CTX *ctx, const struct snapshot *snapshot, const char *account,
     const char *client, int64_t deadline_ms, struct plans *plans_r);
 
+/*
+ * plans_counters - what a message of account would ask of the store, for reading and for operators
+ * Without a client's network. plans_r may be NULL. NULL, and *error_r on ctx, where the plans cannot be
+ * found out. On ctx; not longer than the snapshot. Any thread.
+ */
+struct quota_plan *plans_counters(TALLOC_CTX *ctx, const struct snapshot *snapshot,
+    const char *account, int64_t deadline_ms, struct plans *plans_r, const char **error_r);
+
 #endif

@@ -734,13 +734,17 @@ store_read(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	store->ops->read(store->impl, ctx, plan, deadline_ms, reply_r);
 }
 
-/* store_reset - forget all counts of plan's subjects */
+/* store_reset - forget all counts of plan's account */
 int
 store_reset(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r)
 {
-	int result = store->ops->reset(store->impl, ctx, plan, deadline_ms, error_r);
+	struct quota_plan own = *plan;
+	int result;
 
+	own.n_subjects = 1;	/* the first is the account */
+	own.n_counters = 0;
+	result = store->ops->reset(store->impl, ctx, &own, deadline_ms, error_r);
 	if (result == 0)
 		over_forget(&store->over, plan->account);
 	return result;

@@ -130,7 +130,8 @@ void store_read(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *p
     int64_t deadline_ms, struct quota_reply *reply_r);
 
 /*
- * store_reset - forget all counts of plan's subjects, also those of windows it no longer has
+ * store_reset - forget all counts of plan's account, also those of windows it no longer has
+ * Its domain and pool keep theirs, and so do raised limits and the recipients it wrote to.
  * Returns 0, or -1 and *error_r (on ctx) when the store is away.
  */
 int store_reset(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,

@@ -74,4 +74,21 @@ mt.disconnect(conn)
 conn = open("ORIGINATING", "198.51.100.9")
 expect(PASS, "elsewhere it is not", "n1@net.example")
 mt.disconnect(conn)
+
+local function run(words)
+	local pipe = io.popen(os.getenv("COUNTERSIGNCTL") .. " -s " .. dir .. "/control " .. words .. " 2>&1")
+	local text = pipe:read("*a")
+	pipe:close()
+	return text
+end
+local text = run("quota show tabby")
+ok(text:match("plan     two, from plan_of"), "quota show says where the plan is from", text)
+text = run("quota show p1@pool.example")
+ok(text:match("home     pool acme") and text:match("3 recipients per hour +3 of 3 .* of pool acme"),
+    "and whose limits and whose home they are", text)
+text = run("quota reset p1@pool.example")
+text = run("quota show p1@pool.example")
+ok(text:match("3 recipients per hour +3 of 3 "), "a reset of one account leaves the pool its counts", text)
+text = run("quota show lost")
+ok(text:match("plan of lost@example.org cannot be found out"), "a plan that cannot be found out is told", text)
 finish()
