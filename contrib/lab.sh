@@ -590,6 +590,12 @@ lab_write_main_cf() {
 	smtpd_sasl_local_domain =
 	END
 	lab_contrib_lines postfix-main.cf
+	lab_more_main_cf
+}
+
+# lab_more_main_cf - for tests to redefine: more lines of main.cf
+lab_more_main_cf() {
+	:
 }
 
 # lab_write_master_cf - the services; pickup looks again after 2 seconds, not 60
@@ -611,6 +617,7 @@ lab_write_master_cf() {
 	flush     unix  n       -       n       1000?   0       flush
 	proxymap  unix  -       -       n       -       -       proxymap
 	showq     unix  n       -       n       -       -       showq
+	smtp      unix  -       -       n       -       -       smtp
 	error     unix  -       -       n       -       -       error
 	retry     unix  -       -       n       -       -       error
 	discard   unix  -       -       n       -       -       discard

@@ -21,6 +21,8 @@
 #include <cmocka.h>
 
 #include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
@@ -435,6 +437,98 @@ test_empty(void **state)
 	done(world);
 }
 
+/* What is searched for in memory: octets of a prime, kept disguised so that the search does not find itself. */
+#define NEEDLE	24
+
+struct needle {
+	unsigned char disguised[NEEDLE];
+};
+
+/* take_needle - the low octets of the key's first prime, as the words of a BIGNUM hold them */
+static void
+take_needle(EVP_PKEY *key, struct needle *needle)
+{
+	BIGNUM *prime = NULL;
+	unsigned char octets[1024];
+
+	assert_int_equal(EVP_PKEY_get_bn_param(key, "rsa-factor1", &prime), 1);
+	assert_true(BN_bn2lebinpad(prime, octets, sizeof(octets)) > 0);
+	for (size_t i = 0; i < NEEDLE; i++)
+		needle->disguised[i] = octets[i] ^ 0x5a;
+	OPENSSL_cleanse(octets, sizeof(octets));
+	BN_clear_free(prime);
+}
+
+/* count_needles - how often it is in the memory of this process that can be written to */
+static size_t
+count_needles(const struct needle *needle)
+{
+	FILE *maps = fopen("/proc/self/maps", "re"), *memory = fopen("/proc/self/mem", "re");
+	unsigned char *copy = malloc(1 << 20);
+	char line[512];
+	size_t found = 0;
+
+	assert_non_null(maps);
+	assert_non_null(memory);
+	assert_non_null(copy);
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		unsigned long from, to;
+		char rights[8];
+
+		if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 || rights[0] != 'r' || rights[1] != 'w')
+			continue;
+		for (unsigned long at = from; at < to; at += (1 << 20) - NEEDLE) {
+			size_t want = to - at < 1 << 20 ? to - at : 1 << 20;
+
+			if (fseek(memory, (long)at, SEEK_SET) != 0 || (want = fread(copy, 1, want, memory)) < NEEDLE)
+				continue;
+			for (size_t i = 0; i + NEEDLE <= want; i++) {
+				size_t k = 0;
+
+				while (k < NEEDLE && (copy[i + k] ^ 0x5a) == needle->disguised[k])
+					k++;
+				found += k == NEEDLE;
+			}
+			OPENSSL_cleanse(copy, 1 << 20);
+		}
+	}
+	free(copy);
+	fclose(maps);
+	fclose(memory);
+	return found;
+}
+
+/* A key is in memory while its keyring is, and nowhere after. */
+static void
+test_wiped(void **state)
+{
+	struct world *world = *state;
+	struct needle needle;
+	struct keyring *keyring;
+	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+	struct keyring_ready ready;
+	const char *error;
+
+	if (getenv("SANITIZE") != NULL && *getenv("SANITIZE") != '\0') {
+		print_message("# SKIPPED: a sanitizer keeps memory of its own\n");
+		EVP_PKEY_free(key);
+		skip();
+	}
+	fresh(world);
+	put_key(world, "a.example/s.pem", key, 0600);
+	take_needle(key, &needle);
+	assert_true(count_needles(&needle) > 0);
+	EVP_PKEY_free(key);
+	assert_int_equal(count_needles(&needle), 0);
+
+	keyring = load(world, NULL);
+	assert_int_equal(keyring_ready(world, &keyring_find(keyring, "a.example")->keys[0], &ready, &error), 0);
+	assert_true(count_needles(&needle) > 0);
+	talloc_free(keyring);
+	assert_int_equal(count_needles(&needle), 0);
+	done(world);
+}
+
 int
 main(void)
 {
@@ -446,6 +540,7 @@ main(void)
 		cmocka_unit_test(test_warnings),
 		cmocka_unit_test(test_lazy),
 		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_wiped),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -160,5 +160,9 @@ seen, made = send("ORIGINATING", [("DKIM-Signature", " v=1; d=bank.example"), ("
 ok(names(made) == "example.org/s1 example.org/e1", "a DKIM-Signature of the client changes nothing", made)
 ok(made and "dkim-signature" not in tag(made[0], b"h").lower().split(":"), "and is not signed", made)
 
+with open("/proc/%s/limits" % sys.argv[2]) as limits:
+    core = [line.split()[4:6] for line in limits if line.startswith("Max core file size")]
+ok(core == [["0", "0"]], "the daemon leaves no core file, which would hold its keys", core)
+
 print("1..%d" % count)
 sys.exit(failures != 0)
