@@ -129,7 +129,12 @@ drop_rights(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
 	if (config->user == NULL || geteuid() != 0)
 		return 0;
 	user = getpwnam(config->user);
-	if (user == NULL || initgroups(config->user, user->pw_gid) != 0 || setgid(user->pw_gid) != 0 ||
+	if (user == NULL) {
+		*error_r = mem_printf(ctx, "%s: user = \"%s\" is no account of this machine; create it with: adduser --system --group %s",
+		    config->file, config->user, config->user);
+		return -1;
+	}
+	if (initgroups(config->user, user->pw_gid) != 0 || setgid(user->pw_gid) != 0 ||
 	    setuid(user->pw_uid) != 0) {
 		*error_r = mem_printf(ctx, "%s: cannot become user \"%s\": %s", config->file, config->user,
 		    strerror(errno));
@@ -152,6 +157,8 @@ read_again(TALLOC_CTX *ctx, struct snapshot *first, const char *file, const char
 	if (user == NULL || geteuid() == 0)
 		return first;
 	again = snapshot_build(ctx, file, NULL, &warnings, error_r);
+	if (warnings != NULL)
+		log_warning("%s", warnings);
 	if (again == NULL)
 		*error_r = mem_printf(ctx, "%s\n%s: the above was seen by user \"%s\", who reads everything anew at each reload",
 		    *error_r, file, user);
@@ -316,6 +323,26 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	return EXIT_SUCCESS;
 }
 
+/*
+ * build_first - the configuration as it is at the start
+ * Who will give up root's rights reads the keys after that: to look at a hundred thousand files twice
+ * takes as long again.
+ */
+static struct snapshot *
+build_first(TALLOC_CTX *ctx, const struct arguments *arguments, const char **warnings_r,
+    const char **error_r)
+{
+	struct snapshot *first;
+
+	if (!arguments->test && geteuid() == 0) {
+		first = snapshot_build_tables(ctx, arguments->file, error_r);
+		if (first == NULL || first->config->user != NULL)
+			return first;
+		snapshot_release(first);
+	}
+	return snapshot_build(ctx, arguments->file, NULL, warnings_r, error_r);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -328,7 +355,7 @@ main(int argc, char **argv)
 	int status;
 
 	signals_block();
-	first = snapshot_build(ctx, arguments.file, NULL, &warnings, &error);
+	first = build_first(ctx, &arguments, &warnings, &error);
 	if (warnings != NULL)
 		log_warning("%s", warnings);
 	if (first == NULL) {
