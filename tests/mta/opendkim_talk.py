@@ -1,4 +1,4 @@
-"""opendkim.py - opendkim.test's conversations: the same mail to both daemons, and each one's mail to the other
+"""opendkim_talk.py - opendkim.test's conversations: the same mail to both daemons, and each one's mail to the other
 
 Arguments: a file of "NAME PORT" lines, the directory of the keys, the port of the DNS server.
 """
