@@ -31,6 +31,29 @@ conn = open("ORIGINATING", "10.1.2.3")
 case("from its network", message("dave", "dave@example.org"), "eom continue")
 case("a table's networks, from elsewhere", message("erin", "erin@example.org"), "mail replycode")
 
+mt.disconnect(conn)
+conn = open("ORIGINATING", "::ffff:10.1.2.3")
+case("from its network, the address mapped into IPv6", message("dave", "dave@example.org"), "eom continue")
+mt.disconnect(conn)
+conn = open("ORIGINATING", "::10.1.2.3")
+case("an IPv6 address that only ends like it", message("dave", "dave@example.org"), "mail replycode")
+
+-- who is logged in counts for one message
+case("alice", message("alice", "alice@example.org"), "eom continue", true)
+case("then bob as alice", message("bob", "alice@example.org"), "mail replycode")
+case("then bob", message("bob", "bob@example.org"), "eom continue", true)
+case("then nobody", message(nil, "bob@example.org"), "mail replycode")
+
+-- From fields that only some readers see
+for _, name in ipairs({ "From\11", "From\1", " From", "\239\187\191From", "FROM ", "From\r\n " }) do
+	local hidden = message("alice", "alice@example.org")
+	table.insert(hidden.header, 1, { name, " ceo@bank.example" })
+	case("a second From named " .. string.format("%q", name):gsub("\r?\\?\n", " "), hidden, "eoh replycode")
+end
+local injected = message("alice", "alice@example.org")
+table.insert(injected.header, 1, { "X-Note", " hello\rFrom: ceo@bank.example" })
+case("a From behind a bare CR", injected, "eoh replycode")
+
 -- restricted recipients
 case("a moderator may post", message("alice", "alice@example.org", nil, "announce@example.org"), "eom continue")
 case("another may not", message("bob", "bob@example.org", nil, "announce@example.org"), "rcpt replycode")
