@@ -110,6 +110,28 @@ local_text(TALLOC_CTX *ctx, const char *full, const struct address *address)
 	return mem_strndup(ctx, full, len);
 }
 
+/* is_dotted - is the local part quoted for the places of its dots alone? */
+static bool
+is_dotted(const struct address *address)
+{
+	return address->full[0] == '"' && address->local[0] != '\0' &&
+	    strpbrk(address->local, " \t\"(),:;<>@[\\]") == NULL;
+}
+
+/* add_keys - the key of one address, or of its local part; also without quotes where only dots need them */
+static size_t
+add_keys(TALLOC_CTX *ctx, const struct address *address, bool with_domain,
+    const char *keys_r[IDENTITY_KEYS_MAX], size_t n)
+{
+	keys_r[n++] = with_domain ? address->full :
+	    local_text(ctx, address->full, address);
+	if (is_dotted(address))
+		keys_r[n++] = with_domain ?
+		    mem_printf(ctx, "%s@%s", address->local, address->domain) :
+		    address->local;
+	return n;
+}
+
 /* identity_owner_keys - what an owners table is asked for an address, in order */
 size_t
 identity_owner_keys(TALLOC_CTX *ctx, const char *address, const char *delimiters,
@@ -117,23 +139,23 @@ identity_owner_keys(TALLOC_CTX *ctx, const char *address, const char *delimiters
 {
 	const char *base = address_base(ctx, address, delimiters);
 	struct address whole, plain;
-	bool has_domain, local;
+	bool has_domain;
 	size_t n = 0;
 
 	address_split(ctx, address, &whole);
 	has_domain = whole.domain[0] != '\0';
-	local = is_local(whole.domain, local_domains);
 	if (base != NULL)
 		address_split(ctx, base, &plain);
 
 	if (has_domain)
-		keys_r[n++] = whole.full;
+		n = add_keys(ctx, &whole, true, keys_r, n);
 	if (has_domain && base != NULL)
-		keys_r[n++] = plain.full;
-	if (local)
-		keys_r[n++] = local_text(ctx, address, &whole);
-	if (local && base != NULL)
-		keys_r[n++] = local_text(ctx, base, &plain);
+		n = add_keys(ctx, &plain, true, keys_r, n);
+	if (is_local(whole.domain, local_domains)) {
+		n = add_keys(ctx, &whole, false, keys_r, n);
+		if (base != NULL)
+			n = add_keys(ctx, &plain, false, keys_r, n);
+	}
 	if (has_domain)
 		keys_r[n++] = mem_printf(ctx, "@%s", whole.domain);
 	return n;

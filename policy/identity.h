@@ -14,7 +14,7 @@
 #include <talloc.h>
 
 #define IDENTITY_LOGIN_MAX	512	/* octets of a login */
-#define IDENTITY_KEYS_MAX	5	/* keys that one address is looked up by */
+#define IDENTITY_KEYS_MAX	9	/* keys that one address is looked up by */
 
 /*
  * identity_account - the normal form of a login
@@ -39,7 +39,9 @@ char *identity_account(TALLOC_CTX *ctx, const char *login, const char *realm,
  * the second and fourth where there is a sub-address (delimiters, see
  * address_base), the third and fourth where domain is one of local_domains (normal
  * domains divided by commas or white space; NULL for none) or there is no domain,
- * the last where there is a domain. keys_r gets at most IDENTITY_KEYS_MAX strings.
+ * the last where there is a domain. A local part that is quoted for the places of its
+ * dots alone (foo..bar, foo.) is looked up without quotes too, right after, as Postfix
+ * does: people write it so. keys_r gets at most IDENTITY_KEYS_MAX strings.
  * Returns how many.
  */
 size_t identity_owner_keys(TALLOC_CTX *ctx, const char *address,

@@ -115,6 +115,12 @@ test_owner_keys(void **state)
 		{ "user+tag", "+", NULL, "user+tag user" },
 		{ "\"a b\"@example.org", "+", "example.org", "\"a b\"@example.org \"a b\" @example.org" },
 		{ "\"a@b+c\"@example.org", "+", "example.org", "\"a@b+c\"@example.org \"a@b\"@example.org \"a@b+c\" \"a@b\" @example.org" },
+		{ "\"foo..bar\"@docomo.example", "+", NULL, "\"foo..bar\"@docomo.example foo..bar@docomo.example @docomo.example" },
+		{ "foo.+x@example.org", "+", "example.org", "foo.+x@example.org \"foo.\"@example.org foo.@example.org foo.+x \"foo.\" foo. @example.org" },
+		{ "\"a..b+x\"@example.org", "+", "example.org", "\"a..b+x\"@example.org a..b+x@example.org \"a..b\"@example.org a..b@example.org \"a..b+x\" a..b+x \"a..b\" a..b @example.org" },
+		{ "\"foo.\"@example.org", "+", "example.org", "\"foo.\"@example.org foo.@example.org \"foo.\" foo. @example.org" },
+		{ "\"\"@example.org", "+", NULL, "\"\"@example.org @example.org" },
+		{ "\"a@b\"@example.org", "+", NULL, "\"a@b\"@example.org @example.org" },
 		{ "user@[192.0.2.1]", "+", NULL, "user@[192.0.2.1] @[192.0.2.1]" },
 	};
 
