@@ -23,6 +23,9 @@
  * another way (built for select(2), say) would not learn of kept octets, and there
  * nothing is kept.
  *
+ * poll() is also where the pool learns which sessions have a command: milter_gate.c lets it
+ * hear of only so many at once.
+ *
  * Threads: a connection belongs to one thread of libmilter at a time, which hands it
  * to the next behind locks; the tables are atomic because poll() of the pool's controller looks
  * at all connections. Kept octets are changed by the connection's thread alone.
@@ -41,6 +44,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "filter/milter_gate.h"
 #include "filter/milter_read.h"
 #include "policy/mem.h"
 
@@ -161,8 +165,10 @@ ahead_accept(int fd, struct sockaddr *address, socklen_t *len)
 {
 	int connection = next_accept()(fd, address, len);
 
-	if (connection >= 0 && connection < DESCRIPTORS && is_followed(fd))
+	if (connection >= 0 && connection < DESCRIPTORS && is_followed(fd)) {
 		atomic_store_explicit(&states[connection], STATE_ACCEPTED, memory_order_release);
+		milter_gate_count(1);
+	}
 	return connection;
 }
 
@@ -185,6 +191,7 @@ ahead_close(int fd)
 		forget_listening(fd);
 	if (state_of(fd) != STATE_OTHER) {
 		free(atomic_exchange(&kept[fd], NULL));
+		milter_gate_count(-1);
 		atomic_store_explicit(&states[fd], STATE_OTHER, memory_order_release);
 	}
 	return next_close()(fd);
@@ -205,6 +212,35 @@ poll_kept(struct pollfd *fds, nfds_t n)
 	return ready;
 }
 
+/* poll_all - poll(2) of several descriptors, which also sees kept octets */
+static int
+poll_all(struct pollfd *fds, nfds_t n, int timeout)
+{
+	for (nfds_t i = 0; i < n; i++)
+		if ((fds[i].events & POLLIN) != 0 && has_kept(fds[i].fd))
+			return poll_kept(fds, n);
+	return next_poll()(fds, n, timeout);
+}
+
+/* poll_pool - what the pool's controller asks: its pipe, then the sessions that wait for a command */
+static int
+poll_pool(struct pollfd *fds, nfds_t n, int timeout)
+{
+	int room = milter_gate_room(n - 1);
+	int ready;
+
+	if (room == 0) {
+		for (nfds_t i = 1; i < n; i++)
+			fds[i].revents = 0;
+		ready = next_poll()(fds, 1, MILTER_GATE_PATIENCE_MS);
+		if (ready != 0)
+			return ready;
+		room = milter_gate_relief();
+	}
+	ready = poll_all(fds, n, timeout);
+	return ready > 0 ? milter_gate_leave(fds, n, ready, room) : ready;
+}
+
 /* ahead_poll - as poll(2), which also sees kept octets */
 int
 ahead_poll(struct pollfd *fds, nfds_t n, int timeout)
@@ -217,10 +253,10 @@ ahead_poll(struct pollfd *fds, nfds_t n, int timeout)
 		if (state_of(fds->fd) == STATE_ACCEPTED)
 			atomic_store_explicit(&states[fds->fd], STATE_POLLED, memory_order_release);
 	}
-	for (nfds_t i = 0; n > 1 && i < n; i++)
-		if ((fds[i].events & POLLIN) != 0 && has_kept(fds[i].fd))
-			return poll_kept(fds, n);
-	return next_poll()(fds, n, timeout);
+	/* no other thread polls a connection of libmilter together with something else */
+	if (n > 1 && state_of(fds[0].fd) == STATE_OTHER && state_of(fds[1].fd) != STATE_OTHER)
+		return poll_pool(fds, n, timeout);
+	return n > 1 ? poll_all(fds, n, timeout) : next_poll()(fds, n, timeout);
 }
 
 /* keep - store what was read beyond what was asked for */

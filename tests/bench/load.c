@@ -145,7 +145,8 @@ begin_next(struct run *run, struct line *line)
 		reopen(run, line);
 		return true;
 	}
-	mta_send(&line->mta, run->begun++);
+	/* a longer warm-up goes to the same senders several times */
+	mta_send(&line->mta, run->begun++ % run->options->messages);
 	if (due > 0)
 		line->mta.result.begun_us = due;
 	return true;

@@ -120,10 +120,11 @@ def aims(rounds, middle):
     yield ("inbound / opendkim verifying", ratio(filter_cpu(rounds, "inbound-unix"),
            filter_cpu(rounds, "opendkim-verify-unix")), "<", 0.5, "x")
     yield from latency_aims(middle)
-    for part in ("connections", "accounts", "domains"):
+    for part, what in (("connections", "busy connections"), ("quiet", "quiet connections beside 8 busy ones"),
+                       ("accounts", "accounts"), ("domains", "domains")):
         points = series(middle, part)
         if points:
-            yield ("CPU, %s %s" % (" to ".join(str(points[i][0]) for i in (0, -1)), part),
+            yield ("CPU, %s %s" % (" to ".join(str(points[i][0]) for i in (0, -1)), what),
                    spread([point[1]["cpu_us"] for point in points]), "<=", 1.25, "x between the ends")
     yield from memory_aims(middle)
 
@@ -155,7 +156,8 @@ def print_filters(middle):
 
 def print_series(middle):
     """What depends on a number."""
-    for part, unit in (("connections", "connections"), ("accounts", "accounts"), ("domains", "domains"),
+    for part, unit in (("connections", "busy connections"), ("floor", "the same, do-nothing filter"),
+                       ("quiet", "quiet connections beside 8 busy ones"), ("accounts", "accounts"), ("domains", "domains"),
                        ("body", "octets of body"), ("idle", "quiet connections besides"),
                        ("crowd", "busy connections")):
         points = series(middle, part)

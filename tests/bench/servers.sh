@@ -184,33 +184,40 @@ bench_write_letter() {
 	printf 'post._domainkey.friend.example v=DKIM1; k=rsa; p=%s\n' "$record" >"$LAB_DIR/opendkim.keys"
 }
 
-# bench_start_filters QUICK - all filters of the comparison; with yes fewer, and not rspamd, whose start
-# takes longer than everything else
-bench_start_filters() {
-	local sign verify
-
-	sign="Domain example.org
-	Selector lab
-	KeyFile $LAB_DIR/keys/example.org/lab.pem
-	OversignHeaders From"
-	verify="TestPublicKeys $LAB_DIR/opendkim.keys
-	AlwaysAddARHeader yes"
+# bench_start_ours - what every part measures
+bench_start_ours() {
 	bench_start_nothing nothing-answering &&
 	    bench_start_nothing nothing-negotiated -n &&
 	    bench_start_countersign submission-inet inet "$(bench_submission)" &&
 	    bench_start_countersign submission-unix unix "$(bench_submission)" &&
-	    bench_start_countersign inbound-unix unix "$BENCH_MX" || return 1
-	[[ $1 == yes ]] || {
-		bench_start_countersign bare-inet inet "$BENCH_USERS" &&
-		    bench_start_countersign sign-inet inet "keys = \"$LAB_DIR/keys\"
-		    $BENCH_USERS" &&
-		    bench_start_countersign quota-inet inet "store = \"redis:main\"
-		    $BENCH_PLAN
-		    $BENCH_USERS" &&
-		    bench_start_countersign embedded-inet inet "$(bench_submission embedded)"
-	} || return 1
+	    bench_start_countersign inbound-unix unix "$BENCH_MX"
+}
+
+# bench_start_pieces - countersign with less than a whole submission: what its parts cost
+bench_start_pieces() {
+	bench_start_countersign bare-inet inet "$BENCH_USERS" &&
+	    bench_start_countersign sign-inet inet "keys = \"$LAB_DIR/keys\"
+	    $BENCH_USERS" &&
+	    bench_start_countersign quota-inet inet "store = \"redis:main\"
+	    $BENCH_PLAN
+	    $BENCH_USERS" &&
+	    bench_start_countersign embedded-inet inet "$(bench_submission embedded)"
+}
+
+# bench_start_opendkims - opendkim, signing and verifying
+bench_start_opendkims() {
+	local sign="Domain example.org
+	Selector lab
+	KeyFile $LAB_DIR/keys/example.org/lab.pem
+	OversignHeaders From" verify="TestPublicKeys $LAB_DIR/opendkim.keys
+	AlwaysAddARHeader yes"
+
 	bench_start_opendkim opendkim-sign-inet inet s "$sign" &&
 	    bench_start_opendkim opendkim-sign-unix unix s "$sign" &&
-	    bench_start_opendkim opendkim-verify-unix unix v "$verify" || return 1
-	[[ $1 == yes ]] || { bench_start_rspamd rspamd-inet && bench_start_rspamd rspamd-trimmed-inet trim; }
+	    bench_start_opendkim opendkim-verify-unix unix v "$verify"
+}
+
+# bench_start_rspamds - rspamd, as shipped and with everything else taken away
+bench_start_rspamds() {
+	bench_start_rspamd rspamd-inet && bench_start_rspamd rspamd-trimmed-inet trim
 }
