@@ -65,7 +65,7 @@ static void
 ask_macros(SMFICTX *ctx)
 {
 	static const struct { int where; const char *names; } lists[] = {
-		{ SMFIM_CONNECT, "v {daemon_name} {daemon_port}" },
+		{ SMFIM_CONNECT, "v {daemon_name} {daemon_port} {client_resolve}" },
 		{ SMFIM_HELO, "{tls_version}" },
 		{ SMFIM_ENVFROM, "i {mail_addr} {auth_type} {auth_authen} {tls_version}" },
 		{ SMFIM_ENVRCPT, "i {rcpt_addr}" },
@@ -150,6 +150,7 @@ on_connect(SMFICTX *ctx, char *name, _SOCK_ADDR *address)
 	}
 	session_connect(private->session, name, client, port, macro(ctx, "{daemon_name}"),
 	    macro(ctx, "{daemon_port}"), macro(ctx, "v"));
+	session_resolved(private->session, macro(ctx, "{client_resolve}"));
 	return SMFIS_CONTINUE;
 }
 

@@ -87,6 +87,21 @@ session_connect(struct session *session, const char *client_name, const char *cl
 		connection->ip.bits = 0;
 }
 
+/* session_resolved - the words of {client_resolve} in those of RFC 8601 section 2.7.3 */
+void
+session_resolved(struct session *session, const char *word)
+{
+	static const struct { const char *word; enum outcome outcome; } words[] = {
+		{ "OK", OUTCOME_PASS }, { "FORGED", OUTCOME_FAIL }, { "FAIL", OUTCOME_PERMERROR },
+		{ "TEMP", OUTCOME_TEMPERROR },
+	};
+
+	session->connection.iprev = OUTCOME_NONE;
+	for (size_t i = 0; word != NULL && i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(word, words[i].word) == 0)
+			session->connection.iprev = words[i].outcome;
+}
+
 /* session_helo - HELO, EHLO or LHLO */
 void
 session_helo(struct session *session, const char *helo, const char *tls_version)
@@ -123,6 +138,7 @@ fill_connection(struct message *message, struct facts *facts)
 	facts->client_addr = connection->client_addr;
 	facts->client_name = connection->client_name;
 	facts->client_port = connection->client_port;
+	facts->iprev = connection->iprev;
 	facts->helo = keep(message, connection->helo, SESSION_WORD_MAX);
 	facts->tls = connection->tls;
 	facts->loopback = ip_address_is_loopback(&connection->ip);

@@ -40,6 +40,7 @@ struct connection {
 	struct ip_address ip;
 	const char *daemon_name; /* macros as sent at CONNECT, or NULL */
 	const char *daemon_port;
+	enum outcome iprev;	/* of the client's name, as in struct facts */
 	bool completes;		/* the MTA adds a missing Date or Message-ID after the filter */
 	char *helo;
 	bool tls;		/* {tls_version} was seen */
@@ -96,6 +97,9 @@ bool session_needs_helo(const struct session *session);
  */
 void session_connect(struct session *session, const char *client_name, const char *client_addr,
     unsigned int client_port, const char *daemon_name, const char *daemon_port, const char *mta);
+
+/* session_resolved - what the MTA found of the client's name: OK, FAIL, FORGED or TEMP; NULL: it does not say */
+void session_resolved(struct session *session, const char *word);
 
 /* session_helo - HELO, EHLO or LHLO; may come again at any time outside a message */
 void session_helo(struct session *session, const char *helo, const char *tls_version);

@@ -29,6 +29,7 @@
 #include "policy/authres.h"
 #include "policy/domain.h"
 #include "policy/mem.h"
+#include "policy/reply.h"
 #include "policy/text.h"
 
 #define TAB_COLUMNS		8
@@ -484,16 +485,20 @@ static struct result *
 gather(TALLOC_CTX *ctx, const struct authres_options *options, const struct facts *facts,
     size_t *n_r, size_t *first_dkim_r)
 {
-	struct result *results = mem_array(ctx, struct result, facts->n_dkim + 4);
+	struct result *results = mem_array(ctx, struct result, facts->n_dkim + 5);
 	bool null_sender = facts->sender == NULL || *facts->sender == '\0';
 	size_t n = 0;
 
-	for (size_t i = 0; i < facts->n_dkim + 4; i++)
+	for (size_t i = 0; i < facts->n_dkim + 5; i++)
 		results[i].words.ctx = results;
 
 	if (options->show_login && facts->login != NULL) {
 		add_word(&results[n].words, "auth=pass");
 		add_property(&results[n++].words, "smtp.auth", facts->login, 255);
+	}
+	if (facts->iprev != OUTCOME_NONE && facts->client_addr != NULL) {
+		add_word(&results[n].words, mem_printf(results, "iprev=%s", outcome_word(facts->iprev)));
+		add_property(&results[n++].words, "policy.iprev", facts->client_addr, 64);
 	}
 	if (facts->spf_helo.result != SPF_NOT_CHECKED)
 		add_spf(&results[n++], &facts->spf_helo, "smtp.helo",

@@ -284,6 +284,15 @@ test_write(void **state)
 		    "\theader.s=s header.a=rsa-sha256 header.b=AAAA;\n"
 		    "\tdkim=temperror reason=\"the key could not be fetched: SERVFAIL\"\n"
 		    "\theader.d=b.example header.s=s" },
+		{ "the client's name", { .sender = "a@b", .client_addr = "192.0.2.7", .iprev = OUTCOME_PASS }, false,
+		    " mx.example.org;\n\tiprev=pass policy.iprev=192.0.2.7" },
+		{ "a forged one, IPv6", { .sender = "a@b", .client_addr = "2001:db8::7", .iprev = OUTCOME_FAIL }, false,
+		    " mx.example.org;\n\tiprev=fail policy.iprev=\"2001:db8::7\"" },
+		{ "none", { .sender = "a@b", .client_addr = "192.0.2.7", .iprev = OUTCOME_PERMERROR }, false,
+		    " mx.example.org;\n\tiprev=permerror policy.iprev=192.0.2.7" },
+		{ "not now", { .sender = "a@b", .client_addr = "192.0.2.7", .iprev = OUTCOME_TEMPERROR }, false,
+		    " mx.example.org;\n\tiprev=temperror policy.iprev=192.0.2.7" },
+		{ "the MTA does not say", { .sender = "a@b", .client_addr = "192.0.2.7" }, false, " mx.example.org; none" },
 		{ "hostile", { .sender = "a@b", .dkim_checked = true, .dkim = hostile, .n_dkim = 1 }, false,
 		    " mx.example.org;\n\tdkim=neutral reason=\"a \\\"quote\\\" \\\\ and (?\"\n"
 		    "\theader.d=\"a;dkim=pass header.d=bank.example\" header.i=\"\\\"@x\\\\\"\n"
