@@ -243,10 +243,9 @@ control_block(const struct asked *asked)
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &error) != 0) {
 		answer = control_failed(error);
 	} else {
-		event_raise(journal_events(asked->daemon->journal), EVENT_BLOCKED, "account", subject.account, NULL,
-		    mem_printf(asked->ctx, "%s was blocked by %s%s%s", subject.account, asked->asker->name,
-			reason[0] != '\0' ? ": " : "", reason),
-		    json_pack("{s:s, s:s, s:I}", "by", asked->asker->name, "reason", reason, "for_ms", (json_int_t)for_ms));
+		/* each filter's journal sees the block and makes an event of it */
+		log_info("control: %s is blocked, says %s%s%s", subject.account, asked->asker->name,
+		    reason[0] != '\0' ? ": " : "", reason);
 		answer = json_pack("{s:b, s:s, s:I}", "ok", 1, "account", subject.account, "for_ms", (json_int_t)for_ms);
 	}
 	snapshot_release(subject.snapshot);
@@ -267,9 +266,7 @@ control_unblock(const struct asked *asked)
 	n = store_unblock(asked->daemon->store, asked->ctx, subject.counters,
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &error);
 	if (n > 0)
-		event_raise(journal_events(asked->daemon->journal), EVENT_UNBLOCKED, "account", subject.account, NULL,
-		    mem_printf(asked->ctx, "%s was unblocked by %s", subject.account, asked->asker->name),
-		    json_pack("{s:s}", "by", asked->asker->name));
+		log_info("control: %s is unblocked, says %s", subject.account, asked->asker->name);
 	answer = n < 0 ? control_failed(error) :
 	    json_pack("{s:b, s:s, s:b}", "ok", 1, "account", subject.account, "was_blocked", n > 0);
 	snapshot_release(subject.snapshot);

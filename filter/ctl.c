@@ -349,8 +349,6 @@ direct(struct ctl *ctl, const char *request)
 	if (daemon_open_store(ctl->memory, &daemon, snapshot, &error) != 0)
 		ctl_fail("%s", error);
 	answer = control_answer(&daemon, ctl->memory, request, strlen(request), &asker, true);
-	/* into the stream; programs are the daemons' to run */
-	event_flush(journal_events(daemon.journal), ctl->memory, &(const struct event_program){ 0 });
 	dumped = mem_check(json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII));
 	line = mem_printf(NULL, "%s\n", dumped);
 	free(dumped);

@@ -39,8 +39,8 @@ static const struct {
 } kinds[] = {
 	[EVENT_SOFT_LEVEL] = { "soft-level", true, LOG_LEVEL_WARNING },
 	[EVENT_OVER] = { "over", true, LOG_LEVEL_WARNING },
-	[EVENT_BLOCKED] = { "blocked", false, LOG_LEVEL_WARNING },
-	[EVENT_UNBLOCKED] = { "unblocked", false, LOG_LEVEL_INFO },
+	[EVENT_BLOCKED] = { "blocked", true, LOG_LEVEL_WARNING },
+	[EVENT_UNBLOCKED] = { "unblocked", true, LOG_LEVEL_INFO },
 	[EVENT_STORE_AWAY] = { "store-away", false, LOG_LEVEL_ERROR },
 	[EVENT_STORE_BACK] = { "store-back", false, LOG_LEVEL_INFO },
 	[EVENT_RELOAD] = { "reload", false, LOG_LEVEL_INFO },

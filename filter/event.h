@@ -7,8 +7,8 @@
  *	{"event":"over","time":"2026-11-22T21:30:00Z","filter":"mail1","account":"alice@example.org",
  *	 "text":"...", and details of its kind}
  *
- * Kinds that traffic repeats are told once for each subject in EVENT_QUIET_MS, by all filters on one
- * Redis together; changes of state are told each time.
+ * Kinds that traffic repeats, or that every filter sees, are told once for each subject in
+ * EVENT_QUIET_MS, by all filters on one Redis together; changes of a filter's own state each time.
  *
  * Threads: event_raise() any, and it never waits; event_flush() the journal's.
  */

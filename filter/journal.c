@@ -22,6 +22,7 @@
 #include "filter/clock.h"
 #include "filter/daemon.h"
 #include "filter/journal.h"
+#include "filter/journal_watch.h"
 #include "filter/log.h"
 #include "policy/mem.h"
 
@@ -81,7 +82,7 @@ struct journal {
 	struct entry **pending;		/* taken from the list, oldest first */
 	size_t n_pending;
 	struct burst bursts[BURST_PLACES];
-	bool away;			/* the store was, when last looked */
+	struct journal_watch *watch;
 	int64_t saved_ms;
 };
 
@@ -512,25 +513,6 @@ write_pending(struct journal *journal)
 	talloc_free(tmp);
 }
 
-/* --- the store's state --- */
-
-/* watch_store - is it away, is it back? */
-static void
-watch_store(struct journal *journal)
-{
-	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
-	struct store_status status = { 0 };
-
-	store_status(journal->daemon->store, tmp, &status);
-	if (status.away && !journal->away)
-		event_raise(journal->events, EVENT_STORE_AWAY, NULL, NULL, NULL,
-		    mem_printf(tmp, "the store cannot be asked: %s", status.problem != NULL ? status.problem : "-"), NULL);
-	else if (!status.away && journal->away)
-		event_raise(journal->events, EVENT_STORE_BACK, NULL, NULL, NULL, "the store answers again", NULL);
-	journal->away = status.away;
-	talloc_free(tmp);
-}
-
 /* tell_events - to Redis and the program of the configuration in force */
 static void
 tell_events(struct journal *journal)
@@ -574,7 +556,7 @@ turn(struct journal *journal)
 {
 	take_waiting(journal);
 	write_pending(journal);
-	watch_store(journal);
+	journal_watch_look(journal->watch, journal->daemon->store, journal->events);
 	tell_events(journal);
 	if (clock_ms() - journal->saved_ms >= SAVE_EVERY_MS) {
 		daybook_save(journal->daybook);
@@ -601,6 +583,7 @@ journal_start(struct journal *journal, TALLOC_CTX *ctx, struct daemon *daemon, c
 {
 	journal->daemon = daemon;
 	journal->saved_ms = clock_ms();
+	journal->watch = journal_watch_new(journal);
 	journal->runner = event_runner_new(journal, error_r);
 	if (journal->runner == NULL)
 		return -1;

@@ -221,8 +221,8 @@ ctl("block", "fail")
 ok(until(lambda: "ended with status 3; it said: I fail" in log()), "a program that fails is told in the log", log()[-500:])
 ctl("block", "crash")
 ok(until(lambda: "ended by signal 11; it said: I crash" in log()), "one that crashes, too", log()[-500:])
-for _ in range(6):
-    ctl("block", "hang")
+for i in range(6):
+    ctl("block", "hang%d" % i)
 began = time.monotonic()
 ok(send("erin", "E1")[0] == "eom c" and time.monotonic() - began < 2, "programs that hang hold up no message")
 ok(until(lambda: log().count("its time was up; it said: I hang") >= 6), "they are ended when their time is up")
