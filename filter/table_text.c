@@ -3,44 +3,44 @@
  *
  * The format of postmap(1) sources: "key white-space value", logical lines
  * that go on where the next line begins with white space, # comments, empty
- * lines. Entries are sorted once; a lookup is a binary search without locks
- * or memory. The first of two equal keys is an error: Postfix warns and
- * ignores the second, but who owns an address is not a thing to guess.
+ * lines. Entries stand one behind the other in one piece of memory, and a hash
+ * table leads to them: a lookup touches two or three places of memory, and
+ * neither locks nor allocates. The second of two equal keys is an error: Postfix
+ * warns and ignores it, but who owns an address is not a thing to guess.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "filter/table_type.h"
 #include "policy/mem.h"
+#include "policy/text.h"
 
 #define MAX_LINE	(64 * 1024)	/* octets of one logical line */
 
-struct entry {
-	const char *key;
-	const char *value;
-	unsigned int line;
+/* Where an entry is, in a hash table with open addressing that is at most half full. */
+struct slot {
+	uint32_t hash;		/* of the key in lower case */
+	uint32_t at;		/* of the record in text, plus 1; 0: a free slot */
 };
 
 struct entries {
-	struct entry *rows;
+	char *text;		/* records: the line (4 octets), key, NUL, value, NUL */
+	size_t used, room;	/* octets of text */
+	struct slot *slots;
+	size_t n_slots;		/* a power of two, or 0 */
 	size_t n;
 	const char *path;	/* for messages */
 };
 
-static int
-compare_entries(const void *a, const void *b)
-{
-	return strcasecmp(((const struct entry *)a)->key, ((const struct entry *)b)->key);
-}
+#define MAX_TEXT	UINT32_MAX
 
 /* is_space - white space within a line, whatever the locale */
 static bool
@@ -49,18 +49,118 @@ is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
 }
 
-/* add_entry - keep one pair */
-static void
-add_entry(struct entries *entries, const char *key, size_t key_len, const char *value,
-    unsigned int line)
+/* hash_of - FNV-1a over the key in lower case */
+static uint32_t
+hash_of(const char *key, size_t len)
 {
-	if (entries->n % 256 == 0)
-		entries->rows = mem_grow(entries, entries->rows, struct entry, entries->n + 256);
-	entries->rows[entries->n++] = (struct entry){
-		.key = mem_strndup(entries->rows, key, key_len),
-		.value = mem_strdup(entries->rows, value),
-		.line = line,
-	};
+	uint64_t hash = UINT64_C(14695981039346656037);
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (uint8_t)text_lower(key[i])) * UINT64_C(1099511628211);
+	return (uint32_t)(hash ^ hash >> 32);
+}
+
+/* record_key - the key of a record; its value follows */
+static const char *
+record_key(const struct entries *entries, const struct slot *slot)
+{
+	return entries->text + slot->at - 1 + sizeof(uint32_t);
+}
+
+/* record_line - where a record stood in the file */
+static unsigned int
+record_line(const struct entries *entries, const struct slot *slot)
+{
+	uint32_t line;
+
+	memcpy(&line, entries->text + slot->at - 1, sizeof(line));
+	return line;
+}
+
+/* same_key - len octets and a string, without regard to ASCII case */
+static bool
+same_key(const char *key, size_t len, const char *other)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text_lower(key[i]) != text_lower(other[i]))
+			return false;	/* at the latest at the end of other */
+	return other[len] == '\0';
+}
+
+/* find_slot - the slot of a key, or the free one where it would go */
+static struct slot *
+find_slot(const struct entries *entries, const char *key, size_t len, uint32_t hash)
+{
+	size_t i = hash & (entries->n_slots - 1);
+
+	for (;; i = (i + 1) & (entries->n_slots - 1)) {
+		struct slot *slot = &entries->slots[i];
+
+		if (slot->at == 0 || (slot->hash == hash && same_key(key, len, record_key(entries, slot))))
+			return slot;
+	}
+}
+
+/* grow_slots - twice as many */
+static void
+grow_slots(struct entries *entries)
+{
+	size_t n = entries->n_slots == 0 ? 64 : entries->n_slots * 2;
+	struct slot *slots = mem_array(entries, struct slot, n);
+
+	for (size_t i = 0; i < entries->n_slots; i++) {
+		size_t k = entries->slots[i].hash & (n - 1);
+
+		if (entries->slots[i].at == 0)
+			continue;
+		while (slots[k].at != 0)
+			k = (k + 1) & (n - 1);
+		slots[k] = entries->slots[i];
+	}
+	talloc_free(entries->slots);
+	entries->slots = slots;
+	entries->n_slots = n;
+}
+
+/* append - octets to the text */
+static void
+append(struct entries *entries, const void *octets, size_t len)
+{
+	if (entries->used + len > entries->room) {
+		entries->room = (entries->used + len) * 2;
+		entries->text = mem_grow(entries, entries->text, char, entries->room);
+	}
+	memcpy(entries->text + entries->used, octets, len);
+	entries->used += len;
+}
+
+/* add_entry - keep one pair; the same key twice is an error */
+static bool
+add_entry(TALLOC_CTX *ctx, struct entries *entries, const char *key, size_t key_len, const char *value,
+    unsigned int line, const char **error_r)
+{
+	uint32_t hash = hash_of(key, key_len), stamp = line;
+	struct slot *slot;
+
+	if (entries->n * 2 >= entries->n_slots)
+		grow_slots(entries);
+	slot = find_slot(entries, key, key_len, hash);
+	if (slot->at != 0) {
+		*error_r = mem_printf(ctx, "%s:%u: the key \"%.*s\" stands in line %u already; join the two lines",
+		    entries->path, line, (int)key_len, key, record_line(entries, slot));
+		return false;
+	}
+	if (entries->used + key_len + strlen(value) + 16 > MAX_TEXT / 2) {
+		*error_r = mem_printf(ctx, "%s:%u: the table is larger than 2 GB", entries->path, line);
+		return false;
+	}
+	*slot = (struct slot){ hash, (uint32_t)entries->used + 1 };
+	append(entries, &stamp, sizeof(stamp));
+	append(entries, key, key_len);
+	append(entries, "", 1);
+	append(entries, value, strlen(value) + 1);
+	entries->n++;
+	return true;
 }
 
 /* add_line - one logical line: key, white space, value */
@@ -86,29 +186,7 @@ add_line(TALLOC_CTX *ctx, struct entries *entries, char *text, unsigned int line
 
 	while (is_space(*value))
 		value++;
-	add_entry(entries, text, key_len, value, line);
-	return true;
-}
-
-/* sort_entries - make them searchable; the same key twice is an error */
-static bool
-sort_entries(TALLOC_CTX *ctx, struct entries *entries, const char **error_r)
-{
-	if (entries->n == 0)
-		return true;
-	qsort(entries->rows, entries->n, sizeof(entries->rows[0]), compare_entries);
-	for (size_t i = 1; i < entries->n; i++) {
-		const struct entry *one = &entries->rows[i - 1];
-		const struct entry *two = &entries->rows[i];
-
-		if (strcasecmp(one->key, two->key) != 0)
-			continue;
-		*error_r = mem_printf(ctx, "%s:%u: the key \"%s\" stands in line %u already; join the two lines",
-		    entries->path, one->line > two->line ? one->line : two->line, one->key,
-		    one->line > two->line ? two->line : one->line);
-		return false;
-	}
-	return true;
+	return add_entry(ctx, entries, text, key_len, value, line, error_r);
 }
 
 /* The logical line that is being put together. */
@@ -200,7 +278,7 @@ texthash_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument
 		talloc_free(entries);
 		return NULL;
 	}
-	good = read_lines(ctx, entries, file, error_r) && sort_entries(ctx, entries, error_r);
+	good = read_lines(ctx, entries, file, error_r);
 	(void)fclose(file);
 	if (!good) {
 		talloc_free(entries);
@@ -237,8 +315,7 @@ inline_pair(TALLOC_CTX *ctx, struct entries *entries, char **p, const char **err
 	while (end > value && is_space(end[-1]))
 		end--;
 	value = mem_strndup(entries, value, (size_t)(end - value));
-	add_entry(entries, text, (size_t)(key_end - text), value, 1);
-	return true;
+	return add_entry(ctx, entries, text, (size_t)(key_end - text), value, 1, error_r);
 }
 
 static void *
@@ -269,10 +346,6 @@ inline_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, 
 			return NULL;
 		}
 	}
-	if (!sort_entries(ctx, entries, error_r)) {
-		talloc_free(entries);
-		return NULL;
-	}
 	return entries;
 }
 
@@ -280,18 +353,18 @@ static void
 text_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, struct table_answer *answer_r)
 {
 	const struct entries *entries = state;
-	const struct entry wanted = { .key = key };
-	const struct entry *found;
+	size_t len = strlen(key);
+	const struct slot *slot;
 
 	(void)ctx, (void)deadline_ms;
 	answer_r->outcome = TABLE_NOT_FOUND;
 	if (entries->n == 0)
 		return;
-	found = bsearch(&wanted, entries->rows, entries->n, sizeof(entries->rows[0]), compare_entries);
-	if (found == NULL)
+	slot = find_slot(entries, key, len, hash_of(key, len));
+	if (slot->at == 0)
 		return;
 	answer_r->outcome = TABLE_FOUND;
-	answer_r->value = found->value;
+	answer_r->value = record_key(entries, slot) + len + 1;
 }
 
 const struct table_type table_texthash = { "texthash", TABLE_FILE, texthash_open, text_get, NULL };
