@@ -12,9 +12,11 @@
 #endif
 
 #include <stdint.h>
+#include <string.h>
 
 #include "filter/apply.h"
 #include "filter/log.h"
+#include "policy/mem.h"
 #include "policy/mem.h"
 
 /* writable - libmilter's prototypes lack const; it does not write to these */
@@ -24,16 +26,33 @@ writable(const char *text)
 	return (char *)(uintptr_t)text;
 }
 
+/* escaped - a reply as smfi_setreply wants it: a % is written twice, as for printf(3); MTAs undo it */
+static char *
+escaped(TALLOC_CTX *ctx, const char *text)
+{
+	char *copy = mem_array(ctx, char, 2 * strlen(text) + 1);
+	char *p = copy;
+
+	for (; *text != '\0'; *p++ = *text++)
+		if (*text == '%')
+			*p++ = '%';
+	return copy;
+}
+
 /* apply_reply - set the SMTP reply of a verdict */
 sfsistat
 apply_reply(SMFICTX *ctx, const struct verdict *verdict)
 {
+	char *text;
+
 	if (verdict_passes(verdict))
 		return SMFIS_CONTINUE;
+	text = escaped(NULL, verdict->reply_text);
 	if (smfi_setreply(ctx, writable(verdict->reply_code), writable(verdict->reply_status),
-	    writable(verdict->reply_text)) != MI_SUCCESS)
+	    text) != MI_SUCCESS)
 		log_error("libmilter refused the reply %s %s %s", verdict->reply_code,
 		    verdict->reply_status, verdict->reply_text);
+	talloc_free(text);
 	return verdict->action == ACTION_REJECT ? SMFIS_REJECT : SMFIS_TEMPFAIL;
 }
 

@@ -350,15 +350,25 @@ item_text(TALLOC_CTX *ctx, const char *item, size_t len, const struct facts *fac
 	return NULL;
 }
 
-/* append_clean - append text to a reply line, safe for SMTP and for smfi_setreply; at most max octets of it */
+/* item_max - octets of an item that are shown: of an explanation more, it is often an address to read on */
+static size_t
+item_max(const char *item, size_t len)
+{
+	static const char word[] = "explanation";
+	size_t n = sizeof(word) - 1;
+
+	return len >= n && memcmp(item + len - n, word, n) == 0 ? REPLY_EXPLANATION_MAX : REPLY_ITEM_MAX;
+}
+
+/* append_clean - append text to a reply line, safe for SMTP; at most max octets of it */
 static void
 append_clean(char *line, size_t *len, const char *text, size_t max)
 {
 	for (; max-- > 0 && *text != '\0' && *len < REPLY_TEXT_MAX; text++) {
 		unsigned char c = (unsigned char)*text;
 
-		/* libmilter takes the text as a format: no %, and nothing that could end the line */
-		line[(*len)++] = (c < 0x20 || c > 0x7e || c == '%') ? '?' : (char)c;
+		/* nothing that could end the line; % is for whoever sends it to escape */
+		line[(*len)++] = (c < 0x20 || c > 0x7e) ? '?' : (char)c;
 	}
 	line[*len] = '\0';
 }
@@ -383,7 +393,7 @@ reply_text(TALLOC_CTX *ctx, enum reason reason, const struct facts *facts,
 			p++;
 			continue;
 		}
-		append_clean(line, &len, text, REPLY_ITEM_MAX);
+		append_clean(line, &len, text, item_max(p + 2, (size_t)(end - p - 2)));
 		p = end + 1;
 	}
 	if (help_url != NULL) {

@@ -44,7 +44,7 @@ struct verdict {
 	const char *problem;	/* detail, or NULL */
 	const char *reply_code;	/* for tempfail and reject, else NULL */
 	const char *reply_status; /* RFC 3463 enhanced status */
-	const char *reply_text;	/* one line, printable ASCII without % */
+	const char *reply_text;	/* one line, printable ASCII */
 	const char *hold_text;	/* the same for quarantine, else NULL */
 };
 
