@@ -357,7 +357,11 @@ test_spf(void **state)
 	const struct config *config = load_good(ctx, *state, "defaults", "");
 	const struct spf_config *spf = &config->spf;
 	const enum action *actions;
+	struct spf_service service;
 
+	config_spf_service(spf, NULL, "mx.example.org", &service);
+	assert_true(service.explain && !service.limits.strict_voids);
+	assert_int_equal(service.limits.voids, 2);
 	assert_int_equal(spf->n_exempt, 2);
 	assert_int_equal(spf->n_relays + spf->n_overrides, 0);
 	assert_true(spf->explain && spf->received_spf && !spf->strict_voids);
@@ -376,6 +380,11 @@ test_spf(void **state)
 	assert_false(spf->overrides[0].below);
 	assert_string_equal(spf->overrides[1].domain, "xn--bcher-kva.example");
 	assert_true(spf->overrides[1].below);
+
+	config_spf_service(spf, NULL, "mx.example.org", &service);
+	assert_true(!service.explain && service.limits.strict_voids);
+	assert_int_equal(service.limits.voids, 0);
+	assert_int_equal(service.n_overrides, 2);
 
 	/* the listener's word for both wins over a global one for HELO, as with all heirs */
 	actions = config->listeners[0].actions;

@@ -554,6 +554,77 @@ test_prefetch_is_bounded(void **state)
 	assert_int_equal(bench->zone->ahead, 0);
 }
 
+/* The first question for HELO is asked ahead only where there will be one. */
+static void
+test_begin_helo(void **state)
+{
+	static const struct spf_override override = { .domain = "own.example", .record = "v=spf1 -all" };
+	static const struct {
+		const char *helo;
+		unsigned int ahead;
+	} rows[] = {
+		{ "mail.site.example", 1 }, { "mail.site.example.", 1 }, { "b\303\274cher.example", 1 },
+		{ "localhost", 0 }, { "[192.0.2.1]", 0 }, { "", 0 }, { NULL, 0 }, { "a..example", 0 },
+		{ "OWN.example", 0 },
+	};
+	struct bench *bench = *state;
+	size_t i;
+
+	txt(bench, "v=spf1 -all");
+	check(bench, "x@site.example");
+	bench->service.overrides = &override;
+	bench->service.n_overrides = 1;
+	bench->service.dns.prefetch = zone_ahead;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct spf_client client = { .address = "192.0.2.1", .helo = rows[i].helo };
+
+		bench->zone->ahead = 0;
+		spf_begin_helo(&bench->service, &client);
+		if (bench->zone->ahead != rows[i].ahead)
+			fail_msg("%s", rows[i].helo);
+	}
+}
+
+/* A record of this site's own stands for the domain under check, and for no target of include. */
+static void
+test_overrides(void **state)
+{
+	static const struct spf_override overrides[] = {
+		{ .domain = "site.example", .record = "v=spf1 ip4:192.0.2.9 include:site.example -all" },
+		{ .domain = "below.example", .below = true, .record = "v=spf1 +all" },
+		{ .domain = "esp.example", .record = "v=spf1 +all" },
+		{ .domain = "site.example", .record = "v=spf1 +all" },
+	};
+	static const struct {
+		const char *sender, *client;
+		enum spf_result result;
+		bool local;
+	} rows[] = {
+		{ "x@site.example", "192.0.2.9", SPF_IS_PASS, true },
+		{ "x@SITE.example", "192.0.2.1", SPF_IS_PASS, true },
+		{ "x@site.example", "192.0.2.2", SPF_IS_FAIL, true },
+		{ "x@a.below.example", "192.0.2.2", SPF_IS_PASS, true },
+		{ "x@a.b.below.example", "192.0.2.2", SPF_IS_PASS, true },
+		{ "x@below.example", "192.0.2.2", SPF_IS_NONE, false },
+		{ "x@abelow.example", "192.0.2.2", SPF_IS_NONE, false },
+		{ "x@uses.example", "192.0.2.2", SPF_IS_FAIL, false },
+		{ "x@asite.example", "192.0.2.9", SPF_IS_NONE, false },
+	};
+	struct bench *bench = *state;
+	size_t i;
+
+	txt(bench, "v=spf1 ip4:192.0.2.1 -all");
+	zone_add(bench->zone, "uses.example", DNS_TXT, "v=spf1 include:esp.example -all");
+	zone_add(bench->zone, "esp.example", DNS_TXT, "v=spf1 ip4:192.0.2.1 -all");
+	bench->service.overrides = overrides;
+	bench->service.n_overrides = sizeof(overrides) / sizeof(overrides[0]);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bench->client.address = rows[i].client;
+		if (check(bench, rows[i].sender) != rows[i].result || bench->fact.local != rows[i].local)
+			fail_msg("%s from %s: %d", rows[i].sender, rows[i].client, bench->fact.result);
+	}
+}
+
 /* A cold check of an ordinary record takes few round trips, because its terms are asked side by side. */
 static void
 test_round_trips(void **state)
@@ -724,6 +795,8 @@ main(void)
 		TEST(test_budget),
 		TEST(test_prefetch_is_bounded),
 		TEST(test_round_trips),
+		TEST(test_begin_helo),
+		TEST(test_overrides),
 		TEST(test_explanation_is_safe),
 		TEST(test_trace),
 		TEST(test_soup),
