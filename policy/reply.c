@@ -55,7 +55,7 @@ static const struct reply_row rows[REASON_COUNT] = {
 	[REASON_FOREIGN_ENVELOPE] = { "foreign-envelope", "on_foreign_envelope", REJECT, REJECT, WARN, ACCEPT,
 	    "553", "5.7.1", "450", "4.7.1",
 	    "the envelope sender <%{address}> does not belong to the login %{login}" },
-	[REASON_NULL_SENDER] = { "null-sender", "on_null_sender", REJECT, ACCEPT, ACCEPT, ACCEPT,
+	[REASON_NULL_SENDER] = { "null-sender", "on_null_sender", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
 	    "550", "5.7.1", "450", "4.7.1",
 	    "the null envelope sender <> is not for the login %{login}; use an address of your own" },
 	[REASON_RESTRICTED_RECIPIENT] = { "restricted-recipient", "on_restricted_recipient", REJECT, REJECT, REJECT, REJECT,

@@ -32,7 +32,7 @@ ok(seen == "eoh replycode", "a From without mailbox is refused", seen)
 seen = try(conn, with("<alice@example.org>", "<alice@example.org> <bob@example.org>"))
 ok(seen == "eoh replycode", "a From of two readings is refused", seen)
 seen = try(conn, with("<>", "alice@example.org"))
-ok(seen == "mail replycode", "the null sender from a login is refused", seen)
+ok(seen == "mail replycode", "the null sender from a login is refused where so configured", seen)
 seen = try(conn, with("<alice@example.org>", "alice@example.org", "bob"))
 ok(seen == "mail replycode", "another login on the same connection is another account", seen)
 
