@@ -34,6 +34,7 @@ struct daemon {
 	atomic_ulong in_flight;	/* messages between MAIL and their end */
 	atomic_ulong sessions;	/* open connections from MTAs */
 	atomic_ulong accepted, refused, deferred, held; /* messages, for status */
+	atomic_int_least64_t key_told_ms; /* when a missing key was last told of, CLOCK_MONOTONIC; 0: never */
 	atomic_ulong reloads;
 };
 

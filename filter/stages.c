@@ -33,6 +33,8 @@
 #include "policy/mem.h"
 #include "policy/received_spf.h"
 
+#define KEY_TOLD_MS	60000	/* between warnings of missing keys */
+
 /* config_of - the configuration a message is judged by */
 static const struct config *
 config_of(const struct message *message)
@@ -553,6 +555,20 @@ finish_verification(struct message *message)
 	facts->dkim_checked = true;
 }
 
+/* tell_missing_key - say aloud that mail has no key; not for each message, whose own line says so too */
+static void
+tell_missing_key(const struct message *message)
+{
+	atomic_int_least64_t *told = &message->session->daemon->key_told_ms;
+	int_least64_t last = atomic_load(told), now = clock_ms();
+
+	if (message->facts.sign.outcome != OUTCOME_FAIL || (last != 0 && now - last < KEY_TOLD_MS) ||
+	    !atomic_compare_exchange_strong(told, &last, now))
+		return;
+	log_warning("DKIM: %s (the mail goes by on_missing_key; told at most once a minute)",
+	    message->facts.sign.problem != NULL ? message->facts.sign.problem : "there is no usable key");
+}
+
 /* finish_signing - gather the signatures; they are not sent yet */
 static const char **
 finish_signing(struct message *message)
@@ -561,6 +577,7 @@ finish_signing(struct message *message)
 
 	if (message->signing != NULL)
 		dkim_sign_finish(message->signing, message, &message->facts.sign, &values);
+	tell_missing_key(message);
 	return values;
 }
 

@@ -77,6 +77,8 @@ for label, address, reply, expected in ROWS:
     seen, made = send("ORIGINATING", [("From", " " + address)])
     ok(seen == reply and names(made) == expected, "%s: %s" % (label, expected or reply), (seen, made))
 
+seen, made = send("local", [("From", " x@bank.example")], sender=b"x@bank.example", login="", port=0)
+ok(seen == "eom c", "local: tempfail for a domain without its key is not for maildrop", seen)
 seen, made = send("ORIGINATING", [("From", " x@b\u00fccher.example")])
 ok(made and tag(made[0], b"c") == "simple/simple", "canonicalisation as this domain wants it", made)
 ok(made and int(tag(made[0], b"x")) - int(tag(made[0], b"t")) == 5 * 86400, "and an expiry of five days", made)
