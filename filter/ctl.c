@@ -57,8 +57,10 @@ static const struct ctl_command commands[] = {
 	{ "table get", "SPEC KEY", "what a table answers; KEY \"-\": keys from standard input, as they are", ctl_table_get },
 	{ "table check", "SPEC", "whether a table can be opened and its server answers", ctl_table_check },
 	{ "dkim list", "[DOMAIN]", "the private keys, their types and files", ctl_dkim_list },
+	{ "dkim check", "[DOMAIN [--selector S] | --all]", "whether DNS bears the public half of each key", ctl_dkim_check },
 	{ "dkim genkey", "DOMAIN [--selector S] [--type T] [--directory D]",
 	    "a new key and its DNS record; T: rsa2048, rsa4096, ed25519", ctl_dkim_genkey },
+	{ "dkim retire", "DOMAIN --selector S [--last]", "no longer sign with a key", ctl_dkim_retire },
 	{ "spf check", "--ip A --from B [--helo C] | --own DOMAIN", "explain an SPF check", ctl_spf_check },
 };
 

@@ -90,7 +90,9 @@ ctl_run ctl_block, ctl_blocked, ctl_plan_of, ctl_quota_reset, ctl_quota_set, ctl
     ctl_quota_unset, ctl_unblock;			/* ctl_quota.c */
 ctl_run ctl_table_check, ctl_table_get;			/* ctl_table.c */
 ctl_run ctl_dkim_list;					/* ctl_dkim.c */
+ctl_run ctl_dkim_check;					/* ctl_dkim_check.c */
 ctl_run ctl_dkim_genkey;				/* ctl_dkim_genkey.c */
+ctl_run ctl_dkim_retire;				/* ctl_dkim_retire.c */
 ctl_run ctl_spf_check;					/* ctl_spf.c */
 
 #endif

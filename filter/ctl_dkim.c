@@ -1,5 +1,5 @@
 /*
- * ctl_dkim.c - countersignctl dkim list: the private keys of a configuration
+ * ctl_dkim.c - countersignctl dkim list: the private keys of a configuration, and what the other commands share
  *
  * Works on its own and finds the keys as the daemon does, with the daemon's code, in the
  * directory or through the KeyTable. What the daemon would refuse to start with is
@@ -82,9 +82,8 @@ key_place(struct ctl *ctl, const struct config *config)
 	return path;
 }
 
-/* load - the keys of the configuration */
-static struct signers *
-load(struct ctl *ctl, const struct config *config)
+struct signers *
+ctl_dkim_load(struct ctl *ctl, const struct config *config)
 {
 	const char *warnings = NULL, *error = NULL;
 	struct keyring_options options;
@@ -111,9 +110,8 @@ compare_keys(const void *a, const void *b)
 	return order != 0 ? order : strcmp(x->selector, y->selector);
 }
 
-/* sorted_keys - those of one domain, or all, in order */
-static struct keyring_key *
-sorted_keys(struct ctl *ctl, const struct signers *signers, const char *domain, size_t *n_r)
+struct keyring_key *
+ctl_dkim_keys(struct ctl *ctl, const struct signers *signers, const char *domain, size_t *n_r)
 {
 	size_t all, n = 0;
 	struct keyring_key *keys = signers_all(ctl->memory, signers, &all);
@@ -161,7 +159,7 @@ ctl_dkim_list(struct ctl *ctl, int argc, char **argv)
 
 	if (argc > 1)
 		return CTL_USAGE;
-	keys = sorted_keys(ctl, load(ctl, ctl_config(ctl)), domain, &n);
+	keys = ctl_dkim_keys(ctl, ctl_dkim_load(ctl, ctl_config(ctl)), domain, &n);
 	if (n == 0 && domain != NULL)
 		ctl_fail("there is no key for %s", domain);
 	for (size_t i = 0; i < n; i++)

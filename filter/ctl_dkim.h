@@ -1,5 +1,6 @@
 /*
- * ctl_dkim.h - what the commands about DKIM keys share: ctl_dkim.c, ctl_dkim_genkey.c
+ * ctl_dkim.h - what the commands about DKIM keys share: ctl_dkim.c, ctl_dkim_check.c, ctl_dkim_genkey.c,
+ * ctl_dkim_retire.c
  */
 #ifndef FILTER_CTL_DKIM_H
 #define FILTER_CTL_DKIM_H
@@ -9,6 +10,7 @@
 #include "filter/configuration.h"
 #include "filter/ctl.h"
 #include "filter/keyring.h"
+#include "filter/signers.h"
 
 /*
  * ctl_dkim_reader - as whom the daemon reads the keys
@@ -24,6 +26,13 @@ const char *ctl_dkim_domain(struct ctl *ctl, const char *text);
 
 /* ctl_dkim_type - "rsa" or "ed25519" */
 const char *ctl_dkim_type(enum keyring_type type);
+
+/* ctl_dkim_load - the keys of the configuration; where the daemon would not start with them, the program ends */
+struct signers *ctl_dkim_load(struct ctl *ctl, const struct config *config);
+
+/* ctl_dkim_keys - the keys of one domain (normal form), or all (NULL), by domain and selector */
+struct keyring_key *ctl_dkim_keys(struct ctl *ctl, const struct signers *signers, const char *domain,
+    size_t *n_r);
 
 /* ctl_dkim_finish - print an answer, where it is JSON, and free it; the exit status */
 int ctl_dkim_finish(const struct ctl *ctl, json_t *answer, int status);

@@ -110,14 +110,18 @@ place(struct order *order, const char *given)
 	ctl_dkim_reader(ctl, config, order->directory, &order->reader);
 }
 
-/* give - owner, group and mode of what this makes; root's things are readable for the daemon's group */
+/*
+ * give - owner, group and mode of what this makes
+ * Root's things are readable for the daemon's group; where that is root's too, they become the daemon's.
+ */
 static bool
 give(const struct order *order, int fd, mode_t alone, mode_t group)
 {
-	bool shared = geteuid() == 0 && order->reader.gid != 0;
+	bool root = geteuid() == 0, shared = root && order->reader.gid != 0;
 
-	/* the group first: at no time may another one read it */
-	return (geteuid() != 0 || fchown(fd, 0, order->reader.gid) == 0) && fchmod(fd, shared ? group : alone) == 0;
+	/* the owner first: at no time may another group read it */
+	return (!root || fchown(fd, shared ? 0 : order->reader.uid, order->reader.gid) == 0) &&
+	    fchmod(fd, shared ? group : alone) == 0;
 }
 
 /* open_folder - open a directory, and make it where it is not there */
@@ -259,7 +263,8 @@ tell(const struct order *order, const char *zone)
 		    order->domain, order->selector, order->folder, order->selector, order->selector, order->domain);
 	else
 		(void)printf("Then run:\n");
-	(void)printf("  countersignctl reload\n");
+	(void)printf("  countersignctl reload\n  countersignctl dkim check %s --selector %s\n", order->domain,
+	    order->selector);
 }
 
 /* ctl_dkim_genkey - a new key */

@@ -99,6 +99,13 @@ key_state_word(enum key_state state)
 
 /* --- judging ----------------------------------------------------------- */
 
+/* shown - a stranger's text, for logs and terminals */
+static char *
+shown(TALLOC_CTX *ctx, const char *text)
+{
+	return text_escape(ctx, text, strlen(text), 60);
+}
+
 /* has_word - is this word in a list with colons between? */
 static bool
 has_word(const char *list, const char *word)
@@ -163,10 +170,10 @@ judge_flags(TALLOC_CTX *ctx, const struct dkim_tags *tags, struct key_finding *f
 	finding->strict = has_word(flags, "s");
 	if (hashes != NULL && !has_word(hashes, "sha256")) {
 		finding->state = KEY_UNFIT;
-		finding->problem = mem_printf(ctx, "h=%s does not allow sha256", hashes);
+		finding->problem = mem_printf(ctx, "h=%s does not allow sha256", shown(ctx, hashes));
 	} else if (services != NULL && !has_word(services, "*") && !has_word(services, "email")) {
 		finding->state = KEY_UNFIT;
-		finding->problem = mem_printf(ctx, "s=%s does not allow mail", services);
+		finding->problem = mem_printf(ctx, "s=%s does not allow mail", shown(ctx, services));
 	}
 }
 
@@ -196,7 +203,7 @@ judge_record(TALLOC_CTX *ctx, const struct keyring_public *key, const struct dns
 	else if (*p == '\0')
 		finding->state = KEY_REVOKED;
 	else if (strcasecmp(type != NULL ? type : "rsa", type_word(key->type)) != 0)
-		finding->problem = mem_printf(ctx, "k=%s%s, and the key is of type %s", type != NULL ? type : "rsa",
+		finding->problem = mem_printf(ctx, "k=%s%s, and the key is of type %s", type != NULL ? shown(ctx, type) : "rsa",
 		    type != NULL ? "" : " (by default)", type_word(key->type));
 	else if ((len = decode(ctx, p, &octets)) < 0)
 		finding->problem = "p= is no base64";
