@@ -144,6 +144,7 @@ struct dkim_config {
 	const char *signing_table; /* the same; both or none */
 	const char *base_directory; /* for relative paths in key_table, or NULL */
 	int multiple_signatures; /* all lines of the signing table that match sign, not only the first */
+	int check_dns;		/* a key whose record is not visible does not sign */
 	struct words sign_headers; /* as written */
 	struct signing_rules rules; /* the same, read; or the default */
 	struct dkim_domain all;	/* for domains without settings of their own */

@@ -41,6 +41,7 @@ static const struct option dkim_rows[] = {
 	{ .name = "signing_table", .type = OPTION_STRING, .offset = AT(signing_table) },
 	{ .name = "base_directory", .type = OPTION_STRING, .offset = AT(base_directory) },
 	{ .name = "multiple_signatures", .type = OPTION_BOOL, .offset = AT(multiple_signatures) },
+	{ .name = "check_dns", .type = OPTION_BOOL, .offset = AT(check_dns) },
 	{ .name = "sign_headers", .type = OPTION_WORDS, .offset = AT(sign_headers) },
 	{ .name = "canonicalization", .type = OPTION_STRING, .offset = AT(all.canonicalization) },
 	{ .name = "expire_after", .type = OPTION_DURATION, .offset = AT(all.expire_ms),
@@ -85,6 +86,7 @@ void
 configuration_dkim_defaults(struct config *config)
 {
 	unset(&config->dkim.all);
+	config->dkim.check_dns = 1;
 }
 
 /* read_domains - domains = ( { domain = "example.org" ... }, ... ) */

@@ -71,6 +71,19 @@ daemon_open_store(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *snaps
 	return open_store(ctx, daemon, snapshot->config, error_r);
 }
 
+/* watch_keys - who looks whether the records of our keys are visible */
+static void
+watch_keys(struct daemon *daemon)
+{
+	const struct dkim_dns dns = {
+		.ask = dkim_dns_ask_resolver,
+		.prefetch = dkim_dns_prefetch_resolver,
+		.state = daemon->resolver,
+	};
+
+	daemon->key_watch = key_watch_new(NULL, &dns);
+}
+
 /* daemon_open - first snapshot, store and resolver */
 int
 daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, const char **error_r)
@@ -82,6 +95,7 @@ daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, cons
 	daemon->resolver = resolver_new(NULL, &first->config->resolver, error_r);
 	if (daemon->resolver == NULL)
 		return -1;
+	watch_keys(daemon);
 	if (snapshot_bind(ctx, first, daemon->resolver, error_r) != 0)
 		return -1;
 	if (open_store(ctx, daemon, first->config, error_r) != 0)
@@ -108,6 +122,8 @@ daemon_close(struct daemon *daemon)
 	daemon->current = NULL;
 	store_close(daemon->store);
 	daemon->store = NULL;
+	talloc_free(daemon->key_watch);
+	daemon->key_watch = NULL;
 	talloc_free(daemon->resolver);
 	daemon->resolver = NULL;
 	(void)pthread_mutex_destroy(&daemon->lock);

@@ -11,6 +11,7 @@
 #include <talloc.h>
 
 #include "filter/journal.h"
+#include "filter/key_watch.h"
 #include "filter/resolver.h"
 #include "filter/snapshot.h"
 #include "filter/store.h"
@@ -26,6 +27,7 @@ struct daemon {
 	struct snapshot *current;
 	struct store *store;
 	struct resolver *resolver;
+	struct key_watch *key_watch; /* below resolver, whom it asks */
 	struct journal *journal;
 	char *unmatched[32];	/* under lock: daemon names that no listener matches, told already */
 	size_t n_unmatched;

@@ -251,6 +251,7 @@ serve_until_stopped(struct daemon *daemon)
 			(void)daemon_reload(daemon, tmp, &error);
 			talloc_free(tmp);
 		}
+		key_watch_tick(daemon->key_watch, clock_ms());
 		if (clock_ms() - saved_ms >= SAVE_EVERY_MS) {
 			store_tick(daemon->store);
 			saved_ms = clock_ms();

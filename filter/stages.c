@@ -510,6 +510,8 @@ start_signing(struct message *message)
 	signers_choose(message, snapshot->signers, author->address, message->listener->sign_as, &choice);
 	if (choice.outcome == OUTCOME_NONE)
 		return;
+	if (snapshot->config->dkim.check_dns != 0)
+		key_watch_filter(message->session->daemon->key_watch, message, &choice, clock_ms());
 	use_missing_key(message, choice.on_missing_key);
 	rules.mta_completes = message->session->connection.completes;
 	message->signing = dkim_sign_start(message, snapshot->dkim, &choice,
