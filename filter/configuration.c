@@ -19,6 +19,7 @@
 #include "filter/configuration_dkim.h"
 #include "filter/configuration_plans.h"
 #include "filter/options.h"
+#include "filter/redis_place.h"
 #include "policy/domain.h"
 #include "policy/mem.h"
 
@@ -26,6 +27,7 @@
 
 static void read_accounts(struct options_reader *, config_setting_t *, void *);
 static void read_listeners(struct options_reader *, config_setting_t *, void *);
+static void read_places(struct options_reader *, config_setting_t *, void *);
 static void read_redis(struct options_reader *, config_setting_t *, void *);
 static void read_daemons(struct options_reader *, config_setting_t *, void *);
 static void read_clients(struct options_reader *, config_setting_t *, void *);
@@ -127,7 +129,11 @@ static const struct option account_rows[] = {
 static const struct option_group account_group = { "an account", account_rows, -1 };
 
 static const struct option redis_rows[] = {
-	{ .name = "server", .type = OPTION_STRING, .offset = AT(redis_server, options.server) },
+	{ .name = "server", .type = OPTION_CUSTOM, .offset = AT(redis_server, options.server), .read = read_places },
+	{ .name = "cluster", .type = OPTION_BOOL, .offset = AT(redis_server, cluster) },
+	{ .name = "sentinels", .type = OPTION_CUSTOM, .offset = AT(redis_server, options.sentinels), .read = read_places },
+	{ .name = "master", .type = OPTION_STRING, .offset = AT(redis_server, options.master) },
+	{ .name = "tls", .type = OPTION_BOOL, .offset = AT(redis_server, tls) },
 	{ .name = "user", .type = OPTION_STRING, .offset = AT(redis_server, options.user) },
 	{ .name = "password_file", .type = OPTION_STRING, .offset = AT(redis_server, password_file) },
 	{ .name = "database", .type = OPTION_COUNT, .offset = AT(redis_server, database), .max = 65535 },
@@ -333,6 +339,52 @@ read_listeners(struct options_reader *reader, config_setting_t *setting, void *t
 	}
 }
 
+/* read_places - one server or several; kept as one text, separated by spaces */
+static void
+read_places(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	const char **text = target;
+	struct words words = { NULL, 0 };
+	char *all = mem_strdup(reader->ctx, "");
+
+	options_words(reader, setting, &words);
+	for (size_t i = 0; i < words.n; i++) {
+		struct redis_place place;
+		const char *error = NULL;
+
+		if (redis_place_read(reader->ctx, words.items[i], &place, &error) < 0)
+			options_error(reader, setting, "%s", error);
+		all = mem_check(talloc_asprintf_append(all, "%s%s", i > 0 ? " " : "", words.items[i]));
+	}
+	if (words.n > 0)
+		*text = all;
+}
+
+/* check_redis - which server is meant, and what goes together */
+static void
+check_redis(struct options_reader *reader, const config_setting_t *member, const struct redis_server *redis)
+{
+	const struct store_options *options = &redis->options;
+
+	if (options->server == NULL && options->sentinels == NULL)
+		options_error(reader, member, "redis %s needs a server: \"unix:/path\" or \"inet:host:port\"", redis->name);
+	if (options->server != NULL && options->sentinels != NULL)
+		options_error(reader, member, "redis %s has a server and sentinels, which name the server themselves; keep one of "
+		    "the two", redis->name);
+	if ((options->sentinels != NULL) != (options->master != NULL))
+		options_error(reader, member, "redis %s: sentinels and master = \"NAME\" belong together", redis->name);
+	if (options->server != NULL && strchr(options->server, ' ') != NULL && !redis->cluster)
+		options_error(reader, member, "redis %s has several servers, which is for a Cluster: write cluster = true; for "
+		    "Sentinels write sentinels = [...] with master", redis->name);
+	if (redis->cluster && options->sentinels != NULL)
+		options_error(reader, member, "redis %s: a Cluster has no Sentinels; remove sentinels or cluster", redis->name);
+	if (redis->cluster && redis->database != 0)
+		options_error(reader, member, "redis %s: a Cluster has one database; remove database", redis->name);
+	if (redis->tls)
+		options_error(reader, member, "redis %s: this build speaks no TLS to Redis; let stunnel do it and name stunnel's "
+		    "local address as server, see countersign.conf(5)", redis->name);
+}
+
 /* read_redis - redis = { main = { server = ... } } */
 static void
 read_redis(struct options_reader *reader, config_setting_t *setting, void *target)
@@ -369,8 +421,8 @@ read_redis(struct options_reader *reader, config_setting_t *setting, void *targe
 		}
 		if (!known)
 			options_error(reader, member, "on_away of redis %s must be one of: local, accept, tempfail", redis->name);
-		if (redis->options.server == NULL)
-			options_error(reader, member, "redis %s needs a server: \"unix:/path\" or \"inet:host:port\"", redis->name);
+		redis->options.cluster = redis->cluster;
+		check_redis(reader, member, redis);
 	}
 }
 

@@ -115,6 +115,8 @@ struct redis_server {
 	const char *where;	/* file:line */
 	struct store_options options;
 	const char *password_file; /* read when the store is opened */
+	int cluster;		/* as written */
+	int tls;
 	long deadline_ms;	/* as written; 0: not */
 	long database;
 	const char *on_away;

@@ -28,6 +28,9 @@ journal_redis_new(TALLOC_CTX *ctx, const struct store_options *options, const ch
 {
 	const struct redis_pool_options pool = {
 		.server = options->server,
+		.sentinels = options->sentinels,
+		.master = options->master,
+		.cluster = options->cluster,
 		.user = options->user,
 		.password = options->password,
 		.database = options->database,

@@ -1,5 +1,5 @@
 /*
- * redis_pool.h - connections to one Redis server, and calls with a deadline
+ * redis_pool.h - connections to Redis, and calls with a deadline
  *
  * Threads: any number at once; each borrows a connection for the length of a call.
  * Deadlines are CLOCK_MONOTONIC milliseconds, absolute. The process must ignore SIGPIPE.
@@ -18,7 +18,10 @@ struct redis_pool;
 struct redisReply;
 
 struct redis_pool_options {
-	const char *server;	/* as in struct store_options */
+	const char *server;	/* as in struct store_options, and the next three */
+	const char *sentinels;
+	const char *master;
+	bool cluster;
 	const char *user;	/* or NULL */
 	const char *password;	/* or NULL */
 	unsigned int database;
@@ -45,14 +48,15 @@ struct redis_pool *redis_pool_new(TALLOC_CTX *ctx, const struct redis_pool_optio
     const char **error_r);
 
 /*
- * redis_pool_resolve - find the server's addresses; may wait for DNS
- * Only host names need it; for addresses and unix sockets it does nothing. Returns 0, or -1
- * and *error_r (on ctx); addresses found earlier are kept then.
+ * redis_pool_resolve - find the server: its address by DNS, the master by asking Sentinels, or a Cluster's nodes; may wait
+ * For a single server with an address it does nothing. Sentinels and Clusters are asked when something has
+ * failed, and every 10 seconds. Returns 0, or -1 and *error_r (on ctx); what was found earlier is kept then.
  */
 int redis_pool_resolve(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r);
 
 /*
  * redis_pool_call - one command, one answer
+ * In a Cluster it goes to the node of its first key, which is argv[3] of EVAL and EVALSHA, else argv[1].
  * argv are argc octet strings with lengths. On POOL_ANSWERED *reply_r belongs to the caller
  * (freeReplyObject); else it is NULL and *error_r (on ctx) says why. Where an idle connection
  * turns out to have been closed by the server, resend says whether the command may be sent a second

@@ -451,6 +451,8 @@ copy_options(struct store *store, const struct store_options *from)
 	*to = *from;
 	to->file = copy_or_null(store, from->file);
 	to->server = copy_or_null(store, from->server);
+	to->sentinels = copy_or_null(store, from->sentinels);
+	to->master = copy_or_null(store, from->master);
 	to->user = copy_or_null(store, from->user);
 	store->secret = copy_or_null(store, from->password);
 	to->password = store->secret;
@@ -502,7 +504,7 @@ store_open(TALLOC_CTX *ctx, const struct store_options *options, const char **er
 	atomic_init(&store->unknown, 0);
 	talloc_set_destructor(store, store_free);
 	store->ops = options->kind == STORE_REDIS ? &redis_ops : &embedded_ops;
-	if (options->kind == STORE_REDIS && options->server == NULL)
+	if (options->kind == STORE_REDIS && options->server == NULL && options->sentinels == NULL)
 		*error_r = mem_strdup(ctx, "the Redis store has no server; write for example server = "
 		    "\"unix:/run/redis/redis.sock\"");
 	else
@@ -536,7 +538,8 @@ store_options_equal(const struct store_options *a, const struct store_options *b
 {
 	return a->kind == b->kind && a->max_accounts == b->max_accounts &&
 	    same_text(a->file, b->file) && same_text(a->server, b->server) &&
-	    same_text(a->user, b->user) && same_text(a->password, b->password) &&
+	    a->cluster == b->cluster && same_text(a->sentinels, b->sentinels) &&
+	    same_text(a->master, b->master) && same_text(a->user, b->user) && same_text(a->password, b->password) &&
 	    a->database == b->database && same_text(a->prefix, b->prefix) &&
 	    a->deadline_ms == b->deadline_ms && a->connections == b->connections &&
 	    a->on_away == b->on_away && a->max_pending == b->max_pending;

@@ -61,7 +61,9 @@ struct store_options {
 				 * an IPv6 address in brackets */
 	const char *user;	/* ACL user, or NULL */
 	const char *password;	/* or NULL */
-	bool cluster;		/* server is a node of a Redis Cluster */
+	bool cluster;		/* server names nodes of a Redis Cluster, separated by spaces */
+	const char *sentinels;	/* instead of server: Sentinels, separated by spaces; else NULL */
+	const char *master;	/* the name under which Sentinels know the master */
 	unsigned int database;
 	const char *prefix;	/* before every key; NULL: "countersign:" */
 	unsigned int deadline_ms; /* longest wait for one call; 0: 200 */

@@ -471,6 +471,8 @@ do_chores(struct store_redis *redis)
 	int64_t today = store_today();
 	const char *error = NULL;
 
+	if (redis_pool_resolve(redis->pool, tmp, &error) < 0)
+		error = NULL;	/* as long as the master answers, Sentinels may be away */
 	if (count_offences(redis, tmp, &error) < 0 || renew_blocks(redis, tmp, &error) < 0 || report_day(redis, tmp, today - 1, &error) < 0 ||
 	    report_day(redis, tmp, today, &error) < 0) {
 		atomic_fetch_add(&redis->failed, 1);
@@ -603,7 +605,8 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
     struct usage *usage, const char **error_r)
 {
 	struct store_redis *redis = mem_new(ctx, struct store_redis);
-	struct redis_pool_options pool = { .server = options->server, .user = options->user,
+	struct redis_pool_options pool = { .server = options->server, .sentinels = options->sentinels,
+	    .master = options->master, .cluster = options->cluster, .user = options->user,
 	    .password = options->password, .database = options->database,
 	    .connections = options->connections };
 
@@ -623,7 +626,10 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 		store_redis_close(redis);
 		return NULL;
 	}
-	redis->away = away_new(redis, options, options->server);
+	redis->away = away_new(redis, options, redis_pool_server(redis->pool));
+	/* Mail may come at once. A second is worth it here; what fails, the keeper says. */
+	if (options->cluster || options->sentinels != NULL)
+		(void)redis_pool_resolve(redis->pool, ctx, error_r);
 	if (start_keeper(ctx, redis, error_r) < 0) {
 		store_redis_close(redis);
 		return NULL;
