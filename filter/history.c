@@ -62,6 +62,13 @@ struct history {
 
 /* --- the ring --- */
 
+/* oldest_of - what is older is not told, wherever it still lies */
+static int64_t
+oldest_of(const struct history *history)
+{
+	return clock_wall_ms() - (int64_t)history->days * DAY_S * 1000;
+}
+
 /* ring_add - keep a verdict in place of the oldest */
 static void
 ring_add(struct history *history, int64_t at_ms, const char *account, const char *text)
@@ -132,7 +139,7 @@ read_line(struct history *history, char *line, int64_t oldest)
 static void
 read_file(struct history *history)
 {
-	int64_t oldest = clock_wall_ms() - (int64_t)history->days * DAY_S * 1000;
+	int64_t oldest = oldest_of(history);
 	int fd = open(history->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
 	char line[LINE_MAX_OCTETS];
@@ -384,7 +391,7 @@ search_stream(struct history *history, TALLOC_CTX *ctx, const struct query *quer
 static json_t *
 search(struct history *history, TALLOC_CTX *ctx, struct query query, const char **error_r)
 {
-	query.oldest = clock_wall_ms() - (int64_t)history->days * DAY_S * 1000;
+	query.oldest = oldest_of(history);
 	if (history->redis == NULL)
 		return search_ring(history, &query);
 	if (query.account != NULL)
@@ -396,7 +403,7 @@ search(struct history *history, TALLOC_CTX *ctx, struct query query, const char 
 static json_t *
 read_list(struct history *history, TALLOC_CTX *ctx, const char *account, size_t n, const char **error_r)
 {
-	const struct query query = { .n = n };
+	const struct query query = { .n = n, .oldest = oldest_of(history) };
 	struct journal_words *words = journal_words_new(ctx);
 	json_t *answer;
 	redisReply *reply;

@@ -15,7 +15,10 @@ end
 
 local stream, accounts = KEYS[1], KEYS[2]
 local age = tonumber(ARGV[2])
-local now = tonumber(redis.call('TIME')[1])
+local time = redis.call('TIME')
+local now = tonumber(time[1])
+-- microseconds, so that the order of accounts is that of their verdicts also within a second
+local score = now * 1000000 + tonumber(time[2])
 
 for i = 6, #ARGV, 2 do
 	local account, text = ARGV[i], ARGV[i + 1]
@@ -27,7 +30,7 @@ for i = 6, #ARGV, 2 do
 		redis.call('LPUSH', list, text)
 		redis.call('LTRIM', list, 0, tonumber(ARGV[3]) - 1)
 		redis.call('EXPIRE', list, age)
-		redis.call('ZADD', accounts, now, account)
+		redis.call('ZADD', accounts, string.format('%.0f', score + i), account)
 	end
 end
 
