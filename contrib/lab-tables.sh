@@ -13,6 +13,7 @@
 #	lab_fetch_servers CACHE; lab_tb_fetch CACHE
 #	lab_create; lab_tb_postfix
 #	lab_tb_start_mariadb; lab_tb_start_postgresql; lab_tb_start_slapd
+#	lab_tb_freeze NAME; lab_tb_thaw NAME
 #	lab_tb_postmap ARGUMENT...
 #	lab_stop			stops these servers too
 
@@ -138,6 +139,15 @@ lab_tb_as_nobody() {
 	(lab_tb_become "$@")
 }
 
+# lab_tb_certificate - certificate.pem and key.pem of 127.0.0.1 in LAB_TB_DIR, made once
+lab_tb_certificate() {
+	[[ -e $LAB_TB_DIR/key.pem ]] && return 0
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=127.0.0.1 \
+	    -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -out "$LAB_TB_DIR/certificate.pem" \
+	    -keyout "$LAB_TB_DIR/key.pem" 2>/dev/null &&
+	    chown nobody "$LAB_TB_DIR/key.pem"
+}
+
 # lab_tb_sql_password - the password within quotation marks of SQL
 lab_tb_sql_password() {
 	local text=${LAB_TB_PASSWORD//\'/\'\'}
@@ -173,10 +183,12 @@ lab_tb_start_mariadb() {
 	LAB_MARIADB_SOCKET=$LAB_TB_DIR/socket
 	LAB_MARIADB_PORT=${LAB_MARIADB_PORT:-$(lab_free_port)}
 	rm -f "$LAB_MARIADB_SOCKET"
+	lab_tb_certificate || return 1
 	lab_serve mariadb lab_tb_become "$LAB_TB/usr/sbin/mariadbd" --no-defaults --datadir="$LAB_TB_DIR/data" \
 	    --lc-messages-dir="$LAB_TB/usr/share/mysql" --socket="$LAB_MARIADB_SOCKET" --bind-address=127.0.0.1 \
 	    --port="$LAB_MARIADB_PORT" --pid-file="$LAB_TB_DIR/pid" --innodb-log-file-size=4M \
-	    --innodb-buffer-pool-size=8M --skip-name-resolve --plugin-dir="$LAB_TB/usr/lib/mysql/plugin"
+	    --innodb-buffer-pool-size=8M --skip-name-resolve --ssl-cert="$LAB_TB_DIR/certificate.pem" \
+	    --ssl-key="$LAB_TB_DIR/key.pem" --plugin-dir="$LAB_TB/usr/lib/mysql/plugin"
 	lab_up mariadb test -S "$LAB_MARIADB_SOCKET"
 }
 
@@ -208,9 +220,20 @@ lab_tb_start_postgresql() {
 	lab_tb_place postgresql
 	LAB_POSTGRESQL_DIR=$LAB_TB_DIR
 	LAB_POSTGRESQL_PORT=${LAB_POSTGRESQL_PORT:-$(lab_free_port)}
+	lab_tb_ready_before=$(lab_tb_ready)
 	lab_serve postgresql lab_tb_become "$(lab_tb_postgresql_bin)/postgres" -D "$LAB_TB_DIR/data" \
 	    -p "$LAB_POSTGRESQL_PORT" -k "$LAB_TB_DIR" -h 127.0.0.1 -F -c shared_buffers=1MB
-	lab_up postgresql test -S "$LAB_TB_DIR/.s.PGSQL.$LAB_POSTGRESQL_PORT"
+	lab_up postgresql lab_tb_is_ready
+}
+
+# lab_tb_ready - how often PostgreSQL has said that it is ready; its socket is there earlier
+lab_tb_ready() {
+	grep -c 'ready to accept connections' "$LAB_DIR/postgresql.log"
+}
+
+# lab_tb_is_ready - has it said so since it was last started?
+lab_tb_is_ready() {
+	(($(lab_tb_ready) > lab_tb_ready_before))
 }
 
 # lab_tb_make_slapd LDIF - a directory dc=example with the entries of LDIF; its reader is
@@ -221,9 +244,7 @@ lab_tb_make_slapd() {
 	lab_tb_place slapd || return 1
 	dir=$LAB_TB_DIR
 	mkdir "$dir/data" && chown nobody "$dir/data" || return 1
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=localhost \
-	    -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -out "$dir/certificate.pem" -keyout "$dir/key.pem" 2>/dev/null
-	chown nobody "$dir/key.pem"
+	lab_tb_certificate || return 1
 	{
 		sed "s|/etc/ldap|$LAB_TB/etc/ldap|" <<-END
 		include /etc/ldap/schema/core.schema
@@ -257,4 +278,32 @@ lab_tb_start_slapd() {
 	lab_serve slapd lab_tb_become "$LAB_TB/usr/sbin/slapd" -d 0 -f "$LAB_TB_DIR/slapd.conf" \
 	    -h "ldap://127.0.0.1:$LAB_SLAPD_PORT ldaps://127.0.0.1:$LAB_SLAPD_TLS_PORT ldapi://${LAB_SLAPD_SOCKET//\//%2F}"
 	lab_up slapd lab_listens "$LAB_SLAPD_PORT"
+}
+
+# lab_tb_processes NAME - the process of a server and its children
+lab_tb_processes() {
+	echo "${LAB_PID[$1]}"
+	pgrep -P "${LAB_PID[$1]}"
+}
+
+# lab_tb_freeze NAME - stop a server without ending it, and wait until it has stopped
+lab_tb_freeze() {
+	# shellcheck disable=SC2046 # a list of numbers
+	kill -STOP $(lab_tb_processes "$1") && lab_wait 10 lab_tb_is_frozen "$1"
+}
+
+# lab_tb_is_frozen NAME - does no thread of it run?
+lab_tb_is_frozen() {
+	local pid
+
+	for pid in $(lab_tb_processes "$1"); do
+		[[ -z $(grep -L '^State:.*(stopped)' /proc/"$pid"/task/*/status) ]] || return 1
+	done
+	return 0
+}
+
+# lab_tb_thaw NAME - let it go on
+lab_tb_thaw() {
+	# shellcheck disable=SC2046 # a list of numbers
+	kill -CONT $(lab_tb_processes "$1")
 }

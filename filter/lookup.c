@@ -8,7 +8,6 @@
 #include "config.h"
 #endif
 
-#include "filter/log.h"
 #include "filter/lookup.h"
 #include "policy/identity.h"
 
@@ -23,8 +22,7 @@ lookup_key(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct table_
 		enum table_outcome outcome = table_get(table, ctx, key, deadline_ms, value_r, &error);
 
 		if (outcome == TABLE_TEMPERROR)
-			log_warning("table %s cannot be read: %s", table_spec(table),
-			    error != NULL ? error : "no reason given");
+			table_log_failure(table, error);
 		if (outcome != TABLE_NOT_FOUND)
 			return outcome;
 	}

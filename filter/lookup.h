@@ -12,7 +12,7 @@
 /*
  * lookup_key - ask the tables of a list in turn
  * Falls through to the next on "not found" only; a table that cannot answer ends the search
- * with TABLE_TEMPERROR and a line in the log. *value_r as for table_get(). Any thread.
+ * with TABLE_TEMPERROR and, now and then, a line in the log. *value_r as for table_get(). Any thread.
  */
 enum table_outcome lookup_key(TALLOC_CTX *ctx, const struct snapshot *snapshot,
     const struct table_list *list, const char *key, int64_t deadline_ms, const char **value_r);

@@ -85,6 +85,7 @@ print_versions(void)
 	(void)printf("libunbound %s\n", ub_version());
 	(void)printf("libconfig %d.%d.%d\n", LIBCONFIG_VER_MAJOR, LIBCONFIG_VER_MINOR, LIBCONFIG_VER_REVISION);
 	(void)printf("%s\n", OpenSSL_version(OPENSSL_VERSION));
+	(void)printf("tables: %s\n", table_types(NULL));
 }
 
 /* parse_arguments - the command line; ends the process where it says so */

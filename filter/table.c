@@ -56,7 +56,11 @@ struct table {
 	struct table_limits limits;
 	struct table_cache *cache;	/* TABLE_REMOTE */
 	struct table_breaker *breaker;	/* TABLE_REMOTE */
+	_Atomic int64_t told_ms;	/* when a failure was logged; 0: never */
+	atomic_uint untold;		/* failures since then */
 };
+
+#define TELL_EVERY_MS	5000
 
 struct type_row {
 	const char *prefix;
@@ -123,6 +127,18 @@ row_of(const char *spec, const char **argument_r)
 		    strncmp(types[i].prefix, spec, (size_t)(colon - spec)) == 0)
 			return &types[i];
 	return NULL;
+}
+
+/* table_types - the types this program was built with */
+const char *
+table_types(TALLOC_CTX *ctx)
+{
+	char *text = mem_strdup(ctx, "");
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (types[i].type != NULL)
+			text = mem_check(talloc_asprintf_append_buffer(text, "%s%s", text[0] != '\0' ? " " : "", types[i].prefix));
+	return text;
 }
 
 /* table_limits_of - the limits of env, or the standard ones */
@@ -425,4 +441,23 @@ table_get(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadlin
 	else if (answer.outcome == TABLE_TEMPERROR)
 		*error_r = answer.error != NULL ? answer.error : "no reason given";
 	return answer.outcome;
+}
+
+/* table_log_failure - a line in the log, at most one every few seconds */
+void
+table_log_failure(struct table *table, const char *error)
+{
+	int64_t now_ms = clock_ms(), told_ms = atomic_load(&table->told_ms);
+	unsigned int untold;
+
+	if ((told_ms != 0 && now_ms - told_ms < TELL_EVERY_MS) ||
+	    !atomic_compare_exchange_strong(&table->told_ms, &told_ms, now_ms)) {
+		atomic_fetch_add(&table->untold, 1);
+		return;
+	}
+	untold = atomic_exchange(&table->untold, 0);
+	if (untold > 0)
+		log_warning("table %s cannot be read: %s (and %u lookups more since this was last told)", table->spec, error, untold);
+	else
+		log_warning("table %s cannot be read: %s", table->spec, error);
 }

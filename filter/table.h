@@ -74,6 +74,16 @@ enum table_outcome table_get(struct table *table, TALLOC_CTX *ctx, const char *k
     int64_t deadline_ms, const char **value_r, const char **error_r);
 
 /*
+ * table_log_failure - a line in the log about a TABLE_TEMPERROR
+ * While a server is away every message fails: there is a line every five seconds for each table, with the
+ * number of failures it stands for. Any thread.
+ */
+void table_log_failure(struct table *table, const char *error);
+
+/* table_types - the types this program was built with, in one line on ctx */
+const char *table_types(TALLOC_CTX *ctx);
+
+/*
  * table_tend - what is to be done for a table now and then, about every second; may wait
  * A table that is a file is read anew when the file has changed and has stayed as it is from one call to
  * the next. A file that is then wrong or gone is told in the log with file:line, once, and the old content

@@ -323,7 +323,8 @@ add_domains(struct domain_list *list, const char *text, bool negated, const char
 
 /* rules_admit - may a key be asked for, as far as "domain" goes? */
 enum table_outcome
-rules_admit(TALLOC_CTX *ctx, const struct rules *rules, const char *key, const char **error_r)
+rules_admit(TALLOC_CTX *ctx, const struct rules *rules, const char *key, int64_t deadline_ms,
+    const char **error_r)
 {
 	struct cut cut = cut_address(key);
 	const char *value;
@@ -337,7 +338,7 @@ rules_admit(TALLOC_CTX *ctx, const struct rules *rules, const char *key, const c
 		enum table_outcome outcome = TABLE_NOT_FOUND;
 
 		if (entry->table != NULL)
-			outcome = table_get(entry->table, ctx, cut.domain, 0, &value, error_r);
+			outcome = table_get(entry->table, ctx, cut.domain, deadline_ms, &value, error_r);
 		else if (strcasecmp(entry->name, cut.domain) == 0)
 			outcome = TABLE_FOUND;
 		if (outcome == TABLE_TEMPERROR)

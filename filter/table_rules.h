@@ -52,7 +52,8 @@ char *rules_query(TALLOC_CTX *ctx, const struct rules *rules, const char *templa
     rules_quote *quote, void *arg, bool *bad_r);
 
 /* rules_admit - may a key be asked for, as far as "domain" goes? TABLE_FOUND: yes; TABLE_TEMPERROR with *error_r on ctx */
-enum table_outcome rules_admit(TALLOC_CTX *ctx, const struct rules *rules, const char *key, const char **error_r);
+enum table_outcome rules_admit(TALLOC_CTX *ctx, const struct rules *rules, const char *key, int64_t deadline_ms,
+    const char **error_r);
 
 /* The results of one lookup. */
 struct rules_result {

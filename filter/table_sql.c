@@ -131,7 +131,7 @@ sql_table_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms
 {
 	struct sql_table *table = state;
 
-	answer_r->outcome = rules_admit(ctx, table->rules, key, &answer_r->error);
+	answer_r->outcome = rules_admit(ctx, table->rules, key, deadline_ms, &answer_r->error);
 	if (answer_r->outcome == TABLE_FOUND)
 		workers_ask(table->workers, ctx, key, deadline_ms, answer_r);
 }
