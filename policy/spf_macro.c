@@ -6,8 +6,9 @@
  * once from left to right; what they expand to goes into a sink. Neither sink
  * grows with the input: a name can use no more than its last 253 octets, so
  * its sink forgets what is left of them, and an explanation is cut off where
- * an SMTP reply would have no room for more. A record of 64 KB full of macros
- * therefore costs time in proportion to its length and a kilobyte of stack.
+ * an SMTP reply would have no room for more. Of a long domain-spec only the end is
+ * expanded, as far to the left as the name can reach. A record of 64 KB full of
+ * macros therefore costs little more than reading it once.
  *
  * The grammar, from RFC 7208 section 12:
  *
@@ -44,6 +45,9 @@
 /* Octets of a name that its sink never forgets: the longest name, the dot
  * before it, which shows that a label begins there, and a dot at its end. */
 #define TAIL_KEEP	(DNS_NAME_MAX + 2)
+
+/* Octets of a domain-spec from which on it is worth finding out what is needed of it. */
+#define LONG_SPEC	1024
 
 /* One macro, taken apart. */
 struct macro {
@@ -403,6 +407,49 @@ expand(struct sink *sink, const char *text, size_t len, bool explanation,
 	}
 }
 
+/* item_octets - how many octets the macro or literal at the start of text expands to, as far as that matters */
+static size_t
+item_octets(const char *text, size_t len, const struct spf_values *values)
+{
+	struct sink sink = { .tail = true };
+	struct macro macro;
+
+	if (read_macro(text, len, false, &macro) == 0)
+		return 1;
+	put_macro(&sink, &macro, values);
+	return sink.len;
+}
+
+/*
+ * needed_from - where the part of a long domain-spec begins that its name can be made of
+ * The items before it are expanded to octets that are all cut off again, and a stranger
+ * may have written thousands of them. 0: all of it.
+ */
+static size_t
+needed_from(const char *text, size_t len, const struct spf_values *values)
+{
+	unsigned int *starts;
+	struct macro macro;
+	size_t at, n = 0, octets = 0, from = 0;
+
+	if (len <= LONG_SPEC)
+		return 0;
+	starts = mem_array(NULL, unsigned int, len);
+	for (at = 0; at < len;) {
+		size_t item = read_macro(text + at, len - at, false, &macro);
+
+		starts[n++] = (unsigned int)at;
+		at += item > 0 ? item : 1;
+	}
+	/* one octet more than a sink keeps, so that the rest looks cut, as it is */
+	while (n > 0 && octets <= TAIL_KEEP) {
+		from = starts[--n];
+		octets += item_octets(text + from, len - from, values);
+	}
+	talloc_free(starts);
+	return from;
+}
+
 /* drop_label - the rest of a name after its first label, or NULL */
 static const char *
 drop_label(const char *name, const char *end)
@@ -418,8 +465,11 @@ spf_macro_expand_name(TALLOC_CTX *ctx, const char *text, size_t len,
 {
 	struct sink sink = { .tail = true };
 	const char *name = sink.data, *end, *rest;
+	size_t from = needed_from(text, len, values);
 
-	expand(&sink, text, len, false, values);
+	expand(&sink, text + from, len - from, false, values);
+	if (from > 0)
+		sink.cut = true;
 	if (sink.len > 0 && sink.data[sink.len - 1] == '.')
 		sink.len--;
 	end = sink.data + sink.len;
