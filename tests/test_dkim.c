@@ -807,6 +807,48 @@ test_key_went_away(void **state)
 
 /* --- signatures of strangers ------------------------------------------- */
 
+/* RFC 6376 appendix A.2, with errata 3192 and 4926; its key has a line of its own in appendix C. */
+static void
+test_rfc6376(void **state)
+{
+	static const char header[] =
+	    "DKIM-Signature: v=1; a=rsa-sha256; s=brisbane; d=example.com;\n"
+	    "      c=simple/simple; q=dns/txt; i=joe@football.example.com;\n"
+	    "      h=Received : From : To : Subject : Date : Message-ID;\n"
+	    "      bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;\n"
+	    "      b=AuUoFEfDxTDkHlLXSZEpZj79LICEps6eda7W3deTVFOk4yAUoqOB\n"
+	    "        4nujc7YopdG5dWLSdNg6xNAZpOPr+kHxt1IrE+NahM6L/LbvaHut\n"
+	    "        KVdkLLkpVaVVQPzeRDI009SO2Il5Lu7rDNH6mZckBdrIx0orEtZV\n"
+	    "        4bmp/YzhwvcubU4=;\n"
+	    "Received: from client1.football.example.com  [192.0.2.1]\n"
+	    "      by submitserver.example.com with SUBMISSION;\n"
+	    "      Fri, 11 Jul 2003 21:01:54 -0700 (PDT)\n"
+	    "From: Joe SixPack <joe@football.example.com>\n"
+	    "To: Suzie Q <suzie@shopping.example.net>\n"
+	    "Subject: Is dinner ready?\n"
+	    "Date: Fri, 11 Jul 2003 21:00:37 -0700 (PDT)\n"
+	    "Message-ID: <20030712040037.46341.5F8J@football.example.com>\n";
+	static const char body[] = "Hi.\r\n\r\nWe lost the game. Are you hungry yet?\r\n\r\nJoe.\r\n";
+	struct world *world = *state;
+	TALLOC_CTX *ctx = mem_new(NULL, char);
+	size_t n;
+
+	zone_put(&world->zone, "brisbane._domainkey.example.com", DNS_OK,
+	    "v=DKIM1; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDwIRP/UC3SBsEmGqZ9ZJW3/DkMoGeLnQg1fWn7/zYt"
+	    "IxN2SnFCjxOCKG9v3b4jYfcTNh5ijSsq631uBItLa7od+v/RtdC2UzJ1lWT947qR+Rcac2gbto/NMqJ0fzfVjH4OuKhi"
+	    "tdY9tf6mcwGjaNBcWToIMmPSPDdQPNUYckcQ2QIDAQAB");
+
+	struct dkim_fact *facts = verify(world, ctx, header, body, &n);
+
+	assert_int_equal(n, 1);
+	expect("RFC 6376 A.2", &facts[0], DKIM_IS_PASS, NULL);
+	assert_string_equal(facts[0].auid, "joe@football.example.com");
+	assert_int_equal(facts[0].key_bits, 1024);
+	facts = verify(world, ctx, header, "Hi.\r\n", &n);
+	expect("RFC 6376 A.2, another body", &facts[0], DKIM_IS_FAIL, "body");
+	talloc_free(ctx);
+}
+
 /* The example of RFC 8463 appendix A: one message, two signatures. */
 static void
 test_rfc8463(void **state)
@@ -1754,6 +1796,7 @@ main(void)
 		cmocka_unit_test(test_not_signed),
 		cmocka_unit_test(test_signing_bounds),
 		cmocka_unit_test(test_key_went_away),
+		cmocka_unit_test(test_rfc6376),
 		cmocka_unit_test(test_rfc8463),
 		cmocka_unit_test(test_canonicalisation),
 		cmocka_unit_test(test_policy),
