@@ -8,6 +8,7 @@
 #include "config.h"
 #endif
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -442,6 +443,65 @@ test_borrowed(void **state)
 	talloc_free(ctx);
 }
 
+/* One of several threads that sign at once. */
+struct signer {
+	pthread_t thread;
+	const struct signers *signers;
+	unsigned int seed;
+	size_t bad;
+};
+
+/* sign_often - choose keys for many senders, and have each read */
+static void *
+sign_often(void *arg)
+{
+	struct signer *signer = arg;
+
+	for (int i = 0; i < 300; i++) {
+		TALLOC_CTX *message = mem_new(NULL, char);
+		unsigned int which = (signer->seed + (unsigned int)i * 7) % 12;
+		struct sign_choice choice;
+		struct keyring_ready ready;
+		const char *error;
+
+		signers_choose(message, signer->signers, mem_printf(message, "x@d%u.example", which), NULL, &choice);
+		/* of the last two there is no file */
+		for (size_t k = 0; k < choice.n; k++)
+			signer->bad += (keyring_ready(message, choice.requests[k].key, &ready, &error) == 0) != (which < 10 || k > 0);
+		signer->bad += choice.n != 2;
+		talloc_free(message);
+	}
+	return NULL;
+}
+
+/* Keys that many messages use for the first time at once: those of the table, and those by the sender. */
+static void
+test_threads(void **state)
+{
+	struct world *world = *state;
+	TALLOC_CTX *ctx = mem_new(NULL, char);
+	struct signer signers[6] = { 0 };
+	struct signers *keys;
+
+	fresh(world);
+	for (int i = 0; i < 10; i++)
+		put_key(world, mem_printf(ctx, "by/d%d.example/x.pem", i), world->ed);
+	put_key(world, "k/0", world->rsa);
+	put(world, "KeyTable", "p %:sel:@/by/%/x.pem\nall a.example:r:@/k/0\n", 0600);
+	put(world, "SigningTable", "* p\n* all\n", 0644);
+	keys = load(world, ctx, TABLES "multiple_signatures = true  on_missing_key = \"unsigned\" }");
+	for (size_t i = 0; i < N(signers); i++) {
+		signers[i].signers = keys;
+		signers[i].seed = (unsigned int)i;
+		assert_int_equal(pthread_create(&signers[i].thread, NULL, sign_often, &signers[i]), 0);
+	}
+	for (size_t i = 0; i < N(signers); i++) {
+		assert_int_equal(pthread_join(signers[i].thread, NULL), 0);
+		assert_int_equal(signers[i].bad, 0);
+	}
+	talloc_free(ctx);
+}
+
 int
 main(void)
 {
@@ -453,6 +513,7 @@ main(void)
 		cmocka_unit_test(test_tolerated),
 		cmocka_unit_test(test_table_files),
 		cmocka_unit_test(test_borrowed),
+		cmocka_unit_test(test_threads),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
