@@ -324,7 +324,7 @@ test_fallbacks(void **state)
 		{ "login wins over account", { .login = "al", .account = "alice@example.org" }, REASON_FOREIGN_FROM,
 		    "the From address <x@y.example> does not belong to the login al" },
 		{ "quota account missing: the account", { .account = "a@b.example" }, REASON_OVER,
-		    "the sending limit of a@b.example is used up: -, 0 used; room again in 0 seconds" },
+		    "the sending limit of a@b.example is used up: -, 0 used" },
 		{ "no domain", { .account = "a@b.example" }, REASON_MISSING_KEY,
 		    "there is no usable DKIM key for the sender" },
 		{ "no field name", { .account = "a@b.example" }, REASON_MALFORMED_FROM,
