@@ -28,6 +28,9 @@
 #include <cmocka.h>
 #include <hiredis/hiredis.h>
 
+#include "filter/daybook.h"
+#include "filter/event.h"
+#include "filter/history.h"
 #include "filter/redis_pool.h"
 #include "filter/redis_route.h"
 #include "filter/store.h"
@@ -547,6 +550,49 @@ set_one(struct fixture *f, const char *key)
 	return outcome;
 }
 
+/* count_row - daybook_each */
+static void
+count_row(void *arg, const char *account, const struct daybook_row *row)
+{
+	(void)account;
+	*(uint64_t *)arg += row->day.recipients;
+}
+
+/* What the filters keep of what happened lies in one slot each, wherever that is. */
+static void
+test_cluster_journal(void **state)
+{
+	struct fixture *f = *state;
+	static const struct event_program no_program;
+	const struct history_item item = { 1, "a@example.org", "{\"at\":9999999999999,\"queue_id\":\"Q1\"}" };
+	const struct daybook_delta delta = { .account = "a@example.org", .sums = { 1, 7, 1 } };
+	const char *error = NULL;
+	struct journal_redis *redis = journal_redis_new(f->ctx, &f->options, &error);
+	struct history *history = history_new(f->ctx, redis, NULL, 100, 7);
+	struct daybook *daybook = daybook_new(f->ctx, redis, NULL);
+	struct events *events = events_new(f->ctx, redis);
+	uint64_t recipients = 0;
+	json_t *answer;
+
+	assert_non_null(redis);
+	assert_int_equal(history_add(history, f->ctx, &item, 1, &error), 0);
+	assert_int_equal(json_array_size(answer = history_why(history, f->ctx, "Q1", &error)), 1);
+	json_decref(answer);
+	assert_int_equal(json_array_size(answer = history_last(history, f->ctx, "a@example.org", 5, &error)), 1);
+	json_decref(answer);
+	assert_int_equal(daybook_add(daybook, f->ctx, 0, &delta, 1, &error), 0);
+	assert_int_equal(daybook_read(daybook, f->ctx, 19700101, count_row, &recipients, &error), 0);
+	assert_int_equal(recipients, 7);
+	event_raise(events, EVENT_OVER, "account", "a@example.org", NULL, "over", NULL);
+	event_flush(events, f->ctx, &no_program);
+	assert_int_equal(json_array_size(answer = events_last(events, f->ctx, 5, &error)), 1);
+	json_decref(answer);
+	talloc_free(events);
+	talloc_free(daybook);
+	talloc_free(history);
+	talloc_free(redis);
+}
+
 /* A slot moves while an account in it sends: ASK, TRYAGAIN, MOVED. */
 static void
 test_cluster_moves(void **state)
@@ -685,6 +731,7 @@ main(void)
 		cmocka_unit_test(test_slots),
 		cmocka_unit_test(test_redirects),
 		cmocka_unit_test_setup_teardown(test_cluster, set_up_cluster, tear_down),
+		cmocka_unit_test_setup_teardown(test_cluster_journal, set_up_cluster, tear_down),
 		cmocka_unit_test_setup_teardown(test_cluster_moves, set_up_cluster, tear_down),
 		cmocka_unit_test_setup_teardown(test_cluster_fails_over, set_up_cluster, tear_down),
 		cmocka_unit_test_setup_teardown(test_sentinel_fails_over, set_up_sentinel, tear_down),
