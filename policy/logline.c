@@ -15,13 +15,49 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistr.h>
 
 #include "policy/logline.h"
 #include "policy/mem.h"
 
+#define LINE_ROOM	1024	/* for most lines */
 #define MAX_LISTED 10	/* From mailboxes and signatures named in a line */
+
+/* A line being spelled; it has room to grow, because it is made of a hundred small pieces. */
+struct spelled {
+	char *text;		/* talloc's, always terminated */
+	size_t len;
+	size_t room;
+};
+
+/* spelled_new - an empty line */
+static struct spelled
+spelled_new(TALLOC_CTX *ctx)
+{
+	return (struct spelled){ mem_array(ctx, char, LINE_ROOM), 0, LINE_ROOM };
+}
+
+/* put_octets - octets at the end of a line */
+static void
+put_octets(struct spelled *line, const char *octets, size_t len)
+{
+	if (line->len + len >= line->room) {
+		line->room = (line->len + len + 1) * 2;
+		line->text = mem_grow(NULL, line->text, char, line->room);
+	}
+	memcpy(line->text + line->len, octets, len);
+	line->len += len;
+	line->text[line->len] = '\0';
+}
+
+/* put - a text at the end of a line */
+static void
+put(struct spelled *line, const char *text)
+{
+	put_octets(line, text, strlen(text));
+}
 
 /* is_plain - may this value stand unquoted? */
 static bool
@@ -40,57 +76,63 @@ is_plain(const char *value)
 
 /* append_value - one value, quoted where it must be */
 static void
-append_value(char **line, const char *value)
+append_value(struct spelled *line, const char *value)
 {
 	size_t n = 0;
+	char escaped[8];
 
 	if (is_plain(value)) {
-		*line = mem_check(talloc_strdup_append_buffer(*line, value));
+		put(line, value);
 		return;
 	}
-	*line = mem_check(talloc_strdup_append_buffer(*line, "\""));
+	put(line, "\"");
 	for (; *value != '\0' && n < LOGLINE_VALUE_MAX; value++, n++) {
 		unsigned char c = (unsigned char)*value;
 
 		if (c < 0x20 || c > 0x7e || c == '"' || c == '\\')
-			*line = mem_check(talloc_asprintf_append_buffer(*line, "\\x%02x", c));
+			put_octets(line, escaped, (size_t)snprintf(escaped, sizeof(escaped), "\\x%02x", c));
 		else
-			*line = mem_check(talloc_asprintf_append_buffer(*line, "%c", c));
+			put_octets(line, value, 1);
 	}
-	*line = mem_check(talloc_strdup_append_buffer(*line, *value != '\0' ? "...\"" : "\""));
+	put(line, *value != '\0' ? "...\"" : "\"");
 }
 
 /* append_field - " key=value", or " key=-" */
 static void
-append_field(char **line, const char *key, const char *value)
+append_field(struct spelled *line, const char *key, const char *value)
 {
-	*line = mem_check(talloc_asprintf_append_buffer(*line, " %s=", key));
+	put(line, " ");
+	put(line, key);
+	put(line, "=");
 	append_value(line, value != NULL ? value : "-");
 }
 
 /* append_code - one code point inside a JSON string */
 static void
-append_code(char **line, ucs4_t code)
+append_code(struct spelled *line, ucs4_t code)
 {
-	if (code >= 0x20 && code < 0x7f && code != '"' && code != '\\')
-		*line = mem_check(talloc_asprintf_append_buffer(*line, "%c", (int)code));
-	else if (code < 0x10000)
-		*line = mem_check(talloc_asprintf_append_buffer(*line, "\\u%04x", (unsigned int)code));
-	else
-		*line = mem_check(talloc_asprintf_append_buffer(*line, "\\u%04x\\u%04x",
-		    0xd800 + (unsigned int)((code - 0x10000) >> 10),
-		    0xdc00 + (unsigned int)((code - 0x10000) & 0x3ff)));
+	char text[24] = { (char)code };
+
+	if (code < 0x20 || code > 0x7e || code == '"' || code == '\\') {
+		if (code < 0x10000)
+			snprintf(text, sizeof(text), "\\u%04x", (unsigned int)code);
+		else
+			snprintf(text, sizeof(text), "\\u%04x\\u%04x",
+			    0xd800 + (unsigned int)((code - 0x10000) >> 10),
+			    0xdc00 + (unsigned int)((code - 0x10000) & 0x3ff));
+	}
+	put(line, text);
 }
 
 /* append_string - a JSON string; octets that are no UTF-8 become U+FFFD */
 static void
-append_string(char **line, const char *value)
+append_string(struct spelled *line, const char *value)
 {
 	const uint8_t *at = (const uint8_t *)value;
 	size_t len = strlen(value);
 	size_t left = len > LOGLINE_VALUE_MAX ? LOGLINE_VALUE_MAX : len;
 
-	*line = mem_check(talloc_strdup_append_buffer(*line, "\""));
+	put(line, "\"");
 	while (left > 0) {
 		ucs4_t code;
 		int n = u8_mbtoucr(&code, at, left);
@@ -99,18 +141,20 @@ append_string(char **line, const char *value)
 		at += n > 0 ? n : 1;
 		left -= n > 0 ? (size_t)n : 1;
 	}
-	*line = mem_check(talloc_strdup_append_buffer(*line, len > LOGLINE_VALUE_MAX ? "...\"" : "\""));
+	put(line, len > LOGLINE_VALUE_MAX ? "...\"" : "\"");
 }
 
 /* append_member - ,"key":value; what is a number by its nature is one */
 static void
-append_member(char **line, const char *key, const char *value)
+append_member(struct spelled *line, const char *key, const char *value)
 {
 	if (value == NULL)
 		return;
-	*line = mem_check(talloc_asprintf_append_buffer(*line, ",\"%s\":", key));
+	put(line, ",\"");
+	put(line, key);
+	put(line, "\":");
 	if (strcmp(key, "recipients") == 0 || strcmp(key, "size") == 0)
-		*line = mem_check(talloc_strdup_append_buffer(*line, value));
+		put(line, value);
 	else
 		append_string(line, value);
 }
@@ -300,25 +344,27 @@ logline_make(TALLOC_CTX *ctx, const struct facts *facts, enum mode mode,
 char *
 logline_text(TALLOC_CTX *ctx, const struct logline *made)
 {
-	char *line = mem_strdup(ctx, "");
+	struct spelled line = spelled_new(ctx);
 
 	append_value(&line, made->queue_id != NULL ? made->queue_id : "NOQUEUE");
-	line = mem_check(talloc_strdup_append_buffer(line, ":"));
+	put(&line, ":");
 	for (size_t i = 0; i < made->n; i++)
 		append_field(&line, made->fields[i].key, made->fields[i].value);
-	return line;
+	return line.text;
 }
 
 /* logline_json - as a JSON object */
 char *
 logline_json(TALLOC_CTX *ctx, const struct logline *made)
 {
-	char *line = mem_strdup(ctx, "{\"queue_id\":");
+	struct spelled line = spelled_new(ctx);
 
+	put(&line, "{\"queue_id\":");
 	append_string(&line, made->queue_id != NULL ? made->queue_id : "NOQUEUE");
 	for (size_t i = 0; i < made->n; i++)
 		append_member(&line, made->fields[i].key, made->fields[i].value);
-	return mem_check(talloc_strdup_append_buffer(line, "}"));
+	put(&line, "}");
+	return line.text;
 }
 
 /* logline_value - the value of a field, or NULL */
