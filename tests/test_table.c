@@ -482,7 +482,7 @@ test_cidr(void **state)
 	static const struct { const char *text, *error; } wrong[] = {
 		{ "192.0.2.1/24 x\n", ":1: " },
 		{ "192.0.2.0/24\n", ":1: the network has no value" },
-		{ "\nif 192.0.2.0/24\n", ":2: \"if\" is no IP address" },
+		{ "\nif 192.0.2.0/24\n", ":2: if without endif" },
 	};
 	const struct place *place = *state;
 	char *spec = mem_printf(NULL, "cidr:%s", strchr(place->spec, ':') + 1);
