@@ -37,14 +37,37 @@ table_hash(uint64_t hash, const char *octets, size_t len)
 	return hash;
 }
 
+/* mix - spread the bits of a number over all of it */
+static uint64_t
+mix(uint64_t number)
+{
+	number = (number ^ number >> 32) * UINT64_C(0xd6e8feb86659fd93);
+	return number ^ number >> 32;
+}
+
+/* key_hash - a hash of a key from a secret seed, eight octets at a time; nothing that is kept depends on it */
+static uint64_t
+key_hash(uint64_t seed, const char *key, size_t len)
+{
+	uint64_t hash = seed ^ len, some;
+
+	for (; len >= sizeof(some); key += sizeof(some), len -= sizeof(some)) {
+		memcpy(&some, key, sizeof(some));
+		hash = mix(hash ^ some);
+	}
+	some = 0;
+	memcpy(&some, key, len);
+	return mix(hash ^ some);
+}
+
 /* table_shard - the shard of a key: the home between its braces selects it */
 struct shard *
 table_shard(const struct embedded *table, const char *key)
 {
-	size_t len = strcspn(key, "}");
+	const char *end = strchr(key, '}');
+	size_t len = end != NULL ? (size_t)(end - key) : strlen(key);
 
-	/* The high bits: FNV's low ones depend on few bits of each octet. */
-	return &table->shards[(table_hash(table->seed, key, len) >> 32) % table->n_shards];
+	return &table->shards[key_hash(table->seed, key, len) % table->n_shards];
 }
 
 /* table_find - the subject of a key, or NULL */
@@ -57,7 +80,7 @@ table_find(const struct embedded *table, struct shard *shard, const char *key)
 	/* A message looks several times, and mostly for the one that it used last. */
 	if (subject != NULL && strcmp(subject->key, key) == 0)
 		return subject;
-	hash = table_hash(table->seed, key, strlen(key));
+	hash = key_hash(table->seed, key, strlen(key));
 	subject = shard->buckets[hash & (shard->n_buckets - 1)];
 	while (subject != NULL && (subject->hash != hash || strcmp(subject->key, key) != 0))
 		subject = subject->hash_next;
@@ -187,7 +210,7 @@ table_ensure(const struct embedded *table, struct shard *shard, const char *key,
 		make_room(shard, now);
 	subject = mem_new(shard->memory, struct subject);
 	subject->key = mem_strdup(subject, key);
-	subject->hash = table_hash(table->seed, key, strlen(key));
+	subject->hash = key_hash(table->seed, key, strlen(key));
 	bucket = &shard->buckets[subject->hash & (shard->n_buckets - 1)];
 	subject->hash_next = *bucket;
 	*bucket = subject;

@@ -1064,7 +1064,179 @@ test_full_and_read_only(void **state)
 	store_close(store);
 }
 
+/* A server that a script keeps busy, and one that may not do all we need, answer but do not serve. */
+static void *
+keep_busy(void *arg)
+{
+	const char *path = arg;
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	static const char loop[] = "EVAL \"while true do end\" 0\r\n";
+	char answer[256];
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	memcpy(name.sun_path, path, strlen(path) + 1);
+	if (connect(fd, (struct sockaddr *)&name, sizeof(name)) == 0 &&
+	    send(fd, loop, sizeof(loop) - 1, MSG_NOSIGNAL) > 0)
+		(void)read(fd, answer, sizeof(answer));	/* until SCRIPT KILL */
+	close(fd);
+	return NULL;
+}
+
+static void
+test_busy(void **state)
+{
+	struct fixture *f = *state;
+	struct store_options options = options_of(f);
+	const char *where = NULL;
+	struct store *store;
+	struct plan *plan;
+	pthread_t thread;
+
+	start(f, "lua-time-limit 50");
+	store = open_store(f, &options);
+	plan = plan_of(f->ctx, "10 recipients per hour", NULL, NULL);
+	assert_int_equal(charge(f, store, plan, "alice", 1, NULL, &where), QUOTA_CHARGED);
+	assert_int_equal(pthread_create(&thread, NULL, keep_busy, f->server.socket), 0);
+	usleep(200000);
+	assert_int_equal(charge(f, store, plan, "alice", 2, NULL, &where), QUOTA_CHARGED);
+	assert_string_equal(where, "local");
+	wait_log(f, "BUSY");
+	command(f, "SCRIPT KILL");
+	pthread_join(thread, NULL);
+	wait_away(f, store, false);
+	assert_int_equal(used_now(f, store, plan, "alice"), 3);
+	store_close(store);
+}
+
+static void
+test_no_permission(void **state)
+{
+	struct fixture *f = *state;
+	struct store_options options = options_of(f);
+	const char *where = NULL;
+	struct store *store;
+	struct plan *plan;
+
+	start(f, "user countersign on >swordfish ~countersign:* +@all -hset");
+	options.user = "countersign";
+	options.password = "swordfish";
+	store = open_store(f, &options);
+	plan = plan_of(f->ctx, "10 recipients per hour", NULL, NULL);
+	assert_int_equal(charge(f, store, plan, "alice", 2, NULL, &where), QUOTA_CHARGED);
+	assert_string_equal(where, "local");
+	assert_true(is_away(f, store));
+	command(f, "ACL SETUSER countersign +hset");
+	wait_away(f, store, false);
+	assert_int_equal(used_now(f, store, plan, "alice"), 2);
+	/* another prefix than the one it may touch */
+	command(f, "ACL SETUSER countersign resetkeys ~other:*");
+	assert_int_equal(charge(f, store, plan, "alice", 2, NULL, &where), QUOTA_CHARGED);
+	assert_string_equal(where, "local");
+	store_close(store);
+}
+
+/* It answers while it loads, but LOADING. */
+struct waiting {
+	struct fixture *f;
+	struct store *store;
+	struct plan *plan;
+	atomic_bool stop;
+	atomic_int charged;
+	atomic_bool loading;	/* was given as the reason */
+};
+
+static void *
+charge_on(void *arg)
+{
+	struct waiting *w = arg;
+
+	while (!atomic_load(&w->stop)) {
+		TALLOC_CTX *tmp = talloc_new(NULL);
+		struct store_status status;
+
+		store_status(w->store, tmp, &status);
+		if (status.problem != NULL && strstr(status.problem, "LOADING") != NULL)
+			atomic_store(&w->loading, true);
+		talloc_free(tmp);
+		if (charge(w->f, w->store, w->plan, "alice", 1, NULL, NULL) == QUOTA_CHARGED)
+			atomic_fetch_add(&w->charged, 1);
+		usleep(20000);	/* each is an fsync to be handed over */
+	}
+	return NULL;
+}
+
+static void
+test_loading(void **state)
+{
+	struct fixture *f = *state;
+	struct store_options options = options_of(f);
+	struct waiting w = { .f = f };
+	pthread_t thread;
+
+	start(f, KEEP);
+	for (int i = 0; i < 400; i++)
+		command(f, mem_printf(f->ctx, "SET filler%d x", i));
+	command(f, "BGREWRITEAOF");
+	w.store = open_store(f, &options);
+	w.plan = plan_of(f->ctx, "1000000 recipients per hour", NULL, NULL);
+	assert_int_equal(pthread_create(&thread, NULL, charge_on, &w), 0);
+	usleep(1000000);
+	redis_server_kill(&f->server, SIGKILL);
+	redis_server_start(&f->server, KEEP "\nkey-load-delay 5000\nloading-process-events-interval-bytes 1024");
+	wait_away(f, w.store, false);
+	assert_true(w.loading);
+	atomic_store(&w.stop, true);
+	pthread_join(thread, NULL);
+	wait_away(f, w.store, false);
+	assert_int_equal(used_now(f, w.store, w.plan, "alice"), w.charged);
+	store_close(w.store);
+}
+
 /* --- the pool alone --- */
+
+/* cut_server - answers half a reply to each command, and ends */
+static void *
+cut_server(void *arg)
+{
+	int listener = *(int *)arg;
+	char command[4096];
+
+	for (int i = 0; i < 2; i++) {
+		int fd = accept(listener, NULL, NULL);
+
+		if (fd >= 0 && read(fd, command, sizeof(command)) > 0)
+			(void)send(fd, "*7\r\n:1\r\n:17", 12, MSG_NOSIGNAL);
+		close(fd);
+	}
+	return NULL;
+}
+
+/* A reply that is cut in the middle may have been executed: POOL_LOST, and never taken for another one. */
+static void
+test_cut(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	const char *argv[] = { "GET", "x" }, *error = NULL;
+	size_t argv_len[] = { 3, 1 };
+	redisReply *reply;
+	pthread_t thread;
+
+	memcpy(name.sun_path, f->server.socket, strlen(f->server.socket) + 1);
+	assert_int_equal(bind(listener, (const struct sockaddr *)&name, sizeof(name)), 0);
+	assert_int_equal(listen(listener, 5), 0);
+	assert_int_equal(pthread_create(&thread, NULL, cut_server, &listener), 0);
+	make_pool(f, NULL);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(redis_pool_call(f->pool, f->ctx, 2, argv, argv_len, true,
+		    store_clock_ms() + 5000, &reply, &error), POOL_LOST);
+		assert_null(reply);
+		assert_non_null(error);
+	}
+	pthread_join(thread, NULL);
+	close(listener);
+}
 
 /* A server that sends one octet now and then; the real one never would. */
 struct trickle {
@@ -1170,6 +1342,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_last_words, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_password, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_full_and_read_only, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_busy, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_permission, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_loading, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cut, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_trickle, set_up, tear_down),
 		cmocka_unit_test(test_server_names),
 	};
