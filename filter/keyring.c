@@ -704,17 +704,16 @@ static DIR *
 open_directory(struct keyring_report *report, const struct keyring_options *options, const char *path,
     bool may_be_file)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY | O_NONBLOCK);
+	DIR *dir = opendir(path);
 	struct stat st;
-	DIR *dir;
 
-	if (fd < 0 && errno == ENOTDIR && may_be_file)
+	if (dir == NULL && errno == ENOTDIR && may_be_file)
 		return NULL;
-	if (fd < 0 || fstat(fd, &st) != 0 || (dir = fdopendir(fd)) == NULL) {
+	if (dir == NULL || fstat(dirfd(dir), &st) != 0) {
 		tell(report, mem_printf(report->ctx, "%s: %s; it must be a directory that the daemon can read",
 		    path, strerror(errno)));
-		if (fd >= 0)
-			close(fd);
+		if (dir != NULL)
+			closedir(dir);
 		return NULL;
 	}
 	if (st.st_uid != 0 && st.st_uid != options->uid)
