@@ -242,7 +242,7 @@ def draw(middle, svg):
 set output '%s'
 set title "CPU time of the filter for each message, microseconds"
 set style fill solid 0.6
-set yrange [-0.7:%g] reverse
+set yrange [%g:-0.7]
 set xrange [0:*]
 unset key
 set grid xtics
