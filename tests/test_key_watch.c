@@ -7,6 +7,7 @@
 #include "config.h"
 #endif
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -362,6 +363,63 @@ unused(void **state)
 	assert_int_equal(world->ahead, 1);
 }
 
+/* one_thread - messages, while others do the same */
+static void *
+one_thread(void *state)
+{
+	struct world *world = state;
+
+	for (int i = 0; i < 500; i++) {
+		struct sign_request requests[2] = { { .key = key_of(world, "r1") }, { .key = key_of(world, "r2") } };
+		struct sign_choice choice = { .outcome = OUTCOME_PASS, .domain = "example.org", .requests = requests, .n = 2 };
+		TALLOC_CTX *ctx = mem_new(NULL, char);
+
+		key_watch_filter(world->watch, ctx, &choice, world->now + i * 10 * (int64_t)S);
+		if (choice.n != 1 || strcmp(requests[0].key->selector, "r1") != 0)
+			return world;
+		talloc_free(ctx);
+	}
+	return NULL;
+}
+
+/* ask_threads - ask() without counting */
+static struct dns_answer *
+ask_threads(void *state, TALLOC_CTX *ctx, const char *name, size_t name_len, enum dns_type type, int64_t deadline_ms)
+{
+	struct world quiet = *(struct world *)state;
+
+	return ask(&quiet, ctx, name, name_len, type, deadline_ms);
+}
+
+static void
+prefetch_threads(void *state, const char *name, size_t name_len, enum dns_type type)
+{
+	(void)state, (void)name, (void)name_len, (void)type;
+}
+
+/* Several threads and the tick at once; for TSan and valgrind. */
+static void
+threads(void **state)
+{
+	struct world *world = *state;
+	const struct dkim_dns dns = { ask_threads, prefetch_threads, world };
+	pthread_t others[4];
+	void *failed;
+
+	talloc_free(world->watch);
+	world->watch = key_watch_new(world, &dns);
+	world->cached = true;
+	says(world, "r1", "r1", DNS_OK, 300);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&others[i], NULL, one_thread, world), 0);
+	for (int i = 0; i < 500; i++)
+		key_watch_tick(world->watch, world->now + i * 10 * (int64_t)S);
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(others[i], &failed), 0);
+		assert_null(failed);
+	}
+}
+
 int
 main(void)
 {
@@ -374,6 +432,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(reload, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_answer_ahead, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(unused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(threads, set_up, tear_down),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
