@@ -203,6 +203,10 @@ for i in range(12):
 ok(until(lambda: events("foreign-sender-burst")) and
    events("foreign-sender-burst")[0]["account"] == "mallory@example.org", "many foreign senders are one event", events("foreign-sender-burst"))
 ok(len(events("foreign-sender-burst")) == 1, "one")
+for i in range(4):
+    send("thief", "T%d" % i, sender="owner%d@example.org" % i)
+ok(until(lambda: [e for e in events("blocked") if e["account"] == "thief@example.org" and e["by"] == "block_on"]),
+   "what block_on blocks is an event, too", events("blocked"))
 status, text = ctl("events")
 ok("over" in text and "foreign-sender-burst" in text and "mallory@example.org tried 10 messages" in text, "events lists them", text)
 os.kill(pid, signal.SIGHUP)
