@@ -599,6 +599,17 @@ init_locks(struct store_redis *redis)
 	pthread_condattr_destroy(&attributes);
 }
 
+/* find_masters - once, before mail comes */
+static void
+find_masters(struct store_redis *redis)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	const char *ignored = NULL;
+
+	(void)redis_pool_resolve(redis->pool, tmp, &ignored);
+	talloc_free(tmp);
+}
+
 /* store_redis_open - the store; options have their defaults filled in */
 struct store_redis *
 store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct blocks *blocks,
@@ -629,7 +640,7 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 	redis->away = away_new(redis, options, redis_pool_server(redis->pool));
 	/* Mail may come at once. A second is worth it here; what fails, the keeper says. */
 	if (options->cluster || options->sentinels != NULL)
-		(void)redis_pool_resolve(redis->pool, ctx, error_r);
+		find_masters(redis);
 	if (start_keeper(ctx, redis, error_r) < 0) {
 		store_redis_close(redis);
 		return NULL;
