@@ -49,7 +49,8 @@ lab_od_fetch() {
 	fi
 	exec 9>&-
 	LAB_OD=$cache/opendkim
-	LAB_OD_LIBRARIES=$(find "$LAB_OD" -name 'libopendkim.so.11' -printf '%h' -quit 2>/dev/null)
+	# not all of them lie in one directory
+	LAB_OD_LIBRARIES=$(find "$LAB_OD" -name '*.so.*' -printf '%h\n' 2>/dev/null | sort -u | paste -sd:)
 	return $rc
 }
 

@@ -103,6 +103,8 @@ lab_tb_postfix() {
 	shlib_directory = $LAB_SERVERS/usr/lib/postfix
 	daemon_directory = $LAB_SERVERS/usr/lib/postfix/sbin
 	command_directory = $LAB_SERVERS/usr/sbin
+	mail_owner = $LAB_POSTFIX_USER
+	setgid_group = $LAB_POSTFIX_GROUP
 	END
 	for type in ldap mysql pcre pgsql sqlite; do
 		printf '%s\t%s\tdict_%s_open\n' "$type" "$LAB_TB/usr/lib/postfix/postfix-$type.so" "$type"
@@ -137,6 +139,11 @@ lab_tb_become() {
 # lab_tb_as_nobody PROGRAM ARGUMENT... - run one of their tools
 lab_tb_as_nobody() {
 	(lab_tb_become "$@")
+}
+
+# lab_tb_is_reachable - may nobody, whom the servers run as, enter the directories above them?
+lab_tb_is_reachable() {
+	lab_tb_as_nobody test -x "$LAB_TB/usr/sbin/mariadbd"
 }
 
 # lab_tb_certificate - certificate.pem and key.pem of 127.0.0.1 in LAB_TB_DIR, made once
