@@ -110,22 +110,31 @@ check_block(struct message *message)
 	quota_block_fact(message, &block, fact);
 }
 
+/* check_over - gather whether the account is known to be over a limit that refuses this message */
+static void
+check_over(struct message *message)
+{
+	struct quota_fact *fact = &message->facts.quota;
+	const struct quota_party *party;
+
+	if (message->rules.mode != MODE_ENFORCE ||
+	    !store_known_over(message->session->daemon->store, message, message->facts.account, fact))
+		return;
+	/* It may have been found out on another listener, where other actions hold, or from another network. */
+	party = quota_party_named(message->plans.parties, message->plans.n, fact->subject);
+	if (party != NULL && party->on_over >= ACTION_TEMPFAIL)
+		message->rules.actions[REASON_OVER] = fact->on_over = party->on_over;
+	else
+		*fact = (struct quota_fact){ 0 };
+}
+
 /* charge_known - what is known without asking the store */
 void
 charge_known(struct message *message)
 {
-	struct facts *facts = &message->facts;
-
-	if (facts->account == NULL)
+	if (message->facts.account == NULL)
 		return;
-	/* Where being over refuses at all: the action is that of the limit that was hit. */
-	if (message->rules.mode == MODE_ENFORCE &&
-	    store_known_over(message->session->daemon->store, message, facts->account, &facts->quota)) {
-		if (facts->quota.on_over >= ACTION_TEMPFAIL)
-			message->rules.actions[REASON_OVER] = facts->quota.on_over;
-		else
-			facts->quota = (struct quota_fact){ 0 };
-	}
+	check_over(message);
 	check_block(message);
 }
 

@@ -65,7 +65,6 @@ struct over {
 	char *account;		/* NULL: an empty slot */
 	char *limit;
 	char *subject;		/* as in struct quota_fact, or NULL */
-	enum action on_over;
 	uint64_t used;
 	uint64_t max;
 	int64_t until;		/* remembered until then */
@@ -589,7 +588,6 @@ over_remember(struct over_table *over, const struct quota_plan *plan,
 	slot->account = mem_strdup(over->memory, plan->account);
 	slot->limit = mem_strdup(over->memory, fact.limit);
 	slot->subject = copy_or_null(over->memory, fact.subject);
-	slot->on_over = fact.on_over;
 	slot->used = fact.used;
 	slot->max = fact.max;
 	slot->until = now + (wait < 0 || wait > OVER_MS ? OVER_MS : wait);
@@ -620,7 +618,6 @@ over_fact(TALLOC_CTX *ctx, const struct over *slot, int64_t now, struct quota_fa
 	fact->account = mem_strdup(ctx, slot->account);
 	fact->limit = copy_or_null(ctx, slot->limit);
 	fact->subject = copy_or_null(ctx, slot->subject);
-	fact->on_over = slot->on_over;
 	fact->used = slot->used;
 	fact->max = slot->max;
 	fact->store = "cache";

@@ -242,7 +242,8 @@ int store_top(struct store *store, TALLOC_CTX *ctx, enum store_top_by by, unsign
 /*
  * store_known_over - whether account was just found to be over whatever it sends
  * True for at most 3 seconds after such a refusal; fact_r is then filled (outcome FAIL,
- * store "cache", strings on ctx). Does not ask the store. An account over an observed
+ * store "cache", strings on ctx; on_over is left to the caller, whose listener says it). Does not
+ * ask the store. An account over an observed
  * limit is never remembered.
  */
 bool store_known_over(struct store *store, TALLOC_CTX *ctx, const char *account,

@@ -621,6 +621,23 @@ subject_text(TALLOC_CTX *ctx, const struct quota_subject *subject)
 	return mem_printf(ctx, "%s %s", quota_kind_word(subject->kind), subject->name);
 }
 
+/* quota_party_named - whose limit it was */
+const struct quota_party *
+quota_party_named(const struct quota_party *parties, size_t n, const char *subject)
+{
+	if (subject == NULL)
+		return n > 0 ? &parties[0] : NULL;
+	for (size_t i = 0; i < n; i++) {
+		const char *word = quota_kind_word(parties[i].kind);
+		size_t len = strlen(word);
+
+		if (parties[i].kind != QUOTA_ACCOUNT && strncmp(subject, word, len) == 0 &&
+		    subject[len] == ' ' && strcmp(subject + len + 1, parties[i].name) == 0)
+			return &parties[i];
+	}
+	return NULL;
+}
+
 /* quota_name_limit - the fact tells of one limit */
 void
 quota_name_limit(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,

@@ -144,6 +144,12 @@ struct quota_plan {
  */
 const char *quota_home(const struct quota_party *parties, size_t n);
 
+/*
+ * quota_party_named - whose limit it was
+ * subject: as in quota_fact; NULL for the account, which is parties[0]. Returns NULL where it is none of these.
+ */
+const struct quota_party *quota_party_named(const struct quota_party *parties, size_t n, const char *subject);
+
 /* quota_counts - whether some limit of some party counts unit */
 bool quota_counts(const struct quota_party *parties, size_t n, enum limit_unit unit);
 

@@ -23,6 +23,21 @@ seen = try(conn, message("alice@example.org", "alice@example.org", { "a@x.exampl
 ok(seen == "eom replycode", "over the limit: refused at the end, never at RCPT", seen)
 mt.disconnect(conn)
 
+-- an account that another listener has just found to be over: here it is refused for good, too
+conn = open("users")
+local function mine(rcpt)
+	return { login = "fay", from = "<fay@example.org>", rcpt = rcpt, header = header("fay@example.org") }
+end
+seen = try(conn, mine({ "<a@x.example>", "<b@x.example>" }))
+ok(seen == "eom continue", "a login uses up its limit", seen)
+seen = try(conn, mine())
+ok(seen == "mail tempfail" or seen == "mail replycode" or seen == "eom replycode", "and is deferred", seen)
+mt.disconnect(conn)
+conn = open("local")
+seen = try(conn, message("fay@example.org", "fay@example.org"))
+ok(seen == "mail replycode" or seen == "eom replycode", "its local mail is refused", seen)
+mt.disconnect(conn)
+
 conn = open("cron")
 seen = try(conn, message("erin@example.org", "other@example.org"))
 ok(seen == "eom replycode", "even a reject waits for the end of message", seen)
