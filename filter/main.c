@@ -73,6 +73,7 @@ print_versions(void)
 	int major, minor, patch;
 	unsigned int milter_major, milter_minor, milter_patch;
 	uint32_t dkim = dkim_libversion();
+	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
 
 	SPF_get_lib_version(&major, &minor, &patch);
 	(void)smfi_version(&milter_major, &milter_minor, &milter_patch);
@@ -85,7 +86,8 @@ print_versions(void)
 	(void)printf("libunbound %s\n", ub_version());
 	(void)printf("libconfig %d.%d.%d\n", LIBCONFIG_VER_MAJOR, LIBCONFIG_VER_MINOR, LIBCONFIG_VER_REVISION);
 	(void)printf("%s\n", OpenSSL_version(OPENSSL_VERSION));
-	(void)printf("tables: %s\n", table_types(NULL));
+	(void)printf("tables: %s\n", table_types(ctx));
+	talloc_free(ctx);
 }
 
 /* parse_arguments - the command line; ends the process where it says so */

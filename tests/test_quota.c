@@ -352,6 +352,28 @@ test_like_wrong(void **state)
 	talloc_free(ctx);
 }
 
+/* whose limit it was: the texts of quota_name_limit find their party again */
+static void
+test_party_named(void **state)
+{
+	const struct quota_party parties[] = {
+		{ .kind = QUOTA_ACCOUNT, .name = "a@example.org" },
+		{ .kind = QUOTA_DOMAIN, .name = "example.org" },
+		{ .kind = QUOTA_POOL, .name = "pool 7" },
+		{ .kind = QUOTA_NETWORK, .name = "192.0.2.0/24" },
+	};
+
+	(void)state;
+	assert_ptr_equal(quota_party_named(parties, 4, NULL), &parties[0]);
+	assert_ptr_equal(quota_party_named(parties, 4, "domain example.org"), &parties[1]);
+	assert_ptr_equal(quota_party_named(parties, 4, "pool pool 7"), &parties[2]);
+	assert_ptr_equal(quota_party_named(parties, 4, "network 192.0.2.0/24"), &parties[3]);
+	assert_null(quota_party_named(parties, 4, "network 198.51.100.0/24"));
+	assert_null(quota_party_named(parties, 4, "domain"));
+	assert_null(quota_party_named(parties, 4, "account a@example.org"));
+	assert_null(quota_party_named(parties, 0, NULL));
+}
+
 int
 main(void)
 {
@@ -366,6 +388,7 @@ main(void)
 		cmocka_unit_test(test_one_wait),
 		cmocka_unit_test(test_like),
 		cmocka_unit_test(test_like_wrong),
+		cmocka_unit_test(test_party_named),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
