@@ -105,24 +105,6 @@ settle_all(struct dkim_verification *v, enum dkim_result result, const char *pro
 
 /* --- reading a signature ----------------------------------------------- */
 
-/* is_dns_label_text - letters, digits, hyphens, underscores and single dots between them */
-static bool
-is_dns_label_text(const char *text)
-{
-	size_t label = 0;
-
-	for (; *text != '\0'; text++) {
-		if (*text == '.' && label == 0)
-			return false;
-		if (*text != '.' && *text != '-' && *text != '_' && !text_is_alnum(*text))
-			return false;
-		label = *text == '.' ? 0 : label + 1;
-		if (label > DOMAIN_LABEL_MAX)
-			return false;
-	}
-	return label > 0;
-}
-
 /* read_number - digits only; -1 where absent, -2 where malformed or beyond max */
 static int64_t
 read_number(const char *text, int64_t max)
@@ -206,7 +188,7 @@ read_identity(struct dkim_verification *v, struct check *check)
 
 	if (fact->sdid == NULL || fact->selector == NULL)
 		return "d= or s= is missing or too long";
-	if (!is_dns_label_text(fact->sdid) || !is_dns_label_text(fact->selector))
+	if (!domain_is_labels(fact->sdid) || !domain_is_labels(fact->selector))
 		return "d= or s= is no domain name";
 
 	char *domain = domain_normalise(v, fact->sdid, strlen(fact->sdid), &error);

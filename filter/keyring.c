@@ -50,6 +50,7 @@
 #define RSA_BITS_ADVISED	2048	/* RFC 8301 section 3.2 */
 #define RSA_BITS_KNOWN	4096	/* larger ones verifiers need not support, ibidem */
 #define SUFFIX		".pem"
+#define SELECTOR_MAX	200	/* octets; leaves room for "._domainkey." and a domain in a name of 253 */
 #define CHUNK		(64 * 1024)	/* octets that small objects are cut from */
 
 /* A key that was parsed. */
@@ -773,25 +774,7 @@ is_key_name(const char *name)
 bool
 keyring_is_selector(const char *text)
 {
-	size_t label = 0, len = strlen(text);
-
-	if (len > 200)
-		return false;
-	for (size_t i = 0; i <= len; i++) {
-		char c = text[i];
-
-		if (c == '.' || c == '\0') {
-			if (label == 0 || label > DOMAIN_LABEL_MAX)
-				return false;
-			label = 0;
-		} else if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		    (c >= '0' && c <= '9') || c == '-' || c == '_') {
-			label++;
-		} else {
-			return false;
-		}
-	}
-	return true;
+	return strlen(text) <= SELECTOR_MAX && domain_is_labels(text);
 }
 
 /* load_key - one file of a domain's directory */

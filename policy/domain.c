@@ -206,6 +206,24 @@ domain_is_literal(const char *domain)
 	return domain[0] == '[';
 }
 
+/* domain_is_labels - labels with dots between, as DNS is asked for them */
+bool
+domain_is_labels(const char *text)
+{
+	size_t label = 0;
+
+	for (; *text != '\0'; text++) {
+		if (*text == '.' && label == 0)
+			return false;
+		if (*text != '.' && *text != '-' && *text != '_' && !text_is_alnum(*text))
+			return false;
+		label = *text == '.' ? 0 : label + 1;
+		if (label > DOMAIN_LABEL_MAX)
+			return false;
+	}
+	return label > 0;
+}
+
 /* domain_equal - are two normal forms one domain? */
 bool
 domain_equal(const char *a, const char *b)

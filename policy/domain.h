@@ -45,6 +45,13 @@ char *domain_normalise(TALLOC_CTX *ctx, const char *text, size_t len,
  */
 bool domain_is_plain(const char *text, size_t len, const char *normal);
 
+/*
+ * domain_is_labels - letters, digits, hyphens and underscores, single dots between labels
+ *
+ * What DNS is asked for as it stands: selectors and d= (RFC 6376 section 3.1). NUL-terminated.
+ */
+bool domain_is_labels(const char *text);
+
 /* True where a normal form is an address literal. */
 bool domain_is_literal(const char *domain);
 

@@ -264,24 +264,6 @@ matches(const char *pattern, const char *text)
 
 /* --- the KeyTable ------------------------------------------------------ */
 
-/* is_selector - labels with dots between, as DNS would have them */
-static bool
-is_selector(const char *text)
-{
-	size_t label = 0;
-
-	for (; *text != '\0'; text++) {
-		if (*text == '.' && label == 0)
-			return false;
-		if (*text != '.' && *text != '-' && *text != '_' && !text_is_alnum(*text))
-			return false;
-		label = *text == '.' ? 0 : label + 1;
-		if (label > DOMAIN_LABEL_MAX)
-			return false;
-	}
-	return label > 0;
-}
-
 /* normalise_in_place - a domain in normal form: in its place where it fits; NULL with *error_r */
 static const char *
 normalise_in_place(TALLOC_CTX *ctx, char *text, const char **error_r)
@@ -328,7 +310,7 @@ read_key_row(TALLOC_CTX *ctx, struct key_row *row, char *name, char *value)
 			return mem_printf(ctx, "%s: %s is no domain (%s)", name, domain,
 			    problem != NULL ? problem : "it is an address literal");
 	}
-	if (strcmp(selector, ANY_DOMAIN) != 0 && !is_selector(selector))
+	if (strcmp(selector, ANY_DOMAIN) != 0 && !domain_is_labels(selector))
 		return mem_printf(ctx, "%s: %s is no selector; use letters, digits, hyphens and single dots",
 		    name, selector);
 	if (!key_row_is_file(row) && strncmp(row->key, "MI", 2) != 0 &&
