@@ -26,6 +26,7 @@
 #include "filter/log.h"
 #include "filter/daybook.h"
 #include "filter/daybook_lua.h"
+#include "policy/hash.h"
 #include "policy/mem.h"
 
 #define BUCKETS		4096	/* of a day's hash table */
@@ -154,15 +155,11 @@ daybook_parse(const char *text, struct daybook_row *row_r)
 
 /* --- in this process --- */
 
-/* bucket_of - djb2; the accounts are ours, no stranger chooses them */
+/* bucket_of - by a hash; the accounts are ours, no stranger chooses them */
 static size_t
 bucket_of(const char *account)
 {
-	size_t hash = 5381;
-
-	for (; *account != '\0'; account++)
-		hash = hash * 33 + (unsigned char)*account;
-	return hash % BUCKETS;
+	return (size_t)(hash_text(HASH_START, account) % BUCKETS);
 }
 
 /* find_day - a day; made in place of the oldest where it is new and wanted, else NULL */

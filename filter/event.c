@@ -23,6 +23,7 @@
 #include "filter/clock.h"
 #include "filter/event.h"
 #include "filter/log.h"
+#include "policy/hash.h"
 #include "policy/mem.h"
 #include "policy/quota.h"
 
@@ -113,15 +114,11 @@ events_new(TALLOC_CTX *ctx, struct journal_redis *redis)
 
 /* --- raising --- */
 
-/* hash_of - FNV-1a of a kind and what it is about */
+/* hash_of - of a kind and what it is about */
 static uint64_t
 hash_of(enum event_kind kind, const char *about)
 {
-	uint64_t hash = UINT64_C(14695981039346656037) ^ (uint64_t)kind;
-
-	for (; *about != '\0'; about++)
-		hash = (hash ^ (unsigned char)*about) * UINT64_C(1099511628211);
-	return hash;
+	return hash_text(HASH_START ^ (uint64_t)kind, about);
 }
 
 /* is_news - was this not told lately? From now on it was. Called with the lock. */

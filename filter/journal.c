@@ -24,6 +24,7 @@
 #include "filter/journal.h"
 #include "filter/journal_watch.h"
 #include "filter/log.h"
+#include "policy/hash.h"
 #include "policy/mem.h"
 
 #define TURN_MS		1000	/* how often it writes at least */
@@ -284,22 +285,11 @@ is_foreign(enum reason reason)
 	    reason == REASON_FOREIGN_RESENT;
 }
 
-/* account_hash - FNV-1a */
-static uint64_t
-account_hash(const char *account)
-{
-	uint64_t hash = UINT64_C(14695981039346656037);
-
-	for (; *account != '\0'; account++)
-		hash = (hash ^ (unsigned char)*account) * UINT64_C(1099511628211);
-	return hash;
-}
-
 /* count_foreign - one more foreign sender of an account; true when that makes it a burst */
 static bool
 count_foreign(struct journal *journal, const char *account)
 {
-	uint64_t hash = account_hash(account);
+	uint64_t hash = hash_text(HASH_START, account);
 	struct burst *burst = &journal->bursts[hash % BURST_PLACES];
 	int64_t now = clock_ms();
 

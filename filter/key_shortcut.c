@@ -49,6 +49,7 @@
 #include <openssl/x509.h>
 
 #include "filter/key_shortcut.h"
+#include "policy/hash.h"
 #include "policy/mem.h"
 
 #define HANDLE_PREFIX	"-----countersign key "
@@ -249,14 +250,12 @@ is_one_der(const unsigned char *der, size_t len)
 	return der[1] == 0x82 && len == 4U + (size_t)der[2] * 256 + der[3];
 }
 
-/* set_of - the set where a key is kept: seeded FNV-1a with a final mix */
+/* set_of - the set where a key is kept: by a seeded hash with a final mix */
 static struct cached *
 set_of(const unsigned char *der, size_t len)
 {
-	uint64_t hash = UINT64_C(14695981039346656037) ^ hash_seed;
+	uint64_t hash = hash_octets(HASH_START ^ hash_seed, der, len);
 
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ der[i]) * UINT64_C(1099511628211);
 	hash ^= hash >> 32;
 	hash *= UINT64_C(0x9e3779b97f4a7c15) ^ hash_seed;
 	return cache[(hash >> 40) % SETS];

@@ -30,6 +30,7 @@
 #include "filter/key_shortcut.h"
 #include "filter/key_watch.h"
 #include "filter/log.h"
+#include "policy/hash.h"
 #include "policy/mem.h"
 
 #define BUCKETS		8192
@@ -66,14 +67,12 @@ struct key_watch {
 
 /* --- the table --------------------------------------------------------- */
 
-/* bucket_of - FNV-1a; the names are the administrator's, so no seed */
+/* bucket_of - by a hash; the names are the administrator's, so no seed */
 static struct entry **
 bucket_of(struct key_watch *watch, const char *name)
 {
-	uint64_t hash = UINT64_C(14695981039346656037);
+	uint64_t hash = hash_text(HASH_START, name);
 
-	for (; *name != '\0'; name++)
-		hash = (hash ^ (unsigned char)*name) * UINT64_C(1099511628211);
 	return &watch->buckets[(hash ^ (hash >> 32)) % BUCKETS];
 }
 

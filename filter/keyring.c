@@ -44,13 +44,14 @@
 #include "filter/key_shortcut.h"
 #include "filter/keyring.h"
 #include "policy/domain.h"
+#include "policy/hash.h"
 #include "policy/mem.h"
 #include "policy/text.h"
 
 #define RSA_BITS_ADVISED	2048	/* RFC 8301 section 3.2 */
 #define RSA_BITS_KNOWN	4096	/* larger ones verifiers need not support, ibidem */
-#define SUFFIX		".pem"
 #define SELECTOR_MAX	200	/* octets; leaves room for "._domainkey." and a domain in a name of 253 */
+#define SUFFIX		".pem"
 #define CHUNK		(64 * 1024)	/* octets that small objects are cut from */
 
 /* A key that was parsed. */
@@ -523,14 +524,12 @@ check_key(struct keyring *keyring, const struct keyring_key *key, struct keyring
 
 /* --- keys one by one --------------------------------------------------- */
 
-/* hash_text - FNV-1a; the names are the administrator's, so no seed */
+/* hash_of - of a name; names are the administrator's, so no seed */
 static size_t
-hash_text(const char *text)
+hash_of(const char *text)
 {
-	uint64_t hash = UINT64_C(14695981039346656037);
+	uint64_t hash = hash_text(HASH_START, text);
 
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
 	return (size_t)(hash ^ (hash >> 32));
 }
 
@@ -538,7 +537,7 @@ hash_text(const char *text)
 static struct named *
 named_slot(struct named *slots, size_t room, const char *path)
 {
-	size_t slot = hash_text(path) & (room - 1);
+	size_t slot = hash_of(path) & (room - 1);
 
 	while (slots[slot].path != NULL && strcmp(slots[slot].path, path) != 0)
 		slot = (slot + 1) & (room - 1);
@@ -656,7 +655,7 @@ keyring_borrow(TALLOC_CTX *ctx, struct keyring *keyring, const char *domain, con
     const char *file)
 {
 	struct keyring_key *key = mem_new(ctx, struct keyring_key);
-	struct borrowed **bucket = &keyring->buckets[hash_text(file) % BORROWED_BUCKETS], *found;
+	struct borrowed **bucket = &keyring->buckets[hash_of(file) % BORROWED_BUCKETS], *found;
 	struct borrowed *surplus = NULL;
 
 	pthread_mutex_lock(&keyring->lock);
@@ -895,7 +894,7 @@ build_slots(struct keyring *keyring)
 		keyring->n_slots *= 2;
 	keyring->slots = mem_array(keyring, size_t, keyring->n_slots);
 	for (size_t i = 0; i < keyring->n_domains; i++) {
-		size_t slot = hash_text(keyring->domains[i].name) & (keyring->n_slots - 1);
+		size_t slot = hash_of(keyring->domains[i].name) & (keyring->n_slots - 1);
 
 		while (keyring->slots[slot] != 0)
 			slot = (slot + 1) & (keyring->n_slots - 1);
@@ -906,7 +905,7 @@ build_slots(struct keyring *keyring)
 const struct keyring_domain *
 keyring_find(const struct keyring *keyring, const char *domain)
 {
-	size_t slot = hash_text(domain) & (keyring->n_slots - 1);
+	size_t slot = hash_of(domain) & (keyring->n_slots - 1);
 
 	for (; keyring->slots[slot] != 0; slot = (slot + 1) & (keyring->n_slots - 1)) {
 		const struct keyring_domain *found = &keyring->domains[keyring->slots[slot] - 1];

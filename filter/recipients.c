@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "filter/recipients.h"
+#include "policy/hash.h"
 #include "policy/mem.h"
 
 struct recipients {
@@ -21,22 +22,11 @@ struct recipients {
 	size_t last;		/* the slot taken last */
 };
 
-/* hash - FNV-1a; collisions cost a strcmp, and a message has few recipients */
-static uint64_t
-hash(const char *name)
-{
-	uint64_t value = UINT64_C(14695981039346656037);
-
-	for (; *name != '\0'; name++)
-		value = (value ^ (unsigned char)*name) * UINT64_C(1099511628211);
-	return value;
-}
-
 /* slot_of - where a name is, or where it would go */
 static size_t
 slot_of(const struct recipients *set, const char *name)
 {
-	size_t slot = (size_t)hash(name) & (set->room - 1);
+	size_t slot = (size_t)hash_text(HASH_START, name) & (set->room - 1);
 
 	while (set->slots[slot] != NULL && strcmp(set->slots[slot], name) != 0)
 		slot = (slot + 1) & (set->room - 1);

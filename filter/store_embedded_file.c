@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "filter/store_embedded_table.h"
+#include "policy/hash.h"
 #include "policy/mem.h"
 
 #define MAX_LINE	8192	/* octets of a line of the file */
@@ -321,7 +322,7 @@ load_line(struct loading *l, char *line, size_t len)
 		    refuse_file(l, "are damaged: the last line does not fit the others");
 	if (len > MAX_LINE || strlen(line) != len || line[len - 1] != '\n')
 		return refuse_file(l, "are damaged: a line is cut or too long");
-	l->sum = table_hash(l->sum, line, len);
+	l->sum = hash_octets(l->sum, line, len);
 	return load_entry(l, line) ? 0 : refuse_file(l, "are damaged: a line cannot be read");
 }
 
@@ -352,7 +353,7 @@ static int
 load(TALLOC_CTX *ctx, struct embedded *table, int64_t now, const char **error_r)
 {
 	struct loading l = { .ctx = ctx, .table = table, .file = table->file, .now = now,
-	    .sum = TABLE_HASH_BASIS, .error_r = error_r };
+	    .sum = HASH_START, .error_r = error_r };
 	FILE *stream = fopen(table->file, "re");
 	int result;
 
@@ -508,7 +509,7 @@ save_text(struct saving *s, FILE *memory, char **text, const size_t *len)
 {
 	int result = fclose(memory) == 0 && fwrite(*text, 1, *len, s->stream) == *len ? 0 : -1;
 
-	s->sum = table_hash(s->sum, *text, *len);
+	s->sum = hash_octets(s->sum, *text, *len);
 	free(*text);
 	return result;
 }
@@ -576,7 +577,7 @@ save_lists(struct saving *s, struct embedded *table, int64_t now)
 static int
 save_all(struct embedded *table, int fd, int64_t now)
 {
-	struct saving s = { .stream = fdopen(fd, "w"), .sum = TABLE_HASH_BASIS };
+	struct saving s = { .stream = fdopen(fd, "w"), .sum = HASH_START };
 	int result = 0;
 
 	if (s.stream == NULL) {

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "filter/store_embedded_table.h"
+#include "policy/hash.h"
 #include "policy/mem.h"
 
 #define MANY_SHARDS	16
@@ -25,17 +26,6 @@
 #define LOCAL_KNOWN	200	/* recipients remembered of one subject for local mode */
 
 /* --- hashing and finding --- */
-
-#define FNV_PRIME	UINT64_C(1099511628211)
-
-/* table_hash - the FNV-1a hash of octets, going on from hash */
-uint64_t
-table_hash(uint64_t hash, const char *octets, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ (uint8_t)octets[i]) * FNV_PRIME;
-	return hash;
-}
 
 /* mix - spread the bits of a number over all of it */
 static uint64_t
@@ -353,8 +343,8 @@ random_seed(void)
 	uint64_t seed;
 
 	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
-		return TABLE_HASH_BASIS;
-	return seed ^ TABLE_HASH_BASIS;
+		return HASH_START;
+	return seed ^ HASH_START;
 }
 
 /* embedded_new - an empty table */

@@ -85,10 +85,6 @@ struct embedded {
 	int lock_fd;		/* of FILE.lock, or -1 */
 };
 
-/* table_hash - the FNV-1a hash of octets, going on from hash; TABLE_HASH_BASIS begins one */
-#define TABLE_HASH_BASIS	UINT64_C(14695981039346656037)
-uint64_t table_hash(uint64_t hash, const char *octets, size_t len);
-
 /* table_shard - the shard of a key: the home between its braces selects it. Needs no lock. */
 struct shard *table_shard(const struct embedded *table, const char *key);
 

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "filter/store_usage.h"
+#include "policy/hash.h"
 #include "policy/mem.h"
 
 #define DAYS		2
@@ -72,14 +73,12 @@ usage_new(TALLOC_CTX *ctx, size_t max)
 	return usage;
 }
 
-/* hash_of - FNV-1a; names are accounts, which nobody chooses at will */
+/* hash_of - names are accounts, which nobody chooses at will */
 static uint64_t
 hash_of(const char *account)
 {
-	uint64_t hash = UINT64_C(14695981039346656037);
+	uint64_t hash = hash_text(HASH_START, account);
 
-	for (; *account != '\0'; account++)
-		hash = (hash ^ (uint8_t)*account) * UINT64_C(1099511628211);
 	return hash ^ hash >> 32;
 }
 

@@ -17,6 +17,7 @@
 #include <sys/random.h>
 
 #include "filter/table_cache.h"
+#include "policy/hash.h"
 #include "policy/mem.h"
 
 #define MAX_OCTETS	4096	/* of key and value together; longer answers are not kept */
@@ -68,14 +69,12 @@ table_cache_new(TALLOC_CTX *ctx, size_t max, int64_t found_ms, int64_t other_ms)
 	return cache;
 }
 
-/* slot_of - FNV-1a over the key, begun and ended with the seed */
+/* slot_of - by a hash of the key, begun and ended with the seed */
 static size_t
 slot_of(const struct table_cache *cache, const char *key)
 {
-	uint64_t hash = cache->seed ^ UINT64_C(14695981039346656037);
+	uint64_t hash = hash_text(cache->seed ^ HASH_START, key);
 
-	for (; *key != '\0'; key++)
-		hash = (hash ^ (uint8_t)*key) * UINT64_C(1099511628211);
 	hash = (hash ^ cache->seed >> 7) * UINT64_C(0x9e3779b97f4a7c15);
 	return (size_t)((hash >> 32) % cache->n_slots);
 }

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "filter/table_type.h"
+#include "policy/hash.h"
 #include "policy/mem.h"
 #include "policy/text.h"
 
@@ -49,14 +50,12 @@ is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
 }
 
-/* hash_of - FNV-1a over the key in lower case */
+/* hash_of - of the key in lower case */
 static uint32_t
 hash_of(const char *key, size_t len)
 {
-	uint64_t hash = UINT64_C(14695981039346656037);
+	uint64_t hash = hash_lower(HASH_START, key, len);
 
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ (uint8_t)text_lower(key[i])) * UINT64_C(1099511628211);
 	return (uint32_t)(hash ^ hash >> 32);
 }
 

@@ -29,6 +29,7 @@
 #include <strings.h>
 
 #include "policy/domain.h"
+#include "policy/hash.h"
 #include "policy/mem.h"
 #include "policy/signing_table.h"
 #include "policy/text.h"
@@ -195,14 +196,12 @@ dataset_read_spec(TALLOC_CTX *ctx, const char *spec, enum dataset_kind *kind_r,
 
 /* --- the index --------------------------------------------------------- */
 
-/* hash_key - FNV-1a over folded letters; the keys are the administrator's, so no seed */
+/* hash_key - letters folded; the keys are the administrator's, so no seed */
 static size_t
 hash_key(const char *key)
 {
-	uint64_t hash = UINT64_C(14695981039346656037);
+	uint64_t hash = hash_lower(HASH_START, key, strlen(key));
 
-	for (; *key != '\0'; key++)
-		hash = (hash ^ (unsigned char)text_lower(*key)) * UINT64_C(1099511628211);
 	return (size_t)(hash ^ (hash >> 32));
 }
 
