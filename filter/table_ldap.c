@@ -574,9 +574,10 @@ read_templates(struct config *config, const struct table_cf *cf, const char **er
 
 /* load - what the .cf file says */
 static bool
-load(TALLOC_CTX *ctx, struct config *config, const struct table_env *env, const struct table_cf *cf,
+load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table_cf *cf,
     struct worker_servers *servers_r, const char **error_r)
 {
+	struct config *config = arg;
 	const char *error = NULL;
 
 	talloc_set_destructor(config, config_free);
@@ -607,24 +608,14 @@ load(TALLOC_CTX *ctx, struct config *config, const struct table_env *env, const 
 	return error == NULL;
 }
 
+static const struct sql_type type = { &driver, load };
+
 static void *
 ldap_open_table(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
-	struct table_cf *cf = table_cf_load(ctx, argument, error_r);
-	struct table_limits limits = table_limits_of(env);
-	struct worker_servers servers;
-	struct sql_table *table = NULL;
-	struct config *config;
+	struct config *config = mem_new(NULL, struct config);
 
-	if (cf == NULL)
-		return NULL;
-	config = mem_new(NULL, struct config);
-	if (load(ctx, config, env, cf, &servers, error_r))
-		table = sql_table_new(ctx, &config->rules, workers_new(ctx, &driver, config, &servers, &limits));
-	else
-		talloc_free(config);
-	talloc_free(cf);
-	return table;
+	return sql_open(ctx, &type, config, &config->rules, env, argument, error_r);
 }
 
 const struct table_type table_ldap = { "ldap", TABLE_FOLD | TABLE_REMOTE, ldap_open_table, sql_table_get, NULL };

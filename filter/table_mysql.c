@@ -242,7 +242,7 @@ mysql_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, int64
 		return failed(ctx, connection->mysql, error_r);
 	outcome = read_results(config, connection, ctx, key, &result, error_r);
 	if (outcome == WORKER_ANSWER)
-		*value_r = result.value != NULL && result.value[0] != '\0' ? result.value : NULL;
+		*value_r = rules_value(&result);
 	return outcome;
 }
 
@@ -259,9 +259,10 @@ optional(struct config *config, const struct table_cf *cf, const char *name)
 
 /* load - what the .cf file says */
 static bool
-load(TALLOC_CTX *ctx, struct config *config, const struct table_env *env, const struct table_cf *cf,
+load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table_cf *cf,
     struct worker_servers *servers_r, const char **error_r)
 {
+	struct config *config = arg;
 	const char *error = NULL;
 
 	talloc_set_destructor(config, config_free);
@@ -288,24 +289,14 @@ load(TALLOC_CTX *ctx, struct config *config, const struct table_env *env, const 
 	    rules_load(ctx, config, &config->rules, env, cf, error_r);
 }
 
+static const struct sql_type type = { &driver, load };
+
 static void *
 mysql_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
-	struct table_cf *cf = table_cf_load(ctx, argument, error_r);
-	struct table_limits limits = table_limits_of(env);
-	struct worker_servers servers;
-	struct sql_table *table = NULL;
-	struct config *config;
+	struct config *config = mem_new(NULL, struct config);
 
-	if (cf == NULL)
-		return NULL;
-	config = mem_new(NULL, struct config);
-	if (load(ctx, config, env, cf, &servers, error_r))
-		table = sql_table_new(ctx, &config->rules, workers_new(ctx, &driver, config, &servers, &limits));
-	else
-		talloc_free(config);
-	talloc_free(cf);
-	return table;
+	return sql_open(ctx, &type, config, &config->rules, env, argument, error_r);
 }
 
 const struct table_type table_mysql = { "mysql", TABLE_FOLD | TABLE_REMOTE, mysql_open, sql_table_get, NULL };

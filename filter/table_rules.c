@@ -368,3 +368,10 @@ rules_load(TALLOC_CTX *ctx, TALLOC_CTX *rules_ctx, struct rules *rules, const st
 		*error_r = mem_strdup(ctx, error);
 	return error == NULL;
 }
+
+/* rules_value - NULL where nothing is in it */
+const char *
+rules_value(const struct rules_result *result)
+{
+	return result->value != NULL && result->value[0] != '\0' ? result->value : NULL;
+}

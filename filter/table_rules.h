@@ -69,4 +69,7 @@ struct rules_result {
 bool rules_add(TALLOC_CTX *ctx, const struct rules *rules, struct rules_result *result, const char *key,
     const char *at, size_t len, const char **error_r);
 
+/* rules_value - what was added, or NULL: a key with nothing but empty results is not found */
+const char *rules_value(const struct rules_result *result);
+
 #endif

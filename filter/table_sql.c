@@ -114,14 +114,24 @@ sql_hosts(TALLOC_CTX *config, const struct table_cf *cf, struct worker_servers *
 	return sorted;
 }
 
-/* sql_table_new - a table's state */
-struct sql_table *
-sql_table_new(TALLOC_CTX *ctx, const struct rules *rules, struct workers *workers)
+/* sql_open - the workers of a table whose .cf file is in order */
+void *
+sql_open(TALLOC_CTX *ctx, const struct sql_type *type, void *config, const struct rules *rules,
+    const struct table_env *env, const char *argument, const char **error_r)
 {
-	struct sql_table *table = mem_new(ctx, struct sql_table);
+	struct table_cf *cf = table_cf_load(ctx, argument, error_r);
+	struct table_limits limits = table_limits_of(env);
+	struct worker_servers servers;
+	struct sql_table *table = NULL;
 
-	table->rules = rules;
-	table->workers = talloc_steal(table, workers);
+	if (cf == NULL || !type->load(ctx, config, env, cf, &servers, error_r)) {
+		talloc_free(config);
+	} else {
+		table = mem_new(ctx, struct sql_table);
+		table->rules = rules;
+		table->workers = talloc_steal(table, workers_new(ctx, type->driver, config, &servers, &limits));
+	}
+	talloc_free(cf);
 	return table;
 }
 

@@ -1,5 +1,5 @@
 /*
- * table_sql.h - what sqlite:, mysql: and pgsql: tables have in common
+ * table_sql.h - what sqlite:, mysql:, pgsql: and, but for queries, ldap: tables have in common
  */
 #ifndef FILTER_TABLE_SQL_H
 #define FILTER_TABLE_SQL_H
@@ -28,11 +28,20 @@ struct sql_host {
  */
 struct sql_host *sql_hosts(TALLOC_CTX *config, const struct table_cf *cf, struct worker_servers *servers_r);
 
-/* The state of such a table. */
-struct sql_table;
+/* What a type with a server adds. config: a talloc chunk, the driver's argument; rules: within it. */
+struct sql_type {
+	const struct worker_driver *driver;
+	/* Fills config from the .cf file and *servers_r. False and *error_r on ctx; config is then freed. */
+	bool (*load)(TALLOC_CTX *ctx, void *config, const struct table_env *env, const struct table_cf *cf,
+	    struct worker_servers *servers_r, const char **error_r);
+};
 
-/* sql_table_new - rules must live as long as workers */
-struct sql_table *sql_table_new(TALLOC_CTX *ctx, const struct rules *rules, struct workers *workers);
+/*
+ * sql_open - what open of struct table_type does, with a fresh config and the rules within it. For ldap:, too.
+ * config is the table's from here on, also where the result is NULL, with *error_r on ctx.
+ */
+void *sql_open(TALLOC_CTX *ctx, const struct sql_type *type, void *config, const struct rules *rules,
+    const struct table_env *env, const char *argument, const char **error_r);
 
 /* sql_table_get - get of struct table_type: "domain" first, then the server. For ldap:, too. */
 void sql_table_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,

@@ -150,7 +150,7 @@ sqlite_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, int6
 	(void)sqlite3_finalize(statement);
 	if (*error_r != NULL)
 		return WORKER_ERROR;
-	*value_r = result.value != NULL && result.value[0] != '\0' ? result.value : NULL;
+	*value_r = rules_value(&result);
 	return WORKER_ANSWER;
 }
 
@@ -158,9 +158,10 @@ static const struct worker_driver driver = { sqlite_connect, sqlite_ask, sqlite_
 
 /* load - what the .cf file says */
 static bool
-load(TALLOC_CTX *ctx, struct config *config, const struct table_env *env, const struct table_cf *cf,
-    const char **error_r)
+load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table_cf *cf,
+    struct worker_servers *servers_r, const char **error_r)
 {
+	struct config *config = arg;
 	const char *error = NULL;
 	const char *path = table_cf_need(cf, "dbpath", "/var/lib/mail/users.sqlite", &error);
 
@@ -168,32 +169,20 @@ load(TALLOC_CTX *ctx, struct config *config, const struct table_env *env, const 
 		*error_r = mem_strdup(ctx, error);
 		return false;
 	}
+	*servers_r = (struct worker_servers){ .n = 1 };
 	config->path = mem_strdup(config, path);
-	if (!sql_query(ctx, config, &config->rules, cf, &config->query, error_r) ||
-	    !rules_load(ctx, config, &config->rules, env, cf, error_r))
-		return false;
-	return true;
+	return sql_query(ctx, config, &config->rules, cf, &config->query, error_r) &&
+	    rules_load(ctx, config, &config->rules, env, cf, error_r);
 }
+
+static const struct sql_type type = { &driver, load };
 
 static void *
 sqlite_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
-	struct table_cf *cf = table_cf_load(ctx, argument, error_r);
-	const struct worker_servers servers = { 1, 0, false };
-	struct table_limits limits = table_limits_of(env);
-	struct config *config;
-	struct sql_table *table;
+	struct config *config = mem_new(NULL, struct config);
 
-	if (cf == NULL)
-		return NULL;
-	config = mem_new(NULL, struct config);
-	if (!load(ctx, config, env, cf, error_r)) {
-		talloc_free(config);
-		return NULL;
-	}
-	table = sql_table_new(ctx, &config->rules, workers_new(ctx, &driver, config, &servers, &limits));
-	talloc_free(cf);
-	return table;
+	return sql_open(ctx, &type, config, &config->rules, env, argument, error_r);
 }
 
 const struct table_type table_sqlite = { "sqlite", TABLE_FOLD | TABLE_REMOTE, sqlite_open, sql_table_get, NULL };
