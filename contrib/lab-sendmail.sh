@@ -36,44 +36,13 @@ LAB_SM_TOOL_PACKAGES="m4"
 
 # ---------------------------------------------------------------- packages
 
-# lab_sm_unpack CACHE - download the packages and unpack them
-lab_sm_unpack() {
-	local cache=$1 deb
-
-	rm -rf "$cache/new-sendmail" "$cache/sendmail"
-	mkdir -p "$cache/new-sendmail/deb" || return 1
-	chown _apt "$cache/new-sendmail/deb" 2>/dev/null
-	# shellcheck disable=SC2086 # a list of words
-	if ! (cd "$cache/new-sendmail/deb" &&
-	    lab_apt "$cache/download-sendmail.log" download $LAB_SM_PACKAGES); then
-		lab_say "cannot download the packages of Sendmail:" \
-		    "$(tail -n 1 "$cache/download-sendmail.log")"
-		return 1
-	fi
-	for deb in "$cache"/new-sendmail/deb/*.deb; do
-		dpkg -x "$deb" "$cache/new-sendmail" || return 1
-	done
-	rm -rf "$cache/new-sendmail/deb"
-	# Programs that change their group would look for no library of ours, and
-	# must not lie about in a directory that nobody watches.
-	find "$cache/new-sendmail" -type f -perm /6000 -exec chmod ug-s {} + || return 1
-	chmod 0755 "$cache/new-sendmail"
-	printf '%s\n' "$LAB_SM_PACKAGES" >"$cache/new-sendmail/complete"
-	mv "$cache/new-sendmail" "$cache/sendmail"
-}
-
 # lab_sm_fetch CACHE - make Sendmail available; sets LAB_SM, LAB_SM_LIBRARIES, LAB_SM_HOSTS_LIBRARY.
 # Called after lab_fetch_servers, which looked at whose directory it is.
 lab_sm_fetch() {
-	local cache rc=0
+	local rc=0
 
-	cache=$(cd "$1" && pwd -P) || return 1
-	exec 9>"$cache/lock" && flock 9 || return 1
-	if [[ $(cat "$cache/sendmail/complete" 2>/dev/null) != "$LAB_SM_PACKAGES" ]]; then
-		lab_sm_unpack "$cache" || rc=1
-	fi
-	exec 9>&-
-	LAB_SM=$cache/sendmail
+	lab_fetch "$1" sendmail lab_download "$LAB_SM_PACKAGES" || rc=1
+	LAB_SM=$LAB_FETCHED
 	LAB_SM_LIBRARIES=$(find "$LAB_SM" -name 'libwrap.so.0' -printf '%h' -quit 2>/dev/null)
 	LAB_SM_HOSTS_LIBRARY=$(find "$LAB_SM" -name 'libnss_wrapper.so' -print -quit 2>/dev/null)
 	return $rc
@@ -81,8 +50,7 @@ lab_sm_fetch() {
 
 # lab_sm_missing - print the libraries that this machine lacks to run Sendmail
 lab_sm_missing() {
-	LD_LIBRARY_PATH=$LAB_SM_LIBRARIES ldd "$LAB_SM/usr/libexec/sendmail/sendmail" |
-	    sed -n 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p'
+	lab_missing "$LAB_SM_LIBRARIES" "$LAB_SM/usr/libexec/sendmail/sendmail"
 }
 
 # ---------------------------------------------------------------- the place

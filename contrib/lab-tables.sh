@@ -28,14 +28,6 @@ lab_tb_postgresql() {
 	apt-cache search --names-only '^postgresql-[0-9]+$' | sort -V | sed -n '$s/ .*//p'
 }
 
-# lab_tb_download LOG PACKAGE... - into the current directory
-lab_tb_download() {
-	local log=$1
-
-	shift
-	(($# == 0)) || lab_apt "$log" download "$@"
-}
-
 # lab_tb_libraries - the libraries that the packages here depend on and this machine lacks. LLVM is
 # only for PostgreSQL's compiler of queries, which loads it when it is there.
 lab_tb_libraries() {
@@ -47,43 +39,25 @@ lab_tb_libraries() {
 	done
 }
 
-# lab_tb_unpack CACHE - download the packages and unpack them
-lab_tb_unpack() {
-	local cache=$1 new=$1/new-tables deb round
+# lab_tb_download LOG PACKAGE... - the packages, PostgreSQL, and what they need
+lab_tb_download() {
+	local log=$1 round
 
-	rm -rf "$new" "$cache/tables"
-	mkdir -p "$new/deb" || return 1
-	chown _apt "$new/deb" 2>/dev/null
-	# shellcheck disable=SC2046,SC2086 # lists of words
-	if ! (cd "$new/deb" && lab_tb_download "$cache/download-tables.log" $LAB_TB_PACKAGES $(lab_tb_postgresql) &&
-	    for round in 1 2 3; do
-		lab_tb_download "$cache/download-tables.log" $(lab_tb_libraries) || exit 1
-	    done); then
-		lab_say "cannot download the packages of the database servers:" \
-		    "$(tail -n 1 "$cache/download-tables.log")"
-		return 1
-	fi
-	for deb in "$new"/deb/*.deb; do
-		dpkg -x "$deb" "$new" || return 1
+	# shellcheck disable=SC2046 # package names
+	lab_download "$@" $(lab_tb_postgresql) || return 1
+	for round in 1 2 3; do
+		# shellcheck disable=SC2046 # package names
+		lab_download "$log" $(lab_tb_libraries) || return 1
 	done
-	rm -rf "$new/deb"
-	chmod 0755 "$new"
-	printf '%s\n' "$LAB_TB_PACKAGES" >"$new/complete"
-	mv "$new" "$cache/tables"
 }
 
 # lab_tb_fetch CACHE - make the servers available; sets LAB_TB, LAB_TB_LIBRARIES. Called after
 # lab_fetch_servers, which looked at whose directory it is.
 lab_tb_fetch() {
-	local cache rc=0
+	local rc=0
 
-	cache=$(cd "$1" && pwd -P) || return 1
-	exec 9>"$cache/lock" && flock 9 || return 1
-	if [[ $(cat "$cache/tables/complete" 2>/dev/null) != "$LAB_TB_PACKAGES" ]]; then
-		lab_tb_unpack "$cache" || rc=1
-	fi
-	exec 9>&-
-	LAB_TB=$cache/tables
+	lab_fetch "$1" tables lab_tb_download "$LAB_TB_PACKAGES" || rc=1
+	LAB_TB=$LAB_FETCHED
 	LAB_TB_LIBRARIES=$(find "$LAB_TB" -name '*.so*' -path '*/lib/*' -printf '%h\n' 2>/dev/null | sort -u |
 	    grep -E '/lib/[^/]*-linux-gnu[^/]*$' | paste -sd:)
 	return $rc

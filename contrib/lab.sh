@@ -180,32 +180,57 @@ lab_libraries_of() {
 	    sed -n 's/^ *\(lib[^ (|]*\).*/\1/p' | sort -u
 }
 
-# lab_unpack_servers CACHE - download the packages and unpack them
-lab_unpack_servers() {
-	local cache=$1 deb
+# lab_download LOG PACKAGE... - download packages into the current directory
+lab_download() {
+	local log=$1
 
-	rm -rf "$cache/new" "$cache/servers"
-	mkdir -p "$cache/new/deb" || return 1
-	# apt's download user writes there; where it may not, apt does it as root and says so.
-	chown _apt "$cache/new/deb" 2>/dev/null
-	# shellcheck disable=SC2086 # a list of words
-	if ! (cd "$cache/new/deb" && lab_apt "$cache/download.log" download $LAB_SERVER_PACKAGES); then
-		lab_say "cannot download the packages of the private servers:" \
-		    "$(tail -n 1 "$cache/download.log")"
-		return 1
-	fi
-	for deb in "$cache"/new/deb/*.deb; do
-		dpkg -x "$deb" "$cache/new" || return 1
-	done
-	chmod 0755 "$cache/new"
-	lab_libraries_of "$cache"/new/deb/*.deb >"$cache/new/libraries" || return 1
-	rm -rf "$cache/new/deb"
-	printf '%s\n' "$LAB_SERVER_PACKAGES" >"$cache/new/complete"
-	mv "$cache/new" "$cache/servers"
+	shift
+	(($# == 0)) || lab_apt "$log" download "$@"
 }
 
-# lab_fetch_servers CACHE - make the servers available; sets LAB_SERVERS.
-# Several callers may do so at the same time.
+# lab_unpack CACHE NAME DOWNLOAD PACKAGES - make CACHE/NAME of the packages that the
+# function DOWNLOAD, called with a log and PACKAGES, leaves in its current directory
+lab_unpack() {
+	local cache=$1 name=$2 download=$3 packages=$4 new=$1/new-$2 log=$1/download-$2.log deb
+
+	rm -rf "$new" "$cache/$name"
+	mkdir -p "$new/deb" || return 1
+	# apt's download user writes there; where it may not, apt does it as root and says so.
+	chown _apt "$new/deb" 2>/dev/null
+	# shellcheck disable=SC2086 # a list of words
+	if ! (cd "$new/deb" && "$download" "$log" $packages); then
+		lab_say "cannot download the packages of the private $name: $(tail -n 1 "$log")"
+		return 1
+	fi
+	for deb in "$new"/deb/*.deb; do
+		dpkg -x "$deb" "$new" || return 1
+	done
+	# Programs that change their group would look for no library of ours, and
+	# must not lie about in a directory that nobody watches.
+	find "$new" -type f -perm /6000 -exec chmod ug-s {} + || return 1
+	chmod 0755 "$new"
+	lab_libraries_of "$new"/deb/*.deb >"$new/libraries" || return 1
+	rm -rf "$new/deb"
+	printf '%s\n' "$packages" >"$new/complete"
+	mv "$new" "$cache/$name"
+}
+
+# lab_fetch CACHE NAME DOWNLOAD PACKAGES - lab_unpack, unless CACHE/NAME has just these packages; sets
+# LAB_FETCHED. Several callers may do so at the same time.
+lab_fetch() {
+	local cache rc=0
+
+	cache=$(cd "$1" && pwd -P) || return 1
+	exec 9>"$cache/lock" && flock 9 || return 1
+	if [[ $(cat "$cache/$2/complete" 2>/dev/null) != "$4" ]]; then
+		lab_unpack "$cache" "$2" "$3" "$4" || rc=1
+	fi
+	exec 9>&-
+	LAB_FETCHED=$cache/$2
+	return $rc
+}
+
+# lab_fetch_servers CACHE - make the servers available; sets LAB_SERVERS
 lab_fetch_servers() {
 	local cache rc=0
 
@@ -215,13 +240,15 @@ lab_fetch_servers() {
 		lab_say "$cache must belong to $(id -un) and be writable by nobody else"
 		return 1
 	fi
-	exec 9>"$cache/lock" && flock 9 || return 1
-	if [[ $(cat "$cache/servers/complete" 2>/dev/null) != "$LAB_SERVER_PACKAGES" ]]; then
-		lab_unpack_servers "$cache" || rc=1
-	fi
-	exec 9>&-
-	LAB_SERVERS=$cache/servers
+	lab_fetch "$cache" servers lab_download "$LAB_SERVER_PACKAGES" || rc=1
+	LAB_SERVERS=$LAB_FETCHED
 	return $rc
+}
+
+# lab_missing LIBRARIES PROGRAM - print the libraries that this machine lacks to run
+# a program that was unpacked, with the directories LIBRARIES
+lab_missing() {
+	LD_LIBRARY_PATH=$1 ldd "$2" | sed -n 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p'
 }
 
 # lab_server_libraries - the packages of libraries that the servers need
