@@ -1,0 +1,96 @@
+/*
+ * store_redis_inside.h - what the files that make up the Redis store share
+ *
+ * store_redis.c: messages and operators; store_redis_keeper.c: the thread that looks after Redis;
+ * store_redis_lists.c: what is kept of all accounts together. Nobody else includes this; store_redis.h is the door.
+ *
+ * Threads: options and digests never change after open. lock guards stop, woken and the offences; the rest
+ * is in the pool and in away, which have rules of their own.
+ */
+#ifndef FILTER_STORE_REDIS_INSIDE_H
+#define FILTER_STORE_REDIS_INSIDE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <talloc.h>
+
+#include "filter/quota_command.h"
+#include "filter/redis_pool.h"
+#include "filter/store_away.h"
+#include "filter/store_redis.h"
+
+#define STORE_DIGEST_LEN 41	/* SHA-1 in hex, with NUL */
+
+/* A script, and the name under which Redis knows it. */
+struct script {
+	const char *text;
+	size_t len;
+	char digest[STORE_DIGEST_LEN];
+};
+
+struct offence;			/* store_redis_lists.c */
+
+struct store_redis {
+	struct redis_pool *pool;
+	struct away *away;
+	char *prefix;
+	struct script quota;
+	struct script index;
+	struct blocks *blocks;
+	struct usage *usage;
+	char *blocks_version;	/* of the list that was read last; the keeper's alone */
+	int64_t blocks_read;	/* when it was read whole; likewise */
+	unsigned int deadline_ms;
+	struct store_options log;	/* only log and log_arg */
+	atomic_uint_fast64_t failed;
+
+	pthread_t keeper;
+	bool has_keeper;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool stop;
+	bool woken;		/* there is something to do */
+	struct offence *offences; /* the newest first */
+	size_t n_offences;
+};
+
+/* --- store_redis.c --- */
+
+/* store_redis_run_script - EVALSHA, and EVAL where the server does not know the script; as redis_pool_call() */
+enum pool_outcome store_redis_run_script(struct store_redis *redis, TALLOC_CTX *ctx,
+    const struct script *script, struct quota_command *command, bool resend, int64_t deadline_ms,
+    struct redisReply **answer_r, const char **error_r);
+
+/* store_redis_run - one run of quota.lua within the deadline; as redis_pool_call() */
+enum pool_outcome store_redis_run(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
+    const struct quota_plan *plan, int64_t age_ms, int64_t deadline_ms, struct redisReply **answer_r,
+    const char **error_r);
+
+/* store_redis_by_hand - a change by an operator; how many things it changed, or -1 with an error on ctx */
+int store_redis_by_hand(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
+    const struct quota_plan *plan, const char *const *words, size_t n, int64_t deadline_ms,
+    const char **error_r);
+
+/* --- store_redis_keeper.c --- */
+
+/* store_redis_start_keeper - the thread, with all signals blocked; 0, or -1 with an error on ctx */
+int store_redis_start_keeper(TALLOC_CTX *ctx, struct store_redis *redis, const char **error_r);
+
+/* store_redis_wake - there is something for the keeper to do */
+void store_redis_wake(struct store_redis *redis);
+
+/* store_redis_last_words - at the end, without keeper: hand over what is queued if Redis takes it */
+void store_redis_last_words(struct store_redis *redis);
+
+/* --- store_redis_lists.c --- */
+
+/* store_redis_chores - the regular work while Redis is there; for the keeper */
+void store_redis_chores(struct store_redis *redis);
+
+/* store_redis_drop_offences - at the end: those that still wait are not counted */
+void store_redis_drop_offences(struct store_redis *redis);
+
+#endif
