@@ -523,11 +523,13 @@ sys.stdout.buffer.write((field + message).replace(b"\r\n", b"\n"))' "$@"
 
 # ---------------------------------------------------------------- Redis
 
+LAB_REDIS_OPTIONS=()	# more options of redis-server
+
 # lab_start_redis - a redis-server on a unix socket that keeps nothing on disk
 lab_start_redis() {
 	lab_serve redis "$LAB_SERVERS/usr/bin/redis-server" --port 0 \
 	    --unixsocket "$LAB_DIR/redis.sock" --unixsocketperm 700 \
-	    --save '' --appendonly no --daemonize no --dir "$LAB_DIR/work"
+	    --save '' --appendonly no --daemonize no --dir "$LAB_DIR/work" "${LAB_REDIS_OPTIONS[@]}"
 	lab_up redis lab_redis ping
 }
 
@@ -725,6 +727,7 @@ lab_postfix_master() {
 LAB_CONF_MODE=enforce
 LAB_CONF_LISTEN=	# the milter socket; empty: the port that Postfix is told at its start
 LAB_CONF_STORE='store = "redis:main"'
+LAB_CONF_REDIS=		# more settings of that Redis
 LAB_CONF_PLANS='default_plan = "person"
 plans = { person = { limits = ["100 recipients per hour", "300 recipients per day"] } }'
 LAB_CONF_ACCOUNTS='accounts = ( { login = "alice"  owns = ["info@example.org", "@alice.example"] } )'
@@ -750,7 +753,7 @@ lab_write_config() {
 	authserv_id = "mx.example.org"
 	keys        = "$dir/keys"
 	$owners
-	redis = { main = { server = "unix:$dir/redis.sock" } }
+	redis = { main = { server = "unix:$dir/redis.sock"  $LAB_CONF_REDIS } }
 	dns   = { servers = ["127.0.0.1@$LAB_DNS_PORT"] }
 	log   = "stderr"
 	$LAB_CONF_STORE

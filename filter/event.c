@@ -261,10 +261,9 @@ told_elsewhere(struct events *events, TALLOC_CTX *ctx, const struct event *event
 
 /* keep_shared - into the stream; -1: Redis did not take it */
 static int
-keep_shared(struct events *events, TALLOC_CTX *ctx, const struct event *event)
+keep_shared(struct events *events, TALLOC_CTX *ctx, const struct event *event, const char **error_r)
 {
 	struct journal_words *words = journal_words_new(ctx);
-	const char *error = NULL;
 	redisReply *reply;
 
 	journal_word(words, "XADD");
@@ -275,7 +274,7 @@ keep_shared(struct events *events, TALLOC_CTX *ctx, const struct event *event)
 	journal_word(words, "*");
 	journal_word(words, "event");
 	journal_word(words, event->text);
-	reply = journal_redis_call(events->redis, ctx, words, false, &error);
+	reply = journal_redis_call(events->redis, ctx, words, false, error_r);
 	freeReplyObject(reply);
 	talloc_free(words);
 	return reply != NULL ? 0 : -1;
@@ -296,7 +295,8 @@ keep_here(struct events *events, const struct event *event)
 
 /* hand_on - to the program and to Redis; -1: it is to be tried again */
 static int
-hand_on(struct events *events, TALLOC_CTX *ctx, const struct event_program *program, struct event *event)
+hand_on(struct events *events, TALLOC_CTX *ctx, const struct event_program *program, struct event *event,
+    const char **error_r)
 {
 	if (!event->run) {
 		event->run = true;
@@ -306,7 +306,7 @@ hand_on(struct events *events, TALLOC_CTX *ctx, const struct event_program *prog
 			event_runner_submit(program->runner, program->argv, program->n, event->text, program->timeout_ms);
 	}
 	if (events->redis != NULL)
-		return keep_shared(events, ctx, event);
+		return keep_shared(events, ctx, event, error_r);
 	keep_here(events, event);
 	return 0;
 }
@@ -351,19 +351,21 @@ run_rest(struct events *events, const struct event_program *program)
 }
 
 /* event_flush - hand the waiting events on */
-void
-event_flush(struct events *events, TALLOC_CTX *ctx, const struct event_program *program)
+int
+event_flush(struct events *events, TALLOC_CTX *ctx, const struct event_program *program, const char **error_r)
 {
 	struct event *event;
+	int n;
 
 	/* only this thread takes events off the list, so the first stays ours without the lock */
-	while ((event = first_event(events)) != NULL) {
-		if (hand_on(events, ctx, program, event) != 0) {
+	for (n = 0; (event = first_event(events)) != NULL; n++) {
+		if (hand_on(events, ctx, program, event, error_r) != 0) {
 			run_rest(events, program);
-			return;
+			return -1;
 		}
 		drop_event(events, event);
 	}
+	return n;
 }
 
 /* --- asking --- */

@@ -64,8 +64,12 @@ struct event_program {
 	long timeout_ms;
 };
 
-/* event_flush - hand the waiting events on; those that Redis did not take wait for the next time */
-void event_flush(struct events *events, TALLOC_CTX *ctx, const struct event_program *program);
+/*
+ * event_flush - hand the waiting events on; those that Redis did not take wait for the next time
+ * Returns how many were handed on, or -1 and *error_r on ctx where Redis did not take one.
+ */
+int event_flush(struct events *events, TALLOC_CTX *ctx, const struct event_program *program,
+    const char **error_r);
 
 /* events_last - the last n events, newest first, as an array of objects; NULL and *error_r on ctx */
 json_t *events_last(struct events *events, TALLOC_CTX *ctx, size_t n, const char **error_r);

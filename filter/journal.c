@@ -62,6 +62,9 @@ struct burst {
 	unsigned int n;
 };
 
+/* What the journal writes. */
+enum written { WRITTEN_HISTORY, WRITTEN_SUMS, WRITTEN_EVENTS, WRITTEN_COUNT };
+
 struct journal {
 	struct journal_redis *redis;	/* or NULL */
 	struct history *history;	/* or NULL */
@@ -85,6 +88,7 @@ struct journal {
 	struct burst bursts[BURST_PLACES];
 	struct journal_watch *watch;
 	int64_t saved_ms;
+	bool failing[WRITTEN_COUNT];	/* and the log was told */
 };
 
 /* --- construction --- */
@@ -378,6 +382,23 @@ entry_json(const struct journal *journal, TALLOC_CTX *ctx, const struct entry *e
 	return text;
 }
 
+/* note_written - tell the log when writing begins to fail, and when it works again; error: NULL where it worked */
+static void
+note_written(struct journal *journal, enum written what, const char *error)
+{
+	static const char *const names[] = { "the history of decisions", "the sums of a day", "the events" };
+	bool failed = error != NULL;
+
+	if (failed == journal->failing[what])
+		return;
+	journal->failing[what] = failed;
+	if (failed)
+		log_warning("journal: %s cannot be written: %s; mail is not affected, and what is to be written waits",
+		    names[what], error);
+	else
+		log_info("journal: %s can be written again", names[what]);
+}
+
 /* write_history - in batches; false: not now */
 static bool
 write_history(struct journal *journal, TALLOC_CTX *ctx)
@@ -399,9 +420,12 @@ write_history(struct journal *journal, TALLOC_CTX *ctx)
 				    entry_json(journal, batch, entry) };
 		}
 		if (history_add(journal->history, batch, items, n, &error) != 0) {
+			note_written(journal, WRITTEN_HISTORY, error);
 			talloc_free(batch);
 			return false;
 		}
+		if (n > 0)
+			note_written(journal, WRITTEN_HISTORY, NULL);
 		talloc_free(batch);
 		while (first < i)
 			journal->pending[first++]->in_history = true;
@@ -455,8 +479,11 @@ write_usage(struct journal *journal, TALLOC_CTX *ctx)
 			n_deltas++;
 		add_entry(&deltas[n_deltas], sorted[i]);
 	}
-	if (daybook_add(journal->daybook, ctx, clock_wall_ms(), deltas, n_deltas + 1, &error) != 0)
+	if (daybook_add(journal->daybook, ctx, clock_wall_ms(), deltas, n_deltas + 1, &error) != 0) {
+		note_written(journal, WRITTEN_SUMS, error);
 		return false;
+	}
+	note_written(journal, WRITTEN_SUMS, NULL);
 	for (size_t i = 0; i < n; i++)
 		sorted[i]->in_usage = true;
 	return true;
@@ -515,8 +542,11 @@ tell_events(struct journal *journal)
 		.n = snapshot->config->event_command.n,
 		.timeout_ms = snapshot->config->event_timeout_ms,
 	};
+	const char *error = NULL;
+	int n = event_flush(journal->events, tmp, &program, &error);
 
-	event_flush(journal->events, tmp, &program);
+	if (n != 0)
+		note_written(journal, WRITTEN_EVENTS, n < 0 ? error : NULL);
 	talloc_free(tmp);
 	snapshot_release(snapshot);
 }

@@ -443,15 +443,15 @@ test_told_once(void **state)
 	for (int i = 0; i < 3; i++) {
 		event_raise(one, EVENT_OVER, "account", "a@example.org", "hour", "a over", NULL);
 		event_raise(two, EVENT_OVER, "account", "a@example.org", "hour", "a over", NULL);
-		event_flush(one, ctx, &no_program);
-		event_flush(two, ctx, &no_program);
+		assert_true(event_flush(one, ctx, &no_program, &error) >= 0);
+		assert_true(event_flush(two, ctx, &no_program, &error) >= 0);
 	}
 	event_raise(two, EVENT_OVER, "account", "a@example.org", "day", "a over by day", NULL);
 	event_raise(two, EVENT_OVER, "account", "b@example.org", "hour", "b over", json_pack("{s:i}", "n", 7));
 	event_raise(one, EVENT_RELOAD, NULL, NULL, NULL, "again", NULL);
 	event_raise(one, EVENT_RELOAD, NULL, NULL, NULL, "again", NULL);
-	event_flush(two, ctx, &no_program);
-	event_flush(one, ctx, &no_program);
+	assert_true(event_flush(two, ctx, &no_program, &error) >= 0);
+	assert_true(event_flush(one, ctx, &no_program, &error) >= 0);
 	answer = events_last(one, ctx, 100, &error);
 	assert_int_equal(json_array_size(answer), 5);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(answer, 4), "text")), "a over");
@@ -472,10 +472,10 @@ test_events_bounded(void **state)
 	(void)state;
 	for (int i = 0; i < EVENTS_WAITING_MAX + 50; i++)
 		event_raise(events, EVENT_RELOAD, NULL, NULL, NULL, "full", NULL);
-	event_flush(events, ctx, &no_program);
+	assert_true(event_flush(events, ctx, &no_program, &error) >= 0);
 	for (int i = 0; i < 10; i++)
 		event_raise(events, EVENT_STORE_BACK, NULL, NULL, NULL, "last", NULL);
-	event_flush(events, ctx, &no_program);
+	assert_true(event_flush(events, ctx, &no_program, &error) >= 0);
 	answer = events_last(events, ctx, 5000, &error);
 	assert_int_equal(json_array_size(answer), 1000);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(answer, 0), "event")), "store-back");

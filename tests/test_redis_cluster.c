@@ -584,7 +584,7 @@ test_cluster_journal(void **state)
 	assert_int_equal(daybook_read(daybook, f->ctx, 19700101, count_row, &recipients, &error), 0);
 	assert_int_equal(recipients, 7);
 	event_raise(events, EVENT_OVER, "account", "a@example.org", NULL, "over", NULL);
-	event_flush(events, f->ctx, &no_program);
+	assert_true(event_flush(events, f->ctx, &no_program, &error) >= 0);
 	assert_int_equal(json_array_size(answer = events_last(events, f->ctx, 5, &error)), 1);
 	json_decref(answer);
 	talloc_free(events);
