@@ -14,10 +14,10 @@ import dns.resolver
 # behind all others: there is a dkim.py in that directory, too
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "talk"))
 from milter import Milter  # noqa: E402
+from tap import done, ok  # noqa: E402
 
 ports = dict((name, int(port)) for name, port in (line.split() for line in open(sys.argv[1])))
 keys, dns_port = sys.argv[2], int(sys.argv[3])
-count = failures = 0
 
 resolver = dns.resolver.Resolver(configure=False)
 resolver.nameservers, resolver.port, resolver.lifetime = ["127.0.0.1"], dns_port, 5
@@ -26,15 +26,6 @@ resolver.nameservers, resolver.port, resolver.lifetime = ["127.0.0.1"], dns_port
 def txt(name, timeout=5):
     name = name.decode() if isinstance(name, bytes) else name
     return b"".join(resolver.resolve(name, "TXT")[0].strings)
-
-
-def ok(good, what, seen=""):
-    global count, failures
-    count += 1
-    failures += not good
-    print("%sok %d - %s" % ("" if good else "not ", count, what))
-    if not good:
-        print("# seen: %r" % (seen,))
 
 
 def inserted(m, wanted):
@@ -174,5 +165,4 @@ for header in ("simple", "relaxed"):
                 ok(b"dkim=pass" in said and b"header.s=" + selector in said,
                    "%s, %s: countersign verifies what dkimpy signed by %s" % (form, label, algorithm.decode()), (value, said))
 
-print("1..%d" % count)
-sys.exit(failures != 0)
+done()

@@ -8,19 +8,10 @@ import re
 import sys
 
 from milter import Milter
+from tap import done, ok
 
 port = int(sys.argv[1])
 directory = sys.argv[3]
-count = failures = 0
-
-
-def ok(good, what, seen=""):
-    global count, failures
-    count += 1
-    failures += not good
-    print("%sok %d - %s" % ("" if good else "not ", count, what))
-    if not good:
-        print("# seen: %r" % (seen,))
 
 
 def tag(value, name):
@@ -166,5 +157,4 @@ with open("/proc/%s/limits" % sys.argv[2]) as limits:
     core = [line.split()[4:6] for line in limits if line.startswith("Max core file size")]
 ok(core == [["0", "0"]], "the daemon leaves no core file, which would hold its keys", core)
 
-print("1..%d" % count)
-sys.exit(failures != 0)
+done()

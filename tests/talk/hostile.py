@@ -8,6 +8,7 @@ import threading
 import time
 
 from milter import FIELDS, Closed, Milter
+from tap import done, ok
 
 port = int(sys.argv[1])
 pid = int(sys.argv[2])
@@ -15,16 +16,6 @@ directory = sys.argv[3]
 # sanitizers keep freed memory aside, so growth says nothing there
 padded = os.environ.get("SANITIZE", "") != ""
 slow = os.environ.get("TALK_WRAPPER", "") != ""  # under valgrind everything takes longer
-count = failures = 0
-
-
-def ok(good, what, seen=""):
-    global count, failures
-    count += 1
-    failures += not good
-    print("%sok %d - %s" % ("" if good else "not ", count, what))
-    if not good:
-        print("# seen: %r" % (seen,))
 
 
 def memory_kb():
@@ -276,5 +267,4 @@ for _ in range(100):
         break
     time.sleep(0.1)
 ok(b'"sessions":0,"in_flight":0' in status, "no session and no message is left", status)
-print("1..%d" % count)
-sys.exit(failures != 0)
+done()

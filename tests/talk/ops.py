@@ -9,29 +9,20 @@ import sys
 import time
 
 from milter import FIELDS, Milter
+from tap import done, ok
 
 port = int(sys.argv[1])
 pid = int(sys.argv[2])
 directory = sys.argv[3]
 ctl_path = os.environ["COUNTERSIGNCTL"]
 me = pwd.getpwuid(os.getuid()).pw_name
-count = 0
-
-
-def ok(good, what, seen=""):
-    global count
-    count += 1
-    print("%sok %d - %s" % ("" if good else "not ", count, what))
-    if not good:
-        print("# seen: %r" % (seen,))
-    sys.stdout.flush()
 
 
 def ctl(*words, **options):
     """Exit status and output of countersignctl."""
-    done = subprocess.run([ctl_path, "-s", directory + "/control", *words], stdout=subprocess.PIPE,
+    ended = subprocess.run([ctl_path, "-s", directory + "/control", *words], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, timeout=60, **options)
-    return done.returncode, done.stdout.decode()
+    return ended.returncode, done.stdout.decode()
 
 
 def asks(*words):
@@ -183,9 +174,9 @@ with open(directory + "/conf") as file:
     conf = file.read().replace("default_plan", "#").split("plans = {")[0]
 with open(directory + "/suggested.conf", "w") as file:
     file.write(conf.replace("history", 'plans_file = "%s/plans.conf"\nhistory' % directory, 1))
-done = subprocess.run([os.environ.get("COUNTERSIGN", "./countersign"), "-t", "-c", directory + "/suggested.conf"],
+ended = subprocess.run([os.environ.get("COUNTERSIGN", "./countersign"), "-t", "-c", directory + "/suggested.conf"],
                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-ok(done.returncode == 0, "what it prints is a plans file", done.stdout)
+ok(ended.returncode == 0, "what it prints is a plans file", done.stdout)
 
 # --- events
 
@@ -299,4 +290,4 @@ ok(until(lambda: os.path.exists(directory + "/counters.history")) and
    '"queue_id":"S1"' in until(lambda: [t for t in [open(directory + "/counters.history").read()] if '"S1"' in t])[0],
    "the history is in its file")
 ok(len(asks("last", "alice", "--count", "100")["verdicts"]) <= 50, "and bounded")
-print("1..%d" % count)
+done()

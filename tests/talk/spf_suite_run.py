@@ -16,6 +16,7 @@ import time
 import yaml
 
 from milter import FIELDS, Milter
+from tap import done, ok
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import dns_server as dns  # noqa: E402
@@ -33,16 +34,6 @@ listeners = {
 }
 """
 EXPLANATION_MAX = 240   # octets of a reply, with the words before it
-count = failures = 0
-
-
-def ok(good, what, seen=""):
-    global count, failures
-    count += 1
-    failures += not good
-    print("%sok %d - %s" % ("" if good else "not ", count, what))
-    if not good:
-        print("# seen: %r" % (seen,))
 
 
 def octets(text):
@@ -159,7 +150,7 @@ def main():
             server.close()
     ok(tests == 203, "203 tests", tests)
     ok(explanations == 22, "22 of them with an explanation", explanations)
-    print("1..%d" % count)
+    done()
 
 
 main()
