@@ -22,7 +22,7 @@ def ctl(*words, **options):
     """Exit status and output of countersignctl."""
     ended = subprocess.run([ctl_path, "-s", directory + "/control", *words], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, timeout=60, **options)
-    return ended.returncode, done.stdout.decode()
+    return ended.returncode, ended.stdout.decode()
 
 
 def asks(*words):
@@ -176,7 +176,7 @@ with open(directory + "/suggested.conf", "w") as file:
     file.write(conf.replace("history", 'plans_file = "%s/plans.conf"\nhistory' % directory, 1))
 ended = subprocess.run([os.environ.get("COUNTERSIGN", "./countersign"), "-t", "-c", directory + "/suggested.conf"],
                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-ok(ended.returncode == 0, "what it prints is a plans file", done.stdout)
+ok(ended.returncode == 0, "what it prints is a plans file", ended.stdout)
 
 # --- events
 
