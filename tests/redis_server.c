@@ -33,14 +33,25 @@ give_up(const char *what)
 	exit(1);
 }
 
+/* redis_server_program - the server's program */
+const char *
+redis_server_program(void)
+{
+	const char *program = getenv("COUNTERSIGN_REDIS_SERVER");
+
+	return program != NULL && program[0] != '\0' ? program : "redis-server";
+}
+
 /* redis_server_make - the directory */
 bool
 redis_server_make(struct redis_server *server)
 {
 	const char *tmp = getenv("TMPDIR");
+	char command[512];
 
 	memset(server, 0, sizeof(*server));
-	if (system("command -v redis-server >/dev/null 2>&1") != 0)
+	(void)snprintf(command, sizeof(command), "command -v '%s' >/dev/null 2>&1", redis_server_program());
+	if (system(command) != 0)
 		return false;
 	snprintf(server->directory, sizeof(server->directory), "%s/countersign-redis-XXXXXX",
 	    tmp != NULL && strlen(tmp) < 60 ? tmp : "/tmp");
@@ -65,7 +76,7 @@ answers(const struct redis_server *server)
 	memcpy(name.sun_path, server->socket, strlen(server->socket) + 1);
 	if (connect(fd, (const struct sockaddr *)&name, sizeof(name)) == 0 &&
 	    write(fd, "PING\r\n", 6) == 6 && read(fd, reply, sizeof(reply) - 1) > 0)
-		good = strncmp(reply, "+PONG", 5) == 0 || strncmp(reply, "-NOAUTH", 7) == 0;
+		good = strncmp(reply, "+PONG", 5) == 0 || strncmp(reply, "-NO", 3) == 0;
 	close(fd);
 	return good;
 }
@@ -74,7 +85,7 @@ answers(const struct redis_server *server)
 static void
 run(const struct redis_server *server, const char *line)
 {
-	char config[512];
+	char config[2048];
 	int in[2], null = open("/dev/null", O_WRONLY);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -85,8 +96,34 @@ run(const struct redis_server *server, const char *line)
 	close(in[1]);
 	dup2(in[0], STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
-	execlp("redis-server", "redis-server", "-", (char *)NULL);
+	execlp(redis_server_program(), "redis-server", "-", (char *)NULL);
 	_exit(127);
+}
+
+/* run_sentinel - become a Sentinel, with a file that it may write */
+static void
+run_sentinel(const char *file)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (freopen("/dev/null", "w", stdout) == NULL)
+		_exit(127);
+	execlp(redis_server_program(), "redis-server", file, "--sentinel", (char *)NULL);
+	_exit(127);
+}
+
+/* wait_start - until it answers */
+static void
+wait_start(struct redis_server *server)
+{
+	for (int i = 0; i < START_TRIES; i++) {
+		if (answers(server))
+			return;
+		if (waitpid(server->pid, NULL, WNOHANG) != 0)
+			break;
+		usleep(20000);
+	}
+	fprintf(stderr, "redis-server does not start\n");
+	exit(1);
 }
 
 /* redis_server_start - run it; waits until it answers */
@@ -99,15 +136,28 @@ redis_server_start(struct redis_server *server, const char *line)
 		give_up("fork");
 	if (server->pid == 0)
 		run(server, line);
-	for (int i = 0; i < START_TRIES; i++) {
-		if (answers(server))
-			return;
-		if (waitpid(server->pid, NULL, WNOHANG) != 0)
-			break;
-		usleep(20000);
-	}
-	fprintf(stderr, "redis-server does not start\n");
-	exit(1);
+	wait_start(server);
+}
+
+/* redis_server_start_sentinel - run it as a Sentinel; waits until it answers */
+void
+redis_server_start_sentinel(struct redis_server *server, const char *lines)
+{
+	char path[128];
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "%s/sentinel.conf", server->directory);
+	file = fopen(path, "w");
+	if (file == NULL || fprintf(file, "unixsocket %s\ndir %s\n%s\n", server->socket, server->directory, lines) < 0 ||
+	    fclose(file) != 0)
+		give_up(path);
+	fflush(NULL);
+	server->pid = fork();
+	if (server->pid < 0)
+		give_up("fork");
+	if (server->pid == 0)
+		run_sentinel(path);
+	wait_start(server);
 }
 
 /* redis_server_kill - end it with a signal, and wait */

@@ -202,7 +202,7 @@ run_sentinel(const char *file)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (freopen("/dev/null", "w", stdout) == NULL)
 		_exit(127);
-	execlp("redis-server", "redis-server", file, "--sentinel", (char *)NULL);
+	execlp(redis_server_program(), "redis-server", file, "--sentinel", (char *)NULL);
 	_exit(127);
 }
 
