@@ -20,6 +20,7 @@
 #include "filter/configuration_plans.h"
 #include "filter/options.h"
 #include "filter/redis_place.h"
+#include "filter/redis_tls.h"
 #include "policy/domain.h"
 #include "policy/mem.h"
 
@@ -133,7 +134,13 @@ static const struct option redis_rows[] = {
 	{ .name = "cluster", .type = OPTION_BOOL, .offset = AT(redis_server, cluster) },
 	{ .name = "sentinels", .type = OPTION_CUSTOM, .offset = AT(redis_server, options.sentinels), .read = read_places },
 	{ .name = "master", .type = OPTION_STRING, .offset = AT(redis_server, options.master) },
+	{ .name = "sentinel_user", .type = OPTION_STRING, .offset = AT(redis_server, options.sentinel_user) },
+	{ .name = "sentinel_password_file", .type = OPTION_STRING, .offset = AT(redis_server, sentinel_password_file) },
 	{ .name = "tls", .type = OPTION_BOOL, .offset = AT(redis_server, tls) },
+	{ .name = "tls_ca_cert_file", .type = OPTION_STRING, .offset = AT(redis_server, options.tls.ca_file) },
+	{ .name = "tls_cert_file", .type = OPTION_STRING, .offset = AT(redis_server, options.tls.cert_file) },
+	{ .name = "tls_key_file", .type = OPTION_STRING, .offset = AT(redis_server, options.tls.key_file) },
+	{ .name = "tls_name", .type = OPTION_STRING, .offset = AT(redis_server, options.tls.name) },
 	{ .name = "user", .type = OPTION_STRING, .offset = AT(redis_server, options.user) },
 	{ .name = "password_file", .type = OPTION_STRING, .offset = AT(redis_server, password_file) },
 	{ .name = "database", .type = OPTION_COUNT, .offset = AT(redis_server, database), .max = 65535 },
@@ -360,6 +367,27 @@ read_places(struct options_reader *reader, config_setting_t *setting, void *targ
 		*text = all;
 }
 
+/* check_redis_tls - what goes together; the files are read */
+static void
+check_redis_tls(struct options_reader *reader, const config_setting_t *member, const struct redis_server *redis)
+{
+	const struct redis_tls_options *tls = &redis->options.tls;
+	const char *places = redis->options.sentinels != NULL ? redis->options.sentinels : redis->options.server;
+	const char *error = NULL;
+
+	if (!tls->on) {
+		if (tls->ca_file != NULL || tls->cert_file != NULL || tls->key_file != NULL || tls->name != NULL)
+			options_error(reader, member, "redis %s has tls_ options, which mean nothing without tls = true",
+			    redis->name);
+		return;
+	}
+	if (places != NULL && (strncmp(places, "unix:", 5) == 0 || strstr(places, " unix:") != NULL))
+		options_error(reader, member, "redis %s: a unix socket needs no TLS; remove tls, or name the server as "
+		    "\"inet:HOST:PORT\"", redis->name);
+	if (!redis_tls_check(reader->ctx, tls, &error))
+		options_error(reader, member, "redis %s: %s", redis->name, error);
+}
+
 /* check_redis - which server is meant, and what goes together */
 static void
 check_redis(struct options_reader *reader, const config_setting_t *member, const struct redis_server *redis)
@@ -380,9 +408,12 @@ check_redis(struct options_reader *reader, const config_setting_t *member, const
 		options_error(reader, member, "redis %s: a Cluster has no Sentinels; remove sentinels or cluster", redis->name);
 	if (redis->cluster && redis->database != 0)
 		options_error(reader, member, "redis %s: a Cluster has one database; remove database", redis->name);
-	if (redis->tls)
-		options_error(reader, member, "redis %s: this build speaks no TLS to Redis; let stunnel do it and name stunnel's "
-		    "local address as server, see countersign.conf(5)", redis->name);
+	if (options->sentinels == NULL && (options->sentinel_user != NULL || redis->sentinel_password_file != NULL))
+		options_error(reader, member, "redis %s: sentinel_user and sentinel_password_file are for sentinels; a server's "
+		    "are user and password_file", redis->name);
+	else if (options->sentinel_user != NULL && redis->sentinel_password_file == NULL)
+		options_error(reader, member, "redis %s: sentinel_user needs sentinel_password_file", redis->name);
+	check_redis_tls(reader, member, redis);
 }
 
 /* read_redis - redis = { main = { server = ... } } */
@@ -422,6 +453,7 @@ read_redis(struct options_reader *reader, config_setting_t *setting, void *targe
 		if (!known)
 			options_error(reader, member, "on_away of redis %s must be one of: local, accept, tempfail", redis->name);
 		redis->options.cluster = redis->cluster;
+		redis->options.tls.on = redis->tls;
 		check_redis(reader, member, redis);
 	}
 }
@@ -710,6 +742,7 @@ finish_store(struct options_reader *reader, struct config *config, const config_
 			continue;
 		config->store_options = config->redis[i].options;
 		config->store_password_file = config->redis[i].password_file;
+		config->store_sentinel_password_file = config->redis[i].sentinel_password_file;
 		return;
 	}
 	options_error(reader, at(tree, "store"), "store = \"%s\" must be \"embedded\", \"file:/absolute/path\", or \"redis:NAME\" with NAME in the redis group",
@@ -934,7 +967,8 @@ config_fixed_difference(const struct config *old, const struct config *new)
 	if (differs(old->log, new->log))
 		return "log";
 	if (!store_options_equal(&old->store_options, &new->store_options) ||
-	    differs(old->store_password_file, new->store_password_file))
+	    differs(old->store_password_file, new->store_password_file) ||
+	    differs(old->store_sentinel_password_file, new->store_sentinel_password_file))
 		return "store";
 	if (old->history_messages != new->history_messages || old->history_days != new->history_days)
 		return "history";

@@ -116,6 +116,7 @@ struct redis_server {
 	struct store_options options;
 	const char *password_file; /* read when the store is opened */
 	int cluster;		/* as written */
+	const char *sentinel_password_file;
 	int tls;
 	long deadline_ms;	/* as written; 0: not */
 	long database;
@@ -179,6 +180,7 @@ struct config {
 	const char *store;	/* "embedded", "file:PATH" or "redis:NAME" */
 	struct store_options store_options; /* what store names */
 	const char *store_password_file; /* or NULL */
+	const char *store_sentinel_password_file; /* or NULL */
 	struct resolver_options resolver;
 	struct words dns_servers;
 

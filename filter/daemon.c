@@ -43,10 +43,15 @@ open_store(TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, 
 		if (options.password == NULL)
 			return -1;
 	}
+	if (config->store_sentinel_password_file != NULL) {
+		options.sentinel_password = password_file_read(ctx, config->store_sentinel_password_file, error_r);
+		if (options.sentinel_password == NULL)
+			return -1;
+	}
 	daemon->store = store_open(NULL, &options, error_r);
 	if (daemon->store == NULL)
 		return -1;
-	daemon->journal = journal_open(NULL, config, options.password, error_r);
+	daemon->journal = journal_open(NULL, config, &options, error_r);
 	return daemon->journal != NULL ? 0 : -1;
 }
 
@@ -174,6 +179,16 @@ swap(struct daemon *daemon, struct snapshot *new)
 	snapshot_release(old);
 }
 
+/* renew - certificates may be new, though the store stays */
+static void
+renew(struct daemon *daemon, TALLOC_CTX *ctx)
+{
+	const char *error;
+
+	if (store_renew(daemon->store, ctx, &error) != 0 || journal_renew(daemon->journal, ctx, &error) != 0)
+		log_error("reload: %s; the store goes on with what it has", error);
+}
+
 /* reload - build a new snapshot and publish it */
 static bool
 reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
@@ -193,6 +208,7 @@ reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 		log_warning("reload: %s was changed; that takes effect at the next restart", fixed);
 	if (warnings != NULL)
 		log_warning("%s", warnings);
+	renew(daemon, ctx);
 	swap(daemon, new);
 	atomic_fetch_add(&daemon->reloads, 1);
 	event_raise(journal_events(daemon->journal), EVENT_RELOAD, NULL, NULL, NULL,

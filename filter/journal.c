@@ -113,10 +113,9 @@ beside(TALLOC_CTX *ctx, const struct config *config, const char *end)
 
 /* journal_open - the journal of a configuration */
 struct journal *
-journal_open(TALLOC_CTX *ctx, const struct config *config, const char *password, const char **error_r)
+journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_options *options, const char **error_r)
 {
 	struct journal *journal = mem_new(ctx, struct journal);
-	struct store_options options = config->store_options;
 	pthread_condattr_t attributes;
 
 	journal->last = &journal->first;
@@ -127,9 +126,8 @@ journal_open(TALLOC_CTX *ctx, const struct config *config, const char *password,
 	(void)pthread_cond_init(&journal->wake, &attributes);
 	(void)pthread_condattr_destroy(&attributes);
 	talloc_set_destructor(journal, journal_destroy);
-	options.password = password;
-	if (options.kind == STORE_REDIS) {
-		journal->redis = journal_redis_new(journal, &options, error_r);
+	if (options->kind == STORE_REDIS) {
+		journal->redis = journal_redis_new(journal, options, error_r);
 		if (journal->redis == NULL) {
 			*error_r = mem_strdup(ctx, *error_r);
 			talloc_free(journal);
@@ -142,6 +140,13 @@ journal_open(TALLOC_CTX *ctx, const struct config *config, const char *password,
 	journal->daybook = daybook_new(journal, journal->redis, beside(journal, config, "daybook"));
 	journal->events = events_new(journal, journal->redis);
 	return journal;
+}
+
+/* journal_renew - read the files of TLS again */
+int
+journal_renew(struct journal *journal, TALLOC_CTX *ctx, const char **error_r)
+{
+	return journal->redis != NULL ? journal_redis_renew(journal->redis, ctx, error_r) : 0;
 }
 
 struct history *

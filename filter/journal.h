@@ -29,10 +29,13 @@ struct journal;
 
 /*
  * journal_open - the journal of a configuration; nothing runs yet
- * password: of Redis, or NULL. A talloc child of ctx; NULL and *error_r on ctx.
+ * options: those of the store, with passwords. A talloc child of ctx; NULL and *error_r on ctx.
  */
-struct journal *journal_open(TALLOC_CTX *ctx, const struct config *config, const char *password,
+struct journal *journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_options *options,
     const char **error_r);
+
+/* journal_renew - as store_renew() */
+int journal_renew(struct journal *journal, TALLOC_CTX *ctx, const char **error_r);
 
 /* journal_start - start the thread; daemon for its configuration and its store. 0, or -1 and *error_r on ctx. */
 int journal_start(struct journal *journal, TALLOC_CTX *ctx, struct daemon *daemon, const char **error_r);

@@ -33,6 +33,9 @@ journal_redis_new(TALLOC_CTX *ctx, const struct store_options *options, const ch
 		.cluster = options->cluster,
 		.user = options->user,
 		.password = options->password,
+		.sentinel_user = options->sentinel_user,
+		.sentinel_password = options->sentinel_password,
+		.tls = options->tls,
 		.database = options->database,
 		.connections = CONNECTIONS,
 	};
@@ -45,6 +48,13 @@ journal_redis_new(TALLOC_CTX *ctx, const struct store_options *options, const ch
 	*error_r = mem_strdup(ctx, *error_r);
 	talloc_free(redis);
 	return NULL;
+}
+
+/* journal_redis_renew - read the files of TLS again */
+int
+journal_redis_renew(struct journal_redis *redis, TALLOC_CTX *ctx, const char **error_r)
+{
+	return redis_pool_renew(redis->pool, ctx, error_r);
 }
 
 /* journal_words_new - an empty list */

@@ -21,11 +21,14 @@ struct redisReply;
 
 /*
  * journal_redis_new - prepare connections; connects to nothing yet
- * options as the store's, password included; they are copied. NULL and *error_r (on ctx) where the
+ * options as the store's, passwords included; they are copied. NULL and *error_r (on ctx) where the
  * server cannot be read. A talloc child of ctx.
  */
 struct journal_redis *journal_redis_new(TALLOC_CTX *ctx, const struct store_options *options,
     const char **error_r);
+
+/* journal_redis_renew - as store_renew() */
+int journal_redis_renew(struct journal_redis *redis, TALLOC_CTX *ctx, const char **error_r);
 
 /* The words of a command, as they are collected. */
 struct journal_words {

@@ -17,6 +17,7 @@
 
 #include "filter/redis_inside.h"
 #include "filter/redis_route.h"
+#include "filter/redis_wire.h"
 #include "filter/store.h"
 #include "policy/mem.h"
 
@@ -113,7 +114,7 @@ call_once(const struct call *call, struct redis_node *node, bool asking, redisRe
 {
 	struct redis_connection *connection = redis_borrow(call->pool, node, call->ctx, call->deadline_ms, error_r);
 	enum pool_outcome outcome;
-	enum redis_exchange how;
+	enum wire_outcome how;
 	const char *why;
 
 	*again_r = false;
@@ -123,9 +124,9 @@ call_once(const struct call *call, struct redis_node *node, bool asking, redisRe
 		redis_give_back(call->pool, node, connection, true);
 		return POOL_NOT_SENT;
 	}
-	how = redis_exchange(connection->context, call->argc, call->argv, call->argv_len, call->deadline_ms,
+	how = redis_wire_exchange(connection->wire, call->argc, call->argv, call->argv_len, call->deadline_ms,
 	    reply_r, &why);
-	if (how == EXCHANGE_DONE) {
+	if (how == WIRE_DONE) {
 		outcome = sort_answer(call->ctx, reply_r, error_r);
 		connection->used = true;
 		redis_give_back(call->pool, node, connection, outcome == POOL_REFUSED &&
@@ -133,9 +134,9 @@ call_once(const struct call *call, struct redis_node *node, bool asking, redisRe
 		return outcome;
 	}
 	*error_r = mem_strdup(call->ctx, why);
-	*again_r = connection->used && how != EXCHANGE_TIMEOUT;
+	*again_r = connection->used && how != WIRE_TIMEOUT;
 	redis_give_back(call->pool, node, connection, true);
-	return how == EXCHANGE_UNSENT ? POOL_NOT_SENT : POOL_LOST;
+	return how == WIRE_UNSENT ? POOL_NOT_SENT : POOL_LOST;
 }
 
 /* call_node - one command to one node, sent a second time where an idle connection was closed under us */

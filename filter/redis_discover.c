@@ -16,6 +16,7 @@
 
 #include "filter/redis_inside.h"
 #include "filter/redis_route.h"
+#include "filter/redis_wire.h"
 #include "filter/store.h"
 #include "policy/mem.h"
 
@@ -27,7 +28,7 @@ static redisReply *
 ask_place(struct redis_pool *pool, const struct redis_place *place, TALLOC_CTX *ctx, int argc,
     const char **argv, int64_t deadline_ms, const char **error_r)
 {
-	struct redis_connection *connection = redis_connection_open(pool, place, pool->cluster, ctx, deadline_ms,
+	struct redis_connection *connection = redis_connection_open(pool, place, !pool->cluster, ctx, deadline_ms,
 	    error_r);
 	size_t argv_len[4];
 	redisReply *reply = NULL;
@@ -37,8 +38,7 @@ ask_place(struct redis_pool *pool, const struct redis_place *place, TALLOC_CTX *
 		return NULL;
 	for (int i = 0; i < argc; i++)
 		argv_len[i] = strlen(argv[i]);
-	if (redis_exchange(connection->context, argc, argv, argv_len, deadline_ms, &reply, &why) !=
-	    EXCHANGE_DONE)
+	if (redis_wire_exchange(connection->wire, argc, argv, argv_len, deadline_ms, &reply, &why) != WIRE_DONE)
 		*error_r = mem_strdup(ctx, why);
 	else if (reply->type == REDIS_REPLY_ERROR)
 		*error_r = mem_strdup(ctx, reply->str);

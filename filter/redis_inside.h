@@ -1,8 +1,8 @@
 /*
  * redis_inside.h - what the files that make up the pool of connections to Redis share
  *
- * redis_pool.c: nodes, borrowing; redis_connection.c: connecting, one exchange; redis_call.c: commands;
- * redis_discover.c: finding masters. Nobody else includes this; redis_pool.h is the door.
+ * redis_pool.c: nodes, borrowing; redis_connection.c: connecting; redis_call.c: commands; redis_discover.c:
+ * finding masters. Nobody else includes this; redis_pool.h is the door.
  *
  * Threads: pool->lock guards the nodes (their idle connections, numbers, places), the slots and discovered. A
  * borrowed connection belongs to its borrower. Nodes are added, never removed. Nothing waits with the lock held.
@@ -20,7 +20,7 @@
 #include "filter/redis_pool.h"
 #include "filter/redis_route.h"
 
-struct redisContext;
+struct redis_wire;
 
 #define REDIS_NODES	128	/* masters of a Cluster that are known at once */
 #define REDIS_SEEDS	16	/* places as written */
@@ -28,7 +28,7 @@ struct redisContext;
 /* One connection. A talloc root of its own, because it wanders between threads. */
 struct redis_connection {
 	struct redis_connection *next;	/* among the idle */
-	struct redisContext *context;
+	struct redis_wire *wire;
 	unsigned int generation;	/* of the node when it was made */
 	bool used;			/* it has answered a command before */
 };
@@ -48,6 +48,9 @@ struct redis_pool {
 	bool cluster;
 	char *user;			/* or NULL */
 	char *password;			/* or NULL */
+	char *sentinel_user;		/* or NULL */
+	char *sentinel_password;	/* or NULL */
+	struct redis_tls *tls;		/* or NULL */
 	unsigned int database;
 	unsigned int max_connections;	/* to each node */
 	struct redis_place seeds[REDIS_SEEDS]; /* the server, Sentinels, or nodes of a Cluster; resolved by
@@ -65,30 +68,15 @@ struct redis_pool {
 
 /* --- redis_connection.c --- */
 
-/* How far an exchange came. */
-enum redis_exchange {
-	EXCHANGE_DONE,
-	EXCHANGE_UNSENT,	/* the command has not left as a whole */
-	EXCHANGE_CLOSED,	/* sent; then the server closed the connection */
-	EXCHANGE_TIMEOUT	/* sent; no answer before the deadline */
-};
-
 /*
  * redis_connection_open - a new connection to a place, by the deadline
- * introduced: as the pool's user, with its database; else as nobody. NULL with *error_r on ctx, which holds no secret.
+ * As the pool's user, with its database; sentinel: the place is a Sentinel, as the user for those. NULL with *error_r on ctx, which holds no secret.
  */
 struct redis_connection *redis_connection_open(struct redis_pool *pool, const struct redis_place *place,
-    bool introduced, TALLOC_CTX *ctx, int64_t deadline_ms, const char **error_r);
+    bool sentinel, TALLOC_CTX *ctx, int64_t deadline_ms, const char **error_r);
 
 /* redis_connection_close - accepts NULL */
 void redis_connection_close(struct redis_connection *connection);
-
-/*
- * redis_exchange - one command and its answer
- * On EXCHANGE_DONE *reply_r is the caller's; else *why_r says why and lives as long as the context.
- */
-enum redis_exchange redis_exchange(struct redisContext *context, int argc, const char **argv,
-    const size_t *argv_len, int64_t deadline_ms, struct redisReply **reply_r, const char **why_r);
 
 /*
  * redis_greet - one command of at most three words whose answer matters only where it is an error

@@ -14,13 +14,12 @@
 #endif
 
 #include <hiredis/hiredis.h>
-#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <time.h>
 
 #include "filter/redis_inside.h"
-#include "filter/store.h"
+#include "filter/redis_wire.h"
 #include "policy/mem.h"
 
 /* --- construction and destruction --- */
@@ -37,6 +36,14 @@ redis_close_list(struct redis_connection *list)
 	}
 }
 
+/* wipe - a secret, or NULL */
+static void
+wipe(char *secret)
+{
+	if (secret != NULL)
+		explicit_bzero(secret, strlen(secret));
+}
+
 /* pool_free - talloc destructor */
 static int
 pool_free(struct redis_pool *pool)
@@ -46,8 +53,8 @@ pool_free(struct redis_pool *pool)
 		pthread_cond_destroy(&pool->nodes[i]->returned);
 		talloc_free(pool->nodes[i]);
 	}
-	if (pool->password != NULL)
-		explicit_bzero(pool->password, strlen(pool->password));
+	wipe(pool->password);
+	wipe(pool->sentinel_password);
 	pthread_mutex_destroy(&pool->resolving);
 	pthread_mutex_destroy(&pool->lock);
 	return 0;
@@ -103,6 +110,19 @@ read_seeds(TALLOC_CTX *ctx, struct redis_pool *pool, const char **error_r)
 	return -1;
 }
 
+/* use_tls - read the files of TLS, where it is wanted */
+static int
+use_tls(TALLOC_CTX *ctx, struct redis_pool *pool, const struct redis_tls_options *options, const char **error_r)
+{
+	if (!options->on)
+		return 0;
+	pool->tls = redis_tls_new(pool, options, error_r);
+	if (pool->tls != NULL)
+		return 0;
+	*error_r = mem_strdup(ctx, *error_r);
+	return -1;
+}
+
 /* redis_pool_new - prepare connections */
 struct redis_pool *
 redis_pool_new(TALLOC_CTX *ctx, const struct redis_pool_options *options, const char **error_r)
@@ -114,12 +134,14 @@ redis_pool_new(TALLOC_CTX *ctx, const struct redis_pool_options *options, const 
 	pool->cluster = options->cluster;
 	pool->user = copy_or_null(pool, options->user);
 	pool->password = copy_or_null(pool, options->password);
+	pool->sentinel_user = copy_or_null(pool, options->sentinel_user);
+	pool->sentinel_password = copy_or_null(pool, options->sentinel_password);
 	pool->database = options->database;
 	pool->max_connections = options->connections > 0 ? options->connections : 1;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_mutex_init(&pool->resolving, NULL);
 	talloc_set_destructor(pool, pool_free);
-	if (read_seeds(ctx, pool, error_r) < 0) {
+	if (read_seeds(ctx, pool, error_r) < 0 || use_tls(ctx, pool, &options->tls, error_r) < 0) {
 		talloc_free(pool);
 		return NULL;
 	}
@@ -135,6 +157,18 @@ const char *
 redis_pool_server(const struct redis_pool *pool)
 {
 	return pool->server;
+}
+
+/* redis_pool_renew - read the files of TLS again */
+int
+redis_pool_renew(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
+{
+	if (pool->tls == NULL)
+		return 0;
+	if (redis_tls_renew(pool->tls, ctx, error_r) < 0)
+		return -1;
+	redis_pool_drop_idle(pool);
+	return 0;
 }
 
 /* redis_take_all_idle - a node's idle connections, which are then in no list, and none made before goes back; with the lock held */
@@ -205,15 +239,6 @@ redis_node_at(struct redis_pool *pool, const char *host, const char *port)
 
 /* --- borrowing and returning --- */
 
-/* is_sound - an idle connection has nothing to say; if it has, it is an end or an error */
-static bool
-is_sound(const struct redis_connection *connection)
-{
-	struct pollfd entry = { .fd = connection->context->fd, .events = POLLIN };
-
-	return poll(&entry, 1, 0) == 0;
-}
-
 /* wait_returned - until somebody returns a connection; false at the deadline */
 static bool
 wait_returned(struct redis_pool *pool, struct redis_node *node, int64_t deadline_ms)
@@ -281,13 +306,13 @@ redis_borrow(struct redis_pool *pool, struct redis_node *node, TALLOC_CTX *ctx, 
 			*error_r = mem_printf(ctx, "all %u connections are busy", pool->max_connections);
 			return NULL;
 		}
-		if (connection == NULL || is_sound(connection))
+		if (connection == NULL || redis_wire_is_sound(connection->wire))
 			break;
 		redis_give_back(pool, node, connection, true);
 	}
 	if (connection != NULL)
 		return connection;
-	connection = redis_connection_open(pool, &place, true, ctx, deadline_ms, error_r);
+	connection = redis_connection_open(pool, &place, false, ctx, deadline_ms, error_r);
 	if (connection == NULL)
 		redis_give_back(pool, node, NULL, true);
 	else

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <talloc.h>
 
+#include "filter/redis_tls.h"
+
 struct redis_pool;
 struct redisReply;
 
@@ -24,6 +26,9 @@ struct redis_pool_options {
 	bool cluster;
 	const char *user;	/* or NULL */
 	const char *password;	/* or NULL */
+	const char *sentinel_user; /* what Sentinels ask for; or NULL, and the next */
+	const char *sentinel_password;
+	struct redis_tls_options tls; /* of servers and Sentinels alike */
 	unsigned int database;
 	unsigned int connections; /* most at once, >= 1 */
 };
@@ -41,7 +46,7 @@ enum pool_outcome {
 
 /*
  * redis_pool_new - prepare connections to a server; connects to nothing yet
- * Returns NULL and *error_r (on ctx) when server cannot be read. options are copied.
+ * Returns NULL and *error_r (on ctx) when server or a file of TLS cannot be read. options are copied.
  * A talloc child of ctx; freeing it closes all; no call may be in progress then.
  */
 struct redis_pool *redis_pool_new(TALLOC_CTX *ctx, const struct redis_pool_options *options,
@@ -65,6 +70,12 @@ int redis_pool_resolve(struct redis_pool *pool, TALLOC_CTX *ctx, const char **er
 enum pool_outcome redis_pool_call(struct redis_pool *pool, TALLOC_CTX *ctx, int argc,
     const char **argv, const size_t *argv_len, bool resend, int64_t deadline_ms,
     struct redisReply **reply_r, const char **error_r);
+
+/*
+ * redis_pool_renew - read the files of TLS again; connections are made anew with what is in them
+ * Returns 0, also without TLS, or -1 and *error_r (on ctx): what was read before is kept.
+ */
+int redis_pool_renew(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r);
 
 /*
  * redis_pool_drop_idle - close connections that nobody uses, e.g. after a failure

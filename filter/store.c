@@ -56,6 +56,7 @@ struct store_ops {
 	int (*unraise)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t, const char **);
 	int (*top)(void *impl, TALLOC_CTX *, enum store_top_by, int64_t day, size_t max, int64_t,
 	    struct store_top_entry **, size_t *, const char **);
+	int (*renew)(void *impl, TALLOC_CTX *, const char **error_r); /* or NULL: reads no files but its own */
 	void (*tick)(void *impl, const struct store_options *);
 	void (*status)(void *impl, TALLOC_CTX *, struct store_status *);
 };
@@ -89,6 +90,7 @@ struct store {
 	void *impl;
 	struct store_options options;	/* with defaults filled in; strings are ours */
 	char *secret;			/* options.password, to be wiped */
+	char *sentinel_secret;		/* options.sentinel_password, likewise */
 	struct over_table over;
 	struct store_lists lists;
 	atomic_uint_fast64_t charged;
@@ -402,6 +404,12 @@ kind_redis_top(void *arg, TALLOC_CTX *ctx, enum store_top_by by, int64_t day, si
 	return store_redis_top(arg, ctx, by, day, max, deadline_ms, list_r, n_r, error_r);
 }
 
+static int
+kind_redis_renew(void *arg, TALLOC_CTX *ctx, const char **error_r)
+{
+	return store_redis_renew(arg, ctx, error_r);
+}
+
 static void
 kind_redis_tick(void *arg, const struct store_options *options)
 {
@@ -428,6 +436,7 @@ static const struct store_ops redis_ops = {
 	.raise = kind_redis_raise,
 	.unraise = kind_redis_unraise,
 	.top = kind_redis_top,
+	.renew = kind_redis_renew,
 	.tick = kind_redis_tick,
 	.status = kind_redis_status,
 };
@@ -455,6 +464,13 @@ copy_options(struct store *store, const struct store_options *from)
 	to->user = copy_or_null(store, from->user);
 	store->secret = copy_or_null(store, from->password);
 	to->password = store->secret;
+	to->sentinel_user = copy_or_null(store, from->sentinel_user);
+	store->sentinel_secret = copy_or_null(store, from->sentinel_password);
+	to->sentinel_password = store->sentinel_secret;
+	to->tls.ca_file = copy_or_null(store, from->tls.ca_file);
+	to->tls.cert_file = copy_or_null(store, from->tls.cert_file);
+	to->tls.key_file = copy_or_null(store, from->tls.key_file);
+	to->tls.name = copy_or_null(store, from->tls.name);
 	to->prefix = mem_strdup(store, from->prefix != NULL ? from->prefix : "countersign:");
 	if (to->max_accounts == 0)
 		to->max_accounts = 100000;
@@ -483,6 +499,8 @@ store_free(struct store *store)
 		store->ops->close(store->impl, &store->options);
 	if (store->secret != NULL)
 		explicit_bzero(store->secret, strlen(store->secret));
+	if (store->sentinel_secret != NULL)
+		explicit_bzero(store->sentinel_secret, strlen(store->sentinel_secret));
 	pthread_mutex_destroy(&store->over.lock);
 	talloc_free(store->over.memory);
 	return 0;
@@ -538,7 +556,8 @@ store_options_equal(const struct store_options *a, const struct store_options *b
 	return a->kind == b->kind && a->max_accounts == b->max_accounts &&
 	    same_text(a->file, b->file) && same_text(a->server, b->server) &&
 	    a->cluster == b->cluster && same_text(a->sentinels, b->sentinels) &&
-	    same_text(a->master, b->master) && same_text(a->user, b->user) && same_text(a->password, b->password) &&
+	    same_text(a->sentinel_user, b->sentinel_user) && same_text(a->sentinel_password, b->sentinel_password) &&
+	    redis_tls_options_equal(&a->tls, &b->tls) && same_text(a->master, b->master) && same_text(a->user, b->user) && same_text(a->password, b->password) &&
 	    a->database == b->database && same_text(a->prefix, b->prefix) &&
 	    a->deadline_ms == b->deadline_ms && a->connections == b->connections &&
 	    a->on_away == b->on_away && a->max_pending == b->max_pending;
@@ -748,6 +767,13 @@ store_reset(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	if (result == 0)
 		over_forget(&store->over, plan->account);
 	return result;
+}
+
+/* store_renew - read the files of TLS again */
+int
+store_renew(struct store *store, TALLOC_CTX *ctx, const char **error_r)
+{
+	return store->ops->renew != NULL ? store->ops->renew(store->impl, ctx, error_r) : 0;
 }
 
 /* store_tick - the regular work */

@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <talloc.h>
 
+#include "filter/redis_tls.h"
 #include "policy/facts.h"
 #include "policy/quota.h"
 
@@ -64,6 +65,9 @@ struct store_options {
 	bool cluster;		/* server names nodes of a Redis Cluster, separated by spaces */
 	const char *sentinels;	/* instead of server: Sentinels, separated by spaces; else NULL */
 	const char *master;	/* the name under which Sentinels know the master */
+	const char *sentinel_user; /* what Sentinels ask for; or NULL, and the next */
+	const char *sentinel_password;
+	struct redis_tls_options tls; /* of servers and Sentinels alike */
 	unsigned int database;
 	const char *prefix;	/* before every key; NULL: "countersign:" */
 	unsigned int deadline_ms; /* longest wait for one call; 0: 200 */
@@ -108,6 +112,12 @@ struct store *store_open(TALLOC_CTX *ctx, const struct store_options *options,
  * within deadline_ms, saves the file. NULL is fine. No other call may be in progress.
  */
 void store_close(struct store *store);
+
+/*
+ * store_renew - read the files of TLS again; connections made from now on use them
+ * Returns 0, also where there is nothing to read, or -1 and *error_r (on ctx): what was read before is kept.
+ */
+int store_renew(struct store *store, TALLOC_CTX *ctx, const char **error_r);
 
 /*
  * store_options_equal - whether a reload may keep the open store

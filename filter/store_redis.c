@@ -132,7 +132,8 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 	struct store_redis *redis = mem_new(ctx, struct store_redis);
 	struct redis_pool_options pool = { .server = options->server, .sentinels = options->sentinels,
 	    .master = options->master, .cluster = options->cluster, .user = options->user,
-	    .password = options->password, .database = options->database,
+	    .password = options->password, .sentinel_user = options->sentinel_user,
+	    .sentinel_password = options->sentinel_password, .tls = options->tls, .database = options->database,
 	    .connections = options->connections };
 
 	init_locks(redis);
@@ -160,6 +161,13 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 		return NULL;
 	}
 	return redis;
+}
+
+/* store_redis_renew - read the files of TLS again */
+int
+store_redis_renew(struct store_redis *redis, TALLOC_CTX *ctx, const char **error_r)
+{
+	return redis_pool_renew(redis->pool, ctx, error_r);
 }
 
 /* store_redis_close - end it */

@@ -22,6 +22,7 @@ struct store_redis;
  */
 struct store_redis *store_redis_open(TALLOC_CTX *ctx, const struct store_options *options,
     struct blocks *blocks, struct usage *usage, const char **error_r);
+int store_redis_renew(struct store_redis *redis, TALLOC_CTX *ctx, const char **error_r);
 void store_redis_close(struct store_redis *redis);
 void store_redis_charge(struct store_redis *redis, TALLOC_CTX *ctx,
     const struct quota_plan *plan, int64_t deadline_ms, struct quota_reply *reply_r);

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <talloc.h>
 
+#include "filter/redis_pool.h"
+
 enum table_outcome {
 	TABLE_FOUND,
 	TABLE_NOT_FOUND,
@@ -24,10 +26,9 @@ struct table;
 /* A server of the configuration's redis group, for redis: tables. */
 struct table_redis {
 	const char *name;
-	const char *server;	/* as in struct redis_pool_options */
-	const char *user;	/* or NULL */
+	struct redis_pool_options options; /* without passwords and connections */
 	const char *password_file; /* or NULL */
-	unsigned int database;
+	const char *sentinel_password_file; /* or NULL */
 };
 
 /* What holds for all tables that ask a server. */

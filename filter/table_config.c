@@ -22,10 +22,18 @@ table_config_env(TALLOC_CTX *ctx, const struct config *config)
 
 		servers[i] = (struct table_redis){
 			.name = redis->name,
-			.server = redis->options.server,
-			.user = redis->options.user,
+			.options = {
+				.server = redis->options.server,
+				.sentinels = redis->options.sentinels,
+				.master = redis->options.master,
+				.cluster = redis->options.cluster,
+				.user = redis->options.user,
+				.sentinel_user = redis->options.sentinel_user,
+				.tls = redis->options.tls,
+				.database = redis->options.database,
+			},
 			.password_file = redis->password_file,
-			.database = redis->options.database,
+			.sentinel_password_file = redis->sentinel_password_file,
 		};
 	}
 	env->redis = servers;

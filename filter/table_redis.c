@@ -26,10 +26,12 @@ struct redis_table {
 	struct redis_pool *pool;
 	struct rules rules;
 	const char *pattern;
-	int64_t resolve_ms;	/* the tending thread's: when the server's name is looked up again */
+	int64_t resolve_ms;	/* the tending thread's: when the server is looked for again */
+	int64_t resolve_every_ms;
 };
 
-#define RESOLVE_EVERY_MS	30000
+#define RESOLVE_EVERY_MS	30000	/* a name, which may lead elsewhere */
+#define DISCOVER_EVERY_MS	1000	/* a master; the pool itself knows when to ask who is master */
 
 /* find_server - a server of the configuration by its name (len octets) */
 static const struct table_redis *
@@ -41,34 +43,49 @@ find_server(const struct table_env *env, const char *name, size_t len)
 	return NULL;
 }
 
+/* read_password - from its file, where one is named; false with an error */
+static bool
+read_password(TALLOC_CTX *ctx, const char *file, char **password_r, const char **error_r)
+{
+	if (file == NULL)
+		return true;
+	*password_r = password_file_read(ctx, file, error_r);
+	return *password_r != NULL;
+}
+
+/* wipe - a secret, or NULL */
+static void
+wipe(char *secret)
+{
+	if (secret != NULL)
+		explicit_bzero(secret, strlen(secret));
+}
+
 /* new_pool - connections to a server */
 static struct redis_pool *
 new_pool(TALLOC_CTX *ctx, struct redis_table *table, const struct table_redis *server,
     const struct table_limits *limits, const char **error_r)
 {
-	struct redis_pool_options options = {
-		.server = server->server,
-		.user = server->user,
-		.database = server->database,
-		.connections = (unsigned int)limits->connections,
-	};
-	char *password = NULL;
-	struct redis_pool *pool;
+	struct redis_pool_options options = server->options;
+	char *password = NULL, *sentinel_password = NULL;
+	struct redis_pool *pool = NULL;
 	const char *ignored;
 
-	if (server->password_file != NULL) {
-		password = password_file_read(ctx, server->password_file, error_r);
-		if (password == NULL)
-			return NULL;
+	if (read_password(ctx, server->password_file, &password, error_r) &&
+	    read_password(ctx, server->sentinel_password_file, &sentinel_password, error_r)) {
+		options.connections = (unsigned int)limits->connections;
+		options.password = password;
+		options.sentinel_password = sentinel_password;
+		pool = redis_pool_new(table, &options, error_r);
 	}
-	options.password = password;
-	pool = redis_pool_new(table, &options, error_r);
-	if (password != NULL)
-		explicit_bzero(password, strlen(password));
-	if (pool == NULL)
+	wipe(password);
+	wipe(sentinel_password);
+	if (pool == NULL) {
 		*error_r = mem_strdup(ctx, *error_r);
-	else
-		(void)redis_pool_resolve(pool, table, &ignored);	/* tried again by redis_tend */
+		return NULL;
+	}
+	table->resolve_every_ms = options.sentinels != NULL || options.cluster ? DISCOVER_EVERY_MS : RESOLVE_EVERY_MS;
+	(void)redis_pool_resolve(pool, table, &ignored);	/* tried again by redis_tend */
 	return pool;
 }
 
@@ -163,7 +180,7 @@ redis_tend(void *state)
 
 	if (clock_ms() < table->resolve_ms)
 		return;
-	table->resolve_ms = clock_ms() + RESOLVE_EVERY_MS;
+	table->resolve_ms = clock_ms() + table->resolve_every_ms;
 	tmp = mem_check(talloc_new(NULL));
 	(void)redis_pool_resolve(table->pool, tmp, &ignored);
 	talloc_free(tmp);

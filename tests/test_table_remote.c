@@ -549,7 +549,7 @@ static struct table *
 open_redis(TALLOC_CTX *ctx, const struct redis_server *redis, const char *spec, const char **error_r)
 {
 	const struct table_redis servers[] = {
-		{ .name = "main", .server = redis->address },
+		{ .name = "main", .options.server = redis->address },
 	};
 	const struct table_env env = { servers, COUNT(servers), { 500, 2, 0, 0, 0 } };
 
