@@ -138,18 +138,19 @@ take_slots(struct redis_pool *pool, TALLOC_CTX *ctx, const redisReply *reply, co
 	return 0;
 }
 
-/* ask_cluster - nodes that are known, then those that were written, until one answers; -1 with an error */
+/* ask_cluster - nodes that are known, in turn, then those that were written, until one answers; -1 with an error */
 static int
 ask_cluster(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 {
 	const char *argv[2] = { "CLUSTER", "SLOTS" };
-	size_t n_nodes;
+	size_t n_nodes, first = pool->next_asked;
 
 	pthread_mutex_lock(&pool->lock);
 	n_nodes = pool->n_nodes;
 	pthread_mutex_unlock(&pool->lock);
 	*error_r = "no node has an address";
-	for (size_t i = 0; i < n_nodes + pool->n_seeds; i++) {
+	for (size_t k = 0; k < n_nodes + pool->n_seeds; k++) {
+		size_t i = k < n_nodes ? (first + k) % n_nodes : k;
 		struct redis_place place;
 		redisReply *reply;
 		int result;
@@ -166,8 +167,11 @@ ask_cluster(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 			continue;
 		result = take_slots(pool, ctx, reply, place.host, error_r);
 		freeReplyObject(reply);
-		if (result == 0)
-			return 0;
+		if (result < 0)
+			continue;
+		/* One that is cut off from the others does not know what they have decided: ask another one next time. */
+		pool->next_asked = i < n_nodes ? i + 1 : 0;
+		return 0;
 	}
 	*error_r = mem_printf(ctx, "no node of the Cluster helps: %s", *error_r);
 	return -1;

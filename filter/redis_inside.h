@@ -22,7 +22,7 @@
 
 struct redis_wire;
 
-#define REDIS_NODES	128	/* masters of a Cluster that are known at once */
+#define REDIS_NODES	REDIS_PART_UNKNOWN /* masters of a Cluster that are known at once */
 #define REDIS_SEEDS	16	/* places as written */
 
 /* One connection. A talloc root of its own, because it wanders between threads. */
@@ -56,7 +56,8 @@ struct redis_pool {
 	struct redis_place seeds[REDIS_SEEDS]; /* the server, Sentinels, or nodes of a Cluster; resolved by
 					 * redis_pool_resolve() alone */
 	size_t n_seeds;
-	pthread_mutex_t resolving;	/* one redis_pool_resolve() at a time; guards seeds */
+	size_t next_asked;		/* the node that is asked first where masters are */
+	pthread_mutex_t resolving;	/* one redis_pool_resolve() at a time; guards seeds and next_asked */
 
 	pthread_mutex_t lock;
 	struct redis_node *nodes[REDIS_NODES];	/* the first alone, unless it is a Cluster */

@@ -48,8 +48,8 @@ wipe(char *secret)
 static int
 pool_free(struct redis_pool *pool)
 {
-	redis_pool_drop_idle(pool);
 	for (size_t i = 0; i < pool->n_nodes; i++) {
+		redis_node_drop_idle(pool, pool->nodes[i]);
 		pthread_cond_destroy(&pool->nodes[i]->returned);
 		talloc_free(pool->nodes[i]);
 	}
@@ -197,18 +197,78 @@ redis_node_drop_idle(struct redis_pool *pool, struct redis_node *node)
 	redis_close_list(list);
 }
 
-/* redis_pool_drop_idle - close connections that nobody uses */
+/* redis_pool_drop_idle - close connections to a part that nobody uses */
 void
-redis_pool_drop_idle(struct redis_pool *pool)
+redis_pool_drop_idle(struct redis_pool *pool, unsigned int part)
 {
-	size_t n;
+	bool known;
 
 	pthread_mutex_lock(&pool->lock);
-	n = pool->n_nodes;
+	known = part < pool->n_nodes;
 	pool->stale = true;
 	pthread_mutex_unlock(&pool->lock);
-	for (size_t i = 0; i < n; i++)
-		redis_node_drop_idle(pool, pool->nodes[i]);
+	if (known)
+		redis_node_drop_idle(pool, pool->nodes[part]);
+}
+
+/* --- parts --- */
+
+/* redis_pool_slots - how many slots there are */
+unsigned int
+redis_pool_slots(const struct redis_pool *pool)
+{
+	return pool->cluster ? REDIS_SLOTS : 1;
+}
+
+/* redis_pool_slot - the slot of a key */
+unsigned int
+redis_pool_slot(const struct redis_pool *pool, const char *key)
+{
+	return pool->cluster ? redis_slot(key, strlen(key)) : 0;
+}
+
+/* part_of - the part that has a slot; with the lock held */
+static unsigned int
+part_of(const struct redis_pool *pool, unsigned int slot)
+{
+	if (!pool->cluster)
+		return 0;
+	return pool->slots[slot] > 0 ? pool->slots[slot] - 1u : REDIS_PART_UNKNOWN;
+}
+
+/* redis_pool_part - the part that has a slot now */
+unsigned int
+redis_pool_part(struct redis_pool *pool, unsigned int slot)
+{
+	unsigned int part;
+
+	pthread_mutex_lock(&pool->lock);
+	part = part_of(pool, slot);
+	pthread_mutex_unlock(&pool->lock);
+	return part;
+}
+
+/* redis_pool_parts - the same of all slots */
+void
+redis_pool_parts(struct redis_pool *pool, uint8_t *parts)
+{
+	pthread_mutex_lock(&pool->lock);
+	for (unsigned int slot = 0; slot < redis_pool_slots(pool); slot++)
+		parts[slot] = (uint8_t)part_of(pool, slot);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+/* redis_pool_part_name - how a part is called in log texts */
+const char *
+redis_pool_part_name(struct redis_pool *pool, TALLOC_CTX *ctx, unsigned int part)
+{
+	const char *name = NULL;
+
+	pthread_mutex_lock(&pool->lock);
+	if (pool->cluster && part < pool->n_nodes)
+		name = mem_printf(ctx, "Redis node %s", pool->nodes[part]->place.text);
+	pthread_mutex_unlock(&pool->lock);
+	return name != NULL ? name : mem_printf(ctx, "Redis at %s", pool->server);
 }
 
 /* --- nodes of a Cluster --- */

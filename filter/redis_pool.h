@@ -78,9 +78,57 @@ enum pool_outcome redis_pool_call(struct redis_pool *pool, TALLOC_CTX *ctx, int 
 int redis_pool_renew(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r);
 
 /*
- * redis_pool_drop_idle - close connections that nobody uses, e.g. after a failure
+ * Parts: what fails and comes back as one. A single server, or the master that Sentinels name, is part 0; of a
+ * Cluster each node is one, by an index below REDIS_PART_UNKNOWN, which stands for slots whose node is not known.
+ * REDIS_PART_SLOT is to blame for calls that failed because their slot is on the move, while nodes do well.
  */
-void redis_pool_drop_idle(struct redis_pool *pool);
+#define REDIS_PART_UNKNOWN	128
+#define REDIS_PART_SLOT		129
+#define REDIS_PARTS		130
+
+/* One command of a batch; and what came of it. */
+struct redis_pool_command {
+	int argc;
+	const char **argv;
+	const size_t *argv_len;
+	enum pool_outcome outcome;
+	struct redisReply *reply;	/* as for redis_pool_call() */
+	const char *error;		/* likewise */
+	unsigned int part;		/* that was asked last, or is to blame */
+};
+
+/*
+ * redis_pool_command - as redis_pool_call(), of one command, with the part that it went to
+ */
+enum pool_outcome redis_pool_command(struct redis_pool *pool, TALLOC_CTX *ctx,
+    struct redis_pool_command *command, bool resend, int64_t deadline_ms);
+
+/*
+ * redis_pool_batch - many commands, which do not wait for each other's answers
+ * Those of one node go over one connection. Where an answer is a redirection, the command is sent again by itself. Commands
+ * that share a node are executed in their order, but for those that were redirected. What had no answer by the deadline, or
+ * when the connection broke, is POOL_LOST. Each command must be one that may be executed twice.
+ */
+void redis_pool_batch(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_pool_command *commands,
+    size_t n, int64_t deadline_ms);
+
+/* redis_pool_slot - the slot of a key in a Cluster, below redis_pool_slots(); of a server that is none always 0 */
+unsigned int redis_pool_slot(const struct redis_pool *pool, const char *key);
+unsigned int redis_pool_slots(const struct redis_pool *pool);
+
+/* redis_pool_part - the part that has a slot now */
+unsigned int redis_pool_part(struct redis_pool *pool, unsigned int slot);
+
+/* redis_pool_parts - the same of all slots, in parts_r, which has room for redis_pool_slots() */
+void redis_pool_parts(struct redis_pool *pool, uint8_t *parts_r);
+
+/* redis_pool_part_name - how a part is called in log texts, e.g. "Redis at SERVER"; on ctx */
+const char *redis_pool_part_name(struct redis_pool *pool, TALLOC_CTX *ctx, unsigned int part);
+
+/*
+ * redis_pool_drop_idle - close connections to a part that nobody uses, e.g. after a failure; masters are looked for again
+ */
+void redis_pool_drop_idle(struct redis_pool *pool, unsigned int part);
 
 /* redis_pool_server - the server as it was written, for log texts; lives as long as pool */
 const char *redis_pool_server(const struct redis_pool *pool);

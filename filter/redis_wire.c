@@ -243,6 +243,21 @@ redis_wire_exchange(struct redis_wire *wire, int argc, const char **argv, const 
 	return outcome == WIRE_DONE ? receive(wire, deadline_ms, reply_r) : outcome;
 }
 
+/* redis_wire_exchange_many - n commands, written before any answer is read, and the answers */
+size_t
+redis_wire_exchange_many(struct redis_wire *wire, const char *octets, size_t len, size_t n, int64_t deadline_ms,
+    struct redisReply **replies, const char **why_r)
+{
+	size_t answered = 0;
+
+	*why_r = wire->why;
+	if (send_all(wire, octets, len, deadline_ms) != WIRE_DONE)
+		return 0;
+	while (answered < n && receive(wire, deadline_ms, &replies[answered]) == WIRE_DONE)
+		answered++;
+	return answered;
+}
+
 /* --- making a connection --- */
 
 /* connect_to - a connected, non-blocking socket, or -1 with errno */

@@ -47,4 +47,13 @@ bool redis_wire_is_sound(struct redis_wire *wire);
 enum wire_outcome redis_wire_exchange(struct redis_wire *wire, int argc, const char **argv,
     const size_t *argv_len, int64_t deadline_ms, struct redisReply **reply_r, const char **why_r);
 
+/*
+ * redis_wire_exchange_many - n commands, written before any answer is read, and the answers
+ * octets are the commands, formatted. replies_r has room for n; those of the first, as many as are returned, are the
+ * caller's. Where that is less than n, *why_r and wire are as above, and nobody knows what became of the others.
+ * The answers must be small: they wait in the server meanwhile.
+ */
+size_t redis_wire_exchange_many(struct redis_wire *wire, const char *octets, size_t len, size_t n,
+    int64_t deadline_ms, struct redisReply **replies_r, const char **why_r);
+
 #endif

@@ -31,35 +31,59 @@
 
 /* --- calls --- */
 
-/* store_redis_run_script - EVALSHA, and EVAL where the server does not know the script; as redis_pool_call() */
+/* store_redis_run_script - EVALSHA, and EVAL where the server does not know the script */
 enum pool_outcome
 store_redis_run_script(struct store_redis *redis, TALLOC_CTX *ctx, const struct script *script,
-    struct quota_command *command, bool resend, int64_t deadline_ms, redisReply **answer_r,
+    struct quota_command *command, bool resend, int64_t deadline_ms, redisReply **answer_r, unsigned int *part_r,
     const char **error_r)
 {
-	enum pool_outcome outcome;
+	struct redis_pool_command sent = { .argc = command->argc, .argv = command->argv,
+	    .argv_len = command->argv_len };
 
-	outcome = redis_pool_call(redis->pool, ctx, command->argc, command->argv, command->argv_len,
-	    resend, deadline_ms, answer_r, error_r);
-	if (outcome == POOL_NOSCRIPT) {
+	if (redis_pool_command(redis->pool, ctx, &sent, resend, deadline_ms) == POOL_NOSCRIPT) {
 		command->argv[0] = "EVAL";
 		command->argv_len[0] = 4;
 		command->argv[1] = script->text;
 		command->argv_len[1] = script->len;
-		outcome = redis_pool_call(redis->pool, ctx, command->argc, command->argv,
-		    command->argv_len, resend, deadline_ms, answer_r, error_r);
+		(void)redis_pool_command(redis->pool, ctx, &sent, resend, deadline_ms);
 	}
 	talloc_free(command);
-	return outcome;
+	*answer_r = sent.reply;
+	*error_r = sent.error;
+	if (part_r != NULL)
+		*part_r = sent.part;
+	return sent.outcome;
 }
 
-/* store_redis_run - one run of quota.lua within the deadline; as redis_pool_call() */
+/* store_redis_run - one run of quota.lua within the deadline */
 enum pool_outcome
 store_redis_run(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op, const struct quota_plan *plan,
-    int64_t age_ms, int64_t deadline_ms, redisReply **answer_r, const char **error_r)
+    int64_t age_ms, int64_t deadline_ms, redisReply **answer_r, unsigned int *part_r, const char **error_r)
 {
 	return store_redis_run_script(redis, ctx, &redis->quota, quota_command_make(ctx, redis->prefix,
-	    redis->quota.digest, op, plan, NULL, age_ms), true, deadline_ms, answer_r, error_r);
+	    redis->quota.digest, op, plan, NULL, age_ms), true, deadline_ms, answer_r, part_r, error_r);
+}
+
+/* store_redis_slot - the slot of a home's keys, or of a hash tag */
+unsigned int
+store_redis_slot(const struct store_redis *redis, const char *home)
+{
+	unsigned int slot;
+	char *key;
+
+	if (redis_pool_slots(redis->pool) == 1)
+		return 0;
+	key = mem_printf(NULL, "%s{%s}", redis->prefix, home);
+	slot = redis_pool_slot(redis->pool, key);
+	talloc_free(key);
+	return slot;
+}
+
+/* store_redis_place - where a slot's counts are now */
+struct away_place
+store_redis_place(const struct store_redis *redis, unsigned int slot)
+{
+	return (struct away_place){ .slot = slot, .part = redis_pool_part(redis->pool, slot) };
 }
 
 /* store_redis_by_hand - a change by an operator; how many things it changed, or -1 with an error */
@@ -73,7 +97,7 @@ store_redis_by_hand(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op
 	int done = -1;
 
 	outcome = store_redis_run_script(redis, ctx, &redis->quota, quota_command_by_hand(ctx, redis->prefix,
-	    redis->quota.digest, op, plan, NULL, words, n), true, deadline_ms, &answer, error_r);
+	    redis->quota.digest, op, plan, NULL, words, n), true, deadline_ms, &answer, NULL, error_r);
 	if (outcome == POOL_ANSWERED) {
 		done = quota_command_done(answer);
 		*error_r = "Redis gave an answer of an unexpected form";
@@ -152,7 +176,8 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 		store_redis_close(redis);
 		return NULL;
 	}
-	redis->away = away_new(redis, options, redis_pool_server(redis->pool));
+	redis->away = away_new(redis, options, redis_pool_server(redis->pool), redis_pool_slots(redis->pool));
+	redis->index_slot = store_redis_slot(redis, "index");
 	/* Mail may come at once. A second is worth it here; what fails, the keeper says. */
 	if (options->cluster || options->sentinels != NULL)
 		find_masters(redis);
@@ -211,9 +236,10 @@ unknown(TALLOC_CTX *ctx, const char *problem, struct quota_reply *reply)
 
 /* take_answer - Redis answered; note the totals */
 static void
-take_answer(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+take_answer(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan, unsigned int slot,
     const redisReply *answer, struct quota_reply *reply)
 {
+	const struct away_place place = store_redis_place(redis, slot);
 	int64_t stamp;
 
 	if (quota_command_read(ctx, plan, answer, reply, &stamp) < 0 ||
@@ -222,18 +248,18 @@ take_answer(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan 
 		return;
 	}
 	reply->store = "redis";
-	away_seen(redis->away, plan, reply, stamp, store_clock_ms());
+	away_seen(redis->away, plan, &place, reply, stamp, store_clock_ms());
 }
 
-/* fall_back - Redis cannot be asked now: decide here, and have it looked after */
+/* fall_back - a call failed, for which place->part is to blame: decide here, and have it looked after */
 static void
 fall_back(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
-    bool ambiguous, const char *why, struct quota_reply *reply)
+    const struct away_place *place, bool ambiguous, const char *why, struct quota_reply *reply)
 {
 	int64_t now = store_clock_ms();
 
-	away_failed(redis->away, why, now);
-	away_charge(redis->away, ctx, plan, ambiguous, now, reply);
+	away_failed(redis->away, place, why, now);
+	away_charge(redis->away, ctx, plan, place->slot, ambiguous, now, reply);
 	store_redis_wake(redis);
 }
 
@@ -242,26 +268,26 @@ void
 store_redis_charge(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, struct quota_reply *reply_r)
 {
+	struct away_place place = store_redis_place(redis, store_redis_slot(redis, plan->home));
 	int64_t now = store_clock_ms();
 	enum pool_outcome outcome;
 	redisReply *answer;
 	const char *why;
 
-	if (away_state(redis->away) != AWAY_UP) {
-		away_charge(redis->away, ctx, plan, false, now, reply_r);
-		store_redis_wake(redis);
+	if (!away_may_ask(redis->away, &place, now)) {
+		away_charge(redis->away, ctx, plan, place.slot, false, now, reply_r);
 		return;
 	}
 	outcome = store_redis_run(redis, ctx, QUOTA_OP_CHARGE, plan, 0, within(redis, now, deadline_ms), &answer,
-	    &why);
+	    &place.part, &why);
 	if (outcome != POOL_ANSWERED)
 		atomic_fetch_add(&redis->failed, 1);
 	if (outcome == POOL_ANSWERED)
-		take_answer(redis, ctx, plan, answer, reply_r);
+		take_answer(redis, ctx, plan, place.slot, answer, reply_r);
 	else if (outcome == POOL_BROKEN)
 		unknown(ctx, why, reply_r);
 	else
-		fall_back(redis, ctx, plan, outcome == POOL_LOST, why, reply_r);
+		fall_back(redis, ctx, plan, &place, outcome == POOL_LOST, why, reply_r);
 	freeReplyObject(answer);
 }
 
@@ -275,9 +301,9 @@ store_redis_read(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_
 	const char *why;
 
 	outcome = store_redis_run(redis, ctx, QUOTA_OP_READ, plan, 0,
-	    within(redis, store_clock_ms(), deadline_ms), &answer, &why);
+	    within(redis, store_clock_ms(), deadline_ms), &answer, NULL, &why);
 	if (outcome == POOL_ANSWERED)
-		take_answer(redis, ctx, plan, answer, reply_r);
+		take_answer(redis, ctx, plan, store_redis_slot(redis, plan->home), answer, reply_r);
 	else
 		unknown(ctx, why, reply_r);
 	freeReplyObject(answer);
@@ -295,7 +321,7 @@ store_redis_reset(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota
 
 	bare.n_counters = 0;
 	outcome = store_redis_run(redis, ctx, QUOTA_OP_RESET, &bare, 0,
-	    within(redis, store_clock_ms(), deadline_ms), &answer, &why);
+	    within(redis, store_clock_ms(), deadline_ms), &answer, NULL, &why);
 	freeReplyObject(answer);
 	if (outcome != POOL_ANSWERED) {
 		*error_r = mem_printf(ctx, "Redis could not be asked: %s", why);

@@ -44,9 +44,11 @@ struct store_redis {
 	char *blocks_version;	/* of the list that was read last; the keeper's alone */
 	int64_t blocks_read;	/* when it was read whole; likewise */
 	unsigned int deadline_ms;
+	unsigned int index_slot; /* that of the lists of all accounts */
 	struct store_options log;	/* only log and log_arg */
 	atomic_uint_fast64_t failed;
 
+	struct keeping *keeping; /* what the keeper has at hand: store_redis_keeper.c */
 	pthread_t keeper;
 	bool has_keeper;
 	pthread_mutex_t lock;
@@ -59,15 +61,24 @@ struct store_redis {
 
 /* --- store_redis.c --- */
 
-/* store_redis_run_script - EVALSHA, and EVAL where the server does not know the script; as redis_pool_call() */
+/*
+ * store_redis_run_script - EVALSHA, and EVAL where the server does not know the script; as redis_pool_call()
+ * *part_r, where not NULL, is the part that was asked or is to blame (struct redis_pool_command).
+ */
 enum pool_outcome store_redis_run_script(struct store_redis *redis, TALLOC_CTX *ctx,
     const struct script *script, struct quota_command *command, bool resend, int64_t deadline_ms,
-    struct redisReply **answer_r, const char **error_r);
+    struct redisReply **answer_r, unsigned int *part_r, const char **error_r);
 
-/* store_redis_run - one run of quota.lua within the deadline; as redis_pool_call() */
+/* store_redis_run - one run of quota.lua within the deadline; the same */
 enum pool_outcome store_redis_run(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
     const struct quota_plan *plan, int64_t age_ms, int64_t deadline_ms, struct redisReply **answer_r,
-    const char **error_r);
+    unsigned int *part_r, const char **error_r);
+
+/* store_redis_slot - the slot of a home's keys, or of a hash tag */
+unsigned int store_redis_slot(const struct store_redis *redis, const char *home);
+
+/* store_redis_place - where a slot's counts are now */
+struct away_place store_redis_place(const struct store_redis *redis, unsigned int slot);
 
 /* store_redis_by_hand - a change by an operator; how many things it changed, or -1 with an error on ctx */
 int store_redis_by_hand(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
@@ -87,8 +98,11 @@ void store_redis_last_words(struct store_redis *redis);
 
 /* --- store_redis_lists.c --- */
 
-/* store_redis_chores - the regular work while Redis is there; for the keeper */
+/* store_redis_chores - the regular work; for the keeper. While Redis is away it does nothing */
 void store_redis_chores(struct store_redis *redis);
+
+/* store_redis_count_offences - those that wait, where Redis can be asked; for the keeper */
+void store_redis_count_offences(struct store_redis *redis);
 
 /* store_redis_drop_offences - at the end: those that still wait are not counted */
 void store_redis_drop_offences(struct store_redis *redis);

@@ -72,7 +72,35 @@ static enum pool_outcome
 run_index(struct store_redis *redis, TALLOC_CTX *ctx, struct quota_command *command, bool resend,
     int64_t deadline_ms, redisReply **answer_r, const char **error_r)
 {
-	return store_redis_run_script(redis, ctx, &redis->index, command, resend, deadline_ms, answer_r, error_r);
+	return store_redis_run_script(redis, ctx, &redis->index, command, resend, deadline_ms, answer_r, NULL, error_r);
+}
+
+/* blame - a call of the keeper's failed; a matter of one key alone (POOL_BROKEN) changes no state */
+static void
+blame(struct store_redis *redis, enum pool_outcome outcome, unsigned int slot, unsigned int part, const char *error)
+{
+	const struct away_place place = { .slot = slot, .part = part };
+
+	if (outcome == POOL_ANSWERED)
+		return;
+	atomic_fetch_add(&redis->failed, 1);
+	if (outcome != POOL_BROKEN)
+		away_failed(redis->away, &place, error, store_clock_ms());
+}
+
+/* run_chore - as run_index(), for the keeper: a failure is noted */
+static enum pool_outcome
+run_chore(struct store_redis *redis, TALLOC_CTX *ctx, struct quota_command *command, bool resend,
+    redisReply **answer_r)
+{
+	enum pool_outcome outcome;
+	unsigned int part = 0;
+	const char *error;
+
+	outcome = store_redis_run_script(redis, ctx, &redis->index, command, resend,
+	    store_clock_ms() + redis->deadline_ms, answer_r, &part, &error);
+	blame(redis, outcome, redis->index_slot, part, error);
+	return outcome;
 }
 
 /* number_of - a number in text, 0 where there is none */
@@ -114,9 +142,9 @@ take_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const redisReply *answer
 	redis->blocks_read = store_clock_ms();
 }
 
-/* renew_blocks - read the list again if it has changed; -1 with an error */
+/* renew_blocks - read the list again if it has changed; -1: it failed */
 static int
-renew_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const char **error_r)
+renew_blocks(struct store_redis *redis, TALLOC_CTX *ctx)
 {
 	int64_t now = store_clock_ms();
 	struct quota_command *command = index_command(redis, ctx, "blocks", 0, 1);
@@ -124,8 +152,7 @@ renew_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const char **error_r)
 
 	push_word(command, redis->blocks_version == NULL || now - redis->blocks_read > REREAD_MS ? "" :
 	    redis->blocks_version);
-	if (run_index(redis, ctx, command, true, now + redis->deadline_ms, &answer, error_r) !=
-	    POOL_ANSWERED)
+	if (run_chore(redis, ctx, command, true, &answer) != POOL_ANSWERED)
 		return -1;
 	/* The same version alone means that nothing changed; an empty list has the version "none". */
 	if (all_strings(answer, 1, 5) && (answer->elements > 1 || redis->blocks_version == NULL ||
@@ -135,10 +162,10 @@ renew_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const char **error_r)
 	return 0;
 }
 
-/* report_some - tell Redis of n accounts' day; -1 with an error, and they are noted again */
+/* report_some - tell Redis of n accounts' day; -1: it failed, and they are noted again */
 static int
 report_some(struct store_redis *redis, TALLOC_CTX *ctx, int64_t day,
-    const struct store_top_entry *list, size_t n, const char **error_r)
+    const struct store_top_entry *list, size_t n)
 {
 	struct quota_command *command = index_command(redis, ctx, "usage", day, 2 + 4 * n);
 	enum pool_outcome outcome;
@@ -152,8 +179,7 @@ report_some(struct store_redis *redis, TALLOC_CTX *ctx, int64_t day,
 		push_int(command, (int64_t)list[i].messages);
 		push_int(command, (int64_t)list[i].refused);
 	}
-	outcome = run_index(redis, ctx, command, false, store_clock_ms() + redis->deadline_ms, &answer,
-	    error_r);
+	outcome = run_chore(redis, ctx, command, false, &answer);
 	freeReplyObject(answer);
 	/* What may have been counted is not told twice. */
 	for (size_t i = 0; i < n && outcome != POOL_ANSWERED && outcome != POOL_LOST; i++)
@@ -161,9 +187,9 @@ report_some(struct store_redis *redis, TALLOC_CTX *ctx, int64_t day,
 	return outcome == POOL_ANSWERED ? 0 : -1;
 }
 
-/* report_day - tell Redis what was noted of a day; -1 with an error */
+/* report_day - tell Redis what was noted of a day; -1: it failed */
 static int
-report_day(struct store_redis *redis, TALLOC_CTX *ctx, int64_t day, const char **error_r)
+report_day(struct store_redis *redis, TALLOC_CTX *ctx, int64_t day)
 {
 	size_t n, some;
 	const struct store_top_entry *list = usage_take(redis->usage, ctx, day, &n);
@@ -172,7 +198,7 @@ report_day(struct store_redis *redis, TALLOC_CTX *ctx, int64_t day, const char *
 	for (size_t i = 0; i < n; i += some) {
 		some = n - i < MANY_USERS ? n - i : MANY_USERS;
 		if (result == 0)
-			result = report_some(redis, ctx, day, &list[i], some, error_r);
+			result = report_some(redis, ctx, day, &list[i], some);
 		else
 			for (size_t k = i; k < i + some; k++)
 				usage_note(redis->usage, day, &list[k]);
@@ -209,19 +235,37 @@ put_offence(struct store_redis *redis, struct offence *offence)
 	talloc_free(offence);
 }
 
-/* count_offence - one offence, and the block where it is one too many; -1 with an error */
+/* block_offender - where an offence was one too many; -1: it failed */
 static int
-count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence,
-    const char **error_r)
+block_offender(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence)
 {
-	int64_t deadline = store_clock_ms() + redis->deadline_ms, stamp;
 	const struct quota_plan *plan = offence->plan;
+	const char *ignored;
+
+	if (!blocks_offender(redis->blocks, &redis->log, plan, offence->for_ms))
+		return 0;
+	return store_redis_block(redis, ctx, plan, offence->for_ms, blocks_offence_text(ctx, &plan->counters[0]),
+	    "block_on", store_clock_ms() + redis->deadline_ms, &ignored);
+}
+
+/* count_offence - one offence, and the block where it is one too many; -1: it is to be tried again */
+static int
+count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence)
+{
+	const struct quota_plan *plan = offence->plan;
+	struct away_place place = store_redis_place(redis, store_redis_slot(redis, plan->home));
 	enum pool_outcome outcome;
 	struct quota_reply reply;
 	redisReply *answer;
+	const char *error;
+	int64_t stamp;
 	bool over;
 
-	outcome = store_redis_run(redis, ctx, QUOTA_OP_CHARGE, plan, 0, deadline, &answer, error_r);
+	if (!away_may_ask(redis->away, &place, store_clock_ms()))
+		return -1;
+	outcome = store_redis_run(redis, ctx, QUOTA_OP_CHARGE, plan, 0, store_clock_ms() + redis->deadline_ms, &answer,
+	    &place.part, &error);
+	blame(redis, outcome, place.slot, place.part, error);
 	if (outcome == POOL_BROKEN)
 		return 0;	/* a matter of this account's key alone */
 	if (outcome != POOL_ANSWERED)
@@ -229,46 +273,39 @@ count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *
 	over = quota_command_read(ctx, plan, answer, &reply, &stamp) == 0 && reply.n_counts == 1 &&
 	    reply.counts[0].used > reply.counts[0].max;
 	freeReplyObject(answer);
-	if (!over || !blocks_offender(redis->blocks, &redis->log, plan, offence->for_ms))
-		return 0;
-	return store_redis_block(redis, ctx, plan, offence->for_ms, blocks_offence_text(ctx,
-	    &plan->counters[0]), "block_on", deadline + redis->deadline_ms, error_r);
+	return over ? block_offender(redis, ctx, offence) : 0;
 }
 
-/* count_offences - all that wait; -1 with an error, and those not counted go on waiting */
-static int
-count_offences(struct store_redis *redis, TALLOC_CTX *ctx, const char **error_r)
+/* store_redis_count_offences - those that wait, where Redis can be asked; the others go on waiting */
+void
+store_redis_count_offences(struct store_redis *redis)
 {
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	struct offence *next;
-	int result = 0;
 
 	for (struct offence *at = take_offences(redis); at != NULL; at = next) {
 		next = at->next;
-		if (result == 0)
-			result = count_offence(redis, ctx, at, error_r);
-		if (result < 0)
+		if (count_offence(redis, tmp, at) < 0)
 			put_offence(redis, at);
 		else
 			talloc_free(at);
 	}
-	return result;
+	talloc_free(tmp);
 }
 
-/* store_redis_chores - the regular work while Redis is there */
+/* store_redis_chores - the regular work */
 void
 store_redis_chores(struct store_redis *redis)
 {
+	const struct away_place place = store_redis_place(redis, redis->index_slot);
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	int64_t today = store_today();
-	const char *error = NULL;
+	const char *ignored;
 
-	if (redis_pool_resolve(redis->pool, tmp, &error) < 0)
-		error = NULL;	/* as long as the master answers, Sentinels may be away */
-	if (count_offences(redis, tmp, &error) < 0 || renew_blocks(redis, tmp, &error) < 0 || report_day(redis, tmp, today - 1, &error) < 0 ||
-	    report_day(redis, tmp, today, &error) < 0) {
-		atomic_fetch_add(&redis->failed, 1);
-		away_failed(redis->away, error, store_clock_ms());
-	}
+	(void)redis_pool_resolve(redis->pool, tmp, &ignored);	/* as long as the master answers, Sentinels may be away */
+	if (away_may_ask(redis->away, &place, store_clock_ms()) && renew_blocks(redis, tmp) == 0 &&
+	    report_day(redis, tmp, today - 1) == 0)
+		(void)report_day(redis, tmp, today);
 	talloc_free(tmp);
 }
 
@@ -352,11 +389,12 @@ store_redis_top(struct store_redis *redis, TALLOC_CTX *ctx, enum store_top_by by
 {
 	static const int orders[] = { [STORE_TOP_RECIPIENTS] = 2, [STORE_TOP_MESSAGES] = 3,
 	    [STORE_TOP_REFUSED] = 4 };
+	const struct away_place place = store_redis_place(redis, redis->index_slot);
 	struct quota_command *command = index_command(redis, ctx, "top", day, 2);
 	redisReply *answer;
 
 	*n_r = 0;
-	if (away_state(redis->away) != AWAY_UP) {
+	if (!away_may_ask(redis->away, &place, store_clock_ms())) {
 		*list_r = usage_top(redis->usage, ctx, day, by, max, n_r);
 		return 0;
 	}
