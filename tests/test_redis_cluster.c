@@ -44,6 +44,9 @@
 #define LIMIT		40
 #define CROWD		6
 
+#define CLUSTER_LINES	"cluster-enabled yes\ncluster-node-timeout 1000\ncluster-config-file nodes.conf\n" \
+	"cluster-require-full-coverage no"
+
 struct fixture {
 	TALLOC_CTX *ctx;
 	struct redis_server nodes[NODES];
@@ -54,6 +57,8 @@ struct fixture {
 	struct store_options options;
 	struct plan *plan;
 	atomic_uint_fast64_t ids;
+	pthread_mutex_t lock;
+	char *log;		/* all lines; under lock */
 };
 
 /* --- servers --- */
@@ -150,6 +155,40 @@ wait_flows(struct fixture *f, size_t master, size_t replica)
 	}
 }
 
+static void
+collect_log(void *arg, enum store_log_level level, const char *text)
+{
+	struct fixture *f = arg;
+
+	(void)level;
+	pthread_mutex_lock(&f->lock);
+	f->log = talloc_asprintf_append(f->log, "%s\n", text);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static bool
+log_says(struct fixture *f, const char *text)
+{
+	bool found;
+
+	pthread_mutex_lock(&f->lock);
+	found = strstr(f->log, text) != NULL;
+	pthread_mutex_unlock(&f->lock);
+	return found;
+}
+
+static void
+wait_log(struct fixture *f, const char *text)
+{
+	int64_t end = store_clock_ms() + PATIENCE_MS;
+
+	while (!log_says(f, text)) {
+		if (store_clock_ms() > end)
+			fail_msg("the log never says \"%s\": %s", text, f->log);
+		usleep(20000);
+	}
+}
+
 static struct fixture *
 new_fixture(void)
 {
@@ -164,6 +203,10 @@ new_fixture(void)
 	    &f->plan->limits[f->plan->n_limits++], &error), 0);
 	f->options.kind = STORE_REDIS;
 	f->options.deadline_ms = 300;
+	f->options.log = collect_log;
+	f->options.log_arg = f;
+	f->log = mem_strdup(f->ctx, "");
+	pthread_mutex_init(&f->lock, NULL);
 	return f;
 }
 
@@ -185,8 +228,7 @@ set_up_cluster(void **state)
 	struct fixture *f = new_fixture();
 
 	for (size_t i = 0; i < NODES; i++)
-		start_node(f, "cluster-enabled yes\ncluster-node-timeout 1000\ncluster-config-file nodes.conf\n"
-		    "cluster-require-full-coverage no");
+		start_node(f, CLUSTER_LINES);
 	for (int i = 0; i < MASTERS; i++)
 		for (int slot = i * REDIS_SLOTS / MASTERS; slot < (i + 1) * REDIS_SLOTS / MASTERS; slot++)
 			tell_ok(f, (size_t)i, "CLUSTER ADDSLOTS %s%d", "", slot, 0);
@@ -353,6 +395,7 @@ struct crowd {
 	struct fixture *f;
 	struct store *store;
 	atomic_int passed[ACCOUNTS];
+	atomic_int without[ACCOUNTS];	/* answers without Redis */
 	atomic_int unknown, local, late;
 	atomic_bool stop;
 	pthread_t threads[CROWD];
@@ -380,8 +423,10 @@ crowd_member(void *arg)
 		/* the deadline, and as much again for a machine with other work */
 		if (store_clock_ms() - before > 3 * (int64_t)crowd->f->options.deadline_ms)
 			atomic_fetch_add(&crowd->late, 1);
-		if (where != NULL && strcmp(where, "local") == 0)
+		if (where != NULL && strcmp(where, "local") == 0) {
 			atomic_fetch_add(&crowd->local, 1);
+			atomic_fetch_add(&crowd->without[i % ACCOUNTS], 1);
+		}
 		if (state == QUOTA_CHARGED)
 			atomic_fetch_add(&crowd->passed[i % ACCOUNTS], 1);
 		else if (state == QUOTA_UNKNOWN)
@@ -677,6 +722,130 @@ test_cluster_fails_over(void **state)
 	store_close(crowd.store);
 }
 
+/* node_of - which of the masters has an account */
+static size_t
+node_of(unsigned int account)
+{
+	char room[64];
+	unsigned int slot = redis_slot(account_name(room, sizeof(room), account), strlen(account_name(room,
+	    sizeof(room), account)));
+	size_t node = 0;
+
+	while (slot >= (node + 1) * REDIS_SLOTS / MASTERS)
+		node++;
+	return node;
+}
+
+/*
+ * A master is killed, and nobody stands in for it: its accounts are decided here, those of the others in
+ * Redis as if nothing had happened. When it is back, with what it had, all is as it was.
+ */
+static void
+test_cluster_without_one(void **state)
+{
+	struct fixture *f = *state;
+	struct crowd crowd = { .f = f };
+	int dead_ones = 0, charged = 0;
+
+	/* the one without replica keeps what it has been told */
+	tell_ok(f, 1, "CONFIG SET appendonly %s appendfsync always", "yes", 0, 0);
+	wait_says(f, 1, "INFO persistence", "aof_rewrite_in_progress:0");
+	for (size_t i = 0; i < ACCOUNTS; i++)
+		dead_ones += node_of((unsigned int)i) == 1;
+	assert_in_range(dead_ones, 1, ACCOUNTS - 1);
+	crowd.store = open_patient(f);
+	wait_back(crowd.store);
+	start_crowd(&crowd);
+	wait_passed(&crowd, ACCOUNTS * LIMIT / 3);
+	redis_server_kill(&f->nodes[1], SIGKILL);
+	wait_log(f, mem_printf(f->ctx, "Redis node 127.0.0.1:%d is away: ", f->ports[1]));
+	wait_passed(&crowd, ACCOUNTS * LIMIT);
+	usleep(500000);
+	assert_true(is_away(crowd.store));
+	redis_server_start(&f->nodes[1], mem_printf(f->ctx, "bind 127.0.0.1\nport %d\nappendonly yes\n"
+	    "appendfsync always\n" CLUSTER_LINES, f->ports[1]));
+	end_crowd(&crowd, "Cluster, a master without replica killed");
+	wait_log(f, mem_printf(f->ctx, "Redis node 127.0.0.1:%d is back after ", f->ports[1]));
+	for (unsigned int i = 0; i < ACCOUNTS; i++) {
+		if (node_of(i) == 1)
+			charged += crowd.without[i];
+		else
+			assert_int_equal(crowd.without[i], 0);
+		assert_int_equal(counted(&crowd, i), crowd.passed[i]);
+	}
+	assert_true(charged > 0);
+	assert_false(log_says(f, mem_printf(f->ctx, "127.0.0.1:%d is away", f->ports[2])));
+	store_close(crowd.store);
+}
+
+/* move_slot - from one master to another, key by key, while it is in use; hold: for how long in ms keys lie on both sides */
+static void
+move_slot(struct fixture *f, unsigned int slot, size_t from, size_t to, unsigned int hold)
+{
+	redisReply *id_from = tell(f, from, "CLUSTER MYID"), *id_to = tell(f, to, "CLUSTER MYID"), *keys;
+	size_t n;
+
+	tell_ok(f, to, mem_printf(f->ctx, "CLUSTER SETSLOT %u IMPORTING %%s", slot), id_from->str, 0, 0);
+	tell_ok(f, from, mem_printf(f->ctx, "CLUSTER SETSLOT %u MIGRATING %%s", slot), id_to->str, 0, 0);
+	do {
+		keys = tell(f, from, "CLUSTER GETKEYSINSLOT %d 1", (int)slot);
+		n = keys->elements;
+		if (n > 0)
+			freeReplyObject(tell(f, from, "MIGRATE 127.0.0.1 %d %s 0 5000", f->ports[to],
+			    keys->element[0]->str));
+		freeReplyObject(keys);
+		usleep(hold * 1000);
+		hold = 2;
+	} while (n > 0);
+	for (size_t i = 0; i < MASTERS; i++)
+		tell_ok(f, (to + i) % MASTERS, mem_printf(f->ctx, "CLUSTER SETSLOT %u NODE %%s", slot), id_to->str, 0, 0);
+	freeReplyObject(id_from);
+	freeReplyObject(id_to);
+}
+
+/*
+ * Slots move under load, there and back: their accounts are decided here while keys lie on both sides, all others in Redis; and
+ * every message is counted once.
+ */
+static void
+test_cluster_moves_under_load(void **state)
+{
+	struct fixture *f = *state;
+	struct crowd crowd = { .f = f };
+	bool moved[ACCOUNTS] = { false };
+	int without = 0;
+
+	f->options.deadline_ms = 1000;
+	crowd.store = open_store(f);
+	wait_back(crowd.store);
+	start_crowd(&crowd);
+	for (unsigned int i = 0; i < ACCOUNTS; i += 3) {
+		char room[64];
+		const char *name = account_name(room, sizeof(room), i);
+		unsigned int slot = redis_slot(name, strlen(name));
+		size_t home = node_of(i);
+
+		wait_passed(&crowd, (int)(ACCOUNTS * LIMIT / 8 * (i / 3 + 1)));
+		moved[i] = true;
+		move_slot(f, slot, home, (home + 1) % MASTERS, i == 0 ? 3000 : 2);
+		move_slot(f, slot, (home + 1) % MASTERS, home, 2);
+	}
+	end_crowd(&crowd, "Cluster, slots on the move");
+	for (unsigned int i = 0; i < ACCOUNTS; i++) {
+		assert_int_equal(counted(&crowd, i), crowd.passed[i]);
+		if (moved[i])
+			without += crowd.without[i];
+		else
+			assert_int_equal(crowd.without[i], 0);
+	}
+	assert_true(without > 0);
+	assert_true(log_says(f, "has slots on the move: TRYAGAIN"));
+	wait_log(f, "has moved its slots after ");
+	assert_false(log_says(f, " is away: "));
+	printf("# of the accounts whose slots moved %d messages were decided without Redis\n", without);
+	store_close(crowd.store);
+}
+
 /* --- Sentinel --- */
 
 static void
@@ -748,6 +917,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_cluster_journal, set_up_cluster, tear_down),
 		cmocka_unit_test_setup_teardown(test_cluster_moves, set_up_cluster, tear_down),
 		cmocka_unit_test_setup_teardown(test_cluster_fails_over, set_up_cluster, tear_down),
+		cmocka_unit_test_setup_teardown(test_cluster_without_one, set_up_cluster, tear_down),
+		cmocka_unit_test_setup_teardown(test_cluster_moves_under_load, set_up_cluster, tear_down),
 		cmocka_unit_test_setup_teardown(test_sentinel_fails_over, set_up_sentinel, tear_down),
 		cmocka_unit_test_setup_teardown(test_sentinel_partition, set_up_sentinel, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_sentinel, set_up_sentinel, tear_down),
