@@ -314,7 +314,7 @@ format_all(TALLOC_CTX *ctx, struct redis_pool_command *const *commands, size_t n
 		mem_check(len < 0 ? NULL : one);
 		if (*len_r + (size_t)len > room) {
 			room = 2 * (*len_r + (size_t)len);
-			all = mem_check(talloc_realloc(ctx, all, char, room));
+			all = mem_check(talloc_realloc_size(ctx, all, room));
 		}
 		memcpy(all + *len_r, one, (size_t)len);
 		*len_r += (size_t)len;

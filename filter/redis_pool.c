@@ -159,6 +159,20 @@ redis_pool_server(const struct redis_pool *pool)
 	return pool->server;
 }
 
+/* drop_all - of all nodes */
+static void
+drop_all(struct redis_pool *pool)
+{
+	size_t n;
+
+	pthread_mutex_lock(&pool->lock);
+	n = pool->n_nodes;
+	pool->stale = true;
+	pthread_mutex_unlock(&pool->lock);
+	for (size_t i = 0; i < n; i++)
+		redis_node_drop_idle(pool, pool->nodes[i]);
+}
+
 /* redis_pool_renew - read the files of TLS again */
 int
 redis_pool_renew(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
@@ -167,7 +181,7 @@ redis_pool_renew(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 		return 0;
 	if (redis_tls_renew(pool->tls, ctx, error_r) < 0)
 		return -1;
-	redis_pool_drop_idle(pool);
+	drop_all(pool);
 	return 0;
 }
 

@@ -538,7 +538,7 @@ test_renewal(void **state)
 	write_file(path(f, "trusted.pem"), "nothing\n", 0600);
 	assert_int_equal(redis_pool_renew(f->pool, f->ctx, &error), -1);
 	assert_non_null(strstr(error, "tls_ca_cert_file"));
-	redis_pool_drop_idle(f->pool);
+	redis_pool_drop_idle(f->pool, 0);
 	expect_answer(f, "PING", "PONG");
 }
 
