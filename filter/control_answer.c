@@ -68,7 +68,7 @@ answer_status(const struct asked *asked)
 	struct store_status store = { 0 };
 
 	store_status(daemon->store, asked->ctx, &store);
-	return json_pack("{s:b, s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:s, s:b, s:s, s:I, s:I, s:I}}",
+	return json_pack("{s:b, s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:s, s:b, s:s, s:I, s:I, s:I, s:I}}",
 	    "ok", 1, "version", PACKAGE_VERSION,
 	    "uptime_s", (json_int_t)((clock_ms() - daemon->started_ms) / 1000),
 	    "draining", (int)atomic_load(&daemon->draining),
@@ -83,7 +83,7 @@ answer_status(const struct asked *asked)
 	    "store", "kind", store.kind, "away", (int)store.away,
 	    "problem", store.problem != NULL ? store.problem : "",
 	    "charged", (json_int_t)store.charged, "refused", (json_int_t)store.refused,
-	    "pending", (json_int_t)store.pending);
+	    "pending", (json_int_t)store.pending, "given_up", (json_int_t)store.dropped);
 }
 
 /* answer_reload - read the configuration anew */
