@@ -122,7 +122,11 @@ store_wall_ms(void)
 int64_t
 store_today(void)
 {
-	return store_wall_ms() / DAY_MS;
+	struct timespec now;
+
+	/* some milliseconds late, which no day notices, and cheap: every message asks */
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return (int64_t)now.tv_sec * 1000 / DAY_MS;
 }
 
 static void *
@@ -714,8 +718,11 @@ known_block(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan)
 {
 	struct quota_block *block;
 	struct store_block known;
-	int64_t now = store_wall_ms();
+	int64_t now;
 
+	if (!blocks_any(store->lists.blocks))
+		return NULL;
+	now = store_wall_ms();
 	if (!blocks_find(store->lists.blocks, ctx, plan->account, now, &known))
 		return NULL;
 	block = mem_new(ctx, struct quota_block);

@@ -186,6 +186,13 @@ blocks_remove(struct blocks *blocks, const char *account, int64_t now)
 	return was;
 }
 
+/* blocks_any - whether anybody is blocked */
+bool
+blocks_any(const struct blocks *blocks)
+{
+	return atomic_load(&blocks->n) > 0;
+}
+
 /* blocks_find - whether account is blocked */
 bool
 blocks_find(struct blocks *blocks, TALLOC_CTX *ctx, const char *account, int64_t now,

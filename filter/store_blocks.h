@@ -27,6 +27,9 @@ bool blocks_set(struct blocks *blocks, const struct store_block *block);
 /* blocks_remove - whether it was blocked at now */
 bool blocks_remove(struct blocks *blocks, const char *account, int64_t now);
 
+/* blocks_any - whether anybody is blocked, or was until a moment ago */
+bool blocks_any(const struct blocks *blocks);
+
 /* blocks_find - whether account is blocked at now; block_r (or NULL) has its strings on ctx */
 bool blocks_find(struct blocks *blocks, TALLOC_CTX *ctx, const char *account, int64_t now,
     struct store_block *block_r);

@@ -22,9 +22,9 @@
 
 /* One counter of the plan. */
 struct seat {
-	struct shard *shard;
 	struct subject *subject; /* NULL: nothing was counted yet */
 	struct counter *counter; /* likewise */
+	struct counter_more *more; /* likewise, or it has none of this */
 	uint64_t used;		/* as of now */
 	uint64_t max;		/* in force */
 	uint64_t cost;		/* of this message */
@@ -37,7 +37,7 @@ struct judging {
 	int64_t now;
 	struct shard *shards[MAX_SHARDS]; /* locked, in the order of addresses */
 	size_t n_shards;
-	struct shard *home;	/* the shard of the account: charge ids are there */
+	struct place home;	/* of the account: charge ids are in its shard */
 	struct seat *seats;
 	struct seat few[FEW_SEATS];
 };
@@ -67,13 +67,15 @@ begin(struct judging *j, struct embedded *table, const struct quota_plan *plan, 
 	j->plan = plan;
 	j->now = now;
 	j->n_shards = 0;
-	j->home = table_shard(table, plan->subjects[0].key);
-	add_shard(j, j->home);
+	j->home = table_place(table, plan->subjects[0].key);
+	table_expect(&j->home, plan->id);
+	add_shard(j, j->home.shard);
 	for (size_t i = 1; i < plan->n_subjects; i++)
-		add_shard(j, plan->subjects[i].kind == QUOTA_NETWORK ?
-		    table_shard(table, plan->subjects[i].key) : j->home);
+		if (plan->subjects[i].kind == QUOTA_NETWORK)
+			add_shard(j, table_place(table, plan->subjects[i].key).shard);
 	for (size_t i = 0; i < j->n_shards; i++)
 		pthread_mutex_lock(&j->shards[i]->lock);
+	table_expect_oldest(j->home.shard);
 	j->seats = plan->n_counters <= FEW_SEATS ? j->few :
 	    mem_array(NULL, struct seat, plan->n_counters);
 }
@@ -88,11 +90,11 @@ end(struct judging *j)
 		talloc_free(j->seats);
 }
 
-/* home_of - the shard of a subject of the plan */
-static struct shard *
-home_of(const struct judging *j, const struct quota_subject *subject)
+/* place_of - where a subject of the plan belongs */
+static struct place
+place_of(const struct judging *j, size_t subject)
 {
-	return subject->kind == QUOTA_NETWORK ? table_shard(j->table, subject->key) : j->home;
+	return subject == 0 ? j->home : table_place(j->table, j->plan->subjects[subject].key);
 }
 
 /* --- looking --- */
@@ -104,11 +106,19 @@ embedded_touch(struct embedded *table)
 	atomic_store_explicit(&table->dirty, true, memory_order_relaxed);
 }
 
+/* touched - the same with a shard's lock held: most charges find that it was said already */
+static void
+touched(struct embedded *table)
+{
+	if (!atomic_load_explicit(&table->dirty, memory_order_relaxed))
+		embedded_touch(table);
+}
+
 /* base_now - the part of a counter that was seen in Redis and still counts */
 static uint64_t
-base_now(const struct counter *counter, int64_t now)
+base_now(const struct seat *seat, int64_t now)
 {
-	return now < counter->base_until ? counter->base : 0;
+	return seat->more != NULL && now < seat->more->base_until ? seat->more->base : 0;
 }
 
 /* clients_now - a copy of a set of clients as of now, on ctx */
@@ -117,7 +127,7 @@ clients_now(TALLOC_CTX *ctx, const struct recent *set, int64_t width, int64_t no
 {
 	struct recent copy = { 0 };
 
-	if (set->n == 0)
+	if (set == NULL || set->n == 0)
 		return copy;
 	copy.marks = mem_memdup(ctx, set->marks, set->n * sizeof(set->marks[0]));
 	copy.n = copy.room = set->n;
@@ -131,10 +141,12 @@ look_clients(struct seat *seat, const struct quota_plan *plan, int64_t now)
 {
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	const struct counter *counter = seat->counter;
-	struct recent own = clients_now(tmp, &counter->clients, counter->width_ms, now);
-	struct recent included = clients_now(tmp, &counter->included, counter->width_ms, now);
+	const struct counter_more *more = seat->more;
+	struct recent own = clients_now(tmp, more != NULL ? &more->clients : NULL, counter->width_ms, now);
+	struct recent included = clients_now(tmp, more != NULL ? &more->included : NULL, counter->width_ms,
+	    now);
 
-	seat->used = own.n + base_now(counter, now);
+	seat->used = own.n + base_now(seat, now);
 	if (plan->has_client && (recent_find(&own, plan->client) >= 0 ||
 	    recent_find(&included, plan->client) >= 0))
 		seat->cost = 0;
@@ -153,51 +165,71 @@ count_new(const struct subject *subject, const struct quota_plan *plan, int64_t 
 	return n;
 }
 
+/* used_now - what is in the window of a counter as of now */
+static uint64_t
+used_now(const struct seat *seat, int64_t now)
+{
+	struct counter *counter = seat->counter;
+	struct window window;
+
+	if (counter->window.total == 0 ||
+	    window_packed_is_filling(&counter->window, now / counter->width_ms))
+		return counter->window.total;
+	table_window(seat->subject, counter, &window);
+	return window_used(&window, counter->width_ms, now);
+}
+
 /* look - one counter as of now */
 static void
 look(const struct judging *j, const struct quota_counter *asked, struct seat *seat)
 {
-	const struct counter *counter = seat->counter;
-
 	seat->used = 0;
 	seat->max = asked->max;
 	seat->cost = asked->cost;
 	if (asked->unit == LIMIT_NEW && seat->subject != NULL)
 		seat->cost = count_new(seat->subject, j->plan, j->now);
-	if (counter == NULL)
+	if (seat->counter == NULL)
 		return;
-	if (counter->raised_until > j->now)
-		seat->max = counter->raised_max;
+	if (seat->more != NULL && seat->more->raised_until > j->now)
+		seat->max = seat->more->raised_max;
 	if (asked->unit == LIMIT_CLIENTS) {
 		look_clients(seat, j->plan, j->now);
 		return;
 	}
-	seat->used = window_used(&counter->window, counter->width_ms, j->now) + base_now(counter, j->now);
+	seat->used = used_now(seat, j->now) + base_now(seat, j->now);
 	if (seat->used > (uint64_t)LIMIT_MAX_COUNT)
 		seat->used = (uint64_t)LIMIT_MAX_COUNT;
+}
+
+/* sit - the counter of a subject (or NULL) takes its seat */
+static void
+sit(struct seat *seat, struct subject *subject, const char *field)
+{
+	seat->subject = subject;
+	seat->counter = table_find_counter(subject, field);
+	seat->more = seat->counter != NULL ? table_more(subject, seat->counter) : NULL;
 }
 
 /* look_at_all - find the counters of the plan and look at them */
 static void
 look_at_all(struct judging *j)
 {
-	size_t subject = SIZE_MAX;
-	struct seat last = { 0 };
+	size_t last = SIZE_MAX;
+	struct subject *subject = NULL;
 
 	for (size_t i = 0; i < j->plan->n_counters; i++) {
 		const struct quota_counter *asked = &j->plan->counters[i];
 		struct seat *seat = &j->seats[i];
 
-		if (asked->subject != subject) {
-			subject = asked->subject;
-			last.shard = home_of(j, &j->plan->subjects[subject]);
-			last.subject = table_find(j->table, last.shard, j->plan->subjects[subject].key);
-			if (last.subject != NULL)
-				table_used(last.shard, last.subject);
+		if (asked->subject != last) {
+			struct place place = place_of(j, asked->subject);
+
+			last = asked->subject;
+			subject = table_find(&place, j->plan->subjects[last].key);
+			if (subject != NULL)
+				table_used(place.shard, subject);
 		}
-		seat->shard = last.shard;
-		seat->subject = last.subject;
-		seat->counter = table_find_counter(last.subject, asked->field);
+		sit(seat, subject, asked->field);
 		look(j, asked, seat);
 	}
 }
@@ -220,18 +252,19 @@ would_refuse(const struct judging *j)
 
 /* wait_sum - how long until cost would fit: a baseline leaves all at once, the rest by buckets */
 static int64_t
-wait_sum(const struct counter *counter, int64_t now, uint64_t max, uint64_t cost)
+wait_sum(const struct seat *seat, int64_t now, uint64_t max, uint64_t cost)
 {
-	struct window window = counter->window;
-	uint64_t base = base_now(counter, now);
-	int64_t with, without, base_left;
+	int64_t width = seat->counter->width_ms, with, without, base_left;
+	uint64_t base = base_now(seat, now);
+	struct window window;
 
-	window_turn(&window, counter->width_ms, now);
-	without = window_wait(&window, counter->width_ms, now, max, cost);
+	table_window(seat->subject, seat->counter, &window);
+	window_turn(&window, width, now);
+	without = window_wait(&window, width, now, max, cost);
 	if (base == 0)
 		return without;
-	base_left = counter->base_until - now;
-	with = max >= base ? window_wait(&window, counter->width_ms, now, max - base, cost) : -1;
+	base_left = seat->more->base_until - now;
+	with = max >= base ? window_wait(&window, width, now, max - base, cost) : -1;
 	if (with >= 0 && with <= base_left)
 		return with;
 	return without > base_left ? without : base_left;
@@ -239,16 +272,16 @@ wait_sum(const struct counter *counter, int64_t now, uint64_t max, uint64_t cost
 
 /* wait_clients - the same for clients, which leave one by one; those seen in Redis at once */
 static int64_t
-wait_clients(const struct counter *counter, int64_t now, uint64_t max, uint64_t cost)
+wait_clients(const struct seat *seat, int64_t now, uint64_t max, uint64_t cost)
 {
-	struct recent set = clients_now(NULL, &counter->clients, counter->width_ms, now);
-	uint64_t used = set.n + base_now(counter, now);
-	int64_t wait = 0;
+	int64_t width = seat->counter->width_ms, wait = 0;
+	struct recent set = clients_now(NULL, seat->more != NULL ? &seat->more->clients : NULL, width, now);
+	uint64_t used = set.n + base_now(seat, now);
 
-	if (used + cost > max && base_now(counter, now) > 0)
-		wait = counter->base_until - now;
+	if (used + cost > max && base_now(seat, now) > 0)
+		wait = seat->more->base_until - now;
 	else if (used + cost > max)
-		wait = recent_nth(&set, (uint32_t)(used + cost - max)) + counter->width_ms - now;
+		wait = recent_nth(&set, (uint32_t)(used + cost - max)) + width - now;
 	talloc_free(set.marks);
 	return wait;
 }
@@ -263,81 +296,93 @@ wait_for(const struct seat *seat, const struct quota_counter *asked, int64_t now
 		return -1;
 	if (seat->counter == NULL)
 		return 0;
-	return asked->unit == LIMIT_CLIENTS ? wait_clients(seat->counter, now, seat->max, cost) :
-	    wait_sum(seat->counter, now, seat->max, cost);
+	return asked->unit == LIMIT_CLIENTS ? wait_clients(seat, now, seat->max, cost) :
+	    wait_sum(seat, now, seat->max, cost);
 }
 
 /* first_out - how long until some of what was charged here leaves */
 static int64_t
-first_out(const struct counter *counter, const struct quota_counter *asked, int64_t now)
+first_out(const struct seat *seat, const struct quota_counter *asked, int64_t now)
 {
-	struct recent set;
+	int64_t width = seat->counter->width_ms, next = 0;
 	struct window window;
-	int64_t next = 0;
+	struct recent set;
 
 	if (asked->unit != LIMIT_CLIENTS) {
-		window = counter->window;
-		window_turn(&window, counter->width_ms, now);
-		return window_next(&window, counter->width_ms, now);
+		table_window(seat->subject, seat->counter, &window);
+		window_turn(&window, width, now);
+		return window_next(&window, width, now);
 	}
-	set = clients_now(NULL, &counter->clients, counter->width_ms, now);
+	set = clients_now(NULL, seat->more != NULL ? &seat->more->clients : NULL, width, now);
 	if (set.n > 0)
-		next = recent_nth(&set, 1) + counter->width_ms - now;
+		next = recent_nth(&set, 1) + width - now;
 	talloc_free(set.marks);
 	return next;
 }
 
 /* next_out - how long until some of a counter leaves */
 static int64_t
-next_out(const struct counter *counter, const struct quota_counter *asked, int64_t now)
+next_out(const struct seat *seat, const struct quota_counter *asked, int64_t now)
 {
 	int64_t next, base_left;
 
-	if (counter == NULL)
+	if (seat->counter == NULL)
 		return 0;
-	next = first_out(counter, asked, now);
-	if (base_now(counter, now) == 0)
+	next = first_out(seat, asked, now);
+	if (base_now(seat, now) == 0)
 		return next;
-	base_left = counter->base_until - now;
+	base_left = seat->more->base_until - now;
 	return next > 0 && next < base_left ? next : base_left;
 }
 
 /* --- changing --- */
 
-/* set_wanted - whether the plan's counters may be used again for other fields */
+/* make_some - the counters of one subject of the plan, seats first to n, made where missing */
 static void
-set_wanted(struct judging *j, bool wanted)
+make_some(struct judging *j, size_t first, size_t n)
 {
-	for (size_t i = 0; i < j->plan->n_counters; i++)
+	const struct quota_counter *asked = j->plan->counters;
+	struct place place = place_of(j, asked[first].subject);
+	struct subject *subject;
+	uint32_t missing = 0;
+
+	for (size_t i = first; i < n; i++)
+		missing += j->seats[i].counter == NULL;
+	subject = table_ensure(j->table, &place, j->plan->subjects[asked[first].subject].key, missing, j->now);
+	table_used(place.shard, subject);
+	for (size_t i = first; i < n; i++) {
+		sit(&j->seats[i], subject, asked[i].field);
 		if (j->seats[i].counter != NULL)
-			j->seats[i].counter->wanted = wanted;
+			j->seats[i].counter->wanted = true;
+	}
+	for (size_t i = first; i < n; i++)
+		table_ensure_counter(subject, asked[i].field, asked[i].width_ms, j->now)->wanted = true;
+	for (size_t i = first; i < n; i++) {
+		sit(&j->seats[i], subject, asked[i].field);
+		if (asked[i].unit == LIMIT_CLIENTS)
+			j->seats[i].more = table_make_more(subject, j->seats[i].counter);
+	}
+	for (size_t i = first; i < n; i++) {
+		j->seats[i].more = table_more(subject, j->seats[i].counter);
+		j->seats[i].counter->wanted = false;
+	}
 }
 
 /* make_all - the counters of the plan, made where missing */
 static void
 make_all(struct judging *j)
 {
-	bool moved = false;
+	const struct quota_counter *asked = j->plan->counters;
+	bool missing = false;
 
 	for (size_t i = 0; i < j->plan->n_counters; i++)
-		moved = moved || j->seats[i].counter == NULL;
-	if (!moved)
-		return;
-	set_wanted(j, true);
-	for (size_t i = 0; i < j->plan->n_counters; i++) {
-		const struct quota_counter *asked = &j->plan->counters[i];
-		struct seat *seat = &j->seats[i];
-
-		if (seat->counter != NULL)
-			continue;
-		seat->subject = table_ensure(j->table, seat->shard, j->plan->subjects[asked->subject].key,
-		    j->now);
-		table_used(seat->shard, seat->subject);
-		table_ensure_counter(seat->subject, asked->field, asked->width_ms, j->now)->wanted = true;
+		missing = missing || j->seats[i].counter == NULL ||
+		    (asked[i].unit == LIMIT_CLIENTS && j->seats[i].more == NULL);
+	for (size_t first = 0, n; missing && first < j->plan->n_counters; first = n) {
+		for (n = first + 1; n < j->plan->n_counters && asked[n].subject == asked[first].subject;)
+			n++;
+		make_some(j, first, n);
 	}
-	for (size_t i = 0; i < j->plan->n_counters; i++)
-		j->seats[i].counter = table_find_counter(j->seats[i].subject, j->plan->counters[i].field);
-	set_wanted(j, false);
 }
 
 /* remember_recipients - the subject wrote to them at that time */
@@ -367,12 +412,11 @@ remember_recipients(const struct judging *j, struct subject *subject, int64_t wh
 static void
 add_client(const struct judging *j, struct seat *seat, int64_t age_ms)
 {
-	struct counter *counter = seat->counter;
-	int64_t time = recent_turn(&counter->clients, counter->width_ms, j->now);
+	int64_t width = seat->counter->width_ms, time = recent_turn(&seat->more->clients, width, j->now);
 	int64_t seen = age_ms == 0 ? time : j->now - age_ms;
 
-	if (j->plan->has_client && time - seen < counter->width_ms)
-		recent_see(seat->subject, &counter->clients, j->plan->client, seen,
+	if (j->plan->has_client && time - seen < width)
+		recent_see(seat->subject, &seat->more->clients, j->plan->client, seen,
 		    (uint32_t)seat->max + 1);
 }
 
@@ -381,12 +425,22 @@ static void
 add_sum(const struct judging *j, struct seat *seat, int64_t age_ms)
 {
 	struct counter *counter = seat->counter;
+	int64_t width = counter->width_ms;
+	struct window window;
 
-	window_turn(&counter->window, counter->width_ms, j->now);
+	if (age_ms == 0 && counter->window.total == 0)
+		counter->window.head = j->now / width;	/* as window_turn() does */
+	if (age_ms == 0 && window_packed_is_filling(&counter->window, j->now / width)) {
+		window_packed_add(&counter->window, seat->cost);
+		return;
+	}
+	table_window(seat->subject, counter, &window);
+	window_turn(&window, width, j->now);
 	if (age_ms == 0)
-		window_add(&counter->window, seat->cost);
+		window_add(&window, seat->cost);
 	else
-		window_add_at(&counter->window, counter->width_ms, j->now - age_ms, seat->cost);
+		window_add_at(&window, width, j->now - age_ms, seat->cost);
+	table_set_window(seat->subject, counter, &window);
 }
 
 /* add_all - count the plan's costs as of age_ms ago, and look again */
@@ -407,8 +461,8 @@ add_all(struct judging *j, int64_t age_ms)
 		look(j, &j->plan->counters[i], seat);
 		seat->cost = cost;
 	}
-	table_remember_id(j->home, j->plan->id, j->now);
-	embedded_touch(j->table);
+	table_remember_id(j->home.shard, j->plan->id, j->now);
+	touched(j->table);
 }
 
 /* answer - the totals as they are now; the waits unless the message was charged */
@@ -426,13 +480,13 @@ answer(const struct judging *j, TALLOC_CTX *ctx, enum quota_state state, struct 
 		count->used = seat->used;
 		count->cost = seat->cost;
 		count->max = seat->max;
-		if (seat->counter != NULL && seat->counter->raised_until > j->now)
-			count->raised_ms = seat->counter->raised_until - j->now;
+		if (seat->more != NULL && seat->more->raised_until > j->now)
+			count->raised_ms = seat->more->raised_until - j->now;
 		if (state == QUOTA_CHARGED)
 			continue;
 		count->wait_ms = wait_for(seat, asked, j->now, seat->cost);
 		count->one_ms = wait_for(seat, asked, j->now, asked->one);
-		count->next_ms = next_out(seat->counter, asked, j->now);
+		count->next_ms = next_out(seat, asked, j->now);
 	}
 }
 
@@ -456,7 +510,7 @@ embedded_charge(struct embedded *table, TALLOC_CTX *ctx, const struct quota_plan
 		return;
 	begin(&j, table, plan, now);
 	look_at_all(&j);
-	if (table_knows_id(j.home, plan->id, now))
+	if (table_knows_id(j.home.shard, plan->id, now))
 		;
 	else if (refuse && would_refuse(&j))
 		state = QUOTA_REFUSED;
@@ -477,7 +531,7 @@ embedded_merge(struct embedded *table, TALLOC_CTX *ctx, const struct quota_plan 
 		return;
 	begin(&j, table, plan, now);
 	look_at_all(&j);
-	if (!table_knows_id(j.home, plan->id, now))
+	if (!table_knows_id(j.home.shard, plan->id, now))
 		add_all(&j, age_ms);
 	answer(&j, ctx, QUOTA_CHARGED, reply_r);
 	end(&j);
@@ -499,20 +553,32 @@ embedded_read(struct embedded *table, TALLOC_CTX *ctx, const struct quota_plan *
 
 /* --- what operators do --- */
 
+/* forget_window - nothing is counted in a counter any more */
+static void
+forget_window(struct subject *subject, struct counter *counter)
+{
+	static const struct window empty;
+
+	table_set_window(subject, counter, &empty);
+}
+
 /* clear_counts - forget what a subject used; false when nothing else is left of it either */
 static bool
 clear_counts(struct subject *subject)
 {
 	bool kept = subject->known.n > 0;
 
-	for (size_t i = 0; i < subject->n_counters; i++) {
-		struct counter *counter = &subject->counters[i];
+	for (uint32_t i = 0; i < subject->n_counters; i++) {
+		struct counter *counter = &table_counters(subject)[i];
+		struct counter_more *more = table_more(subject, counter);
 
-		memset(&counter->window, 0, sizeof(counter->window));
-		recent_forget(&counter->clients);
-		recent_forget(&counter->included);
-		counter->base = 0;
-		kept = kept || counter->raised_until > 0;
+		forget_window(subject, counter);
+		if (more == NULL)
+			continue;
+		recent_forget(&more->clients);
+		recent_forget(&more->included);
+		more->base = 0;
+		kept = kept || more->raised_until > 0;
 	}
 	return kept;
 }
@@ -525,13 +591,13 @@ embedded_reset(struct embedded *table, const struct quota_plan *plan)
 
 	begin(&j, table, plan, 0);
 	for (size_t i = 0; i < plan->n_subjects; i++) {
-		struct shard *shard = home_of(&j, &plan->subjects[i]);
-		struct subject *subject = table_find(table, shard, plan->subjects[i].key);
+		struct place place = place_of(&j, i);
+		struct subject *subject = table_find(&place, plan->subjects[i].key);
 
 		if (subject != NULL && !clear_counts(subject))
-			table_forget(shard, subject);
+			table_forget(table, place.shard, subject);
 	}
-	embedded_touch(table);
+	touched(table);
 	end(&j);
 }
 
@@ -541,20 +607,20 @@ embedded_raise(struct embedded *table, const struct quota_plan *plan,
     const struct quota_counter *asked, uint64_t max, int64_t until, int64_t now)
 {
 	const char *key = plan->subjects[asked->subject].key;
-	struct shard *shard = table_shard(table, key);
+	struct place place = table_place(table, key);
+	struct counter_more *more;
 	struct subject *subject;
-	struct counter *counter;
 
-	pthread_mutex_lock(&shard->lock);
-	subject = table_ensure(table, shard, key, now);
-	for (size_t i = 0; i < subject->n_counters; i++)
-		if (subject->counters[i].raised_until <= now)
-			subject->counters[i].raised_until = 0;	/* over, even if time runs back */
-	counter = table_ensure_counter(subject, asked->field, asked->width_ms, now);
-	counter->raised_max = max;
-	counter->raised_until = until;
-	embedded_touch(table);
-	pthread_mutex_unlock(&shard->lock);
+	pthread_mutex_lock(&place.shard->lock);
+	subject = table_ensure(table, &place, key, 1, now);
+	for (uint32_t i = 0; subject->more != NULL && i < subject->n_counters; i++)
+		if (subject->more[i].raised_until <= now)
+			subject->more[i].raised_until = 0;	/* over, even if time runs back */
+	more = table_make_more(subject, table_ensure_counter(subject, asked->field, asked->width_ms, now));
+	more->raised_max = max;
+	more->raised_until = until;
+	touched(table);
+	pthread_mutex_unlock(&place.shard->lock);
 }
 
 /* embedded_unraise - the limits of plan's account hold again */
@@ -562,19 +628,19 @@ int
 embedded_unraise(struct embedded *table, const struct quota_plan *plan, int64_t now)
 {
 	const char *key = plan->subjects[0].key;
-	struct shard *shard = table_shard(table, key);
+	struct place place = table_place(table, key);
 	struct subject *subject;
 	int n = 0;
 
-	pthread_mutex_lock(&shard->lock);
-	subject = table_find(table, shard, key);
-	for (size_t i = 0; subject != NULL && i < subject->n_counters; i++) {
-		if (subject->counters[i].raised_until > now)
+	pthread_mutex_lock(&place.shard->lock);
+	subject = table_find(&place, key);
+	for (uint32_t i = 0; subject != NULL && subject->more != NULL && i < subject->n_counters; i++) {
+		if (subject->more[i].raised_until > now)
 			n++;
-		subject->counters[i].raised_until = 0;
+		subject->more[i].raised_until = 0;
 	}
-	embedded_touch(table);
-	pthread_mutex_unlock(&shard->lock);
+	touched(table);
+	pthread_mutex_unlock(&place.shard->lock);
 	return n;
 }
 
@@ -586,29 +652,29 @@ note(const struct judging *j, struct seat *seat, const struct quota_count *count
     bool charged, bool forget_own)
 {
 	struct counter *counter = seat->counter;
+	struct counter_more *more = seat->more;
 	/* Answers overtake each other; but a clock that was set back must not deafen us. */
-	bool outdated = stamp < counter->base_stamp ||
-	    (stamp == counter->base_stamp && count->used < counter->base);
+	bool outdated = stamp < more->base_stamp || (stamp == more->base_stamp && count->used < more->base);
 
-	if (outdated && j->now - counter->base_noted <= 1000)
+	if (outdated && j->now - more->base_noted <= 1000)
 		return;
-	counter->base = count->used;
-	counter->base_stamp = stamp;
-	counter->base_noted = j->now;
-	counter->base_until = j->now + (table_is_clients(counter) ? counter->width_ms :
+	more->base = count->used;
+	more->base_stamp = stamp;
+	more->base_noted = j->now;
+	more->base_until = j->now + (table_is_clients(counter) ? counter->width_ms :
 	    counter->width_ms * WINDOW_SLOTS);
-	counter->raised_until = count->raised_ms > 0 ? j->now + count->raised_ms : 0;
-	counter->raised_max = count->max;
+	more->raised_until = count->raised_ms > 0 ? j->now + count->raised_ms : 0;
+	more->raised_max = count->max;
 	if (forget_own) {
-		memset(&counter->window, 0, sizeof(counter->window));
-		for (uint32_t i = 0; i < counter->clients.n; i++)
-			recent_see(seat->subject, &counter->included, counter->clients.marks[i].mark,
-			    counter->clients.marks[i].seen, LIMIT_MAX_CLIENTS);
-		recent_forget(&counter->clients);
+		forget_window(seat->subject, counter);
+		for (uint32_t i = 0; i < more->clients.n; i++)
+			recent_see(seat->subject, &more->included, more->clients.marks[i].mark,
+			    more->clients.marks[i].seen, LIMIT_MAX_CLIENTS);
+		recent_forget(&more->clients);
 	}
 	if (charged && table_is_clients(counter) && j->plan->has_client) {
-		(void)recent_turn(&counter->included, counter->width_ms, j->now);
-		recent_see(seat->subject, &counter->included, j->plan->client, j->now, LIMIT_MAX_CLIENTS);
+		(void)recent_turn(&more->included, counter->width_ms, j->now);
+		recent_see(seat->subject, &more->included, j->plan->client, j->now, LIMIT_MAX_CLIENTS);
 	}
 }
 
@@ -626,6 +692,7 @@ embedded_seen(struct embedded *table, const struct quota_plan *plan,
 	look_at_all(&j);
 	make_all(&j);
 	for (size_t i = 0; i < plan->n_counters; i++) {
+		j.seats[i].more = table_make_more(j.seats[i].subject, j.seats[i].counter);
 		note(&j, &j.seats[i], &reply->counts[i], stamp, charged, forget_own);
 		if (charged && plan->counters[i].unit == LIMIT_NEW)
 			remember_recipients(&j, j.seats[i].subject, now);

@@ -117,6 +117,15 @@ is_place(const char *key, const char *field)
 	    strchr(key, '}') != NULL;
 }
 
+/* load_subject - the subject of a key that is in the file, with room for one more counter */
+static struct subject *
+load_subject(struct loading *l, const char *key)
+{
+	struct place place = table_place(l->table, key);
+
+	return table_ensure(l->table, &place, key, 1, l->now);
+}
+
 /* load_window - one line: key, field, width, head, slots; false when it is not well-formed */
 static bool
 load_window(struct loading *l, char *line)
@@ -126,8 +135,8 @@ load_window(struct loading *l, char *line)
 	char *field = key != NULL ? next_word(&rest) : NULL;
 	const char *at = rest;
 	struct window window;
+	struct subject *subject;
 	int64_t width, head;
-	struct shard *shard;
 
 	memset(&window, 0, sizeof(window));
 	if (!is_place(key, field))
@@ -138,9 +147,8 @@ load_window(struct loading *l, char *line)
 	window.head = head;
 	if (window_idle(&window, width, l->now))
 		return true;
-	shard = table_shard(l->table, key);
-	table_ensure_counter(table_ensure(l->table, shard, key, l->now), field, width, l->now)->window =
-	    window;
+	subject = load_subject(l, key);
+	table_set_window(subject, table_ensure_counter(subject, field, width, l->now), &window);
 	return true;
 }
 
@@ -153,8 +161,8 @@ load_raise(struct loading *l, char *line)
 	char *field = key != NULL ? next_word(&rest) : NULL;
 	const char *at = rest;
 	int64_t width, max, until;
-	struct counter *counter;
-	struct shard *shard;
+	struct counter_more *more;
+	struct subject *subject;
 
 	if (!is_place(key, field) || !next_number(&at, LIMIT_MAX_WINDOW_MS, &width) || width == 0 ||
 	    *at++ != ' ' || !next_number(&at, LIMIT_MAX_COUNT, &max) || *at++ != ' ' ||
@@ -162,10 +170,10 @@ load_raise(struct loading *l, char *line)
 		return false;
 	if (until <= l->now)
 		return true;
-	shard = table_shard(l->table, key);
-	counter = table_ensure_counter(table_ensure(l->table, shard, key, l->now), field, width, l->now);
-	counter->raised_max = (uint64_t)max;
-	counter->raised_until = until;
+	subject = load_subject(l, key);
+	more = table_make_more(subject, table_ensure_counter(subject, field, width, l->now));
+	more->raised_max = (uint64_t)max;
+	more->raised_until = until;
 	return true;
 }
 
@@ -207,9 +215,9 @@ load_clients(struct loading *l, char *line)
 	if (!is_place(key, field) || field[0] != limit_unit_letter(LIMIT_CLIENTS) ||
 	    !next_number(&at, LIMIT_MAX_WINDOW_MS, &width) || width == 0 || *at++ != ' ')
 		return false;
-	subject = table_ensure(l->table, table_shard(l->table, key), key, l->now);
-	return load_marks(l, subject, &table_ensure_counter(subject, field, width, l->now)->clients, at,
-	    width);
+	subject = load_subject(l, key);
+	return load_marks(l, subject, &table_make_more(subject, table_ensure_counter(subject, field, width,
+	    l->now))->clients, at, width);
 }
 
 /* load_known - one line: key, marks */
@@ -222,7 +230,7 @@ load_known(struct loading *l, char *line)
 
 	if (!is_place(key, ""))
 		return false;
-	subject = table_ensure(l->table, table_shard(l->table, key), key, l->now);
+	subject = load_subject(l, key);
 	return load_marks(l, subject, &subject->known, rest, RECENT_LIFE_MS);
 }
 
@@ -415,26 +423,28 @@ struct saving {
 
 /* print_window - one line of the file */
 static void
-print_window(FILE *stream, const struct subject *subject, const struct counter *counter)
+print_window(FILE *stream, struct subject *subject, struct counter *counter)
 {
-	const struct window *window = &counter->window;
+	struct window window;
 	size_t last = WINDOW_SLOTS;
 
-	while (last > 1 && window->slots[last - 1] == 0)
+	table_window(subject, counter, &window);
+	while (last > 1 && window.slots[last - 1] == 0)
 		last--;
 	fprintf(stream, "%s %s %" PRId64 " %" PRId64, subject->key, counter->field,
-	    counter->width_ms, window->head);
+	    counter->width_ms, window.head);
 	for (size_t i = 0; i < last; i++)
-		fprintf(stream, " %" PRIu64, window->slots[i]);
+		fprintf(stream, " %" PRIu64, window.slots[i]);
 	fputc('\n', stream);
 }
 
 /* print_raise - one line of the file */
 static void
-print_raise(FILE *stream, const struct subject *subject, const struct counter *counter)
+print_raise(FILE *stream, const struct subject *subject, const struct counter *counter,
+    const struct counter_more *more)
 {
 	fprintf(stream, "raise %s %s %" PRId64 " %" PRIu64 " %" PRId64 "\n", subject->key,
-	    counter->field, counter->width_ms, counter->raised_max, counter->raised_until);
+	    counter->field, counter->width_ms, more->raised_max, more->raised_until);
 }
 
 /* print_marks - a set, MARKS_A_LINE a line, each line behind the same words; returns the number of lines */
@@ -453,7 +463,7 @@ print_marks(FILE *stream, const char *words, const struct recent *set)
 
 /* print_counter - what was charged to a counter; returns the number of lines */
 static uint64_t
-print_counter(FILE *stream, const struct subject *subject, const struct counter *counter)
+print_counter(FILE *stream, struct subject *subject, struct counter *counter)
 {
 	char *words;
 	uint64_t lines;
@@ -464,7 +474,7 @@ print_counter(FILE *stream, const struct subject *subject, const struct counter 
 	}
 	words = mem_printf(NULL, "clients %s %s %" PRId64, subject->key, counter->field,
 	    counter->width_ms);
-	lines = print_marks(stream, words, &counter->clients);
+	lines = print_marks(stream, words, &table_more(subject, counter)->clients);
 	talloc_free(words);
 	return lines;
 }
@@ -487,13 +497,14 @@ print_shard(FILE *stream, struct shard *shard, int64_t now)
 	uint64_t lines = 0;
 
 	for (struct subject *subject = shard->oldest; subject != NULL; subject = subject->newer) {
-		for (size_t i = 0; i < subject->n_counters; i++) {
-			const struct counter *counter = &subject->counters[i];
+		for (uint32_t i = 0; i < subject->n_counters; i++) {
+			struct counter *counter = &table_counters(subject)[i];
+			const struct counter_more *more = table_more(subject, counter);
 
-			if (table_is_counting(counter, now))
+			if (table_is_counting(counter, more, now))
 				lines += print_counter(stream, subject, counter);
-			if (counter->raised_until > now) {
-				print_raise(stream, subject, counter);
+			if (more != NULL && more->raised_until > now) {
+				print_raise(stream, subject, counter, more);
 				lines++;
 			}
 		}

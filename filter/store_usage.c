@@ -1,17 +1,22 @@
 /*
  * store_usage.c - who sent how much today and yesterday, as far as this process knows
  *
- * A hash table for each of two days. Noting is on every message's path and costs one hash; the
- * sorting is left to whoever asks. A full table forgets the half with the fewest recipients
- * at once, so that forgetting costs little for each account and never those that matter.
+ * A hash table for each of two days. Noting is on every message's path, so that a note is only put
+ * aside; some dozen are entered together, because then the processor fetches what they touch, which
+ * lies anywhere, all at once. Who asks has them entered first; sorting is left to him. A full
+ * table forgets the half with the fewest recipients at once, so that forgetting costs little for
+ * each account and never those that matter.
  *
- * Thread rule: lock guards everything, the talloc trees of the days included.
+ * Thread rule: lock guards the days, their talloc trees included. What was put aside is in several
+ * places, each with a lock of its own, inside which the other may be taken; which place is used
+ * depends on the processor, so that processors seldom meet.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,11 +26,31 @@
 
 #define DAYS		2
 #define FIRST_BUCKETS	1024
+#define ASIDES		8	/* where notes are put aside */
+#define NOTES		32	/* in each place */
+#define NOTE_NAME	72	/* octets of a name in a note; what is longer is entered at once */
+#define LINE		64	/* octets that a processor fetches at once */
 
 struct user {
 	struct user *next;
 	uint64_t hash;
 	struct store_top_entry entry;
+	char account[];		/* entry's */
+};
+
+/* What was noted, but not entered yet. */
+struct note {
+	int64_t day;
+	uint64_t hash;
+	struct store_top_entry entry; /* without the account */
+	char account[NOTE_NAME];
+};
+
+struct aside {
+	pthread_mutex_t lock;
+	size_t n;
+	struct note notes[NOTES];
+	char apart[LINE];	/* so that no two places share a line of the processor's cache */
 };
 
 struct day {
@@ -40,6 +65,7 @@ struct usage {
 	pthread_mutex_t lock;
 	size_t max;
 	struct day days[DAYS];	/* day d at d % DAYS */
+	struct aside asides[ASIDES];
 };
 
 /* day_clear - forget a day */
@@ -57,6 +83,8 @@ usage_free(struct usage *usage)
 {
 	for (size_t i = 0; i < DAYS; i++)
 		talloc_free(usage->days[i].memory);
+	for (size_t i = 0; i < ASIDES; i++)
+		pthread_mutex_destroy(&usage->asides[i].lock);
 	pthread_mutex_destroy(&usage->lock);
 	return 0;
 }
@@ -68,6 +96,8 @@ usage_new(TALLOC_CTX *ctx, size_t max)
 	struct usage *usage = mem_new(ctx, struct usage);
 
 	pthread_mutex_init(&usage->lock, NULL);
+	for (size_t i = 0; i < ASIDES; i++)
+		pthread_mutex_init(&usage->asides[i].lock, NULL);
 	usage->max = max > 1 ? max : 2;
 	talloc_set_destructor(usage, usage_free);
 	return usage;
@@ -176,13 +206,15 @@ find_user(const struct day *day, const char *account, uint64_t hash)
 static struct user *
 add_user(struct day *day, const char *account, uint64_t hash)
 {
+	size_t len = strlen(account) + 1;
 	struct user *user, **to;
 
 	if (day->n >= day->n_buckets)
 		resize(day, day->n_buckets * 2);
 	to = &day->buckets[hash & (day->n_buckets - 1)];
-	user = mem_new(day->memory, struct user);
-	user->entry.account = mem_strdup(user, account);
+	user = mem_check(talloc_zero_size(day->memory, sizeof(*user) + len));
+	memcpy(user->account, account, len);
+	user->entry.account = user->account;
 	user->hash = hash;
 	user->next = *to;
 	*to = user;
@@ -231,30 +263,108 @@ halve(struct day *day)
 	talloc_free(old);
 }
 
+/* --- noting --- */
+
+/* enter - one note, with the lock held */
+static void
+enter(struct usage *usage, int64_t number, const char *account, uint64_t hash,
+    const struct store_top_entry *entry)
+{
+	struct day *day = day_of(usage, number);
+	struct user *user;
+
+	if (day == NULL)
+		return;
+	if (day->memory == NULL) {
+		day->memory = mem_check(talloc_named_const(NULL, 0, "usage"));
+		resize(day, FIRST_BUCKETS);
+	}
+	user = find_user(day, account, hash);
+	if (user == NULL && day->n >= usage->max)
+		halve(day);
+	if (user == NULL)
+		user = add_user(day, account, hash);
+	add(&user->entry, entry);
+}
+
+/* bucket_of - where the user of a note would be; NULL: nowhere */
+static struct user **
+bucket_of(const struct usage *usage, const struct note *note)
+{
+	const struct day *day = &usage->days[(uint64_t)note->day % DAYS];
+
+	return day->n_buckets == 0 ? NULL : &day->buckets[note->hash & (day->n_buckets - 1)];
+}
+
+/* fetch - tell the processor to fetch what the notes that were put aside will touch; with both locks held */
+static void
+fetch(const struct usage *usage, const struct aside *aside)
+{
+	for (size_t i = 0; i < aside->n; i++)
+		__builtin_prefetch(bucket_of(usage, &aside->notes[i]));
+	for (size_t i = 0; i < aside->n; i++) {
+		struct user **bucket = bucket_of(usage, &aside->notes[i]);
+
+		if (bucket == NULL || *bucket == NULL)
+			continue;
+		__builtin_prefetch(*bucket, 1);
+		__builtin_prefetch((const char *)*bucket + LINE);
+	}
+}
+
+/* enter_all - what was put aside in one of the places, with its lock held */
+static void
+enter_all(struct usage *usage, struct aside *aside)
+{
+	pthread_mutex_lock(&usage->lock);
+	fetch(usage, aside);
+	for (size_t i = 0; i < aside->n; i++) {
+		const struct note *note = &aside->notes[i];
+
+		enter(usage, note->day, note->account, note->hash, &note->entry);
+	}
+	pthread_mutex_unlock(&usage->lock);
+	aside->n = 0;
+}
+
+/* settle - nothing is put aside any more */
+static void
+settle(struct usage *usage)
+{
+	for (size_t i = 0; i < ASIDES; i++) {
+		struct aside *aside = &usage->asides[i];
+
+		pthread_mutex_lock(&aside->lock);
+		enter_all(usage, aside);
+		pthread_mutex_unlock(&aside->lock);
+	}
+}
+
 /* usage_note - add to an account's day */
 void
 usage_note(struct usage *usage, int64_t number, const struct store_top_entry *entry)
 {
+	struct aside *aside = &usage->asides[(unsigned int)sched_getcpu() % ASIDES];
 	uint64_t hash = hash_of(entry->account);
-	struct user *user;
-	struct day *day;
+	size_t len = strlen(entry->account) + 1;
 
-	pthread_mutex_lock(&usage->lock);
-	day = day_of(usage, number);
-	if (day != NULL) {
-		if (day->memory == NULL) {
-			day->memory = mem_check(talloc_named_const(NULL, 0, "usage"));
-			resize(day, FIRST_BUCKETS);
-		}
-		user = find_user(day, entry->account, hash);
-		if (user == NULL && day->n >= usage->max)
-			halve(day);
-		if (user == NULL)
-			user = add_user(day, entry->account, hash);
-		add(&user->entry, entry);
+	if (len > NOTE_NAME) {
+		pthread_mutex_lock(&usage->lock);
+		enter(usage, number, entry->account, hash, entry);
+		pthread_mutex_unlock(&usage->lock);
+		return;
 	}
-	pthread_mutex_unlock(&usage->lock);
+	pthread_mutex_lock(&aside->lock);
+	if (aside->n == NOTES)
+		enter_all(usage, aside);
+	aside->notes[aside->n].day = number;
+	aside->notes[aside->n].hash = hash;
+	aside->notes[aside->n].entry = *entry;
+	memcpy(aside->notes[aside->n++].account, entry->account, len);
+	pthread_mutex_unlock(&aside->lock);
 }
+
+/* --- asking --- */
 
 /* listed - a day, in order where not all of it is wanted, the strings copied; with the lock held */
 static struct store_top_entry *
@@ -294,6 +404,7 @@ usage_top(struct usage *usage, TALLOC_CTX *ctx, int64_t day, enum store_top_by b
 {
 	struct store_top_entry *list;
 
+	settle(usage);
 	pthread_mutex_lock(&usage->lock);
 	list = listed(usage, ctx, day, by, max, n_r);
 	pthread_mutex_unlock(&usage->lock);
@@ -306,6 +417,7 @@ usage_take(struct usage *usage, TALLOC_CTX *ctx, int64_t day, size_t *n_r)
 {
 	struct store_top_entry *list;
 
+	settle(usage);
 	pthread_mutex_lock(&usage->lock);
 	list = listed(usage, ctx, day, STORE_TOP_RECIPIENTS, 0, n_r);
 	if (*n_r > 0)

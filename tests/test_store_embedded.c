@@ -23,6 +23,7 @@
 #include "filter/store.h"
 #include "filter/store_embedded.h"
 #include "policy/mem.h"
+#include "policy/window.h"
 
 #define T0	INT64_C(1700000000000)
 #define MINUTE	INT64_C(60000)
@@ -199,6 +200,102 @@ test_eviction(void **state)
 	embedded_count(table, &subjects, &evicted);
 	assert_int_equal(subjects, 10);
 	assert_int_equal(evicted, 1 + 40);
+}
+
+/* A table has room for as many accounts as it was made for, however they fall into its shards. */
+static void
+test_capacity(void **state)
+{
+	struct fixture *f = *state;
+	struct embedded *table = embedded_new(f->ctx, 5000, true);
+	struct plan *plan = plan_of(f->ctx, "10 recipients per hour", NULL);
+	uint64_t subjects, evicted;
+	char name[16];
+
+	for (int i = 0; i < 5000; i++) {
+		snprintf(name, sizeof(name), "u%d", i);
+		charge(f, table, plan, name, 1, T0, NULL);
+	}
+	embedded_count(table, &subjects, &evicted);
+	assert_int_equal(subjects, 5000);
+	assert_int_equal(evicted, 0);
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "v%d", i);
+		charge(f, table, plan, name, 1, T0, NULL);
+	}
+	embedded_count(table, &subjects, &evicted);
+	assert_int_equal(subjects, 5000);
+	assert_int_equal(evicted, 100);
+}
+
+static struct embedded *reopen(struct fixture *f, struct embedded *table, int64_t now);
+
+/* next_random - a small generator with a fixed seed, so that failures repeat */
+static uint64_t
+next_random(uint64_t *random)
+{
+	*random ^= *random << 13;
+	*random ^= *random >> 7;
+	*random ^= *random << 17;
+	return *random;
+}
+
+/* An account and its windows by the definition. */
+struct model {
+	const char *name;
+	struct window bytes;
+	struct window messages;
+};
+
+/* charge_model - one message of so many octets, in the table and by the definition */
+static void
+charge_model(struct fixture *f, struct embedded *table, const struct plan *plan, struct model *model,
+    uint64_t octets, int64_t now)
+{
+	const struct quota_cost cost = { .messages = 1, .recipients = 1, .bytes = octets };
+	uint64_t id[2] = { atomic_fetch_add(&f->ids, 1) + 1, 0 };
+	struct quota_plan *asked = quota_plan_make(NULL, plan, model->name, &cost, false,
+	    (const uint8_t *)id);
+	struct window *windows[2] = { &model->bytes, &model->messages };
+	struct quota_reply reply;
+
+	embedded_charge(table, asked, asked, now, true, &reply);
+	assert_int_equal(reply.state, QUOTA_CHARGED);
+	for (int i = 0; i < 2; i++) {
+		window_turn(windows[i], asked->counters[i].width_ms, now);
+		window_add(windows[i], asked->counters[i].cost);
+		if (reply.counts[i].used != windows[i]->total)
+			fail_msg("%s: %llu in counter %d, not %llu", model->name,
+			    (unsigned long long)reply.counts[i].used, i,
+			    (unsigned long long)windows[i]->total);
+	}
+	talloc_free(asked);
+}
+
+/* Small counts, large ones and larger ones, each in its width, through buckets and the file. */
+static void
+test_widths(void **state)
+{
+	struct fixture *f = *state;
+	static const uint64_t sizes[] = { 100, 100000, UINT64_C(10000000000), UINT64_C(1000000000000) };
+	struct plan *plan = plan_of(f->ctx, "9 PB per day", "1000000 messages per hour");
+	struct model models[4] = { { .name = "small" }, { .name = "large" }, { .name = "larger" },
+	    { .name = "largest" } };
+	struct embedded *table = reopen(f, NULL, T0);
+	uint64_t random = 4711;
+	int64_t now = T0;
+
+	for (int i = 0; i < 3000; i++) {
+		size_t which = next_random(&random) % 4;
+		/* an account begins small, so that its counts outgrow their width */
+		size_t scale = (size_t)i * 4 / 3000 < which ? (size_t)i * 4 / 3000 : which;
+
+		now += (int64_t)(next_random(&random) % (20 * MINUTE));
+		charge_model(f, table, plan, &models[which], next_random(&random) % sizes[scale] + 1, now);
+		if (i % 500 == 499)
+			table = reopen(f, table, now);
+	}
+	talloc_free(table);
 }
 
 /* Local mode: totals of Redis count whole until they are a window old. */
@@ -523,6 +620,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_rules, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_limit_change, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_eviction, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_capacity, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_widths, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_baseline, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_in_use, set_up, tear_down),

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "policy/limit.h"
-#include "policy/window.h"
+#include "policy/window_packed.h"
 
 #define HOUR	INT64_C(3600000)
 
@@ -234,6 +234,79 @@ test_promise(void **state)
 		check_pattern(seed);
 }
 
+/* Packed at the width it needs and at all larger ones, a window comes back as it was. */
+static void
+check_packed(const struct window *window)
+{
+	uint64_t older[WINDOW_BUCKETS];
+	struct window_packed packed;
+	struct window back;
+
+	for (unsigned int width = window_older_width(window); width <= 8; width += width < 4 ? 2 : 4) {
+		memset(older, 0xa5, sizeof(older));
+		window_pack(window, &packed, older, width);
+		window_unpack(&packed, older, width, &back);
+		assert_memory_equal(&back, window, sizeof(back));
+		if (width < 8)	/* and nothing was written beyond its room */
+			assert_int_equal(((unsigned char *)older)[window_older_size(width)], 0xa5);
+	}
+}
+
+static void
+test_packed(void **state)
+{
+	static const struct { const char *label; uint64_t count; unsigned int width; } rows[] = {
+		{ "none", 0, 0 },
+		{ "one", 1, 2 },
+		{ "the last of 2 octets", UINT16_MAX, 2 },
+		{ "the first of 4", UINT64_C(1) + UINT16_MAX, 4 },
+		{ "the last of 4", UINT32_MAX, 4 },
+		{ "the first of 8", UINT64_C(1) + UINT32_MAX, 8 },
+		{ "the most", (uint64_t)LIMIT_MAX_COUNT, 8 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (size_t slot = 1; slot < WINDOW_SLOTS; slot++) {
+			struct window window = { .head = 7, .total = rows[i].count };
+
+			window.slots[slot] = rows[i].count;
+			if (window_older_width(&window) != rows[i].width)
+				fail_msg("%s: width %u", rows[i].label, window_older_width(&window));
+			check_packed(&window);
+		}
+	}
+}
+
+/* Windows as they come about, and the bucket that is filling added to either way. */
+static void
+test_packed_random(void **state)
+{
+	uint64_t random = 4711, most[] = { 1, 2000, UINT32_MAX, (uint64_t)LIMIT_MAX_COUNT };
+	int64_t now = 0;
+
+	(void)state;
+	for (int i = 0; i < 400; i++) {
+		struct window window = { 0 };
+		uint64_t older[WINDOW_BUCKETS];
+		struct window_packed packed;
+
+		for (int k = 0; k < 60; k++) {
+			uint64_t amount = next_random(&random) % (most[i % 4] + 1);
+
+			now += (int64_t)(next_random(&random) % 300);
+			window_turn(&window, 100, now);
+			window_pack(&window, &packed, older, window_older_width(&window));
+			assert_true(window_packed_is_filling(&packed, now / 100));
+			window_packed_add(&packed, amount);
+			window_add(&window, amount);
+			assert_int_equal(packed.total, window.total);
+			assert_int_equal(packed.newest, window.slots[0]);
+			check_packed(&window);
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -243,6 +316,8 @@ main(void)
 		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_add_at),
 		cmocka_unit_test(test_saturation),
+		cmocka_unit_test(test_packed),
+		cmocka_unit_test(test_packed_random),
 		cmocka_unit_test(test_promise),
 	};
 

@@ -265,7 +265,7 @@ print_speed(double ns[WAYS][ROUNDS_MAX], size_t rounds)
 static void
 speed(const struct world *world)
 {
-	const struct store_options options = { .kind = STORE_EMBEDDED, .max_accounts = 2 * world->accounts };
+	const struct store_options options = { .kind = STORE_EMBEDDED, .max_accounts = world->accounts };
 	const char *error = NULL;
 	struct store *store = store_open(NULL, &options, &error);
 	struct bare *bare = bare_make(NULL, world);
@@ -296,7 +296,7 @@ speed(const struct world *world)
 static void
 moving(const struct world *world)
 {
-	struct embedded *table = embedded_new(NULL, 2 * (size_t)world->accounts, true);
+	struct embedded *table = embedded_new(NULL, world->accounts, true);
 	double still[ROUNDS_MAX], moved[ROUNDS_MAX];
 	struct series series = { .world = world, .table = table, .charge = charge_table, .planned = true,
 	    .random = 4711, .n = world->accounts, .now = T0 };
@@ -359,7 +359,7 @@ charge_everywhere(struct embedded *table, const struct world *world, uint32_t ac
 static uint32_t
 fill_windows(const struct world *world)
 {
-	charge_all(embedded_new(NULL, 2 * (size_t)world->accounts, true), world, &world->windows,
+	charge_all(embedded_new(NULL, world->accounts, true), world, &world->windows,
 	    world->accounts, T0);
 	return world->accounts;
 }
@@ -369,14 +369,14 @@ fill_buckets(const struct world *world)
 {
 	uint32_t some = world->accounts / 5;
 
-	charge_everywhere(embedded_new(NULL, 2 * (size_t)some, true), world, some);
+	charge_everywhere(embedded_new(NULL, some, true), world, some);
 	return some;
 }
 
 static uint32_t
 fill_lists(const struct world *world)
 {
-	charge_all(embedded_new(NULL, 2 * (size_t)world->accounts, true), world, &world->lists,
+	charge_all(embedded_new(NULL, world->accounts, true), world, &world->lists,
 	    world->accounts, T0);
 	return world->accounts;
 }
@@ -461,7 +461,7 @@ load_ms(const struct world *world, const char *path, int64_t now)
 {
 	double began = clock_us(CLOCK_THREAD_CPUTIME_ID);
 	const char *error = NULL;
-	struct embedded *table = embedded_open(NULL, 2 * (size_t)world->accounts, path, NULL, NULL, now, &error);
+	struct embedded *table = embedded_open(NULL, world->accounts, path, NULL, NULL, now, &error);
 
 	require(table != NULL, error);
 	began = (clock_us(CLOCK_THREAD_CPUTIME_ID) - began) / 1000;
@@ -481,7 +481,7 @@ file(const struct world *world)
 
 	require(mkdtemp(directory) != NULL, "no directory");
 	path = mem_printf(ctx, "%s/counters", directory);
-	bystander.table = embedded_open(NULL, 2 * (size_t)world->accounts, path, NULL, NULL, T0, &error);
+	bystander.table = embedded_open(NULL, world->accounts, path, NULL, NULL, T0, &error);
 	require(bystander.table != NULL, error);
 	for (int i = 0; i < 8; i++, bystander.now += HOUR_MS / 4)
 		charge_all(bystander.table, world, &world->windows, world->accounts, bystander.now);
