@@ -1,15 +1,14 @@
 /*
- * store_embedded_file.c - the embedded store's file
+ * store_embedded_file.c - the embedded store's file: what it holds, and loading it
  *
  * Text: a first line that names the format, one line for each window, raised limit, blocked account and
  * account's day, one or more for the clients and the known recipients of a subject, and a last line with the
  * number of lines and a checksum. Without a correct last line the file is torn and is refused as a
  * whole: half the counts would be a limit raised in silence. A lock file beside it keeps
  * two daemons from overwriting each other's counts (the file itself cannot carry the lock, because
- * saving replaces it).
+ * saving replaces it). Writing it is in store_embedded_save.c.
  *
- * Thread rule: loading is before anybody else knows the table. save_lock serialises savers and is never taken
- * with a shard's lock held.
+ * Thread rule: loading is before anybody else knows the table.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -18,11 +17,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "filter/store_embedded_table.h"
@@ -30,9 +27,6 @@
 #include "policy/mem.h"
 
 #define MAX_LINE	8192	/* octets of a line of the file */
-#define MARKS_A_LINE	100
-#define DAY_MS		(INT64_C(24) * 3600 * 1000)
-#define FILE_TITLE	"countersign-counters 2\n"
 
 /* --- loading --- */
 
@@ -344,7 +338,7 @@ load_lines(struct loading *l, FILE *stream)
 	int result = 0;
 
 	len = getline(&line, &room, stream);
-	if (len < 0 || strcmp(line, FILE_TITLE) != 0)
+	if (len < 0 || strcmp(line, TABLE_FILE_TITLE) != 0)
 		result = refuse_file(l, "were not written by countersign, or by a version with another format");
 	while (result == 0 && (len = getline(&line, &room, stream)) > 0)
 		result = load_line(l, line, (size_t)len);
@@ -410,253 +404,4 @@ embedded_open(TALLOC_CTX *ctx, size_t max_accounts, const char *file, struct blo
 		return NULL;
 	}
 	return table;
-}
-
-/* --- saving --- */
-
-/* What is being saved. */
-struct saving {
-	FILE *stream;
-	uint64_t lines;
-	uint64_t sum;
-};
-
-/* print_window - one line of the file */
-static void
-print_window(FILE *stream, struct subject *subject, struct counter *counter)
-{
-	struct window window;
-	size_t last = WINDOW_SLOTS;
-
-	table_window(subject, counter, &window);
-	while (last > 1 && window.slots[last - 1] == 0)
-		last--;
-	fprintf(stream, "%s %s %" PRId64 " %" PRId64, subject->key, counter->field,
-	    counter->width_ms, window.head);
-	for (size_t i = 0; i < last; i++)
-		fprintf(stream, " %" PRIu64, window.slots[i]);
-	fputc('\n', stream);
-}
-
-/* print_raise - one line of the file */
-static void
-print_raise(FILE *stream, const struct subject *subject, const struct counter *counter,
-    const struct counter_more *more)
-{
-	fprintf(stream, "raise %s %s %" PRId64 " %" PRIu64 " %" PRId64 "\n", subject->key,
-	    counter->field, counter->width_ms, more->raised_max, more->raised_until);
-}
-
-/* print_marks - a set, MARKS_A_LINE a line, each line behind the same words; returns the number of lines */
-static uint64_t
-print_marks(FILE *stream, const char *words, const struct recent *set)
-{
-	for (uint32_t i = 0; i < set->n; i++) {
-		if (i % MARKS_A_LINE == 0)
-			fputs(words, stream);
-		fprintf(stream, " %016" PRIx64 " %" PRId64, set->marks[i].mark, set->marks[i].seen);
-		if (i % MARKS_A_LINE == MARKS_A_LINE - 1 || i + 1 == set->n)
-			fputc('\n', stream);
-	}
-	return (set->n + MARKS_A_LINE - 1) / MARKS_A_LINE;
-}
-
-/* print_counter - what was charged to a counter; returns the number of lines */
-static uint64_t
-print_counter(FILE *stream, struct subject *subject, struct counter *counter)
-{
-	char *words;
-	uint64_t lines;
-
-	if (!table_is_clients(counter)) {
-		print_window(stream, subject, counter);
-		return 1;
-	}
-	words = mem_printf(NULL, "clients %s %s %" PRId64, subject->key, counter->field,
-	    counter->width_ms);
-	lines = print_marks(stream, words, &table_more(subject, counter)->clients);
-	talloc_free(words);
-	return lines;
-}
-
-/* print_known - the recipients that a subject wrote to; returns the number of lines */
-static uint64_t
-print_known(FILE *stream, const struct subject *subject)
-{
-	char *words = mem_printf(NULL, "known %s", subject->key);
-	uint64_t lines = print_marks(stream, words, &subject->known);
-
-	talloc_free(words);
-	return lines;
-}
-
-/* print_shard - all windows of a shard, the longest unused subject first; returns the number of lines */
-static uint64_t
-print_shard(FILE *stream, struct shard *shard, int64_t now)
-{
-	uint64_t lines = 0;
-
-	for (struct subject *subject = shard->oldest; subject != NULL; subject = subject->newer) {
-		for (uint32_t i = 0; i < subject->n_counters; i++) {
-			struct counter *counter = &table_counters(subject)[i];
-			const struct counter_more *more = table_more(subject, counter);
-
-			if (table_is_counting(counter, more, now))
-				lines += print_counter(stream, subject, counter);
-			if (more != NULL && more->raised_until > now) {
-				print_raise(stream, subject, counter, more);
-				lines++;
-			}
-		}
-		if (subject->known.n > 0)
-			lines += print_known(stream, subject);
-	}
-	return lines;
-}
-
-/* save_text - write what was printed to memory */
-static int
-save_text(struct saving *s, FILE *memory, char **text, const size_t *len)
-{
-	int result = fclose(memory) == 0 && fwrite(*text, 1, *len, s->stream) == *len ? 0 : -1;
-
-	s->sum = hash_octets(s->sum, *text, *len);
-	free(*text);
-	return result;
-}
-
-/* save_shard - write one shard; it is printed to memory first, because its lock stops mail */
-static int
-save_shard(struct saving *s, struct shard *shard, int64_t now)
-{
-	char *text = NULL;
-	size_t len = 0;
-	FILE *memory = mem_check(open_memstream(&text, &len));
-
-	pthread_mutex_lock(&shard->lock);
-	s->lines += print_shard(memory, shard, now);
-	pthread_mutex_unlock(&shard->lock);
-	return save_text(s, memory, &text, &len);
-}
-
-/* print_blocks - one line each; returns their number */
-static uint64_t
-print_blocks(FILE *stream, TALLOC_CTX *ctx, struct blocks *blocks, int64_t now)
-{
-	size_t n = 0;
-	const struct store_block *list = blocks == NULL ? NULL : blocks_list(blocks, ctx, now, &n);
-
-	for (size_t i = 0; i < n; i++)
-		fprintf(stream, "block %s %" PRId64 " %" PRId64 " %s %s\n",
-		    quota_encode(ctx, list[i].account), list[i].since, list[i].until,
-		    quota_encode(ctx, list[i].by), quota_encode(ctx, list[i].reason));
-	return n;
-}
-
-/* print_usage - a day, one line an account; returns their number */
-static uint64_t
-print_usage(FILE *stream, TALLOC_CTX *ctx, struct usage *usage, int64_t day)
-{
-	size_t n = 0;
-	const struct store_top_entry *list = usage == NULL ? NULL :
-	    usage_top(usage, ctx, day, STORE_TOP_RECIPIENTS, 0, &n);
-
-	for (size_t i = 0; i < n; i++)
-		fprintf(stream, "usage %s %" PRId64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
-		    quota_encode(ctx, list[i].account), day, list[i].messages, list[i].recipients,
-		    list[i].refused);
-	return n;
-}
-
-/* save_lists - write blocks and usage */
-static int
-save_lists(struct saving *s, struct embedded *table, int64_t now)
-{
-	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
-	char *text = NULL;
-	size_t len = 0;
-	FILE *memory = mem_check(open_memstream(&text, &len));
-
-	s->lines += print_blocks(memory, tmp, table->blocks, now);
-	for (int64_t day = now / DAY_MS - 1; day <= now / DAY_MS; day++)
-		s->lines += print_usage(memory, tmp, table->usage, day);
-	talloc_free(tmp);
-	return save_text(s, memory, &text, &len);
-}
-
-/* save_all - the whole file, down to the disk */
-static int
-save_all(struct embedded *table, int fd, int64_t now)
-{
-	struct saving s = { .stream = fdopen(fd, "w"), .sum = HASH_START };
-	int result = 0;
-
-	if (s.stream == NULL) {
-		close(fd);
-		return -1;
-	}
-	if (fputs(FILE_TITLE, s.stream) == EOF)
-		result = -1;
-	for (size_t i = 0; i < table->n_shards && result == 0; i++)
-		result = save_shard(&s, &table->shards[i], now);
-	if (result == 0)
-		result = save_lists(&s, table, now);
-	if (result == 0 && (fprintf(s.stream, "end %" PRIu64 " %016" PRIx64 "\n", s.lines, s.sum) < 0 ||
-	    fflush(s.stream) != 0 || fsync(fd) < 0))
-		result = -1;
-	if (fclose(s.stream) != 0)
-		result = -1;
-	return result;
-}
-
-/* sync_directory - so that the new name survives a crash; where it cannot, the old one does */
-static void
-sync_directory(TALLOC_CTX *ctx, const char *file)
-{
-	char *copy = mem_strdup(ctx, file);
-	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		(void)fsync(fd);
-		close(fd);
-	}
-	talloc_free(copy);
-}
-
-/* replace_file - write a new file and give it the old one's name */
-static int
-replace_file(struct embedded *table, TALLOC_CTX *ctx, int64_t now, const char **error_r)
-{
-	char *tmp = mem_printf(ctx, "%s.tmp", table->file);
-	int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd < 0 || save_all(table, fd, now) < 0 || rename(tmp, table->file) < 0) {
-		*error_r = mem_printf(ctx, "cannot save the counters in %s: %s", table->file,
-		    strerror(errno));
-		if (fd >= 0)
-			unlink(tmp);
-		return -1;
-	}
-	sync_directory(ctx, table->file);
-	talloc_free(tmp);
-	return 0;
-}
-
-/* embedded_save - write the file if counts changed since the last time */
-int
-embedded_save(struct embedded *table, TALLOC_CTX *ctx, int64_t now, const char **error_r)
-{
-	int result = 1;
-
-	if (table->file == NULL)
-		return 0;
-	pthread_mutex_lock(&table->save_lock);
-	if (!atomic_exchange(&table->dirty, false))
-		result = 0;
-	else if (replace_file(table, ctx, now, error_r) < 0) {
-		atomic_store(&table->dirty, true);
-		result = -1;
-	}
-	pthread_mutex_unlock(&table->save_lock);
-	return result;
 }

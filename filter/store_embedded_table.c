@@ -133,6 +133,7 @@ unlist(struct shard *shard, struct subject *subject)
 static void
 enlist(struct shard *shard, struct subject *subject)
 {
+	subject->used = ++shard->uses;
 	subject->older = shard->newest;
 	if (shard->newest != NULL)
 		shard->newest->newer = subject;

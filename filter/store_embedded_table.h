@@ -14,6 +14,7 @@
 #include "policy/recent.h"
 #include "policy/window_packed.h"
 
+#define TABLE_FILE_TITLE "countersign-counters 2\n" /* the first line of the file */
 #define TABLE_MAX_FIELD	16	/* octets of a field's name, with NUL: "r31622400000.48" is the longest */
 
 /* One window of a subject. */
@@ -44,6 +45,7 @@ struct subject {
 	struct subject *hash_next;
 	struct subject *newer;	/* neighbours in order of use */
 	struct subject *older;
+	uint64_t used;		/* when: the number of the use, of all in its shard */
 	uint64_t hash;
 	char *buckets;		/* older buckets of each counter in turn, or NULL: all are zero */
 	struct counter_more *more; /* of each counter, or NULL: all are zero */
@@ -79,6 +81,7 @@ struct shard {
 	struct subject *newest;
 	struct subject *oldest;
 	size_t n_subjects;
+	uint64_t uses;		/* of all subjects so far */
 	uint64_t evicted;
 	struct id_memory ids;
 	char apart[64];		/* so that no two shards share a line of the processor's cache */

@@ -386,6 +386,41 @@ test_file(void **state)
 	talloc_free(table);
 }
 
+/* What was used last before it was saved is forgotten last after it is loaded. */
+static void
+test_order(void **state)
+{
+	struct fixture *f = *state;
+	struct plan *plan = plan_of(f->ctx, "10 recipients per hour", NULL);
+	struct embedded *table = reopen(f, NULL, T0);
+	const char *error = NULL;
+	char name[16];
+
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 40; i++) {
+			snprintf(name, sizeof(name), "u%d", i * 7 % 40);
+			charge(f, table, plan, name, 1, T0, NULL);
+		}
+	}
+	/* of one shard, so that there is one order */
+	assert_int_equal(embedded_save(table, f->ctx, T0, &error), 1);
+	talloc_free(table);
+	table = embedded_open(f->ctx, 40, f->file, NULL, NULL, T0, &error);
+	assert_non_null(table);
+	charge(f, table, plan, "u3", 1, T0, NULL);
+	assert_int_equal(embedded_save(table, f->ctx, T0, &error), 1);
+	talloc_free(table);
+	table = embedded_open(f->ctx, 10, f->file, NULL, NULL, T0, &error);
+	assert_non_null(table);
+	assert_int_equal(used(f, table, plan, "u3", T0), 3);
+	for (int i = 31; i < 40; i++) {
+		snprintf(name, sizeof(name), "v%d", i);
+		charge(f, table, plan, name, 1, T0, NULL);
+	}
+	assert_int_equal(used(f, table, plan, "u3", T0), 3);
+	talloc_free(table);
+}
+
 static void
 test_in_use(void **state)
 {
@@ -624,6 +659,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_widths, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_baseline, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_in_use, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_torn, set_up, tear_down),
