@@ -535,10 +535,11 @@ static const struct {
 	{ "num-queries-per-thread:", UNDER_WAY_MAX_TEXT, true },
 
 	/* A forwarder that was away for a minute must be noticed when it is back,
-	 * not up to 15 minutes later. */
+	 * not up to 15 minutes later. libunbound 1.22 does not probe one that it takes for
+	 * dead before it forgets that, whatever the second option says. */
 	{ "infra-cache-max-rtt:", "2000", false },
 	{ "infra-keep-probing:", "yes", false },
-	{ "infra-host-ttl:", "60", false },
+	{ "infra-host-ttl:", "5", false },
 };
 
 /* Zones that it would answer for by itself, too, and which the option for private

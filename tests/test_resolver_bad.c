@@ -146,6 +146,13 @@ new_resolver(const struct fixture *fixture)
 	return resolver;
 }
 
+/* is_dropped - libunbound 1.22 drops an address of a wrong length, where earlier ones take the whole answer for broken */
+static bool
+is_dropped(const struct row *row, const struct dns_answer *answer)
+{
+	return row->type == DNS_A && strcmp(row->name, "lie") == 0 && answer->status == DNS_NODATA;
+}
+
 static void
 test_answers(void **state)
 {
@@ -158,6 +165,11 @@ test_answers(void **state)
 		struct dns_answer *answer = resolver_ask(resolver, resolver, name, strlen(name), row->type,
 		    clock_ms() + (row->status == DNS_TIMEOUT ? SILENCE_MS : PATIENCE_MS));
 
+		if (is_dropped(row, answer)) {
+			assert_int_equal(answer->count, 0);
+			talloc_free(resolver);
+			continue;
+		}
 		if (answer->status != row->status || answer->count != row->count ||
 		    (row->count > 0 && answer->records[0].len != row->len))
 			fail_msg("%s: status %d, %zu records (%s)", row->label, answer->status,
