@@ -54,7 +54,7 @@ is_refusal(const char *error)
 		    (inner != NULL && starts_with_word(inner + 3, refusals[i])))
 			return true;
 	return strstr(error, "max number of clients") != NULL ||
-	    strstr(error, "can't run this command") != NULL;
+	    strstr(error, "can't run this command") != NULL || strstr(error, "ACL failure in script") != NULL;
 }
 
 /* plain_error - an error as its reader understands it */
