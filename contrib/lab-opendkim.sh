@@ -11,8 +11,8 @@
 #	lab_od_missing			libraries that this machine lacks, if any
 #	lab_od_run ARGUMENT...		become opendkim
 
-LAB_OD_PACKAGES="opendkim libbsd0 libdb5.3 libhashkit2 libldap-2.5-0 liblua5.3-0 libmd0
-	libmemcached11 libmilter1.0.1 libopendbx1 libopendkim11 librbl1 libvbr2"
+LAB_OD_PACKAGES="opendkim libbsd0 libdb5.3|libdb5.3t64 libhashkit2|libhashkit2t64 libldap-2.5-0|libldap2 liblua5.3-0 libmd0
+	libmemcached11|libmemcached11t64 libmilter1.0.1 libopendbx1|libopendbx1t64 libopendkim11 librbl1 libvbr2"
 
 # lab_od_fetch CACHE - make OpenDKIM available; sets LAB_OD, LAB_OD_LIBRARIES.
 # Called after lab_fetch_servers, which looked at whose directory it is.

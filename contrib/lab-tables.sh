@@ -137,14 +137,25 @@ lab_tb_sql_password() {
 	printf "'%s'" "$text"
 }
 
+# lab_tb_mariadb_share - the directory of MariaDB's messages and tables; newer versions have another name for it
+lab_tb_mariadb_share() {
+	if [[ -e $LAB_TB/usr/share/mariadb/mariadb_system_tables.sql ]]; then
+		echo "$LAB_TB/usr/share/mariadb"
+	else
+		echo "$LAB_TB/usr/share/mysql"
+	fi
+}
+
 # lab_tb_make_mariadb SQL - an empty MariaDB with the database "mail", the reader, and what SQL makes
 lab_tb_make_mariadb() {
-	local share=$LAB_TB/usr/share/mysql
+	local share tables
 
+	share=$(lab_tb_mariadb_share)
+	tables=${share##*/}_system_tables
 	lab_tb_place mariadb && mkdir "$LAB_TB_DIR/data" && chown nobody "$LAB_TB_DIR/data" || return 1
 	{
 		printf '%s\n' 'CREATE DATABASE mysql;' 'USE mysql;'
-		cat "$share/mysql_system_tables.sql" "$share/mysql_system_tables_data.sql"
+		cat "$share/$tables.sql" "$share/${tables}_data.sql"
 		printf '%s\n' 'CREATE DATABASE mail CHARACTER SET utf8mb4;' 'USE mail;'
 		cat "$1"
 		# Whoever makes users in this mode must tell the server first that there are such things.
@@ -165,12 +176,13 @@ lab_tb_start_mariadb() {
 	LAB_MARIADB_PORT=${LAB_MARIADB_PORT:-$(lab_free_port)}
 	rm -f "$LAB_MARIADB_SOCKET"
 	lab_tb_certificate || return 1
+	lab_tb_ready_before=$(lab_tb_ready mariadb)
 	lab_serve mariadb lab_tb_become "$LAB_TB/usr/sbin/mariadbd" --no-defaults --datadir="$LAB_TB_DIR/data" \
-	    --lc-messages-dir="$LAB_TB/usr/share/mysql" --socket="$LAB_MARIADB_SOCKET" --bind-address=127.0.0.1 \
+	    --lc-messages-dir="$(lab_tb_mariadb_share)" --socket="$LAB_MARIADB_SOCKET" --bind-address=127.0.0.1 \
 	    --port="$LAB_MARIADB_PORT" --pid-file="$LAB_TB_DIR/pid" --innodb-log-file-size=4M \
 	    --innodb-buffer-pool-size=8M --skip-name-resolve --ssl-cert="$LAB_TB_DIR/certificate.pem" \
 	    --ssl-key="$LAB_TB_DIR/key.pem" --plugin-dir="$LAB_TB/usr/lib/mysql/plugin"
-	lab_up mariadb test -S "$LAB_MARIADB_SOCKET"
+	lab_up mariadb lab_tb_is_ready mariadb
 }
 
 # lab_tb_postgresql_bin - where PostgreSQL's programs are
@@ -201,20 +213,21 @@ lab_tb_start_postgresql() {
 	lab_tb_place postgresql
 	LAB_POSTGRESQL_DIR=$LAB_TB_DIR
 	LAB_POSTGRESQL_PORT=${LAB_POSTGRESQL_PORT:-$(lab_free_port)}
-	lab_tb_ready_before=$(lab_tb_ready)
+	lab_tb_ready_before=$(lab_tb_ready postgresql)
 	lab_serve postgresql lab_tb_become "$(lab_tb_postgresql_bin)/postgres" -D "$LAB_TB_DIR/data" \
 	    -p "$LAB_POSTGRESQL_PORT" -k "$LAB_TB_DIR" -h 127.0.0.1 -F -c shared_buffers=1MB
-	lab_up postgresql lab_tb_is_ready
+	lab_up postgresql lab_tb_is_ready postgresql
 }
 
-# lab_tb_ready - how often PostgreSQL has said that it is ready; its socket is there earlier
+# lab_tb_ready SERVER - how often it has said that it is ready; its socket is there earlier
 lab_tb_ready() {
-	grep -c 'ready to accept connections' "$LAB_DIR/postgresql.log"
+	touch "$LAB_DIR/$1.log"
+	grep -cE 'ready (to accept|for) connections' "$LAB_DIR/$1.log"
 }
 
-# lab_tb_is_ready - has it said so since it was last started?
+# lab_tb_is_ready SERVER - has it said so since it was last started?
 lab_tb_is_ready() {
-	(($(lab_tb_ready) > lab_tb_ready_before))
+	(($(lab_tb_ready "$1") > lab_tb_ready_before))
 }
 
 # lab_tb_make_slapd LDIF - a directory dc=example with the entries of LDIF; its reader is

@@ -180,12 +180,33 @@ lab_libraries_of() {
 	    sed -n 's/^ *\(lib[^ (|]*\).*/\1/p' | sort -u
 }
 
-# lab_download LOG PACKAGE... - download packages into the current directory
+# lab_known WORD... - of each word, names of one package in different releases of Debian with | between them, the
+# first that there is here; where there is none the first, so that apt-get complains of it
+lab_known() {
+	local word name found
+
+	for word in "$@"; do
+		found=${word%%|*}
+		for name in ${word//|/ }; do
+			apt-cache policy "$name" 2>/dev/null | grep -q '^  Candidate: [^(]' && found=$name && break
+		done
+		printf '%s\n' "$found"
+	done
+}
+
+# lab_download LOG PACKAGE... - download packages into the current directory; a word may be as lab_known has it
 lab_download() {
-	local log=$1
+	local log=$1 names
 
 	shift
-	(($# == 0)) || lab_apt "$log" download "$@"
+	(($# == 0)) && return 0
+	if [[ $* == *'|'* ]]; then
+		# there is no choice without lists
+		apt-cache policy "${1%%|*}" 2>/dev/null | grep -q Candidate || apt-get -q update >"$log" 2>&1 </dev/null
+		mapfile -t names < <(lab_known "$@")
+		set -- "${names[@]}"
+	fi
+	lab_apt "$log" download "$@"
 }
 
 # lab_unpack CACHE NAME DOWNLOAD PACKAGES - make CACHE/NAME of the packages that the
@@ -588,7 +609,7 @@ lab_write_main_cf() {
 	inet_interfaces = 127.0.0.1
 	inet_protocols = ipv4
 	smtpd_peername_lookup = no
-	disable_dns_lookups = yes
+	smtp_dns_support_level = disabled
 	default_transport = error:this laboratory sends nothing out
 	# A site: example.org. Mail to elsewhere.example is delivered here too, to be read.
 	myhostname = mx.example.org
@@ -617,6 +638,8 @@ lab_write_main_cf() {
 	smtpd_tls_cert_file = $dir/certificate.pem
 	smtpd_tls_key_file = $dir/certificate.key
 	smtpd_sasl_local_domain =
+	# Debian's Postfix looks there by itself before 3.10 only.
+	cyrus_sasl_config_path = $dir/sasl
 	END
 	lab_contrib_lines postfix-main.cf
 	lab_more_main_cf
@@ -669,7 +692,6 @@ lab_make_users() {
 		}
 	done
 	chown "$LAB_POSTFIX_USER" "$dir/sasldb" && chmod 0600 "$dir/sasldb"
-	# Debian's Postfix reads this file from below its config_directory.
 	cat >"$dir/sasl/smtpd.conf" <<-END
 	pwcheck_method: auxprop
 	auxprop_plugin: sasldb
