@@ -180,6 +180,8 @@ static bool
 expect(SSL *ssl, const char *name)
 {
 	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+	char *copy;
+	bool good;
 
 	/* For OpenSSL no name is any name, and a dot in front stands for all names below. */
 	if (name == NULL || name[0] == '\0' || name[0] == '.')
@@ -188,7 +190,10 @@ expect(SSL *ssl, const char *name)
 		return true;
 	ERR_clear_error();
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	return X509_VERIFY_PARAM_set1_host(param, name, 0) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
+	copy = mem_strdup(NULL, name);	/* the macro takes off const */
+	good = X509_VERIFY_PARAM_set1_host(param, name, 0) == 1 && SSL_set_tlsext_host_name(ssl, copy) == 1;
+	talloc_free(copy);
+	return good;
 }
 
 /* redis_tls_check - whether the files can be used, and the name be one */

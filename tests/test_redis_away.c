@@ -366,6 +366,90 @@ test_two_filters(void **state)
 		store_close(crowd.stores[i]);
 }
 
+/* --- the store loses something, or takes nothing --- */
+
+/* redis - one command to the server itself, not over the road */
+static void
+redis(struct fixture *f, const char *words)
+{
+	redisContext *c = redisConnectUnix(f->server.socket);
+	redisReply *reply = redisCommand(c, words);
+
+	assert_non_null(reply);
+	if (reply->type == REDIS_REPLY_ERROR)
+		fail_msg("%s: %s", words, reply->str);
+	freeReplyObject(reply);
+	redisFree(c);
+}
+
+/*
+ * FLUSHALL under load: what had passed is lost with the store, and the limit holds from then on. No filter asks whether that
+ * happened: Redis is there all the time.
+ */
+static void
+test_flush_all(void **state)
+{
+	struct fixture *f = *state;
+	struct crowd crowd = { .f = f, .n_stores = 1 };
+	int before = 0, most = 0;
+
+	f->options.deadline_ms = 3000;
+	crowd.stores[0] = open_store(f);
+	wait_away(crowd.stores[0], false);
+	start_crowd(&crowd);
+	wait_passed(&crowd, ACCOUNTS * LIMIT / 2);
+	redis(f, "FLUSHALL");
+	before = total(&crowd);
+	wait_passed(&crowd, ACCOUNTS * LIMIT + before - CROWD);
+	usleep(300000);
+	atomic_store(&crowd.stop, true);
+	for (int i = 0; i < CROWD; i++)
+		pthread_join(crowd.threads[i], NULL);
+	for (unsigned int i = 0; i < ACCOUNTS; i++) {
+		char room[64];
+		int used = counted(f, crowd.stores[0], f->plan, account_name(room, sizeof(room), i));
+
+		assert_int_equal(used, LIMIT);
+		assert_true(crowd.passed[i] <= 2 * LIMIT);
+		most = crowd.passed[i] > most ? crowd.passed[i] : most;
+	}
+	printf("# FLUSHALL after %d messages: limit %d; promised %d and what the store lost; seen %d\n", before, LIMIT, LIMIT,
+	    most);
+	assert_true(total(&crowd) <= ACCOUNTS * LIMIT + before + CROWD);
+	assert_int_equal(crowd.unknown, 0);
+	assert_int_equal(crowd.local, 0);
+	assert_int_equal(crowd.late, 0);
+	store_close(crowd.stores[0]);
+}
+
+/* A server that is full (noeviction), or takes no writes because its disk fails, under load: as if it were away. */
+static void
+test_full(void **state)
+{
+	static const struct { const char *what, *on, *off; } rows[] = {
+		{ "a full server", "CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0" },
+		{ "a replica of a master that is not there", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE" },
+		{ "a server without good replicas", "CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0" },
+	};
+	struct fixture *f = *state;
+	struct crowd crowd = { .f = f, .n_stores = 1 };
+
+	redis(f, "CONFIG SET maxmemory-policy noeviction");
+	crowd.stores[0] = open_store(f);
+	wait_away(crowd.stores[0], false);
+	start_crowd(&crowd);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		wait_passed(&crowd, (int)(i + 1) * ACCOUNTS * LIMIT / 5);
+		redis(f, rows[i].on);
+		wait_away(crowd.stores[0], true);
+		usleep(300000);
+		redis(f, rows[i].off);
+		wait_away(crowd.stores[0], false);
+	}
+	end_crowd(&crowd, "a full server, a replica, one without replicas", CROWD);
+	store_close(crowd.stores[0]);
+}
+
 /* --- handing over --- */
 
 /* queue_many - charges that Redis is not told of, for accounts of their own */
@@ -540,6 +624,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_partition, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_answers_lost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_two_filters, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_flush_all, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hand_over_cut, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hand_over_beside, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_batches, set_up, tear_down),
