@@ -55,8 +55,11 @@ static void
 set_filter(int fd, bool lose)
 {
 	struct sock_filter drop[] = { BPF_STMT(BPF_RET | BPF_K, 0) };
-	struct sock_fprog program = { .len = 1, .filter = drop };
+	struct sock_fprog program;
 
+	memset(&program, 0, sizeof(program));	/* holes included, which the kernel reads */
+	program.len = 1;
+	program.filter = drop;
 	if (lose && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
 		give_up("SO_ATTACH_FILTER");
 	if (!lose)

@@ -8,6 +8,7 @@
 #include "config.h"
 #endif
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -35,6 +37,7 @@
 #define ACCOUNTS	12
 #define LIMIT		40
 #define CROWD		6
+#define DAY		(24 * 3600)
 #define MANY		6000	/* charges handed over */
 
 struct fixture {
@@ -450,6 +453,93 @@ test_full(void **state)
 	store_close(crowd.stores[0]);
 }
 
+/* --- the server's clock --- */
+
+/* set_clock - the server's, by so many seconds from the true time */
+static void
+set_clock(struct fixture *f, int64_t seconds)
+{
+	int fd = open(mem_printf(f->ctx, "%s/clock", f->server.directory), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, &seconds, sizeof(seconds), 0), sizeof(seconds));
+	close(fd);
+}
+
+/* clock_of - the server's time in seconds */
+static long long
+clock_of(struct fixture *f)
+{
+	redisContext *c = redisConnectUnix(f->server.socket);
+	redisReply *reply = redisCommand(c, "TIME");
+	long long now;
+
+	assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+	now = strtoll(reply->element[0]->str, NULL, 10);
+	freeReplyObject(reply);
+	redisFree(c);
+	return now;
+}
+
+/* start_shifted - the server with a clock that can be set (clock_shift.c, which lies beside this program) */
+static void
+start_shifted(struct fixture *f)
+{
+	char path[512] = "";
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 32);
+
+	assert_true(len > 0);
+	memcpy(strrchr(path, '/'), "/clock_shift.so", sizeof("/clock_shift.so"));
+	assert_int_equal(access(path, R_OK), 0);
+	redis_server_kill(&f->server, SIGTERM);
+	set_clock(f, 0);
+	setenv("CLOCK_SHIFT", mem_printf(f->ctx, "%s/clock", f->server.directory), 1);
+	setenv("LD_PRELOAD", path, 1);
+	redis_server_start(&f->server, NULL);
+	unsetenv("LD_PRELOAD");
+}
+
+/*
+ * The server's clock jumps. What is counted stays counted when it runs back, however far; when it runs ahead, counts leave
+ * the window that it says has passed, and no others. No account gets more than its limit in any day of the server's own time.
+ */
+static void
+test_clock_jumps(void **state)
+{
+	static const struct { int64_t seconds; int charged, used; } rows[] = {
+		{ 0, 10, 10 },
+		{ 600, 10, 20 },	/* within the day */
+		{ 0, 5, 25 },
+		{ -3600, 5, 30 },
+		{ -30 * DAY, 5, 35 },	/* stamps are more than a window ahead now */
+		{ 3 * DAY, 50, 40 },	/* all is out of the window */
+		{ 0, 5, 40 },		/* what was charged three days ahead counts on */
+		{ 3600, 5, 40 },
+	};
+	struct fixture *f = *state;
+	struct store *store;
+
+	start_shifted(f);
+	store = open_store(f);
+	wait_away(store, false);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int passed = 0, used;
+
+		set_clock(f, rows[i].seconds);
+		for (int k = 0; k < rows[i].charged; k++) {
+			bool local;
+
+			passed += charge(f, store, f->plan, "alice", &local) == QUOTA_CHARGED;
+			assert_false(local);
+		}
+		used = counted(f, store, f->plan, "alice");
+		assert_in_range(clock_of(f) - time(NULL) - rows[i].seconds + 60, 0, 120);
+		if (used != rows[i].used)
+			fail_msg("clock wrong by %lld s: %d passed, %d used", (long long)rows[i].seconds, passed, used);
+	}
+	store_close(store);
+}
+
 /* --- handing over --- */
 
 /* queue_many - charges that Redis is not told of, for accounts of their own */
@@ -626,6 +716,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_two_filters, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_flush_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_clock_jumps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hand_over_cut, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hand_over_beside, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_batches, set_up, tear_down),
