@@ -126,8 +126,9 @@ take_slots(struct redis_pool *pool, TALLOC_CTX *ctx, const redisReply *reply, co
 	for (size_t i = 0; i < n; i++) {
 		int index = redis_node_at(pool, ranges[i].host, ranges[i].port);
 
+		/* pool->slots at once: what it names is not taken for another node */
 		for (unsigned int slot = ranges[i].first; index >= 0 && slot <= ranges[i].last; slot++)
-			slots[slot] = (uint8_t)(index + 1);
+			slots[slot] = pool->slots[slot] = (uint8_t)(index + 1);
 		if (index >= 0 && places[i].n > 0) {
 			memcpy(pool->nodes[index]->place.addresses, places[i].addresses, sizeof(places[i].addresses));
 			pool->nodes[index]->place.n = places[i].n;

@@ -5,7 +5,7 @@
  * finding masters. Nobody else includes this; redis_pool.h is the door.
  *
  * Threads: pool->lock guards the nodes (their idle connections, numbers, places), the slots and discovered. A
- * borrowed connection belongs to its borrower. Nodes are added, never removed. Nothing waits with the lock held.
+ * borrowed connection belongs to its borrower. Nodes are added, never removed, but one without slots may become another. Nothing waits with the lock held.
  */
 #ifndef FILTER_REDIS_INSIDE_H
 #define FILTER_REDIS_INSIDE_H
@@ -96,7 +96,7 @@ bool redis_same_place(const struct redis_node *node, const struct redis_place *p
 
 /*
  * redis_node_at - the index of the Cluster's node at a host and port, added where new; with the lock held
- * -1: there are too many. A node named by a host name has no address until redis_pool_resolve().
+ * A node that no slot has may become it. -1: there are too many. A node named by a host name has no address until redis_pool_resolve().
  */
 int redis_node_at(struct redis_pool *pool, const char *host, const char *port);
 

@@ -256,6 +256,8 @@ redis_pool_part(struct redis_pool *pool, unsigned int slot)
 {
 	unsigned int part;
 
+	if (!pool->cluster)
+		return 0;
 	pthread_mutex_lock(&pool->lock);
 	part = part_of(pool, slot);
 	pthread_mutex_unlock(&pool->lock);
@@ -294,21 +296,55 @@ redis_same_place(const struct redis_node *node, const struct redis_place *place)
 	return strcmp(node->place.host, place->host) == 0 && strcmp(node->place.port, place->port) == 0;
 }
 
-/* redis_node_at - the index of the Cluster's node at a host and port, added where new; -1: too many, or a name; with the lock held */
+/* n_idle - how many connections of a node nobody uses; with the lock held */
+static unsigned int
+n_idle(const struct redis_node *node)
+{
+	unsigned int n = 0;
+
+	for (const struct redis_connection *at = node->idle; at != NULL; at = at->next)
+		n++;
+	return n;
+}
+
+/*
+ * reuse_node - the index of a node that has no slots and no call in progress, for another one; -1: none; with the lock held
+ * Where nodes get a new address whenever they start, there would be too many of them one day. Somebody who has just
+ * found the old node's index asks the new one, which sends him on. The old place's words stay, for others may read them.
+ */
+static int
+reuse_node(struct redis_pool *pool)
+{
+	bool used[REDIS_NODES] = { false };
+
+	for (unsigned int slot = 0; slot < REDIS_SLOTS; slot++)
+		if (pool->slots[slot] > 0)
+			used[pool->slots[slot] - 1] = true;
+	for (size_t i = 0; i < pool->n_nodes; i++) {
+		struct redis_node *node = pool->nodes[i];
+
+		if (used[i] || n_idle(node) != node->n_open)
+			continue;
+		redis_close_list(redis_take_all_idle(node));
+		return (int)i;
+	}
+	return -1;
+}
+
+/* redis_node_at - the index of the Cluster's node at a host and port, added where new; -1: too many; with the lock held */
 int
 redis_node_at(struct redis_pool *pool, const char *host, const char *port)
 {
 	struct redis_place wanted = { .host = host, .port = port };
-	struct redis_node *node;
+	int index;
 
 	for (size_t i = 0; i < pool->n_nodes; i++)
 		if (redis_same_place(pool->nodes[i], &wanted))
 			return (int)i;
-	node = redis_add_node(pool);
-	if (node == NULL)
-		return -1;
-	redis_place_set(node, host, port, &node->place);
-	return (int)pool->n_nodes - 1;
+	index = redis_add_node(pool) != NULL ? (int)pool->n_nodes - 1 : reuse_node(pool);
+	if (index >= 0)
+		redis_place_set(pool->nodes[index], host, port, &pool->nodes[index]->place);
+	return index;
 }
 
 /* --- borrowing and returning --- */

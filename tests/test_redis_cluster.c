@@ -722,6 +722,46 @@ test_cluster_fails_over(void **state)
 	store_close(crowd.store);
 }
 
+/*
+ * A node that has had more addresses than are remembered, as where each start gives a new one: it is found all the same.
+ * The node says of itself where it is; that nobody is there is of no interest here.
+ */
+static void
+test_cluster_addresses(void **state)
+{
+	struct fixture *f = *state;
+	const struct redis_pool_options options = { .server = mem_printf(f->ctx, "inet:127.0.0.1:%d", f->ports[1]),
+	    .cluster = true, .connections = 1 };
+	const char *argv[2] = { "GET", "a" }, *error = NULL;	/* in a slot of the last third */
+	const size_t argv_len[2] = { 3, 1 };
+	struct redis_pool *pool = redis_pool_new(f->ctx, &options, &error);
+	redisReply *reply;
+
+	assert_true(redis_slot("a", 1) * MASTERS / REDIS_SLOTS == 2);
+	for (int i = 0; i < 140; i++) {
+		/* all of them: whichever is asked has a new one */
+		for (int node = 0; node < MASTERS; node++)
+			tell_ok(f, (size_t)node, "CONFIG SET cluster-announce-port %s%d", "", 1000 + MASTERS * i + node, 0);
+		redis_pool_drop_idle(pool, 0);
+		if (redis_pool_resolve(pool, f->ctx, &error) < 0)
+			fail_msg("%d: %s", i, error);
+		for (unsigned int slot = 0; slot < REDIS_SLOTS; slot += 1000)
+			assert_int_not_equal(redis_pool_part(pool, slot), REDIS_PART_UNKNOWN);
+	}
+	for (int node = 0; node < MASTERS; node++)
+		tell_ok(f, (size_t)node, "CONFIG SET cluster-announce-port %s%d", "", f->ports[node], 0);
+	for (int64_t end = store_clock_ms() + PATIENCE_MS;; usleep(50000)) {
+		redis_pool_drop_idle(pool, 0);
+		if (redis_pool_resolve(pool, f->ctx, &error) == 0 && redis_pool_call(pool, f->ctx, 2, argv, argv_len, true,
+		    store_clock_ms() + 3000, &reply, &error) == POOL_ANSWERED)
+			break;
+		if (store_clock_ms() > end)
+			fail_msg("%s", error);
+	}
+	freeReplyObject(reply);
+	talloc_free(pool);
+}
+
 /* node_of - which of the masters has an account */
 static size_t
 node_of(unsigned int account)
@@ -917,6 +957,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_cluster_journal, set_up_cluster, tear_down),
 		cmocka_unit_test_setup_teardown(test_cluster_moves, set_up_cluster, tear_down),
 		cmocka_unit_test_setup_teardown(test_cluster_fails_over, set_up_cluster, tear_down),
+		cmocka_unit_test_setup_teardown(test_cluster_addresses, set_up_cluster, tear_down),
 		cmocka_unit_test_setup_teardown(test_cluster_without_one, set_up_cluster, tear_down),
 		cmocka_unit_test_setup_teardown(test_cluster_moves_under_load, set_up_cluster, tear_down),
 		cmocka_unit_test_setup_teardown(test_sentinel_fails_over, set_up_sentinel, tear_down),
