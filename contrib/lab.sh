@@ -79,7 +79,7 @@ lab_become_root() {
 		    "and Postfix starts as root only)"
 		exit 1
 	fi
-	for name in TMPDIR CI CC CFLAGS MAKEFLAGS COUNTERSIGN_LAB_CACHE; do
+	for name in TMPDIR CI CC CFLAGS MAKEFLAGS COUNTERSIGN_LAB_CACHE COUNTERSIGN_REDIS_SERVER; do
 		[[ -v $name ]] && keep+=("$name=${!name}")
 	done
 	lab_say "root is needed to install packages and to run Postfix: asking sudo"
@@ -546,9 +546,9 @@ sys.stdout.buffer.write((field + message).replace(b"\r\n", b"\n"))' "$@"
 
 LAB_REDIS_OPTIONS=()	# more options of redis-server
 
-# lab_start_redis - a redis-server on a unix socket that keeps nothing on disk
+# lab_start_redis - a redis-server, or what COUNTERSIGN_REDIS_SERVER names, on a unix socket; keeps nothing on disk
 lab_start_redis() {
-	lab_serve redis "$LAB_SERVERS/usr/bin/redis-server" --port 0 \
+	lab_serve redis "${COUNTERSIGN_REDIS_SERVER:-$LAB_SERVERS/usr/bin/redis-server}" --port 0 \
 	    --unixsocket "$LAB_DIR/redis.sock" --unixsocketperm 700 \
 	    --save '' --appendonly no --daemonize no --dir "$LAB_DIR/work" "${LAB_REDIS_OPTIONS[@]}"
 	lab_up redis lab_redis ping

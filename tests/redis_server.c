@@ -42,6 +42,27 @@ redis_server_program(void)
 	return program != NULL && program[0] != '\0' ? program : "redis-server";
 }
 
+/* redis_server_before - whether the server is of an earlier version than that */
+bool
+redis_server_before(int major, int minor, const char *what)
+{
+	int its_major = 0, its_minor = 0;
+	char command[512], line[256] = "";
+	const char *at;
+	FILE *out;
+
+	(void)snprintf(command, sizeof(command), "'%s' --version", redis_server_program());
+	out = popen(command, "r");
+	if (out == NULL || fgets(line, sizeof(line), out) == NULL || (at = strstr(line, "v=")) == NULL ||
+	    sscanf(at, "v=%d.%d", &its_major, &its_minor) != 2)
+		give_up(command);
+	(void)pclose(out);
+	if (its_major > major || (its_major == major && its_minor >= minor))
+		return false;
+	printf("# not tried with version %d.%d: %s\n", its_major, its_minor, what);
+	return true;
+}
+
 /* redis_server_make - the directory */
 bool
 redis_server_make(struct redis_server *server)

@@ -20,6 +20,12 @@ struct redis_server {
 /* redis_server_program - the server's program, for execlp() */
 const char *redis_server_program(void);
 
+/*
+ * redis_server_before - whether the server is of an earlier version than that; then it is said that what is not tried
+ * Where a server lacks what a test is about: CI has one that has it all.
+ */
+bool redis_server_before(int major, int minor, const char *what);
+
 /* redis_server_make - the directory; nothing runs yet. False when there is no redis-server */
 bool redis_server_make(struct redis_server *server);
 

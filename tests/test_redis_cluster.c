@@ -788,7 +788,8 @@ test_cluster_without_one(void **state)
 	int dead_ones = 0, charged = 0;
 
 	/* the one without replica keeps what it has been told */
-	tell_ok(f, 1, "CONFIG SET appendonly %s appendfsync always", "yes", 0, 0);
+	tell_ok(f, 1, "CONFIG SET appendfsync %s", "always", 0, 0);
+	tell_ok(f, 1, "CONFIG SET appendonly %s", "yes", 0, 0);
 	wait_says(f, 1, "INFO persistence", "aof_rewrite_in_progress:0");
 	for (size_t i = 0; i < ACCOUNTS; i++)
 		dead_ones += node_of((unsigned int)i) == 1;
@@ -919,8 +920,10 @@ test_sentinel_partition(void **state)
 	struct fixture *f = *state;
 	struct crowd crowd = { .f = f, .store = open_store(f) };
 
-	for (size_t i = 0; i < 2; i++)
-		tell_ok(f, i, "CONFIG SET min-replicas-max-lag %s%d min-replicas-to-write %d", "", 2, 1);
+	for (size_t i = 0; i < 2; i++) {
+		tell_ok(f, i, "CONFIG SET min-replicas-max-lag %s%d", "", 2, 0);
+		tell_ok(f, i, "CONFIG SET min-replicas-to-write %s%d", "", 1, 0);
+	}
 	wait_back(crowd.store);
 	start_crowd(&crowd);
 	wait_passed(&crowd, ACCOUNTS * LIMIT / 3);

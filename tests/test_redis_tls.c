@@ -923,6 +923,8 @@ test_sentinel_user(void **state)
 	struct fixture *f = *state;
 	int port = free_port(), data = free_port();
 
+	if (redis_server_before(6, 2, "users of a Sentinel"))
+		return;
 	f->options.tls.on = false;
 	redis_server_start(&f->servers[0], mem_printf(f->ctx, "bind 127.0.0.1\nport %d", data));
 	f->ports[0] = data;

@@ -988,8 +988,8 @@ test_password(void **state)
 	struct store *store;
 	struct plan *plan;
 
-	redis_server_start(&f->server, "user default on >open-sesame ~* &* +@all\n"
-	    "user countersign on >swordfish ~countersign:* resetchannels -@all +evalsha +eval +time "
+	redis_server_start(&f->server, "user default on >open-sesame ~* +@all\n"
+	    "user countersign on >swordfish ~countersign:* -@all +evalsha +eval +time "
 	    "+get +set +hmget +hget +hgetall +hset +hdel +hlen +hexists +pttl +pexpire "
 	    "+persist +del +zadd +zincrby +zcard +zremrangebyrank +zremrangebyscore +zrevrange +zscore");
 	plan = plan_of(f->ctx, "10 recipients per hour", NULL, NULL);
@@ -1047,6 +1047,8 @@ test_full_and_read_only(void **state)
 	plan = plan_of(f->ctx, "10 recipients per hour", NULL, NULL);
 	assert_int_equal(charge(f, store, plan, "alice", 1, &used, &where), QUOTA_CHARGED);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strcmp(rows[i].word, "NOREPLICAS") == 0 && redis_server_before(7, 0, "min-replicas-to-write, for scripts"))
+			continue;
 		command(f, rows[i].on);
 		if (charge(f, store, plan, "alice", 2, &used, &where) != QUOTA_CHARGED ||
 		    strcmp(where, "local") != 0 || used != 3 + 2 * i)
@@ -1173,6 +1175,8 @@ test_loading(void **state)
 	struct waiting w = { .f = f };
 	pthread_t thread;
 
+	if (redis_server_before(6, 2, "answering while it loads little"))
+		return;
 	start(f, KEEP);
 	for (int i = 0; i < 400; i++)
 		command(f, mem_printf(f->ctx, "SET filler%d x", i));
