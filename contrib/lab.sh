@@ -749,6 +749,7 @@ lab_postfix_master() {
 LAB_CONF_MODE=enforce
 LAB_CONF_LISTEN=	# the milter socket; empty: the port that Postfix is told at its start
 LAB_CONF_STORE='store = "redis:main"'
+LAB_CONF_REDIS_SERVER=	# where it is; empty: the lab's unix socket
 LAB_CONF_REDIS=		# more settings of that Redis
 LAB_CONF_PLANS='default_plan = "person"
 plans = { person = { limits = ["100 recipients per hour", "300 recipients per day"] } }'
@@ -775,7 +776,7 @@ lab_write_config() {
 	authserv_id = "mx.example.org"
 	keys        = "$dir/keys"
 	$owners
-	redis = { main = { server = "unix:$dir/redis.sock"  $LAB_CONF_REDIS } }
+	redis = { main = { server = "${LAB_CONF_REDIS_SERVER:-unix:$dir/redis.sock}"  $LAB_CONF_REDIS } }
 	dns   = { servers = ["127.0.0.1@$LAB_DNS_PORT"] }
 	log   = "stderr"
 	$LAB_CONF_STORE
