@@ -42,7 +42,7 @@ struct part {
 	char *why;			/* why it is not UP; a talloc root, or NULL */
 	int64_t since;			/* when it left UP */
 	uint64_t merged;		/* charges handed over since, for the log */
-	uint64_t dropped;		/* given up since */
+	uint64_t dropped_before;	/* of all parts, when it left UP: likewise */
 };
 
 /* One slot. */
@@ -150,14 +150,14 @@ set_why(struct part *part, const char *why)
 
 /* doubt - leave UP; with the lock held */
 static void
-doubt(struct part *part, int64_t now)
+doubt(const struct away *away, struct part *part, int64_t now)
 {
 	if (atomic_load(&part->state) != AWAY_UP)
 		return;
 	atomic_store(&part->state, AWAY_DOUBTFUL);
 	part->since = now;
 	part->merged = 0;
-	part->dropped = 0;
+	part->dropped_before = away->dropped;
 }
 
 /* become_up - with the lock held */
@@ -175,7 +175,7 @@ away_failed(struct away *away, const struct away_place *place, const char *why, 
 	struct part *part = &away->parts[place->part];
 
 	pthread_mutex_lock(&away->lock);
-	doubt(part, now);
+	doubt(away, part, now);
 	set_why(part, why);
 	if (place->part == REDIS_PART_SLOT)
 		atomic_store(&away->slots[place->slot].rest_until, now + AWAY_SLOT_REST_MS);
@@ -214,7 +214,7 @@ away_is_gone(struct away *away, unsigned int index, const char *name, const char
 	char *text = NULL;
 
 	pthread_mutex_lock(&away->lock);
-	doubt(part, now);
+	doubt(away, part, now);
 	if (why != NULL)
 		set_why(part, why);
 	if (atomic_load(&part->state) == AWAY_DOUBTFUL)
@@ -228,13 +228,14 @@ away_is_gone(struct away *away, unsigned int index, const char *name, const char
 
 /* back_text - what the log says when a part is back; with the lock held */
 static char *
-back_text(const struct part *part, const char *name, const char *what, int64_t now)
+back_text(const struct away *away, const struct part *part, const char *name, const char *what, int64_t now)
 {
+	uint64_t dropped = away->dropped - part->dropped_before;
 	char *text = mem_printf(NULL, "%s %s after %" PRId64 " s; %" PRIu64 " charges were handed over", name, what,
 	    (now - part->since) / 1000, part->merged);
 
-	if (part->dropped > 0)
-		text = mem_check(talloc_asprintf_append(text, ", %" PRIu64 " were given up", part->dropped));
+	if (dropped > 0)
+		text = mem_check(talloc_asprintf_append(text, ", %" PRIu64 " were given up", dropped));
 	return text;
 }
 
@@ -284,7 +285,7 @@ away_is_back(struct away *away, const uint8_t *parts, unsigned int index, const 
 	back = !has_work(away, parts, index, now);
 	if (back) {
 		if (atomic_load(&part->state) == AWAY_GONE)
-			text = back_text(part, name, index == REDIS_PART_SLOT ? "has moved its slots" : "is back", now);
+			text = back_text(away, part, name, index == REDIS_PART_SLOT ? "has moved its slots" : "is back", now);
 		become_up(part);
 	}
 	pthread_mutex_unlock(&away->lock);
@@ -440,7 +441,6 @@ settle(struct away *away, struct part *part, struct away_pending *pending, enum 
 		break;
 	case AWAY_DROPPED:
 		away->dropped++;
-		part->dropped++;
 		break;
 	}
 	forget(away, pending);

@@ -635,6 +635,42 @@ test_hand_over_beside(void **state)
 	store_close(store);
 }
 
+static void
+take_line(void *arg, enum store_log_level level, const char *text)
+{
+	(void)level;
+	if (strstr(text, "is back after") != NULL)
+		snprintf(arg, 256, "%s", text);
+}
+
+/* More charges than may wait: messages go on being judged, and the oldest charges are given up, which is told. */
+static void
+test_too_many(void **state)
+{
+	struct fixture *f = *state;
+	struct plan *plan = plan_of(f->ctx, "1000000 messages per day");
+	char line[256] = "";
+	struct store *store;
+	bool local;
+
+	f->options.max_pending = 100;
+	f->options.log = take_line;
+	f->options.log_arg = line;
+	redis_server_kill(&f->server, SIGKILL);
+	store = open_store(f);
+	wait_away(store, true);
+	for (int i = 0; i < 150; i++)
+		assert_int_equal(charge(f, store, plan, i < 75 ? "early" : "late", &local), QUOTA_CHARGED);
+	assert_int_equal(status_of(store).pending, 100);
+	assert_int_equal(status_of(store).dropped, 50);
+	redis_server_start(&f->server, "appendonly no");
+	wait_away(store, false);
+	assert_int_equal(counted(f, store, plan, "early"), 25);
+	assert_int_equal(counted(f, store, plan, "late"), 75);
+	store_close(store);
+	assert_non_null(strstr(line, "100 charges were handed over, 50 were given up"));
+}
+
 /* merges - commands that merge one charge each */
 static struct redis_pool_command *
 merges(struct fixture *f, TALLOC_CTX *ctx, const struct plan *plan, size_t n)
@@ -721,6 +757,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_clock_jumps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hand_over_cut, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hand_over_beside, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_too_many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_batches, set_up, tear_down),
 	};
 	struct redis_server probe = { 0 };
