@@ -361,6 +361,19 @@ store_redis_offence(struct store_redis *redis, const struct quota_plan *plan, in
 	store_redis_wake(redis);
 }
 
+/* unmark - in the slot of plan's home, and in that of the account's own home, where it may have been blocked */
+static int
+unmark(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t deadline_ms,
+    const char **error_r)
+{
+	const struct quota_plan *own = quota_plan_make(ctx, NULL, plan->account, NULL, false, NULL);
+	int marked = store_redis_by_hand(redis, ctx, QUOTA_OP_UNBLOCK, plan, NULL, 0, deadline_ms, error_r), more = 0;
+
+	if (marked >= 0 && strcmp(own->home, plan->home) != 0)
+		more = store_redis_by_hand(redis, ctx, QUOTA_OP_UNBLOCK, own, NULL, 0, deadline_ms, error_r);
+	return marked < 0 || more < 0 ? -1 : marked + more;
+}
+
 /* store_redis_unblock - the reverse */
 int
 store_redis_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
@@ -370,7 +383,7 @@ store_redis_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct quo
 	redisReply *answer;
 	int marked, listed;
 
-	marked = store_redis_by_hand(redis, ctx, QUOTA_OP_UNBLOCK, plan, NULL, 0, deadline_ms, error_r);
+	marked = unmark(redis, ctx, plan, deadline_ms, error_r);
 	if (marked < 0)
 		return -1;
 	push_word(command, plan->account);

@@ -272,6 +272,57 @@ test_raise(void **state)
 	assert_non_null(strstr(error, "\"5 recipients per hour\", \"100 messages per day\""));
 }
 
+/* charge_in_pool - a message of an account whose counters lie with its pool's; the plan that was asked with in *asked_r */
+static struct quota_reply
+charge_in_pool(struct fixture *f, const char *account, struct quota_plan **asked_r)
+{
+	struct quota_cost cost = { .messages = 1, .recipients = 1, .bytes = 1000 };
+	struct quota_party parties[2] = {
+		{ .kind = QUOTA_ACCOUNT, .name = account, .plan = f->plan, .on_over = ACTION_TEMPFAIL },
+		{ .kind = QUOTA_POOL, .name = "acme", .plan = f->plan, .on_over = ACTION_TEMPFAIL },
+	};
+	uint8_t id[QUOTA_ID_LEN] = { 1 };
+	struct quota_reply reply;
+
+	f->ids++;
+	memcpy(id + 1, &f->ids, sizeof(f->ids));
+	*asked_r = quota_plan_of(f->ctx, parties, 2, &cost, false, id);
+	(*asked_r)->block_binds = true;
+	store_charge(f->store, f->ctx, *asked_r, soon(), &reply);
+	return reply;
+}
+
+/*
+ * An account moves to another home and back: counters begin anew, at most one window's worth; what is blocked stays
+ * blocked, and what was unblocked in the new home is so in its own one as well.
+ */
+static void
+test_moves_home(void **state)
+{
+	struct fixture *f = *state;
+	struct quota_plan *alice = ask(f, f->plan, "alice", 1), *in_pool;
+	struct quota_reply reply;
+	const char *error = NULL;
+
+	assert_int_equal(charge(f, f->store, "alice", 5).state, QUOTA_CHARGED);
+	reply = charge_in_pool(f, "alice", &in_pool);
+	assert_int_equal(reply.state, QUOTA_CHARGED);
+	assert_string_not_equal(in_pool->home, alice->home);
+	assert_int_equal(reply.counts[0].used, 1);
+	assert_int_equal(store_block(f->store, f->ctx, alice, 0, "why", "root", soon(), &error), 0);
+	reopen(f);
+	for (int64_t end = soon(); !store_known_block(f->store, f->ctx, "alice", NULL); usleep(10000))
+		if (store_clock_ms() > end)
+			fail_msg("the block was lost");
+	reply = charge_in_pool(f, "alice", &in_pool);
+	assert_int_equal(reply.state, QUOTA_REFUSED);
+	assert_non_null(reply.block);
+	assert_int_equal(store_unblock(f->store, f->ctx, in_pool, soon(), &error), 1);
+	assert_int_equal(charge_in_pool(f, "alice", &in_pool).state, QUOTA_CHARGED);
+	assert_int_equal(store_reset(f->store, f->ctx, alice, soon(), &error), 0);
+	assert_int_equal(charge(f, f->store, "alice", 1).state, QUOTA_CHARGED);
+}
+
 static void
 test_top(void **state)
 {
@@ -353,12 +404,14 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_block, set_up_embedded, tear_down),
 		cmocka_unit_test_setup_teardown(test_block_ends, set_up_embedded, tear_down),
 		cmocka_unit_test_setup_teardown(test_raise, set_up_embedded, tear_down),
+		cmocka_unit_test_setup_teardown(test_moves_home, set_up_embedded, tear_down),
 		cmocka_unit_test_setup_teardown(test_top, set_up_embedded, tear_down),
 	};
 	const struct CMUnitTest redis[] = {
 		cmocka_unit_test_setup_teardown(test_block, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_block_ends, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_raise, set_up_redis, tear_down),
+		cmocka_unit_test_setup_teardown(test_moves_home, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_top, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_two_filters, set_up_redis, tear_down),
 	};
