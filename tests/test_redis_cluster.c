@@ -320,6 +320,14 @@ tear_down(void **state)
 	return 0;
 }
 
+/* be_patient - nodes do not give each other up on a machine with other work: for tests without fail-over */
+static void
+be_patient(struct fixture *f)
+{
+	for (size_t i = 0; i < f->n_nodes; i++)
+		tell_ok(f, i, "CONFIG SET cluster-node-timeout %s%d", "", PATIENCE_MS, 0);
+}
+
 /* --- mail --- */
 
 static struct store *
@@ -664,6 +672,7 @@ test_cluster_moves(void **state)
 	const char *where;
 	uint64_t used;
 
+	be_patient(f);
 	while (slot >= (from + 1) * REDIS_SLOTS / MASTERS)
 		from++;
 	to = (from + 1) % MASTERS;
@@ -787,6 +796,7 @@ test_cluster_without_one(void **state)
 	struct crowd crowd = { .f = f };
 	int dead_ones = 0, charged = 0;
 
+	be_patient(f);
 	/* the one without replica keeps what it has been told */
 	tell_ok(f, 1, "CONFIG SET appendfsync %s", "always", 0, 0);
 	tell_ok(f, 1, "CONFIG SET appendonly %s", "yes", 0, 0);
@@ -856,6 +866,7 @@ test_cluster_moves_under_load(void **state)
 	bool moved[ACCOUNTS] = { false };
 	int without = 0;
 
+	be_patient(f);
 	f->options.deadline_ms = 1000;
 	crowd.store = open_store(f);
 	wait_back(crowd.store);
@@ -876,8 +887,8 @@ test_cluster_moves_under_load(void **state)
 		assert_int_equal(counted(&crowd, i), crowd.passed[i]);
 		if (moved[i])
 			without += crowd.without[i];
-		else
-			assert_int_equal(crowd.without[i], 0);
+		else if (crowd.without[i] != 0)
+			fail_msg("account %u was decided without Redis %d times: %s", i, crowd.without[i], f->log);
 	}
 	assert_true(without > 0);
 	assert_true(log_says(f, "has slots on the move: TRYAGAIN"));
