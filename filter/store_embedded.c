@@ -75,7 +75,6 @@ begin(struct judging *j, struct embedded *table, const struct quota_plan *plan, 
 			add_shard(j, table_place(table, plan->subjects[i].key).shard);
 	for (size_t i = 0; i < j->n_shards; i++)
 		pthread_mutex_lock(&j->shards[i]->lock);
-	table_expect_oldest(j->home.shard);
 	j->seats = plan->n_counters <= FEW_SEATS ? j->few :
 	    mem_array(NULL, struct seat, plan->n_counters);
 }

@@ -25,7 +25,7 @@
 struct embedded;
 
 /* How many charge ids are remembered at most, and how long. */
-#define EMBEDDED_IDS		65536
+#define EMBEDDED_IDS		65535
 #define EMBEDDED_ID_MS		INT64_C(600000)
 
 /*

@@ -29,40 +29,17 @@
 
 /* --- hashing and finding --- */
 
-/* mix - spread the bits of a number over all of it */
-static uint64_t
-mix(uint64_t number)
-{
-	number = (number ^ number >> 32) * UINT64_C(0xd6e8feb86659fd93);
-	return number ^ number >> 32;
-}
-
-/* some_hash - a hash of some octets from a secret seed, eight at a time; nothing that is kept depends on it */
-static uint64_t
-some_hash(uint64_t seed, const char *key, size_t len)
-{
-	uint64_t hash = seed ^ len, some;
-
-	for (; len >= sizeof(some); key += sizeof(some), len -= sizeof(some)) {
-		memcpy(&some, key, sizeof(some));
-		hash = mix(hash ^ some);
-	}
-	some = 0;
-	memcpy(&some, key, len);
-	return mix(hash ^ some);
-}
-
 /* table_place - where a key belongs */
 struct place
 table_place(const struct embedded *table, const char *key)
 {
 	const char *end = strchr(key, '}');
 	size_t len = end != NULL ? (size_t)(end - key) : strlen(key);
-	uint64_t home = some_hash(table->seed, key, len);
+	uint64_t home = hash_quick(table->seed, key, len);
 
 	return (struct place){
 		.shard = &table->shards[home & (table->n_shards - 1)],
-		.hash = some_hash(home, key + len, strlen(key + len)),
+		.hash = hash_quick(home, key + len, strlen(key + len)),
 	};
 }
 
@@ -409,7 +386,7 @@ table_set_window(struct subject *subject, struct counter *counter, const struct 
 /* --- the charge ids --- */
 
 /* id_bucket - the bucket of an id: ids are random, so some of their octets serve */
-static uint32_t *
+static uint16_t *
 id_bucket(const struct id_memory *ids, const uint8_t *id)
 {
 	uint32_t some;
@@ -437,7 +414,7 @@ table_knows_id(const struct shard *shard, const uint8_t *id, int64_t now)
 
 	if (ids->ring == NULL)
 		return false;
-	for (uint32_t at = *id_bucket(ids, id); at != 0; at = ids->ring[at - 1].next)
+	for (uint16_t at = *id_bucket(ids, id); at != 0; at = ids->ring[at - 1].next)
 		if (memcmp(ids->ring[at - 1].id, id, QUOTA_ID_LEN) == 0)
 			return ids->ring[at - 1].until > now;
 	return false;
@@ -445,14 +422,21 @@ table_knows_id(const struct shard *shard, const uint8_t *id, int64_t now)
 
 /* id_unlink - take the ring's entry at an index out of its bucket, if it is in one */
 static void
-id_unlink(struct id_memory *ids, uint32_t index)
+id_unlink(struct id_memory *ids, uint16_t index)
 {
-	uint32_t *at = id_bucket(ids, ids->ring[index].id);
+	uint16_t *at = id_bucket(ids, ids->ring[index].id);
 
 	while (*at != 0 && *at != index + 1)
 		at = &ids->ring[*at - 1].next;
 	if (*at != 0)
 		*at = ids->ring[index].next;
+}
+
+/* after - the index behind another in the ring */
+static uint16_t
+after(const struct id_memory *ids, uint16_t index)
+{
+	return (uint16_t)(index + 1 == ids->size ? 0 : index + 1);
 }
 
 /* table_remember_id - a charge was made under this id */
@@ -461,7 +445,7 @@ table_remember_id(struct shard *shard, const uint8_t *id, int64_t now)
 {
 	struct id_memory *ids = &shard->ids;
 	struct known_id *entry;
-	uint32_t *bucket;
+	uint16_t *bucket;
 
 	if (ids->ring == NULL)
 		return;
@@ -471,19 +455,11 @@ table_remember_id(struct shard *shard, const uint8_t *id, int64_t now)
 	entry->until = now + EMBEDDED_ID_MS;
 	bucket = id_bucket(ids, id);
 	entry->next = *bucket;
-	*bucket = ids->at + 1;
-	ids->at = ids->at + 1 == ids->size ? 0 : ids->at + 1;
-	__builtin_prefetch(&ids->ring[ids->at], 1);
-}
-
-/* table_expect_oldest - an id will be remembered soon, and the oldest then leaves its bucket, which lies anywhere */
-void
-table_expect_oldest(const struct shard *shard)
-{
-	const struct id_memory *ids = &shard->ids;
-
-	if (ids->ring != NULL)
-		__builtin_prefetch(id_bucket(ids, ids->ring[ids->at].id), 1);
+	*bucket = (uint16_t)(ids->at + 1);
+	ids->at = after(ids, ids->at);
+	/* The next charge takes the oldest out of its bucket, which lies anywhere; and the one after that ... */
+	__builtin_prefetch(id_bucket(ids, ids->ring[ids->at].id), 1);
+	__builtin_prefetch(&ids->ring[after(ids, ids->at)], 1);
 }
 
 /* --- construction and destruction --- */
@@ -504,7 +480,7 @@ lock_init(pthread_mutex_t *lock)
 
 /* shard_init - an empty shard for about so many subjects */
 static void
-shard_init(struct shard *shard, size_t subjects, uint32_t ids)
+shard_init(struct shard *shard, size_t subjects, size_t ids)
 {
 	lock_init(&shard->lock);
 	shard->memory = mem_check(talloc_named_const(NULL, 0, "shard"));
@@ -512,14 +488,14 @@ shard_init(struct shard *shard, size_t subjects, uint32_t ids)
 	while (shard->n_buckets < subjects && shard->n_buckets < (size_t)1 << 24)
 		shard->n_buckets *= 2;
 	shard->buckets = mem_array(shard->memory, struct subject *, shard->n_buckets);
-	shard->ids.size = ids;
 	if (ids == 0)
 		return;
+	shard->ids.size = (uint16_t)(ids < UINT16_MAX ? ids : UINT16_MAX);
 	shard->ids.n_buckets = 4;
 	while (shard->ids.n_buckets < 4 * ids)
 		shard->ids.n_buckets *= 2;
-	shard->ids.ring = mem_array(shard->memory, struct known_id, ids);
-	shard->ids.buckets = mem_array(shard->memory, uint32_t, shard->ids.n_buckets);
+	shard->ids.ring = mem_array(shard->memory, struct known_id, shard->ids.size);
+	shard->ids.buckets = mem_array(shard->memory, uint16_t, shard->ids.n_buckets);
 }
 
 /* embedded_free - talloc destructor: the shards are trees of their own */
@@ -564,7 +540,7 @@ embedded_new(TALLOC_CTX *ctx, size_t max_accounts, bool remember_ids)
 	pthread_mutex_init(&table->save_lock, NULL);
 	for (size_t i = 0; i < table->n_shards; i++)
 		shard_init(&table->shards[i], table->max_subjects / table->n_shards,
-		    remember_ids ? (uint32_t)(EMBEDDED_IDS / table->n_shards) : 0);
+		    remember_ids ? EMBEDDED_IDS / table->n_shards : 0);
 	talloc_set_destructor(table, embedded_free);
 	return table;
 }

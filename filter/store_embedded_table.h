@@ -61,16 +61,16 @@ struct subject {
 struct known_id {
 	uint8_t id[QUOTA_ID_LEN];
 	int64_t until;
-	uint32_t next;		/* index + 1 of the next in the same bucket; 0: none */
+	uint16_t next;		/* index + 1 of the next in the same bucket; 0: none */
 };
 
 /* The last so many charge ids: a ring, and a hash into it. */
 struct id_memory {
 	struct known_id *ring;	/* NULL: ids are not remembered */
-	uint32_t *buckets;	/* index + 1 of the first; 0: none */
-	uint32_t size;		/* of the ring */
+	uint16_t *buckets;	/* index + 1 of the first; 0: none. Narrow, so that they stay near the processor */
+	uint16_t size;		/* of the ring */
 	uint32_t n_buckets;	/* a power of two; many, so that most hold one or none */
-	uint32_t at;		/* the next to be overwritten */
+	uint16_t at;		/* the next to be overwritten */
 };
 
 struct shard {
@@ -173,8 +173,5 @@ bool table_is_counting(const struct counter *counter, const struct counter_more 
 /* table_knows_id, table_remember_id - charges are recognised when asked twice */
 bool table_knows_id(const struct shard *shard, const uint8_t *id, int64_t now);
 void table_remember_id(struct shard *shard, const uint8_t *id, int64_t now);
-
-/* table_expect_oldest - an id will be remembered soon: as table_expect() for what that touches besides */
-void table_expect_oldest(const struct shard *shard);
 
 #endif

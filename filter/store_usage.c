@@ -29,6 +29,7 @@
 #define ASIDES		8	/* where notes are put aside */
 #define NOTES		32	/* in each place */
 #define NOTE_NAME	72	/* octets of a name in a note; what is longer is entered at once */
+#define BLOCK		65536	/* octets of memory for users */
 #define LINE		64	/* octets that a processor fetches at once */
 
 struct user {
@@ -59,6 +60,8 @@ struct day {
 	struct user **buckets;
 	size_t n_buckets;	/* a power of two */
 	size_t n;
+	char *block;		/* users lie one behind the other, and go all at once */
+	size_t block_left;	/* octets of it that are free */
 };
 
 struct usage {
@@ -107,9 +110,7 @@ usage_new(TALLOC_CTX *ctx, size_t max)
 static uint64_t
 hash_of(const char *account)
 {
-	uint64_t hash = hash_text(HASH_START, account);
-
-	return hash ^ hash >> 32;
+	return hash_quick(HASH_START, account, strlen(account));
 }
 
 /* day_of - the day's table, emptied if it held an older day; NULL for a day long past */
@@ -202,6 +203,24 @@ find_user(const struct day *day, const char *account, uint64_t hash)
 	return user;
 }
 
+/* user_memory - a place for a user, zeroed */
+static struct user *
+user_memory(struct day *day, size_t size)
+{
+	struct user *user;
+
+	size = (size + sizeof(user) - 1) / sizeof(user) * sizeof(user);
+	if (size > BLOCK)
+		return mem_check(talloc_zero_size(day->memory, size));
+	if (size > day->block_left) {
+		day->block = mem_check(talloc_zero_size(day->memory, BLOCK));
+		day->block_left = BLOCK;
+	}
+	user = (struct user *)(void *)(day->block + BLOCK - day->block_left);
+	day->block_left -= size;
+	return user;
+}
+
 /* add_user - one more */
 static struct user *
 add_user(struct day *day, const char *account, uint64_t hash)
@@ -212,7 +231,7 @@ add_user(struct day *day, const char *account, uint64_t hash)
 	if (day->n >= day->n_buckets)
 		resize(day, day->n_buckets * 2);
 	to = &day->buckets[hash & (day->n_buckets - 1)];
-	user = mem_check(talloc_zero_size(day->memory, sizeof(*user) + len));
+	user = user_memory(day, sizeof(*user) + len);
 	memcpy(user->account, account, len);
 	user->entry.account = user->account;
 	user->hash = hash;

@@ -112,12 +112,13 @@ quota_plans_resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, size_t *culpr
 }
 
 /* is_key_char - what stands in keys as it is: nothing that a tag, a pattern or a shell reads */
-static bool
+static inline bool
 is_key_char(unsigned char c)
 {
-	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
-		return true;
-	return c == '-' || c == '.' || c == '_' || c == '@' || c == '+' || c == '=';
+	/* a bit for each of + - . 0-9 = @ A-Z _ a-z, which is quicker than asking for each */
+	static const uint32_t kept[8] = { 0, 0x23ff6800, 0x87ffffff, 0x07fffffe };
+
+	return (kept[c >> 5] >> (c & 31) & 1) != 0;
 }
 
 /* encoded_length - how long a name is percent-encoded */
@@ -158,9 +159,13 @@ put_encoded(char *to, const char *name)
 char *
 quota_encode(TALLOC_CTX *ctx, const char *name)
 {
-	char *encoded = mem_check(talloc_array(ctx, char, mem_count(encoded_length(name) + 1)));
+	size_t len = encoded_length(name);
+	char *encoded = mem_check(talloc_array(ctx, char, mem_count(len + 1)));
 
-	(void)put_encoded(encoded, name);
+	if (len == strlen(name))
+		memcpy(encoded, name, len + 1);	/* as most do, it stays as it is */
+	else
+		(void)put_encoded(encoded, name);
 	return encoded;
 }
 

@@ -292,6 +292,24 @@ speed(const struct world *world)
 	talloc_free(bare);
 }
 
+/* evicting - each charge is of an account that was forgotten for want of room */
+static void
+evicting(const struct world *world)
+{
+	struct embedded *table = embedded_new(NULL, world->accounts / 2, true);
+	struct series series = { .world = world, .table = table, .charge = charge_table, .planned = true,
+	    .random = 4711, .n = world->accounts, .now = T0 };
+	double ns[ROUNDS_MAX];
+
+	(void)cost_ns(&series, 1);
+	for (size_t i = 0; i < world->rounds; i++) {
+		series.random += 2;
+		ns[i] = cost_ns(&series, 1);
+	}
+	row("embedded/rules-evicting", median(ns, world->rounds), "ns");
+	talloc_free(table);
+}
+
 /* moving - each charge of an account enters a new bucket of its shorter windows */
 static void
 moving(const struct world *world)
@@ -355,7 +373,7 @@ charge_everywhere(struct embedded *table, const struct world *world, uint32_t ac
 		charge_all(table, world, &world->windows, accounts, now);
 }
 
-/* fill_windows, fill_buckets, fill_lists - what memory is measured of; how many accounts */
+/* fill_windows, fill_buckets, fill_lists, fill_days - what memory is measured of; how many accounts */
 static uint32_t
 fill_windows(const struct world *world)
 {
@@ -378,6 +396,26 @@ fill_lists(const struct world *world)
 {
 	charge_all(embedded_new(NULL, world->accounts, true), world, &world->lists,
 	    world->accounts, T0);
+	return world->accounts;
+}
+
+static uint32_t
+fill_days(const struct world *world)
+{
+	static const struct plan unlimited;
+	const struct store_options options = { .kind = STORE_EMBEDDED, .max_accounts = world->accounts };
+	const char *error = NULL;
+	struct store *store = store_open(NULL, &options, &error);
+	uint64_t random = 4711;
+
+	require(store != NULL, error);
+	for (uint32_t i = 0; i < world->accounts; i++) {
+		struct quota_plan *plan = ask(NULL, world, &unlimited, i, &random);
+		struct quota_reply reply;
+
+		store_charge(store, plan, plan, 0, &reply);
+		talloc_free(plan);
+	}
 	return world->accounts;
 }
 
@@ -510,7 +548,9 @@ bench_embedded(const struct world *world)
 	memory("embedded/memory-of-an-account", fill_windows, world);
 	memory("embedded/memory-all-buckets-in-use", fill_buckets, world);
 	memory("embedded/memory-recipients-clients", fill_lists, world);
+	memory("embedded/memory-of-its-day", fill_days, world);
 	speed(world);
 	moving(world);
+	evicting(world);
 	file(world);
 }

@@ -109,6 +109,18 @@ def memory_aims(middle):
             yield ("resident memory, %d %s" % (number, how), result["peak_kb"] / 1024, "<", 30.0, "MB")
 
 
+def limit_aims(rounds):
+    """What limits cost, by themselves."""
+    for name, what, comparison, bound, unit in (
+            ("embedded/charges-a-core", "charges in the process, on one core", ">=", 1e6, "per second"),
+            ("embedded/memory-of-an-account", "memory of an account in the process, 3 windows", "<", 1024, "octets"),
+            ("redis/memory-of-an-account", "memory of an account in Redis, 3 windows", "<", 1024, "octets"),
+            ("redis/memory-all-buckets-in-use", "the same with all buckets in use", "<", 1024, "octets")):
+        values = each_round(rounds, "rows/quota/" + name, "value")
+        if values:
+            yield (what, statistics.median(values), comparison, bound, unit)
+
+
 def aims(rounds, middle):
     """(what, figure or None, comparison, bound, unit) of each aim."""
     ours = filter_cpu(rounds, "submission-inet")
@@ -127,6 +139,7 @@ def aims(rounds, middle):
             yield ("CPU, %s %s" % (" to ".join(str(points[i][0]) for i in (0, -1)), what),
                    spread([point[1]["cpu_us"] for point in points]), "<=", 1.25, "x between the ends")
     yield from memory_aims(middle)
+    yield from limit_aims(rounds)
 
 
 def holds(figure, comparison, bound):
