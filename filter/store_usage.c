@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,8 +28,9 @@
 #define DAYS		2
 #define FIRST_BUCKETS	1024
 #define ASIDES		8	/* where notes are put aside */
-#define NOTES		32	/* in each place */
+#define NOTES		64	/* in each place; from half of them on they are entered as soon as nobody is in the way */
 #define NOTE_NAME	72	/* octets of a name in a note; what is longer is entered at once */
+#define SLICE		64	/* users that are copied with the lock held once */
 #define BLOCK		65536	/* octets of memory for users */
 #define LINE		64	/* octets that a processor fetches at once */
 
@@ -62,6 +64,7 @@ struct day {
 	size_t n;
 	char *block;		/* users lie one behind the other, and go all at once */
 	size_t block_left;	/* octets of it that are free */
+	uint64_t order;		/* a number that changes when users move to other buckets */
 };
 
 struct usage {
@@ -75,9 +78,12 @@ struct usage {
 static void
 day_clear(struct day *day, int64_t number)
 {
+	uint64_t order = day->order + 1;
+
 	talloc_free(day->memory);
 	memset(day, 0, sizeof(*day));
 	day->number = number;
+	day->order = order;
 }
 
 /* usage_free - talloc destructor */
@@ -146,6 +152,7 @@ resize(struct day *day, size_t n_buckets)
 	talloc_free(day->buckets);
 	day->buckets = buckets;
 	day->n_buckets = n_buckets;
+	day->order++;
 }
 
 /* measure - what an order sorts by */
@@ -268,13 +275,12 @@ static void
 halve(struct day *day)
 {
 	TALLOC_CTX *old = day->memory;
-	int64_t number = day->number;
 	size_t n = day->n;
 	struct store_top_entry *list = all_of(day, old);
 
 	qsort(list, n, sizeof(list[0]), by_recipients);
-	memset(day, 0, sizeof(*day));
-	day->number = number;
+	day->memory = NULL;	/* still ours */
+	day_clear(day, day->number);
 	day->memory = mem_check(talloc_named_const(NULL, 0, "usage"));
 	resize(day, FIRST_BUCKETS);
 	for (size_t i = 0; i < n / 2; i++)
@@ -295,8 +301,11 @@ enter(struct usage *usage, int64_t number, const char *account, uint64_t hash,
 	if (day == NULL)
 		return;
 	if (day->memory == NULL) {
+		const struct day *other = &usage->days[(uint64_t)(number + 1) % DAYS];
+
 		day->memory = mem_check(talloc_named_const(NULL, 0, "usage"));
-		resize(day, FIRST_BUCKETS);
+		/* as large as the day before became, so that it seldom has to grow while mail waits */
+		resize(day, other->n_buckets > FIRST_BUCKETS ? other->n_buckets : FIRST_BUCKETS);
 	}
 	user = find_user(day, account, hash);
 	if (user == NULL && day->n >= usage->max)
@@ -331,11 +340,14 @@ fetch(const struct usage *usage, const struct aside *aside)
 	}
 }
 
-/* enter_all - what was put aside in one of the places, with its lock held */
+/* enter_all - what was put aside in one of the places, with its lock held; patient: unless another has the lock */
 static void
-enter_all(struct usage *usage, struct aside *aside)
+enter_all(struct usage *usage, struct aside *aside, bool patient)
 {
-	pthread_mutex_lock(&usage->lock);
+	if (!patient)
+		pthread_mutex_lock(&usage->lock);
+	else if (pthread_mutex_trylock(&usage->lock) != 0)
+		return;
 	fetch(usage, aside);
 	for (size_t i = 0; i < aside->n; i++) {
 		const struct note *note = &aside->notes[i];
@@ -354,7 +366,7 @@ settle(struct usage *usage)
 		struct aside *aside = &usage->asides[i];
 
 		pthread_mutex_lock(&aside->lock);
-		enter_all(usage, aside);
+		enter_all(usage, aside, false);
 		pthread_mutex_unlock(&aside->lock);
 	}
 }
@@ -374,8 +386,8 @@ usage_note(struct usage *usage, int64_t number, const struct store_top_entry *en
 		return;
 	}
 	pthread_mutex_lock(&aside->lock);
-	if (aside->n == NOTES)
-		enter_all(usage, aside);
+	if (aside->n >= NOTES / 2)
+		enter_all(usage, aside, aside->n < NOTES);
 	aside->notes[aside->n].day = number;
 	aside->notes[aside->n].hash = hash;
 	aside->notes[aside->n].entry = *entry;
@@ -385,35 +397,89 @@ usage_note(struct usage *usage, int64_t number, const struct store_top_entry *en
 
 /* --- asking --- */
 
-/* listed - a day, in order where not all of it is wanted, the strings copied; with the lock held */
-static struct store_top_entry *
-listed(struct usage *usage, TALLOC_CTX *ctx, int64_t number, enum store_top_by by, size_t max,
-    size_t *n_r)
-{
-	static int (*const orders[])(const void *, const void *) = {
-		[STORE_TOP_RECIPIENTS] = by_recipients,
-		[STORE_TOP_MESSAGES] = by_messages,
-		[STORE_TOP_REFUSED] = by_refused,
-	};
-	const struct day *day = &usage->days[(uint64_t)number % DAYS];
-	struct store_top_entry *list;
+/* Copies of the users of a day. */
+struct listing {
+	struct store_top_entry *list;	/* owns the names */
+	size_t n;
+	size_t room;
+	size_t named;		/* so many have their names, those of the others lie one behind the other in ... */
+	char *names;
+	size_t names_len;
+	size_t names_room;
+	size_t bucket;		/* the next */
+	uint64_t order;		/* of the day, when the first was copied */
+};
 
-	*n_r = 0;
-	if (day->number != number || day->n == 0)
-		return mem_array(ctx, struct store_top_entry, 1);
-	list = all_of(day, ctx);
-	if (max > 0)
-		qsort(list, day->n, sizeof(list[0]), orders[by]);
-	*n_r = max > 0 && max < day->n ? max : day->n;
-	for (size_t i = 0; i < *n_r; i++) {
-		/* who has nothing of what was asked for is not among those with most of it */
-		if (max > 0 && measure(&list[i], by) == 0) {
-			*n_r = i;
-			break;
-		}
-		list[i].account = mem_strdup(list, list[i].account);
+/* list_reserve - room for n users more, with so many octets of names */
+static void
+list_reserve(struct listing *l, size_t n, size_t octets)
+{
+	if (l->n + n > l->room) {
+		l->room = 2 * l->room + n;
+		l->list = mem_grow(NULL, l->list, struct store_top_entry, l->room);
 	}
-	return list;
+	if (l->names_len + octets > l->names_room) {
+		l->names_room = 2 * l->names_room + octets;
+		l->names = mem_grow(NULL, l->names, char, l->names_room);
+	}
+}
+
+/* list_slice - copy some users more, with the lock held; whether there are others */
+static bool
+list_slice(struct listing *l, const struct day *day)
+{
+	size_t end;
+
+	if (l->order != day->order)
+		l->n = l->named = l->bucket = 0;	/* they moved: from the start */
+	l->order = day->order;
+	end = l->n + SLICE;
+	for (; l->bucket < day->n_buckets && l->n < end; l->bucket++) {
+		for (const struct user *user = day->buckets[l->bucket]; user != NULL; user = user->next) {
+			size_t len = strlen(user->account) + 1;
+
+			list_reserve(l, 1, len);
+			memcpy(l->names + l->names_len, user->account, len);
+			l->names_len += len;
+			l->list[l->n++] = user->entry;
+		}
+	}
+	return l->bucket < day->n_buckets;
+}
+
+/* list_names - give the users copied last their names; without the lock, which lets others have it */
+static void
+list_names(struct listing *l)
+{
+	for (const char *name = l->names; l->named < l->n; name += strlen(name) + 1)
+		l->list[l->named++].account = mem_strdup(l->list, name);
+	l->names_len = 0;
+}
+
+/* list_day - copies of a day's users, some at a time, so that no message waits long; list is on ctx */
+static struct listing
+list_day(struct usage *usage, TALLOC_CTX *ctx, int64_t number)
+{
+	struct listing l = { .list = mem_array(NULL, struct store_top_entry, 1), .room = 1 };
+	const struct day *day = &usage->days[(uint64_t)number % DAYS];
+	bool more = true;
+
+	while (more) {
+		/* seldom too little, so that it is seldom enlarged with the lock held */
+		list_reserve(&l, 2 * SLICE, 2 * SLICE * NOTE_NAME);
+		pthread_mutex_lock(&usage->lock);
+		if (day->number == number) {
+			more = list_slice(&l, day);
+		} else {
+			l.n = 0;	/* it is long past */
+			more = false;
+		}
+		pthread_mutex_unlock(&usage->lock);
+		list_names(&l);
+	}
+	talloc_free(l.names);
+	talloc_steal(ctx, l.list);
+	return l;
 }
 
 /* usage_top - the first accounts of a day */
@@ -421,26 +487,44 @@ struct store_top_entry *
 usage_top(struct usage *usage, TALLOC_CTX *ctx, int64_t day, enum store_top_by by, size_t max,
     size_t *n_r)
 {
-	struct store_top_entry *list;
+	static int (*const orders[])(const void *, const void *) = {
+		[STORE_TOP_RECIPIENTS] = by_recipients,
+		[STORE_TOP_MESSAGES] = by_messages,
+		[STORE_TOP_REFUSED] = by_refused,
+	};
+	struct listing l;
 
 	settle(usage);
-	pthread_mutex_lock(&usage->lock);
-	list = listed(usage, ctx, day, by, max, n_r);
-	pthread_mutex_unlock(&usage->lock);
-	return list;
+	l = list_day(usage, ctx, day);
+	if (max > 0) {
+		qsort(l.list, l.n, sizeof(l.list[0]), orders[by]);
+		l.n = l.n < max ? l.n : max;
+		/* who has nothing of what was asked for is not among those with most of it */
+		while (l.n > 0 && measure(&l.list[l.n - 1], by) == 0)
+			l.n--;
+	}
+	*n_r = l.n;
+	return l.list;
 }
 
 /* usage_take - all of a day, which is then forgotten */
 struct store_top_entry *
-usage_take(struct usage *usage, TALLOC_CTX *ctx, int64_t day, size_t *n_r)
+usage_take(struct usage *usage, TALLOC_CTX *ctx, int64_t number, size_t *n_r)
 {
+	struct day *day = &usage->days[(uint64_t)number % DAYS], taken = { 0 };
 	struct store_top_entry *list;
 
 	settle(usage);
 	pthread_mutex_lock(&usage->lock);
-	list = listed(usage, ctx, day, STORE_TOP_RECIPIENTS, 0, n_r);
-	if (*n_r > 0)
-		day_clear(&usage->days[(uint64_t)day % DAYS], day);
+	if (day->number == number) {
+		taken = *day;
+		day->memory = NULL;	/* it is ours now */
+		day_clear(day, number);
+	}
 	pthread_mutex_unlock(&usage->lock);
+	list = all_of(&taken, ctx);
+	if (taken.memory != NULL)
+		talloc_steal(list, taken.memory);	/* the names */
+	*n_r = taken.n;
 	return list;
 }

@@ -19,6 +19,7 @@
 
 #include "filter/store.h"
 #include "filter/store_embedded.h"
+#include "filter/store_usage.h"
 #include "policy/hash.h"
 #include "policy/mem.h"
 #include "policy/window.h"
@@ -443,6 +444,7 @@ memory(const char *name, uint32_t (*fill)(const struct world *), const struct wo
 struct bystander {
 	const struct world *world;
 	struct embedded *table;
+	struct usage *usage;	/* of the day; saved with the table */
 	int64_t now;
 	atomic_bool stop;
 	double worst;		/* microseconds of the slowest charge */
@@ -458,10 +460,12 @@ stand_by(void *arg)
 	while (!atomic_load(&bystander->stop)) {
 		uint32_t pick = (uint32_t)(next_random(&random) % bystander->world->accounts);
 		struct quota_plan *plan = ask(NULL, bystander->world, &bystander->world->windows, pick, &random);
+		const struct store_top_entry entry = { .account = plan->account, .messages = 1 };
 		struct quota_reply reply;
 		double began = clock_us(CLOCK_MONOTONIC), took;
 
 		embedded_charge(bystander->table, plan, plan, bystander->now, true, &reply);
+		usage_note(bystander->usage, T0 / (24 * HOUR_MS), &entry);
 		took = clock_us(CLOCK_MONOTONIC) - began;
 		if (took > bystander->worst)
 			bystander->worst = took;
@@ -470,7 +474,7 @@ stand_by(void *arg)
 	return NULL;
 }
 
-/* save_ms - one save beside somebody who charges, or as long without it; how long, and the slowest charge */
+/* save_ms - one save beside somebody who charges, or as long a time of doing nothing as busily; the slowest charge */
 static double
 save_ms(struct bystander *bystander, double instead_ms, double *worst_r)
 {
@@ -483,7 +487,8 @@ save_ms(struct bystander *bystander, double instead_ms, double *worst_r)
 	require(pthread_create(&thread, NULL, stand_by, bystander) == 0, "no thread");
 	began = clock_us(CLOCK_MONOTONIC);
 	if (instead_ms > 0)
-		(void)usleep((useconds_t)(instead_ms * 1000));
+		while (clock_us(CLOCK_MONOTONIC) - began < instead_ms * 1000)
+			;
 	else
 		require(embedded_save(bystander->table, NULL, bystander->now, &error) >= 0, error);
 	began = (clock_us(CLOCK_MONOTONIC) - began) / 1000;
@@ -499,15 +504,17 @@ load_ms(const struct world *world, const char *path, int64_t now)
 {
 	double began = clock_us(CLOCK_THREAD_CPUTIME_ID);
 	const char *error = NULL;
-	struct embedded *table = embedded_open(NULL, world->accounts, path, NULL, NULL, now, &error);
+	struct usage *usage = usage_new(NULL, world->accounts);
+	struct embedded *table = embedded_open(NULL, world->accounts, path, NULL, usage, now, &error);
 
 	require(table != NULL, error);
 	began = (clock_us(CLOCK_THREAD_CPUTIME_ID) - began) / 1000;
 	talloc_free(table);
+	talloc_free(usage);
 	return began;
 }
 
-/* file - saving and loading windows with several buckets in use */
+/* file - saving and loading windows with several buckets in use, and who sent how much */
 static void
 file(const struct world *world)
 {
@@ -519,8 +526,12 @@ file(const struct world *world)
 
 	require(mkdtemp(directory) != NULL, "no directory");
 	path = mem_printf(ctx, "%s/counters", directory);
-	bystander.table = embedded_open(NULL, world->accounts, path, NULL, NULL, T0, &error);
+	bystander.usage = usage_new(ctx, world->accounts);
+	bystander.table = embedded_open(NULL, world->accounts, path, NULL, bystander.usage, T0, &error);
 	require(bystander.table != NULL, error);
+	for (uint32_t i = 0; i < world->accounts; i++)
+		usage_note(bystander.usage, T0 / (24 * HOUR_MS),
+		    &(const struct store_top_entry){ .account = world->names[i], .messages = 1 });
 	for (int i = 0; i < 8; i++, bystander.now += HOUR_MS / 4)
 		charge_all(bystander.table, world, &world->windows, world->accounts, bystander.now);
 	for (size_t i = 0; i < world->rounds; i++) {
