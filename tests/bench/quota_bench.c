@@ -108,6 +108,7 @@ world_make(TALLOC_CTX *ctx, size_t rounds, uint32_t accounts)
 
 	world->rounds = rounds;
 	world->accounts = accounts;
+	world->amount = 1;
 	world->names = mem_check(talloc_zero_size(world, (size_t)accounts * NAME_SIZE));
 	world->order = mem_array(world, uint32_t, accounts);
 	for (uint32_t i = 0; i < accounts; i++) {
@@ -128,8 +129,8 @@ ask(TALLOC_CTX *ctx, const struct world *world, const struct plan *plan, uint32_
     uint64_t *random)
 {
 	const uint64_t id[QUOTA_ID_LEN / sizeof(uint64_t)] = { next_random(random), next_random(random) };
-	const struct quota_cost cost = { .messages = 1, .recipients = 1, .bytes = 4096, .marks = &id[0],
-	    .n_marks = plan == &world->lists, .client = id[1], .has_client = plan == &world->lists };
+	const struct quota_cost cost = { .messages = world->amount, .recipients = world->amount,
+	    .bytes = 4096, .marks = &id[0], .n_marks = plan == &world->lists, .client = id[1], .has_client = plan == &world->lists };
 
 	return quota_plan_make(ctx, plan, world->names[account], &cost, false, (const uint8_t *)id);
 }

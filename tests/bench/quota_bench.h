@@ -21,6 +21,7 @@
 struct world {
 	size_t rounds;
 	uint32_t accounts;
+	uint64_t amount;	/* messages and recipients of each charge */
 	char (*names)[NAME_SIZE]; /* of the accounts */
 	uint32_t *order;	/* all of them, shuffled */
 	struct plan windows;	/* three windows that nobody fills */

@@ -269,6 +269,22 @@ charge_all(const struct world *world, redisContext *redis, const char *digest, c
 	}
 }
 
+/* memory_of_all - of an account all of whose buckets are in use, with so much in each */
+static double
+memory_of_all(const struct world *like, redisContext *redis, const char *digest, uint64_t amount)
+{
+	int64_t now = T0, day = window_width(24 * HOUR_MS), hour = window_width(HOUR_MS);
+	struct world world = *like;
+	double before = used_memory(redis);
+
+	world.amount = amount;
+	for (int i = 0; i < WINDOW_BUCKETS - 2; i++, now += day)
+		charge_all(&world, redis, digest, &world.windows, SOME, now, false);
+	for (int i = 0; i < WINDOW_SLOTS; i++, now += hour)
+		charge_all(&world, redis, digest, &world.windows, SOME, now, false);
+	return (used_memory(redis) - before) / SOME;
+}
+
 /* memory - of an account: what Redis uses more, less what remembers the charges */
 static void
 memory(const struct world *world, const struct redis_server *server)
@@ -276,7 +292,6 @@ memory(const struct world *world, const struct redis_server *server)
 	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
 	redisContext *redis = connected(server->socket);
 	const char *digest = command(ctx, redis, "SCRIPT", "LOAD", quota_lua);
-	int64_t now = T0, day = window_width(24 * HOUR_MS), hour = window_width(HOUR_MS);
 	double before, without;
 
 	(void)command(ctx, redis, "FLUSHALL", "SYNC", NULL);
@@ -293,12 +308,9 @@ memory(const struct world *world, const struct redis_server *server)
 	charge_all(world, redis, digest, &world->lists, world->accounts, T0, false);
 	row("redis/memory-recipients-clients", (used_memory(redis) - before) / world->accounts, "octets");
 	(void)command(ctx, redis, "FLUSHALL", "SYNC", NULL);
-	before = used_memory(redis);
-	for (int i = 0; i < WINDOW_BUCKETS - 2; i++, now += day)
-		charge_all(world, redis, digest, &world->windows, SOME, now, false);
-	for (int i = 0; i < WINDOW_SLOTS; i++, now += hour)
-		charge_all(world, redis, digest, &world->windows, SOME, now, false);
-	row("redis/memory-all-buckets-in-use", (used_memory(redis) - before) / SOME, "octets");
+	row("redis/memory-all-buckets-in-use", memory_of_all(world, redis, digest, 1), "octets");
+	(void)command(ctx, redis, "FLUSHALL", "SYNC", NULL);
+	row("redis/memory-all-buckets-1000-each", memory_of_all(world, redis, digest, 1000), "octets");
 	redisFree(redis);
 	talloc_free(ctx);
 }

@@ -115,7 +115,7 @@ def limit_aims(rounds):
             ("embedded/charges-a-core", "charges in the process, on one core", ">=", 1e6, "per second"),
             ("embedded/memory-of-an-account", "memory of an account in the process, 3 windows", "<", 1024, "octets"),
             ("redis/memory-of-an-account", "memory of an account in Redis, 3 windows", "<", 1024, "octets"),
-            ("redis/memory-all-buckets-in-use", "the same with all buckets in use", "<", 1024, "octets")):
+            ("redis/memory-all-buckets-1000-each", "the same, 1000 in each bucket", "<", 1024, "octets")):
         values = each_round(rounds, "rows/quota/" + name, "value")
         if values:
             yield (what, statistics.median(values), comparison, bound, unit)
