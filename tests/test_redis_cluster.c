@@ -818,7 +818,8 @@ test_cluster_without_one(void **state)
 	wait_passed(&crowd, ACCOUNTS * LIMIT / 3);
 	redis_server_kill(&f->nodes[1], SIGKILL);
 	wait_log(f, mem_printf(f->ctx, "Redis node 127.0.0.1:%d is away: ", f->ports[1]));
-	wait_passed(&crowd, ACCOUNTS * LIMIT);
+	/* a call without answer may be in a total seen already and counts once more here, until Redis says: a little too strict */
+	wait_passed(&crowd, ACCOUNTS * LIMIT - CROWD);
 	usleep(500000);
 	assert_true(is_away(crowd.store));
 	redis_server_start(&f->nodes[1], mem_printf(f->ctx, "bind 127.0.0.1\nport %d\nappendonly yes\n"
