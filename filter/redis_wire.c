@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -28,6 +27,7 @@
 #include <unistd.h>
 
 #include "filter/redis_wire.h"
+#include "filter/socket.h"
 #include "filter/store.h"
 #include "policy/mem.h"
 
@@ -42,27 +42,6 @@ struct redis_wire {
 	bool heard;		/* the server has said something */
 	char why[256];		/* what went wrong */
 };
-
-/* --- waiting --- */
-
-/* wait_fd - until the descriptor is ready for events; false at the deadline */
-static bool
-wait_fd(int fd, short events, int64_t deadline_ms)
-{
-	for (;;) {
-		struct pollfd entry = { .fd = fd, .events = events };
-		int64_t left = deadline_ms - store_clock_ms();
-		int n;
-
-		if (left <= 0)
-			return false;
-		n = poll(&entry, 1, left > INT_MAX ? INT_MAX : (int)left);
-		if (n > 0)
-			return true;
-		if (n < 0 && errno != EINTR)
-			return false;
-	}
-}
 
 /* --- octets --- */
 
@@ -142,7 +121,7 @@ get(struct redis_wire *wire, char *octets, size_t size, size_t *n_r)
 static bool
 wait_moved(const struct redis_wire *wire, enum moved moved, int64_t deadline_ms)
 {
-	return wait_fd(wire->fd, moved == MOVED_WAIT_READ ? POLLIN : POLLOUT, deadline_ms);
+	return socket_wait(wire->fd, moved == MOVED_WAIT_READ ? POLLIN : POLLOUT, deadline_ms);
 }
 
 /* --- one exchange --- */
@@ -264,29 +243,14 @@ redis_wire_exchange_many(struct redis_wire *wire, const char *octets, size_t len
 static int
 connect_to(const struct redis_address *address, int64_t deadline_ms)
 {
-	int fd = socket(address->name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int on = 1, code = 0;
-	socklen_t len = sizeof(code);
+	int fd = socket_connect((const struct sockaddr *)&address->name, address->len, deadline_ms);
+	int on = 1;
 
-	if (fd < 0)
-		return -1;
-	if (address->name.ss_family != AF_UNIX) {
+	if (fd >= 0 && address->name.ss_family != AF_UNIX) {
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	}
-	if (connect(fd, (const struct sockaddr *)&address->name, address->len) == 0)
-		return fd;
-	if (errno != EINPROGRESS)
-		code = errno;
-	else if (!wait_fd(fd, POLLOUT, deadline_ms))
-		code = ETIMEDOUT;
-	else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &len) < 0)
-		code = errno;
-	if (code == 0)
-		return fd;
-	close(fd);
-	errno = code;
-	return -1;
+	return fd;
 }
 
 /* connect_any - a socket to the first address that works, or -1 with errno */

@@ -11,13 +11,11 @@
 #include "config.h"
 #endif
 
-#include <errno.h>
 #include <libpq-fe.h>
-#include <limits.h>
 #include <poll.h>
 #include <string.h>
 
-#include "filter/clock.h"
+#include "filter/socket.h"
 #include "filter/table_sql.h"
 #include "policy/mem.h"
 
@@ -44,23 +42,6 @@ config_free(struct config *config)
 	return 0;
 }
 
-/* wait_socket - until the library's socket is ready; false at the deadline */
-static bool
-wait_socket(const PGconn *pg, short events, int64_t deadline_ms)
-{
-	for (;;) {
-		struct pollfd entry = { .fd = PQsocket(pg), .events = events };
-		int64_t left = deadline_ms - clock_ms();
-		int n;
-
-		if (left <= 0 || entry.fd < 0)
-			return false;
-		n = poll(&entry, 1, left > INT_MAX ? INT_MAX : (int)left);
-		if (n > 0 || (n < 0 && errno != EINTR))
-			return n > 0;
-	}
-}
-
 /* last_error - the library's message on one line */
 static const char *
 last_error(TALLOC_CTX *ctx, const PGconn *pg)
@@ -80,7 +61,7 @@ finish_connecting(TALLOC_CTX *ctx, PGconn *pg, int64_t deadline_ms, const char *
 	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
 
 	while (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) {
-		if (!wait_socket(pg, status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline_ms)) {
+		if (!socket_wait(PQsocket(pg), status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline_ms)) {
 			*error_r = PQsocket(pg) < 0 ? last_error(ctx, pg) : "no connection within the time allowed";
 			return false;
 		}
@@ -151,7 +132,7 @@ flush(PGconn *pg, int64_t deadline_ms)
 	int left;
 
 	while ((left = PQflush(pg)) > 0)
-		if (!wait_socket(pg, POLLIN | POLLOUT, deadline_ms) || !PQconsumeInput(pg))
+		if (!socket_wait(PQsocket(pg), POLLIN | POLLOUT, deadline_ms) || !PQconsumeInput(pg))
 			return false;
 	return left == 0;
 }
@@ -161,7 +142,7 @@ static PGresult *
 next_result(PGconn *pg, int64_t deadline_ms, bool *late_r)
 {
 	while (PQisBusy(pg)) {
-		if (wait_socket(pg, POLLIN, deadline_ms) && PQconsumeInput(pg))
+		if (socket_wait(PQsocket(pg), POLLIN, deadline_ms) && PQconsumeInput(pg))
 			continue;
 		*late_r = true;
 		return NULL;

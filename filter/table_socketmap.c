@@ -12,7 +12,6 @@
 #endif
 
 #include <errno.h>
-#include <limits.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
@@ -22,7 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "filter/clock.h"
+#include "filter/socket.h"
 #include "filter/table_workers.h"
 #include "policy/mem.h"
 #include "policy/text.h"
@@ -41,46 +40,6 @@ struct connection {
 	int fd;
 };
 
-/* wait_fd - until the descriptor is ready; false at the deadline */
-static bool
-wait_fd(int fd, short events, int64_t deadline_ms)
-{
-	for (;;) {
-		struct pollfd entry = { .fd = fd, .events = events };
-		int64_t left = deadline_ms - clock_ms();
-		int n;
-
-		if (left <= 0)
-			return false;
-		n = poll(&entry, 1, left > INT_MAX ? INT_MAX : (int)left);
-		if (n != 0)
-			return n > 0 || errno != EINTR;
-	}
-}
-
-/* connect_to - a non-blocking socket that is connected, or -1 with errno */
-static int
-connect_to(const struct sockaddr *name, socklen_t len, int64_t deadline_ms)
-{
-	int fd = socket(name->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int code = 0;
-	socklen_t code_len = sizeof(code);
-
-	if (fd < 0 || connect(fd, name, len) == 0)
-		return fd;
-	if (errno != EINPROGRESS)
-		code = errno;
-	else if (!wait_fd(fd, POLLOUT, deadline_ms))
-		code = ETIMEDOUT;
-	else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &code_len) < 0)
-		code = errno;
-	if (code == 0)
-		return fd;
-	(void)close(fd);
-	errno = code;
-	return -1;
-}
-
 /* connect_host - to the first address of a host that works */
 static int
 connect_host(const struct config *config, int64_t deadline_ms, const char **why_r)
@@ -95,7 +54,7 @@ connect_host(const struct config *config, int64_t deadline_ms, const char **why_
 		return -1;
 	}
 	for (struct addrinfo *at = list; at != NULL && fd < 0; at = at->ai_next)
-		fd = connect_to(at->ai_addr, at->ai_addrlen, deadline_ms);
+		fd = socket_connect(at->ai_addr, at->ai_addrlen, deadline_ms);
 	*why_r = fd < 0 ? strerror(errno) : NULL;
 	freeaddrinfo(list);
 	return fd;
@@ -115,7 +74,7 @@ socketmap_connect(TALLOC_CTX *ctx, const void *arg, size_t server, int64_t deadl
 		fd = connect_host(config, deadline_ms, &why);
 	} else {
 		memcpy(name.sun_path, config->path, strlen(config->path) + 1);
-		fd = connect_to((const struct sockaddr *)&name, sizeof(name), deadline_ms);
+		fd = socket_connect((const struct sockaddr *)&name, sizeof(name), deadline_ms);
 		why = strerror(errno);
 	}
 	if (fd < 0) {
@@ -147,7 +106,7 @@ send_all(int fd, const char *at, size_t len, int64_t deadline_ms)
 			len -= (size_t)n;
 		} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
 			return false;
-		} else if (!wait_fd(fd, POLLOUT, deadline_ms)) {
+		} else if (!socket_wait(fd, POLLOUT, deadline_ms)) {
 			errno = ETIMEDOUT;
 			return false;
 		}
@@ -170,7 +129,7 @@ receive(int fd, char *at, size_t len, int64_t deadline_ms)
 			return false;
 		} else if (errno != EAGAIN && errno != EINTR) {
 			return false;
-		} else if (!wait_fd(fd, POLLIN, deadline_ms)) {
+		} else if (!socket_wait(fd, POLLIN, deadline_ms)) {
 			errno = ETIMEDOUT;
 			return false;
 		}
