@@ -37,19 +37,19 @@ static const char *const op_names[] = {
 #define COUNTER_ANSWERS	5	/* numbers of each counter in the answer */
 #define MARK_LEN	8	/* octets of a mark */
 
-/* push - one more argument; command->argv has room for it */
-static void
-push(struct quota_command *command, const char *text)
+/* quota_command_push - one more argument */
+void
+quota_command_push(struct quota_command *command, const char *text)
 {
 	command->argv[command->argc] = text;
 	command->argv_len[command->argc++] = strlen(text);
 }
 
-/* push_number - one more argument, written out */
-static void
-push_number(struct quota_command *command, int64_t number)
+/* quota_command_push_number - one more argument, written out */
+void
+quota_command_push_number(struct quota_command *command, int64_t number)
 {
-	push(command, mem_printf(command->argv, "%" PRId64, number));
+	quota_command_push(command, mem_printf(command->argv, "%" PRId64, number));
 }
 
 /* id_key - the key that remembers a charge */
@@ -83,14 +83,14 @@ n_known(const struct quota_plan *plan, size_t n)
 static void
 push_keys(struct quota_command *command, const char *prefix, const struct quota_plan *plan)
 {
-	push_number(command, (int64_t)(plan->n_subjects + n_known(plan, plan->n_subjects)) + 2);
-	push(command, id_key(command, prefix, plan));
-	push(command, mem_printf(command->argv, "%s%s", prefix, plan->hand_key));
+	quota_command_push_number(command, (int64_t)(plan->n_subjects + n_known(plan, plan->n_subjects)) + 2);
+	quota_command_push(command, id_key(command, prefix, plan));
+	quota_command_push(command, mem_printf(command->argv, "%s%s", prefix, plan->hand_key));
 	for (size_t i = 0; i < plan->n_subjects; i++)
-		push(command, mem_printf(command->argv, "%s%s", prefix, plan->subjects[i].key));
+		quota_command_push(command, mem_printf(command->argv, "%s%s", prefix, plan->subjects[i].key));
 	for (size_t i = 0; i < plan->n_subjects; i++)
 		if (plan->subjects[i].known_key != NULL)
-			push(command, mem_printf(command->argv, "%s%s", prefix, plan->subjects[i].known_key));
+			quota_command_push(command, mem_printf(command->argv, "%s%s", prefix, plan->subjects[i].known_key));
 }
 
 /* put_mark - a mark as octets, the highest first, so that they sort as the numbers do */
@@ -123,11 +123,11 @@ push_kind(struct quota_command *command, const struct quota_plan *plan,
     const struct quota_counter *counter)
 {
 	if (counter->unit == LIMIT_CLIENTS)
-		push(command, "c");
+		quota_command_push(command, "c");
 	else if (counter->unit == LIMIT_NEW)
-		push_number(command, (int64_t)(2 + plan->n_subjects + n_known(plan, counter->subject)) + 1);
+		quota_command_push_number(command, (int64_t)(2 + plan->n_subjects + n_known(plan, counter->subject)) + 1);
 	else
-		push(command, "");
+		quota_command_push(command, "");
 }
 
 /* push_counter - the arguments of one counter, as quota.lua lists them */
@@ -135,13 +135,13 @@ static void
 push_counter(struct quota_command *command, const struct quota_plan *plan,
     const struct quota_counter *counter)
 {
-	push_number(command, (int64_t)counter->subject + 1);
-	push(command, counter->field);
-	push_number(command, counter->width_ms);
-	push_number(command, (int64_t)counter->max);
-	push_number(command, (int64_t)counter->cost);
-	push_number(command, (int64_t)counter->one);
-	push(command, counter->binding ? "1" : "0");
+	quota_command_push_number(command, (int64_t)counter->subject + 1);
+	quota_command_push(command, counter->field);
+	quota_command_push_number(command, counter->width_ms);
+	quota_command_push_number(command, (int64_t)counter->max);
+	quota_command_push_number(command, (int64_t)counter->cost);
+	quota_command_push_number(command, (int64_t)counter->one);
+	quota_command_push(command, counter->binding ? "1" : "0");
 	push_kind(command, plan, counter);
 }
 
@@ -155,18 +155,18 @@ begin(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
 	n += 3 + 2 + 2 * plan->n_subjects + FIXED_ARGS;
 	command->argv = mem_array(command, const char *, n);
 	command->argv_len = mem_array(command, size_t, n);
-	push(command, "EVALSHA");
-	push(command, digest);
+	quota_command_push(command, "EVALSHA");
+	quota_command_push(command, digest);
 	push_keys(command, prefix, plan);
-	push(command, op_names[op]);
-	push_number(command, QUOTA_ID_TTL_MS);
+	quota_command_push(command, op_names[op]);
+	quota_command_push_number(command, QUOTA_ID_TTL_MS);
 	if (now != NULL)
-		push_number(command, *now);
+		quota_command_push_number(command, *now);
 	else
-		push(command, "");
-	push_number(command, op == QUOTA_OP_RESET ? (int64_t)plan->n_subjects : age_ms);
-	push_number(command, WINDOW_BUCKETS);
-	push(command, plan->block_binds ? "1" : "0");
+		quota_command_push(command, "");
+	quota_command_push_number(command, op == QUOTA_OP_RESET ? (int64_t)plan->n_subjects : age_ms);
+	quota_command_push_number(command, WINDOW_BUCKETS);
+	quota_command_push(command, plan->block_binds ? "1" : "0");
 	push_marks(command, plan);
 	return command;
 }
@@ -192,7 +192,7 @@ quota_command_by_hand(TALLOC_CTX *ctx, const char *prefix, const char *digest, e
 	struct quota_command *command = begin(ctx, prefix, digest, op, plan, now, 0, n);
 
 	for (size_t i = 0; i < n; i++)
-		push(command, words[i]);
+		quota_command_push(command, words[i]);
 	return command;
 }
 

@@ -35,6 +35,12 @@ struct quota_command {
 	size_t *argv_len;
 };
 
+/* quota_command_push - one more argument; argv and argv_len have room for it, and text lives as long */
+void quota_command_push(struct quota_command *command, const char *text);
+
+/* quota_command_push_number - the same, written out */
+void quota_command_push_number(struct quota_command *command, int64_t number);
+
 /*
  * quota_command_make - the arguments of one run, on ctx
  * digest is the script's SHA-1 in hex; now NULL (the store's clock) or, in tests, milliseconds;

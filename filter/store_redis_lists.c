@@ -32,21 +32,6 @@ struct offence {
 	int64_t for_ms;
 };
 
-/* push_word - one more argument; the command has room for it */
-static void
-push_word(struct quota_command *command, const char *word)
-{
-	command->argv[command->argc] = word;
-	command->argv_len[command->argc++] = strlen(word);
-}
-
-/* push_int - the same, written out */
-static void
-push_int(struct quota_command *command, int64_t number)
-{
-	push_word(command, mem_printf(command->argv, "%" PRId64, number));
-}
-
 /* index_command - a run of index.lua with room for n arguments after op; day for the lists of usage */
 static struct quota_command *
 index_command(struct store_redis *redis, TALLOC_CTX *ctx, const char *op, int64_t day, size_t n)
@@ -56,14 +41,14 @@ index_command(struct store_redis *redis, TALLOC_CTX *ctx, const char *op, int64_
 
 	command->argv = mem_array(command, const char *, n + 8);
 	command->argv_len = mem_array(command, size_t, n + 8);
-	push_word(command, "EVALSHA");
-	push_word(command, redis->index.digest);
-	push_word(command, "4");
-	push_word(command, mem_printf(command->argv, "%s{index}:blocked", redis->prefix));
+	quota_command_push(command, "EVALSHA");
+	quota_command_push(command, redis->index.digest);
+	quota_command_push(command, "4");
+	quota_command_push(command, mem_printf(command->argv, "%s{index}:blocked", redis->prefix));
 	for (size_t i = 0; i < 3; i++)
-		push_word(command, mem_printf(command->argv, "%s{index}:%" PRId64 ":%c", redis->prefix,
+		quota_command_push(command, mem_printf(command->argv, "%s{index}:%" PRId64 ":%c", redis->prefix,
 		    day, measures[i]));
-	push_word(command, op);
+	quota_command_push(command, op);
 	return command;
 }
 
@@ -150,7 +135,7 @@ renew_blocks(struct store_redis *redis, TALLOC_CTX *ctx)
 	struct quota_command *command = index_command(redis, ctx, "blocks", 0, 1);
 	redisReply *answer;
 
-	push_word(command, redis->blocks_version == NULL || now - redis->blocks_read > REREAD_MS ? "" :
+	quota_command_push(command, redis->blocks_version == NULL || now - redis->blocks_read > REREAD_MS ? "" :
 	    redis->blocks_version);
 	if (run_chore(redis, ctx, command, true, &answer) != POOL_ANSWERED)
 		return -1;
@@ -171,13 +156,13 @@ report_some(struct store_redis *redis, TALLOC_CTX *ctx, int64_t day,
 	enum pool_outcome outcome;
 	redisReply *answer;
 
-	push_word(command, USAGE_LIFE);
-	push_int(command, STORE_TOP_MAX);
+	quota_command_push(command, USAGE_LIFE);
+	quota_command_push_number(command, STORE_TOP_MAX);
 	for (size_t i = 0; i < n; i++) {
-		push_word(command, list[i].account);
-		push_int(command, (int64_t)list[i].recipients);
-		push_int(command, (int64_t)list[i].messages);
-		push_int(command, (int64_t)list[i].refused);
+		quota_command_push(command, list[i].account);
+		quota_command_push_number(command, (int64_t)list[i].recipients);
+		quota_command_push_number(command, (int64_t)list[i].messages);
+		quota_command_push_number(command, (int64_t)list[i].refused);
 	}
 	outcome = run_chore(redis, ctx, command, false, &answer);
 	freeReplyObject(answer);
@@ -333,11 +318,11 @@ store_redis_block(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota
 	bool full = false;
 	redisReply *answer;
 
-	push_word(command, plan->account);
-	push_word(command, words[0]);
-	push_word(command, by);
-	push_word(command, reason);
-	push_int(command, STORE_BLOCKS_MAX);
+	quota_command_push(command, plan->account);
+	quota_command_push(command, words[0]);
+	quota_command_push(command, by);
+	quota_command_push(command, reason);
+	quota_command_push_number(command, STORE_BLOCKS_MAX);
 	if (run_index(redis, ctx, command, true, deadline_ms, &answer, error_r) != POOL_ANSWERED)
 		return -1;
 	full = answer->type != REDIS_REPLY_INTEGER || answer->integer != 1;
@@ -386,7 +371,7 @@ store_redis_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct quo
 	marked = unmark(redis, ctx, plan, deadline_ms, error_r);
 	if (marked < 0)
 		return -1;
-	push_word(command, plan->account);
+	quota_command_push(command, plan->account);
 	if (run_index(redis, ctx, command, true, deadline_ms, &answer, error_r) != POOL_ANSWERED)
 		return -1;
 	listed = answer->type == REDIS_REPLY_INTEGER && answer->integer > 0;
@@ -411,8 +396,8 @@ store_redis_top(struct store_redis *redis, TALLOC_CTX *ctx, enum store_top_by by
 		*list_r = usage_top(redis->usage, ctx, day, by, max, n_r);
 		return 0;
 	}
-	push_int(command, orders[by]);
-	push_int(command, (int64_t)max);
+	quota_command_push_number(command, orders[by]);
+	quota_command_push_number(command, (int64_t)max);
 	if (run_index(redis, ctx, command, true, deadline_ms, &answer, error_r) != POOL_ANSWERED)
 		return -1;
 	*list_r = mem_array(ctx, struct store_top_entry, answer->elements / 4 + 1);
