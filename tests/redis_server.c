@@ -63,16 +63,24 @@ redis_server_before(int major, int minor, const char *what)
 	return true;
 }
 
+/* redis_server_exists - whether there is one */
+bool
+redis_server_exists(void)
+{
+	char command[512];
+
+	(void)snprintf(command, sizeof(command), "command -v '%s' >/dev/null 2>&1", redis_server_program());
+	return system(command) == 0;
+}
+
 /* redis_server_make - the directory */
 bool
 redis_server_make(struct redis_server *server)
 {
 	const char *tmp = getenv("TMPDIR");
-	char command[512];
 
 	memset(server, 0, sizeof(*server));
-	(void)snprintf(command, sizeof(command), "command -v '%s' >/dev/null 2>&1", redis_server_program());
-	if (system(command) != 0)
+	if (!redis_server_exists())
 		return false;
 	snprintf(server->directory, sizeof(server->directory), "%s/countersign-redis-XXXXXX",
 	    tmp != NULL && strlen(tmp) < 60 ? tmp : "/tmp");

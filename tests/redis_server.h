@@ -26,6 +26,9 @@ const char *redis_server_program(void);
  */
 bool redis_server_before(int major, int minor, const char *what);
 
+/* redis_server_exists - whether there is a redis-server at all */
+bool redis_server_exists(void);
+
 /* redis_server_make - the directory; nothing runs yet. False when there is no redis-server */
 bool redis_server_make(struct redis_server *server);
 

@@ -760,14 +760,12 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_too_many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_batches, set_up, tear_down),
 	};
-	struct redis_server probe = { 0 };
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (!redis_server_make(&probe)) {
+	if (!redis_server_exists()) {
 		printf("1..0 # SKIP redis-server is not installed: apt-get install redis-server\n");
 		return 0;
 	}
-	redis_server_remove(&probe);
 	signal(SIGPIPE, SIG_IGN);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	cmocka_set_test_filter(getenv("TEST_FILTER"));	/* one of them, where it is set */

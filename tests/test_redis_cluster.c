@@ -21,8 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -52,7 +50,7 @@ struct fixture {
 	struct redis_server nodes[NODES];
 	int ports[NODES];
 	size_t n_nodes;
-	pid_t sentinel;
+	struct redis_server sentinel;
 	int sentinel_port;
 	struct store_options options;
 	struct plan *plan;
@@ -251,39 +249,19 @@ set_up_cluster(void **state)
 	return 0;
 }
 
-/* run_sentinel - become one, with a file that it may write */
-static void
-run_sentinel(const char *file)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (freopen("/dev/null", "w", stdout) == NULL)
-		_exit(127);
-	execlp(redis_server_program(), "redis-server", file, "--sentinel", (char *)NULL);
-	_exit(127);
-}
-
 static int
 set_up_sentinel(void **state)
 {
 	struct fixture *f = new_fixture();
-	const char *file;
-	FILE *out;
 
 	start_node(f, "");
 	start_node(f, mem_printf(f->ctx, "replicaof 127.0.0.1 %d", f->ports[0]));
 	wait_flows(f, 0, 1);
 	f->sentinel_port = free_port();
-	file = mem_printf(f->ctx, "%s/sentinel.conf", f->nodes[0].directory);
-	out = fopen(file, "w");
-	assert_non_null(out);
-	fprintf(out, "port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor mail 127.0.0.1 %d 1\n"
-	    "sentinel down-after-milliseconds mail 1000\nsentinel failover-timeout mail 5000\n",
-	    f->sentinel_port, f->nodes[0].directory, f->ports[0]);
-	fclose(out);
-	fflush(NULL);
-	f->sentinel = fork();
-	if (f->sentinel == 0)
-		run_sentinel(file);
+	assert_true(redis_server_make(&f->sentinel));
+	redis_server_start_sentinel(&f->sentinel, mem_printf(f->ctx, "port %d\nbind 127.0.0.1\n"
+	    "sentinel monitor mail 127.0.0.1 %d 1\nsentinel down-after-milliseconds mail 1000\n"
+	    "sentinel failover-timeout mail 5000", f->sentinel_port, f->ports[0]));
 	/* one that does not exist stands in front */
 	f->options.sentinels = mem_printf(f->ctx, "inet:127.0.0.1:%d inet:127.0.0.1:%d", free_port(), f->sentinel_port);
 	f->options.master = "mail";
@@ -309,10 +287,8 @@ tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	if (f->sentinel > 0) {
-		kill(f->sentinel, SIGKILL);
-		waitpid(f->sentinel, NULL, 0);
-	}
+	if (f->sentinel.pid > 0)
+		redis_server_remove(&f->sentinel);
 	for (size_t i = 0; i < f->n_nodes; i++)
 		redis_server_remove(&f->nodes[i]);
 	talloc_free(f->ctx);
@@ -987,14 +963,12 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_sentinel_partition, set_up_sentinel, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_sentinel, set_up_sentinel, tear_down),
 	};
-	struct redis_server probe = { 0 };
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (!redis_server_make(&probe)) {
+	if (!redis_server_exists()) {
 		printf("1..0 # SKIP redis-server is not installed: apt-get install redis-server\n");
 		return 0;
 	}
-	redis_server_remove(&probe);
 	signal(SIGPIPE, SIG_IGN);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	cmocka_set_test_filter(getenv("TEST_FILTER"));	/* one of them, where it is set */
