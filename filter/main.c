@@ -33,18 +33,18 @@
 
 #include <spf2/spf.h>
 
-#include "filter/callbacks.h"
-#include "filter/clock.h"
-#include "filter/control.h"
-#include "filter/daemon.h"
-#include "filter/key_shortcut.h"
-#include "filter/log.h"
-#include "filter/milter_read.h"
-#include "filter/milter_socket.h"
-#include "filter/signals.h"
-#include "filter/table_workers.h"
-#include "filter/tender.h"
-#include "policy/mem.h"
+#include "filter/base/clock.h"
+#include "filter/base/log.h"
+#include "filter/base/signals.h"
+#include "filter/control/control.h"
+#include "filter/daemon/daemon.h"
+#include "filter/daemon/tender.h"
+#include "filter/dkim/key_shortcut.h"
+#include "filter/milter/callbacks.h"
+#include "filter/milter/listen.h"
+#include "filter/milter/read.h"
+#include "filter/table/workers.h"
+#include "policy/base/mem.h"
 
 #define DEFAULT_FILE	SYSCONFDIR "/countersign/countersign.conf"
 #define TICK_MS		1000	/* how often the first thread looks around */

@@ -58,6 +58,14 @@ def read(name):
         return file.read()
 
 
+def sources(folder):
+    """Every file below a folder, by its name from the top, in order."""
+    found = []
+    for path, _, names in os.walk(os.path.join(TOP, folder)):
+        found += [os.path.relpath(os.path.join(path, name), TOP) for name in names]
+    return sorted(found)
+
+
 # ------------------------------------------------------------------ what is used
 
 def lua_uses(text):
@@ -224,15 +232,14 @@ def main():
     finally:
         redis.close()
 
-    folder = os.path.join(TOP, "filter")
     everything = []
-    for name in sorted(os.listdir(folder)):
+    for name in sources("filter"):
         if name.endswith(".lua"):
-            uses, odd = lua_uses(read("filter/" + name))
-            ok(uses and not odd, "filter/%s: every call's command can be read" % name, odd)
+            uses, odd = lua_uses(read(name))
+            ok(uses and not odd, "%s: every call's command can be read" % name, odd)
             everything += uses
-        elif name.endswith(".c") and re.search(r"redis|journal|\bpush\(command", read("filter/" + name)):
-            everything += c_uses(read("filter/" + name), docs)
+        elif name.endswith(".c") and re.search(r"redis|journal|\bpush\(command", read(name)):
+            everything += c_uses(read(name), docs)
     names = {name for name, _ in everything}
     ok({"EVALSHA", "AUTH", "XADD", "HSCAN", "CLUSTER SLOTS"} <= names,
        "the commands of the C sources are found", sorted(names))

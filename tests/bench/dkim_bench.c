@@ -3,7 +3,7 @@
  *
  * One line a figure: NAME VALUE UNIT. "bare" is OpenSSL alone with a key that is parsed already: the
  * signature over a digest, or the check of one, and the SHA-256 of the octets that a
- * signature covers (header and body). "message" is all that dkim_sign.c or dkim_verify.c
+ * signature covers (header and body). "message" is all that sign.c or verify.c
  * do from the end of the header to the finished field or result, choosing fields and feeding the body in
  * pieces included. Both are measured in turn, in rounds, so that
  * a busy machine is busy for both; figures are medians, in CPU time of the thread.
@@ -23,9 +23,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#include "filter/dkim_sign.h"
-#include "filter/dkim_verify.h"
-#include "policy/mem.h"
+#include "filter/dkim/sign.h"
+#include "filter/dkim/verify.h"
+#include "policy/base/mem.h"
 
 #define ROUNDS		15
 #define ROUND_US	30000.0	/* CPU time of a round, about */

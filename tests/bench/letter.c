@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "policy/mem.h"
+#include "policy/base/mem.h"
 #include "tests/bench/letter.h"
 
 #define FILE_MAX	(64 * 1024 * 1024)

@@ -26,7 +26,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "policy/mem.h"
+#include "policy/base/mem.h"
 #include "tests/bench/mta.h"
 #include "tests/bench/options.h"
 #include "tests/bench/process.h"

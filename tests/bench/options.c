@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "policy/mem.h"
+#include "policy/base/mem.h"
 #include "tests/bench/options.h"
 
 static const char usage[] =

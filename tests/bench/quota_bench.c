@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/mem.h"
-#include "quota_bench.h"
+#include "policy/base/mem.h"
+#include "tests/bench/quota_bench.h"
 
 /* next_random - a small generator */
 uint64_t

@@ -12,7 +12,7 @@
 #include <talloc.h>
 #include <time.h>
 
-#include "policy/quota.h"
+#include "policy/quota/quota.h"
 
 #define ROUNDS_MAX	99
 #define NAME_SIZE	32

@@ -17,13 +17,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "filter/store.h"
-#include "filter/store_embedded.h"
-#include "filter/store_usage.h"
-#include "policy/hash.h"
-#include "policy/mem.h"
-#include "policy/window.h"
-#include "quota_bench.h"
+#include "filter/store/embedded.h"
+#include "filter/store/store.h"
+#include "filter/store/usage.h"
+#include "policy/base/hash.h"
+#include "policy/base/mem.h"
+#include "policy/quota/window.h"
+#include "tests/bench/quota_bench.h"
 
 #define BATCH		64
 #define THREADS		2

@@ -17,13 +17,13 @@
 
 #include <hiredis/hiredis.h>
 
-#include "filter/quota_command.h"
-#include "filter/quota_lua.h"
-#include "filter/store.h"
-#include "policy/mem.h"
-#include "policy/window.h"
-#include "quota_bench.h"
-#include "tests/redis_server.h"
+#include "filter/store/quota_command.h"
+#include "filter/store/quota_lua.h"
+#include "filter/store/store.h"
+#include "policy/base/mem.h"
+#include "policy/quota/window.h"
+#include "tests/bench/quota_bench.h"
+#include "tests/support/redis_server.h"
 
 #define CALLS		4000	/* of one series of round trips */
 #define THREADS		8

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # servers.sh - the filters that the bench compares, each started as its package would run it
 #
-# A bash library on top of contrib/lab.sh. Every bench_start_NAME function
+# A bash library on top of contrib/lab/lab.sh. Every bench_start_NAME function
 # starts one filter and records it:
 #
 #	BENCH_PROCESS[NAME]	its process id

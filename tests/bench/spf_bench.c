@@ -2,7 +2,7 @@
  * spf_bench.c - what an SPF check costs: CPU with all answers at hand, round trips with none
  *
  * One line a figure: NAME VALUE UNIT. CPU is that of a whole check less that of the
- * answers to the same questions from memory (tests/spf_zone.h), so it is what parser,
+ * answers to the same questions from memory (tests/support/spf_zone.h), so it is what parser,
  * macros, libspf2 and the glue between them take. "cached-answer" is one answer from
  * the resolver's cache, as a check gets it. Round trips are counted, not timed: those a
  * check waits for with nothing cached, if every answer takes one.
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "tests/spf_zone.h"
+#include "tests/support/spf_zone.h"
 
 #define ROUNDS		9	/* the median of so many counts */
 #define ROUND_US	20000.0	/* CPU time of a round, at least */

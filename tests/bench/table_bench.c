@@ -19,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "filter/table.h"
-#include "policy/mem.h"
+#include "filter/table/table.h"
+#include "policy/base/mem.h"
 
 #define LINES		100000u
 #define ROUNDS_MAX	99

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "policy/mem.h"
+#include "policy/base/mem.h"
 #include "tests/bench/wire.h"
 
 #define READ_OCTETS	16384

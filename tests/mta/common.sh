@@ -3,7 +3,7 @@
 #
 # common.sh - what the tests of this directory share
 #
-# Each test starts one laboratory (contrib/lab.sh), sends real mail through its
+# Each test starts one laboratory (contrib/lab/lab.sh), sends real mail through its
 # Postfix and writes TAP. Called by make check; also by hand from a build
 # directory: ../tests/mta/quota.test. Variables that help then:
 #
@@ -12,8 +12,8 @@
 #	LAB_WRAPPER="valgrind ..." run countersign below that
 
 set -u
-# shellcheck source=contrib/lab.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../../contrib/lab.sh"
+# shellcheck source=contrib/lab/lab.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../contrib/lab/lab.sh"
 
 tap_count=0
 

@@ -18,7 +18,7 @@ import yaml
 from milter import FIELDS, Milter
 from tap import done, ok
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import dns_server as dns  # noqa: E402
 
 CONF = """

@@ -1,0 +1,30 @@
+/*
+ * clock.h - the clocks, read in one place
+ */
+#ifndef FILTER_BASE_CLOCK_H
+#define FILTER_BASE_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+/* clock_ms - CLOCK_MONOTONIC in milliseconds, for deadlines. Any thread. */
+static inline int64_t
+clock_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* clock_wall_ms - UNIX time in milliseconds, for what people read and what outlives us. Any thread. */
+static inline int64_t
+clock_wall_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+#endif

@@ -1,0 +1,316 @@
+/*
+ * load_plans.c - plans and who has them, in the configuration file and in the plans file
+ *
+ * Reading a plan's options is one function each; what needs all of both files (inheritance, names of plans,
+ * options that belong together) is checked at the end. Every slip is told with its line and
+ * with what was probably meant.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "filter/config/load_plans.h"
+#include "policy/base/mem.h"
+
+#define MOST_LIMITS	12		/* of one plan */
+#define BLOCK_MIN_MS	60000L		/* block_for: a minute */
+#define BLOCK_MAX_MS	(30L * 24 * 3600 * 1000) /* 30 days */
+
+/* add_limit - one limit of a plan, as written at setting */
+static void
+add_limit(struct options_reader *reader, config_setting_t *setting, struct plan *plan)
+{
+	const char *text = options_string(reader, setting), *error = NULL;
+	struct limit *limit = &plan->limits[plan->n_limits];
+
+	if (text == NULL)
+		return;
+	if (limit_parse(reader->ctx, text, limit, &error) < 0)
+		options_error(reader, setting, "%s", error);
+	else if (limit->unit == LIMIT_FOREIGN && !limit->unlimited)
+		options_error(reader, setting, "\"%s\" is no limit of what may be sent: write block_on = \"%s\" with "
+		    "block_for = \"4 hours\"", limit->text, limit->text);
+	else
+		plan->n_limits++;
+}
+
+/* read_limits - the limits of a plan; a slip is told with the line of the very limit */
+static void
+read_limits(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct plan *plan = target;
+	int n = config_setting_is_aggregate(setting) ? config_setting_length(setting) : 1;
+
+	plan->has_limits = true;
+	plan->limits = mem_array(reader->ctx, struct limit, (size_t)n + 1);
+	if (n > MOST_LIMITS) {
+		options_error(reader, setting, "a plan has at most %d limits", MOST_LIMITS);
+		return;
+	}
+	if (config_setting_type(setting) == CONFIG_TYPE_STRING) {
+		add_limit(reader, setting, plan);
+		return;
+	}
+	if (!config_setting_is_array(setting) && !config_setting_is_list(setting)) {
+		options_error(reader, setting, "limits must be a text or a list of texts");
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		add_limit(reader, config_setting_get_elem(setting, (unsigned int)i), plan);
+}
+
+/* read_max_recipients - of one message */
+static void
+read_max_recipients(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct plan *plan = target;
+
+	if (config_setting_type(setting) != CONFIG_TYPE_INT || config_setting_get_int(setting) < 1) {
+		options_error(reader, setting, "max_recipients must be a number from 1 on, without quotation marks");
+		return;
+	}
+	plan->max_recipients = (size_t)config_setting_get_int(setting);
+	plan->has_max_recipients = true;
+}
+
+/* read_max_size - of one message */
+static void
+read_max_size(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct plan *plan = target;
+	const char *text = options_string(reader, setting), *error = NULL;
+
+	if (text == NULL)
+		return;
+	if (limit_parse_size(reader->ctx, text, &plan->max_size, &error) < 0)
+		options_error(reader, setting, "max_size: %s", error);
+	plan->has_max_size = true;
+}
+
+/* read_block_on - how many refused foreign senders block an account */
+static void
+read_block_on(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct plan *plan = target;
+	const char *text = options_string(reader, setting), *error = NULL;
+	struct limit *limit = mem_new(reader->ctx, struct limit);
+
+	if (text == NULL)
+		return;
+	if (limit_parse(reader->ctx, text, limit, &error) < 0)
+		options_error(reader, setting, "block_on: %s", error);
+	else if (limit->unlimited || limit->unit != LIMIT_FOREIGN)
+		options_error(reader, setting, "block_on = \"%s\" must count refused foreign senders, for example "
+		    "\"20 foreign-senders per hour\": nothing else tells a stolen password from an honest client "
+		    "that tries again", text);
+	plan->block_on = limit;
+	plan->has_block_on = true;
+}
+
+/* read_percent - warn_at = "80%" */
+static void
+read_percent(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct plan *plan = target;
+	const char *text = options_string(reader, setting);
+	char *end;
+	long value;
+
+	if (text == NULL)
+		return;
+	value = strtol(text, &end, 10);
+	if (end == text || strcmp(end, "%") != 0 || value < 1 || value > 100) {
+		options_error(reader, setting, "warn_at = \"%s\" must be a percentage such as \"80%%\"", text);
+		return;
+	}
+	plan->warn_at = (unsigned int)value;
+	plan->has_warn_at = true;
+}
+
+/* read_plan_action - on_over of a plan */
+static void
+read_plan_action(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct plan *plan = target;
+	const char *text = options_string(reader, setting);
+	int action = text == NULL ? -1 : options_action(text);
+
+	if (action >= 0) {
+		plan->on_over = (enum action)action;
+		plan->has_on_over = true;
+	} else if (text != NULL) {
+		options_error(reader, setting, "on_over = \"%s\" is unknown; known are: accept, warn, quarantine, tempfail, reject",
+		    text);
+	}
+}
+
+static const struct option plan_rows[] = {
+	{ .name = "like", .type = OPTION_STRING, .offset = offsetof(struct plan, like) },
+	{ .name = "limits", .type = OPTION_CUSTOM, .read = read_limits },
+	{ .name = "max_recipients", .type = OPTION_CUSTOM, .read = read_max_recipients },
+	{ .name = "max_size", .type = OPTION_CUSTOM, .read = read_max_size },
+	{ .name = "warn_at", .type = OPTION_CUSTOM, .read = read_percent },
+	{ .name = "on_over", .type = OPTION_CUSTOM, .read = read_plan_action },
+	{ .name = "block_on", .type = OPTION_CUSTOM, .read = read_block_on },
+	{ .name = "block_for", .type = OPTION_DURATION, .offset = offsetof(struct plan, block_for_ms),
+	    .min = BLOCK_MIN_MS, .max = BLOCK_MAX_MS },
+	{ .name = NULL },
+};
+static const struct option_group plan_group = { "a plan", plan_rows, -1 };
+
+/* configuration_plans_read - plans = { person = { ... } ... } */
+void
+configuration_plans_read(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct config *config = target;
+	size_t n;
+
+	if (!config_setting_is_group(setting)) {
+		options_error(reader, setting, "plans must be a group in braces: { name = { limits = [...] } }");
+		return;
+	}
+	if (config->plans != NULL) {
+		options_error(reader, setting, "plans are given in the configuration file already; keep one of the two");
+		return;
+	}
+	n = (size_t)config_setting_length(setting);
+	config->plans = mem_array(reader->ctx, struct plan, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		config_setting_t *member = config_setting_get_elem(setting, (unsigned int)i);
+		struct plan *plan = &config->plans[config->n_plans++];
+
+		plan->name = mem_strdup(reader->ctx, config_setting_name(member));
+		plan->where = options_where(reader, member);
+		plan->on_over = ACTION_TEMPFAIL;
+		options_group(reader, member, &plan_group, plan);
+	}
+}
+
+/* given_before - note a mistake where an option stands in the other file already */
+static bool
+given_before(struct options_reader *reader, const config_setting_t *setting, const char *where)
+{
+	if (where != NULL)
+		options_error(reader, setting, "%s is given already (%s); keep one of the two",
+		    config_setting_name(setting), where);
+	return where != NULL;
+}
+
+/* configuration_plans_read_plan - default_plan, pool_plan ... */
+void
+configuration_plans_read_plan(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct party_config *party = target;
+
+	if (given_before(reader, setting, party->plan_where))
+		return;
+	party->plan_option = mem_strdup(reader->ctx, config_setting_name(setting));
+	party->plan_name = options_string(reader, setting);
+	if (party->plan_name != NULL)
+		party->plan_name = mem_strdup(reader->ctx, party->plan_name);
+	party->plan_where = options_where(reader, setting);
+}
+
+/* configuration_plans_read_tables - plan_of, pool_plan_of ... */
+void
+configuration_plans_read_tables(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct party_config *party = target;
+
+	if (given_before(reader, setting, party->table_where))
+		return;
+	party->table_option = mem_strdup(reader->ctx, config_setting_name(setting));
+	options_words(reader, setting, &party->plan_of);
+	party->table_where = options_where(reader, setting);
+}
+
+/* configuration_plans_read_of - pool_of, network_of */
+void
+configuration_plans_read_of(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct party_config *party = target;
+
+	if (given_before(reader, setting, party->of_where))
+		return;
+	party->of_option = mem_strdup(reader->ctx, config_setting_name(setting));
+	options_words(reader, setting, &party->of);
+	party->of_where = options_where(reader, setting);
+}
+
+/* config_find_plan - a plan by its name */
+const struct plan *
+config_find_plan(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->n_plans; i++)
+		if (strcmp(config->plans[i].name, name) == 0)
+			return &config->plans[i];
+	return NULL;
+}
+
+/* finish_party - the plan that is named, and the tables */
+static void
+finish_party(struct options_reader *reader, struct config *config, struct party_config *party)
+{
+	configuration_tables(reader, config, &party->of, &party->of_tables);
+	configuration_tables(reader, config, &party->plan_of, &party->plan_tables);
+	if (party->plan_name == NULL)
+		return;
+	party->plan = config_find_plan(config, party->plan_name);
+	if (party->plan == NULL)
+		options_error_at(reader, party->plan_where, "%s = \"%s\" is not among the plans",
+		    party->plan_option, party->plan_name);
+}
+
+/* finish_group - pools and networks: who is in which, and with which plan, belong together */
+static void
+finish_group(struct options_reader *reader, struct config *config, struct party_config *party,
+    const char *kind)
+{
+	bool has_plan = party->plan_where != NULL || party->table_where != NULL;
+
+	finish_party(reader, config, party);
+	if (has_plan && party->of_where == NULL)
+		options_error_at(reader, party->plan_where != NULL ? party->plan_where : party->table_where,
+		    "%s_of is missing: the tables that say which %s %s is in", kind, kind,
+		    strcmp(kind, "pool") == 0 ? "an account" : "a client");
+	if (!has_plan && party->of_where != NULL)
+		options_error_at(reader, party->of_where, "%s_plan is missing: the plan of each %s, as in "
+		    "%s_plan = \"customer\"", kind, kind, kind);
+}
+
+/* check_plan - what must stand together in a plan */
+static void
+check_plan(struct options_reader *reader, const struct plan *plan)
+{
+	if (plan->block_on != NULL && plan->block_for_ms == 0)
+		options_error_at(reader, plan->where, "block_on of plan \"%s\" needs a length: block_for = \"4 hours\"",
+		    plan->name);
+	if (plan->block_on == NULL && plan->block_for_ms != 0)
+		options_error_at(reader, plan->where, "block_for of plan \"%s\" needs a reason: block_on = \"20 "
+		    "foreign-senders per hour\"", plan->name);
+}
+
+/* configuration_plans_finish - inherit, resolve, check */
+void
+configuration_plans_finish(struct options_reader *reader, struct config *config)
+{
+	const char *error = NULL;
+	size_t culprit;
+
+	if (config->n_plans > 0 && quota_plans_resolve(reader->ctx, config->plans, config->n_plans, &culprit,
+	    &error) != 0)
+		options_error_at(reader, config->plans[culprit].where, "%s", error);
+	for (size_t i = 0; i < config->n_plans; i++)
+		check_plan(reader, &config->plans[i]);
+	finish_party(reader, config, &config->assign.account);
+	finish_party(reader, config, &config->assign.domain);
+	finish_group(reader, config, &config->assign.pool, "pool");
+	finish_group(reader, config, &config->assign.network, "network");
+	if (config->store_options.cluster && config->assign.network.of_where != NULL)
+		options_error_at(reader, config->assign.network.of_where, "network_of: limits of client networks cannot "
+		    "be kept in a Redis Cluster, whose slots hold one account's counters each; remove network_of, or use "
+		    "a Redis without Cluster (Sentinel is fine)");
+}

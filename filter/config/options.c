@@ -1,0 +1,502 @@
+/*
+ * options.c - settings into struct members, by table
+ *
+ * The file's own mistakes (syntax, an unclosed comment) end the reading; mistakes
+ * in settings are collected. Runs at start and at reload, in one thread.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "filter/config/options.h"
+#include "policy/base/mem.h"
+
+#define INCLUDE_DEPTH	10	/* as libconfig */
+#define INCLUDE_FILES	1000	/* a file may include others many times */
+#define FILE_MAX	(16L * 1024 * 1024)	/* octets of a configuration file */
+
+/* add_error - one more line of mistakes */
+static void __attribute__((format(printf, 3, 0)))
+add_error(struct options_reader *reader, const char *where, const char *format, va_list args)
+{
+	char *text = mem_check(talloc_vasprintf(reader->ctx, format, args));
+
+	if (reader->n_errors++ >= OPTIONS_ERRORS_MAX)
+		return;
+	if (reader->errors == NULL)
+		reader->errors = mem_printf(reader->ctx, "%s: %s", where, text);
+	else
+		reader->errors = mem_check(talloc_asprintf_append_buffer(reader->errors, "\n%s: %s",
+		    where, text));
+}
+
+/* options_where - "file:line" of a setting */
+const char *
+options_where(struct options_reader *reader, const config_setting_t *setting)
+{
+	const char *file;
+
+	if (setting == NULL)
+		return reader->file;
+	file = config_setting_source_file(setting);
+	return mem_printf(reader->ctx, "%s:%u", file != NULL ? file : reader->file,
+	    (unsigned int)config_setting_source_line(setting));
+}
+
+/* options_error - note a mistake at a setting */
+void
+options_error(struct options_reader *reader, const config_setting_t *setting, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	add_error(reader, options_where(reader, setting), format, args);
+	va_end(args);
+}
+
+/* options_error_at - note a mistake at "file:line" */
+void
+options_error_at(struct options_reader *reader, const char *where, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	add_error(reader, where, format, args);
+	va_end(args);
+}
+
+/* options_string - a setting that must be a string */
+const char *
+options_string(struct options_reader *reader, const config_setting_t *setting)
+{
+	if (config_setting_type(setting) == CONFIG_TYPE_STRING)
+		return mem_strdup(reader->ctx, config_setting_get_string(setting));
+	options_error(reader, setting, "%s must be a text in quotation marks",
+	    config_setting_name(setting) != NULL ? config_setting_name(setting) : "each element");
+	return NULL;
+}
+
+/* options_words - a string or a list of strings */
+void
+options_words(struct options_reader *reader, config_setting_t *setting, struct words *words_r)
+{
+	int type = config_setting_type(setting);
+	int n = type == CONFIG_TYPE_STRING ? 1 : config_setting_length(setting);
+
+	if (type != CONFIG_TYPE_STRING && type != CONFIG_TYPE_ARRAY && type != CONFIG_TYPE_LIST) {
+		options_error(reader, setting, "%s must be a text or a list of texts: [\"one\", \"two\"]",
+		    config_setting_name(setting));
+		return;
+	}
+	words_r->items = mem_array(reader->ctx, const char *, (size_t)n + 1);
+	words_r->n = 0;
+	for (int i = 0; i < n; i++) {
+		const char *word = options_string(reader, type == CONFIG_TYPE_STRING ? setting :
+		    config_setting_get_elem(setting, (unsigned int)i));
+
+		if (word != NULL)
+			words_r->items[words_r->n++] = word;
+	}
+}
+
+/* duration_unit - milliseconds of a unit of time; 0: unknown */
+static double
+duration_unit(const char *unit)
+{
+	static const struct { const char *name; double ms; } units[] = {
+		{ "ms", 1 }, { "s", 1e3 }, { "second", 1e3 }, { "m", 60e3 }, { "min", 60e3 },
+		{ "minute", 60e3 }, { "h", 3600e3 }, { "hour", 3600e3 }, { "d", 86400e3 }, { "day", 86400e3 },
+	};
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		size_t len = strlen(units[i].name);
+
+		if (strncasecmp(unit, units[i].name, len) == 0 &&
+		    (unit[len] == '\0' || (len > 2 && strcasecmp(unit + len, "s") == 0)))
+			return units[i].ms;
+	}
+	return 0;
+}
+
+/* read_duration - "200 ms", "4 hours" */
+static void
+read_duration(struct options_reader *reader, config_setting_t *setting, const struct option *option,
+    long *target)
+{
+	const char *text = options_string(reader, setting);
+	char *end;
+	double value;
+
+	if (text == NULL)
+		return;
+	errno = 0;
+	value = strtod(text, &end);
+	/* strtod() also takes "nan", "inf" and hexadecimal */
+	if (end == text || errno != 0 || strspn(text, "0123456789.") != (size_t)(end - text)) {
+		options_error(reader, setting, "%s = \"%s\" is no duration; write for example \"200 ms\", \"5 s\" or \"4 hours\"",
+		    option->name, text);
+		return;
+	}
+	value *= duration_unit(end + strspn(end, " "));
+	if (duration_unit(end + strspn(end, " ")) <= 0 || value < (double)option->min ||
+	    value > (double)option->max) {
+		options_error(reader, setting, "%s = \"%s\" must be a duration from %ld ms to %ld s, with its unit: ms, s, minutes, hours, days",
+		    option->name, text, option->min, option->max / 1000);
+		return;
+	}
+	*target = (long)value;
+}
+
+/* read_count - a whole number within bounds */
+static void
+read_count(struct options_reader *reader, config_setting_t *setting, const struct option *option,
+    long *target)
+{
+	long long value;
+
+	if (config_setting_type(setting) != CONFIG_TYPE_INT &&
+	    config_setting_type(setting) != CONFIG_TYPE_INT64) {
+		options_error(reader, setting, "%s must be a whole number, without quotation marks", option->name);
+		return;
+	}
+	value = config_setting_get_int64(setting);
+	if (value < option->min || value > option->max) {
+		options_error(reader, setting, "%s = %lld must be from %ld to %ld", option->name, value,
+		    option->min, option->max);
+		return;
+	}
+	*target = (long)value;
+}
+
+/* read_choice - one of a few words */
+static void
+read_choice(struct options_reader *reader, config_setting_t *setting, const struct option *option,
+    int *target)
+{
+	const char *text = options_string(reader, setting);
+	char *known = NULL;
+
+	if (text == NULL)
+		return;
+	for (const struct option_choice *choice = option->choices; choice->word != NULL; choice++) {
+		if (strcmp(choice->word, text) == 0) {
+			*target = choice->value;
+			return;
+		}
+		known = known == NULL ? mem_strdup(reader->ctx, choice->word) :
+		    mem_check(talloc_asprintf_append_buffer(known, ", %s", choice->word));
+	}
+	options_error(reader, setting, "%s = \"%s\" is unknown; known are: %s", option->name, text, known);
+}
+
+/* read_octal - permissions */
+static void
+read_octal(struct options_reader *reader, config_setting_t *setting, const struct option *option,
+    long *target)
+{
+	const char *text = options_string(reader, setting);
+	char *end;
+	long value;
+
+	if (text == NULL)
+		return;
+	value = strtol(text, &end, 8);
+	if (end == text || *end != '\0' || value < 0 || value > 0777)
+		options_error(reader, setting, "%s = \"%s\" must be permissions in octal, for example \"0660\"",
+		    option->name, text);
+	else
+		*target = value;
+}
+
+/* read_bool - true or false */
+static void
+read_bool(struct options_reader *reader, config_setting_t *setting, const struct option *option,
+    int *target)
+{
+	if (config_setting_type(setting) != CONFIG_TYPE_BOOL)
+		options_error(reader, setting, "%s must be true or false, without quotation marks", option->name);
+	else
+		*target = config_setting_get_bool(setting);
+}
+
+/* read_option - one setting by its row */
+static void
+read_option(struct options_reader *reader, config_setting_t *setting, const struct option *option,
+    void *target)
+{
+	void *member = (char *)target + option->offset;
+
+	switch (option->type) {
+	case OPTION_STRING:
+		*(const char **)member = options_string(reader, setting);
+		break;
+	case OPTION_WORDS:
+		options_words(reader, setting, member);
+		break;
+	case OPTION_BOOL:
+		read_bool(reader, setting, option, member);
+		break;
+	case OPTION_COUNT:
+		read_count(reader, setting, option, member);
+		break;
+	case OPTION_DURATION:
+		read_duration(reader, setting, option, member);
+		break;
+	case OPTION_CHOICE:
+		read_choice(reader, setting, option, member);
+		break;
+	case OPTION_OCTAL:
+		read_octal(reader, setting, option, member);
+		break;
+	case OPTION_CUSTOM:
+		option->read(reader, setting, member);
+		break;
+	}
+}
+
+/* options_action - the action a word names */
+int
+options_action(const char *word)
+{
+	for (int action = ACTION_ACCEPT; action <= ACTION_REJECT; action++)
+		if (strcmp(word, action_word((enum action)action)) == 0)
+			return action;
+	return -1;
+}
+
+/* read_action - an on_ word; false: there is no such option */
+static bool
+read_action(struct options_reader *reader, config_setting_t *setting, struct action_set *set)
+{
+	enum reason reason = reply_reason_of_option(config_setting_name(setting));
+	const char *text;
+	int action;
+
+	if (reason == REASON_NONE)
+		return false;
+	text = options_string(reader, setting);
+	if (text == NULL)
+		return true;
+	action = options_action(text);
+	/* how one says "accept" of a missing key */
+	if (reason == REASON_MISSING_KEY && strcmp(text, "unsigned") == 0)
+		action = ACTION_ACCEPT;
+	if (action < 0)
+		options_error(reader, setting, "%s = \"%s\" is unknown; known are: accept, warn, quarantine, tempfail, reject",
+		    config_setting_name(setting), text);
+	else
+		set->of[reason] = (signed char)action;
+	return true;
+}
+
+/* distance - how many letters differ between two names (Levenshtein), bounded */
+static unsigned int
+distance(const char *a, const char *b)
+{
+	unsigned int row[64];
+	size_t n = strlen(b);
+
+	if (strlen(a) > 60 || n > 60)
+		return 99;
+	for (unsigned int j = 0; j <= n; j++)
+		row[j] = j;
+	for (unsigned int i = 1; a[i - 1] != '\0'; i++) {
+		unsigned int corner = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= n; j++) {
+			unsigned int change = corner + (a[i - 1] != b[j - 1]);
+
+			corner = row[j];
+			if (row[j] + 1 < change)
+				change = row[j] + 1;
+			if (row[j - 1] + 1 < change)
+				change = row[j - 1] + 1;
+			row[j] = change;
+		}
+	}
+	return row[n];
+}
+
+/* nearest - the known option most like an unknown one, or NULL */
+static const char *
+nearest(const struct option_group *group, const char *name)
+{
+	const char *best = NULL;
+	unsigned int least = 4;
+
+	for (const struct option *option = group->rows; option->name != NULL; option++) {
+		if (distance(name, option->name) < least) {
+			least = distance(name, option->name);
+			best = option->name;
+		}
+	}
+	for (int reason = 1; group->actions_offset >= 0 && reason < REASON_COUNT; reason++) {
+		const char *option = reply_row((enum reason)reason)->option;
+
+		if (option != NULL && distance(name, option) < least) {
+			least = distance(name, option);
+			best = option;
+		}
+	}
+	return best;
+}
+
+/* options_group - read every setting of a group */
+void
+options_group(struct options_reader *reader, config_setting_t *setting,
+    const struct option_group *group, void *target)
+{
+	if (!config_setting_is_group(setting)) {
+		options_error(reader, setting, "%s must be a group in braces: { option = value }", group->what);
+		return;
+	}
+	for (int i = 0; i < config_setting_length(setting); i++) {
+		config_setting_t *member = config_setting_get_elem(setting, (unsigned int)i);
+		const char *name = config_setting_name(member);
+		const struct option *option = group->rows;
+		const char *near;
+
+		while (option->name != NULL && strcmp(option->name, name) != 0)
+			option++;
+		if (option->name != NULL) {
+			read_option(reader, member, option, target);
+			continue;
+		}
+		if (group->actions_offset >= 0 && read_action(reader, member,
+		    (struct action_set *)(void *)((char *)target + group->actions_offset)))
+			continue;
+		near = nearest(group, name);
+		options_error(reader, member, "unknown option \"%s\" in %s%s%s%s", name, group->what,
+		    near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
+		    near != NULL ? "\"?" : "");
+	}
+}
+
+/* comment_is_open - the line where a comment begins that never ends; 0: none
+ * libconfig takes the rest of the file as a comment and says nothing. */
+static unsigned int
+comment_is_open(const char *text)
+{
+	unsigned int line = 1;
+
+	for (const char *p = text; *p != '\0'; p++) {
+		if (*p == '\n') {
+			line++;
+		} else if (*p == '"') {
+			for (p++; *p != '\0' && *p != '"'; p++) {
+				line += *p == '\n';
+				if (*p == '\\' && p[1] != '\0')
+					p++;
+			}
+			if (*p == '\0')
+				return 0;
+		} else if (*p == '#' || (*p == '/' && p[1] == '/')) {
+			p += strcspn(p, "\n");
+			if (*p == '\0')
+				return 0;
+			line++;
+		} else if (*p == '/' && p[1] == '*') {
+			const char *end = strstr(p + 2, "*/");
+
+			if (end == NULL)
+				return line;
+			for (; p < end; p++)
+				line += *p == '\n';
+			p++;
+		}
+	}
+	return 0;
+}
+
+/* read_whole - a file as text, or NULL and a mistake */
+static char *
+read_whole(struct options_reader *reader)
+{
+	FILE *file = fopen(reader->file, "re");
+	struct stat st;
+	char *text;
+	size_t len;
+
+	if (file == NULL) {
+		options_error(reader, NULL, "cannot be opened: %s", strerror(errno));
+		return NULL;
+	}
+	if (fstat(fileno(file), &st) != 0 || st.st_size > FILE_MAX)
+		st.st_size = FILE_MAX;
+	text = mem_array(reader->ctx, char, (size_t)st.st_size + 2);
+	len = fread(text, 1, (size_t)st.st_size + 1, file);
+	if (ferror(file)) {
+		options_error(reader, NULL, "cannot be read: %s", strerror(errno));
+		talloc_free(text);
+		text = NULL;
+	} else if (len >= (size_t)FILE_MAX || memchr(text, '\0', len) != NULL) {
+		options_error(reader, NULL, "is too large or no text file");
+		talloc_free(text);
+		text = NULL;
+	}
+	(void)fclose(file);
+	return text;
+}
+
+/*
+ * check_comments - note a comment without end in a file or in what it includes
+ * The names of included files are as libconfig finds them: relative to our directory.
+ */
+static bool
+check_comments(struct options_reader *reader, const char *file, unsigned int depth, unsigned int *files)
+{
+	struct options_reader inner = { .ctx = reader->ctx, .file = file };
+	char *text = depth > INCLUDE_DEPTH || ++*files > INCLUDE_FILES ? NULL : read_whole(&inner);
+	unsigned int line;
+	bool good = true;
+
+	/* what cannot be read is libconfig's to report, but for the first file */
+	if (text == NULL) {
+		if (depth == 0)
+			reader->errors = inner.errors;
+		reader->n_errors += depth == 0;
+		return depth > 0;
+	}
+	line = comment_is_open(text);
+	if (line > 0)
+		options_error_at(reader, mem_printf(reader->ctx, "%s:%u", file, line),
+		    "this comment has no end; close it with */");
+	for (char *p = text; line == 0 && good && (p = strstr(p, "@include")) != NULL;) {
+		char *name = p + strcspn(p, "\"\n");
+		size_t len = *name == '"' ? strcspn(name + 1, "\"\n") : 0;
+
+		p = name + (*name == '"' ? len + 1 : 0);
+		if (len > 0)
+			good = check_comments(reader, mem_strndup(reader->ctx, name + 1, len), depth + 1, files);
+	}
+	talloc_free(text);
+	return good && line == 0;
+}
+
+/* options_parse_file - parse a file with libconfig */
+bool
+options_parse_file(struct options_reader *reader, config_t *tree)
+{
+	unsigned int files = 0;
+	bool good;
+
+	if (!check_comments(reader, reader->file, 0, &files))
+		return false;
+	/* by name, so that @include and the name in messages work */
+	good = config_read_file(tree, reader->file) == CONFIG_TRUE;
+	if (!good)
+		options_error_at(reader, mem_printf(reader->ctx, "%s:%d",
+		    config_error_file(tree) != NULL ? config_error_file(tree) : reader->file,
+		    config_error_line(tree)), "%s (check quotation marks, brackets and repeated names around here)",
+		    config_error_text(tree) != NULL ? config_error_text(tree) : "cannot be read");
+	return good;
+}

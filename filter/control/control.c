@@ -1,0 +1,351 @@
+/*
+ * control.c - the control socket: who may speak, lines in and lines out
+ *
+ * One thread serves all clients with poll(2); a slow one holds up nobody, and
+ * the mail path shares nothing with it but the store, the journal and the snapshot's
+ * reference. Requests are answered one at a time (control_answer.c).
+ *
+ * Who may do what is told by the kernel: user and groups of the peer as it connected. A socket file
+ * belongs to one group only, so where a second one may read, the file is open to all and
+ * strangers are turned away here, before they can say a word.
+ *
+ * Thread rule: opened and closed by the first thread; in between everything
+ * here belongs to the control thread.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <jansson.h>
+#include <poll.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "filter/base/clock.h"
+#include "filter/base/log.h"
+#include "filter/base/unix_socket.h"
+#include "filter/control/control.h"
+#include "filter/control/control_answer.h"
+#include "policy/base/mem.h"
+
+#define NAME_MAX_OCTETS	64
+#define PEER_GROUPS_MAX	1024
+#define NO_GROUP	((gid_t)-1)
+
+struct client {
+	int fd;			/* -1: free place */
+	bool may_write;
+	char name[NAME_MAX_OCTETS];
+	char *out;		/* an answer that was not taken yet (malloc), or NULL */
+	size_t out_len, out_sent;
+	int64_t since_ms;	/* of the last request */
+	size_t len;		/* octets in request */
+	char request[CONTROL_REQUEST_MAX];
+};
+
+struct control {
+	const char *path;
+	gid_t write_group;	/* NO_GROUP: none */
+	gid_t read_group;
+	int fd;
+	int wake[2];		/* a pipe: closing time */
+	pthread_t thread;
+	bool running;
+	struct daemon *daemon;
+	struct client clients[CONTROL_CLIENTS_MAX];
+};
+
+/* drop - end a client */
+static void
+drop(struct client *client)
+{
+	(void)close(client->fd);
+	client->fd = -1;
+	free(client->out);
+	client->out = NULL;
+}
+
+/* send_more - send what the client takes now */
+static void
+send_more(struct client *client)
+{
+	ssize_t sent = send(client->fd, client->out + client->out_sent, client->out_len - client->out_sent,
+	    MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (sent < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			drop(client);
+		return;
+	}
+	client->since_ms = clock_ms();
+	client->out_sent += (size_t)sent;
+	if (client->out_sent < client->out_len)
+		return;
+	free(client->out);
+	client->out = NULL;
+}
+
+/* reply_to - answer one request */
+static void
+reply_to(struct control *control, struct client *client, size_t line_len)
+{
+	const struct asker asker = { client->may_write, client->name };
+	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
+	json_t *answer = control_answer(control->daemon, ctx, client->request, line_len, &asker, false);
+
+	client->out = mem_check(json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII));
+	client->out_len = strlen(client->out);
+	client->out[client->out_len++] = '\n';	/* in place of the NUL */
+	client->out_sent = 0;
+	json_decref(answer);
+	talloc_free(ctx);
+	send_more(client);
+}
+
+/* answer_lines - answer whole lines, until one answer is not taken at once */
+static void
+answer_lines(struct control *control, struct client *client)
+{
+	char *end;
+
+	while (client->fd >= 0 && client->out == NULL &&
+	    (end = memchr(client->request, '\n', client->len)) != NULL) {
+		size_t line_len = (size_t)(end - client->request);
+
+		reply_to(control, client, line_len);
+		client->len -= line_len + 1;
+		memmove(client->request, end + 1, client->len);
+	}
+}
+
+/* read_client - take what a client sent and answer it */
+static void
+read_client(struct control *control, struct client *client)
+{
+	ssize_t got = recv(client->fd, client->request + client->len,
+	    sizeof(client->request) - client->len, MSG_DONTWAIT);
+
+	if (got <= 0) {
+		if (got == 0 || (errno != EAGAIN && errno != EINTR))
+			drop(client);
+		return;
+	}
+	client->len += (size_t)got;
+	client->since_ms = clock_ms();
+	answer_lines(control, client);
+	if (client->fd >= 0 && client->out == NULL && client->len == sizeof(client->request))
+		drop(client);
+}
+
+/* serve_client - what poll(2) says can be done */
+static void
+serve_client(struct control *control, struct client *client)
+{
+	if (client->out == NULL) {
+		read_client(control, client);
+		return;
+	}
+	send_more(client);
+	if (client->fd >= 0 && client->out == NULL)
+		answer_lines(control, client);
+}
+
+/* in_group - was the peer in this group when it connected? */
+static bool
+in_group(int fd, const struct ucred *peer, gid_t group)
+{
+	gid_t groups[PEER_GROUPS_MAX];
+	socklen_t len = sizeof(groups);
+
+	if (group == NO_GROUP)
+		return false;
+	if (peer->gid == group)
+		return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) != 0)
+		return false;
+	for (size_t i = 0; i < len / sizeof(groups[0]); i++)
+		if (groups[i] == group)
+			return true;
+	return false;
+}
+
+/* name_peer - the peer's user, for the log */
+static void
+name_peer(uid_t uid, char *name, size_t size)
+{
+	char buffer[4096];
+	struct passwd entry;
+	struct passwd *found = NULL;
+
+	if (getpwuid_r(uid, &entry, buffer, sizeof(buffer), &found) == 0 && found != NULL)
+		(void)snprintf(name, size, "%s", found->pw_name);
+	else
+		(void)snprintf(name, size, "uid %lu", (unsigned long)uid);
+}
+
+/* admit - may this peer speak, and what may it do? */
+static bool
+admit(const struct control *control, int fd, struct client *client)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+		return false;
+	client->may_write = peer.uid == 0 || peer.uid == geteuid() || in_group(fd, &peer, control->write_group);
+	name_peer(peer.uid, client->name, sizeof(client->name));
+	return client->may_write || in_group(fd, &peer, control->read_group);
+}
+
+/* turn_away - say why, and end */
+static void
+turn_away(int fd)
+{
+	static const char text[] = "{\"ok\":false,\"error\":\"you are in no group that may ask; see control_group and control_read_group\"}\n";
+
+	(void)send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)close(fd);
+}
+
+/* accept_client - one more client, if there is a place */
+static void
+accept_client(struct control *control)
+{
+	int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	for (size_t i = 0; fd >= 0 && i < CONTROL_CLIENTS_MAX; i++) {
+		struct client *client = &control->clients[i];
+
+		if (client->fd >= 0)
+			continue;
+		if (!admit(control, fd, client)) {
+			turn_away(fd);
+			return;
+		}
+		client->fd = fd;
+		client->len = 0;
+		client->since_ms = clock_ms();
+		return;
+	}
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+/* drop_idle - clients that say nothing make room for others */
+static void
+drop_idle(struct control *control)
+{
+	int64_t now = clock_ms();
+
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (control->clients[i].fd >= 0 && now - control->clients[i].since_ms > CONTROL_IDLE_MS)
+			drop(&control->clients[i]);
+}
+
+/* serve - the control thread */
+static void *
+serve(void *arg)
+{
+	struct control *control = arg;
+
+	for (;;) {
+		struct pollfd fds[CONTROL_CLIENTS_MAX + 2] = {
+			{ .fd = control->wake[0], .events = POLLIN },
+			{ .fd = control->fd, .events = POLLIN },
+		};
+
+		for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+			fds[i + 2] = (struct pollfd){ .fd = control->clients[i].fd,
+			    .events = control->clients[i].out == NULL ? POLLIN : POLLOUT };
+		(void)poll(fds, CONTROL_CLIENTS_MAX + 2, CONTROL_IDLE_MS);
+		if (fds[0].revents != 0)
+			return NULL;
+		for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+			if (control->clients[i].fd >= 0 && control->clients[i].fd == fds[i + 2].fd &&
+			    fds[i + 2].revents != 0)
+				serve_client(control, &control->clients[i]);
+		drop_idle(control);
+		if (fds[1].revents != 0)
+			accept_client(control);
+	}
+}
+
+/* find_group - the number of a group that may be NULL; -1 and an error where there is no such group */
+static int
+find_group(TALLOC_CTX *ctx, const char *name, gid_t *gid_r, const char **error_r)
+{
+	const struct group *entry;
+
+	*gid_r = NO_GROUP;
+	if (name == NULL)
+		return 0;
+	entry = getgrnam(name);	/* before there are threads */
+	if (entry == NULL) {
+		*error_r = mem_printf(ctx, "the control socket cannot be for group %s: there is no such group", name);
+		return -1;
+	}
+	*gid_r = entry->gr_gid;
+	return 0;
+}
+
+/* control_open - bind the socket */
+struct control *
+control_open(TALLOC_CTX *ctx, const char *path, const char *group, const char *read_group,
+    const char **error_r)
+{
+	struct control *control = mem_new(NULL, struct control);
+
+	control->path = mem_strdup(control, path);
+	control->fd = -1;
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		control->clients[i].fd = -1;
+	if (find_group(ctx, group, &control->write_group, error_r) == 0 &&
+	    find_group(ctx, read_group, &control->read_group, error_r) == 0)
+		control->fd = unix_socket_listen(ctx, path, read_group != NULL ? 0666 : 0660, group, error_r);
+	/* the file's own group may speak in any case: it could connect */
+	if (group == NULL)
+		control->write_group = getegid();
+	if (control->fd >= 0 && pipe2(control->wake, O_CLOEXEC) == 0)
+		return control;
+	if (control->fd >= 0) {
+		*error_r = mem_printf(ctx, "%s: no pipe: %s", path, strerror(errno));
+		(void)close(control->fd);
+	}
+	talloc_free(control);
+	return NULL;
+}
+
+/* control_serve - start the thread */
+int
+control_serve(struct control *control, struct daemon *daemon)
+{
+	control->daemon = daemon;
+	control->running = pthread_create(&control->thread, NULL, serve, control) == 0;
+	return control->running ? 0 : -1;
+}
+
+/* control_close - stop the thread, remove the socket */
+void
+control_close(struct control *control)
+{
+	if (control == NULL)
+		return;
+	(void)close(control->wake[1]);
+	if (control->running)
+		(void)pthread_join(control->thread, NULL);
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (control->clients[i].fd >= 0)
+			drop(&control->clients[i]);
+	(void)close(control->wake[0]);
+	(void)close(control->fd);
+	(void)unlink(control->path);
+	talloc_free(control);
+}

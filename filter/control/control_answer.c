@@ -1,0 +1,158 @@
+/*
+ * control_answer.c - the commands of the control socket, in one table
+ *
+ * Thread rule: no state.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <string.h>
+
+#include "filter/base/clock.h"
+#include "filter/base/log.h"
+#include "filter/control/control_answer.h"
+#include "policy/base/mem.h"
+#include "policy/sender/identity.h"
+
+/* control_failed - an answer that says what is wrong */
+json_t *
+control_failed(const char *error)
+{
+	json_t *text = json_string(error);
+
+	return json_pack("{s:b, s:o}", "ok", 0, "error", text != NULL ? text : json_string("an error that is no UTF-8"));
+}
+
+/* control_text - a text member of the request */
+const char *
+control_text(const struct asked *asked, const char *name)
+{
+	return json_string_value(json_object_get(asked->request, name));
+}
+
+/* control_number - a whole number of the request */
+long long
+control_number(const struct asked *asked, const char *name, long long min, long long max, long long otherwise)
+{
+	const json_t *value = json_object_get(asked->request, name);
+
+	if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > max)
+		return otherwise;
+	return json_integer_value(value);
+}
+
+/* control_account - the account the request names */
+const char *
+control_account(const struct asked *asked, json_t **answer_r)
+{
+	struct snapshot *snapshot = daemon_snapshot(asked->daemon);
+	const char *name = control_text(asked, "account");
+	const char *error = NULL;
+	const char *account = name == NULL ? NULL :
+	    identity_account(asked->ctx, name, snapshot->config->realm, &error);
+
+	if (name == NULL)
+		*answer_r = control_failed("the request names no account");
+	else if (account == NULL)
+		*answer_r = control_failed(mem_printf(asked->ctx, "\"%.100s\" is no account: %s", name, error));
+	snapshot_release(snapshot);
+	return account;
+}
+
+/* answer_status - how the daemon is doing */
+static json_t *
+answer_status(const struct asked *asked)
+{
+	struct daemon *daemon = asked->daemon;
+	struct store_status store = { 0 };
+
+	store_status(daemon->store, asked->ctx, &store);
+	return json_pack("{s:b, s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:s, s:b, s:s, s:I, s:I, s:I, s:I}}",
+	    "ok", 1, "version", PACKAGE_VERSION,
+	    "uptime_s", (json_int_t)((clock_ms() - daemon->started_ms) / 1000),
+	    "draining", (int)atomic_load(&daemon->draining),
+	    "sessions", (json_int_t)atomic_load(&daemon->sessions),
+	    "in_flight", (json_int_t)atomic_load(&daemon->in_flight),
+	    "accepted", (json_int_t)atomic_load(&daemon->accepted),
+	    "held", (json_int_t)atomic_load(&daemon->held),
+	    "deferred", (json_int_t)atomic_load(&daemon->deferred),
+	    "refused", (json_int_t)atomic_load(&daemon->refused),
+	    "reloads", (json_int_t)atomic_load(&daemon->reloads),
+	    "journal_dropped", (json_int_t)journal_dropped(daemon->journal),
+	    "store", "kind", store.kind, "away", (int)store.away,
+	    "problem", store.problem != NULL ? store.problem : "",
+	    "charged", (json_int_t)store.charged, "refused", (json_int_t)store.refused,
+	    "pending", (json_int_t)store.pending, "given_up", (json_int_t)store.dropped);
+}
+
+/* answer_reload - read the configuration anew */
+static json_t *
+answer_reload(const struct asked *asked)
+{
+	const char *error = NULL;
+
+	if (daemon_reload(asked->daemon, asked->ctx, &error))
+		return json_pack("{s:b}", "ok", 1);
+	return control_failed(error);
+}
+
+/* All commands, one row each. */
+static const struct {
+	const char *name;
+	control_command *answer;
+	bool writes;		/* changes something */
+	bool daemon;		/* of no use without a daemon */
+} commands[] = {
+	{ "status", answer_status, false, true },
+	{ "reload", answer_reload, true, true },
+	{ "quota show", control_quota_show, false, false },
+	{ "quota reset", control_quota_reset, true, false },
+	{ "quota top", control_quota_top, false, false },
+	{ "quota set", control_quota_set, true, false },
+	{ "quota unset", control_quota_unset, true, false },
+	{ "quota suggest", control_suggest, false, false },
+	{ "block", control_block, true, false },
+	{ "unblock", control_unblock, true, false },
+	{ "blocked", control_blocked, false, false },
+	{ "plan of", control_plan_of, false, false },
+	{ "report", control_report, false, false },
+	{ "last", control_last, false, false },
+	{ "why", control_why, false, false },
+	{ "queued", control_queued, false, false },
+	{ "events", control_events, false, false },
+};
+
+/* run - the command of a request */
+static json_t *
+run(const struct asked *asked, const char *name)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(name, commands[i].name) != 0)
+			continue;
+		if (commands[i].writes && !asked->asker->may_write)
+			return control_failed(mem_printf(asked->ctx, "%s may ask, but not change anything", asked->asker->name));
+		if (commands[i].daemon && asked->remote)
+			return control_failed("this is for a running daemon; without --direct it is asked");
+		if (commands[i].writes)
+			log_info("control: %s by %s", name, asked->asker->name);
+		return commands[i].answer(asked);
+	}
+	return control_failed("this command is unknown here");
+}
+
+/* control_answer - the answer to one request */
+json_t *
+control_answer(struct daemon *daemon, TALLOC_CTX *ctx, const char *line, size_t len,
+    const struct asker *asker, bool remote)
+{
+	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+	const struct asked asked = { daemon, ctx, request, asker, remote };
+	const char *name = control_text(&asked, "command");
+	json_t *answer = name != NULL ? run(&asked, name) :
+	    control_failed("a request is one line: {\"command\": \"status\"}");
+
+	json_decref(request);
+	/* a value that is no UTF-8 makes no answer at all */
+	return answer != NULL ? answer : control_failed("the answer holds text that is no UTF-8");
+}

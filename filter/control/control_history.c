@@ -1,0 +1,141 @@
+/*
+ * control_history.c - commands about what happened: last, why, queued, events
+ *
+ * Thread rule: no state.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <string.h>
+
+#include "filter/control/control_answer.h"
+#include "policy/base/mem.h"
+
+#define LAST_DEFAULT	10
+#define QUEUED_MAX	10000	/* messages of an account that are looked up in the history */
+
+/* wrap - an array as an answer, or what is wrong */
+static json_t *
+wrap(const struct asked *asked, const char *member, json_t *array, const char *error)
+{
+	if (array == NULL)
+		return control_failed(mem_printf(asked->ctx, "the history cannot be read: %s", error));
+	return json_pack("{s:b, s:o}", "ok", 1, member, array);
+}
+
+/* history_of - the history, or NULL and an answer */
+static struct history *
+history_of(const struct asked *asked, json_t **answer_r)
+{
+	struct history *history = journal_history(asked->daemon->journal);
+
+	if (history == NULL)
+		*answer_r = control_failed("no history is kept: the configuration says history = { messages = 0 }");
+	return history;
+}
+
+/* control_last - the last verdicts of an account */
+json_t *
+control_last(const struct asked *asked)
+{
+	const char *error = NULL;
+	json_t *answer = NULL;
+	struct history *history = history_of(asked, &answer);
+	const char *account = history == NULL ? NULL : control_account(asked, &answer);
+	size_t n = (size_t)control_number(asked, "n", 1, HISTORY_ANSWER_MAX, LAST_DEFAULT);
+
+	if (account == NULL)
+		return answer;
+	answer = wrap(asked, "verdicts", history_last(history, asked->ctx, account, n, &error), error);
+	json_object_set_new(answer, "account", json_string(account));
+	return answer;
+}
+
+/* control_why - the verdicts on a queue id */
+json_t *
+control_why(const struct asked *asked)
+{
+	const char *queue_id = control_text(asked, "queue_id");
+	const char *error = NULL;
+	json_t *answer = NULL;
+	struct history *history = history_of(asked, &answer);
+
+	if (history == NULL)
+		return answer;
+	if (queue_id == NULL || queue_id[0] == '\0' || strcmp(queue_id, "NOQUEUE") == 0)
+		return control_failed("the request names no queue id");
+	return wrap(asked, "verdicts", history_why(history, asked->ctx, queue_id, &error), error);
+}
+
+/* add_once - a text into an array, unless it is there */
+static void
+add_once(json_t *array, const char *text)
+{
+	size_t i;
+	const json_t *item;
+
+	json_array_foreach(array, i, item)
+		if (strcmp(json_string_value(item), text) == 0)
+			return;
+	json_array_append_new(array, json_string(text));
+}
+
+/* add_queued - a verdict's queue id below the filter it was on, and the envelope sender it had */
+static void
+add_queued(json_t *filters, json_t *senders, const json_t *verdict)
+{
+	const char *filter = json_string_value(json_object_get(verdict, "filter"));
+	const char *queue_id = json_string_value(json_object_get(verdict, "queue_id"));
+	const char *from = json_string_value(json_object_get(verdict, "from"));
+	json_t *ids;
+
+	if (filter == NULL || queue_id == NULL || strcmp(queue_id, "NOQUEUE") == 0)
+		return;
+	ids = json_object_get(filters, filter);
+	if (ids == NULL) {
+		ids = json_array();
+		json_object_set_new(filters, filter, ids);
+	}
+	/* verdicts on one message follow each other */
+	if (json_array_size(ids) == 0 || strcmp(json_string_value(json_array_get(ids, json_array_size(ids) - 1)),
+	    queue_id) != 0)
+		json_array_append_new(ids, json_string(queue_id));
+	if (from != NULL && json_array_size(senders) < 100)
+		add_once(senders, from);
+}
+
+/* control_queued - what an account may still have in the queues: queue ids by filter, envelope senders */
+json_t *
+control_queued(const struct asked *asked)
+{
+	const char *error = NULL;
+	json_t *answer = NULL;
+	struct history *history = history_of(asked, &answer);
+	const char *account = history == NULL ? NULL : control_account(asked, &answer);
+	json_t *verdicts, *filters, *senders;
+	const json_t *verdict;
+	size_t i;
+
+	if (account == NULL)
+		return answer;
+	verdicts = history_accepted(history, asked->ctx, account, QUEUED_MAX, &error);
+	if (verdicts == NULL)
+		return control_failed(mem_printf(asked->ctx, "the history cannot be read: %s", error));
+	filters = json_object();
+	senders = json_array();
+	json_array_foreach(verdicts, i, verdict)
+		add_queued(filters, senders, verdict);
+	json_decref(verdicts);
+	return json_pack("{s:b, s:s, s:o, s:o}", "ok", 1, "account", account, "filters", filters, "senders", senders);
+}
+
+/* control_events - the last events */
+json_t *
+control_events(const struct asked *asked)
+{
+	const char *error = NULL;
+	size_t n = (size_t)control_number(asked, "n", 1, 1000, 20);
+
+	return wrap(asked, "events", events_last(journal_events(asked->daemon->journal), asked->ctx, n, &error), error);
+}

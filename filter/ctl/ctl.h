@@ -1,0 +1,98 @@
+/*
+ * ctl.h - what the commands of countersignctl share
+ *
+ * A command is one row in ctl.c and one function in a file about its subject (ctl_quota.c,
+ * ctl_admin.c ...). It may ask the daemon with ctl_ask(), or work on its own, say on
+ * the configuration file.
+ *
+ * Threads: there is one.
+ */
+#ifndef FILTER_CTL_CTL_H
+#define FILTER_CTL_CTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <talloc.h>
+
+struct config;
+
+/* What the command line said before the command. */
+struct ctl {
+	TALLOC_CTX *memory;	/* until the program ends */
+	const char *file;	/* configuration file */
+	const char *socket;	/* control socket, or NULL: as the configuration says */
+	bool json;		/* --json: answers as they are */
+	bool direct;		/* --direct: the store itself, without a daemon */
+};
+
+/*
+ * A command's function: argv holds the argc words behind its name, argv[argc] is NULL.
+ * Returns the exit status, or CTL_USAGE where the words are not what it takes.
+ */
+typedef int ctl_run(struct ctl *ctl, int argc, char **argv);
+
+#define CTL_USAGE	(-1)
+
+struct ctl_command {
+	const char *name;	/* one word or two: "quota show" */
+	const char *arguments;	/* for the usage text: "ACCOUNT", or "" */
+	const char *help;	/* one line */
+	ctl_run *run;
+};
+
+/* ctl_fail - say why on standard error and end the program with status 1 */
+void ctl_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* ctl_config - the configuration; where it has mistakes, they are printed and the program ends */
+const struct config *ctl_config(struct ctl *ctl);
+
+/*
+ * ctl_ask - ask the daemon, print its answer
+ * request (with "command" and what belongs to it) is used up. A good answer goes to print, or as it
+ * is to standard output with --json; a bad one to standard error. Returns the exit status.
+ */
+int ctl_ask(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer));
+
+/* ctl_text, ctl_number - a member of an answer; "" and 0 where it has none */
+const char *ctl_text(const json_t *object, const char *name);
+long long ctl_number(const json_t *object, const char *name);
+
+/* ctl_set - a text into a request; ends the program where it is no UTF-8 */
+void ctl_set(json_t *request, const char *name, const char *text);
+
+/*
+ * ctl_option, ctl_flag - take "NAME VALUE", or NAME alone, out of a command's words
+ * The value, NULL where it is not there. Ends the program where NAME comes last without a value.
+ */
+const char *ctl_option(int *argc, char **argv, const char *name);
+bool ctl_flag(int *argc, char **argv, const char *name);
+
+/* ctl_duration - "2h", "30 min", "4 hours" in milliseconds; ends the program where it is none */
+long long ctl_duration(const char *text);
+
+/* ctl_count - a whole number from 1 on; ends the program where it is none */
+long long ctl_count(const char *text);
+
+/* ctl_span - milliseconds as a person says them; negative: "never" */
+void ctl_span(long long ms, char *buffer, size_t size);
+
+/* ctl_time - UNIX time in milliseconds as local time, printed */
+void ctl_time(long long ms);
+
+/* ctl_safe - strangers' text, printed without what a terminal would obey */
+void ctl_safe(const char *text);
+
+/* The commands, by file. */
+ctl_run ctl_reload, ctl_status;				/* ctl_admin.c */
+ctl_run ctl_events, ctl_hold_queue, ctl_last, ctl_why;	/* ctl_history.c */
+ctl_run ctl_quota_suggest, ctl_report;			/* ctl_daybook.c */
+ctl_run ctl_block, ctl_blocked, ctl_plan_of, ctl_quota_reset, ctl_quota_set, ctl_quota_show, ctl_quota_top,
+    ctl_quota_unset, ctl_unblock;			/* ctl_quota.c */
+ctl_run ctl_table_check, ctl_table_get;			/* ctl_table.c */
+ctl_run ctl_dkim_list;					/* ctl_dkim.c */
+ctl_run ctl_dkim_check;					/* ctl_dkim_check.c */
+ctl_run ctl_dkim_genkey;				/* ctl_dkim_genkey.c */
+ctl_run ctl_dkim_retire;				/* ctl_dkim_retire.c */
+ctl_run ctl_spf_check;					/* ctl_spf.c */
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * ctl_admin.c - countersignctl status, reload
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <stdio.h>
+
+#include "filter/ctl/ctl.h"
+
+static void
+print_reload(const json_t *answer)
+{
+	(void)answer;
+	(void)printf("the new configuration is in force\n");
+}
+
+/* ctl_reload - read the configuration anew */
+int
+ctl_reload(struct ctl *ctl, int argc, char **argv)
+{
+	(void)argv;
+	if (argc != 0)
+		return CTL_USAGE;
+	return ctl_ask(ctl, json_pack("{s:s}", "command", "reload"), print_reload);
+}
+
+static void
+print_status(const json_t *answer)
+{
+	const json_t *store = json_object_get(answer, "store");
+
+	(void)printf("countersign %s, up %lld s%s\n", ctl_text(answer, "version"),
+	    ctl_number(answer, "uptime_s"),
+	    json_is_true(json_object_get(answer, "draining")) ? ", stopping" : "");
+	(void)printf("connections %lld, messages in flight %lld\n", ctl_number(answer, "sessions"),
+	    ctl_number(answer, "in_flight"));
+	(void)printf("messages: accepted %lld, held %lld, deferred %lld, refused %lld\n",
+	    ctl_number(answer, "accepted"), ctl_number(answer, "held"), ctl_number(answer, "deferred"),
+	    ctl_number(answer, "refused"));
+	(void)printf("store %s: charged %lld, refused %lld%s%s%s\n", ctl_text(store, "kind"),
+	    ctl_number(store, "charged"), ctl_number(store, "refused"),
+	    json_is_true(json_object_get(store, "away")) ? ", AWAY" : "",
+	    ctl_text(store, "problem")[0] != '\0' ? ": " : "", ctl_text(store, "problem"));
+}
+
+/* ctl_status - how the daemon is doing */
+int
+ctl_status(struct ctl *ctl, int argc, char **argv)
+{
+	(void)argv;
+	if (argc != 0)
+		return CTL_USAGE;
+	return ctl_ask(ctl, json_pack("{s:s}", "command", "status"), print_status);
+}

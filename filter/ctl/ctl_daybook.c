@@ -1,0 +1,194 @@
+/*
+ * ctl_daybook.c - countersignctl report, quota suggest: many accounts over days
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "filter/ctl/ctl.h"
+
+/* print_bytes - with a unit, in 9 columns */
+static void
+print_bytes(long long bytes)
+{
+	static const char *const units[] = { "B", "kB", "MB", "GB", "TB" };
+	double value = (double)bytes;
+	size_t unit = 0;
+
+	while (value >= 1000 && unit + 1 < sizeof(units) / sizeof(units[0])) {
+		value /= 1000;
+		unit++;
+	}
+	(void)printf(unit == 0 ? "%7.0f %-2s" : "%7.1f %-2s", value, units[unit]);
+}
+
+/* print_reasons - "over 3, no-from 1" */
+static void
+print_reasons(const json_t *line, const char *member, const char *front)
+{
+	json_t *reasons = json_object_get(line, member);
+	const char *word;
+	json_t *n;
+	const char *between = front;
+
+	json_object_foreach(reasons, word, n) {
+		(void)printf("%s%s %lld", between, word, (long long)json_integer_value(n));
+		between = ", ";
+	}
+}
+
+static void
+print_line(const json_t *line)
+{
+	(void)printf("%-40s %9lld %10lld ", ctl_text(line, "name"), ctl_number(line, "messages"),
+	    ctl_number(line, "recipients"));
+	print_bytes(ctl_number(line, "bytes"));
+	(void)printf(" %11lld", ctl_number(line, "connections"));
+	print_reasons(line, "refused", "  refused: ");
+	print_reasons(line, "would_be_refused", "  watch let pass: ");
+	(void)printf("\n");
+}
+
+/* print_table - accounts or domains */
+static void
+print_table(const json_t *answer, const char *member, const char *head)
+{
+	const json_t *lines = json_object_get(answer, member);
+
+	(void)printf("\n%-40s %9s %10s %10s %11s\n", head, "messages", "recipients", "bytes", "connections");
+	for (size_t i = 0; i < json_array_size(lines); i++)
+		print_line(json_array_get(lines, i));
+}
+
+/* print_day - 20261122 as 2026-11-22 */
+static void
+print_day(long long day)
+{
+	(void)printf("%04lld-%02lld-%02lld", day / 10000, day / 100 % 100, day % 100);
+}
+
+static void
+print_report(const json_t *answer)
+{
+	print_day(ctl_number(answer, "day"));
+	(void)printf(" (UTC): %lld accounts of %lld domains\n", ctl_number(answer, "n_accounts"),
+	    ctl_number(answer, "n_domains"));
+	print_table(answer, "accounts", "account");
+	print_table(answer, "domains", "domain");
+	(void)printf("\n");
+	print_line(json_object_get(answer, "total"));
+}
+
+/* day_of - "2026-11-22", "today", "yesterday" as a number; ends the program where it is none */
+static long long
+day_of(const char *text)
+{
+	time_t when = time(NULL);
+	struct tm tm;
+	int year, month, day, end = 0;
+
+	if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &end) == 3 && text[end] == '\0' && month >= 1 &&
+	    month <= 12 && day >= 1 && day <= 31)
+		return year * 10000 + month * 100 + day;
+	if (strcmp(text, "yesterday") == 0)
+		when -= 86400;
+	else if (strcmp(text, "today") != 0)
+		ctl_fail("\"%s\" is no day; write for example 2026-11-22, today or yesterday", text);
+	(void)gmtime_r(&when, &tm);
+	return (tm.tm_year + 1900) * 10000 + (tm.tm_mon + 1) * 100 + tm.tm_mday;
+}
+
+/* ctl_report - a day's mail by account and domain */
+int
+ctl_report(struct ctl *ctl, int argc, char **argv)
+{
+	const char *day = ctl_option(&argc, argv, "--day");
+	const char *domain = ctl_option(&argc, argv, "--domain");
+	const char *top = ctl_option(&argc, argv, "--top");
+	json_t *request;
+
+	if (argc != 0)
+		return CTL_USAGE;
+	request = json_pack("{s:s}", "command", "report");
+	if (day != NULL)
+		json_object_set_new(request, "day", json_integer(day_of(day)));
+	if (domain != NULL)
+		ctl_set(request, "domain", domain);
+	if (top != NULL)
+		json_object_set_new(request, "n", json_integer(ctl_count(top)));
+	return ctl_ask(ctl, request, print_report);
+}
+
+/* print_proposal - one plan of the file */
+static void
+print_proposal(const json_t *plan)
+{
+	bool first = strcmp(ctl_text(plan, "name"), "person") == 0;
+
+	(void)printf("  # enough for %lld accounts%s\n", ctl_number(plan, "accounts"),
+	    first ? "" : " that need more than person");
+	(void)printf("  %s = { %slimits = [\"%lld recipients per hour\", \"%lld recipients per day\"]%s }\n",
+	    ctl_text(plan, "name"), first ? "" : "like = \"person\"  ", ctl_number(plan, "recipients_per_hour"),
+	    ctl_number(plan, "recipients_per_day"), first ? "  warn_at = \"80%\"  on_over = \"tempfail\"" : "");
+}
+
+/* print_beyond - an account that person is not enough for */
+static void
+print_beyond(const json_t *account)
+{
+	const char *plan = ctl_text(account, "plan");
+
+	(void)printf("#   ");
+	ctl_safe(ctl_text(account, "account"));
+	(void)printf(": at most %lld an hour, %lld a day: %s\n", ctl_number(account, "most_per_hour"),
+	    ctl_number(account, "most_per_day"), plan[0] != '\0' ? plan : "a plan of its own");
+}
+
+static void
+print_suggestion(const json_t *answer)
+{
+	const json_t *plans = json_object_get(answer, "plans");
+	const json_t *beyond = json_object_get(answer, "beyond");
+
+	(void)printf("# Proposed from what %lld accounts sent from ", ctl_number(answer, "n_accounts"));
+	print_day(ctl_number(answer, "from"));
+	(void)printf(" to ");
+	print_day(ctl_number(answer, "to"));
+	(void)printf(" (UTC):\n# twice what %lld%% (person) and 99%% (busy) of them sent on %lld%% of their days.\n",
+	    ctl_number(answer, "percentile"), ctl_number(answer, "percentile"));
+	if (ctl_number(answer, "n_accounts") < 20)
+		(void)printf("# These are few accounts to judge by: look at the figures before using them.\n");
+	(void)printf("default_plan = \"person\"\nplans = {\n");
+	for (size_t i = 0; i < json_array_size(plans); i++)
+		if (i == 0 || ctl_number(json_array_get(plans, i), "accounts") > 0)
+			print_proposal(json_array_get(plans, i));
+	(void)printf("}\n");
+	if (json_array_size(beyond) > 0)
+		(void)printf("# Accounts that person would have stopped, the largest first:\n");
+	for (size_t i = 0; i < json_array_size(beyond); i++)
+		print_beyond(json_array_get(beyond, i));
+}
+
+/* ctl_quota_suggest - a plans file from what accounts really send */
+int
+ctl_quota_suggest(struct ctl *ctl, int argc, char **argv)
+{
+	const char *days = ctl_option(&argc, argv, "--days");
+	const char *percent = ctl_option(&argc, argv, "--percentile");
+	bool today = ctl_flag(&argc, argv, "--today");
+	json_t *request;
+
+	if (argc != 0)
+		return CTL_USAGE;
+	request = json_pack("{s:s, s:i}", "command", "quota suggest", "today", (int)today);
+	if (days != NULL)
+		json_object_set_new(request, "days", json_integer(ctl_count(days)));
+	if (percent != NULL)
+		json_object_set_new(request, "percentile", json_integer(ctl_count(percent)));
+	return ctl_ask(ctl, request, print_suggestion);
+}

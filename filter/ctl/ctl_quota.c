@@ -1,0 +1,289 @@
+/*
+ * ctl_quota.c - countersignctl quota ...: what accounts use, and changing it
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "filter/ctl/ctl.h"
+
+#define BAR		20		/* columns of a full bar */
+
+/* print_limit - one limit: bar, figures, when room returns */
+static void
+print_limit(const json_t *limit)
+{
+	double percent = json_number_value(json_object_get(limit, "percent"));
+	int full = percent >= 100 ? BAR : (int)(percent * BAR / 100);
+	char span[32];
+
+	/* rounded down, as in the log: 100% is said of a full limit only */
+	(void)printf("  %-32s %10lld of %-10lld %4lld%%  [%.*s%.*s]", ctl_text(limit, "limit"),
+	    ctl_number(limit, "used"), ctl_number(limit, "max"), (long long)percent, full,
+	    "####################", BAR - full, "....................");
+	if (ctl_number(limit, "wait_ms") != 0) {
+		ctl_span(ctl_number(limit, "wait_ms"), span, sizeof(span));
+		(void)printf("  over; room in %s", span);
+	} else if (ctl_number(limit, "next_ms") > 0) {
+		ctl_span(ctl_number(limit, "next_ms"), span, sizeof(span));
+		(void)printf("  less in %s", span);
+	}
+	if (ctl_text(limit, "of")[0] != '\0')
+		(void)printf("  of %s", ctl_text(limit, "of"));
+	if (ctl_number(limit, "raised_ms") > 0) {
+		ctl_span(ctl_number(limit, "raised_ms"), span, sizeof(span));
+		(void)printf("  (set by hand for %s more)", span);
+	}
+	(void)printf("\n");
+}
+
+/* print_block - since when it is blocked, until when, by whom, why */
+static void
+print_block(const json_t *block)
+{
+	(void)printf("since ");
+	ctl_time(ctl_number(block, "since"));
+	(void)printf(" until ");
+	if (ctl_number(block, "until") > 0)
+		ctl_time(ctl_number(block, "until"));
+	else
+		(void)printf("%-19s", "unblocked");
+	(void)printf("  by %s%s", ctl_text(block, "by"), ctl_text(block, "reason")[0] != '\0' ? ": " : "");
+	ctl_safe(ctl_text(block, "reason"));
+	(void)printf("\n");
+}
+
+static void
+print_quota(const json_t *answer)
+{
+	const json_t *limits = json_object_get(answer, "limits");
+	const char *plan = ctl_text(answer, "plan");
+
+	const json_t *blocked = json_object_get(answer, "blocked");
+
+	(void)printf("account  %s\n", ctl_text(answer, "account"));
+	if (plan[0] != '\0')
+		(void)printf("plan     %s, from %s\n", plan, ctl_text(answer, "plan_from"));
+	else
+		(void)printf("plan     none (no limits)\n");
+	if (ctl_text(answer, "home")[0] != '\0')
+		(void)printf("home     %s; counters began empty when the account came there\n", ctl_text(answer, "home"));
+	if (blocked != NULL) {
+		(void)printf("BLOCKED  ");
+		print_block(blocked);
+	}
+	if (strcmp(ctl_text(answer, "store"), "local") == 0)
+		(void)printf("store    away; what this filter knows\n");
+	else if (ctl_text(answer, "store")[0] != '\0')
+		(void)printf("store    %s\n", ctl_text(answer, "store"));
+	for (size_t i = 0; i < json_array_size(limits); i++)
+		print_limit(json_array_get(limits, i));
+}
+
+/* ask_about - a request about one account */
+static int
+ask_about(struct ctl *ctl, const char *command, const char *account, void (*print)(const json_t *))
+{
+	json_t *request = json_pack("{s:s}", "command", command);
+
+	ctl_set(request, "account", account);
+	return ctl_ask(ctl, request, print);
+}
+
+/* ctl_quota_show - what an account has used of its limits */
+int
+ctl_quota_show(struct ctl *ctl, int argc, char **argv)
+{
+	return argc == 1 ? ask_about(ctl, "quota show", argv[0], print_quota) : CTL_USAGE;
+}
+
+static void
+print_reset(const json_t *answer)
+{
+	(void)printf("the counters of %s are empty\n", ctl_text(answer, "account"));
+}
+
+/* ctl_quota_reset - empty the counters of an account */
+int
+ctl_quota_reset(struct ctl *ctl, int argc, char **argv)
+{
+	return argc == 1 ? ask_about(ctl, "quota reset", argv[0], print_reset) : CTL_USAGE;
+}
+
+static void
+print_set(const json_t *answer)
+{
+	char span[32];
+
+	ctl_span(ctl_number(answer, "for_ms"), span, sizeof(span));
+	(void)printf("for %s the limit of %s is %s\n", span, ctl_text(answer, "account"), ctl_text(answer, "limit"));
+}
+
+/* ctl_quota_set - another limit for a while */
+int
+ctl_quota_set(struct ctl *ctl, int argc, char **argv)
+{
+	const char *how_long = ctl_option(&argc, argv, "--for");
+	json_t *request;
+
+	if (argc != 2 || how_long == NULL)
+		return CTL_USAGE;
+	request = json_pack("{s:s, s:I}", "command", "quota set", "for_ms", (json_int_t)ctl_duration(how_long));
+	ctl_set(request, "account", argv[0]);
+	ctl_set(request, "limit", argv[1]);
+	return ctl_ask(ctl, request, print_set);
+}
+
+static void
+print_unset(const json_t *answer)
+{
+	(void)printf("%s: %lld limit%s set by hand; its plan holds\n", ctl_text(answer, "account"),
+	    ctl_number(answer, "unset"), ctl_number(answer, "unset") == 1 ? " was" : "s were");
+}
+
+/* ctl_quota_unset - the plan's own limits again */
+int
+ctl_quota_unset(struct ctl *ctl, int argc, char **argv)
+{
+	return argc == 1 ? ask_about(ctl, "quota unset", argv[0], print_unset) : CTL_USAGE;
+}
+
+static void
+print_top(const json_t *answer)
+{
+	const json_t *accounts = json_object_get(answer, "accounts");
+
+	(void)printf("%-40s %10s %10s %8s  %s\n", "account, today (UTC)", "recipients", "messages", "refused",
+	    "fullest limit");
+	for (size_t i = 0; i < json_array_size(accounts); i++) {
+		const json_t *account = json_array_get(accounts, i);
+
+		(void)printf("%-40s %10lld %10lld %8lld  ", ctl_text(account, "account"),
+		    ctl_number(account, "recipients"), ctl_number(account, "messages"), ctl_number(account, "refused"));
+		if (ctl_text(account, "limit")[0] != '\0')
+			(void)printf("%3d%% of %s\n", (int)json_number_value(json_object_get(account, "percent")),
+			    ctl_text(account, "limit"));
+		else
+			(void)printf("none\n");
+	}
+	if (json_array_size(accounts) == 0)
+		(void)printf("nobody has sent anything today\n");
+}
+
+/* ctl_quota_top - who sends most */
+int
+ctl_quota_top(struct ctl *ctl, int argc, char **argv)
+{
+	const char *by = ctl_option(&argc, argv, "--by");
+	const char *n = ctl_option(&argc, argv, "--count");
+	json_t *request;
+
+	if (argc != 0)
+		return CTL_USAGE;
+	request = json_pack("{s:s}", "command", "quota top");
+	if (by != NULL)
+		ctl_set(request, "by", by);
+	if (n != NULL)
+		json_object_set_new(request, "n", json_integer(ctl_count(n)));
+	return ctl_ask(ctl, request, print_top);
+}
+
+static void
+print_blocking(const json_t *answer)
+{
+	char span[32];
+
+	ctl_span(ctl_number(answer, "for_ms"), span, sizeof(span));
+	(void)printf("%s is blocked %s%s\n", ctl_text(answer, "account"),
+	    ctl_number(answer, "for_ms") > 0 ? "for " : "until it is unblocked",
+	    ctl_number(answer, "for_ms") > 0 ? span : "");
+}
+
+/* ctl_block - no mail from an account */
+int
+ctl_block(struct ctl *ctl, int argc, char **argv)
+{
+	const char *how_long = ctl_option(&argc, argv, "--for");
+	const char *reason = ctl_option(&argc, argv, "--reason");
+	json_t *request;
+
+	if (argc != 1)
+		return CTL_USAGE;
+	request = json_pack("{s:s}", "command", "block");
+	ctl_set(request, "account", argv[0]);
+	if (how_long != NULL)
+		json_object_set_new(request, "for_ms", json_integer(ctl_duration(how_long)));
+	if (reason != NULL)
+		ctl_set(request, "reason", reason);
+	return ctl_ask(ctl, request, print_blocking);
+}
+
+static void
+print_unblocking(const json_t *answer)
+{
+	(void)printf("%s %s\n", ctl_text(answer, "account"), json_is_true(json_object_get(answer, "was_blocked")) ?
+	    "may send again" : "was not blocked");
+}
+
+/* ctl_unblock - mail from an account again */
+int
+ctl_unblock(struct ctl *ctl, int argc, char **argv)
+{
+	return argc == 1 ? ask_about(ctl, "unblock", argv[0], print_unblocking) : CTL_USAGE;
+}
+
+static void
+print_blocked(const json_t *answer)
+{
+	const json_t *blocked = json_object_get(answer, "blocked");
+
+	for (size_t i = 0; i < json_array_size(blocked); i++) {
+		const json_t *block = json_array_get(blocked, i);
+
+		(void)printf("%-40s ", ctl_text(block, "account"));
+		print_block(block);
+	}
+	if (json_array_size(blocked) == 0)
+		(void)printf("nobody is blocked\n");
+}
+
+/* ctl_blocked - who is blocked */
+int
+ctl_blocked(struct ctl *ctl, int argc, char **argv)
+{
+	(void)argv;
+	return argc == 0 ? ctl_ask(ctl, json_pack("{s:s}", "command", "blocked"), print_blocked) : CTL_USAGE;
+}
+
+static void
+print_plan(const json_t *answer)
+{
+	const json_t *plan = json_object_get(answer, "plan");
+	const json_t *limits = json_object_get(plan, "limits");
+
+	(void)printf("account  %s\n", ctl_text(answer, "account"));
+	if (plan == NULL) {
+		(void)printf("plan     none (no limits)\n");
+		return;
+	}
+	(void)printf("plan     %s, from %s\n", ctl_text(plan, "name"), ctl_text(answer, "plan_from"));
+	for (size_t i = 0; i < json_array_size(limits); i++)
+		(void)printf("limit    %s\n", json_string_value(json_array_get(limits, i)));
+	if (ctl_text(plan, "on_over")[0] != '\0')
+		(void)printf("on_over  %s\n", ctl_text(plan, "on_over"));
+	if (ctl_number(plan, "warn_at") > 0)
+		(void)printf("warn_at  %lld%%\n", ctl_number(plan, "warn_at"));
+	if (ctl_number(plan, "max_recipients") > 0)
+		(void)printf("a message may have %lld recipients\n", ctl_number(plan, "max_recipients"));
+}
+
+/* ctl_plan_of - which plan an account has, and where that is said */
+int
+ctl_plan_of(struct ctl *ctl, int argc, char **argv)
+{
+	return argc == 1 ? ask_about(ctl, "plan of", argv[0], print_plan) : CTL_USAGE;
+}

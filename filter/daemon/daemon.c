@@ -1,0 +1,229 @@
+/*
+ * daemon.c - what the process has one of: snapshot, store, resolver
+ *
+ * Thread rule: see struct daemon. Reloads happen one at a time, at a signal in
+ * the first thread or on demand in the control thread; milter threads only
+ * take references.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <string.h>
+
+#include "filter/base/clock.h"
+#include "filter/base/log.h"
+#include "filter/base/password_file.h"
+#include "filter/daemon/daemon.h"
+#include "policy/base/mem.h"
+
+/* log_store - the store's changes of state, as log lines */
+static void
+log_store(void *arg, enum store_log_level level, const char *text)
+{
+	static const enum log_level levels[] = {
+		[STORE_LOG_INFO] = LOG_LEVEL_INFO,
+		[STORE_LOG_WARNING] = LOG_LEVEL_WARNING,
+		[STORE_LOG_ERROR] = LOG_LEVEL_ERROR,
+	};
+
+	(void)arg;
+	log_text(levels[level], text);
+}
+
+/* open_store - the store the configuration names */
+static int
+open_store(TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, const char **error_r)
+{
+	struct store_options options = config->store_options;
+
+	options.log = log_store;
+	if (config->store_password_file != NULL) {
+		options.password = password_file_read(ctx, config->store_password_file, error_r);
+		if (options.password == NULL)
+			return -1;
+	}
+	if (config->store_sentinel_password_file != NULL) {
+		options.sentinel_password = password_file_read(ctx, config->store_sentinel_password_file, error_r);
+		if (options.sentinel_password == NULL)
+			return -1;
+	}
+	daemon->store = store_open(NULL, &options, error_r);
+	if (daemon->store == NULL)
+		return -1;
+	daemon->journal = journal_open(NULL, config, &options, error_r);
+	return daemon->journal != NULL ? 0 : -1;
+}
+
+/* make_locks - the mutexes; 0 or -1 */
+static int
+make_locks(struct daemon *daemon, const char **error_r)
+{
+	if (pthread_mutex_init(&daemon->lock, NULL) == 0 && pthread_mutex_init(&daemon->reload_lock, NULL) == 0)
+		return 0;
+	*error_r = "no mutex could be made";
+	return -1;
+}
+
+/* daemon_open_store - only the store and the journal's parts */
+int
+daemon_open_store(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *snapshot, const char **error_r)
+{
+	daemon->started_ms = clock_ms();
+	daemon->current = snapshot;
+	if (make_locks(daemon, error_r) != 0)
+		return -1;
+	return open_store(ctx, daemon, snapshot->config, error_r);
+}
+
+/* watch_keys - who looks whether the records of our keys are visible */
+static void
+watch_keys(struct daemon *daemon)
+{
+	const struct dkim_dns dns = {
+		.ask = dkim_dns_ask_resolver,
+		.prefetch = dkim_dns_prefetch_resolver,
+		.state = daemon->resolver,
+	};
+
+	daemon->key_watch = key_watch_new(NULL, &dns);
+}
+
+/* daemon_open - first snapshot, store and resolver */
+int
+daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, const char **error_r)
+{
+	daemon->started_ms = clock_ms();
+	if (make_locks(daemon, error_r) != 0)
+		return -1;
+	daemon->current = first;
+	daemon->resolver = resolver_new(NULL, &first->config->resolver, error_r);
+	if (daemon->resolver == NULL)
+		return -1;
+	watch_keys(daemon);
+	if (snapshot_bind(ctx, first, daemon->resolver, error_r) != 0)
+		return -1;
+	if (open_store(ctx, daemon, first->config, error_r) != 0)
+		return -1;
+	return journal_start(daemon->journal, ctx, daemon, error_r);
+}
+
+/* forget_unmatched - a new configuration may match them, and if not, that is worth a new line */
+static void
+forget_unmatched(struct daemon *daemon)
+{
+	while (daemon->n_unmatched > 0)
+		talloc_free(daemon->unmatched[--daemon->n_unmatched]);
+}
+
+/* daemon_close - the reverse */
+void
+daemon_close(struct daemon *daemon)
+{
+	forget_unmatched(daemon);
+	talloc_free(daemon->journal);
+	daemon->journal = NULL;
+	snapshot_release(daemon->current);
+	daemon->current = NULL;
+	store_close(daemon->store);
+	daemon->store = NULL;
+	talloc_free(daemon->key_watch);
+	daemon->key_watch = NULL;
+	talloc_free(daemon->resolver);
+	daemon->resolver = NULL;
+	(void)pthread_mutex_destroy(&daemon->lock);
+	(void)pthread_mutex_destroy(&daemon->reload_lock);
+}
+
+/* daemon_snapshot - the snapshot in force */
+struct snapshot *
+daemon_snapshot(struct daemon *daemon)
+{
+	struct snapshot *snapshot;
+
+	(void)pthread_mutex_lock(&daemon->lock);
+	snapshot = snapshot_hold(daemon->current);
+	(void)pthread_mutex_unlock(&daemon->lock);
+	return snapshot;
+}
+
+/* daemon_first_time - is this daemon name without a listener seen for the first time? */
+bool
+daemon_first_time(struct daemon *daemon, const char *name)
+{
+	size_t i = 0;
+	bool first;
+
+	(void)pthread_mutex_lock(&daemon->lock);
+	while (i < daemon->n_unmatched && strcmp(daemon->unmatched[i], name) != 0)
+		i++;
+	/* strangers cannot choose these names; should there be more, the rest goes untold */
+	first = i == daemon->n_unmatched && i < sizeof(daemon->unmatched) / sizeof(daemon->unmatched[0]);
+	if (first)
+		daemon->unmatched[daemon->n_unmatched++] = mem_strdup(NULL, name);
+	(void)pthread_mutex_unlock(&daemon->lock);
+	return first;
+}
+
+/* swap - publish a new snapshot and let go of the old one */
+static void
+swap(struct daemon *daemon, struct snapshot *new)
+{
+	struct snapshot *old;
+
+	(void)pthread_mutex_lock(&daemon->lock);
+	old = daemon->current;
+	daemon->current = new;
+	forget_unmatched(daemon);
+	(void)pthread_mutex_unlock(&daemon->lock);
+	snapshot_release(old);
+}
+
+/* renew - certificates may be new, though the store stays */
+static void
+renew(struct daemon *daemon, TALLOC_CTX *ctx)
+{
+	const char *error;
+
+	if (store_renew(daemon->store, ctx, &error) != 0 || journal_renew(daemon->journal, ctx, &error) != 0)
+		log_error("reload: %s; the store goes on with what it has", error);
+}
+
+/* reload - build a new snapshot and publish it */
+static bool
+reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
+{
+	const char *warnings = NULL;
+	const char *fixed;
+	struct snapshot *new = snapshot_build(ctx, daemon->file, daemon->resolver, &warnings, error_r);
+
+	if (new == NULL) {
+		log_error("%s", *error_r);
+		event_raise(journal_events(daemon->journal), EVENT_RELOAD_FAILED, NULL, NULL, NULL,
+		    "the configuration has mistakes; the one in force stays", json_pack("{s:s}", "mistakes", *error_r));
+		return false;
+	}
+	fixed = config_fixed_difference(daemon->current->config, new->config);
+	if (fixed != NULL)
+		log_warning("reload: %s was changed; that takes effect at the next restart", fixed);
+	if (warnings != NULL)
+		log_warning("%s", warnings);
+	renew(daemon, ctx);
+	swap(daemon, new);
+	atomic_fetch_add(&daemon->reloads, 1);
+	event_raise(journal_events(daemon->journal), EVENT_RELOAD, NULL, NULL, NULL,
+	    "the new configuration is in force", NULL);
+	return true;
+}
+
+/* daemon_reload - read the configuration anew, check it whole, swap */
+bool
+daemon_reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
+{
+	bool good;
+
+	(void)pthread_mutex_lock(&daemon->reload_lock);
+	good = reload(daemon, ctx, error_r);
+	(void)pthread_mutex_unlock(&daemon->reload_lock);
+	return good;
+}

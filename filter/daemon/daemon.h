@@ -1,0 +1,73 @@
+/*
+ * daemon.h - what the process has one of
+ */
+#ifndef FILTER_DAEMON_DAEMON_H
+#define FILTER_DAEMON_DAEMON_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <talloc.h>
+
+#include "filter/daemon/snapshot.h"
+#include "filter/dkim/key_watch.h"
+#include "filter/dns/resolver.h"
+#include "filter/journal/journal.h"
+#include "filter/store/store.h"
+
+/*
+ * Threads: `current` is read and replaced under `lock`; the atomics by anybody; the
+ * rest is set before milter threads start and then only read.
+ */
+struct daemon {
+	const char *file;	/* the configuration file */
+	pthread_mutex_t lock;
+	pthread_mutex_t reload_lock; /* one reload at a time */
+	struct snapshot *current;
+	struct store *store;
+	struct resolver *resolver;
+	struct key_watch *key_watch; /* below resolver, whom it asks */
+	struct journal *journal;
+	char *unmatched[32];	/* under lock: daemon names that no listener matches, told already */
+	size_t n_unmatched;
+	int64_t started_ms;	/* clock_ms() at start */
+	atomic_bool draining;	/* new messages are turned away */
+	atomic_ulong in_flight;	/* messages between MAIL and their end */
+	atomic_ulong sessions;	/* open connections from MTAs */
+	atomic_ulong accepted, refused, deferred, held; /* messages, for status */
+	atomic_int_least64_t key_told_ms; /* when a missing key was last told of, CLOCK_MONOTONIC; 0: never */
+	atomic_ulong reloads;
+};
+
+/*
+ * daemon_open - first snapshot, store and resolver
+ * Returns 0, or -1 and *error_r on ctx. Call in the thread and as the user that
+ * goes on: the store and the resolver start threads.
+ */
+int daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first,
+    const char **error_r);
+
+/*
+ * daemon_open_store - only the store and the journal's parts, for countersignctl without a daemon
+ * Nothing of the journal runs. snapshot becomes the current one. As daemon_open().
+ */
+int daemon_open_store(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *snapshot,
+    const char **error_r);
+
+/* daemon_close - the reverse; no session may be in use */
+void daemon_close(struct daemon *daemon);
+
+/* daemon_snapshot - the snapshot in force, with a reference for the caller. Any thread. */
+struct snapshot *daemon_snapshot(struct daemon *daemon);
+
+/* daemon_first_time - is this daemon name without a listener seen for the first time? Any thread. */
+bool daemon_first_time(struct daemon *daemon, const char *name);
+
+/*
+ * daemon_reload - read the configuration anew, check it whole, swap
+ * A bad one is logged with file:line and changes nothing: false, and *error_r on ctx. Any thread.
+ */
+bool daemon_reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r);
+
+#endif

@@ -1,0 +1,170 @@
+/*
+ * snapshot.c - the configuration in force, whole and immutable
+ *
+ * Built in one thread (main) at start and at each reload, checked whole before
+ * anybody sees it. Keys are the dearest part: they are wiped by OpenSSL when
+ * the last message that may sign with them is done and the snapshot goes.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "filter/config/table_servers.h"
+#include "filter/daemon/snapshot.h"
+#include "policy/base/mem.h"
+
+/* open_tables - every table that some option names */
+static bool
+open_tables(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **error_r)
+{
+	const struct words *specs = &snapshot->config->tables;
+	const struct table_env *env = table_config_env(snapshot, snapshot->config);
+
+	snapshot->tables = mem_array(snapshot, struct table *, specs->n + 1);
+	for (size_t i = 0; i < specs->n; i++) {
+		snapshot->tables[i] = table_open_with(snapshot, env, specs->items[i], error_r);
+		if (snapshot->tables[i] == NULL) {
+			*error_r = mem_printf(ctx, "%s: table %s: %s", snapshot->config->file, specs->items[i], *error_r);
+			return false;
+		}
+	}
+	return true;
+}
+
+int
+snapshot_key_options(TALLOC_CTX *ctx, const struct config *config, struct keyring_options *options_r,
+    const char **error_r)
+{
+	const struct passwd *user;
+
+	options_r->uid = geteuid();
+	options_r->gid = getegid();
+	if (config->user == NULL || geteuid() != 0)
+		return 0;
+	errno = 0;
+	user = getpwnam(config->user);	/* one reload at a time, and nobody else asks */
+	if (user == NULL) {
+		*error_r = mem_printf(ctx, "%s: user = \"%s\" is no account of this machine; create it with: adduser --system --group %s",
+		    config->file, config->user, config->user);
+		return -1;
+	}
+	options_r->uid = user->pw_uid;
+	options_r->gid = user->pw_gid;
+	return 0;
+}
+
+/* load_keys - the private keys */
+static bool
+load_keys(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **warnings_r, const char **error_r)
+{
+	struct keyring_options options = { 0 };
+
+	if (snapshot_key_options(ctx, snapshot->config, &options, error_r) != 0)
+		return false;
+	if (!config_signs(snapshot->config))
+		return true;
+	snapshot->signers = signers_load(snapshot, snapshot->config, &options, warnings_r, error_r);
+	if (snapshot->signers == NULL)
+		*error_r = mem_strdup(ctx, *error_r);
+	return snapshot->signers != NULL;
+}
+
+/* snapshot_bind - DKIM with its source of keys */
+int
+snapshot_bind(TALLOC_CTX *ctx, struct snapshot *snapshot, struct resolver *resolver,
+    const char **error_r)
+{
+	const struct dkim_config *config = &snapshot->config->dkim;
+	struct dkim_options options = {
+		.dns = {
+			.ask = dkim_dns_ask_resolver,
+			.prefetch = dkim_dns_prefetch_resolver,
+			.state = resolver,
+		},
+		.min_key_bits = (unsigned int)config->min_key_bits,
+		.max_signatures = (unsigned int)config->max_signatures,
+		.clock_drift = (unsigned int)(config->clock_drift_ms / 1000),
+		.trust_partial = config->trust_partial_body != 0,
+	};
+
+	talloc_free(snapshot->dkim);
+	snapshot->dkim = dkim_service_new(snapshot, &options, error_r);
+	if (snapshot->dkim != NULL)
+		return 0;
+	*error_r = mem_strdup(ctx, *error_r);
+	return -1;
+}
+
+/* check_program - can the event_command be run? Not a matter of the file alone, so not config_load()'s */
+static bool
+check_program(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
+{
+	if (config->event_command.n == 0 || access(config->event_command.items[0], X_OK) == 0)
+		return true;
+	*error_r = mem_printf(ctx, "%s: event_command = \"%s\" cannot be run: %s; is it there, and chmod +x?",
+	    config->file, config->event_command.items[0], strerror(errno));
+	return false;
+}
+
+/* snapshot_build - read, check and open everything */
+struct snapshot *
+snapshot_build(TALLOC_CTX *ctx, const char *file, struct resolver *resolver,
+    const char **warnings_r, const char **error_r)
+{
+	/* not below ctx: it lives until the last session lets go of it */
+	struct snapshot *snapshot = mem_new(NULL, struct snapshot);
+
+	*warnings_r = NULL;
+	atomic_init(&snapshot->references, 1);
+	snapshot->config = config_load(snapshot, file, error_r);
+	if (snapshot->config == NULL)
+		*error_r = mem_strdup(ctx, *error_r);
+	if (snapshot->config == NULL || !open_tables(ctx, snapshot, error_r) ||
+	    !check_program(ctx, snapshot->config, error_r) ||
+	    !load_keys(ctx, snapshot, warnings_r, error_r) ||
+	    (resolver != NULL && snapshot_bind(ctx, snapshot, resolver, error_r) != 0)) {
+		talloc_free(snapshot);
+		return NULL;
+	}
+	if (*warnings_r != NULL)
+		*warnings_r = mem_strdup(ctx, *warnings_r);
+	return snapshot;
+}
+
+/* snapshot_build_tables - the same without keys */
+struct snapshot *
+snapshot_build_tables(TALLOC_CTX *ctx, const char *file, const char **error_r)
+{
+	struct snapshot *snapshot = mem_new(NULL, struct snapshot);
+
+	atomic_init(&snapshot->references, 1);
+	snapshot->config = config_load(snapshot, file, error_r);
+	if (snapshot->config == NULL)
+		*error_r = mem_strdup(ctx, *error_r);
+	else if (open_tables(ctx, snapshot, error_r))
+		return snapshot;
+	talloc_free(snapshot);
+	return NULL;
+}
+
+/* snapshot_hold - one more reference */
+struct snapshot *
+snapshot_hold(struct snapshot *snapshot)
+{
+	atomic_fetch_add(&snapshot->references, 1);
+	return snapshot;
+}
+
+/* snapshot_release - one reference less */
+void
+snapshot_release(struct snapshot *snapshot)
+{
+	if (snapshot != NULL && atomic_fetch_sub(&snapshot->references, 1) == 1)
+		talloc_free(snapshot);
+}

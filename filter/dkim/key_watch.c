@@ -1,0 +1,434 @@
+/*
+ * key_watch.c - is a key's record visible yet, so that it may sign?
+ *
+ * What is known of a key hangs in a hash table by the name of its record. The first
+ * message that a key would sign asks and waits. From then on the first thread keeps
+ * what is in use fresh (key_watch_tick), off the messages' path: it sends the question in one call
+ * and looks for the answer, which is then in the resolver's cache, in a later
+ * one. A key that was idle for long has no fresh state; its next message asks again.
+ *
+ * A record that was seen and is gone may be a slip of one name server. So a key in use is only
+ * withdrawn when DNS says so twice in a row.
+ *
+ * A key is known by its handle, which no two have in common, and by its public half, by which it is
+ * recognised after a reload.
+ *
+ * Threads: the table and what hangs in it, behind the lock; DNS is asked without it, and
+ * the entry is looked up again afterwards. All of it is malloc'ed, for talloc knows no threads.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "filter/base/log.h"
+#include "filter/dkim/key_record.h"
+#include "filter/dkim/key_shortcut.h"
+#include "filter/dkim/key_watch.h"
+#include "policy/base/hash.h"
+#include "policy/base/mem.h"
+
+#define BUCKETS		8192
+#define HOUR_MS		(3600 * 1000)
+#define PICK_UP_MS	5000	/* an answer that is not there by then is none */
+
+/* What is known of one key. */
+struct entry {
+	struct entry *next;	/* of its bucket */
+	char *name;		/* of its record */
+	char handle[KEY_SHORTCUT_HANDLE];
+	struct keyring_public half; /* octets malloc'ed */
+	bool asked;		/* DNS was asked, and told or not */
+	bool matched;		/* DNS has borne it */
+	bool withheld;		/* it does not sign */
+	bool used;		/* a message wanted it since it was last asked for */
+	unsigned int misses;	/* times in a row that DNS said no */
+	enum key_state state;	/* the last that DNS told */
+	int64_t next_ms;	/* when to ask again */
+	int64_t sent_ms;	/* when the tick asked; 0: nothing is under way */
+	uint64_t last_used;	/* count of uses */
+};
+
+struct key_watch {
+	struct dkim_dns dns;
+	pthread_mutex_t lock;	/* guards the rest */
+	struct entry *buckets[BUCKETS];
+	size_t n;
+	size_t hand;		/* the bucket that gave up an entry last */
+	uint64_t uses;
+	int64_t hour_ms;	/* begin of the hour that lines are counted for */
+	unsigned int lines;
+};
+
+/* --- the table --------------------------------------------------------- */
+
+/* bucket_of - by a hash; the names are the administrator's, so no seed */
+static struct entry **
+bucket_of(struct key_watch *watch, const char *name)
+{
+	uint64_t hash = hash_text(HASH_START, name);
+
+	return &watch->buckets[(hash ^ (hash >> 32)) % BUCKETS];
+}
+
+/* find - what is known under a name, or NULL (lock held) */
+static struct entry *
+find(struct key_watch *watch, const char *name)
+{
+	struct entry *entry = *bucket_of(watch, name);
+
+	while (entry != NULL && strcmp(entry->name, name) != 0)
+		entry = entry->next;
+	return entry;
+}
+
+static void
+free_entry(struct entry *entry)
+{
+	free(entry->half.octets);
+	free(entry->name);
+	free(entry);
+}
+
+/* drop_one - forget a key: the idlest of the next bucket that has any (lock held, n > 0) */
+static void
+drop_one(struct key_watch *watch)
+{
+	struct entry **oldest, *gone;
+
+	do
+		watch->hand = (watch->hand + 1) % BUCKETS;
+	while (watch->buckets[watch->hand] == NULL);
+	oldest = &watch->buckets[watch->hand];
+	for (struct entry **p = oldest; *p != NULL; p = &(*p)->next)
+		if ((*p)->last_used < (*oldest)->last_used)
+			oldest = p;
+	gone = *oldest;
+	*oldest = gone->next;
+	watch->n--;
+	free_entry(gone);
+}
+
+/* same_half - is it the same public key? */
+static bool
+same_half(const struct keyring_public *a, const struct keyring_public *b)
+{
+	return a->type == b->type && a->len == b->len && memcmp(a->octets, b->octets, a->len) == 0;
+}
+
+/* keep - the entry of a key, new where there is none or another key had the name (lock held) */
+static struct entry *
+keep(struct key_watch *watch, const char *name, const char *handle, const struct keyring_public *half)
+{
+	struct entry *entry = find(watch, name), **bucket = bucket_of(watch, name);
+
+	if (entry == NULL) {
+		if (watch->n >= KEY_WATCH_MAX)
+			drop_one(watch);
+		entry = mem_check(calloc(1, sizeof(*entry)));
+		entry->name = mem_check(strdup(name));
+		entry->next = *bucket;
+		*bucket = entry;
+		watch->n++;
+	}
+	if (entry->half.octets == NULL || !same_half(&entry->half, half)) {
+		struct entry fresh = { .next = entry->next, .name = entry->name, .half = *half };
+
+		free(entry->half.octets);
+		fresh.half.octets = memcpy(mem_check(malloc(half->len + 1)), half->octets, half->len);
+		*entry = fresh;
+	}
+	memcpy(entry->handle, handle, strlen(handle) + 1);
+	return entry;
+}
+
+/* --- what DNS said ----------------------------------------------------- */
+
+/* may_log - is there room for one more line in this hour? (lock held) */
+static bool
+may_log(struct key_watch *watch, int64_t now_ms)
+{
+	if (watch->hour_ms == 0 || now_ms - watch->hour_ms >= HOUR_MS) {
+		watch->hour_ms = now_ms;
+		watch->lines = 0;
+	}
+	watch->lines++;
+	if (watch->lines == KEY_WATCH_LINES + 1)
+		log_warning("there are more keys whose records changed; see them all with: countersignctl dkim check --all");
+	return watch->lines <= KEY_WATCH_LINES;
+}
+
+/* log_withheld - loudly, with the cure */
+static void
+log_withheld(const struct entry *entry, const struct key_finding *finding)
+{
+	char *text = key_record_text(NULL, &entry->half);
+
+	log_error("the DKIM key %s is not used: DNS says %s%s%s; publish %s. IN TXT \"%s\" (in strings of at most "
+	    "255 octets, as dkim genkey writes it), or set dkim = { check_dns = false } where this DNS is not what others see",
+	    entry->name, key_state_word(finding->state), finding->problem != NULL ? ": " : "",
+	    finding->problem != NULL ? finding->problem : "", entry->name, text);
+	talloc_free(text);
+}
+
+/* clamp_ms - a TTL in seconds, within bounds, in milliseconds */
+static int64_t
+clamp_ms(uint32_t ttl, uint32_t min, uint32_t max)
+{
+	return (int64_t)(ttl < min ? min : ttl > max ? max : ttl) * 1000;
+}
+
+/* settle_seen - DNS bears the key (lock held) */
+static void
+settle_seen(struct key_watch *watch, struct entry *entry, uint32_t ttl, int64_t now_ms)
+{
+	entry->next_ms = now_ms + clamp_ms(ttl, KEY_WATCH_SEEN_MIN_S, KEY_WATCH_SEEN_MAX_S);
+	if (entry->withheld && may_log(watch, now_ms))
+		log_info("the DKIM key %s is visible in DNS and used from now on", entry->name);
+	entry->withheld = false;
+	entry->matched = true;
+	entry->misses = 0;
+}
+
+/* settle_unseen - DNS says that nobody can verify with the key (lock held) */
+static void
+settle_unseen(struct key_watch *watch, struct entry *entry, const struct key_finding *finding, uint32_t ttl,
+    int64_t now_ms)
+{
+	entry->next_ms = now_ms + clamp_ms(ttl, KEY_WATCH_UNSEEN_MIN_S, KEY_WATCH_UNSEEN_MAX_S);
+	entry->misses++;
+	if (entry->withheld || (entry->matched && entry->misses < 2))
+		return;
+	if (may_log(watch, now_ms))
+		log_withheld(entry, finding);
+	entry->withheld = true;
+}
+
+/* settle - what an answer means for a key (lock held) */
+static void
+settle(struct key_watch *watch, struct entry *entry, const struct key_finding *finding, uint32_t ttl,
+    int64_t now_ms)
+{
+	bool first = !entry->asked;
+
+	entry->asked = true;
+	entry->sent_ms = 0;
+	entry->used = false;
+	if (finding->state == KEY_UNKNOWN) {
+		/* what was known stays known */
+		entry->next_ms = now_ms + (int64_t)KEY_WATCH_FAILED_S * 1000;
+		if (first && may_log(watch, now_ms))
+			log_warning("DNS could not tell whether the DKIM key %s is published; it is used: %s", entry->name,
+			    finding->problem != NULL ? finding->problem : "DNS failure");
+		return;
+	}
+	entry->state = finding->state;
+	if (finding->state == KEY_MATCHES)
+		settle_seen(watch, entry, ttl, now_ms);
+	else
+		settle_unseen(watch, entry, finding, ttl, now_ms);
+}
+
+/* ask - ask DNS, without the lock, and settle; deadline_ms in the past: only what is in the cache */
+static void
+ask(struct key_watch *watch, TALLOC_CTX *scratch, const char *name, const struct keyring_public *half,
+    int64_t deadline_ms, int64_t now_ms)
+{
+	const struct dns_answer *answer = watch->dns.ask(watch->dns.state, scratch, name, strlen(name), DNS_TXT,
+	    deadline_ms);
+	bool late = deadline_ms <= now_ms;
+	struct key_finding finding;
+	struct entry *entry;
+
+	key_record_judge(scratch, half, answer, &finding);
+	pthread_mutex_lock(&watch->lock);
+	entry = find(watch, name);
+	/* meanwhile it may have gone, or be of another key; what the tick asked for may still come */
+	if (entry != NULL && same_half(&entry->half, half) &&
+	    !(late && finding.state == KEY_UNKNOWN && now_ms - entry->sent_ms < PICK_UP_MS))
+		settle(watch, entry, &finding, answer->ttl, now_ms);
+	pthread_mutex_unlock(&watch->lock);
+}
+
+/* --- for a message ----------------------------------------------------- */
+
+/* must_ask - is nothing recent known? Where something is known, others meanwhile go by that (lock held) */
+static bool
+must_ask(struct entry *entry, int64_t now_ms)
+{
+	if (!entry->asked)
+		return true;
+	if (now_ms < entry->next_ms + (int64_t)KEY_WATCH_LATE_S * 1000)
+		return false;
+	entry->next_ms = now_ms;
+	return true;
+}
+
+/* recognise - the entry of a key, by its handle or its public half; returns with the lock held, or NULL without */
+static struct entry *
+recognise(struct key_watch *watch, TALLOC_CTX *scratch, const struct keyring_key *key, const char *name,
+    const char *handle, struct keyring_public *half_r)
+{
+	const char *error = NULL;
+	struct entry *entry;
+
+	pthread_mutex_lock(&watch->lock);
+	entry = find(watch, name);
+	if (entry != NULL && strcmp(entry->handle, handle) == 0) {
+		*half_r = entry->half;
+		half_r->octets = mem_memdup(scratch, entry->half.octets, entry->half.len);
+		return entry;
+	}
+	pthread_mutex_unlock(&watch->lock);
+	if (keyring_public(scratch, key, half_r, &error) != 0)
+		return NULL;
+	pthread_mutex_lock(&watch->lock);
+	return keep(watch, name, handle, half_r);
+}
+
+/* withheld - must this key not sign? *state_r: what DNS says of it */
+static bool
+withheld(struct key_watch *watch, const struct keyring_key *key, const char *handle, int64_t now_ms,
+    enum key_state *state_r)
+{
+	TALLOC_CTX *scratch = mem_new(NULL, char);
+	char *name = key_record_name(scratch, key->selector, key->domain);
+	struct keyring_public half;
+	struct entry *entry = recognise(watch, scratch, key, name, handle, &half);
+	bool result = false;
+
+	if (entry != NULL) {
+		bool waits = must_ask(entry, now_ms);
+
+		pthread_mutex_unlock(&watch->lock);
+		if (waits)
+			ask(watch, scratch, name, &half, now_ms + KEY_WATCH_WAIT_MS, now_ms);
+		pthread_mutex_lock(&watch->lock);
+		entry = find(watch, name);
+		if (entry != NULL) {
+			entry->used = true;
+			entry->last_used = ++watch->uses;
+			result = entry->withheld;
+			*state_r = entry->state;
+		}
+		pthread_mutex_unlock(&watch->lock);
+	}
+	talloc_free(scratch);
+	return result;
+}
+
+void
+key_watch_filter(struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *choice, int64_t now_ms)
+{
+	const char *problem = NULL;
+	bool rsa = false, rsa_withheld = false;
+	size_t n = 0;
+
+	for (size_t i = 0; i < choice->n; i++) {
+		const struct keyring_key *key = choice->requests[i].key;
+		const char *error = NULL;
+		struct keyring_ready ready;
+		enum key_state state = KEY_UNKNOWN;
+		bool good = keyring_ready(ctx, key, &ready, &error) == 0;
+		bool out = good && withheld(watch, key, ready.handle, now_ms, &state);
+
+		if (good && ready.type == KEYRING_RSA) {
+			rsa |= !out;
+			rsa_withheld |= out;
+		}
+		if (out && problem == NULL)
+			problem = mem_printf(ctx, "the key %s of %s is not used, DNS says: %s", key->selector, key->domain,
+			    key_state_word(state));
+		if (!out)
+			choice->requests[n++] = choice->requests[i];
+	}
+	choice->n = n;
+	if (choice->outcome != OUTCOME_PASS || problem == NULL || (n > 0 && (rsa || !rsa_withheld)))
+		return;
+	choice->outcome = OUTCOME_FAIL;
+	choice->problem = problem;
+}
+
+/* --- off the message's path -------------------------------------------- */
+
+/* One key that the tick asks for. */
+struct due {
+	char *name;
+	struct keyring_public half;
+	bool sent;		/* the question was sent before: look for the answer */
+};
+
+/* collect - the keys in use that are due, copied */
+static struct due *
+collect(struct key_watch *watch, TALLOC_CTX *scratch, int64_t now_ms, size_t *n_r)
+{
+	struct due *due = NULL;
+
+	*n_r = 0;
+	pthread_mutex_lock(&watch->lock);
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct entry *entry = watch->buckets[i]; entry != NULL; entry = entry->next) {
+			bool sent = entry->sent_ms != 0;
+
+			if (!sent && (!entry->asked || !entry->used || now_ms < entry->next_ms))
+				continue;
+			if ((*n_r & (*n_r + 1)) == 0)
+				due = mem_grow(scratch, due, struct due, 2 * (*n_r + 1));
+			due[*n_r] = (struct due){ mem_strdup(scratch, entry->name), entry->half, sent };
+			due[*n_r].half.octets = mem_memdup(scratch, entry->half.octets, entry->half.len);
+			++*n_r;
+			entry->sent_ms = sent ? entry->sent_ms : now_ms;
+		}
+	}
+	pthread_mutex_unlock(&watch->lock);
+	return due;
+}
+
+void
+key_watch_tick(struct key_watch *watch, int64_t now_ms)
+{
+	TALLOC_CTX *scratch = mem_new(NULL, char);
+	size_t n;
+	const struct due *due = collect(watch, scratch, now_ms, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (due[i].sent)
+			ask(watch, scratch, due[i].name, &due[i].half, now_ms, now_ms);
+		else
+			watch->dns.prefetch(watch->dns.state, due[i].name, strlen(due[i].name), DNS_TXT);
+	}
+	talloc_free(scratch);
+}
+
+/* --- its life ---------------------------------------------------------- */
+
+/* watch_free - destructor */
+static int
+watch_free(struct key_watch *watch)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		while (watch->buckets[i] != NULL) {
+			struct entry *entry = watch->buckets[i];
+
+			watch->buckets[i] = entry->next;
+			free_entry(entry);
+		}
+	pthread_mutex_destroy(&watch->lock);
+	return 0;
+}
+
+struct key_watch *
+key_watch_new(TALLOC_CTX *ctx, const struct dkim_dns *dns)
+{
+	struct key_watch *watch = mem_new(ctx, struct key_watch);
+
+	watch->dns = *dns;
+	pthread_mutex_init(&watch->lock, NULL);
+	talloc_set_destructor(watch, watch_free);
+	return watch;
+}

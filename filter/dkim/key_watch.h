@@ -1,0 +1,59 @@
+/*
+ * key_watch.h - is a key's record visible yet, so that it may sign?
+ *
+ * A signature by a key whose record nobody sees is worse than none: it fails at every
+ * receiver. So a key is asked for in DNS before it signs for the first time, and
+ * now and then as long as it is in use.
+ *
+ *	no record, another key, revoked, unusable	the key is not used, and the log says
+ *						what to publish, once
+ *	DNS failure, no answer in time		cannot be told: the key is used
+ *
+ * One watch serves the process and outlives reloads; what it knows of a key is forgotten
+ * when another key takes that name.
+ *
+ * Threads: making and freeing belong to one thread; everything else may be called by all
+ * threads at once.
+ */
+#ifndef FILTER_DKIM_KEY_WATCH_H
+#define FILTER_DKIM_KEY_WATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <talloc.h>
+
+#include "filter/dkim/dkim.h"
+#include "filter/dkim/signers.h"
+
+#define KEY_WATCH_MAX		32768	/* keys remembered; of more, some that are used least are asked for again */
+#define KEY_WATCH_WAIT_MS	1000	/* a message's wait for DNS */
+#define KEY_WATCH_SEEN_MIN_S	300	/* seconds until a visible key is asked for again: its TTL, within these */
+#define KEY_WATCH_SEEN_MAX_S	3600
+#define KEY_WATCH_UNSEEN_MIN_S	15	/* the same for one that is not used */
+#define KEY_WATCH_UNSEEN_MAX_S	300
+#define KEY_WATCH_FAILED_S	60	/* after DNS could not tell */
+#define KEY_WATCH_LATE_S	10	/* overdue for longer, a message asks itself */
+#define KEY_WATCH_LINES		50	/* keys told of in the log within an hour */
+
+struct key_watch;
+
+/* key_watch_new - dns: whom to ask; its state must outlive the watch. A talloc child of ctx. */
+struct key_watch *key_watch_new(TALLOC_CTX *ctx, const struct dkim_dns *dns);
+
+/*
+ * key_watch_filter - leave in a choice only signatures that others can verify
+ *
+ * Where no key is left, or no RSA key of those there were (Ed25519 alone verifies at few receivers,
+ * RFC 8463 section 6), the outcome becomes FAIL with a problem on ctx. Keys that cannot be read
+ * stay, for whoever signs to tell. now_ms: clock_ms(). Waits for DNS, at most KEY_WATCH_WAIT_MS in
+ * all, and only where nothing recent is known of a key.
+ */
+void key_watch_filter(struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *choice, int64_t now_ms);
+
+/*
+ * key_watch_tick - ask anew for keys in use that are due, without waiting
+ * To be called about once a second; an answer is looked at by a later call.
+ */
+void key_watch_tick(struct key_watch *watch, int64_t now_ms);
+
+#endif

@@ -1,0 +1,77 @@
+/*
+ * event.h - what operators should hear of at once
+ *
+ * An event goes to the log, to a bounded Redis stream ({events} behind the store's prefix; in this
+ * process without Redis) and to the configured program (event_command.h). Its JSON:
+ *
+ *	{"event":"over","time":"2026-11-22T21:30:00Z","filter":"mail1","account":"alice@example.org",
+ *	 "text":"...", and details of its kind}
+ *
+ * Kinds that traffic repeats, or that every filter sees, are told once for each subject in
+ * EVENT_QUIET_MS, by all filters on one Redis together; changes of a filter's own state each time.
+ *
+ * Threads: event_raise() any, and it never waits; event_flush() the journal's.
+ */
+#ifndef FILTER_JOURNAL_EVENT_H
+#define FILTER_JOURNAL_EVENT_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <talloc.h>
+
+#include "filter/journal/event_command.h"
+#include "filter/journal/journal_redis.h"
+
+#define EVENT_QUIET_MS		(60 * 60 * 1000)
+#define EVENTS_KEPT		10000	/* in Redis, about; without it 1000 */
+#define EVENTS_WAITING_MAX	1000	/* not yet told to Redis and the program */
+
+enum event_kind {
+	EVENT_SOFT_LEVEL,	/* an account crossed warn_at of a limit */
+	EVENT_OVER,		/* a message was refused (in watch: would be) over a limit */
+	EVENT_BLOCKED,
+	EVENT_UNBLOCKED,
+	EVENT_STORE_AWAY,
+	EVENT_STORE_BACK,
+	EVENT_RELOAD,
+	EVENT_RELOAD_FAILED,
+	EVENT_KEY_FAILURE,	/* no signature could be made where one was due */
+	EVENT_FOREIGN_BURST,	/* an account was refused many foreign senders within an hour */
+	EVENT_KINDS
+};
+
+/* event_word - "soft-level", as in the log and in JSON. Any thread. */
+const char *event_word(enum event_kind kind);
+
+struct events;
+
+/* events_new - redis may be NULL. A talloc child of ctx. */
+struct events *events_new(TALLOC_CTX *ctx, struct journal_redis *redis);
+
+/*
+ * event_raise - something happened
+ * member: what the subject is called in JSON ("account", "domain"), or NULL where there is none; about: what
+ * else tells it from other news of this kind and subject, or NULL; text: a sentence without newline; details: more members, used up, or NULL. Logged at once, the rest follows.
+ */
+void event_raise(struct events *events, enum event_kind kind, const char *member, const char *subject,
+    const char *about, const char *text, json_t *details);
+
+/* What to do with each event; argv may be empty. */
+struct event_program {
+	struct event_runner *runner;
+	const char *const *argv;
+	size_t n;
+	long timeout_ms;
+};
+
+/*
+ * event_flush - hand the waiting events on; those that Redis did not take wait for the next time
+ * Returns how many were handed on, or -1 and *error_r on ctx where Redis did not take one.
+ */
+int event_flush(struct events *events, TALLOC_CTX *ctx, const struct event_program *program,
+    const char **error_r);
+
+/* events_last - the last n events, newest first, as an array of objects; NULL and *error_r on ctx */
+json_t *events_last(struct events *events, TALLOC_CTX *ctx, size_t n, const char **error_r);
+
+#endif

@@ -1,0 +1,639 @@
+/*
+ * journal.c - what happened, written down off the message's path
+ *
+ * The message's thread makes an entry of values that are its own anyway and appends it to a list under
+ * a lock that nobody holds for long. The journal's thread wakes once a second, or earlier
+ * when there is much, and writes batches: JSON is made there, Redis is waited for there. What
+ * Redis did not take is kept for the next time, up to the bound; then the oldest go.
+ *
+ * Thread rule: lock guards the list; `pending` and `bursts` belong to the thread.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "filter/base/clock.h"
+#include "filter/base/log.h"
+#include "filter/daemon/daemon.h"
+#include "filter/journal/journal.h"
+#include "filter/journal/watch.h"
+#include "policy/base/hash.h"
+#include "policy/base/mem.h"
+
+#define TURN_MS		1000	/* how often it writes at least */
+#define MANY		200	/* entries that wake the thread early; also a batch */
+#define SAVE_EVERY_MS	300000	/* how often sums are saved to a file */
+#define BURST		10	/* refused foreign senders within an hour that make an event */
+#define BURST_MS	(60 * 60 * 1000)
+#define BURST_PLACES	1024
+
+/* One decision about a message. */
+struct entry {
+	struct entry *next;
+	int64_t at_ms;		/* UNIX time */
+	struct logline *line;
+	char *account;		/* or NULL */
+	char *reply;		/* what the client was told, or NULL */
+	enum action action;
+	enum action would;
+	enum reason reason;
+	enum outcome sign;
+	char *sign_domain;	/* or NULL */
+	size_t recipients;
+	uint64_t bytes;
+	bool connection;
+	char *warned;		/* or NULL */
+	unsigned int warn_at;
+	bool in_history;	/* was written */
+	bool in_usage;
+};
+
+/* Refused foreign senders of an account. */
+struct burst {
+	uint64_t hash;
+	int64_t since;
+	unsigned int n;
+};
+
+/* What the journal writes. */
+enum written { WRITTEN_HISTORY, WRITTEN_SUMS, WRITTEN_EVENTS, WRITTEN_COUNT };
+
+struct journal {
+	struct journal_redis *redis;	/* or NULL */
+	struct history *history;	/* or NULL */
+	struct daybook *daybook;
+	struct events *events;
+	struct event_runner *runner;
+	struct daemon *daemon;
+	char host[256];
+	pthread_t thread;
+	bool started;
+	atomic_uint_fast64_t dropped;
+
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct entry *first, **last;
+	size_t n;
+	bool stop;
+
+	struct entry **pending;		/* taken from the list, oldest first */
+	size_t n_pending;
+	struct burst bursts[BURST_PLACES];
+	struct journal_watch *watch;
+	int64_t saved_ms;
+	bool failing[WRITTEN_COUNT];	/* and the log was told */
+};
+
+/* --- construction --- */
+
+static int
+journal_destroy(struct journal *journal)
+{
+	journal_stop(journal);
+	(void)pthread_cond_destroy(&journal->wake);
+	(void)pthread_mutex_destroy(&journal->lock);
+	return 0;
+}
+
+/* beside - the path of a file beside that of the counters, or NULL */
+static const char *
+beside(TALLOC_CTX *ctx, const struct config *config, const char *end)
+{
+	const char *file = config->store_options.file;
+
+	return file != NULL ? mem_printf(ctx, "%s.%s", file, end) : NULL;
+}
+
+/* journal_open - the journal of a configuration */
+struct journal *
+journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_options *options, const char **error_r)
+{
+	struct journal *journal = mem_new(ctx, struct journal);
+	pthread_condattr_t attributes;
+
+	journal->last = &journal->first;
+	(void)gethostname(journal->host, sizeof(journal->host) - 1);
+	(void)pthread_mutex_init(&journal->lock, NULL);
+	(void)pthread_condattr_init(&attributes);
+	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&journal->wake, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
+	talloc_set_destructor(journal, journal_destroy);
+	if (options->kind == STORE_REDIS) {
+		journal->redis = journal_redis_new(journal, options, error_r);
+		if (journal->redis == NULL) {
+			*error_r = mem_strdup(ctx, *error_r);
+			talloc_free(journal);
+			return NULL;
+		}
+	}
+	if (config->history_messages > 0)
+		journal->history = history_new(journal, journal->redis, beside(journal, config, "history"),
+		    (size_t)config->history_messages, (int)config->history_days);
+	journal->daybook = daybook_new(journal, journal->redis, beside(journal, config, "daybook"));
+	journal->events = events_new(journal, journal->redis);
+	return journal;
+}
+
+/* journal_renew - read the files of TLS again */
+int
+journal_renew(struct journal *journal, TALLOC_CTX *ctx, const char **error_r)
+{
+	return journal->redis != NULL ? journal_redis_renew(journal->redis, ctx, error_r) : 0;
+}
+
+struct history *
+journal_history(const struct journal *journal)
+{
+	return journal->history;
+}
+
+struct daybook *
+journal_daybook(const struct journal *journal)
+{
+	return journal->daybook;
+}
+
+struct events *
+journal_events(const struct journal *journal)
+{
+	return journal->events;
+}
+
+/* journal_dropped - entries given up since the start */
+uint64_t
+journal_dropped(const struct journal *journal)
+{
+	return atomic_load(&journal->dropped);
+}
+
+/* --- the message's side --- */
+
+/* put - on the list, or nowhere */
+static void
+put(struct journal *journal, struct entry *entry)
+{
+	bool fits;
+
+	(void)pthread_mutex_lock(&journal->lock);
+	fits = journal->n < JOURNAL_WAITING_MAX;
+	if (fits) {
+		*journal->last = entry;
+		journal->last = &entry->next;
+		if (++journal->n == MANY)
+			(void)pthread_cond_signal(&journal->wake);
+	}
+	(void)pthread_mutex_unlock(&journal->lock);
+	if (fits)
+		return;
+	atomic_fetch_add(&journal->dropped, 1);
+	talloc_free(entry);
+}
+
+/* journal_message - a message was decided */
+void
+journal_message(struct journal *journal, struct logline *line, const struct facts *facts,
+    const struct verdict *verdict, bool connection, const char *warned, unsigned int warn_at)
+{
+	struct entry *entry = mem_new(NULL, struct entry);
+
+	entry->at_ms = clock_wall_ms();
+	entry->line = talloc_steal(entry, line);
+	entry->account = facts->account != NULL ? mem_strdup(entry, facts->account) : NULL;
+	if (verdict->reply_text != NULL)
+		entry->reply = mem_printf(entry, "%s %s %s", verdict->reply_code, verdict->reply_status,
+		    verdict->reply_text);
+	entry->action = verdict->action;
+	entry->would = verdict->would;
+	entry->reason = verdict->reason;
+	entry->sign = facts->sign.outcome;
+	entry->sign_domain = facts->sign.sdid != NULL ? mem_strdup(entry, facts->sign.sdid) : NULL;
+	entry->recipients = facts->recipients;
+	entry->bytes = facts->size;
+	entry->connection = connection;
+	entry->warned = warned != NULL ? mem_strdup(entry, warned) : NULL;
+	entry->warn_at = warn_at;
+	put(journal, entry);
+}
+
+/* --- events out of entries --- */
+
+/* or_dash - a value of the line for a sentence */
+static const char *
+or_dash(const struct entry *entry, const char *key)
+{
+	const char *value = logline_value(entry->line, key);
+
+	return value != NULL ? value : "-";
+}
+
+/* raise_soft - an account crossed a mark */
+static void
+raise_soft(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
+{
+	event_raise(journal->events, EVENT_SOFT_LEVEL, "account", entry->account, entry->warned,
+	    mem_printf(ctx, "%s has reached %u%% of its limit of %s", entry->account, entry->warn_at, entry->warned),
+	    json_pack("{s:s, s:i}", "limit", entry->warned, "percent", (int)entry->warn_at));
+}
+
+/* fate - what became of a message, in a word */
+static const char *
+fate(const struct entry *entry)
+{
+	switch (entry->action) {
+	case ACTION_ACCEPT:
+	case ACTION_WARN:
+		return "let pass";
+	case ACTION_QUARANTINE:
+		return "held";
+	case ACTION_TEMPFAIL:
+		return "deferred";
+	case ACTION_REJECT:
+		return "refused";
+	}
+	return "-";
+}
+
+/* raise_over - an account is over a limit */
+static void
+raise_over(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
+{
+	event_raise(journal->events, EVENT_OVER, "account", entry->account, logline_value(entry->line, "limit"),
+	    mem_printf(ctx, "a message of %s did not fit its limit of %s: %s used; it was %s", entry->account,
+		or_dash(entry, "limit"), or_dash(entry, "quota"), fate(entry)),
+	    json_pack("{s:s, s:s, s:s}", "limit", or_dash(entry, "limit"), "used", or_dash(entry, "quota"),
+		"action", action_word(entry->action)));
+}
+
+/* raise_key - no signature where one was due */
+static void
+raise_key(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
+{
+	const char *domain = entry->sign_domain != NULL ? entry->sign_domain : "-";
+
+	event_raise(journal->events, EVENT_KEY_FAILURE, "domain", domain, NULL,
+	    mem_printf(ctx, "a message of %s could not be signed for %s: %s",
+		entry->account != NULL ? entry->account : "-", domain, or_dash(entry, "why")),
+	    json_pack("{s:s, s:s}", "problem", or_dash(entry, "why"), "queue_id",
+		entry->line->queue_id != NULL ? entry->line->queue_id : "NOQUEUE"));
+}
+
+/* is_foreign - is this a reason that shows somebody else's name? */
+static bool
+is_foreign(enum reason reason)
+{
+	return reason == REASON_FOREIGN_ENVELOPE || reason == REASON_FOREIGN_FROM ||
+	    reason == REASON_FOREIGN_DOMAIN || reason == REASON_FOREIGN_SENDER ||
+	    reason == REASON_FOREIGN_RESENT;
+}
+
+/* count_foreign - one more foreign sender of an account; true when that makes it a burst */
+static bool
+count_foreign(struct journal *journal, const char *account)
+{
+	uint64_t hash = hash_text(HASH_START, account);
+	struct burst *burst = &journal->bursts[hash % BURST_PLACES];
+	int64_t now = clock_ms();
+
+	if (burst->hash != hash || now - burst->since > BURST_MS)
+		*burst = (struct burst){ .hash = hash, .since = now };
+	return ++burst->n == BURST;
+}
+
+/* raise_burst - an account tries many names that are not its own */
+static void
+raise_burst(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
+{
+	event_raise(journal->events, EVENT_FOREIGN_BURST, "account", entry->account, NULL,
+	    mem_printf(ctx, "%s tried %d messages under foreign names within an hour, the last as %s",
+		entry->account, BURST, or_dash(entry, "address")),
+	    json_pack("{s:s, s:s, s:i}", "address", or_dash(entry, "address"), "reason",
+		reply_row(entry->reason)->word, "count", BURST));
+}
+
+/* raise_events - what operators should hear of an entry */
+static void
+raise_events(struct journal *journal, const struct entry *entry)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	bool found = entry->would >= ACTION_TEMPFAIL;
+
+	if (entry->account != NULL && entry->warned != NULL)
+		raise_soft(journal, tmp, entry);
+	if (entry->account != NULL && entry->reason == REASON_OVER && entry->would >= ACTION_QUARANTINE)
+		raise_over(journal, tmp, entry);
+	if (entry->account != NULL && is_foreign(entry->reason) && found && count_foreign(journal, entry->account))
+		raise_burst(journal, tmp, entry);
+	if (entry->sign == OUTCOME_TEMPERROR || entry->sign == OUTCOME_PERMERROR ||
+	    (entry->reason == REASON_MISSING_KEY && entry->would > ACTION_ACCEPT))
+		raise_key(journal, tmp, entry);
+	talloc_free(tmp);
+}
+
+/* --- writing --- */
+
+/* take_waiting - all that waits becomes pending; each is looked at for events once, here */
+static void
+take_waiting(struct journal *journal)
+{
+	struct entry *entry;
+	size_t n;
+
+	(void)pthread_mutex_lock(&journal->lock);
+	entry = journal->first;
+	n = journal->n;
+	journal->first = NULL;
+	journal->last = &journal->first;
+	journal->n = 0;
+	(void)pthread_mutex_unlock(&journal->lock);
+	if (n == 0)
+		return;
+	journal->pending = mem_grow(journal, journal->pending, struct entry *, journal->n_pending + n);
+	while (entry != NULL) {
+		struct entry *next = entry->next;
+
+		raise_events(journal, entry);
+		entry->in_history = journal->history == NULL;
+		entry->in_usage = entry->account == NULL;
+		journal->pending[journal->n_pending++] = entry;
+		entry = next;
+	}
+}
+
+/* entry_json - an entry as the history keeps it: the line with a few members more */
+static char *
+entry_json(const struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
+{
+	json_t *more = json_pack("{s:I}", "at", (json_int_t)entry->at_ms);
+	char *line = logline_json(ctx, entry->line);
+	char *dumped;
+	char *text;
+
+	json_object_set_new(more, "filter", json_string(journal->host));
+	if (entry->reply != NULL)
+		json_object_set_new(more, "reply", json_string(entry->reply));
+	dumped = mem_check(json_dumps(more, JSON_COMPACT | JSON_ENSURE_ASCII));
+	text = mem_printf(ctx, "%.*s,%s", (int)strlen(dumped) - 1, dumped, line + 1);
+	free(dumped);
+	json_decref(more);
+	talloc_free(line);
+	return text;
+}
+
+/* note_written - tell the log when writing begins to fail, and when it works again; error: NULL where it worked */
+static void
+note_written(struct journal *journal, enum written what, const char *error)
+{
+	static const char *const names[] = { "the history of decisions", "the sums of a day", "the events" };
+	bool failed = error != NULL;
+
+	if (failed == journal->failing[what])
+		return;
+	journal->failing[what] = failed;
+	if (failed)
+		log_warning("journal: %s cannot be written: %s; mail is not affected, and what is to be written waits",
+		    names[what], error);
+	else
+		log_info("journal: %s can be written again", names[what]);
+}
+
+/* write_history - in batches; false: not now */
+static bool
+write_history(struct journal *journal, TALLOC_CTX *ctx)
+{
+	size_t i = 0;
+
+	while (i < journal->n_pending) {
+		struct history_item items[MANY];
+		TALLOC_CTX *batch = mem_check(talloc_new(ctx));
+		const char *error = NULL;
+		size_t first = i;
+		size_t n = 0;
+
+		for (; i < journal->n_pending && n < MANY; i++) {
+			const struct entry *entry = journal->pending[i];
+
+			if (!entry->in_history)
+				items[n++] = (struct history_item){ entry->at_ms, entry->account,
+				    entry_json(journal, batch, entry) };
+		}
+		if (history_add(journal->history, batch, items, n, &error) != 0) {
+			note_written(journal, WRITTEN_HISTORY, error);
+			talloc_free(batch);
+			return false;
+		}
+		if (n > 0)
+			note_written(journal, WRITTEN_HISTORY, NULL);
+		talloc_free(batch);
+		while (first < i)
+			journal->pending[first++]->in_history = true;
+	}
+	return true;
+}
+
+static int
+compare_entries(const void *a, const void *b)
+{
+	return strcmp((*(struct entry *const *)a)->account, (*(struct entry *const *)b)->account);
+}
+
+/* add_entry - one more entry of an account */
+static void
+add_entry(struct daybook_delta *delta, const struct entry *entry)
+{
+	bool passed = entry->action < ACTION_TEMPFAIL;
+
+	delta->account = entry->account;
+	delta->connections += entry->connection;
+	if (passed) {
+		delta->sums.messages++;
+		delta->sums.recipients += entry->recipients;
+		delta->sums.bytes += entry->bytes;
+	}
+	if (!passed)
+		delta->refused[entry->reason]++;
+	else if (entry->would >= ACTION_TEMPFAIL)
+		delta->would[entry->reason]++;
+}
+
+/* write_usage - one sum an account; false: not now */
+static bool
+write_usage(struct journal *journal, TALLOC_CTX *ctx)
+{
+	struct entry **sorted = mem_array(ctx, struct entry *, journal->n_pending + 1);
+	struct daybook_delta *deltas;
+	const char *error = NULL;
+	size_t n = 0, n_deltas = 0;
+
+	for (size_t i = 0; i < journal->n_pending; i++)
+		if (!journal->pending[i]->in_usage)
+			sorted[n++] = journal->pending[i];
+	if (n == 0)
+		return true;
+	qsort(sorted, n, sizeof(sorted[0]), compare_entries);
+	deltas = mem_array(ctx, struct daybook_delta, n);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0 && strcmp(sorted[i - 1]->account, sorted[i]->account) != 0)
+			n_deltas++;
+		add_entry(&deltas[n_deltas], sorted[i]);
+	}
+	if (daybook_add(journal->daybook, ctx, clock_wall_ms(), deltas, n_deltas + 1, &error) != 0) {
+		note_written(journal, WRITTEN_SUMS, error);
+		return false;
+	}
+	note_written(journal, WRITTEN_SUMS, NULL);
+	for (size_t i = 0; i < n; i++)
+		sorted[i]->in_usage = true;
+	return true;
+}
+
+/* forget_written - what is written everywhere, and, beyond the bound, the oldest of the rest */
+static void
+forget_written(struct journal *journal)
+{
+	size_t unwritten = 0;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < journal->n_pending; i++)
+		unwritten += !journal->pending[i]->in_history || !journal->pending[i]->in_usage;
+	for (size_t i = 0; i < journal->n_pending; i++) {
+		struct entry *entry = journal->pending[i];
+		bool written = entry->in_history && entry->in_usage;
+
+		if (!written && unwritten <= JOURNAL_WAITING_MAX) {
+			journal->pending[kept++] = entry;
+			continue;
+		}
+		if (!written) {
+			unwritten--;
+			atomic_fetch_add(&journal->dropped, 1);
+		}
+		talloc_free(entry);
+	}
+	journal->n_pending = kept;
+}
+
+/* write_pending - all that is pending */
+static void
+write_pending(struct journal *journal)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+
+	if (journal->n_pending > 0) {
+		/* a Redis that does not take the one will not take the other: one wait is enough */
+		if (journal->history == NULL || write_history(journal, tmp))
+			(void)write_usage(journal, tmp);
+		forget_written(journal);
+	}
+	talloc_free(tmp);
+}
+
+/* tell_events - to Redis and the program of the configuration in force */
+static void
+tell_events(struct journal *journal)
+{
+	struct snapshot *snapshot = daemon_snapshot(journal->daemon);
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	const struct event_program program = {
+		.runner = journal->runner,
+		.argv = snapshot->config->event_command.items,
+		.n = snapshot->config->event_command.n,
+		.timeout_ms = snapshot->config->event_timeout_ms,
+	};
+	const char *error = NULL;
+	int n = event_flush(journal->events, tmp, &program, &error);
+
+	if (n != 0)
+		note_written(journal, WRITTEN_EVENTS, n < 0 ? error : NULL);
+	talloc_free(tmp);
+	snapshot_release(snapshot);
+}
+
+/* --- the thread --- */
+
+/* wait_for_work - until there is much, or a turn is over; false: it is time to stop */
+static bool
+wait_for_work(struct journal *journal)
+{
+	int64_t until = clock_ms() + TURN_MS;
+	const struct timespec at = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
+	bool go_on;
+
+	(void)pthread_mutex_lock(&journal->lock);
+	while (!journal->stop && journal->n < MANY)
+		if (pthread_cond_timedwait(&journal->wake, &journal->lock, &at) != 0)
+			break;
+	go_on = !journal->stop;
+	(void)pthread_mutex_unlock(&journal->lock);
+	return go_on;
+}
+
+/* turn - everything once */
+static void
+turn(struct journal *journal)
+{
+	take_waiting(journal);
+	write_pending(journal);
+	journal_watch_look(journal->watch, journal->daemon->store, journal->events);
+	tell_events(journal);
+	if (clock_ms() - journal->saved_ms >= SAVE_EVERY_MS) {
+		daybook_save(journal->daybook);
+		journal->saved_ms = clock_ms();
+	}
+}
+
+/* serve - the thread */
+static void *
+serve(void *arg)
+{
+	struct journal *journal = arg;
+
+	while (wait_for_work(journal))
+		turn(journal);
+	turn(journal);
+	daybook_save(journal->daybook);
+	return NULL;
+}
+
+/* journal_start - start the thread */
+int
+journal_start(struct journal *journal, TALLOC_CTX *ctx, struct daemon *daemon, const char **error_r)
+{
+	journal->daemon = daemon;
+	journal->saved_ms = clock_ms();
+	journal->watch = journal_watch_new(journal);
+	journal->runner = event_runner_new(journal, error_r);
+	if (journal->runner == NULL)
+		return -1;
+	if (pthread_create(&journal->thread, NULL, serve, journal) != 0) {
+		*error_r = mem_printf(ctx, "the journal's thread cannot be started: %s", strerror(errno));
+		return -1;
+	}
+	journal->started = true;
+	return 0;
+}
+
+/* journal_stop - write what waits and end the thread */
+void
+journal_stop(struct journal *journal)
+{
+	if (journal == NULL || !journal->started)
+		return;
+	(void)pthread_mutex_lock(&journal->lock);
+	journal->stop = true;
+	(void)pthread_cond_signal(&journal->wake);
+	(void)pthread_mutex_unlock(&journal->lock);
+	(void)pthread_join(journal->thread, NULL);
+	journal->started = false;
+	event_runner_stop(journal->runner);
+	for (size_t i = 0; i < journal->n_pending; i++)
+		talloc_free(journal->pending[i]);
+	journal->n_pending = 0;
+}

@@ -1,0 +1,62 @@
+/*
+ * journal.h - what happened, written down off the message's path
+ *
+ * A message leaves an entry on a list and goes on. One thread takes the entries in batches and tells
+ * the history (history.h), the sums of each day (daybook.h), and whoever waits for events
+ * (event.h). The list is bounded; what does not fit while Redis is away is dropped and counted.
+ *
+ * Threads: journal_message() and event_raise() any; open and close the first.
+ */
+#ifndef FILTER_JOURNAL_JOURNAL_H
+#define FILTER_JOURNAL_JOURNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <talloc.h>
+
+#include "filter/config/configuration.h"
+#include "filter/journal/daybook.h"
+#include "filter/journal/event.h"
+#include "filter/journal/history.h"
+#include "policy/quota/quota.h"
+#include "policy/verdict/logline.h"
+#include "policy/verdict/verdict.h"
+
+#define JOURNAL_WAITING_MAX	5000	/* entries not yet written */
+
+struct daemon;
+struct journal;
+
+/*
+ * journal_open - the journal of a configuration; nothing runs yet
+ * options: those of the store, with passwords. A talloc child of ctx; NULL and *error_r on ctx.
+ */
+struct journal *journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_options *options,
+    const char **error_r);
+
+/* journal_renew - as store_renew() */
+int journal_renew(struct journal *journal, TALLOC_CTX *ctx, const char **error_r);
+
+/* journal_start - start the thread; daemon for its configuration and its store. 0, or -1 and *error_r on ctx. */
+int journal_start(struct journal *journal, TALLOC_CTX *ctx, struct daemon *daemon, const char **error_r);
+
+/* journal_stop - write what waits, as far as that works, and end the thread. NULL is fine. */
+void journal_stop(struct journal *journal);
+
+/*
+ * journal_message - a message, or a recipient of it, was decided
+ * line is used up. connection: the first of its account on this connection. warned: the limit whose
+ * warn_at mark was crossed, or NULL. Never waits.
+ */
+void journal_message(struct journal *journal, struct logline *line, const struct facts *facts,
+    const struct verdict *verdict, bool connection, const char *warned, unsigned int warn_at);
+
+/* The parts. Live as long as the journal. */
+struct history *journal_history(const struct journal *journal); /* NULL: none is kept */
+struct daybook *journal_daybook(const struct journal *journal);
+struct events *journal_events(const struct journal *journal);
+
+/* journal_dropped - entries given up since the start. Any thread. */
+uint64_t journal_dropped(const struct journal *journal);
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * journal_redis.c - the Redis that holds what happened, beside the counters
+ *
+ * Thread rule: nothing changes after journal_redis_new(); the pool locks by itself.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <hiredis/hiredis.h>
+#include <string.h>
+
+#include "filter/base/clock.h"
+#include "filter/journal/journal_redis.h"
+#include "filter/redis/pool.h"
+#include "policy/base/mem.h"
+
+#define CONNECTIONS	4	/* the journal's thread, the control thread, and some to spare */
+
+struct journal_redis {
+	struct redis_pool *pool;
+	char *prefix;
+};
+
+/* journal_redis_new - prepare connections */
+struct journal_redis *
+journal_redis_new(TALLOC_CTX *ctx, const struct store_options *options, const char **error_r)
+{
+	const struct redis_pool_options pool = {
+		.server = options->server,
+		.sentinels = options->sentinels,
+		.master = options->master,
+		.cluster = options->cluster,
+		.user = options->user,
+		.password = options->password,
+		.sentinel_user = options->sentinel_user,
+		.sentinel_password = options->sentinel_password,
+		.tls = options->tls,
+		.database = options->database,
+		.connections = CONNECTIONS,
+	};
+	struct journal_redis *redis = mem_new(ctx, struct journal_redis);
+
+	redis->prefix = mem_strdup(redis, options->prefix != NULL ? options->prefix : "countersign:");
+	redis->pool = redis_pool_new(redis, &pool, error_r);
+	if (redis->pool != NULL)
+		return redis;
+	*error_r = mem_strdup(ctx, *error_r);
+	talloc_free(redis);
+	return NULL;
+}
+
+/* journal_redis_renew - read the files of TLS again */
+int
+journal_redis_renew(struct journal_redis *redis, TALLOC_CTX *ctx, const char **error_r)
+{
+	return redis_pool_renew(redis->pool, ctx, error_r);
+}
+
+/* journal_words_new - an empty list */
+struct journal_words *
+journal_words_new(TALLOC_CTX *ctx)
+{
+	return mem_new(ctx, struct journal_words);
+}
+
+/* journal_word - one more word */
+void
+journal_word(struct journal_words *words, const char *word)
+{
+	if (words->n % 32 == 0) {
+		words->items = mem_grow(words, words->items, const char *, words->n + 32);
+		words->lens = mem_grow(words, words->lens, size_t, words->n + 32);
+	}
+	words->items[words->n] = word;
+	words->lens[words->n++] = strlen(word);
+}
+
+/* journal_number - one more word, a number */
+void
+journal_number(struct journal_words *words, long long number)
+{
+	journal_word(words, mem_printf(words, "%lld", number));
+}
+
+/* journal_key - one more word, a key */
+void
+journal_key(const struct journal_redis *redis, struct journal_words *words, const char *name)
+{
+	journal_word(words, mem_printf(words, "%s%s", redis->prefix, name));
+}
+
+/* journal_redis_call - one command, one answer */
+struct redisReply *
+journal_redis_call(struct journal_redis *redis, TALLOC_CTX *ctx, const struct journal_words *words,
+    bool again, const char **error_r)
+{
+	struct redisReply *reply = NULL;
+
+	if (redis_pool_resolve(redis->pool, ctx, error_r) < 0)
+		return NULL;
+	if (redis_pool_call(redis->pool, ctx, (int)words->n, words->items, words->lens, again,
+	    clock_ms() + JOURNAL_REDIS_WAIT_MS, &reply, error_r) == POOL_ANSWERED)
+		return reply;
+	freeReplyObject(reply);
+	if (*error_r == NULL)
+		*error_r = "Redis cannot be asked";
+	return NULL;
+}

@@ -1,0 +1,60 @@
+/*
+ * journal_redis.h - the Redis that holds what happened, beside the counters
+ *
+ * The same server and prefix as the counters, over a connection of its own, so that long
+ * answers for operators never stand in the way of a message.
+ *
+ * Threads: any. Calls wait up to JOURNAL_REDIS_WAIT_MS; not for the message's path.
+ */
+#ifndef FILTER_JOURNAL_JOURNAL_REDIS_H
+#define FILTER_JOURNAL_JOURNAL_REDIS_H
+
+#include <stddef.h>
+#include <talloc.h>
+
+#include "filter/store/store.h"
+
+#define JOURNAL_REDIS_WAIT_MS	3000
+
+struct journal_redis;
+struct redisReply;
+
+/*
+ * journal_redis_new - prepare connections; connects to nothing yet
+ * options as the store's, passwords included; they are copied. NULL and *error_r (on ctx) where the
+ * server cannot be read. A talloc child of ctx.
+ */
+struct journal_redis *journal_redis_new(TALLOC_CTX *ctx, const struct store_options *options,
+    const char **error_r);
+
+/* journal_redis_renew - as store_renew() */
+int journal_redis_renew(struct journal_redis *redis, TALLOC_CTX *ctx, const char **error_r);
+
+/* The words of a command, as they are collected. */
+struct journal_words {
+	const char **items;
+	size_t *lens;
+	size_t n;
+};
+
+/* journal_words_new - an empty list, on ctx */
+struct journal_words *journal_words_new(TALLOC_CTX *ctx);
+
+/* journal_word - one more word; it must live as long as the list */
+void journal_word(struct journal_words *words, const char *word);
+
+/* journal_number - one more word, a number */
+void journal_number(struct journal_words *words, long long number);
+
+/* journal_key - one more word, a key: the store's prefix, then name (which bears the hash tag) */
+void journal_key(const struct journal_redis *redis, struct journal_words *words, const char *name);
+
+/*
+ * journal_redis_call - one command, one answer
+ * Returns the reply, for freeReplyObject(), or NULL and *error_r on ctx. again: whether the command may
+ * be sent twice where a connection breaks.
+ */
+struct redisReply *journal_redis_call(struct journal_redis *redis, TALLOC_CTX *ctx,
+    const struct journal_words *words, bool again, const char **error_r);
+
+#endif

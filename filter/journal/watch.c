@@ -1,0 +1,114 @@
+/*
+ * watch.c - changes of the store that make events
+ *
+ * Every filter sees every block; which of them tells is settled in Redis (event.c), by account
+ * and time of the block. Blocks that are older than this process were told by another.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "filter/base/clock.h"
+#include "filter/journal/watch.h"
+#include "policy/base/mem.h"
+
+#define CLOCKS_DIFFER_MS	10000	/* by so much hosts may disagree on the time */
+
+struct journal_watch {
+	bool away;		/* the store was, when last looked */
+	int64_t started_ms;	/* UNIX time */
+	TALLOC_CTX *list;	/* owns the next; its own, so that it goes with the watch */
+	struct store_block *blocks; /* as of the last look, by name */
+	size_t n_blocks;
+};
+
+/* journal_watch_new - nothing was seen yet */
+struct journal_watch *
+journal_watch_new(TALLOC_CTX *ctx)
+{
+	struct journal_watch *watch = mem_new(ctx, struct journal_watch);
+
+	watch->started_ms = clock_wall_ms();
+	return watch;
+}
+
+/* look_at_store - is it away, is it back? */
+static void
+look_at_store(struct journal_watch *watch, TALLOC_CTX *ctx, struct store *store, struct events *events)
+{
+	struct store_status status = { 0 };
+
+	store_status(store, ctx, &status);
+	if (status.away && !watch->away)
+		event_raise(events, EVENT_STORE_AWAY, NULL, NULL, NULL, mem_printf(ctx, "the store cannot be asked: %s",
+		    status.problem != NULL ? status.problem : "-"), NULL);
+	else if (!status.away && watch->away)
+		event_raise(events, EVENT_STORE_BACK, NULL, NULL, NULL, "the store answers again", NULL);
+	watch->away = status.away;
+}
+
+/* tell_blocked - a block that was not there */
+static void
+tell_blocked(const struct journal_watch *watch, TALLOC_CTX *ctx, struct events *events, const struct store_block *block)
+{
+	const char *reason = block->reason != NULL ? block->reason : "";
+	const char *by = block->by != NULL ? block->by : "-";
+
+	if (block->since < watch->started_ms - CLOCKS_DIFFER_MS)
+		return;
+	event_raise(events, EVENT_BLOCKED, "account", block->account, mem_printf(ctx, "%" PRId64, block->since),
+	    mem_printf(ctx, "%s was blocked by %s%s%s", block->account, by, reason[0] != '\0' ? ": " : "", reason),
+	    json_pack("{s:s, s:s, s:I}", "by", by, "reason", reason, "for_ms",
+		(json_int_t)(block->until > 0 ? block->until - block->since : 0)));
+}
+
+/* tell_unblocked - a block that is no more there */
+static void
+tell_unblocked(TALLOC_CTX *ctx, struct events *events, const struct store_block *block)
+{
+	bool over = block->until > 0 && block->until <= clock_wall_ms() + CLOCKS_DIFFER_MS;
+
+	event_raise(events, EVENT_UNBLOCKED, "account", block->account, mem_printf(ctx, "%" PRId64, block->since),
+	    mem_printf(ctx, over ? "the block of %s is over" : "%s was unblocked", block->account), NULL);
+}
+
+/* look_at_blocks - compare two lists that are in order of names */
+static void
+look_at_blocks(const struct journal_watch *watch, TALLOC_CTX *ctx, struct events *events,
+    const struct store_block *now, size_t n_now)
+{
+	size_t i = 0, k = 0;
+
+	while (i < n_now || k < watch->n_blocks) {
+		int order = i == n_now ? 1 : k == watch->n_blocks ? -1 : strcmp(now[i].account, watch->blocks[k].account);
+
+		if (order < 0 || (order == 0 && now[i].since != watch->blocks[k].since))
+			tell_blocked(watch, ctx, events, &now[i]);
+		if (order > 0)
+			tell_unblocked(ctx, events, &watch->blocks[k]);
+		i += order <= 0;
+		k += order >= 0;
+	}
+}
+
+/* journal_watch_look - raise what has changed since the last look */
+void
+journal_watch_look(struct journal_watch *watch, struct store *store, struct events *events)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	TALLOC_CTX *list = mem_check(talloc_new(watch));
+	struct store_block *blocks = NULL;
+	size_t n = 0;
+
+	look_at_store(watch, tmp, store, events);
+	store_blocked(store, list, &blocks, &n);
+	look_at_blocks(watch, tmp, events, blocks, n);
+	watch->blocks = blocks;
+	watch->n_blocks = n;
+	talloc_free(watch->list);
+	watch->list = list;
+	talloc_free(tmp);
+}

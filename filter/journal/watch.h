@@ -1,0 +1,25 @@
+/*
+ * watch.h - changes of the store that make events: away and back, blocked and unblocked
+ *
+ * Looked at once a second rather than told by those who change something: so a block is an event wherever
+ * it came from, another filter, countersignctl on another host, or block_on.
+ *
+ * Threads: the journal's.
+ */
+#ifndef FILTER_JOURNAL_WATCH_H
+#define FILTER_JOURNAL_WATCH_H
+
+#include <talloc.h>
+
+#include "filter/journal/event.h"
+#include "filter/store/store.h"
+
+struct journal_watch;
+
+/* journal_watch_new - nothing was seen yet. A talloc child of ctx. */
+struct journal_watch *journal_watch_new(TALLOC_CTX *ctx);
+
+/* journal_watch_look - raise what has changed since the last look */
+void journal_watch_look(struct journal_watch *watch, struct store *store, struct events *events);
+
+#endif

@@ -1,0 +1,321 @@
+/*
+ * charge.c - a message and its limits
+ *
+ * Plans are looked up at MAIL, so that a table that fails is told early; all else waits for
+ * the end of the message, when it is known to pass everything else. What only some limits need (who of
+ * the recipients is ours, marks of recipients and client) is found out only where a plan asks for it.
+ *
+ * Thread rule: a message belongs to one thread at a time.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <openssl/evp.h>
+#include <string.h>
+
+#include "filter/base/clock.h"
+#include "filter/message/charge.h"
+#include "filter/message/owners.h"
+#include "policy/base/mem.h"
+
+#define STORE_PATIENCE_MS	30000	/* the store has a shorter deadline of its own */
+#define MANY_DOMAINS		16	/* recipients' domains whose owner is remembered */
+
+/* config_of - the configuration a message is judged by */
+static const struct config *
+config_of(const struct message *message)
+{
+	return message->session->snapshot->config;
+}
+
+/* over_action - what being over a plan's limits does: listener, then plan, then the role's default */
+static enum action
+over_action(const struct message *message, const struct plan *plan)
+{
+	int own = message->listener->set.of[REASON_OVER];
+
+	if (own >= 0)
+		return (enum action)own;
+	if (plan != NULL && plan->has_on_over &&
+	    !(message->facts.role == ROLE_LOCAL && plan->on_over == ACTION_TEMPFAIL))
+		return plan->on_over;
+	return message->listener->actions[REASON_OVER];
+}
+
+/* smaller - the smaller of two bounds, where 0 is none */
+static uint64_t
+smaller(uint64_t a, uint64_t b)
+{
+	if (a == 0 || b == 0)
+		return a + b;
+	return a < b ? a : b;
+}
+
+/* apply_plan - what a party's plan says of each message */
+static void
+apply_plan(struct message *message, struct quota_party *party)
+{
+	struct rules *rules = &message->rules;
+
+	party->on_over = over_action(message, party->plan);
+	if (party->plan == NULL)
+		return;
+	rules->max_recipients = (size_t)smaller(rules->max_recipients, party->plan->max_recipients);
+	rules->max_size = smaller(rules->max_size, party->plan->max_size);
+}
+
+/* charge_plan - who is charged, by which plans */
+void
+charge_plan(struct message *message)
+{
+	const struct config *config = config_of(message);
+	struct facts *facts = &message->facts;
+
+	if (facts->account == NULL)
+		return;
+	message->account = config_account(config, facts->account);
+	if (message->account != NULL && message->account->mode_set >= 0)
+		message->rules.mode = (enum mode)message->account->mode_set;
+	plans_assign(message, message->session->snapshot, facts->account, facts->client_addr,
+	    clock_ms() + config->dns_timeout_ms, &message->plans);
+	if (message->plans.failed != NULL)
+		facts->lookup_failed = message->plans.failed;
+	for (size_t i = 0; i < message->plans.n; i++)
+		apply_plan(message, &message->plans.parties[i]);
+	message->rules.actions[REASON_OVER] = message->plans.parties[0].on_over;
+}
+
+/* block_stops - whether a blocked account is refused, as opposed to marked or held */
+static bool
+block_stops(const struct message *message)
+{
+	return message->rules.mode == MODE_ENFORCE &&
+	    message->rules.actions[REASON_BLOCKED] >= ACTION_TEMPFAIL;
+}
+
+/* check_block - gather whether the account is blocked */
+static void
+check_block(struct message *message)
+{
+	struct quota_fact *fact = &message->facts.quota;
+	struct store_block known;
+	struct quota_block block;
+
+	if (!store_known_block(message->session->daemon->store, message, message->facts.account, &known))
+		return;
+	block.reason = known.reason;
+	block.left_ms = known.until == 0 ? -1 : known.until - store_wall_ms();
+	fact->account = message->facts.account;
+	quota_block_fact(message, &block, fact);
+}
+
+/* check_over - gather whether the account is known to be over a limit that refuses this message */
+static void
+check_over(struct message *message)
+{
+	struct quota_fact *fact = &message->facts.quota;
+	const struct quota_party *party;
+
+	if (message->rules.mode != MODE_ENFORCE ||
+	    !store_known_over(message->session->daemon->store, message, message->facts.account, fact))
+		return;
+	/* It may have been found out on another listener, where other actions hold, or from another network. */
+	party = quota_party_named(message->plans.parties, message->plans.n, fact->subject);
+	if (party != NULL && party->on_over >= ACTION_TEMPFAIL)
+		message->rules.actions[REASON_OVER] = fact->on_over = party->on_over;
+	else
+		*fact = (struct quota_fact){ 0 };
+}
+
+/* charge_known - what is known without asking the store */
+void
+charge_known(struct message *message)
+{
+	if (message->facts.account == NULL)
+		return;
+	check_over(message);
+	check_block(message);
+}
+
+/* mark_of - 64 bits of a hash of a text, keyed with the home, so that no two homes can be compared */
+static uint64_t
+mark_of(const char *home, const char *text)
+{
+	unsigned char octets[EVP_MAX_MD_SIZE] = { 0 };
+	EVP_MD_CTX *md = mem_check(EVP_MD_CTX_new());
+	unsigned int len = 0;
+	uint64_t mark = 0;
+
+	if (EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1 ||
+	    EVP_DigestUpdate(md, home, strlen(home) + 1) != 1 ||
+	    EVP_DigestUpdate(md, text, strlen(text)) != 1 || EVP_DigestFinal_ex(md, octets, &len) != 1)
+		abort();	/* a library without SHA-256 */
+	EVP_MD_CTX_free(md);
+	for (size_t i = 0; i < sizeof(mark); i++)
+		mark = mark << 8 | octets[i];
+	return mark;
+}
+
+/* client_text - the client's address as it is counted: of IPv6 the /64, for clients change the rest at will */
+static const char *
+client_text(const struct message *message)
+{
+	const struct ip_address *ip = &message->session->connection.ip;
+	char *text;
+
+	if (ip->bits != 128)
+		return message->facts.client_addr;
+	text = mem_strdup(message, "6:");
+	for (size_t i = 0; i < 8; i++)
+		text = mem_check(talloc_asprintf_append(text, "%02x", ip->octets[i]));
+	return text;
+}
+
+/* domain_of - the domain of a recipient, or NULL */
+static const char *
+domain_of(const char *recipient)
+{
+	const char *at = strrchr(recipient, '@');
+
+	return at != NULL && at[1] != '\0' ? at + 1 : NULL;
+}
+
+/* is_ours - whether a domain is ours; answers are remembered in known, MANY_DOMAINS of them */
+static bool
+is_ours(struct message *message, const char *domain, const char **known, bool *ours, size_t *n)
+{
+	bool answer;
+
+	for (size_t i = 0; i < *n; i++)
+		if (strcmp(known[i], domain) == 0)
+			return ours[i];
+	answer = owners_has_domain(message, message->session->snapshot, message->listener, domain,
+	    clock_ms() + config_of(message)->dns_timeout_ms);
+	if (*n < MANY_DOMAINS) {
+		known[*n] = domain;
+		ours[(*n)++] = answer;
+	}
+	return answer;
+}
+
+/* count_external - the recipients outside our own domains; a name without domain is of this host */
+static uint64_t
+count_external(struct message *message, const char **recipients, size_t n)
+{
+	const char *known[MANY_DOMAINS];
+	bool ours[MANY_DOMAINS];
+	size_t n_known = 0;
+	uint64_t external = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *domain = domain_of(recipients[i]);
+
+		if (domain != NULL && !is_ours(message, domain, known, ours, &n_known))
+			external++;
+	}
+	return external;
+}
+
+/* mark_recipients - for limits of new recipients */
+static const uint64_t *
+mark_recipients(struct message *message, const char *home, const char **recipients, size_t n)
+{
+	uint64_t *marks = mem_array(message, uint64_t, n + 1);
+
+	for (size_t i = 0; i < n; i++)
+		marks[i] = mark_of(home, recipients[i]);
+	return marks;
+}
+
+/* cost_of - what the message costs, in the units that its plans count */
+static struct quota_cost
+cost_of(struct message *message)
+{
+	const struct facts *facts = &message->facts;
+	const struct quota_party *parties = message->plans.parties;
+	const char *home = quota_home(parties, message->plans.n);
+	const char **recipients = recipients_list(message->recipients, message);
+	struct quota_cost cost = { .messages = 1, .recipients = facts->recipients, .bytes = facts->size };
+
+	if (quota_counts(parties, message->plans.n, LIMIT_EXTERNAL))
+		cost.external = count_external(message, recipients, facts->recipients);
+	if (quota_counts(parties, message->plans.n, LIMIT_NEW)) {
+		cost.marks = mark_recipients(message, home, recipients, facts->recipients);
+		cost.n_marks = facts->recipients;
+	}
+	if (facts->client_addr != NULL && quota_counts(parties, message->plans.n, LIMIT_CLIENTS)) {
+		cost.client = mark_of(home, client_text(message));
+		cost.has_client = true;
+	}
+	return cost;
+}
+
+/* note_warned - the limit whose mark was crossed, of those that plans set */
+static void
+note_warned(struct message *message, const struct quota_plan *plan, const struct quota_reply *reply)
+{
+	const struct quota_counter *counter = quota_warned(plan, reply);
+
+	/* the journal makes an event of it */
+	if (counter == NULL)
+		return;
+	message->warned = counter->text;
+	message->warned_at = counter->warn_at;
+}
+
+/* charge_message - charge the message where it is not over */
+void
+charge_message(struct message *message)
+{
+	struct quota_fact *fact = &message->facts.quota;
+	struct quota_cost cost;
+	struct quota_plan *plan;
+	struct quota_reply reply;
+
+	if (message->facts.account == NULL)
+		return;
+	cost = cost_of(message);
+	plan = quota_plan_of(message, message->plans.parties, message->plans.n, &cost,
+	    message->rules.mode == MODE_WATCH, message->charge_id);
+	plan->block_binds = block_stops(message);
+	store_charge(message->session->daemon->store, message, plan, clock_ms() + STORE_PATIENCE_MS,
+	    &reply);
+	quota_judge(message, plan, &reply, fact);
+	if (fact->limit != NULL)
+		message->rules.actions[REASON_OVER] = fact->on_over;
+	note_warned(message, plan, &reply);
+}
+
+/* is_offence - refused for claiming to be somebody else, which honest clients do not do again and again */
+static bool
+is_offence(const struct verdict *verdict)
+{
+	if (verdict->action < ACTION_TEMPFAIL)
+		return false;
+	switch (verdict->reason) {
+	case REASON_FOREIGN_ENVELOPE:
+	case REASON_FOREIGN_FROM:
+	case REASON_FOREIGN_DOMAIN:
+	case REASON_FOREIGN_SENDER:
+	case REASON_FOREIGN_RESENT:
+	case REASON_FOREIGN_DISPLAY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* charge_offence - count a refused foreign sender towards block_on */
+void
+charge_offence(struct message *message)
+{
+	const struct plan *plan = message->plans.parties[0].plan;
+	struct quota_plan *offence;
+
+	if (plan == NULL || plan->block_on == NULL || !is_offence(&message->verdict))
+		return;
+	offence = quota_plan_offence(message, message->plans.parties, message->plans.n, plan->block_on,
+	    message->charge_id);
+	store_offence(message->session->daemon->store, offence, plan->block_for_ms);
+}

@@ -1,0 +1,27 @@
+/*
+ * listener.h - which listener a message belongs to
+ */
+#ifndef FILTER_MESSAGE_LISTENER_H
+#define FILTER_MESSAGE_LISTENER_H
+
+#include <stdbool.h>
+
+#include "filter/config/configuration.h"
+#include "policy/base/netblock.h"
+
+/* What listeners are chosen by. */
+struct listener_traits {
+	const char *daemon_name; /* {daemon_name} at CONNECT, or NULL */
+	const char *daemon_port; /* or NULL */
+	struct ip_address client;
+	bool pickup;		/* from sendmail(1): client port 0 */
+	bool login;		/* with a SASL login: for automatic roles */
+};
+
+/*
+ * listener_find - the first listener whose conditions all hold, or NULL
+ * Without listener sections the role follows from the connection. Any thread.
+ */
+const struct listener *listener_find(const struct config *config, const struct listener_traits *traits);
+
+#endif

@@ -1,0 +1,96 @@
+/*
+ * owners.c - gatherer: does the account own the addresses the message claims?
+ *
+ * The rules (which keys, what a value means) are policy/sender/identity.c's; this
+ * asks the tables. It reads the snapshot only, so any thread may run it.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "filter/message/lookup.h"
+#include "filter/message/owners.h"
+#include "policy/base/domain.h"
+#include "policy/base/mem.h"
+#include "policy/sender/identity.h"
+
+/* listed - does the account's owns list cover the address? */
+static bool
+listed(const struct config *config, const struct facts *facts, const char *address)
+{
+	const struct account *account = config_account(config, facts->account);
+
+	for (size_t i = 0; account != NULL && i < account->owns.n; i++)
+		if (identity_pattern_matches(&account->patterns[i], address, config->delimiter))
+			return true;
+	return false;
+}
+
+/* by_tables - what the owners tables say of an address */
+static enum ownership
+by_tables(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
+    const struct facts *facts, const char *address, int64_t deadline_ms)
+{
+	const char *value = NULL;
+
+	switch (lookup_address(ctx, snapshot, &listener->owner_tables, address, deadline_ms, &value)) {
+	case TABLE_FOUND:
+		return identity_list_has(value, facts->account, facts->login, snapshot->config->realm) ?
+		    OWNED_YES : OWNED_NO;
+	case TABLE_TEMPERROR:
+		return OWNED_TEMPERROR;
+	case TABLE_NOT_FOUND:
+		break;
+	}
+	return OWNED_NO;
+}
+
+/* owners_has_domain - the realm, a domain we sign for, or one that the configuration or a table names */
+bool
+owners_has_domain(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
+    const char *domain, int64_t deadline_ms)
+{
+	const struct config *config = snapshot->config;
+	const char *value = NULL;
+
+	if ((config->realm != NULL && domain_equal(domain, config->realm)) ||
+	    (snapshot->signers != NULL && signers_know(snapshot->signers, domain)))
+		return true;
+	if (config_has_domain(config, domain))
+		return true;
+	/* a table that cannot answer has made the claim TEMPERROR before it gets here */
+	return lookup_key(ctx, snapshot, &listener->owner_tables, mem_printf(ctx, "@%s", domain),
+	    deadline_ms, &value) == TABLE_FOUND;
+}
+
+/* own_of - whose is this address? */
+static enum ownership
+own_of(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
+    const struct facts *facts, const char *address, int64_t deadline_ms)
+{
+	const struct config *config = snapshot->config;
+
+	if (listed(config, facts, address))
+		return OWNED_YES;
+	/* With tables, what a login owns is theirs to say, as in Postfix. Mail without
+	 * login has an address for its account, and that is its own. */
+	if ((listener->owner_tables.n == 0 || facts->role != ROLE_SUBMISSION) &&
+	    identity_owns_itself(facts->account, address, config->delimiter))
+		return OWNED_YES;
+	if (listener->owner_tables.n == 0)
+		return OWNED_NO;
+	return by_tables(ctx, snapshot, listener, facts, address, deadline_ms);
+}
+
+/* owners_check - fill `owned` of the claims */
+void
+owners_check(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
+    const struct facts *facts, struct claim *claims, size_t n, int64_t deadline_ms)
+{
+	for (size_t i = 0; i < n; i++) {
+		claims[i].owned = own_of(ctx, snapshot, listener, facts, claims[i].address, deadline_ms);
+		if (claims[i].owned == OWNED_NO && claims[i].place == CLAIM_FROM &&
+		    !owners_has_domain(ctx, snapshot, listener, claims[i].domain, deadline_ms))
+			claims[i].owned = OWNED_NO_DOMAIN;
+	}
+}

@@ -1,0 +1,158 @@
+/*
+ * plans.c - to whom a message is charged, and by which plans
+ *
+ * A table that cannot answer, or that names a plan nobody wrote, must not make an account
+ * unlimited: it is a failed look-up, and on_lookup_failure says what becomes of the message.
+ *
+ * Thread rule: no state.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <string.h>
+
+#include "filter/base/log.h"
+#include "filter/message/lookup.h"
+#include "filter/message/plans.h"
+#include "policy/base/mem.h"
+#include "policy/base/text.h"
+
+/* What is being asked for. */
+struct asking {
+	TALLOC_CTX *ctx;
+	const struct snapshot *snapshot;
+	int64_t deadline_ms;
+	struct plans *plans;
+};
+
+/* ask - one key in a list of tables, an address by its partial keys too; NULL: not found, or failed */
+static const char *
+ask(const struct asking *a, const struct table_list *list, const char *key, bool by_parts)
+{
+	const char *value = NULL;
+	enum table_outcome outcome;
+
+	if (list->n == 0)
+		return NULL;
+	if (by_parts && strchr(key, '@') != NULL)
+		outcome = lookup_address(a->ctx, a->snapshot, list, key, a->deadline_ms, &value);
+	else
+		outcome = lookup_key(a->ctx, a->snapshot, list, key, a->deadline_ms, &value);
+	if (outcome == TABLE_TEMPERROR)
+		a->plans->failed = key;
+	if (outcome != TABLE_FOUND)
+		return NULL;
+	struct span trimmed = text_trim(text_span(value));
+
+	return mem_strndup(a->ctx, trimmed.at, trimmed.len);
+}
+
+/* plan_for - the plan of a name of one kind: by its tables, else that of all; *from_r: where it is said */
+static const struct plan *
+plan_for(const struct asking *a, const struct party_config *party, const char *name, bool by_parts,
+    const char **from_r)
+{
+	const char *value = ask(a, &party->plan_tables, name, by_parts);
+	const struct plan *plan;
+
+	if (value == NULL) {
+		*from_r = party->plan != NULL ? party->plan_option : "";
+		return party->plan;
+	}
+	*from_r = party->table_option;
+	plan = config_find_plan(a->snapshot->config, value);
+	if (plan == NULL) {
+		log_warning("%s: the plan \"%.100s\" of %s is not among the plans", party->table_option, value, name);
+		a->plans->failed = name;
+	}
+	return plan;
+}
+
+/* add - one more party, where it has a plan */
+static void
+add(const struct asking *a, enum quota_subject_kind kind, const char *name, const struct plan *plan,
+    const char *from)
+{
+	struct plans *plans = a->plans;
+
+	if (plan == NULL && kind != QUOTA_ACCOUNT)
+		return;
+	plans->parties[plans->n] = (struct quota_party){ .kind = kind, .name = name, .plan = plan };
+	plans->from[plans->n++] = from;
+}
+
+/* add_account - the account itself */
+static void
+add_account(const struct asking *a, const char *name)
+{
+	const struct config *config = a->snapshot->config;
+	const struct account *account = config_account(config, name);
+	const struct plan *plan;
+	const char *from;
+
+	if (account != NULL && account->plan != NULL) {
+		plan = account->plan;
+		from = account->plan_from;
+	} else
+		plan = plan_for(a, &config->assign.account, name, true, &from);
+	add(a, QUOTA_ACCOUNT, name, plan, from);
+}
+
+/* add_group - the pool of an account, the network of a client */
+static void
+add_group(const struct asking *a, enum quota_subject_kind kind, const struct party_config *party,
+    const char *member)
+{
+	const char *name = ask(a, &party->of_tables, member, kind == QUOTA_POOL);
+	const struct plan *plan;
+	const char *from;
+
+	if (name == NULL || name[0] == '\0')
+		return;
+	plan = plan_for(a, party, name, false, &from);
+	add(a, kind, name, plan, from);
+}
+
+/* plans_assign - find the parties of an account and a client */
+void
+plans_assign(TALLOC_CTX *ctx, const struct snapshot *snapshot, const char *account,
+    const char *client, int64_t deadline_ms, struct plans *plans_r)
+{
+	const struct plans_config *assign = &snapshot->config->assign;
+	const struct asking a = { .ctx = ctx, .snapshot = snapshot, .deadline_ms = deadline_ms,
+	    .plans = plans_r };
+	const char *domain = strrchr(account, '@'), *from;
+	const struct plan *plan;
+
+	memset(plans_r, 0, sizeof(*plans_r));
+	add_account(&a, account);
+	if (domain != NULL && domain[1] != '\0') {
+		plan = plan_for(&a, &assign->domain, domain + 1, false, &from);
+		add(&a, QUOTA_DOMAIN, domain + 1, plan, from);
+	}
+	add_group(&a, QUOTA_POOL, &assign->pool, account);
+	if (client != NULL)
+		add_group(&a, QUOTA_NETWORK, &assign->network, client);
+}
+
+/* plans_counters - what a message of account would ask of the store */
+struct quota_plan *
+plans_counters(TALLOC_CTX *ctx, const struct snapshot *snapshot, const char *account,
+    int64_t deadline_ms, struct plans *plans_r, const char **error_r)
+{
+	static const struct quota_cost one = { .messages = 1, .recipients = 1, .bytes = 1 };
+	struct plans plans;
+
+	plans_assign(ctx, snapshot, account, NULL, deadline_ms, &plans);
+	if (plans_r != NULL)
+		*plans_r = plans;
+	if (plans.failed != NULL) {
+		*error_r = mem_printf(ctx, "the plan of %s cannot be found out; the log says why", plans.failed);
+		return NULL;
+	}
+	for (size_t i = 0; i < plans.n; i++)
+		plans.parties[i].on_over = plans.parties[i].plan != NULL ? plans.parties[i].plan->on_over :
+		    ACTION_ACCEPT;
+	return quota_plan_of(ctx, plans.parties, plans.n, &one, false, NULL);
+}

@@ -1,0 +1,131 @@
+/*
+ * restricted.c - gatherer: may the sender post to this recipient?
+ *
+ * The tables are asked with addresses, but one recipient can be written in many
+ * ways, and some of them only the MTA understands: Postfix takes
+ * <announce(x)@example.org>, and both MTAs deliver announce%example.org@example.org
+ * to announce. So the MTA's own reading is asked for too ({rcpt_addr}), and what a
+ * local part may hold is looked at. Looking up an address too many does no harm:
+ * only listed ones are restricted.
+ *
+ * It reads the snapshot only, so any thread may run it.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <string.h>
+
+#include "filter/message/lookup.h"
+#include "filter/message/restricted.h"
+#include "policy/base/address.h"
+#include "policy/base/domain.h"
+#include "policy/base/mem.h"
+#include "policy/sender/identity.h"
+
+#define SPELLINGS_MAX	32	/* addresses looked up for one recipient */
+#define PATH_MAX_OCTETS	2048	/* of a path that is looked at */
+
+/* What one recipient may mean. */
+struct spellings {
+	const char *of[SPELLINGS_MAX];
+	size_t n;
+};
+
+/* add - one more address; without its sub-address, and not twice */
+static void
+add(TALLOC_CTX *ctx, const struct config *config, struct spellings *spellings, const char *full)
+{
+	const char *base = address_base(ctx, full, config->delimiter);
+
+	if (base != NULL)
+		full = base;
+	for (size_t i = 0; i < spellings->n; i++)
+		if (strcmp(spellings->of[i], full) == 0)
+			return;
+	if (spellings->n < SPELLINGS_MAX)
+		spellings->of[spellings->n++] = full;
+}
+
+/* add_path - what a path says; false where it cannot be read */
+static bool
+add_path(TALLOC_CTX *ctx, const struct config *config, struct spellings *spellings, const char *path)
+{
+	const struct address_rules rules = {
+		.fold_local = true,
+		.default_domain = config->realm,
+	};
+	struct address address;
+
+	if (address_parse_path(ctx, path, strnlen(path, PATH_MAX_OCTETS), &rules, &address, NULL) !=
+	    ADDRESS_PATH_MAILBOX)
+		return false;
+	add(ctx, config, spellings, address.full);
+	return true;
+}
+
+/* add_inner - what the addresses found so far hold in their local parts, and literals as our own domain */
+static void
+add_inner(TALLOC_CTX *ctx, const struct config *config, struct spellings *spellings)
+{
+	for (size_t i = 0; i < spellings->n; i++) {
+		const char *inner[ADDRESS_INNER_MAX];
+		size_t n = address_inner(ctx, spellings->of[i], inner);
+		struct address address;
+
+		for (size_t j = 0; j < n; j++)
+			add(ctx, config, spellings, inner[j]);
+		address_split(ctx, spellings->of[i], &address);
+		if (domain_is_literal(address.domain) && config->realm != NULL)
+			add(ctx, config, spellings, mem_printf(ctx, "%.*s@%s",
+			    (int)(address.domain - address.full - 1), address.full, config->realm));
+	}
+}
+
+/* ask - look up one address; false where the account may not post there, or that cannot be told */
+static bool
+ask(TALLOC_CTX *ctx, const struct snapshot *snapshot, struct facts *facts, const char *address,
+    int64_t deadline_ms)
+{
+	const struct config *config = snapshot->config;
+	const char *value = NULL;
+
+	switch (lookup_address(ctx, snapshot, &config->restricted_tables, address, deadline_ms, &value)) {
+	case TABLE_FOUND:
+		if (facts->account != NULL &&
+		    identity_list_has(value, facts->account, facts->login, config->realm))
+			return true;
+		facts->restricted = address;
+		return false;
+	case TABLE_TEMPERROR:
+		facts->lookup_failed = address;
+		return false;
+	case TABLE_NOT_FOUND:
+		break;
+	}
+	return true;
+}
+
+/* restricted_check - ask the tables of restricted_recipients */
+void
+restricted_check(TALLOC_CTX *ctx, const struct snapshot *snapshot, struct facts *facts,
+    const char *path, const char *resolved, int64_t deadline_ms)
+{
+	const struct config *config = snapshot->config;
+	struct spellings spellings = { .n = 0 };
+	bool readable;
+
+	if (config->restricted_tables.n == 0)
+		return;
+	readable = add_path(ctx, config, &spellings, path);
+	if (resolved != NULL && resolved[0] != '\0')
+		readable = add_path(ctx, config, &spellings, resolved) || readable;
+	if (!readable) {
+		facts->restricted = mem_strndup(ctx, path, strnlen(path, PATH_MAX_OCTETS));
+		return;
+	}
+	add_inner(ctx, config, &spellings);
+	for (size_t i = 0; i < spellings.n; i++)
+		if (!ask(ctx, snapshot, facts, spellings.of[i], deadline_ms))
+			return;
+}

@@ -1,0 +1,139 @@
+/*
+ * session.h - a connection from the MTA, and the message on it
+ *
+ * Two lifetimes. A session lives from negotiation to close and carries any number of messages; a
+ * message lives from MAIL until its end of message, abort, the next MAIL, or
+ * close, whichever comes first: MTAs differ in which of them they send.
+ *
+ * Threads: one at a time, though not always the same one; no lock is needed
+ * and nothing may be kept in thread-local memory.
+ */
+#ifndef FILTER_MESSAGE_SESSION_H
+#define FILTER_MESSAGE_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "filter/daemon/daemon.h"
+#include "filter/dkim/sign.h"
+#include "filter/dkim/verify.h"
+#include "filter/message/plans.h"
+#include "filter/message/recipients.h"
+#include "policy/base/facts.h"
+#include "policy/base/netblock.h"
+#include "policy/sender/header.h"
+#include "policy/verdict/edits.h"
+#include "policy/verdict/verdict.h"
+
+/* Bounds of what strangers can make us keep. */
+#define SESSION_HEADER_OCTETS	(2 * 1024 * 1024) /* header names and values of a message */
+#define SESSION_WORD_MAX	1024	/* HELO, host names, macro values */
+#define SESSION_PATH_MAX	2048	/* octets of an envelope path */
+
+/* What the MTA told of the connection. All texts belong to the session. */
+struct connection {
+	bool known;		/* CONNECT was seen */
+	const char *client_addr; /* textual address, or NULL */
+	const char *client_name;
+	unsigned int client_port;
+	struct ip_address ip;
+	const char *daemon_name; /* macros as sent at CONNECT, or NULL */
+	const char *daemon_port;
+	enum outcome iprev;	/* of the client's name, as in struct facts */
+	bool completes;		/* the MTA adds a missing Date or Message-ID after the filter */
+	char *helo;
+	bool tls;		/* {tls_version} was seen */
+};
+
+/* The macros that come with MAIL; NULL where not sent. */
+struct mail_macros {
+	const char *auth_authen;
+	const char *auth_type;
+	const char *tls_version;
+	const char *queue_id;
+	uint64_t size;		/* SIZE= of the command, 0: not given */
+};
+
+struct message {
+	struct session *session;
+	const struct listener *listener; /* NULL: none matches */
+	const struct account *account;	/* the configured account, or NULL */
+	struct plans plans;		/* who is charged, by which plans; none without an account */
+	struct rules rules;
+	struct facts facts;
+	struct verdict verdict;		/* the last one made */
+	struct header_list *header;
+	struct recipients *recipients;
+	struct dkim_signing *signing;	/* or NULL */
+	struct dkim_verification *verification; /* or NULL */
+	struct edits edits;		/* after message_end() passed the message */
+	uint8_t charge_id[QUOTA_ID_LEN];
+	const char *warned;		/* the limit whose warn_at mark it crossed, or NULL */
+	unsigned int warned_at;	/* ... that mark, in percent */
+};
+
+struct session {
+	struct daemon *daemon;
+	struct snapshot *snapshot; /* reference held */
+	bool helo_negotiated;	/* HELO was not negotiated away */
+	struct connection connection;
+	char *told_account;	/* the account the journal saw last here, or NULL */
+	struct message *message; /* NULL between messages */
+};
+
+/* session_new - a session on the snapshot in force; never NULL */
+struct session *session_new(struct daemon *daemon);
+
+/* session_free - end the message if there is one, then the session. NULL is fine. */
+void session_free(struct session *session);
+
+/* session_needs_helo - does some listener of the snapshot look at HELO? */
+bool session_needs_helo(const struct session *session);
+
+/*
+ * session_connect - what CONNECT told; texts are copied and bounded, each may be NULL
+ * mta: the macro v, name and version of the MTA.
+ */
+void session_connect(struct session *session, const char *client_name, const char *client_addr,
+    unsigned int client_port, const char *daemon_name, const char *daemon_port, const char *mta);
+
+/* session_resolved - what the MTA found of the client's name: OK, FAIL, FORGED or TEMP; NULL: it does not say */
+void session_resolved(struct session *session, const char *word);
+
+/* session_helo - HELO, EHLO or LHLO; may come again at any time outside a message */
+void session_helo(struct session *session, const char *helo, const char *tls_version);
+
+/*
+ * message_mail - MAIL FROM: begins a message (and ends the one before)
+ * path: as the MTA gives it. The verdict is in session->message->verdict, which lives until message_finish().
+ */
+const struct verdict *message_mail(struct session *session, const char *path,
+    const struct mail_macros *macros);
+
+/*
+ * message_rcpt - RCPT TO: a recipient; a refusal concerns this recipient alone
+ * resolved: {rcpt_addr}, the MTA's own reading of path, or NULL
+ */
+const struct verdict *message_rcpt(struct session *session, const char *path, const char *resolved,
+    const char *queue_id);
+
+/* message_header - one header field, value with its leading space */
+void message_header(struct session *session, const char *name, const char *value);
+
+/* message_header_end - end of header */
+const struct verdict *message_header_end(struct session *session, const char *queue_id);
+
+/* message_body - a piece of the body */
+void message_body(struct session *session, const unsigned char *bytes, size_t len);
+
+/*
+ * message_end - end of message: sign, charge, decide, log
+ * When it passes, session->message->edits are to be carried out.
+ */
+const struct verdict *message_end(struct session *session, const char *queue_id);
+
+/* message_finish - the message is over, whatever became of it. Without a message nothing happens. */
+void message_finish(struct session *session);
+
+#endif

@@ -1,0 +1,15 @@
+/*
+ * callbacks.h - the libmilter side of the daemon
+ */
+#ifndef FILTER_MILTER_CALLBACKS_H
+#define FILTER_MILTER_CALLBACKS_H
+
+#include "filter/daemon/daemon.h"
+
+/*
+ * callbacks_register - tell libmilter of our callbacks
+ * Once, before smfi_main(). daemon must outlive it. Returns 0, or -1.
+ */
+int callbacks_register(struct daemon *daemon);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * gate.h - how many sessions libmilter's pool takes in hand at once
+ *
+ * Threads: milter_gate_count() from any thread; the others from the one thread that is the
+ * pool's controller.
+ */
+#ifndef FILTER_MILTER_GATE_H
+#define FILTER_MILTER_GATE_H
+
+#include <poll.h>
+
+#define MILTER_GATE_PATIENCE_MS	10	/* how long nobody may finish before more are taken in hand */
+
+/* milter_gate_count - a connection was accepted (1) or closed (-1) */
+void milter_gate_count(int change);
+
+/* milter_gate_room - how many more may be taken in hand while so many sessions wait for a command; 0: none */
+int milter_gate_room(size_t waiting);
+
+/* milter_gate_relief - how many may all the same, when those in hand did not get on */
+int milter_gate_relief(void);
+
+/*
+ * milter_gate_leave - let some of those that are ready go first
+ * fds: the pipe of the pool, then n - 1 sessions, as poll(2) left them; ready: what it returned.
+ * Sessions beyond room (at least 1) are made to look quiet; each has its turn at a later call.
+ * Returns how many are ready then.
+ */
+int milter_gate_leave(struct pollfd *fds, nfds_t n, int ready, int room);
+
+#endif

@@ -1,0 +1,182 @@
+/*
+ * listen.c - the socket that MTAs connect to
+ *
+ * libmilter makes the socket and keeps its descriptor to itself. It writes each
+ * header edit and the final reply on their own and does not set TCP_NODELAY, so
+ * over TCP every signed message would wait 40 ms for a delayed acknowledgement. On
+ * Linux an accepted socket inherits the option from the listening one, which
+ * is found among our descriptors by SO_ACCEPTCONN.
+ *
+ * Called at start, in one thread.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <libmilter/mfapi.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "filter/base/unix_socket.h"
+#include "filter/milter/listen.h"
+#include "policy/base/mem.h"
+
+#define FD_SEARCH_MAX	256	/* descriptors looked at; at start there are few */
+#define BACKLOG		512
+#define MTA_TIMEOUT_S	7200	/* as long as an MTA may be silent within a connection */
+#define COMMAND_OCTETS	(1024 * 1024) /* a header field of 100 000 octets must not end the connection */
+
+/* socket_path - the path of a unix socket, or NULL */
+static const char *
+socket_path(const struct config *config)
+{
+	const char *colon = strchr(config->listen_spec, ':');
+
+	return colon != NULL && colon[1] == '/' ? colon + 1 : NULL;
+}
+
+/* is_listening_inet - a TCP socket that accepts connections? */
+static int
+is_listening_inet(int fd)
+{
+	int accepting = 0;
+	int domain = 0;
+	socklen_t len = sizeof(accepting);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &len) != 0 || !accepting)
+		return 0;
+	len = sizeof(domain);
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+	    (domain == AF_INET || domain == AF_INET6);
+}
+
+/* set_nodelay - on the listening socket; returns how many were found */
+static int
+set_nodelay(void)
+{
+	int found = 0;
+	int on = 1;
+
+	for (int fd = 0; fd < FD_SEARCH_MAX; fd++)
+		if (is_listening_inet(fd) && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0)
+			found++;
+	return found;
+}
+
+/* check_path - refuse a path that another process serves, before libmilter removes it */
+static int
+check_path(TALLOC_CTX *ctx, const char *path, const char **error_r)
+{
+	int fd = unix_socket_connect(path);
+
+	if (fd < 0)
+		return 0;
+	(void)close(fd);
+	*error_r = mem_printf(ctx, "listen: %s is in use by another process", path);
+	return -1;
+}
+
+/* milter_socket_open - make libmilter listen */
+int
+milter_socket_open(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
+{
+	const char *path = socket_path(config);
+
+	if (path != NULL && check_path(ctx, path, error_r) != 0)
+		return -1;
+	(void)smfi_setmaxdatasize(COMMAND_OCTETS);
+	(void)smfi_setbacklog(BACKLOG);
+	(void)smfi_settimeout(MTA_TIMEOUT_S);
+	errno = 0;
+	if (smfi_setconn((char *)(uintptr_t)config->listen_spec) != MI_SUCCESS ||
+	    smfi_opensocket(path != NULL) != MI_SUCCESS) {
+		*error_r = mem_printf(ctx, "%s: listen = \"%s\" cannot be listened on%s%s; is the address one of this machine, "
+		    "the port free, the directory there and writable?", config->file, config->listen,
+		    errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
+		return -1;
+	}
+	if (path != NULL)
+		return unix_socket_grant(ctx, path, (mode_t)config->listen_mode, config->listen_group, error_r);
+	if (set_nodelay() > 0)
+		return 0;
+	*error_r = mem_printf(ctx, "%s: the listening socket was not found among the descriptors", config->listen);
+	return -1;
+}
+
+/* milter_socket_descriptors - the listening sockets of this process */
+size_t
+milter_socket_descriptors(int *fds_r, size_t max)
+{
+	size_t n = 0;
+
+	for (int fd = 0; fd < FD_SEARCH_MAX && n < max; fd++) {
+		int accepting = 0;
+		socklen_t len = sizeof(accepting);
+
+		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &len) == 0 && accepting)
+			fds_r[n++] = fd;
+	}
+	return n;
+}
+
+/* listening_copies - descriptors of our own for all listening sockets; returns how many */
+static size_t
+listening_copies(int *copies, size_t max)
+{
+	size_t n = milter_socket_descriptors(copies, max);
+
+	/* copied only now, or the search would find the copies, too */
+	for (size_t i = 0; i < n; i++)
+		copies[i] = dup(copies[i]);
+	return n;
+}
+
+/* stop_milter - smfi_stop() in a thread: it says stop, then waits for the listener's lock */
+static void *
+stop_milter(void *arg)
+{
+	(void)arg;
+	(void)smfi_stop();
+	return NULL;
+}
+
+/* milter_socket_stop - make libmilter stop */
+void
+milter_socket_stop(void)
+{
+	static const struct timespec moment = { .tv_nsec = 50 * 1000 * 1000 };
+	int copies[4];
+	size_t n = listening_copies(copies, sizeof(copies) / sizeof(copies[0]));
+	pthread_t thread;
+	bool threaded = pthread_create(&thread, NULL, stop_milter, NULL) == 0;
+
+	if (!threaded)
+		(void)smfi_stop();
+	/* the listener holds that lock while it polls; a socket that is shut down wakes it. Should it
+	 * wake before it was told to stop, it complains once and finds out at its next look. */
+	(void)nanosleep(&moment, NULL);
+	for (size_t i = 0; i < n; i++) {
+		if (copies[i] < 0)
+			continue;
+		(void)shutdown(copies[i], SHUT_RDWR);
+		(void)close(copies[i]);
+	}
+	if (threaded)
+		(void)pthread_join(thread, NULL);
+}
+
+/* milter_socket_remove - remove a unix socket's file */
+void
+milter_socket_remove(const struct config *config)
+{
+	if (socket_path(config) != NULL)
+		(void)unlink(socket_path(config));
+}

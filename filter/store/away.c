@@ -1,0 +1,547 @@
+/*
+ * away.c - deciding while Redis is away, and telling it afterwards
+ *
+ * The ledger (embedded.h) holds, for the accounts used last, the totals that Redis
+ * reported with its last answers. While Redis is away they count whole until they are a
+ * window old, which can only be too strict, and what this process lets pass is counted on
+ * top. So one process never lets pass more than limit - last seen; N processes that
+ * cannot see each other, N times that.
+ *
+ * What passes is queued with its id and its time and handed over when Redis is back. A call that
+ * got no answer may have been executed: its id, which the script remembers for ten minutes, keeps it
+ * from being counted twice. After that time nobody can tell, so an ambiguous charge is then
+ * given up rather than perhaps counted twice. That goes for attempts to hand it over as well.
+ *
+ * Thread rule: lock guards the parts' changes of state, the queue and the texts of the problems, and is
+ * held while a message is decided here, so that a decision and its place in the queue are one step
+ * and the state cannot become UP in between. The ledger's locks are taken inside it. A part's state and what
+ * is atomic of a slot are also read without the lock. Queued charges are talloc roots of their own; one that
+ * is taken is changed by the keeper's functions alone.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "filter/store/away.h"
+#include "filter/store/embedded.h"
+#include "filter/store/store_redis.h"
+#include "policy/base/mem.h"
+#include "policy/quota/window.h"
+
+/* An ambiguous charge must be settled well before Redis forgets its id. */
+#define AMBIGUOUS_MS	(QUOTA_ID_TTL_MS - 30000)
+
+/* One part of Redis. */
+struct part {
+	atomic_int state;		/* enum away_state */
+	char *why;			/* why it is not UP; a talloc root, or NULL */
+	int64_t since;			/* when it left UP */
+	uint64_t merged;		/* charges handed over since, for the log */
+	uint64_t dropped_before;	/* of all parts, when it left UP: likewise */
+};
+
+/* One slot. */
+struct slot {
+	struct away_pending *first;	/* oldest */
+	struct away_pending *last;
+	atomic_bool busy;		/* something is queued */
+	atomic_int_fast64_t rest_until;	/* nobody asks for it before */
+};
+
+struct away {
+	enum store_on_away on_away;
+	size_t max_pending;
+	char *server;
+	store_log_fn *log;
+	void *log_arg;
+	struct embedded *ledger;
+	unsigned int n_slots;
+
+	pthread_mutex_t lock;
+	struct part parts[REDIS_PARTS];	/* that of REDIS_PART_SLOT stands for slots on the move */
+	struct slot *slots;
+	size_t n_pending;
+	uint64_t local;
+	uint64_t merged;
+	uint64_t dropped;
+};
+
+/* --- construction and destruction --- */
+
+/* away_free - talloc destructor */
+static int
+away_free(struct away *away)
+{
+	for (unsigned int i = 0; i < away->n_slots; i++)
+		while (away->slots[i].first != NULL) {
+			struct away_pending *next = away->slots[i].first->next;
+
+			talloc_free(away->slots[i].first);
+			away->slots[i].first = next;
+		}
+	for (size_t i = 0; i < REDIS_PARTS; i++)
+		talloc_free(away->parts[i].why);
+	pthread_mutex_destroy(&away->lock);
+	return 0;
+}
+
+/* away_new - all UP, nothing queued */
+struct away *
+away_new(TALLOC_CTX *ctx, const struct store_options *options, const char *server, unsigned int n_slots)
+{
+	struct away *away = mem_new(ctx, struct away);
+
+	away->on_away = options->on_away;
+	away->max_pending = options->max_pending;
+	away->server = mem_strdup(away, server);
+	away->log = options->log;
+	away->log_arg = options->log_arg;
+	away->ledger = embedded_new(away, options->max_accounts, false);
+	away->n_slots = n_slots;
+	away->slots = mem_array(away, struct slot, n_slots);
+	for (unsigned int i = 0; i < n_slots; i++) {
+		atomic_init(&away->slots[i].busy, false);
+		atomic_init(&away->slots[i].rest_until, 0);
+	}
+	for (size_t i = 0; i < REDIS_PARTS; i++)
+		atomic_init(&away->parts[i].state, AWAY_UP);
+	pthread_mutex_init(&away->lock, NULL);
+	talloc_set_destructor(away, away_free);
+	return away;
+}
+
+/* away_state - the state of a part now */
+enum away_state
+away_state(const struct away *away, unsigned int part)
+{
+	return (enum away_state)atomic_load(&away->parts[part].state);
+}
+
+/* is_resting - whether a slot is not asked for */
+static bool
+is_resting(const struct slot *slot, int64_t now)
+{
+	return atomic_load(&slot->rest_until) > now;
+}
+
+/* away_may_ask - whether a message with counts at place may ask Redis */
+bool
+away_may_ask(const struct away *away, const struct away_place *place, int64_t now)
+{
+	const struct slot *slot = &away->slots[place->slot];
+
+	return away_state(away, place->part) == AWAY_UP && !atomic_load(&slot->busy) && !is_resting(slot, now);
+}
+
+/* --- changes of state --- */
+
+/* set_why - note the problem; with the lock held */
+static void
+set_why(struct part *part, const char *why)
+{
+	talloc_free(part->why);
+	part->why = why != NULL ? mem_strdup(NULL, why) : NULL;
+}
+
+/* doubt - leave UP; with the lock held */
+static void
+doubt(const struct away *away, struct part *part, int64_t now)
+{
+	if (atomic_load(&part->state) != AWAY_UP)
+		return;
+	atomic_store(&part->state, AWAY_DOUBTFUL);
+	part->since = now;
+	part->merged = 0;
+	part->dropped_before = away->dropped;
+}
+
+/* become_up - with the lock held */
+static void
+become_up(struct part *part)
+{
+	atomic_store(&part->state, AWAY_UP);
+	set_why(part, NULL);
+}
+
+/* away_failed - a call failed */
+void
+away_failed(struct away *away, const struct away_place *place, const char *why, int64_t now)
+{
+	struct part *part = &away->parts[place->part];
+
+	pthread_mutex_lock(&away->lock);
+	doubt(away, part, now);
+	set_why(part, why);
+	if (place->part == REDIS_PART_SLOT)
+		atomic_store(&away->slots[place->slot].rest_until, now + AWAY_SLOT_REST_MS);
+	pthread_mutex_unlock(&away->lock);
+}
+
+/* consequence - what on_away means, for the log */
+static const char *
+consequence(enum store_on_away on_away)
+{
+	switch (on_away) {
+	case STORE_AWAY_LOCAL:
+		return "limits are enforced from the totals last seen and what passes here";
+	case STORE_AWAY_ACCEPT:
+		return "no message is refused over a limit until it is back";
+	case STORE_AWAY_TEMPFAIL:
+		return "messages that a limit applies to are treated as failed look-ups until it is back";
+	}
+	return "";
+}
+
+/* log_text - hand a line to the log and free it; without the lock */
+static void
+log_text(const struct away *away, enum store_log_level level, char *text)
+{
+	if (text != NULL && away->log != NULL)
+		away->log(away->log_arg, level, text);
+	talloc_free(text);
+}
+
+/* away_is_gone - the keeper's attempt failed */
+void
+away_is_gone(struct away *away, unsigned int index, const char *name, const char *why, int64_t now)
+{
+	struct part *part = &away->parts[index];
+	char *text = NULL;
+
+	pthread_mutex_lock(&away->lock);
+	doubt(away, part, now);
+	if (why != NULL)
+		set_why(part, why);
+	if (atomic_load(&part->state) == AWAY_DOUBTFUL)
+		text = mem_printf(NULL, "%s %s: %s; %s%s", name, index == REDIS_PART_SLOT ? "has slots on the move" :
+		    "is away", part->why != NULL ? part->why : "it fails again and again",
+		    index == REDIS_PART_SLOT ? "for their accounts " : "", consequence(away->on_away));
+	atomic_store(&part->state, AWAY_GONE);
+	pthread_mutex_unlock(&away->lock);
+	log_text(away, STORE_LOG_WARNING, text);
+}
+
+/* back_text - what the log says when a part is back; with the lock held */
+static char *
+back_text(const struct away *away, const struct part *part, const char *name, const char *what, int64_t now)
+{
+	uint64_t dropped = away->dropped - part->dropped_before;
+	char *text = mem_printf(NULL, "%s %s after %" PRId64 " s; %" PRIu64 " charges were handed over", name, what,
+	    (now - part->since) / 1000, part->merged);
+
+	if (dropped > 0)
+		text = mem_check(talloc_asprintf_append(text, ", %" PRIu64 " were given up", dropped));
+	return text;
+}
+
+/* is_of - whether a slot is one of a part's, as away_take() says */
+static bool
+is_of(const struct away *away, const uint8_t *parts, unsigned int slot, unsigned int part)
+{
+	return part == REDIS_PART_SLOT ? away_state(away, parts[slot]) == AWAY_UP : parts[slot] == part;
+}
+
+/* has_work - whether a part has something queued that keeps it from being UP; with the lock held */
+static bool
+has_work(const struct away *away, const uint8_t *parts, unsigned int part, int64_t now)
+{
+	for (unsigned int i = 0; i < away->n_slots; i++) {
+		const struct slot *slot = &away->slots[i];
+		bool rests = is_resting(slot, now);
+
+		if (is_of(away, parts, i, part) && (part == REDIS_PART_SLOT ? rests || slot->first != NULL :
+		    !rests && slot->first != NULL))
+			return true;
+	}
+	return false;
+}
+
+/* away_has_work - whether something is queued for a part */
+bool
+away_has_work(struct away *away, const uint8_t *parts, unsigned int part, int64_t now)
+{
+	bool work;
+
+	pthread_mutex_lock(&away->lock);
+	work = has_work(away, parts, part, now);
+	pthread_mutex_unlock(&away->lock);
+	return work;
+}
+
+/* away_is_back - if nothing is queued for a part, it becomes UP */
+bool
+away_is_back(struct away *away, const uint8_t *parts, unsigned int index, const char *name, int64_t now)
+{
+	struct part *part = &away->parts[index];
+	char *text = NULL;
+	bool back;
+
+	pthread_mutex_lock(&away->lock);
+	back = !has_work(away, parts, index, now);
+	if (back) {
+		if (atomic_load(&part->state) == AWAY_GONE)
+			text = back_text(away, part, name, index == REDIS_PART_SLOT ? "has moved its slots" : "is back", now);
+		become_up(part);
+	}
+	pthread_mutex_unlock(&away->lock);
+	log_text(away, STORE_LOG_INFO, text);
+	return back;
+}
+
+/* away_is_deserted - a part has no slots any more */
+void
+away_is_deserted(struct away *away, unsigned int index, const char *name)
+{
+	struct part *part = &away->parts[index];
+	char *text = NULL;
+
+	pthread_mutex_lock(&away->lock);
+	if (atomic_load(&part->state) == AWAY_GONE)
+		text = mem_printf(NULL, "%s has no slots any more: other nodes have its accounts", name);
+	become_up(part);
+	pthread_mutex_unlock(&away->lock);
+	log_text(away, STORE_LOG_INFO, text);
+}
+
+/* --- the queue --- */
+
+/* forget - take a charge out of its slot; with the lock held */
+static void
+forget(struct away *away, struct away_pending *pending)
+{
+	struct slot *slot = &away->slots[pending->slot];
+
+	if (pending->previous != NULL)
+		pending->previous->next = pending->next;
+	else
+		slot->first = pending->next;
+	if (pending->next != NULL)
+		pending->next->previous = pending->previous;
+	else
+		slot->last = pending->previous;
+	if (slot->first == NULL)
+		atomic_store(&slot->busy, false);
+	away->n_pending--;
+	talloc_free(pending);
+}
+
+/* make_room - for one more charge of a slot; false: it is given up; with the lock held */
+static bool
+make_room(struct away *away, const struct slot *slot)
+{
+	if (away->n_pending < away->max_pending)
+		return true;
+	away->dropped++;
+	if (slot->first == NULL || slot->first->taken)
+		return false;	/* the keeper is at the other end, or all of the queue is other slots' */
+	forget(away, slot->first);
+	return true;
+}
+
+/* enqueue - Redis is to be told; with the lock held */
+static void
+enqueue(struct away *away, const struct quota_plan *plan, unsigned int at, bool ambiguous, bool annul, int64_t now)
+{
+	struct slot *slot = &away->slots[at];
+	struct away_pending *pending;
+
+	if (!make_room(away, slot))
+		return;
+	pending = mem_new(NULL, struct away_pending);
+	pending->plan = quota_plan_copy(pending, plan);
+	pending->slot = at;
+	pending->at = now;
+	pending->ambiguous_at = ambiguous ? now : 0;
+	pending->annul = annul;
+	pending->previous = slot->last;
+	if (slot->last != NULL)
+		slot->last->next = pending;
+	else
+		slot->first = pending;
+	slot->last = pending;
+	away->n_pending++;
+	atomic_store(&slot->busy, true);
+}
+
+/* longest_ms - until when a charge of this plan counts anywhere */
+static int64_t
+longest_ms(const struct quota_plan *plan)
+{
+	int64_t longest = 0;
+
+	for (size_t i = 0; i < plan->n_counters; i++)
+		if (plan->counters[i].width_ms > longest)
+			longest = plan->counters[i].width_ms;
+	return longest * WINDOW_SLOTS;
+}
+
+/* is_outdated - whether handing it over would change nothing, or might count it twice */
+static bool
+is_outdated(const struct away_pending *pending, int64_t now)
+{
+	if (pending->ambiguous_at != 0 && !pending->annul && now - pending->ambiguous_at > AMBIGUOUS_MS)
+		return true;
+	return now - pending->at > longest_ms(pending->plan) + QUOTA_ID_TTL_MS;
+}
+
+/* drop_outdated - of one slot, from the oldest on; with the lock held */
+static void
+drop_outdated(struct away *away, struct slot *slot, int64_t now)
+{
+	while (slot->first != NULL && is_outdated(slot->first, now)) {
+		forget(away, slot->first);
+		away->dropped++;
+	}
+}
+
+/* away_take - up to max queued charges of a part */
+size_t
+away_take(struct away *away, const uint8_t *parts, unsigned int part, int64_t now, size_t max,
+    struct away_pending **taken)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&away->lock);
+	for (unsigned int i = 0; i < away->n_slots && away->n_pending > 0; i++) {
+		struct slot *slot = &away->slots[i];
+
+		drop_outdated(away, slot, now);
+		if (!is_of(away, parts, i, part) || is_resting(slot, now))
+			continue;
+		for (struct away_pending *at = slot->first; at != NULL && n < max; at = at->next) {
+			at->taken = true;
+			taken[n++] = at;
+		}
+	}
+	pthread_mutex_unlock(&away->lock);
+	return n;
+}
+
+/* settle - what came of one; with the lock held */
+static void
+settle(struct away *away, struct part *part, struct away_pending *pending, enum away_result result, int64_t now)
+{
+	switch (result) {
+	case AWAY_KEPT:
+		pending->taken = false;
+		return;
+	case AWAY_AMBIGUOUS:
+		pending->taken = false;
+		if (pending->ambiguous_at == 0)
+			pending->ambiguous_at = now;
+		return;
+	case AWAY_MERGED:
+		away->merged++;
+		part->merged++;
+		break;
+	case AWAY_DROPPED:
+		away->dropped++;
+		break;
+	}
+	forget(away, pending);
+}
+
+/* away_settle - what came of n that were taken */
+void
+away_settle(struct away *away, unsigned int part, struct away_pending *const *taken,
+    const enum away_result *results, size_t n, int64_t now)
+{
+	pthread_mutex_lock(&away->lock);
+	for (size_t i = 0; i < n; i++)
+		settle(away, &away->parts[part], taken[i], results[i], now);
+	pthread_mutex_unlock(&away->lock);
+}
+
+/* --- deciding --- */
+
+/* decide - one message, with the lock held */
+static void
+decide(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, unsigned int slot, bool ambiguous,
+    int64_t now, struct quota_reply *reply)
+{
+	if (away->on_away == STORE_AWAY_TEMPFAIL) {
+		memset(reply, 0, sizeof(*reply));
+		reply->state = QUOTA_UNKNOWN;
+	} else {
+		embedded_charge(away->ledger, ctx, plan, now,
+		    away->on_away == STORE_AWAY_LOCAL, reply);
+		away->local++;
+	}
+	if (reply->state == QUOTA_CHARGED)
+		enqueue(away, plan, slot, ambiguous, false, now);
+	else if (ambiguous)
+		enqueue(away, plan, slot, ambiguous, true, now);
+}
+
+/* why_away - why some part is not UP, or NULL; with the lock held */
+static const char *
+why_away(const struct away *away)
+{
+	for (unsigned int i = 0; i < REDIS_PARTS; i++)
+		if (away_state(away, i) != AWAY_UP && away->parts[i].why != NULL)
+			return away->parts[i].why;
+	return NULL;
+}
+
+/* away_charge - decide one message without Redis */
+void
+away_charge(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, unsigned int slot, bool ambiguous,
+    int64_t now, struct quota_reply *reply_r)
+{
+	const char *why;
+
+	pthread_mutex_lock(&away->lock);
+	decide(away, ctx, plan, slot, ambiguous, now, reply_r);
+	why = why_away(away);
+	reply_r->store = "local";
+	reply_r->problem = mem_printf(ctx, "Redis is away: %s", why != NULL ? why : "it has just failed");
+	pthread_mutex_unlock(&away->lock);
+}
+
+/* away_seen - Redis answered: note the totals */
+void
+away_seen(struct away *away, const struct quota_plan *plan, const struct away_place *place,
+    const struct quota_reply *reply, int64_t stamp, int64_t now)
+{
+	/* While something is queued, the totals do not contain what was charged here. */
+	embedded_seen(away->ledger, plan, reply, stamp, now, away_may_ask(away, place, now));
+}
+
+/* away_reset - forget totals of plan's subjects */
+void
+away_reset(struct away *away, const struct quota_plan *plan)
+{
+	embedded_reset(away->ledger, plan);
+}
+
+/* away_status - how things stand */
+void
+away_status(struct away *away, TALLOC_CTX *ctx, int64_t now, struct store_status *status)
+{
+	const char *why;
+
+	pthread_mutex_lock(&away->lock);
+	status->away = away->n_pending > 0;
+	for (size_t i = 0; i < REDIS_PARTS; i++) {
+		const struct part *part = &away->parts[i];
+
+		if (atomic_load(&part->state) == AWAY_UP)
+			continue;
+		status->away = true;
+		if (now - part->since > status->away_ms)
+			status->away_ms = now - part->since;
+	}
+	why = why_away(away);
+	status->problem = why != NULL ? mem_strdup(ctx, why) : NULL;
+	status->local = away->local;
+	status->pending = away->n_pending;
+	status->merged = away->merged;
+	status->dropped = away->dropped;
+	pthread_mutex_unlock(&away->lock);
+	embedded_count(away->ledger, &status->accounts, &status->evicted);
+}

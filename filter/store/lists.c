@@ -1,0 +1,413 @@
+/*
+ * lists.c - what Redis has of all accounts together: who is blocked, who sends most
+ *
+ * index.lua keeps both under one hash tag of their own. The keeper thread reports and reads them every
+ * few seconds, off the message's path; operators' changes are told to the lists and to the account's home.
+ *
+ * Thread rule: that of store_redis_inside.h.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "filter/store/store_redis_inside.h"
+#include "policy/base/mem.h"
+
+#define REREAD_MS	60000	/* the blocked accounts are read whole that often, whatever their version */
+#define MANY_OFFENCES	1000	/* that wait to be counted */
+#define MANY_USERS	500	/* accounts in one report of usage */
+#define USAGE_LIFE	"259200000" /* days' lists live that long, in ms */
+
+/* An offence that is to be counted. A talloc root of its own. */
+struct offence {
+	struct offence *next;
+	struct quota_plan *plan;
+	int64_t for_ms;
+};
+
+/* index_command - a run of index.lua with room for n arguments after op; day for the lists of usage */
+static struct quota_command *
+index_command(struct store_redis *redis, TALLOC_CTX *ctx, const char *op, int64_t day, size_t n)
+{
+	static const char measures[] = "rmx";
+	struct quota_command *command = mem_new(ctx, struct quota_command);
+
+	command->argv = mem_array(command, const char *, n + 8);
+	command->argv_len = mem_array(command, size_t, n + 8);
+	quota_command_push(command, "EVALSHA");
+	quota_command_push(command, redis->index.digest);
+	quota_command_push(command, "4");
+	quota_command_push(command, mem_printf(command->argv, "%s{index}:blocked", redis->prefix));
+	for (size_t i = 0; i < 3; i++)
+		quota_command_push(command, mem_printf(command->argv, "%s{index}:%" PRId64 ":%c", redis->prefix,
+		    day, measures[i]));
+	quota_command_push(command, op);
+	return command;
+}
+
+/* run_index - one run of index.lua */
+static enum pool_outcome
+run_index(struct store_redis *redis, TALLOC_CTX *ctx, struct quota_command *command, bool resend,
+    int64_t deadline_ms, redisReply **answer_r, const char **error_r)
+{
+	return store_redis_run_script(redis, ctx, &redis->index, command, resend, deadline_ms, answer_r, NULL, error_r);
+}
+
+/* blame - a call of the keeper's failed; a matter of one key alone (POOL_BROKEN) changes no state */
+static void
+blame(struct store_redis *redis, enum pool_outcome outcome, unsigned int slot, unsigned int part, const char *error)
+{
+	const struct away_place place = { .slot = slot, .part = part };
+
+	if (outcome == POOL_ANSWERED)
+		return;
+	atomic_fetch_add(&redis->failed, 1);
+	if (outcome != POOL_BROKEN)
+		away_failed(redis->away, &place, error, store_clock_ms());
+}
+
+/* run_chore - as run_index(), for the keeper: a failure is noted */
+static enum pool_outcome
+run_chore(struct store_redis *redis, TALLOC_CTX *ctx, struct quota_command *command, bool resend,
+    redisReply **answer_r)
+{
+	enum pool_outcome outcome;
+	unsigned int part = 0;
+	const char *error;
+
+	outcome = store_redis_run_script(redis, ctx, &redis->index, command, resend,
+	    store_clock_ms() + redis->deadline_ms, answer_r, &part, &error);
+	blame(redis, outcome, redis->index_slot, part, error);
+	return outcome;
+}
+
+/* number_of - a number in text, 0 where there is none */
+static int64_t
+number_of(const redisReply *element)
+{
+	return element->type == REDIS_REPLY_STRING ? (int64_t)strtoll(element->str, NULL, 10) : 0;
+}
+
+/* all_strings - whether an answer is a list of strings, by n after the first */
+static bool
+all_strings(const redisReply *answer, size_t first, size_t n)
+{
+	if (answer->type != REDIS_REPLY_ARRAY || answer->elements < first ||
+	    (answer->elements - first) % n != 0)
+		return false;
+	for (size_t i = 0; i < answer->elements; i++)
+		if (answer->element[i]->type != REDIS_REPLY_STRING)
+			return false;
+	return true;
+}
+
+/* take_blocks - the list as Redis has it instead of ours */
+static void
+take_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const redisReply *answer)
+{
+	size_t n = (answer->elements - 1) / 5;
+	struct store_block *list = mem_array(ctx, struct store_block, n + 1);
+
+	for (size_t i = 0; i < n; i++) {
+		redisReply **at = &answer->element[1 + 5 * i];
+
+		list[i] = (struct store_block){ .account = at[0]->str, .until = number_of(at[1]),
+		    .since = number_of(at[2]), .by = at[3]->str, .reason = at[4]->str };
+	}
+	blocks_replace(redis->blocks, list, n);
+	talloc_free(redis->blocks_version);
+	redis->blocks_version = mem_strdup(redis, answer->element[0]->str);
+	redis->blocks_read = store_clock_ms();
+}
+
+/* renew_blocks - read the list again if it has changed; -1: it failed */
+static int
+renew_blocks(struct store_redis *redis, TALLOC_CTX *ctx)
+{
+	int64_t now = store_clock_ms();
+	struct quota_command *command = index_command(redis, ctx, "blocks", 0, 1);
+	redisReply *answer;
+
+	quota_command_push(command, redis->blocks_version == NULL || now - redis->blocks_read > REREAD_MS ? "" :
+	    redis->blocks_version);
+	if (run_chore(redis, ctx, command, true, &answer) != POOL_ANSWERED)
+		return -1;
+	/* The same version alone means that nothing changed; an empty list has the version "none". */
+	if (all_strings(answer, 1, 5) && (answer->elements > 1 || redis->blocks_version == NULL ||
+	    strcmp(answer->element[0]->str, redis->blocks_version) != 0))
+		take_blocks(redis, ctx, answer);
+	freeReplyObject(answer);
+	return 0;
+}
+
+/* report_some - tell Redis of n accounts' day; -1: it failed, and they are noted again */
+static int
+report_some(struct store_redis *redis, TALLOC_CTX *ctx, int64_t day,
+    const struct store_top_entry *list, size_t n)
+{
+	struct quota_command *command = index_command(redis, ctx, "usage", day, 2 + 4 * n);
+	enum pool_outcome outcome;
+	redisReply *answer;
+
+	quota_command_push(command, USAGE_LIFE);
+	quota_command_push_number(command, STORE_TOP_MAX);
+	for (size_t i = 0; i < n; i++) {
+		quota_command_push(command, list[i].account);
+		quota_command_push_number(command, (int64_t)list[i].recipients);
+		quota_command_push_number(command, (int64_t)list[i].messages);
+		quota_command_push_number(command, (int64_t)list[i].refused);
+	}
+	outcome = run_chore(redis, ctx, command, false, &answer);
+	freeReplyObject(answer);
+	/* What may have been counted is not told twice. */
+	for (size_t i = 0; i < n && outcome != POOL_ANSWERED && outcome != POOL_LOST; i++)
+		usage_note(redis->usage, day, &list[i]);
+	return outcome == POOL_ANSWERED ? 0 : -1;
+}
+
+/* report_day - tell Redis what was noted of a day; -1: it failed */
+static int
+report_day(struct store_redis *redis, TALLOC_CTX *ctx, int64_t day)
+{
+	size_t n, some;
+	const struct store_top_entry *list = usage_take(redis->usage, ctx, day, &n);
+	int result = 0;
+
+	for (size_t i = 0; i < n; i += some) {
+		some = n - i < MANY_USERS ? n - i : MANY_USERS;
+		if (result == 0)
+			result = report_some(redis, ctx, day, &list[i], some);
+		else
+			for (size_t k = i; k < i + some; k++)
+				usage_note(redis->usage, day, &list[k]);
+	}
+	return result;
+}
+
+/* take_offences - those that wait */
+static struct offence *
+take_offences(struct store_redis *redis)
+{
+	struct offence *list;
+
+	pthread_mutex_lock(&redis->lock);
+	list = redis->offences;
+	redis->offences = NULL;
+	redis->n_offences = 0;
+	pthread_mutex_unlock(&redis->lock);
+	return list;
+}
+
+/* put_offence - one more that waits; where there are too many it is dropped */
+static void
+put_offence(struct store_redis *redis, struct offence *offence)
+{
+	pthread_mutex_lock(&redis->lock);
+	if (redis->n_offences < MANY_OFFENCES) {
+		offence->next = redis->offences;
+		redis->offences = offence;
+		redis->n_offences++;
+		offence = NULL;
+	}
+	pthread_mutex_unlock(&redis->lock);
+	talloc_free(offence);
+}
+
+/* block_offender - where an offence was one too many; -1: it failed */
+static int
+block_offender(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence)
+{
+	const struct quota_plan *plan = offence->plan;
+	const char *ignored;
+
+	if (!blocks_offender(redis->blocks, &redis->log, plan, offence->for_ms))
+		return 0;
+	return store_redis_block(redis, ctx, plan, offence->for_ms, blocks_offence_text(ctx, &plan->counters[0]),
+	    "block_on", store_clock_ms() + redis->deadline_ms, &ignored);
+}
+
+/* count_offence - one offence, and the block where it is one too many; -1: it is to be tried again */
+static int
+count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence)
+{
+	const struct quota_plan *plan = offence->plan;
+	struct away_place place = store_redis_place(redis, store_redis_slot(redis, plan->home));
+	enum pool_outcome outcome;
+	struct quota_reply reply;
+	redisReply *answer;
+	const char *error;
+	int64_t stamp;
+	bool over;
+
+	if (!away_may_ask(redis->away, &place, store_clock_ms()))
+		return -1;
+	outcome = store_redis_run(redis, ctx, QUOTA_OP_CHARGE, plan, 0, store_clock_ms() + redis->deadline_ms, &answer,
+	    &place.part, &error);
+	blame(redis, outcome, place.slot, place.part, error);
+	if (outcome == POOL_BROKEN)
+		return 0;	/* a matter of this account's key alone */
+	if (outcome != POOL_ANSWERED)
+		return -1;
+	over = quota_command_read(ctx, plan, answer, &reply, &stamp) == 0 && reply.n_counts == 1 &&
+	    reply.counts[0].used > reply.counts[0].max;
+	freeReplyObject(answer);
+	return over ? block_offender(redis, ctx, offence) : 0;
+}
+
+/* store_redis_count_offences - those that wait, where Redis can be asked; the others go on waiting */
+void
+store_redis_count_offences(struct store_redis *redis)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	struct offence *next;
+
+	for (struct offence *at = take_offences(redis); at != NULL; at = next) {
+		next = at->next;
+		if (count_offence(redis, tmp, at) < 0)
+			put_offence(redis, at);
+		else
+			talloc_free(at);
+	}
+	talloc_free(tmp);
+}
+
+/* store_redis_chores - the regular work */
+void
+store_redis_chores(struct store_redis *redis)
+{
+	const struct away_place place = store_redis_place(redis, redis->index_slot);
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	int64_t today = store_today();
+	const char *ignored;
+
+	(void)redis_pool_resolve(redis->pool, tmp, &ignored);	/* as long as the master answers, Sentinels may be away */
+	if (away_may_ask(redis->away, &place, store_clock_ms()) && renew_blocks(redis, tmp) == 0 &&
+	    report_day(redis, tmp, today - 1) == 0)
+		(void)report_day(redis, tmp, today);
+	talloc_free(tmp);
+}
+
+/* store_redis_drop_offences - those that still wait are not counted */
+void
+store_redis_drop_offences(struct store_redis *redis)
+{
+	struct offence *next;
+
+	for (struct offence *at = take_offences(redis); at != NULL; at = next) {
+		next = at->next;
+		talloc_free(at);
+	}
+}
+
+/* --- what operators do --- */
+
+/* store_redis_block - in the lists, and in the home's slot for the next charge */
+int
+store_redis_block(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t for_ms, const char *reason, const char *by, int64_t deadline_ms, const char **error_r)
+{
+	const char *words[2] = { mem_printf(ctx, "%" PRId64, for_ms), reason };
+	struct quota_command *command = index_command(redis, ctx, "block", 0, 5);
+	bool full = false;
+	redisReply *answer;
+
+	quota_command_push(command, plan->account);
+	quota_command_push(command, words[0]);
+	quota_command_push(command, by);
+	quota_command_push(command, reason);
+	quota_command_push_number(command, STORE_BLOCKS_MAX);
+	if (run_index(redis, ctx, command, true, deadline_ms, &answer, error_r) != POOL_ANSWERED)
+		return -1;
+	full = answer->type != REDIS_REPLY_INTEGER || answer->integer != 1;
+	freeReplyObject(answer);
+	if (full) {
+		*error_r = mem_printf(ctx, "%d accounts are blocked already", STORE_BLOCKS_MAX);
+		return -1;
+	}
+	return store_redis_by_hand(redis, ctx, QUOTA_OP_BLOCK, plan, words, 2, deadline_ms, error_r) < 0 ? -1 : 0;
+}
+
+/* store_redis_offence - an offence is to be counted */
+void
+store_redis_offence(struct store_redis *redis, const struct quota_plan *plan, int64_t for_ms)
+{
+	struct offence *offence = mem_new(NULL, struct offence);
+
+	offence->plan = quota_plan_copy(offence, plan);
+	offence->for_ms = for_ms;
+	put_offence(redis, offence);
+	store_redis_wake(redis);
+}
+
+/* unmark - in the slot of plan's home, and in that of the account's own home, where it may have been blocked */
+static int
+unmark(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t deadline_ms,
+    const char **error_r)
+{
+	const struct quota_plan *own = quota_plan_make(ctx, NULL, plan->account, NULL, false, NULL);
+	int marked = store_redis_by_hand(redis, ctx, QUOTA_OP_UNBLOCK, plan, NULL, 0, deadline_ms, error_r), more = 0;
+
+	if (marked >= 0 && strcmp(own->home, plan->home) != 0)
+		more = store_redis_by_hand(redis, ctx, QUOTA_OP_UNBLOCK, own, NULL, 0, deadline_ms, error_r);
+	return marked < 0 || more < 0 ? -1 : marked + more;
+}
+
+/* store_redis_unblock - the reverse */
+int
+store_redis_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r)
+{
+	struct quota_command *command = index_command(redis, ctx, "unblock", 0, 1);
+	redisReply *answer;
+	int marked, listed;
+
+	marked = unmark(redis, ctx, plan, deadline_ms, error_r);
+	if (marked < 0)
+		return -1;
+	quota_command_push(command, plan->account);
+	if (run_index(redis, ctx, command, true, deadline_ms, &answer, error_r) != POOL_ANSWERED)
+		return -1;
+	listed = answer->type == REDIS_REPLY_INTEGER && answer->integer > 0;
+	freeReplyObject(answer);
+	return marked > 0 || listed;
+}
+
+/* store_redis_top - the accounts with the most of something */
+int
+store_redis_top(struct store_redis *redis, TALLOC_CTX *ctx, enum store_top_by by, int64_t day,
+    size_t max, int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r,
+    const char **error_r)
+{
+	static const int orders[] = { [STORE_TOP_RECIPIENTS] = 2, [STORE_TOP_MESSAGES] = 3,
+	    [STORE_TOP_REFUSED] = 4 };
+	const struct away_place place = store_redis_place(redis, redis->index_slot);
+	struct quota_command *command = index_command(redis, ctx, "top", day, 2);
+	redisReply *answer;
+
+	*n_r = 0;
+	if (!away_may_ask(redis->away, &place, store_clock_ms())) {
+		*list_r = usage_top(redis->usage, ctx, day, by, max, n_r);
+		return 0;
+	}
+	quota_command_push_number(command, orders[by]);
+	quota_command_push_number(command, (int64_t)max);
+	if (run_index(redis, ctx, command, true, deadline_ms, &answer, error_r) != POOL_ANSWERED)
+		return -1;
+	*list_r = mem_array(ctx, struct store_top_entry, answer->elements / 4 + 1);
+	for (size_t i = 0; all_strings(answer, 0, 4) && i + 3 < answer->elements; i += 4) {
+		redisReply **at = &answer->element[i];
+
+		(*list_r)[(*n_r)++] = (struct store_top_entry){ .account = mem_strdup(*list_r, at[0]->str),
+		    .recipients = (uint64_t)number_of(at[1]), .messages = (uint64_t)number_of(at[2]),
+		    .refused = (uint64_t)number_of(at[3]) };
+	}
+	freeReplyObject(answer);
+	return 0;
+}

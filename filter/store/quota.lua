@@ -1,0 +1,625 @@
+-- quota.lua - charge, read or correct all counters of one message, as one step
+--
+-- The same rules as policy/quota/window.c and filter/store/embedded.c, for counts that
+-- several filters share. Redis runs it whole or not at all, so a message is counted in
+-- every window or in none.
+--
+-- KEYS[1]	remembers the charge id: the stamp of the charge, or 0 when it is void; behind it what
+--		the charge cost in each counter that is no plain sum
+-- KEYS[2]	a hash of what operators set for the account: "block" = "UNTIL REASON",
+--		"max:FIELD" = "UNTIL LIMIT"; UNTIL in milliseconds, of a block 0 for no end
+-- KEYS[3..]	one hash a subject, the account's first; then the sorted sets of the recipients
+--		that subjects wrote to, by time; all keys share one hash tag, save a client network's
+--
+-- ARGV[1]	"charge", "read", "merge", "void" or "reset"; "block", "unblock", "raise", "unraise"
+-- ARGV[2]	for how long ids are remembered, in milliseconds
+-- ARGV[3]	the time in milliseconds, or "" for the store's clock (only tests give one)
+-- ARGV[4]	merge: how long ago the message was accepted, in milliseconds;
+--		reset: the number of subjects
+-- ARGV[5]	the number of buckets in a window
+-- ARGV[6]	1 when a blocked account is refused, 0 when its block is for others to report
+-- ARGV[7]	the marks of the recipients, 8 octets each
+-- ARGV[8]	the mark of the client's address, 8 octets, or ""
+-- then for each counter, in the order of their subjects:
+--	subject (1 is KEYS[3]), field, bucket width in ms, limit, cost,
+--	cost of the smallest message, 1 when the limit is binding else 0,
+--	kind: "" a sum; "c" different clients; a number: a sum of new recipients, KEYS of who is not new
+-- but for
+--	block:	for how long in ms (0: no end), reason
+--	raise:	for how long in ms, field, limit
+--
+-- The field of a sum holds {number of the newest bucket, total, counts from the newest bucket to
+-- the oldest}, zeros at the end left out; of clients {mark, when seen last, ...}, the oldest first.
+-- Packed by cmsgpack: that keeps every whole number below 2^53 exact, which Lua's own way of
+-- writing numbers does not.
+--
+-- Answer: {state, now, then for each counter: used, wait, one, next, cost, then for each raised limit:
+-- its counter (from 0), the limit in force, for how long}; see struct quota_count.
+-- state: 0 refused, 1 charged, 2 was charged before, 3 void, 4 read;
+-- {5, now, for how long or -1, reason} refused, the account is blocked;
+-- {6, now, n} n things that operators set were changed.
+
+-- Before Redis 5 a script that asks for the time may not write unless it says this.
+if redis.replicate_commands then
+	redis.replicate_commands()
+end
+
+local op, id_ttl = ARGV[1], ARGV[2]
+local buckets = tonumber(ARGV[5])
+local MOST = 9007199254740991
+local STRIDE = 8
+local LIFE, FRESH, MOST_KNOWN = 2592000000, 86400000, 10000	-- policy/quota/recent.h
+
+local function clock()
+	if ARGV[3] ~= '' then
+		return tonumber(ARGV[3])
+	end
+	local time = redis.call('TIME')
+	return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local now = clock()
+
+-- A window is {head, total, slot, slot, ...}: slot i at index i + 3, missing ones are 0.
+local OLDEST = buckets + 3
+
+-- What a field holds, or an empty table for nothing and for nonsense.
+local function unpacked(value)
+	if value then
+		local ok, held = pcall(cmsgpack.unpack, value)
+		if ok and type(held) == 'table' then
+			return held
+		end
+	end
+	return {}
+end
+
+local function packed(window)
+	local last = #window
+	while last > 2 and window[last] == 0 do
+		window[last] = nil
+		last = last - 1
+	end
+	return cmsgpack.pack(window)
+end
+
+-- Forget what has left the window by now. Time never runs back within a window; a head
+-- more than a window ahead was stamped by a wrong clock, so it is put right.
+local function turned(window, width)
+	local head = math.floor(now / width)
+	if not window[2] or window[2] == 0 then
+		return { head, 0 }
+	end
+	local ahead = head - window[1]
+	if ahead == 0 or (ahead < 0 and ahead >= -buckets) then
+		return window
+	end
+	if ahead < 0 then
+		window[1] = head
+		return window
+	end
+	if ahead > buckets then
+		return { head, 0 }
+	end
+	local fresh, total = { head, 0 }, 0
+	for i = 3, ahead + 2 do
+		fresh[i] = 0
+	end
+	for i = ahead + 3, OLDEST do
+		local count = window[i - ahead]
+		if not count then
+			break
+		end
+		fresh[i] = count
+		total = total + count
+	end
+	fresh[2] = total
+	return fresh
+end
+
+-- Count at an index, filling the gap of left out zeros before it.
+local function add(window, index, amount)
+	local room = MOST - window[2]
+	if amount > room then
+		amount = room
+	end
+	for i = #window + 1, index do
+		window[i] = 0
+	end
+	window[index] = window[index] + amount
+	window[2] = window[2] + amount
+end
+
+-- The index of the slot that a stamp falls into, or nil when it has left the window.
+local function index_of(window, width, stamp)
+	if stamp < 0 then
+		stamp = 0
+	end
+	local age = window[1] - math.floor(stamp / width)
+	if age < 0 then
+		age = 0
+	end
+	if age <= buckets then
+		return age + 3
+	end
+end
+
+local function leaves_in(window, width, index)
+	return (window[1] - (index - 3) + buckets + 1) * width - now
+end
+
+-- Milliseconds until cost more would fit under most; 0 now, -1 never.
+local function wait(window, width, most, cost)
+	if cost == 0 then
+		return 0
+	end
+	if cost > most then
+		return -1
+	end
+	local excess = window[2] - (most - cost)
+	if excess <= 0 then
+		return 0
+	end
+	for i = #window, 3, -1 do
+		if window[i] >= excess then
+			return leaves_in(window, width, i)
+		end
+		excess = excess - window[i]
+	end
+	return leaves_in(window, width, 3)
+end
+
+local function next_out(window, width)
+	for i = #window, 3, -1 do
+		if window[i] > 0 then
+			return leaves_in(window, width, i)
+		end
+	end
+	return 0
+end
+
+-- Clients: a list of { mark, seen }, the oldest first.
+
+local function older(a, b)
+	if a[2] ~= b[2] then
+		return a[2] < b[2]
+	end
+	return a[1] < b[1]
+end
+
+-- The clients of the window as of now, and the time that holds: as for windows it stands still at
+-- the newest, and a newest that is more than a window ahead was stamped by a wrong clock.
+local function clients_of(held, length)
+	local list, newest, shift, time = {}, 0, 0, now
+	for i = 1, #held, 2 do
+		newest = math.max(newest, held[i + 1])
+	end
+	if newest - now > length then
+		shift = now - newest
+	elseif newest > now then
+		time = newest
+	end
+	for i = 1, #held, 2 do
+		if time - (held[i + 1] + shift) < length then
+			list[#list + 1] = { held[i], held[i + 1] + shift }
+		end
+	end
+	table.sort(list, older)
+	return list, time
+end
+
+local function client_index(list, mark)
+	for i, client in ipairs(list) do
+		if client[1] == mark then
+			return i
+		end
+	end
+end
+
+local function see_client(list, mark, seen, most)
+	local i = client_index(list, mark)
+	if not i then
+		list[#list + 1] = { mark, seen }
+	elseif list[i][2] < seen then
+		list[i][2] = seen
+	end
+	table.sort(list, older)
+	while #list > math.max(most, 0) + 1 do
+		table.remove(list, 1)
+	end
+end
+
+local function packed_clients(list)
+	local flat = {}
+	for _, client in ipairs(list) do
+		flat[#flat + 1] = client[1]
+		flat[#flat + 1] = client[2]
+	end
+	return cmsgpack.pack(flat)
+end
+
+-- Recipients: how many of the message's are new, and remembering them.
+
+local marks = {}
+for i = 1, #ARGV[7], 8 do
+	marks[#marks + 1] = string.sub(ARGV[7], i, i + 7)
+end
+
+local new_in, seen_in = {}, {}
+
+local function count_new(key)
+	if new_in[key] then
+		return new_in[key]
+	end
+	local n, seen = 0, {}
+	for i, mark in ipairs(marks) do
+		seen[i] = tonumber(redis.call('ZSCORE', key, mark) or nil)
+		if not seen[i] or now - seen[i] >= LIFE then
+			n = n + 1
+		end
+	end
+	new_in[key], seen_in[key] = n, seen
+	return n
+end
+
+local function remember_recipients(key, stamp)
+	local changed = false
+	for i, mark in ipairs(marks) do
+		local seen = seen_in[key][i]
+		if not seen or now - seen >= LIFE or seen < stamp - FRESH then
+			if not seen or seen < stamp then
+				redis.call('ZADD', key, string.format('%.0f', stamp), mark)
+			end
+			changed = true
+		end
+	end
+	if changed then
+		redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', now - LIFE))
+		if redis.call('ZCARD', key) > MOST_KNOWN then
+			redis.call('ZREMRANGEBYRANK', key, 0, -1 - MOST_KNOWN)
+		end
+		redis.call('PEXPIRE', key, string.format('%.0f', LIFE))
+	end
+end
+
+-- What operators set.
+local by_hand = {}
+
+local function read_by_hand()
+	local flat = redis.call('HGETALL', KEYS[2])
+	for i = 1, #flat, 2 do
+		by_hand[flat[i]] = flat[i + 1]
+	end
+end
+
+-- "UNTIL rest" as a number and a text, or nil when it has ended.
+local function in_force(value)
+	local ending, rest = string.match(value or '', '^(%d+) (.*)$')
+	ending = tonumber(ending)
+	if ending and (ending == 0 or ending > now) then
+		return ending, rest
+	end
+end
+
+local function raised(field)
+	local ending, most = in_force(by_hand['max:' .. field])
+	if ending then
+		return tonumber(most), ending - now
+	end
+end
+
+-- Forget what has ended, and let the key live as long as the rest.
+local function tidy_by_hand()
+	local last = 0
+	for field, value in pairs(by_hand) do
+		local ending = in_force(value)
+		if not ending then
+			redis.call('HDEL', KEYS[2], field)
+		elseif ending == 0 or last < 0 then
+			last = -1
+		else
+			last = math.max(last, ending)
+		end
+	end
+	if last < 0 then
+		redis.call('PERSIST', KEYS[2])
+	elseif last > 0 then
+		redis.call('PEXPIRE', KEYS[2], string.format('%.0f', last - now))
+	end
+end
+
+local function set_by_hand(field, length, rest)
+	local ending = length > 0 and now + length or 0
+	by_hand[field] = string.format('%.0f %s', ending, rest)
+	redis.call('HSET', KEYS[2], field, by_hand[field])
+	tidy_by_hand()
+	return { 6, now, 1 }
+end
+
+-- Forget all fields that begin so.
+local function unset_by_hand(start)
+	local n = 0
+	for field, value in pairs(by_hand) do
+		if string.sub(field, 1, #start) == start then
+			n = n + (in_force(value) and 1 or 0)
+			redis.call('HDEL', KEYS[2], field)
+			by_hand[field] = nil
+		end
+	end
+	tidy_by_hand()
+	return { 6, now, n }
+end
+
+-- One counter as of now: at is where ARGV begins to tell of it.
+local function counter_of(key, field, at, value)
+	local kind, width, held = ARGV[at + 7], tonumber(ARGV[at + 2]), unpacked(value)
+	local counter = {
+		key = key,
+		field = field,
+		width = width,
+		most = tonumber(ARGV[at + 3]),
+		cost = tonumber(ARGV[at + 4]),
+		one = tonumber(ARGV[at + 5]),
+		binding = ARGV[at + 6] == '1',
+	}
+	if ARGV[at] == '1' then
+		local most, left = raised(field)
+		counter.most, counter.raised = most or counter.most, left
+	end
+	if kind == 'c' then
+		local list, time = clients_of(held, width)
+		local new = ARGV[8] ~= '' and not client_index(list, ARGV[8])
+		local last = list[#list]
+		counter.clients, counter.time, counter.dynamic = list, time, true
+		counter.cost = new and 1 or 0
+		counter.entered = not last or time - last[2] > width / buckets
+		counter.life = width + math.ceil(width / buckets) * 2
+		return counter
+	end
+	if kind ~= '' then
+		counter.known = KEYS[tonumber(kind)]
+		counter.cost, counter.dynamic = count_new(counter.known), true
+	end
+	counter.window = turned(held, width)
+	counter.entered = counter.window[1] ~= held[1]
+	counter.life = width * (buckets + 2)
+	return counter
+end
+
+-- Counters, as ARGV lists them, as of now.
+local function counters()
+	local list, from = {}, 9
+	while ARGV[from] do
+		local key, fields, first = KEYS[ARGV[from] + 2], {}, from
+		while ARGV[from] == ARGV[first] do
+			fields[#fields + 1] = ARGV[from + 1]
+			from = from + STRIDE
+		end
+		local values = redis.call('HMGET', key, unpack(fields))
+		for i = 1, #fields do
+			list[#list + 1] = counter_of(key, fields[i], first + (i - 1) * STRIDE, values[i])
+		end
+	end
+	return list
+end
+
+local function used_of(counter)
+	return counter.clients and #counter.clients or counter.window[2]
+end
+
+local function any_over(list)
+	for _, counter in ipairs(list) do
+		if counter.binding and counter.cost > 0 and (counter.cost > counter.most or
+		    used_of(counter) > counter.most - counter.cost) then
+			return true
+		end
+	end
+	return false
+end
+
+-- Count the message in one counter as of a stamp; nil is now.
+local function charge(counter, stamp)
+	if counter.clients then
+		local seen = stamp or counter.time
+		if ARGV[8] ~= '' and counter.time - seen < counter.width then
+			see_client(counter.clients, ARGV[8], seen, counter.most)
+		end
+		return
+	end
+	local index = stamp and index_of(counter.window, counter.width, stamp) or not stamp and 3
+	if index then
+		add(counter.window, index, counter.cost)
+	end
+	if counter.known then
+		remember_recipients(counter.known, stamp or now)
+	end
+end
+
+-- Take back what a charge at stamp cost.
+local function take_back(counter, stamp)
+	if counter.clients then
+		local i = counter.cost > 0 and client_index(counter.clients, ARGV[8])
+		if i and counter.clients[i][2] <= stamp then
+			table.remove(counter.clients, i)
+		end
+		return
+	end
+	local window = counter.window
+	local index = index_of(window, counter.width, stamp)
+	if index and window[index] then
+		local amount = math.min(counter.cost, window[index])
+		window[index] = window[index] - amount
+		window[2] = window[2] - amount
+	end
+end
+
+-- A key lives two buckets longer than its longest window, so it need be prolonged only when
+-- one of its windows enters a new bucket; and a quarter more, so that not even then always. It is
+-- never made to expire earlier: windows that the plan no longer has may come back.
+local function prolong(key, life)
+	if redis.call('PTTL', key) < life then
+		redis.call('PEXPIRE', key, string.format('%.0f', life + math.floor(life / 4)))
+	end
+end
+
+-- Write the counters back, all of a key at once.
+local function save(list)
+	local from = 1
+	while list[from] do
+		local key, values, life = list[from].key, {}, 0
+		while list[from] and list[from].key == key do
+			local counter = list[from]
+			values[#values + 1] = counter.field
+			values[#values + 1] = counter.clients and packed_clients(counter.clients) or
+			    packed(counter.window)
+			if counter.entered then
+				life = math.max(life, counter.life)
+			end
+			from = from + 1
+		end
+		redis.call('HSET', key, unpack(values))
+		if life > 0 then
+			prolong(key, life)
+		end
+	end
+end
+
+-- Milliseconds until cost more clients would fit; 0 now, -1 never.
+local function wait_clients(counter, cost)
+	local list = counter.clients
+	local excess = #list + cost - counter.most
+	if cost == 0 or excess <= 0 then
+		return 0
+	end
+	if cost > counter.most then
+		return -1
+	end
+	return list[excess][2] + counter.width - now
+end
+
+-- How long until cost and until the smallest message would fit, and until something leaves.
+local function waits_of(counter)
+	if counter.clients then
+		local first = counter.clients[1]
+		return wait_clients(counter, counter.cost), wait_clients(counter, counter.one),
+		    first and first[2] + counter.width - now or 0
+	end
+	local window, width, most = counter.window, counter.width, counter.most
+	return wait(window, width, most, counter.cost), wait(window, width, most, counter.one),
+	    next_out(window, width)
+end
+
+-- Only a refused or a read message wants to know how long to wait.
+local function answer(state, list)
+	local reply, waits = { state, now }, state == 0 or state == 4
+	for _, counter in ipairs(list) do
+		local n = #reply
+		reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = used_of(counter), 0, 0, 0
+		if waits then
+			reply[n + 2], reply[n + 3], reply[n + 4] = waits_of(counter)
+		end
+		reply[n + 5] = counter.cost
+	end
+	for i, counter in ipairs(list) do
+		if counter.raised then
+			local n = #reply
+			reply[n + 1], reply[n + 2], reply[n + 3] = i - 1, counter.most, counter.raised
+		end
+	end
+	return reply
+end
+
+local function remember(stamp, list)
+	local text = { string.format('%.0f', stamp) }
+	for _, counter in ipairs(list) do
+		if counter.dynamic then
+			text[#text + 1] = string.format('%.0f', counter.cost)
+		end
+	end
+	redis.call('SET', KEYS[1], table.concat(text, ' '), 'PX', id_ttl)
+end
+
+-- The stamp that was remembered; the counters get the costs that were.
+local function recall(known, list)
+	local numbers = {}
+	for number in string.gmatch(known or '0', '%d+') do
+		numbers[#numbers + 1] = tonumber(number)
+	end
+	local next_cost = 2
+	for _, counter in ipairs(list) do
+		if counter.dynamic then
+			counter.cost = numbers[next_cost] or 0
+			next_cost = next_cost + 1
+		end
+	end
+	return numbers[1] or 0
+end
+
+if op == 'reset' then
+	redis.call('DEL', unpack(KEYS, 3, 2 + ARGV[4]))
+	return { 4, now }
+end
+
+read_by_hand()
+
+if op == 'block' then
+	return set_by_hand('block', tonumber(ARGV[9]), ARGV[10])
+elseif op == 'raise' then
+	return set_by_hand('max:' .. ARGV[10], tonumber(ARGV[9]), ARGV[11])
+elseif op == 'unblock' then
+	return unset_by_hand('block')
+elseif op == 'unraise' then
+	return unset_by_hand('max:')
+end
+
+local list = counters()
+
+if op == 'read' then
+	return answer(4, list)
+end
+
+-- A call whose answer was lost may have been executed, or may be executed later.
+local known = redis.call('GET', KEYS[1])
+
+if op == 'void' then
+	local stamp = recall(known, list)
+	if stamp > 0 then
+		for _, counter in ipairs(list) do
+			take_back(counter, stamp)
+		end
+		save(list)
+	end
+	remember(0, {})
+	return answer(3, list)
+end
+
+if known then
+	local stamp = recall(known, list)
+	return answer(stamp == 0 and 3 or 2, list)
+end
+
+if op == 'merge' then
+	local stamp = now - tonumber(ARGV[4])
+	for _, counter in ipairs(list) do
+		charge(counter, stamp)
+	end
+	save(list)
+	remember(math.max(stamp, 1), list)
+	return answer(1, list)
+end
+
+if ARGV[6] == '1' then
+	local ending, reason = in_force(by_hand.block)
+	if ending then
+		return { 5, now, ending > 0 and ending - now or -1, reason }
+	end
+end
+if any_over(list) then
+	return answer(0, list)
+end
+for _, counter in ipairs(list) do
+	charge(counter)
+end
+save(list)
+remember(math.max(now, 1), list)
+return answer(1, list)

@@ -1,0 +1,301 @@
+/*
+ * quota_command.c - a plan as a run of filter/store/quota.lua, and the script's answer
+ *
+ * Only what must lie in the plan's slot travels as KEYS; all else as ARGV, so that Cluster and key
+ * patterns of an ACL see keys only. Answers come from a server that may be anything, so
+ * their shape is checked whole.
+ *
+ * Thread rule: no state.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "filter/store/quota_command.h"
+#include "policy/base/mem.h"
+#include "policy/quota/window.h"
+
+static const char *const op_names[] = {
+	[QUOTA_OP_CHARGE] = "charge",
+	[QUOTA_OP_READ] = "read",
+	[QUOTA_OP_MERGE] = "merge",
+	[QUOTA_OP_VOID] = "void",
+	[QUOTA_OP_RESET] = "reset",
+	[QUOTA_OP_BLOCK] = "block",
+	[QUOTA_OP_UNBLOCK] = "unblock",
+	[QUOTA_OP_RAISE] = "raise",
+	[QUOTA_OP_UNRAISE] = "unraise",
+};
+
+#define FIXED_ARGS	8	/* ARGV before the counters */
+#define COUNTER_ARGS	8	/* ARGV for each counter */
+#define COUNTER_ANSWERS	5	/* numbers of each counter in the answer */
+#define MARK_LEN	8	/* octets of a mark */
+
+/* quota_command_push - one more argument */
+void
+quota_command_push(struct quota_command *command, const char *text)
+{
+	command->argv[command->argc] = text;
+	command->argv_len[command->argc++] = strlen(text);
+}
+
+/* quota_command_push_number - one more argument, written out */
+void
+quota_command_push_number(struct quota_command *command, int64_t number)
+{
+	quota_command_push(command, mem_printf(command->argv, "%" PRId64, number));
+}
+
+/* id_key - the key that remembers a charge */
+static const char *
+id_key(struct quota_command *command, const char *prefix, const struct quota_plan *plan)
+{
+	static const char hex[] = "0123456789abcdef";
+	char text[2 * QUOTA_ID_LEN + 1];
+
+	for (size_t i = 0; i < QUOTA_ID_LEN; i++) {
+		text[2 * i] = hex[plan->id[i] >> 4];
+		text[2 * i + 1] = hex[plan->id[i] & 15];
+	}
+	text[2 * QUOTA_ID_LEN] = '\0';
+	return mem_printf(command->argv, "%s{%s}:i:%s", prefix, plan->home, text);
+}
+
+/* n_known - how many subjects remember whom they wrote to, of the first n */
+static size_t
+n_known(const struct quota_plan *plan, size_t n)
+{
+	size_t known = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (plan->subjects[i].known_key != NULL)
+			known++;
+	return known;
+}
+
+/* push_keys - the number of keys, and the keys */
+static void
+push_keys(struct quota_command *command, const char *prefix, const struct quota_plan *plan)
+{
+	quota_command_push_number(command, (int64_t)(plan->n_subjects + n_known(plan, plan->n_subjects)) + 2);
+	quota_command_push(command, id_key(command, prefix, plan));
+	quota_command_push(command, mem_printf(command->argv, "%s%s", prefix, plan->hand_key));
+	for (size_t i = 0; i < plan->n_subjects; i++)
+		quota_command_push(command, mem_printf(command->argv, "%s%s", prefix, plan->subjects[i].key));
+	for (size_t i = 0; i < plan->n_subjects; i++)
+		if (plan->subjects[i].known_key != NULL)
+			quota_command_push(command, mem_printf(command->argv, "%s%s", prefix, plan->subjects[i].known_key));
+}
+
+/* put_mark - a mark as octets, the highest first, so that they sort as the numbers do */
+static void
+put_mark(char *to, uint64_t mark)
+{
+	for (size_t i = 0; i < MARK_LEN; i++)
+		to[i] = (char)(mark >> (8 * (MARK_LEN - 1 - i)) & 0xff);
+}
+
+/* push_marks - those of the recipients, and that of the client */
+static void
+push_marks(struct quota_command *command, const struct quota_plan *plan)
+{
+	size_t len = plan->n_marks * MARK_LEN;
+	char *octets = mem_array(command->argv, char, len + MARK_LEN);
+
+	for (size_t i = 0; i < plan->n_marks; i++)
+		put_mark(octets + i * MARK_LEN, plan->marks[i]);
+	put_mark(octets + len, plan->client);
+	command->argv[command->argc] = octets;
+	command->argv_len[command->argc++] = len;
+	command->argv[command->argc] = octets + len;
+	command->argv_len[command->argc++] = plan->has_client ? MARK_LEN : 0;
+}
+
+/* push_kind - what kind of counter it is, as quota.lua tells them apart */
+static void
+push_kind(struct quota_command *command, const struct quota_plan *plan,
+    const struct quota_counter *counter)
+{
+	if (counter->unit == LIMIT_CLIENTS)
+		quota_command_push(command, "c");
+	else if (counter->unit == LIMIT_NEW)
+		quota_command_push_number(command, (int64_t)(2 + plan->n_subjects + n_known(plan, counter->subject)) + 1);
+	else
+		quota_command_push(command, "");
+}
+
+/* push_counter - the arguments of one counter, as quota.lua lists them */
+static void
+push_counter(struct quota_command *command, const struct quota_plan *plan,
+    const struct quota_counter *counter)
+{
+	quota_command_push_number(command, (int64_t)counter->subject + 1);
+	quota_command_push(command, counter->field);
+	quota_command_push_number(command, counter->width_ms);
+	quota_command_push_number(command, (int64_t)counter->max);
+	quota_command_push_number(command, (int64_t)counter->cost);
+	quota_command_push_number(command, (int64_t)counter->one);
+	quota_command_push(command, counter->binding ? "1" : "0");
+	push_kind(command, plan, counter);
+}
+
+/* begin - a run with room for n arguments after the fixed ones */
+static struct quota_command *
+begin(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
+    const struct quota_plan *plan, const int64_t *now, int64_t age_ms, size_t n)
+{
+	struct quota_command *command = mem_new(ctx, struct quota_command);
+
+	n += 3 + 2 + 2 * plan->n_subjects + FIXED_ARGS;
+	command->argv = mem_array(command, const char *, n);
+	command->argv_len = mem_array(command, size_t, n);
+	quota_command_push(command, "EVALSHA");
+	quota_command_push(command, digest);
+	push_keys(command, prefix, plan);
+	quota_command_push(command, op_names[op]);
+	quota_command_push_number(command, QUOTA_ID_TTL_MS);
+	if (now != NULL)
+		quota_command_push_number(command, *now);
+	else
+		quota_command_push(command, "");
+	quota_command_push_number(command, op == QUOTA_OP_RESET ? (int64_t)plan->n_subjects : age_ms);
+	quota_command_push_number(command, WINDOW_BUCKETS);
+	quota_command_push(command, plan->block_binds ? "1" : "0");
+	push_marks(command, plan);
+	return command;
+}
+
+/* quota_command_make - the arguments of one run */
+struct quota_command *
+quota_command_make(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
+    const struct quota_plan *plan, const int64_t *now, int64_t age_ms)
+{
+	struct quota_command *command = begin(ctx, prefix, digest, op, plan, now, age_ms,
+	    COUNTER_ARGS * plan->n_counters);
+
+	for (size_t i = 0; i < plan->n_counters; i++)
+		push_counter(command, plan, &plan->counters[i]);
+	return command;
+}
+
+/* quota_command_by_hand - the same for what operators set */
+struct quota_command *
+quota_command_by_hand(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
+    const struct quota_plan *plan, const int64_t *now, const char *const *words, size_t n)
+{
+	struct quota_command *command = begin(ctx, prefix, digest, op, plan, now, 0, n);
+
+	for (size_t i = 0; i < n; i++)
+		quota_command_push(command, words[i]);
+	return command;
+}
+
+/* all_integers - whether an answer is a list of integers, n of them, or more by threes */
+static bool
+all_integers(const struct redisReply *answer, size_t n)
+{
+	if (answer->type != REDIS_REPLY_ARRAY || answer->elements < n || (answer->elements - n) % 3 != 0)
+		return false;
+	for (size_t i = 0; i < answer->elements; i++)
+		if (answer->element[i]->type != REDIS_REPLY_INTEGER)
+			return false;
+	return true;
+}
+
+/* state_of - the script's number for what it did */
+static enum quota_state
+state_of(long long number)
+{
+	switch (number) {
+	case 0:
+		return QUOTA_REFUSED;
+	case 1:
+	case 2:
+		return QUOTA_CHARGED;
+	case 4:
+		return QUOTA_READ;
+	default:
+		return QUOTA_UNKNOWN;
+	}
+}
+
+/* read_blocked - "refused, the account is blocked"; false when the answer is another one */
+static bool
+read_blocked(TALLOC_CTX *ctx, const struct redisReply *answer, struct quota_reply *reply,
+    int64_t *stamp_r)
+{
+	struct redisReply **at = answer->element;
+	struct quota_block *block;
+
+	if (answer->type != REDIS_REPLY_ARRAY || answer->elements != 4 ||
+	    at[0]->type != REDIS_REPLY_INTEGER || at[0]->integer != 5 ||
+	    at[1]->type != REDIS_REPLY_INTEGER || at[2]->type != REDIS_REPLY_INTEGER ||
+	    at[3]->type != REDIS_REPLY_STRING)
+		return false;
+	block = mem_new(ctx, struct quota_block);
+	block->left_ms = at[2]->integer;
+	block->reason = mem_strdup(ctx, at[3]->str);
+	reply->state = QUOTA_REFUSED;
+	reply->block = block;
+	*stamp_r = at[1]->integer;
+	return true;
+}
+
+/* read_raised - the limits that are raised, behind all counters */
+static void
+read_raised(const struct redisReply *answer, size_t from, struct quota_reply *reply)
+{
+	for (size_t i = from; i + 2 < answer->elements; i += 3) {
+		long long counter = answer->element[i]->integer;
+
+		if (counter < 0 || (size_t)counter >= reply->n_counts)
+			continue;
+		reply->counts[counter].max = (uint64_t)answer->element[i + 1]->integer;
+		reply->counts[counter].raised_ms = answer->element[i + 2]->integer;
+	}
+}
+
+/* quota_command_read - the script's answer */
+int
+quota_command_read(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct redisReply *answer,
+    struct quota_reply *reply_r, int64_t *stamp_r)
+{
+	memset(reply_r, 0, sizeof(*reply_r));
+	if (read_blocked(ctx, answer, reply_r, stamp_r))
+		return 0;
+	if (!all_integers(answer, 2 + COUNTER_ANSWERS * plan->n_counters)) {
+		reply_r->state = QUOTA_UNKNOWN;
+		return -1;
+	}
+	reply_r->state = state_of(answer->element[0]->integer);
+	*stamp_r = answer->element[1]->integer;
+	reply_r->n_counts = plan->n_counters;
+	reply_r->counts = mem_array(ctx, struct quota_count, plan->n_counters);
+	for (size_t i = 0; i < plan->n_counters; i++) {
+		struct redisReply **at = &answer->element[2 + COUNTER_ANSWERS * i];
+
+		reply_r->counts[i].used = at[0]->integer < 0 ? 0 : (uint64_t)at[0]->integer;
+		reply_r->counts[i].wait_ms = at[1]->integer;
+		reply_r->counts[i].one_ms = at[2]->integer;
+		reply_r->counts[i].next_ms = at[3]->integer;
+		reply_r->counts[i].cost = at[4]->integer < 0 ? 0 : (uint64_t)at[4]->integer;
+		reply_r->counts[i].max = plan->counters[i].max;
+	}
+	read_raised(answer, 2 + COUNTER_ANSWERS * plan->n_counters, reply_r);
+	return 0;
+}
+
+/* quota_command_done - how many things were changed */
+int
+quota_command_done(const struct redisReply *answer)
+{
+	if (!all_integers(answer, 3) || answer->element[0]->integer != 6)
+		return -1;
+	return (int)answer->element[2]->integer;
+}

@@ -1,0 +1,288 @@
+/*
+ * store.h - where counts live: one door to both kinds of store
+ *
+ * "embedded" keeps counts in this process, and in a file where one is named;
+ * "redis" keeps them in Redis and, while that is away, does what on_away says.
+ *
+ * Threads: all functions but store_open and store_close may be called by any number of
+ * threads at once. Redis needs one thread of its own, started by store_open: open after the
+ * last fork. The process must ignore SIGPIPE.
+ *
+ * Deadlines are CLOCK_MONOTONIC in milliseconds (store_clock_ms()), absolute. No call
+ * on the message's path waits longer; the embedded store never waits.
+ */
+#ifndef FILTER_STORE_STORE_H
+#define FILTER_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <talloc.h>
+
+#include "filter/redis/tls.h"
+#include "policy/base/facts.h"
+#include "policy/quota/quota.h"
+
+struct store;
+
+enum store_kind {
+	STORE_EMBEDDED,
+	STORE_REDIS
+};
+
+/* What is done with messages while Redis cannot be asked. */
+enum store_on_away {
+	STORE_AWAY_LOCAL,	/* enforce from what was last seen plus what passes here */
+	STORE_AWAY_ACCEPT,	/* refuse nothing; count here and tell Redis later */
+	STORE_AWAY_TEMPFAIL	/* answer QUOTA_UNKNOWN */
+};
+
+enum store_log_level {
+	STORE_LOG_INFO,
+	STORE_LOG_WARNING,
+	STORE_LOG_ERROR
+};
+
+/*
+ * The log callback: one line of text without newline. Called from any thread, once
+ * for each change of state, never with a lock held that store.h functions need.
+ */
+typedef void store_log_fn(void *arg, enum store_log_level level, const char *text);
+
+/* How to open a store. Zeros are sensible defaults throughout. */
+struct store_options {
+	enum store_kind kind;
+	size_t max_accounts;	/* accounts kept in this process (embedded; local mode); 0: 100000 */
+
+	/* embedded */
+	const char *file;	/* where counts are saved; NULL: nowhere */
+
+	/* redis */
+	const char *server;	/* "unix:/path", "inet:HOST:PORT", "inet6:HOST:PORT", "HOST:PORT";
+				 * an IPv6 address in brackets */
+	const char *user;	/* ACL user, or NULL */
+	const char *password;	/* or NULL */
+	bool cluster;		/* server names nodes of a Redis Cluster, separated by spaces */
+	const char *sentinels;	/* instead of server: Sentinels, separated by spaces; else NULL */
+	const char *master;	/* the name under which Sentinels know the master */
+	const char *sentinel_user; /* what Sentinels ask for; or NULL, and the next */
+	const char *sentinel_password;
+	struct redis_tls_options tls; /* of servers and Sentinels alike */
+	unsigned int database;
+	const char *prefix;	/* before every key; NULL: "countersign:" */
+	unsigned int deadline_ms; /* longest wait for one call; 0: 200 */
+	unsigned int connections; /* most connections at once; 0: 32 */
+	enum store_on_away on_away;
+	size_t max_pending;	/* charges kept for Redis's return; 0: 100000 */
+
+	store_log_fn *log;	/* or NULL */
+	void *log_arg;
+};
+
+/* For status pages and metrics. Counts are since store_open. */
+struct store_status {
+	const char *kind;	/* "embedded", "redis" */
+	bool away;		/* Redis cannot be asked */
+	const char *problem;	/* why it is away, or why the last save failed, or NULL; on ctx */
+	int64_t away_ms;	/* for how long it has been away; 0 when it is not */
+	uint64_t charged;	/* messages charged */
+	uint64_t refused;	/* messages refused over a limit */
+	uint64_t unknown;	/* messages that got QUOTA_UNKNOWN */
+	uint64_t local;		/* of those charged or refused: decided without Redis */
+	uint64_t failed;	/* calls to Redis that failed or timed out */
+	uint64_t pending;	/* charges waiting for Redis's return, now */
+	uint64_t merged;	/* charges handed over at its return */
+	uint64_t dropped;	/* charges given up: more than max_pending, or too old */
+	uint64_t accounts;	/* accounts kept in this process, now */
+	uint64_t evicted;	/* accounts forgotten for want of room while they had counts */
+};
+
+/*
+ * store_open - open a store
+ * Redis being down, refusing or unresolvable is no error here: the store is then away. A file
+ * that cannot be read whole, is not ours, or is in use is one: NULL, and *error_r (on ctx)
+ * is a full sentence. options are copied. The result is a talloc child of ctx whose
+ * destructor is store_close.
+ */
+struct store *store_open(TALLOC_CTX *ctx, const struct store_options *options,
+    const char **error_r);
+
+/*
+ * store_close - end it: joins the thread, hands pending charges to Redis if that works
+ * within deadline_ms, saves the file. NULL is fine. No other call may be in progress.
+ */
+void store_close(struct store *store);
+
+/*
+ * store_renew - read the files of TLS again; connections made from now on use them
+ * Returns 0, also where there is nothing to read, or -1 and *error_r (on ctx): what was read before is kept.
+ */
+int store_renew(struct store *store, TALLOC_CTX *ctx, const char **error_r);
+
+/*
+ * store_options_equal - whether a reload may keep the open store
+ * Two stores on one file refuse each other, so a reload keeps an equal one.
+ */
+bool store_options_equal(const struct store_options *a, const struct store_options *b);
+
+/*
+ * store_charge - charge one message to all counters of plan, or to none
+ * The answer's memory is on ctx. Where a binding limit is exceeded nothing is charged.
+ * Asked again under the same id within 10 minutes, a charged message is not charged again.
+ * Whatever happens in the store is in reply_r->state and problem. A blocked account has reply_r->block;
+ * it is refused where plan->block_binds, else charged.
+ */
+void store_charge(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, struct quota_reply *reply_r);
+
+/*
+ * store_read - the counters of plan without charging; state QUOTA_READ or QUOTA_UNKNOWN
+ */
+void store_read(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, struct quota_reply *reply_r);
+
+/*
+ * store_reset - forget all counts of plan's account, also those of windows it no longer has
+ * Its domain and pool keep theirs, and so do raised limits and the recipients it wrote to.
+ * Returns 0, or -1 and *error_r (on ctx) when the store is away.
+ */
+int store_reset(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r);
+
+/* --- blocked accounts --- */
+
+#define STORE_TEXT_MAX	200	/* octets of a reason or of a name in a block; the rest is cut */
+#define STORE_BLOCKS_MAX 10000	/* blocked accounts at once */
+
+/* One blocked account. Times are UNIX time in milliseconds. */
+struct store_block {
+	const char *account;	/* normal form */
+	const char *reason;	/* printable, for the log and the operator; never told to the client */
+	const char *by;		/* who blocked it: an operator's name, "block_on" */
+	int64_t since;
+	int64_t until;		/* 0: until it is unblocked */
+};
+
+/*
+ * store_block - block plan's account for for_ms milliseconds, 0: until it is unblocked
+ * A block that exists is replaced. With Redis the next charge anywhere knows it; at MAIL, and while
+ * Redis is away, other filters know it within STORE_BLOCKS_FRESH_MS. reason and by may hold any octets
+ * (what is not printable becomes "?"). Returns 0, or -1 and *error_r (on ctx): the store is away,
+ * or STORE_BLOCKS_MAX accounts are blocked.
+ */
+int store_block(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t for_ms,
+    const char *reason, const char *by, int64_t deadline_ms, const char **error_r);
+#define STORE_BLOCKS_FRESH_MS	5000
+
+/*
+ * store_unblock - let plan's account send again
+ * Returns 1, or 0 when it was not blocked, or -1 and *error_r (on ctx). Other filters go on refusing
+ * for up to STORE_BLOCKS_FRESH_MS.
+ */
+int store_unblock(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r);
+
+/*
+ * store_blocked - all blocked accounts, by name, as this process knows them
+ * *list_r, on ctx with its strings, has *n_r entries. Asks nobody.
+ */
+void store_blocked(struct store *store, TALLOC_CTX *ctx, struct store_block **list_r, size_t *n_r);
+
+/*
+ * store_known_block - whether account is blocked; block_r may be NULL, its strings are on ctx
+ * Asks nobody.
+ */
+bool store_known_block(struct store *store, TALLOC_CTX *ctx, const char *account,
+    struct store_block *block_r);
+
+/*
+ * store_offence - count an offence, off the message's path; where that makes more than the limit, block the account
+ * offence is a plan of one counter (quota_plan_offence), which is copied. The block is for for_ms milliseconds, by
+ * "block_on"; the log is told. With Redis counting and blocking are the keeper thread's, within a second or when Redis
+ * is back; while there are too many that wait, more are dropped.
+ */
+void store_offence(struct store *store, const struct quota_plan *offence, int64_t for_ms);
+
+/* --- limits raised for a time --- */
+
+/*
+ * store_raise - for for_ms milliseconds (> 0), limit stands in for the limit of plan's account on the same unit and
+ * window; it may also be lower. The file of the plans is not touched, counts are kept. What store_read
+ * answers then has max and raised_ms of struct quota_count. Returns 0, or -1 and *error_r (on ctx): the store is
+ * away, or the account's plan has no limit on that unit and window (the text names those it has).
+ */
+int store_raise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const struct limit *limit, int64_t for_ms, int64_t deadline_ms, const char **error_r);
+
+/*
+ * store_unraise - the plan's own limits hold again, all of the account's
+ * Returns how many were raised (0: none), or -1 and *error_r (on ctx).
+ */
+int store_unraise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r);
+
+/* --- who sends most --- */
+
+enum store_top_by {
+	STORE_TOP_RECIPIENTS,
+	STORE_TOP_MESSAGES,
+	STORE_TOP_REFUSED	/* messages refused over a limit or for a block */
+};
+
+#define STORE_TOP_MAX	10000	/* accounts a day that Redis keeps of each order */
+
+/* One account's day. Accounts without limits are listed as well. */
+struct store_top_entry {
+	const char *account;
+	uint64_t messages;
+	uint64_t recipients;
+	uint64_t refused;
+};
+
+/*
+ * store_top - the accounts with the most of something on a day (UTC)
+ * days_ago: 0 today, 1 yesterday. At most max entries (<= STORE_TOP_MAX), the largest first, in *list_r on ctx with
+ * its strings. With Redis it is what all filters have reported, each every few seconds; while Redis is away,
+ * what this one has not reported yet. Returns 0, or -1 and *error_r (on ctx).
+ */
+int store_top(struct store *store, TALLOC_CTX *ctx, enum store_top_by by, unsigned int days_ago,
+    size_t max, int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r,
+    const char **error_r);
+
+/*
+ * store_known_over - whether account was just found to be over whatever it sends
+ * True for at most 3 seconds after such a refusal; fact_r is then filled (outcome FAIL,
+ * store "cache", strings on ctx; on_over is left to the caller, whose listener says it). Does not
+ * ask the store. An account over an observed
+ * limit is never remembered.
+ */
+bool store_known_over(struct store *store, TALLOC_CTX *ctx, const char *account,
+    struct quota_fact *fact_r);
+
+/*
+ * store_tick - the regular work: saves the file when counts have changed
+ * To be called about every minute, by a thread that may wait for the disk.
+ */
+void store_tick(struct store *store);
+
+/*
+ * store_status - how the store is doing; strings are on ctx
+ */
+void store_status(struct store *store, TALLOC_CTX *ctx, struct store_status *status_r);
+
+/*
+ * store_clock_ms - CLOCK_MONOTONIC in milliseconds
+ */
+int64_t store_clock_ms(void);
+
+/*
+ * store_wall_ms - CLOCK_REALTIME in milliseconds
+ */
+int64_t store_wall_ms(void);
+
+/*
+ * store_today - the day by CLOCK_REALTIME, UTC, as a number since 1970
+ */
+int64_t store_today(void);
+
+#endif

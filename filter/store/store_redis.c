@@ -1,0 +1,361 @@
+/*
+ * store_redis.c - counts in Redis
+ *
+ * A message costs one round trip: EVALSHA of quota.lua, with the whole script sent only to a
+ * server that does not know it yet. Any failure that says "not now" turns the state to
+ * DOUBTFUL (away.h), and from then on messages are decided in this process until the
+ * keeper thread (keeper.c) has found Redis working again and has handed over all that passed meanwhile.
+ * The breaker is that same state: no message waits for a Redis that is known to have failed.
+ *
+ * An error that concerns one command only (a key of another type, say) changes no
+ * state: that message gets QUOTA_UNKNOWN, the others go on.
+ *
+ * Thread rule: that of store_redis_inside.h.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "filter/store/index_lua.h"
+#include "filter/store/quota_lua.h"
+#include "filter/store/store_redis_inside.h"
+#include "policy/base/mem.h"
+
+/* --- calls --- */
+
+/* store_redis_run_script - EVALSHA, and EVAL where the server does not know the script */
+enum pool_outcome
+store_redis_run_script(struct store_redis *redis, TALLOC_CTX *ctx, const struct script *script,
+    struct quota_command *command, bool resend, int64_t deadline_ms, redisReply **answer_r, unsigned int *part_r,
+    const char **error_r)
+{
+	struct redis_pool_command sent = { .argc = command->argc, .argv = command->argv,
+	    .argv_len = command->argv_len };
+
+	if (redis_pool_command(redis->pool, ctx, &sent, resend, deadline_ms) == POOL_NOSCRIPT) {
+		command->argv[0] = "EVAL";
+		command->argv_len[0] = 4;
+		command->argv[1] = script->text;
+		command->argv_len[1] = script->len;
+		(void)redis_pool_command(redis->pool, ctx, &sent, resend, deadline_ms);
+	}
+	talloc_free(command);
+	*answer_r = sent.reply;
+	*error_r = sent.error;
+	if (part_r != NULL)
+		*part_r = sent.part;
+	return sent.outcome;
+}
+
+/* store_redis_run - one run of quota.lua within the deadline */
+enum pool_outcome
+store_redis_run(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op, const struct quota_plan *plan,
+    int64_t age_ms, int64_t deadline_ms, redisReply **answer_r, unsigned int *part_r, const char **error_r)
+{
+	return store_redis_run_script(redis, ctx, &redis->quota, quota_command_make(ctx, redis->prefix,
+	    redis->quota.digest, op, plan, NULL, age_ms), true, deadline_ms, answer_r, part_r, error_r);
+}
+
+/* store_redis_slot - the slot of a home's keys, or of a hash tag */
+unsigned int
+store_redis_slot(const struct store_redis *redis, const char *home)
+{
+	unsigned int slot;
+	char *key;
+
+	if (redis_pool_slots(redis->pool) == 1)
+		return 0;
+	key = mem_printf(NULL, "%s{%s}", redis->prefix, home);
+	slot = redis_pool_slot(redis->pool, key);
+	talloc_free(key);
+	return slot;
+}
+
+/* store_redis_place - where a slot's counts are now */
+struct away_place
+store_redis_place(const struct store_redis *redis, unsigned int slot)
+{
+	return (struct away_place){ .slot = slot, .part = redis_pool_part(redis->pool, slot) };
+}
+
+/* store_redis_by_hand - a change by an operator; how many things it changed, or -1 with an error */
+int
+store_redis_by_hand(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
+    const struct quota_plan *plan, const char *const *words, size_t n, int64_t deadline_ms,
+    const char **error_r)
+{
+	redisReply *answer;
+	enum pool_outcome outcome;
+	int done = -1;
+
+	outcome = store_redis_run_script(redis, ctx, &redis->quota, quota_command_by_hand(ctx, redis->prefix,
+	    redis->quota.digest, op, plan, NULL, words, n), true, deadline_ms, &answer, NULL, error_r);
+	if (outcome == POOL_ANSWERED) {
+		done = quota_command_done(answer);
+		*error_r = "Redis gave an answer of an unexpected form";
+	}
+	freeReplyObject(answer);
+	return done;
+}
+
+/* --- construction and destruction --- */
+
+/* digest_script - the name under which Redis knows a script */
+static void
+digest_script(struct script *script, const char *text, size_t text_len)
+{
+	unsigned char octets[EVP_MAX_MD_SIZE];
+	unsigned int len = 0;
+
+	script->text = text;
+	script->len = text_len;
+	if (EVP_Digest(text, text_len, octets, &len, EVP_sha1(), NULL) != 1)
+		len = 0;	/* an unknown name only means that the script is sent each time */
+	script->digest[0] = '\0';
+	for (unsigned int i = 0; i < len && 2 * i + 2 < STORE_DIGEST_LEN; i++)
+		snprintf(script->digest + 2 * i, 3, "%02x", octets[i]);
+}
+
+/* init_locks - the condition waits by the clock that deadlines use */
+static void
+init_locks(struct store_redis *redis)
+{
+	pthread_condattr_t attributes;
+
+	pthread_mutex_init(&redis->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&redis->wake, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
+/* find_masters - once, before mail comes */
+static void
+find_masters(struct store_redis *redis)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	const char *ignored = NULL;
+
+	(void)redis_pool_resolve(redis->pool, tmp, &ignored);
+	talloc_free(tmp);
+}
+
+/* store_redis_open - the store; options have their defaults filled in */
+struct store_redis *
+store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct blocks *blocks,
+    struct usage *usage, const char **error_r)
+{
+	struct store_redis *redis = mem_new(ctx, struct store_redis);
+	struct redis_pool_options pool = { .server = options->server, .sentinels = options->sentinels,
+	    .master = options->master, .cluster = options->cluster, .user = options->user,
+	    .password = options->password, .sentinel_user = options->sentinel_user,
+	    .sentinel_password = options->sentinel_password, .tls = options->tls, .database = options->database,
+	    .connections = options->connections };
+
+	init_locks(redis);
+	redis->prefix = mem_strdup(redis, options->prefix);
+	redis->deadline_ms = options->deadline_ms;
+	redis->log.log = options->log;
+	redis->log.log_arg = options->log_arg;
+	atomic_init(&redis->failed, 0);
+	digest_script(&redis->quota, quota_lua, quota_lua_len);
+	digest_script(&redis->index, index_lua, index_lua_len);
+	redis->blocks = blocks;
+	redis->usage = usage;
+	redis->pool = redis_pool_new(redis, &pool, error_r);
+	if (redis->pool == NULL) {
+		*error_r = mem_strdup(ctx, *error_r);
+		store_redis_close(redis);
+		return NULL;
+	}
+	redis->away = away_new(redis, options, redis_pool_server(redis->pool), redis_pool_slots(redis->pool));
+	redis->index_slot = store_redis_slot(redis, "index");
+	/* Mail may come at once. A second is worth it here; what fails, the keeper says. */
+	if (options->cluster || options->sentinels != NULL)
+		find_masters(redis);
+	if (store_redis_start_keeper(ctx, redis, error_r) < 0) {
+		store_redis_close(redis);
+		return NULL;
+	}
+	return redis;
+}
+
+/* store_redis_renew - read the files of TLS again */
+int
+store_redis_renew(struct store_redis *redis, TALLOC_CTX *ctx, const char **error_r)
+{
+	return redis_pool_renew(redis->pool, ctx, error_r);
+}
+
+/* store_redis_close - end it */
+void
+store_redis_close(struct store_redis *redis)
+{
+	pthread_mutex_lock(&redis->lock);
+	redis->stop = true;
+	pthread_cond_signal(&redis->wake);
+	pthread_mutex_unlock(&redis->lock);
+	if (redis->has_keeper) {
+		pthread_join(redis->keeper, NULL);
+		store_redis_last_words(redis);
+	}
+	store_redis_drop_offences(redis);
+	pthread_cond_destroy(&redis->wake);
+	pthread_mutex_destroy(&redis->lock);
+	talloc_free(redis);
+}
+
+/* --- the message's side --- */
+
+/* within - the caller's deadline, or the configured one where that is earlier */
+static int64_t
+within(const struct store_redis *redis, int64_t now, int64_t deadline_ms)
+{
+	int64_t own = now + redis->deadline_ms;
+
+	return deadline_ms < own ? deadline_ms : own;
+}
+
+/* unknown - an answer for which Redis gave no help */
+static void
+unknown(TALLOC_CTX *ctx, const char *problem, struct quota_reply *reply)
+{
+	memset(reply, 0, sizeof(*reply));
+	reply->state = QUOTA_UNKNOWN;
+	reply->store = "redis";
+	reply->problem = mem_strdup(ctx, problem);
+}
+
+/* take_answer - Redis answered; note the totals */
+static void
+take_answer(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan, unsigned int slot,
+    const redisReply *answer, struct quota_reply *reply)
+{
+	const struct away_place place = store_redis_place(redis, slot);
+	int64_t stamp;
+
+	if (quota_command_read(ctx, plan, answer, reply, &stamp) < 0 ||
+	    reply->state == QUOTA_UNKNOWN) {
+		unknown(ctx, "Redis gave an answer of an unexpected form", reply);
+		return;
+	}
+	reply->store = "redis";
+	away_seen(redis->away, plan, &place, reply, stamp, store_clock_ms());
+}
+
+/* fall_back - a call failed, for which place->part is to blame: decide here, and have it looked after */
+static void
+fall_back(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const struct away_place *place, bool ambiguous, const char *why, struct quota_reply *reply)
+{
+	int64_t now = store_clock_ms();
+
+	away_failed(redis->away, place, why, now);
+	away_charge(redis->away, ctx, plan, place->slot, ambiguous, now, reply);
+	store_redis_wake(redis);
+}
+
+/* store_redis_charge - charge one message */
+void
+store_redis_charge(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, struct quota_reply *reply_r)
+{
+	struct away_place place = store_redis_place(redis, store_redis_slot(redis, plan->home));
+	int64_t now = store_clock_ms();
+	enum pool_outcome outcome;
+	redisReply *answer;
+	const char *why;
+
+	if (!away_may_ask(redis->away, &place, now)) {
+		away_charge(redis->away, ctx, plan, place.slot, false, now, reply_r);
+		return;
+	}
+	outcome = store_redis_run(redis, ctx, QUOTA_OP_CHARGE, plan, 0, within(redis, now, deadline_ms), &answer,
+	    &place.part, &why);
+	if (outcome != POOL_ANSWERED)
+		atomic_fetch_add(&redis->failed, 1);
+	if (outcome == POOL_ANSWERED)
+		take_answer(redis, ctx, plan, place.slot, answer, reply_r);
+	else if (outcome == POOL_BROKEN)
+		unknown(ctx, why, reply_r);
+	else
+		fall_back(redis, ctx, plan, &place, outcome == POOL_LOST, why, reply_r);
+	freeReplyObject(answer);
+}
+
+/* store_redis_read - the counters without charging */
+void
+store_redis_read(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, struct quota_reply *reply_r)
+{
+	enum pool_outcome outcome;
+	redisReply *answer;
+	const char *why;
+
+	outcome = store_redis_run(redis, ctx, QUOTA_OP_READ, plan, 0,
+	    within(redis, store_clock_ms(), deadline_ms), &answer, NULL, &why);
+	if (outcome == POOL_ANSWERED)
+		take_answer(redis, ctx, plan, store_redis_slot(redis, plan->home), answer, reply_r);
+	else
+		unknown(ctx, why, reply_r);
+	freeReplyObject(answer);
+}
+
+/* store_redis_reset - forget all counts of plan's subjects */
+int
+store_redis_reset(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r)
+{
+	struct quota_plan bare = *plan;
+	enum pool_outcome outcome;
+	redisReply *answer;
+	const char *why;
+
+	bare.n_counters = 0;
+	outcome = store_redis_run(redis, ctx, QUOTA_OP_RESET, &bare, 0,
+	    within(redis, store_clock_ms(), deadline_ms), &answer, NULL, &why);
+	freeReplyObject(answer);
+	if (outcome != POOL_ANSWERED) {
+		*error_r = mem_printf(ctx, "Redis could not be asked: %s", why);
+		return -1;
+	}
+	away_reset(redis->away, plan);
+	return 0;
+}
+
+/* store_redis_raise - a limit that stands in for the plan's */
+int
+store_redis_raise(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const struct quota_counter *counter, uint64_t max, int64_t for_ms, int64_t deadline_ms,
+    const char **error_r)
+{
+	const char *words[3] = { mem_printf(ctx, "%" PRId64, for_ms), counter->field,
+	    mem_printf(ctx, "%" PRIu64, max) };
+
+	return store_redis_by_hand(redis, ctx, QUOTA_OP_RAISE, plan, words, 3, deadline_ms, error_r) < 0 ? -1 : 0;
+}
+
+/* store_redis_unraise - the plan's own limits hold again */
+int
+store_redis_unraise(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r)
+{
+	return store_redis_by_hand(redis, ctx, QUOTA_OP_UNRAISE, plan, NULL, 0, deadline_ms, error_r);
+}
+
+/* store_redis_status - how the store is doing */
+void
+store_redis_status(struct store_redis *redis, TALLOC_CTX *ctx, struct store_status *status)
+{
+	status->kind = "redis";
+	status->failed = atomic_load(&redis->failed);
+	away_status(redis->away, ctx, store_clock_ms(), status);
+}

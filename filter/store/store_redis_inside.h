@@ -1,0 +1,110 @@
+/*
+ * store_redis_inside.h - what the files that make up the Redis store share
+ *
+ * store_redis.c: messages and operators; keeper.c: the thread that looks after Redis;
+ * lists.c: what is kept of all accounts together. Nobody else includes this; store_redis.h is the door.
+ *
+ * Threads: options and digests never change after open. lock guards stop, woken and the offences; the rest
+ * is in the pool and in away, which have rules of their own.
+ */
+#ifndef FILTER_STORE_STORE_REDIS_INSIDE_H
+#define FILTER_STORE_STORE_REDIS_INSIDE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <talloc.h>
+
+#include "filter/redis/pool.h"
+#include "filter/store/away.h"
+#include "filter/store/quota_command.h"
+#include "filter/store/store_redis.h"
+
+#define STORE_DIGEST_LEN 41	/* SHA-1 in hex, with NUL */
+
+/* A script, and the name under which Redis knows it. */
+struct script {
+	const char *text;
+	size_t len;
+	char digest[STORE_DIGEST_LEN];
+};
+
+struct offence;			/* lists.c */
+
+struct store_redis {
+	struct redis_pool *pool;
+	struct away *away;
+	char *prefix;
+	struct script quota;
+	struct script index;
+	struct blocks *blocks;
+	struct usage *usage;
+	char *blocks_version;	/* of the list that was read last; the keeper's alone */
+	int64_t blocks_read;	/* when it was read whole; likewise */
+	unsigned int deadline_ms;
+	unsigned int index_slot; /* that of the lists of all accounts */
+	struct store_options log;	/* only log and log_arg */
+	atomic_uint_fast64_t failed;
+
+	struct keeping *keeping; /* what the keeper has at hand: keeper.c */
+	pthread_t keeper;
+	bool has_keeper;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool stop;
+	bool woken;		/* there is something to do */
+	struct offence *offences; /* the newest first */
+	size_t n_offences;
+};
+
+/* --- store_redis.c --- */
+
+/*
+ * store_redis_run_script - EVALSHA, and EVAL where the server does not know the script; as redis_pool_call()
+ * *part_r, where not NULL, is the part that was asked or is to blame (struct redis_pool_command).
+ */
+enum pool_outcome store_redis_run_script(struct store_redis *redis, TALLOC_CTX *ctx,
+    const struct script *script, struct quota_command *command, bool resend, int64_t deadline_ms,
+    struct redisReply **answer_r, unsigned int *part_r, const char **error_r);
+
+/* store_redis_run - one run of quota.lua within the deadline; the same */
+enum pool_outcome store_redis_run(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
+    const struct quota_plan *plan, int64_t age_ms, int64_t deadline_ms, struct redisReply **answer_r,
+    unsigned int *part_r, const char **error_r);
+
+/* store_redis_slot - the slot of a home's keys, or of a hash tag */
+unsigned int store_redis_slot(const struct store_redis *redis, const char *home);
+
+/* store_redis_place - where a slot's counts are now */
+struct away_place store_redis_place(const struct store_redis *redis, unsigned int slot);
+
+/* store_redis_by_hand - a change by an operator; how many things it changed, or -1 with an error on ctx */
+int store_redis_by_hand(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
+    const struct quota_plan *plan, const char *const *words, size_t n, int64_t deadline_ms,
+    const char **error_r);
+
+/* --- keeper.c --- */
+
+/* store_redis_start_keeper - the thread, with all signals blocked; 0, or -1 with an error on ctx */
+int store_redis_start_keeper(TALLOC_CTX *ctx, struct store_redis *redis, const char **error_r);
+
+/* store_redis_wake - there is something for the keeper to do */
+void store_redis_wake(struct store_redis *redis);
+
+/* store_redis_last_words - at the end, without keeper: hand over what is queued if Redis takes it */
+void store_redis_last_words(struct store_redis *redis);
+
+/* --- lists.c --- */
+
+/* store_redis_chores - the regular work; for the keeper. While Redis is away it does nothing */
+void store_redis_chores(struct store_redis *redis);
+
+/* store_redis_count_offences - those that wait, where Redis can be asked; for the keeper */
+void store_redis_count_offences(struct store_redis *redis);
+
+/* store_redis_drop_offences - at the end: those that still wait are not counted */
+void store_redis_drop_offences(struct store_redis *redis);
+
+#endif

@@ -1,0 +1,463 @@
+/*
+ * table.c - a table by its specification, and the list of types
+ *
+ * A new type is one file and one row in types[]. What is the same for all is here: keys are
+ * checked and folded; for tables that ask a server, answers are cached, and a server that has
+ * failed is left alone for a moment; and tables that are files are read anew when these change.
+ *
+ * What was read of a file is counted: a lookup holds it while it looks, so a newer content can take its place at any
+ * time, and the last lookup frees the old.
+ *
+ * Threads: what a type opened is read-only or has locks of its own; so have cache and breaker. table->lock guards
+ * the pointer to the content; the stamps belong to the thread that tends.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "filter/base/clock.h"
+#include "filter/base/log.h"
+#include "filter/table/breaker.h"
+#include "filter/table/cache.h"
+#include "filter/table/type.h"
+#include "policy/base/mem.h"
+#include "policy/base/text.h"
+
+/* What a type opened. A talloc root of its own. */
+struct content {
+	atomic_uint references;
+	void *state;
+};
+
+/* How a file looks from outside; all zero where there is none. */
+struct stamp {
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec changed;	/* content or attributes, whichever is later */
+	struct timespec modified;
+};
+
+struct table {
+	const struct table_type *type;
+	pthread_mutex_t lock;
+	struct content *content;
+	const char *spec;
+	const char *file;		/* TABLE_FILE: its path, or NULL where the rules are in the name */
+	struct stamp loaded;		/* the file as it was when it was read */
+	struct stamp seen;		/* as it was at the last look */
+	struct stamp refused;		/* as it was when it could not be used */
+	struct table_limits limits;
+	struct table_cache *cache;	/* TABLE_REMOTE */
+	struct table_breaker *breaker;	/* TABLE_REMOTE */
+	_Atomic int64_t told_ms;	/* when a failure was logged; 0: never */
+	atomic_uint untold;		/* failures since then */
+};
+
+#define TELL_EVERY_MS	5000
+
+struct type_row {
+	const char *prefix;
+	const struct table_type *type;	/* NULL: this program was built without it */
+	const char *package;		/* what would have made the difference */
+};
+
+#ifdef HAVE_PCRE2
+#define PCRE	&table_pcre
+#else
+#define PCRE	NULL
+#endif
+#ifdef HAVE_SQLITE
+#define SQLITE	&table_sqlite
+#else
+#define SQLITE	NULL
+#endif
+
+#ifdef HAVE_MYSQL
+#define MYSQL_TABLE	&table_mysql
+#else
+#define MYSQL_TABLE	NULL
+#endif
+#ifdef HAVE_PGSQL
+#define PGSQL	&table_pgsql
+#else
+#define PGSQL	NULL
+#endif
+#ifdef HAVE_LDAP
+#define LDAP_TABLE	&table_ldap
+#else
+#define LDAP_TABLE	NULL
+#endif
+
+/* The indexed types of Postfix are made from a text file of the same name; that text is read. */
+static const struct type_row types[] = {
+	{ "texthash", &table_texthash, NULL },
+	{ "hash", &table_texthash, NULL },
+	{ "btree", &table_texthash, NULL },
+	{ "lmdb", &table_texthash, NULL },
+	{ "inline", &table_inline, NULL },
+	{ "cidr", &table_cidr, NULL },
+	{ "regexp", &table_regexp, NULL },
+	{ "pcre", PCRE, "libpcre2-dev" },
+	{ "redis", &table_redis, NULL },
+	{ "socketmap", &table_socketmap, NULL },
+	{ "sqlite", SQLITE, "libsqlite3-dev" },
+	{ "mysql", MYSQL_TABLE, "libmariadb-dev" },
+	{ "pgsql", PGSQL, "libpq-dev" },
+	{ "ldap", LDAP_TABLE, "libldap-dev" },
+};
+
+/* row_of - the row a specification names, and where its argument begins */
+static const struct type_row *
+row_of(const char *spec, const char **argument_r)
+{
+	const char *colon = strchr(spec, ':');
+
+	if (colon == NULL)
+		return NULL;
+	*argument_r = colon + 1;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strlen(types[i].prefix) == (size_t)(colon - spec) &&
+		    strncmp(types[i].prefix, spec, (size_t)(colon - spec)) == 0)
+			return &types[i];
+	return NULL;
+}
+
+/* table_types - the types this program was built with */
+const char *
+table_types(TALLOC_CTX *ctx)
+{
+	char *text = mem_strdup(ctx, "");
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (types[i].type != NULL)
+			text = mem_check(talloc_asprintf_append_buffer(text, "%s%s", text[0] != '\0' ? " " : "", types[i].prefix));
+	return text;
+}
+
+/* table_limits_of - the limits of env, or the standard ones */
+struct table_limits
+table_limits_of(const struct table_env *env)
+{
+	static const struct table_limits standard = TABLE_LIMITS_STANDARD;
+
+	return env != NULL ? env->limits : standard;
+}
+
+/* find_type - the type of a specification, or NULL and what to do */
+static const struct table_type *
+find_type(TALLOC_CTX *ctx, const char *spec, const char **argument_r, const char **error_r)
+{
+	const struct type_row *row = row_of(strncmp(spec, "proxy:", 6) == 0 ? spec + 6 : spec, argument_r);
+
+	if (row == NULL)
+		*error_r = mem_printf(ctx, "\"%s\" is no table known here; write texthash:/path/to/file", spec);
+	else if (row->type == NULL)
+		*error_r = mem_printf(ctx, "\"%s\": this countersign was built without %s tables; install %s and build it anew",
+		    spec, row->prefix, row->package);
+	return row != NULL ? row->type : NULL;
+}
+
+/* --- content --- */
+
+/* drop_content - one reference less; the last one frees it */
+static void
+drop_content(struct content *content)
+{
+	if (content != NULL && atomic_fetch_sub(&content->references, 1) == 1)
+		talloc_free(content);
+}
+
+/* hold_content - the content in force, with a reference */
+static struct content *
+hold_content(struct table *table)
+{
+	struct content *content;
+
+	(void)pthread_mutex_lock(&table->lock);
+	content = table->content;
+	atomic_fetch_add(&content->references, 1);
+	(void)pthread_mutex_unlock(&table->lock);
+	return content;
+}
+
+/* open_content - have the type open it; NULL and *error_r on ctx */
+static struct content *
+open_content(TALLOC_CTX *ctx, const struct table_type *type, const struct table_env *env, const char *argument,
+    const char **error_r)
+{
+	struct content *content = mem_new(NULL, struct content);
+	const char *error = NULL;
+
+	atomic_init(&content->references, 1);
+	content->state = type->open(content, env, argument, &error);
+	if (content->state != NULL)
+		return content;
+	*error_r = mem_strdup(ctx, error);
+	talloc_free(content);
+	return NULL;
+}
+
+/* stamp_of - how a file looks now */
+static struct stamp
+stamp_of(const char *path)
+{
+	struct stamp stamp;
+	struct stat st;
+
+	memset(&stamp, 0, sizeof(stamp));
+	if (stat(path, &st) != 0)
+		return stamp;
+	stamp.device = st.st_dev;
+	stamp.inode = st.st_ino;
+	stamp.size = st.st_size;
+	stamp.changed = st.st_ctim;
+	stamp.modified = st.st_mtim;
+	return stamp;
+}
+
+static bool
+same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static bool
+same_stamp(const struct stamp *a, const struct stamp *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+	    same_time(&a->changed, &b->changed) && same_time(&a->modified, &b->modified);
+}
+
+/* --- opening --- */
+
+static int
+table_free(struct table *table)
+{
+	drop_content(table->content);
+	(void)pthread_mutex_destroy(&table->lock);
+	return 0;
+}
+
+/* table_open_with - open a table named as in Postfix */
+struct table *
+table_open_with(TALLOC_CTX *ctx, const struct table_env *env, const char *spec, const char **error_r)
+{
+	struct table *table = mem_new(ctx, struct table);
+	const char *argument = NULL;
+
+	(void)pthread_mutex_init(&table->lock, NULL);
+	talloc_set_destructor(table, table_free);
+	table->spec = mem_strdup(table, spec);
+	table->limits = table_limits_of(env);
+	table->type = find_type(ctx, spec, &argument, error_r);
+	if (table->type != NULL && table->type->flags & TABLE_FILE && argument[0] != '{') {
+		table->file = mem_strdup(table, argument);
+		table->loaded = table->seen = stamp_of(argument);
+	}
+	if (table->type != NULL)
+		table->content = open_content(ctx, table->type, env, argument, error_r);
+	if (table->content == NULL) {
+		talloc_free(table);
+		return NULL;
+	}
+	if (table->type->flags & TABLE_REMOTE) {
+		table->breaker = table_breaker_new(table);
+		table->cache = table_cache_new(table, (size_t)table->limits.cache, table->limits.cache_ms,
+		    table->limits.negative_ms);
+	}
+	return table;
+}
+
+/* table_open - the same with nothing besides */
+struct table *
+table_open(TALLOC_CTX *ctx, const char *spec, const char **error_r)
+{
+	return table_open_with(ctx, NULL, spec, error_r);
+}
+
+/* table_spec - the specification it was opened with */
+const char *
+table_spec(const struct table *table)
+{
+	return table->spec;
+}
+
+/* --- tending --- */
+
+/* take_place - of the old content; whoever holds that lets go of it in time */
+static void
+take_place(struct table *table, struct content *new)
+{
+	struct content *old;
+
+	(void)pthread_mutex_lock(&table->lock);
+	old = table->content;
+	table->content = new;
+	(void)pthread_mutex_unlock(&table->lock);
+	drop_content(old);
+}
+
+/* read_again - the file as it is now, unless it changes while it is read */
+static void
+read_again(struct table *table, const struct stamp *now)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	const char *error = NULL;
+	struct content *new = open_content(tmp, table->type, NULL, table->file, &error);
+
+	table->seen = stamp_of(table->file);
+	if (!same_stamp(&table->seen, now)) {
+		drop_content(new);	/* it is not finished; the next look begins anew */
+	} else if (new == NULL) {
+		table->refused = *now;
+		log_error("table %s: %s; what was read of it before stays in force", table->spec, error);
+	} else {
+		table->loaded = *now;
+		take_place(table, new);
+		log_info("table %s was read again after its file changed", table->spec);
+	}
+	talloc_free(tmp);
+}
+
+/* tend_file - has the file changed, and is it at rest? */
+static void
+tend_file(struct table *table)
+{
+	struct stamp now = stamp_of(table->file);
+	bool at_rest = same_stamp(&now, &table->seen);
+
+	table->seen = now;
+	if (at_rest && !same_stamp(&now, &table->loaded) && !same_stamp(&now, &table->refused))
+		read_again(table, &now);
+}
+
+/* table_tend - what is to be done for a table now and then */
+void
+table_tend(struct table *table)
+{
+	if (table->file != NULL)
+		tend_file(table);
+	if (table->type->tend != NULL)
+		table->type->tend(table->content->state);
+}
+
+/* --- asking --- */
+
+/* ask_file - ask the content in force; the answer outlives it */
+static void
+ask_file(struct table *table, TALLOC_CTX *ctx, const char *key, struct table_answer *answer)
+{
+	struct content *content = hold_content(table);
+
+	table->type->get(content->state, ctx, key, 0, answer);
+	if (answer->value != NULL)
+		answer->value = mem_strdup(ctx, answer->value);
+	drop_content(content);
+}
+
+/* ask_server - ask, unless the server has just failed; note how it went */
+static void
+ask_server(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+    struct table_answer *answer)
+{
+	int64_t now_ms = clock_ms();
+
+	if (deadline_ms == 0 || deadline_ms > now_ms + table->limits.timeout_ms)
+		deadline_ms = now_ms + table->limits.timeout_ms;
+	answer->outcome = TABLE_TEMPERROR;
+	if (!table_breaker_may(table->breaker, ctx, now_ms, &answer->error))
+		return;
+	table->type->get(table->content->state, ctx, key, deadline_ms, answer);
+	now_ms = clock_ms();
+	if (table_breaker_report(table->breaker, now_ms, answer->away ? answer->error : NULL) && !answer->away)
+		log_info("table %s answers again", table->spec);
+	if (answer->outcome != TABLE_TEMPERROR)
+		table_cache_put(table->cache, key, answer->outcome == TABLE_FOUND ? answer->value : NULL, now_ms);
+}
+
+/* ask - by the cache or by the type */
+static void
+ask(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, struct table_answer *answer)
+{
+	if (!(table->type->flags & TABLE_REMOTE)) {
+		ask_file(table, ctx, key, answer);
+		return;
+	}
+	if (!table_cache_get(table->cache, ctx, key, clock_ms(), &answer->value)) {
+		ask_server(table, ctx, key, deadline_ms, answer);
+		return;
+	}
+	answer->outcome = answer->value != NULL ? TABLE_FOUND : TABLE_NOT_FOUND;
+}
+
+/* folded - a key in lower case, on ctx where that changes it */
+static const char *
+folded(TALLOC_CTX *ctx, const char *key, size_t len)
+{
+	const char *lower;
+
+	if (!text_is_ascii(key, len)) {
+		lower = text_fold_utf8(ctx, key, len, true);
+		return lower != NULL ? lower : key;
+	}
+	for (size_t i = 0; i < len; i++)
+		if (key[i] != text_lower(key[i]))
+			return text_lower_copy(ctx, key, len);
+	return key;
+}
+
+/* table_get - look up one key */
+enum table_outcome
+table_get(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+    const char **value_r, const char **error_r)
+{
+	struct table_answer answer = { .outcome = TABLE_NOT_FOUND };
+	size_t len = strlen(key);
+
+	if (len == 0 || !text_is_utf8(key, len))
+		return TABLE_NOT_FOUND;
+	if (table->type->flags & TABLE_FOLD)
+		key = folded(ctx, key, len);
+	ask(table, ctx, key, deadline_ms, &answer);
+	/* as in Postfix: who has nothing to say must say "not found" */
+	if (answer.outcome == TABLE_FOUND && answer.value[0] == '\0') {
+		answer.outcome = TABLE_TEMPERROR;
+		answer.error = "the value is empty";
+	}
+	if (answer.outcome == TABLE_FOUND && table->type->flags & TABLE_REMOTE &&
+	    !text_is_utf8(answer.value, strlen(answer.value))) {
+		answer.outcome = TABLE_TEMPERROR;
+		answer.error = "the value is no UTF-8";
+	}
+	if (answer.outcome == TABLE_FOUND)
+		*value_r = answer.value;
+	else if (answer.outcome == TABLE_TEMPERROR)
+		*error_r = answer.error != NULL ? answer.error : "no reason given";
+	return answer.outcome;
+}
+
+/* table_log_failure - a line in the log, at most one every few seconds */
+void
+table_log_failure(struct table *table, const char *error)
+{
+	int64_t now_ms = clock_ms(), told_ms = atomic_load(&table->told_ms);
+	unsigned int untold;
+
+	if ((told_ms != 0 && now_ms - told_ms < TELL_EVERY_MS) ||
+	    !atomic_compare_exchange_strong(&table->told_ms, &told_ms, now_ms)) {
+		atomic_fetch_add(&table->untold, 1);
+		return;
+	}
+	untold = atomic_exchange(&table->untold, 0);
+	if (untold > 0)
+		log_warning("table %s cannot be read: %s (and %u lookups more since this was last told)", table->spec, error, untold);
+	else
+		log_warning("table %s cannot be read: %s", table->spec, error);
+}

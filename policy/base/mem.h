@@ -1,0 +1,43 @@
+/*
+ * mem.h - talloc, without the NULL checks
+ *
+ * A milter that has no memory left cannot decide anything; it ends, the
+ * supervisor restarts it, and the MTA defers the mail meanwhile. So these never
+ * return NULL. What strangers can make us allocate is bounded by the callers.
+ */
+#ifndef POLICY_BASE_MEM_H
+#define POLICY_BASE_MEM_H
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <talloc.h>
+
+/* mem_check - pointer itself, or the end of the process when it is NULL */
+static inline void *
+mem_check(void *pointer)
+{
+	if (pointer == NULL)
+		abort();
+	return pointer;
+}
+
+/* mem_count - a number of elements as talloc takes it; a larger one is a bug of ours */
+static inline unsigned int
+mem_count(size_t n)
+{
+	if (n > UINT_MAX)
+		abort();
+	return (unsigned int)n;
+}
+
+/* A zeroed object, a zeroed array, a growing array, copies and formatted text. */
+#define mem_new(ctx, type)		((type *)mem_check(talloc_zero((ctx), type)))
+#define mem_array(ctx, type, n)		((type *)mem_check(talloc_zero_array((ctx), type, mem_count(n))))
+#define mem_grow(ctx, p, type, n)	((type *)mem_check(talloc_realloc((ctx), (p), type, mem_count(n))))
+#define mem_strdup(ctx, s)		((char *)mem_check(talloc_strdup((ctx), (s))))
+#define mem_strndup(ctx, s, n)		((char *)mem_check(talloc_strndup((ctx), (s), (n))))
+#define mem_memdup(ctx, p, n)		(mem_check(talloc_memdup((ctx), (p), (n))))
+#define mem_printf(ctx, ...)		((char *)mem_check(talloc_asprintf((ctx), __VA_ARGS__)))
+
+#endif

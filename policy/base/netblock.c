@@ -1,0 +1,122 @@
+/*
+ * netblock.c - IP networks in CIDR notation
+ *
+ * inet_pton() is text in, octets out, so it may be used here. Pure; any thread.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <strings.h>
+
+#include "policy/base/mem.h"
+#include "policy/base/netblock.h"
+
+/* ip_address_parse - textual IPv4 or IPv6 */
+bool
+ip_address_parse(const char *text, struct ip_address *address_r)
+{
+	static const unsigned char mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+
+	memset(address_r, 0, sizeof(*address_r));
+	if (strncasecmp(text, "IPv6:", 5) == 0)
+		text += 5;
+	if (inet_pton(AF_INET, text, address_r->octets) == 1) {
+		address_r->bits = 32;
+		return true;
+	}
+	if (inet_pton(AF_INET6, text, address_r->octets) != 1)
+		return false;
+	address_r->bits = 128;
+	if (memcmp(address_r->octets, mapped, sizeof(mapped)) == 0) {
+		memmove(address_r->octets, address_r->octets + 12, 4);
+		memset(address_r->octets + 4, 0, 12);
+		address_r->bits = 32;
+	}
+	return true;
+}
+
+/* ip_address_is_loopback - 127.0.0.0/8 or ::1 */
+bool
+ip_address_is_loopback(const struct ip_address *address)
+{
+	static const unsigned char one[16] = { [15] = 1 };
+
+	if (address->bits == 32)
+		return address->octets[0] == 127;
+	return address->bits == 128 && memcmp(address->octets, one, sizeof(one)) == 0;
+}
+
+/* netblock_prefix_equal - do two addresses agree in their first bits? */
+bool
+netblock_prefix_equal(const unsigned char *a, const unsigned char *b, unsigned int bits)
+{
+	unsigned int whole = bits / 8;
+	unsigned int rest = bits % 8;
+
+	if (memcmp(a, b, whole) != 0)
+		return false;
+	return rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
+}
+
+/* parse_prefix - a decimal number of at most max; -1: none */
+static int
+parse_prefix(const char *text, unsigned int max)
+{
+	unsigned int value = 0;
+
+	if (*text == '\0' || strlen(text) > 3)
+		return -1;
+	for (; *text != '\0'; text++) {
+		if (*text < '0' || *text > '9')
+			return -1;
+		value = value * 10 + (unsigned int)(*text - '0');
+	}
+	return value <= max ? (int)value : -1;
+}
+
+/* netblock_parse - "ADDRESS" or "ADDRESS/PREFIX" */
+bool
+netblock_parse(TALLOC_CTX *ctx, const char *text, struct netblock *block_r, const char **error_r)
+{
+	static const unsigned char zero[16] = { 0 };
+	const char *slash = strchr(text, '/');
+	char *address = slash == NULL ? mem_strdup(ctx, text) :
+	    mem_strndup(ctx, text, (size_t)(slash - text));
+	struct netblock masked;
+	int prefix;
+
+	if (!ip_address_parse(address, &block_r->network)) {
+		*error_r = mem_printf(ctx, "\"%s\" is no IP address or network", text);
+		return false;
+	}
+	prefix = slash == NULL ? (int)block_r->network.bits :
+	    parse_prefix(slash + 1, block_r->network.bits);
+	if (prefix < 0) {
+		*error_r = mem_printf(ctx, "\"%s\": the prefix must be 0 to %u", text,
+		    block_r->network.bits);
+		return false;
+	}
+	block_r->prefix = (unsigned int)prefix;
+	masked = *block_r;
+	for (unsigned int bit = block_r->prefix; bit < block_r->network.bits; bit++)
+		masked.network.octets[bit / 8] &= (unsigned char)~(0x80 >> bit % 8);
+	if (memcmp(masked.network.octets, block_r->network.octets, sizeof(zero)) != 0) {
+		*error_r = mem_printf(ctx, "\"%s\" has bits set behind its prefix", text);
+		return false;
+	}
+	return true;
+}
+
+/* netblock_contains - is the address within one of the blocks? */
+bool
+netblock_contains(const struct netblock *blocks, size_t n, const struct ip_address *address)
+{
+	for (size_t i = 0; i < n; i++)
+		if (blocks[i].network.bits == address->bits &&
+		    netblock_prefix_equal(blocks[i].network.octets, address->octets, blocks[i].prefix))
+			return true;
+	return false;
+}

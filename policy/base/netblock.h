@@ -1,0 +1,44 @@
+/*
+ * netblock.h - IP networks in CIDR notation
+ */
+#ifndef POLICY_BASE_NETBLOCK_H
+#define POLICY_BASE_NETBLOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <talloc.h>
+
+/* An IP address; IPv4-mapped IPv6 addresses are IPv4. */
+struct ip_address {
+	unsigned char octets[16]; /* network order; the first 4 for IPv4 */
+	unsigned int bits;	/* 32 or 128; 0: none */
+};
+
+struct netblock {
+	struct ip_address network;
+	unsigned int prefix;	/* bits that count */
+};
+
+/* ip_address_parse - textual IPv4 or IPv6 (a leading "IPv6:", as Sendmail writes it, is skipped) */
+bool ip_address_parse(const char *text, struct ip_address *address_r);
+
+/* ip_address_is_loopback - 127.0.0.0/8 or ::1 */
+bool ip_address_is_loopback(const struct ip_address *address);
+
+/*
+ * netblock_parse - "ADDRESS" or "ADDRESS/PREFIX"
+ * Host bits must be zero. Returns false and *error_r on ctx otherwise.
+ */
+bool netblock_parse(TALLOC_CTX *ctx, const char *text, struct netblock *block_r,
+    const char **error_r);
+
+/*
+ * netblock_prefix_equal - do two addresses agree in their first bits?
+ * a and b: network order, at least (bits + 7) / 8 octets long.
+ */
+bool netblock_prefix_equal(const unsigned char *a, const unsigned char *b, unsigned int bits);
+
+/* netblock_contains - is the address within one of n blocks? */
+bool netblock_contains(const struct netblock *blocks, size_t n, const struct ip_address *address);
+
+#endif

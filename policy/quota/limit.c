@@ -1,0 +1,690 @@
+/*
+ * limit.c - one limit as an administrator writes it
+ *
+ * The text is cut into at most eight tokens (numbers, words, slashes), and one
+ * pass reads them from left to right. Nothing is guessed: "20k", "1,000" or "per
+ * month" can each be meant in two ways, so they are refused, but every refusal
+ * shows the line that was probably meant, built of the parts that could be read.
+ *
+ * A new unit is a row in units[], a name and a letter.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "policy/base/mem.h"
+#include "policy/base/text.h"
+#include "policy/quota/limit.h"
+#include "policy/quota/window.h"
+
+#define MAX_TOKENS	8
+#define MAX_TEXT	200	/* octets of a limit */
+#define MAX_QUOTED	60	/* octets of it shown in an error */
+
+/* A word for what is counted. Words are compared without case. */
+struct unit_word {
+	const char *word;
+	enum limit_unit unit;
+	uint64_t factor;	/* one of it is so many */
+};
+
+#define KILO	UINT64_C(1000)
+#define KIBI	UINT64_C(1024)
+
+static const struct unit_word units[] = {
+	{ "message",	LIMIT_MESSAGES,		1 },
+	{ "messages",	LIMIT_MESSAGES,		1 },
+	{ "recipient",	LIMIT_RECIPIENTS,	1 },
+	{ "recipients",	LIMIT_RECIPIENTS,	1 },
+	{ "external-recipient",	LIMIT_EXTERNAL,	1 },
+	{ "external-recipients", LIMIT_EXTERNAL, 1 },
+	{ "new-recipient",	LIMIT_NEW,	1 },
+	{ "new-recipients",	LIMIT_NEW,	1 },
+	{ "client-address",	LIMIT_CLIENTS,	1 },
+	{ "client-addresses",	LIMIT_CLIENTS,	1 },
+	{ "foreign-sender",	LIMIT_FOREIGN,	1 },
+	{ "foreign-senders",	LIMIT_FOREIGN,	1 },
+	{ "byte",	LIMIT_BYTES,		1 },
+	{ "bytes",	LIMIT_BYTES,		1 },
+	{ "KB",		LIMIT_BYTES,		KILO },
+	{ "MB",		LIMIT_BYTES,		KILO * KILO },
+	{ "GB",		LIMIT_BYTES,		KILO * KILO * KILO },
+	{ "TB",		LIMIT_BYTES,		KILO * KILO * KILO * KILO },
+	{ "PB",		LIMIT_BYTES,		KILO * KILO * KILO * KILO * KILO },
+	{ "KiB",	LIMIT_BYTES,		KIBI },
+	{ "MiB",	LIMIT_BYTES,		KIBI * KIBI },
+	{ "GiB",	LIMIT_BYTES,		KIBI * KIBI * KIBI },
+	{ "TiB",	LIMIT_BYTES,		KIBI * KIBI * KIBI * KIBI },
+	{ "PiB",	LIMIT_BYTES,		KIBI * KIBI * KIBI * KIBI * KIBI },
+};
+
+/* A word for a length of time. */
+struct span_word {
+	const char *word;
+	int64_t ms;
+};
+
+#define SECOND_MS	INT64_C(1000)
+
+static const struct span_word spans[] = {
+	{ "second",	SECOND_MS },
+	{ "seconds",	SECOND_MS },
+	{ "minute",	60 * SECOND_MS },
+	{ "minutes",	60 * SECOND_MS },
+	{ "hour",	3600 * SECOND_MS },
+	{ "hours",	3600 * SECOND_MS },
+	{ "day",	24 * 3600 * SECOND_MS },
+	{ "days",	24 * 3600 * SECOND_MS },
+	{ "week",	7 * 24 * 3600 * SECOND_MS },
+	{ "weeks",	7 * 24 * 3600 * SECOND_MS },
+};
+
+/* What people write instead, and the word that is understood. */
+struct slip {
+	const char *wrong;
+	const char *right;
+};
+
+static const struct slip unit_slips[] = {
+	{ "mail",	"messages" },
+	{ "mails",	"messages" },
+	{ "email",	"messages" },
+	{ "emails",	"messages" },
+	{ "msg",	"messages" },
+	{ "msgs",	"messages" },
+	{ "rcpt",	"recipients" },
+	{ "rcpts",	"recipients" },
+	{ "address",	"recipients" },
+	{ "addresses",	"recipients" },
+	{ "external",	"external-recipients" },
+	{ "externals",	"external-recipients" },
+	{ "new",	"new-recipients" },
+	{ "client",	"client-addresses" },
+	{ "clients",	"client-addresses" },
+	{ "ip",		"client-addresses" },
+	{ "ips",	"client-addresses" },
+	{ "ip-addresses", "client-addresses" },
+	{ "foreign",	"foreign-senders" },
+	{ "octet",	"bytes" },
+	{ "octets",	"bytes" },
+	{ "b",		"bytes" },
+	{ "k",		"KB" },
+	{ "m",		"MB" },
+	{ "g",		"GB" },
+	{ "t",		"TB" },
+	{ "gig",	"GB" },
+	{ "gigs",	"GB" },
+	{ "megs",	"MB" },
+};
+
+static const struct slip span_slips[] = {
+	{ "s",		"second" },
+	{ "sec",	"second" },
+	{ "secs",	"seconds" },
+	{ "m",		"minute" },
+	{ "min",	"minute" },
+	{ "mins",	"minutes" },
+	{ "h",		"hour" },
+	{ "hr",		"hour" },
+	{ "hrs",	"hours" },
+	{ "hourly",	"hour" },
+	{ "d",		"day" },
+	{ "daily",	"day" },
+	{ "w",		"week" },
+	{ "weekly",	"week" },
+	{ "month",	"30 days" },
+	{ "months",	"30 days" },
+	{ "year",	"365 days" },
+};
+
+#define COUNT_OF(array)	(sizeof(array) / sizeof((array)[0]))
+
+/* The text, cut up. */
+struct tokens {
+	struct span at[MAX_TOKENS];
+	size_t n;
+	size_t next;		/* the first not yet read */
+};
+
+/* What is being read, for errors. */
+struct reading {
+	TALLOC_CTX *ctx;
+	const char *shown;	/* the text, escaped */
+	const char **error_r;
+};
+
+/* is_number_part - what may stand in a number token, right or wrong */
+static bool
+is_number_part(char c)
+{
+	return text_is_digit(c) || c == '.' || c == ',' || c == '\'' || c == '_';
+}
+
+/* is_word_part - what may stand in a word token */
+static bool
+is_word_part(char c)
+{
+	return (text_is_alnum(c) && !text_is_digit(c)) || c == '-';
+}
+
+/* token_length - how many octets the token at the start of text takes */
+static size_t
+token_length(struct span text)
+{
+	bool (*part)(char);
+	size_t len = 1;
+
+	if (text_is_digit(text.at[0]))
+		part = is_number_part;
+	else if (is_word_part(text.at[0]))
+		part = is_word_part;
+	else
+		return 1;
+	while (len < text.len && part(text.at[len]))
+		len++;
+	return len;
+}
+
+/* cut_up - text to tokens; false when there are too many */
+static bool
+cut_up(struct span text, struct tokens *tokens)
+{
+	tokens->n = 0;
+	tokens->next = 0;
+	while ((text = text_trim(text)).len > 0) {
+		size_t len = token_length(text);
+
+		if (tokens->n == MAX_TOKENS)
+			return false;
+		tokens->at[tokens->n++] = text_span_of(text.at, len);
+		text = text_span_of(text.at + len, text.len - len);
+	}
+	return true;
+}
+
+/* peek - the next token, or an empty span at the end */
+static struct span
+peek(const struct tokens *tokens)
+{
+	return tokens->next < tokens->n ? tokens->at[tokens->next] : text_span_of("", 0);
+}
+
+/* is - whether a token is a word, in any case */
+static bool
+is(struct span token, const char *word)
+{
+	return text_equal_fold(token, text_span(word));
+}
+
+/* find_slip - the right word for a wrong one, or NULL */
+static const char *
+find_slip(const struct slip *slips, size_t n, struct span word)
+{
+	for (size_t i = 0; i < n; i++)
+		if (is(word, slips[i].wrong))
+			return slips[i].right;
+	return NULL;
+}
+
+/* one_edit_apart - whether one letter changed, missing or too many tells a from b */
+static bool
+one_edit_apart(struct span a, struct span b)
+{
+	size_t i = 0;
+
+	if (a.len > b.len)
+		return one_edit_apart(b, a);
+	if (b.len - a.len > 1 || b.len < 3)
+		return false;
+	while (i < a.len && text_lower(a.at[i]) == text_lower(b.at[i]))
+		i++;
+	if (a.len < b.len)
+		return text_equal_fold(text_span_of(a.at + i, a.len - i),
+		    text_span_of(b.at + i + 1, b.len - i - 1));
+	return i < a.len && text_equal_fold(text_span_of(a.at + i + 1, a.len - i - 1),
+	    text_span_of(b.at + i + 1, b.len - i - 1));
+}
+
+/* probable_unit - the unit meant by a word that is none, or NULL */
+static const char *
+probable_unit(struct span word)
+{
+	const char *right = find_slip(unit_slips, COUNT_OF(unit_slips), word);
+
+	for (size_t i = 0; i < COUNT_OF(units) && right == NULL; i++)
+		if (one_edit_apart(word, text_span(units[i].word)))
+			right = units[i].word;
+	return right;
+}
+
+/* probable_span - the time meant by a word that is none, or NULL */
+static const char *
+probable_span(struct span word)
+{
+	const char *right = find_slip(span_slips, COUNT_OF(span_slips), word);
+
+	for (size_t i = 0; i < COUNT_OF(spans) && right == NULL; i++)
+		if (one_edit_apart(word, text_span(spans[i].word)))
+			right = spans[i].word;
+	return right;
+}
+
+/* find_unit - the row of a unit word, or NULL */
+static const struct unit_word *
+find_unit(struct span word)
+{
+	for (size_t i = 0; i < COUNT_OF(units); i++)
+		if (is(word, units[i].word))
+			return &units[i];
+	return NULL;
+}
+
+/* find_span - the row of a time word, or NULL */
+static const struct span_word *
+find_span(struct span word)
+{
+	for (size_t i = 0; i < COUNT_OF(spans); i++)
+		if (is(word, spans[i].word))
+			return &spans[i];
+	return NULL;
+}
+
+/* shown - a token for an error text */
+static const char *
+shown(const struct reading *r, struct span token)
+{
+	return text_escape(r->ctx, token.at, token.len, MAX_QUOTED);
+}
+
+/* read_digits - a whole number; false when it is none or exceeds LIMIT_MAX_COUNT */
+static bool
+read_digits(struct span digits, uint64_t *value_r)
+{
+	uint64_t value = 0;
+
+	if (digits.len == 0)
+		return false;
+	for (size_t i = 0; i < digits.len; i++) {
+		if (!text_is_digit(digits.at[i]))
+			return false;
+		value = value * 10 + (uint64_t)(digits.at[i] - '0');
+		if (value > (uint64_t)LIMIT_MAX_COUNT)
+			return false;
+	}
+	*value_r = value;
+	return true;
+}
+
+/* without_separators - the digits of a number token, for a proposal */
+static char *
+without_separators(const struct reading *r, struct span number)
+{
+	char *digits = mem_strdup(r->ctx, "");
+
+	for (size_t i = 0; i < number.len && i < MAX_QUOTED; i++)
+		if (text_is_digit(number.at[i]))
+			digits = mem_check(talloc_strndup_append(digits, &number.at[i], 1));
+	return digits;
+}
+
+/* split_fraction - cut number at its point; false when it has no proper form */
+static bool
+split_fraction(struct span number, struct span *whole_r, struct span *fraction_r)
+{
+	const char *point = memchr(number.at, '.', number.len);
+	uint64_t ignored;
+
+	*whole_r = number;
+	*fraction_r = text_span_of("", 0);
+	if (point == NULL)
+		return true;
+	whole_r->len = (size_t)(point - number.at);
+	*fraction_r = text_span_of(point + 1, number.len - whole_r->len - 1);
+	return fraction_r->len <= 3 && read_digits(*fraction_r, &ignored);
+}
+
+/* scale - number times factor, with up to three decimals; -1 with an error */
+static int
+scale(const struct reading *r, struct span number, uint64_t factor, uint64_t *max_r)
+{
+	struct span whole, fraction;
+	uint64_t value, part = 0;
+
+	if (!split_fraction(number, &whole, &fraction)) {
+		*r->error_r = mem_printf(r->ctx, "\"%s\" in the limit \"%s\" is not a number; write "
+		    "digits, with at most one point and three decimals", shown(r, number), r->shown);
+		return -1;
+	}
+	if (fraction.len > 0 && factor == 1) {
+		*r->error_r = mem_printf(r->ctx, "the limit \"%s\" counts in whole numbers; write \"%s\" "
+		    "without a fraction", r->shown, shown(r, number));
+		return -1;
+	}
+	if (!read_digits(whole, &value) || value > (uint64_t)LIMIT_MAX_COUNT / factor) {
+		*r->error_r = mem_printf(r->ctx, "the limit \"%s\" is larger than can be counted (%" PRId64
+		    "); write \"unlimited\" where nothing is to be limited", r->shown, LIMIT_MAX_COUNT);
+		return -1;
+	}
+	for (size_t i = 0; i < 3; i++)
+		part = part * 10 + (i < fraction.len ? (uint64_t)(fraction.at[i] - '0') : 0);
+	/* part < 1000 and factor < 2^51, so the product fits 64 bits. */
+	value = value * factor + part * factor / 1000;
+	*max_r = value > (uint64_t)LIMIT_MAX_COUNT ? (uint64_t)LIMIT_MAX_COUNT : value;
+	return 0;
+}
+
+/* refuse_number - the error for a number token that is none */
+static int
+refuse_number(const struct reading *r, struct span number)
+{
+	*r->error_r = mem_printf(r->ctx, "the number \"%s\" in the limit \"%s\" has separators, which "
+	    "countries read differently; write \"%s\"", shown(r, number), r->shown,
+	    without_separators(r, number));
+	return -1;
+}
+
+/* read_number - the first token; -1 with an error */
+static int
+read_number(const struct reading *r, struct tokens *tokens, struct span *number_r)
+{
+	struct span token = peek(tokens);
+
+	if (token.len == 0 || !text_is_digit(token.at[0])) {
+		*r->error_r = mem_printf(r->ctx, "the limit \"%s\" does not begin with a number; write for "
+		    "example \"100 recipients per hour\", or \"unlimited\"", r->shown);
+		return -1;
+	}
+	for (size_t i = 0; i < token.len; i++)
+		if (!text_is_digit(token.at[i]) && token.at[i] != '.')
+			return refuse_number(r, token);
+	tokens->next++;
+	*number_r = token;
+	return 0;
+}
+
+/* is_per - whether a token stands between the unit and the window */
+static bool
+is_per(struct span token)
+{
+	return is(token, "per") || is(token, "/");
+}
+
+/* refuse_unit - the error for a word that is no unit */
+static int
+refuse_unit(const struct reading *r, struct span number, struct span word)
+{
+	const char *right = probable_unit(word);
+
+	*r->error_r = mem_printf(r->ctx, "\"%s\" in the limit \"%s\" is nothing that can be counted; write "
+	    "messages, recipients, external-recipients, new-recipients, client-addresses, bytes, KB, MB, GB, "
+	    "TB or PB, for example \"%s %s per hour\"",
+	    shown(r, word), r->shown, shown(r, number), right != NULL ? right : "recipients");
+	return -1;
+}
+
+/* read_unit - what is counted; -1 with an error */
+static int
+read_unit(const struct reading *r, struct tokens *tokens, struct span number,
+    const struct unit_word **unit_r)
+{
+	struct span token = peek(tokens);
+
+	if (token.len == 0 || is_per(token)) {
+		*r->error_r = mem_printf(r->ctx, "the limit \"%s\" does not say what is counted; write \"%s "
+		    "recipients per hour\" or \"%s messages per hour\"", r->shown, shown(r, number),
+		    shown(r, number));
+		return -1;
+	}
+	*unit_r = find_unit(token);
+	if (*unit_r == NULL)
+		return refuse_unit(r, number, token);
+	tokens->next++;
+	return 0;
+}
+
+/* read_per - the word between unit and window; -1 with an error */
+static int
+read_per(const struct reading *r, struct tokens *tokens, struct span number,
+    const struct unit_word *unit)
+{
+	struct span token = peek(tokens);
+
+	if (is_per(token)) {
+		tokens->next++;
+		return 0;
+	}
+	if (token.len == 0)
+		*r->error_r = mem_printf(r->ctx, "the limit \"%s\" does not say per how long; write for "
+		    "example \"%s %s per hour\"", r->shown, shown(r, number), unit->word);
+	else
+		*r->error_r = mem_printf(r->ctx, "\"%s\" in the limit \"%s\" stands where \"per\" is expected; "
+		    "write for example \"%s %s per hour\"", shown(r, token), r->shown,
+		    shown(r, number), unit->word);
+	return -1;
+}
+
+/* read_count - the optional number before the time word; -1 with an error */
+static int
+read_count(const struct reading *r, struct tokens *tokens, uint64_t *count_r)
+{
+	struct span token = peek(tokens);
+
+	*count_r = 1;
+	if (token.len == 0 || !text_is_digit(token.at[0]))
+		return 0;
+	if (!read_digits(token, count_r) || *count_r == 0) {
+		*r->error_r = mem_printf(r->ctx, "\"%s\" in the limit \"%s\" is no length of time; write a whole "
+		    "number, for example \"per 30 minutes\"", shown(r, token), r->shown);
+		return -1;
+	}
+	tokens->next++;
+	return 0;
+}
+
+/* read_window - how long; -1 with an error */
+static int
+read_window(const struct reading *r, struct tokens *tokens, struct span number,
+    const struct unit_word *unit, int64_t *window_ms_r)
+{
+	const struct span_word *span;
+	struct span token;
+	const char *right;
+	uint64_t count;
+
+	if (read_count(r, tokens, &count) < 0)
+		return -1;
+	token = peek(tokens);
+	span = find_span(token);
+	if (span == NULL) {
+		right = probable_span(token);
+		*r->error_r = mem_printf(r->ctx, "\"%s\" in the limit \"%s\" is no length of time; write second, "
+		    "minute, hour, day or week, for example \"%s %s per %s\"", shown(r, token), r->shown,
+		    shown(r, number), unit->word, right != NULL ? right : "hour");
+		return -1;
+	}
+	tokens->next++;
+	if (count > (uint64_t)(LIMIT_MAX_WINDOW_MS / span->ms)) {
+		*r->error_r = mem_printf(r->ctx, "the window of the limit \"%s\" is too long; write at most "
+		    "\"per 366 days\"", r->shown);
+		return -1;
+	}
+	*window_ms_r = (int64_t)count * span->ms;
+	return 0;
+}
+
+/* read_counted - a limit that begins with a number; -1 with an error */
+static int
+read_counted(const struct reading *r, struct tokens *tokens, struct limit *limit)
+{
+	const struct unit_word *unit;
+	struct span number;
+
+	if (read_number(r, tokens, &number) < 0)
+		return -1;
+	if (tokens->n == 1 && is(number, "0")) {
+		/* The window does not matter: nothing passes, so nothing is counted. */
+		limit->unit = LIMIT_MESSAGES;
+		limit->window_ms = 3600 * SECOND_MS;
+		return 0;
+	}
+	if (read_unit(r, tokens, number, &unit) < 0 ||
+	    scale(r, number, unit->factor, &limit->max) < 0 ||
+	    read_per(r, tokens, number, unit) < 0 ||
+	    read_window(r, tokens, number, unit, &limit->window_ms) < 0)
+		return -1;
+	limit->unit = unit->unit;
+	if (limit->unit == LIMIT_CLIENTS && limit->max > LIMIT_MAX_CLIENTS) {
+		*r->error_r = mem_printf(r->ctx, "the limit \"%s\" is too large, because every address is kept; write "
+		    "at most \"%d client-addresses\"", r->shown, LIMIT_MAX_CLIENTS);
+		return -1;
+	}
+	return 0;
+}
+
+/* expect_end - nothing may follow; -1 with an error */
+static int
+expect_end(const struct reading *r, const struct tokens *tokens)
+{
+	struct span token = peek(tokens);
+
+	if (token.len == 0)
+		return 0;
+	*r->error_r = mem_printf(r->ctx, "\"%s\" in the limit \"%s\" is too much; a limit ends after its "
+	    "length of time, as in \"100 recipients per hour\", and each limit is a text of its own",
+	    shown(r, token), r->shown);
+	return -1;
+}
+
+/* limit_parse - read one limit */
+int
+limit_parse(TALLOC_CTX *ctx, const char *text, struct limit *limit_r, const char **error_r)
+{
+	struct span trimmed = text_trim(text_span(text));
+	struct reading r = { .ctx = ctx, .error_r = error_r };
+	struct tokens tokens;
+
+	memset(limit_r, 0, sizeof(*limit_r));
+	r.shown = text_escape(ctx, trimmed.at, trimmed.len, MAX_QUOTED);
+	if (trimmed.len == 0) {
+		*error_r = mem_strdup(ctx, "the limit is empty; write for example \"100 recipients per "
+		    "hour\", or \"unlimited\"");
+		return -1;
+	}
+	if (trimmed.len > MAX_TEXT || !cut_up(trimmed, &tokens)) {
+		*error_r = mem_printf(ctx, "the limit \"%s\" is too long; write for example \"100 recipients "
+		    "per hour\", each limit as a text of its own", r.shown);
+		return -1;
+	}
+	if (is(tokens.at[0], "unlimited")) {
+		limit_r->unlimited = true;
+		tokens.next = 1;
+		if (tokens.n > 1) {
+			*error_r = mem_printf(ctx, "\"unlimited\" stands alone; write \"unlimited\" instead of "
+			    "\"%s\"", r.shown);
+			return -1;
+		}
+	} else if (read_counted(&r, &tokens, limit_r) < 0)
+		return -1;
+	if (expect_end(&r, &tokens) < 0)
+		return -1;
+	limit_r->text = mem_strndup(ctx, trimmed.at, trimmed.len);
+	limit_r->field = limit_field(ctx, limit_r->unit, limit_r->window_ms);
+	return 0;
+}
+
+/* limit_parse_size - read a size */
+int
+limit_parse_size(TALLOC_CTX *ctx, const char *text, uint64_t *size_r, const char **error_r)
+{
+	struct span trimmed = text_trim(text_span(text)), number;
+	struct reading r = { .ctx = ctx, .error_r = error_r };
+	const struct unit_word *unit;
+	struct tokens tokens;
+	const char *why = NULL;
+
+	r.shown = text_escape(ctx, trimmed.at, trimmed.len, MAX_QUOTED);
+	r.error_r = &why;
+	if (trimmed.len > 0 && trimmed.len <= MAX_TEXT && cut_up(trimmed, &tokens) && tokens.n == 2 &&
+	    read_number(&r, &tokens, &number) == 0 && read_unit(&r, &tokens, number, &unit) == 0 &&
+	    unit->unit == LIMIT_BYTES && scale(&r, number, unit->factor, size_r) == 0 && *size_r > 0)
+		return 0;
+	*error_r = mem_printf(ctx, "\"%s\" is no size; write a number and bytes, KB, MB or GB, for example "
+	    "\"25 MB\"", r.shown);
+	return -1;
+}
+
+/* limit_field - the name of the counter of a unit and a window */
+char *
+limit_field(TALLOC_CTX *ctx, enum limit_unit unit, int64_t window_ms)
+{
+	/* Addresses are kept each with its time, all else in buckets, whose number is part of the name. */
+	if (unit == LIMIT_CLIENTS)
+		return mem_printf(ctx, "%c%" PRId64, limit_unit_letter(unit), window_ms);
+	return mem_printf(ctx, "%c%" PRId64 ".%d", limit_unit_letter(unit), window_ms, WINDOW_BUCKETS);
+}
+
+/* limit_text - a limit as one would write it */
+char *
+limit_text(TALLOC_CTX *ctx, enum limit_unit unit, uint64_t max, int64_t window_ms)
+{
+	const struct span_word *best = &spans[0];
+	int64_t count;
+
+	for (size_t i = 0; i < COUNT_OF(spans); i += 2)
+		if (window_ms >= spans[i].ms && window_ms % spans[i].ms == 0)
+			best = &spans[i];
+	count = window_ms / best->ms;
+	if (count == 1)
+		return mem_printf(ctx, "%" PRIu64 " %s per %s", max, limit_unit_name(unit), best->word);
+	return mem_printf(ctx, "%" PRIu64 " %s per %" PRId64 " %ss", max, limit_unit_name(unit), count,
+	    best->word);
+}
+
+/* limit_unit_name - the plural name of a unit */
+const char *
+limit_unit_name(enum limit_unit unit)
+{
+	switch (unit) {
+	case LIMIT_MESSAGES:
+		return "messages";
+	case LIMIT_RECIPIENTS:
+		return "recipients";
+	case LIMIT_BYTES:
+		return "bytes";
+	case LIMIT_EXTERNAL:
+		return "external-recipients";
+	case LIMIT_NEW:
+		return "new-recipients";
+	case LIMIT_CLIENTS:
+		return "client-addresses";
+	case LIMIT_FOREIGN:
+		return "foreign-senders";
+	}
+	return "?";
+}
+
+/* limit_unit_letter - the letter that stands for a unit in store fields */
+char
+limit_unit_letter(enum limit_unit unit)
+{
+	switch (unit) {
+	case LIMIT_MESSAGES:
+		return 'm';
+	case LIMIT_RECIPIENTS:
+		return 'r';
+	case LIMIT_BYTES:
+		return 'b';
+	case LIMIT_EXTERNAL:
+		return 'x';
+	case LIMIT_NEW:
+		return 'n';
+	case LIMIT_CLIENTS:
+		return 'c';
+	case LIMIT_FOREIGN:
+		return 'f';
+	}
+	return '?';
+}

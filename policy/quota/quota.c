@@ -1,0 +1,803 @@
+/*
+ * quota.c - which counters a message touches, and what their totals mean
+ *
+ * Planning lists, for one message, the keys and fields of all counters with what
+ * the message costs in each; the store carries that out without knowing why.
+ * Judging reads the totals that come back and picks the one limit worth telling:
+ * to the sender the one that keeps the message out longest, to the log the one
+ * nearest to full. Neither half knows time, except as the store reports it.
+ *
+ * Thread rule: no state.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "policy/base/mem.h"
+#include "policy/quota/quota.h"
+#include "policy/quota/window.h"
+
+/* find_plan - the plan of that name, or NULL */
+static struct plan *
+find_plan(struct plan *plans, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(plans[i].name, name) == 0)
+			return &plans[i];
+	return NULL;
+}
+
+/* inherit - take from one plan what the other leaves open */
+static void
+inherit(struct plan *plan, const struct plan *from)
+{
+	if (!plan->has_limits && from->has_limits) {
+		plan->limits = from->limits;
+		plan->n_limits = from->n_limits;
+		plan->has_limits = true;
+	}
+	if (!plan->has_on_over && from->has_on_over) {
+		plan->on_over = from->on_over;
+		plan->has_on_over = true;
+	}
+	if (!plan->has_max_recipients && from->has_max_recipients) {
+		plan->max_recipients = from->max_recipients;
+		plan->has_max_recipients = true;
+	}
+	if (!plan->has_max_size && from->has_max_size) {
+		plan->max_size = from->max_size;
+		plan->has_max_size = true;
+	}
+	if (!plan->has_warn_at && from->has_warn_at) {
+		plan->warn_at = from->warn_at;
+		plan->has_warn_at = true;
+	}
+	if (!plan->has_block_on && from->has_block_on) {
+		plan->block_on = from->block_on;
+		plan->has_block_on = true;
+	}
+	if (plan->block_for_ms == 0)
+		plan->block_for_ms = from->block_for_ms;
+}
+
+/* resolve - inherit along the chain of one plan, nearest first */
+static int
+resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, struct plan *plan, const char **error_r)
+{
+	const struct plan *from = plan;
+
+	for (size_t steps = 0; from->like != NULL; steps++) {
+		const struct plan *next = find_plan(plans, n, from->like);
+
+		if (next == NULL) {
+			*error_r = mem_printf(ctx, "plan \"%s\" is like \"%s\", but there is no plan of that "
+			    "name", from->name, from->like);
+			return -1;
+		}
+		if (next == plan || steps >= n) {
+			*error_r = mem_printf(ctx, "plan \"%s\" is like itself, by way of plan \"%s\"; take "
+			    "one \"like\" away", plan->name, from->name);
+			return -1;
+		}
+		inherit(plan, next);
+		from = next;
+	}
+	return 0;
+}
+
+/* quota_plans_resolve - let each plan inherit from the one it is like */
+int
+quota_plans_resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, size_t *culprit_r,
+    const char **error_r)
+{
+	for (size_t i = 0; i < n; i++) {
+		*culprit_r = i;
+		if (find_plan(plans, i, plans[i].name) != NULL) {
+			*error_r = mem_printf(ctx, "there are two plans named \"%s\"", plans[i].name);
+			return -1;
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		*culprit_r = i;
+		if (resolve(ctx, plans, n, &plans[i], error_r) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!plans[i].has_on_over)
+			plans[i].on_over = ACTION_TEMPFAIL;
+	return 0;
+}
+
+/* is_key_char - what stands in keys as it is: nothing that a tag, a pattern or a shell reads */
+static inline bool
+is_key_char(unsigned char c)
+{
+	/* a bit for each of + - . 0-9 = @ A-Z _ a-z, which is quicker than asking for each */
+	static const uint32_t kept[8] = { 0, 0x23ff6800, 0x87ffffff, 0x07fffffe };
+
+	return (kept[c >> 5] >> (c & 31) & 1) != 0;
+}
+
+/* encoded_length - how long a name is percent-encoded */
+static size_t
+encoded_length(const char *name)
+{
+	size_t len = 0;
+
+	for (const char *c = name; *c != '\0'; c++)
+		len += is_key_char((unsigned char)*c) ? 1 : 3;
+	return len > 0 ? len : 1;
+}
+
+/* put_encoded - percent-encode a name; returns where it ends */
+static char *
+put_encoded(char *to, const char *name)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	if (name[0] == '\0')
+		*to++ = '%';	/* an empty hash tag would be none at all */
+	for (; *name != '\0'; name++) {
+		unsigned char c = (unsigned char)*name;
+
+		if (is_key_char(c)) {
+			*to++ = (char)c;
+			continue;
+		}
+		*to++ = '%';
+		*to++ = hex[c >> 4];
+		*to++ = hex[c & 15];
+	}
+	*to = '\0';
+	return to;
+}
+
+/* quota_encode - percent-encode a name for use in a key */
+char *
+quota_encode(TALLOC_CTX *ctx, const char *name)
+{
+	size_t len = encoded_length(name);
+	char *encoded = mem_check(talloc_array(ctx, char, mem_count(len + 1)));
+
+	if (len == strlen(name))
+		memcpy(encoded, name, len + 1);	/* as most do, it stays as it is */
+	else
+		(void)put_encoded(encoded, name);
+	return encoded;
+}
+
+/* hex_value - the value of a hexadecimal digit as quota_encode() writes it, or -1 */
+static int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* quota_decode - the name that quota_encode() made text of */
+char *
+quota_decode(TALLOC_CTX *ctx, const char *text)
+{
+	char *name = mem_strdup(ctx, text), *to = name;
+
+	if (strcmp(text, "%") == 0)
+		text = "";
+	for (; *text != '\0'; text++) {
+		int high, low;
+
+		if (*text != '%') {
+			*to++ = *text;
+			continue;
+		}
+		high = hex_value(text[1]);
+		low = high < 0 ? -1 : hex_value(text[2]);
+		if (low < 0) {
+			talloc_free(name);
+			return NULL;
+		}
+		*to++ = (char)(high * 16 + low);
+		text += 2;
+	}
+	*to = '\0';
+	return name;
+}
+
+/* quota_kind_word - what a subject is */
+const char *
+quota_kind_word(enum quota_subject_kind kind)
+{
+	switch (kind) {
+	case QUOTA_ACCOUNT:
+		return "account";
+	case QUOTA_DOMAIN:
+		return "domain";
+	case QUOTA_POOL:
+		return "pool";
+	case QUOTA_NETWORK:
+		return "network";
+	}
+	return "?";
+}
+
+/* at_most - a count that the stores can hold */
+static uint64_t
+at_most(uint64_t count)
+{
+	return count > (uint64_t)LIMIT_MAX_COUNT ? (uint64_t)LIMIT_MAX_COUNT : count;
+}
+
+/* at_least_one - the same, and 1 at least */
+static uint64_t
+at_least_one(uint64_t count)
+{
+	return count < 1 ? 1 : at_most(count);
+}
+
+/* cost_in - what the message costs in a unit */
+static uint64_t
+cost_in(const struct quota_cost *cost, enum limit_unit unit)
+{
+	switch (unit) {
+	case LIMIT_MESSAGES:
+		return at_least_one(cost->messages);
+	case LIMIT_RECIPIENTS:
+		return at_least_one(cost->recipients);
+	case LIMIT_BYTES:
+		return at_least_one(cost->bytes);
+	case LIMIT_EXTERNAL:
+		return at_most(cost->external);
+	case LIMIT_NEW:
+		return at_most(cost->n_marks);
+	case LIMIT_CLIENTS:
+		return cost->has_client ? 1 : 0;
+	case LIMIT_FOREIGN:
+		return 0;	/* for quota_plan_offence() */
+	}
+	return 1;
+}
+
+/* one_in - what the smallest message costs in a unit: to one of us, written to before, from a known client */
+static uint64_t
+one_in(enum limit_unit unit)
+{
+	return unit == LIMIT_MESSAGES || unit == LIMIT_RECIPIENTS || unit == LIMIT_BYTES ? 1 : 0;
+}
+
+/* stops - whether a plan's limits stop a message, as opposed to marking or holding it */
+static bool
+stops(enum action on_over)
+{
+	return on_over == ACTION_TEMPFAIL || on_over == ACTION_REJECT;
+}
+
+/* quota_home - the name of the home that parties share */
+const char *
+quota_home(const struct quota_party *parties, size_t n)
+{
+	const struct quota_party *home = &parties[0];
+
+	for (size_t i = 1; i < n; i++) {
+		if (parties[i].plan == NULL)
+			continue;
+		if (parties[i].kind == QUOTA_POOL)
+			return parties[i].name;
+		if (parties[i].kind == QUOTA_DOMAIN)
+			home = &parties[i];
+	}
+	return home->name;
+}
+
+/* quota_counts - whether some limit of some party counts unit */
+bool
+quota_counts(const struct quota_party *parties, size_t n, enum limit_unit unit)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct plan *plan = parties[i].plan;
+
+		for (size_t k = 0; plan != NULL && k < plan->n_limits; k++)
+			if (!plan->limits[k].unlimited && plan->limits[k].unit == unit)
+				return true;
+	}
+	return false;
+}
+
+/* key_of - "{HOME}:KIND:NAME" of two encoded names; a printf would cost a charge a tenth of its time */
+static char *
+key_of(struct quota_plan *asked, const char *home, char kind, const char *name)
+{
+	size_t home_len = strlen(home), name_len = strlen(name);
+	char *key = mem_check(talloc_array(asked, char, mem_count(home_len + name_len + 6)));
+	char *to = key;
+
+	*to++ = '{';
+	memcpy(to, home, home_len);
+	to += home_len;
+	memcpy(to, "}:", 2);
+	to[2] = kind;
+	to[3] = ':';
+	memcpy(to + 4, name, name_len + 1);
+	return key;
+}
+
+/* add_subject - one more subject, for which there is room; returns its index */
+static size_t
+add_subject(struct quota_plan *asked, const struct quota_party *party, const char *home)
+{
+	struct quota_subject *subject = &asked->subjects[asked->n_subjects];
+	const char *encoded = strcmp(party->name, home) == 0 ? asked->home :
+	    quota_encode(asked, party->name);
+
+	subject->kind = party->kind;
+	subject->name = party->kind == QUOTA_ACCOUNT ? asked->account : mem_strdup(asked, party->name);
+	subject->key = key_of(asked, party->kind == QUOTA_NETWORK ? encoded : asked->home,
+	    (char)party->kind, encoded);
+	subject->known_key = NULL;
+	if (asked->hand_key == NULL)
+		asked->hand_key = key_of(asked, asked->home, 's', encoded);
+	return asked->n_subjects++;
+}
+
+/* name_known - the key of the recipients that a subject wrote to */
+static void
+name_known(struct quota_plan *asked, size_t index)
+{
+	struct quota_subject *subject = &asked->subjects[index];
+	const char *rest = strstr(subject->key, "}:") + 2;
+
+	if (subject->known_key == NULL)
+		subject->known_key = mem_printf(asked, "%.*sk:%s", (int)(rest - subject->key),
+		    subject->key, rest);
+}
+
+/* find_counter - the counter in that field, as of "10 messages per hour" written twice */
+static struct quota_counter *
+find_counter(struct quota_plan *asked, size_t subject, const struct limit *limit)
+{
+	for (size_t i = 0; i < asked->n_counters; i++) {
+		struct quota_counter *counter = &asked->counters[i];
+
+		if (counter->subject == subject && counter->unit == limit->unit &&
+		    counter->window_ms == limit->window_ms)
+			return counter;
+	}
+	return NULL;
+}
+
+/* add_counter - one limit of a subject, for which there is room; of two for one window the smaller counts */
+static void
+add_counter(struct quota_plan *asked, size_t subject, const struct limit *limit,
+    const struct quota_party *party, uint64_t cost)
+{
+	struct quota_counter *counter = find_counter(asked, subject, limit);
+
+	if (counter != NULL) {
+		if (limit->max < counter->max) {
+			counter->max = limit->max;
+			counter->text = limit->text;
+		}
+		return;
+	}
+	counter = &asked->counters[asked->n_counters++];
+	*counter = (struct quota_counter){
+		.text = limit->text,
+		.unit = limit->unit,
+		.window_ms = limit->window_ms,
+		.subject = subject,
+		.field = limit->field,
+		.width_ms = limit->unit == LIMIT_CLIENTS ? limit->window_ms :
+		    window_width(limit->window_ms),
+		.max = limit->max,
+		.cost = cost,
+		.one = one_in(limit->unit),
+		.on_over = party->on_over,
+		.warn_at = party->plan != NULL ? party->plan->warn_at : 0,
+		.binding = !asked->observe_only && stops(party->on_over),
+	};
+	if (limit->unit == LIMIT_NEW)
+		name_known(asked, subject);
+}
+
+/* add_party - a subject with all limits of its plan */
+static void
+add_party(struct quota_plan *asked, const struct quota_party *party, const char *home,
+    const struct quota_cost *cost)
+{
+	const struct plan *plan = party->plan;
+	size_t subject = add_subject(asked, party, home);
+
+	for (size_t i = 0; plan != NULL && i < plan->n_limits; i++)
+		if (!plan->limits[i].unlimited)
+			add_counter(asked, subject, &plan->limits[i], party,
+			    cost_in(cost, plan->limits[i].unit));
+}
+
+/* begin - a plan without counters yet, with room for so many; its parts come from one piece of memory */
+static struct quota_plan *
+begin(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n, size_t n_limits,
+    const uint8_t *id)
+{
+	const char *home = quota_home(parties, n);
+	size_t names = strlen(home);
+	struct quota_plan *asked;
+
+	for (size_t i = 0; i < n; i++)
+		names += strlen(parties[i].name);
+	asked = mem_check(talloc_pooled_object(ctx, struct quota_plan, (unsigned int)(6 + 4 * n),
+	    n_limits * sizeof(struct quota_counter) + n * sizeof(struct quota_subject) + 16 * names + 256));
+	memset(asked, 0, sizeof(*asked));
+	asked->account = mem_strdup(asked, parties[0].name);
+	asked->home = quota_encode(asked, home);
+	asked->subjects = mem_check(talloc_array(asked, struct quota_subject, (unsigned int)n));
+	asked->counters = mem_check(talloc_array(asked, struct quota_counter, (unsigned int)n_limits));
+	if (id != NULL)
+		memcpy(asked->id, id, sizeof(asked->id));
+	return asked;
+}
+
+/* take_marks - what is known of recipients and client */
+static void
+take_marks(struct quota_plan *asked, const struct quota_cost *cost)
+{
+	asked->recipients = cost->recipients;
+	asked->client = cost->client;
+	asked->has_client = cost->has_client;
+	asked->n_marks = cost->n_marks;
+	if (cost->n_marks > 0)
+		asked->marks = mem_memdup(asked, cost->marks, cost->n_marks * sizeof(cost->marks[0]));
+}
+
+/* quota_plan_of - list the counters that one message of n parties touches */
+struct quota_plan *
+quota_plan_of(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
+    const struct quota_cost *cost, bool observe_only, const uint8_t *id)
+{
+	static const struct quota_cost nothing;
+	struct quota_plan *asked;
+	size_t n_limits = 0;
+
+	for (size_t i = 0; i < n; i++)
+		n_limits += parties[i].plan != NULL ? parties[i].plan->n_limits : 0;
+	asked = begin(ctx, parties, n, n_limits, id);
+	asked->observe_only = observe_only;
+	if (cost != NULL)
+		take_marks(asked, cost);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || parties[i].plan != NULL)
+			add_party(asked, &parties[i], quota_home(parties, n), cost != NULL ? cost : &nothing);
+	return asked;
+}
+
+/* quota_plan_offence - the counter that decides whether the account is to be blocked */
+struct quota_plan *
+quota_plan_offence(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
+    const struct limit *limit, const uint8_t *id)
+{
+	const struct quota_party observed = { .kind = QUOTA_ACCOUNT, .name = parties[0].name,
+	    .on_over = ACTION_WARN };
+	struct quota_plan *asked = begin(ctx, parties, n, 1, id);
+
+	asked->observe_only = true;
+	add_counter(asked, add_subject(asked, &observed, quota_home(parties, n)), limit, &observed, 1);
+	return asked;
+}
+
+/* quota_plan_make - list the counters that one message of account alone touches */
+struct quota_plan *
+quota_plan_make(TALLOC_CTX *ctx, const struct plan *plan, const char *account,
+    const struct quota_cost *cost, bool observe_only, const uint8_t *id)
+{
+	const struct quota_party party = { .kind = QUOTA_ACCOUNT, .name = account, .plan = plan,
+	    .on_over = plan != NULL ? plan->on_over : ACTION_ACCEPT };
+
+	return quota_plan_of(ctx, &party, 1, cost, observe_only, id);
+}
+
+/* quota_plan_copy - a copy that shares nothing */
+struct quota_plan *
+quota_plan_copy(TALLOC_CTX *ctx, const struct quota_plan *plan)
+{
+	struct quota_plan *copy = mem_memdup(ctx, plan, sizeof(*plan));
+
+	copy->account = mem_strdup(copy, plan->account);
+	copy->home = mem_strdup(copy, plan->home);
+	copy->hand_key = mem_strdup(copy, plan->hand_key);
+	copy->subjects = mem_array(copy, struct quota_subject, plan->n_subjects);
+	for (size_t i = 0; i < plan->n_subjects; i++) {
+		copy->subjects[i].kind = plan->subjects[i].kind;
+		copy->subjects[i].name = mem_strdup(copy, plan->subjects[i].name);
+		copy->subjects[i].key = mem_strdup(copy, plan->subjects[i].key);
+		if (plan->subjects[i].known_key != NULL)
+			copy->subjects[i].known_key = mem_strdup(copy, plan->subjects[i].known_key);
+	}
+	copy->counters = mem_array(copy, struct quota_counter, plan->n_counters);
+	for (size_t i = 0; i < plan->n_counters; i++) {
+		copy->counters[i] = plan->counters[i];
+		copy->counters[i].text = NULL;
+		copy->counters[i].field = mem_strdup(copy, plan->counters[i].field);
+	}
+	if (plan->n_marks > 0)
+		copy->marks = mem_memdup(copy, plan->marks, plan->n_marks * sizeof(plan->marks[0]));
+	return copy;
+}
+
+/* keeps_out_longer - whether waiting a ms is worse than b ms; -1 is for ever */
+static bool
+keeps_out_longer(int64_t a, int64_t b)
+{
+	if (a < 0 || b < 0)
+		return b >= 0;
+	return a > b;
+}
+
+/* hit_counter - of a refused message: of the binding limits with the severest on_over that with the longest wait */
+static size_t
+hit_counter(const struct quota_plan *plan, const struct quota_reply *reply)
+{
+	size_t hit = 0;
+	int64_t worst = 0;
+
+	for (size_t i = 0; i < plan->n_counters; i++) {
+		int64_t wait = reply->counts[i].wait_ms;
+
+		if (!plan->counters[i].binding || wait == 0)
+			continue;
+		if (worst != 0 && (plan->counters[i].on_over < plan->counters[hit].on_over ||
+		    (plan->counters[i].on_over == plan->counters[hit].on_over &&
+		    !keeps_out_longer(wait, worst))))
+			continue;
+		hit = i;
+		worst = wait;
+	}
+	return hit;
+}
+
+/* fullness - the part of a limit that is used; more than 1 when it is exceeded */
+static double
+fullness(const struct quota_count *count)
+{
+	if (count->max == 0)
+		return (double)count->used + 1.0;
+	return (double)count->used / (double)count->max;
+}
+
+/* weight - what an exceeded limit does; a limit that is not exceeded, or binding (it was exceeded by
+ * merging), does nothing */
+static int
+weight(const struct quota_counter *counter, const struct quota_count *count)
+{
+	return count->used > count->max && !counter->binding ? (int)counter->on_over + 1 : 0;
+}
+
+/* fullest_counter - the exceeded limit that does most, else the limit nearest to full */
+static size_t
+fullest_counter(const struct quota_plan *plan, const struct quota_reply *reply)
+{
+	size_t fullest = 0;
+	double most = -1.0;
+	int heaviest = 0;
+
+	for (size_t i = 0; i < plan->n_counters; i++) {
+		double part = fullness(&reply->counts[i]);
+		int heavy = weight(&plan->counters[i], &reply->counts[i]);
+
+		if (heavy < heaviest || (heavy == heaviest && part <= most))
+			continue;
+		fullest = i;
+		most = part;
+		heaviest = heavy;
+	}
+	return fullest;
+}
+
+/* quota_limit_text - the limit of a counter that is in force */
+const char *
+quota_limit_text(TALLOC_CTX *ctx, const struct quota_counter *counter,
+    const struct quota_count *count)
+{
+	if (counter->text == NULL || count->raised_ms > 0)
+		return limit_text(ctx, counter->unit, count->max, counter->window_ms);
+	return mem_strdup(ctx, counter->text);
+}
+
+/* quota_find_limit - the counter of plan's account on the unit and window of limit */
+const struct quota_counter *
+quota_find_limit(const struct quota_plan *plan, const struct limit *limit)
+{
+	for (size_t i = 0; i < plan->n_counters; i++) {
+		const struct quota_counter *counter = &plan->counters[i];
+
+		if (counter->subject == 0 && counter->unit == limit->unit &&
+		    counter->window_ms == limit->window_ms)
+			return counter;
+	}
+	return NULL;
+}
+
+/* subject_text - whose limit it is, where not the account's */
+static const char *
+subject_text(TALLOC_CTX *ctx, const struct quota_subject *subject)
+{
+	if (subject->kind == QUOTA_ACCOUNT)
+		return NULL;
+	return mem_printf(ctx, "%s %s", quota_kind_word(subject->kind), subject->name);
+}
+
+/* quota_party_named - whose limit it was */
+const struct quota_party *
+quota_party_named(const struct quota_party *parties, size_t n, const char *subject)
+{
+	if (subject == NULL)
+		return n > 0 ? &parties[0] : NULL;
+	for (size_t i = 0; i < n; i++) {
+		const char *word = quota_kind_word(parties[i].kind);
+		size_t len = strlen(word);
+
+		if (parties[i].kind != QUOTA_ACCOUNT && strncmp(subject, word, len) == 0 &&
+		    subject[len] == ' ' && strcmp(subject + len + 1, parties[i].name) == 0)
+			return &parties[i];
+	}
+	return NULL;
+}
+
+/* quota_name_limit - the fact tells of one limit */
+void
+quota_name_limit(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
+    size_t i, struct quota_fact *fact)
+{
+	fact->limit = quota_limit_text(ctx, &plan->counters[i], &reply->counts[i]);
+	fact->used = reply->counts[i].used;
+	fact->max = reply->counts[i].max;
+	fact->on_over = plan->counters[i].on_over;
+	fact->subject = subject_text(ctx, &plan->subjects[plan->counters[i].subject]);
+}
+
+/* seconds - milliseconds to whole seconds, rounded up, 1 at least */
+static uint32_t
+seconds(int64_t ms)
+{
+	int64_t s = ms / 1000 + (ms % 1000 > 0);
+
+	if (s < 1)
+		return 1;
+	return s > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)s;
+}
+
+/* judge_refused - a binding limit kept the message out */
+static void
+judge_refused(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
+    struct quota_fact *fact)
+{
+	size_t hit = hit_counter(plan, reply);
+
+	fact->outcome = OUTCOME_FAIL;
+	quota_name_limit(ctx, plan, reply, hit, fact);
+	if (reply->counts[hit].wait_ms >= 0)
+		fact->retry_after = seconds(reply->counts[hit].wait_ms);
+	else if (reply->counts[hit].max == 0)
+		fact->problem = mem_strdup(ctx, "the limit lets nothing pass");
+	else
+		fact->problem = mem_printf(ctx, "this message alone (%" PRIu64 ") is larger than the limit",
+		    reply->counts[hit].cost);
+}
+
+/* judge_charged - the message was counted; what it exceeds was only observed */
+static void
+judge_charged(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
+    struct quota_fact *fact)
+{
+	size_t fullest = fullest_counter(plan, reply);
+
+	fact->outcome = OUTCOME_PASS;
+	fact->charged = true;
+	quota_name_limit(ctx, plan, reply, fullest, fact);
+	if (fact->used <= fact->max || plan->counters[fullest].binding)
+		return;
+	if (fact->on_over == ACTION_QUARANTINE && !plan->observe_only)
+		fact->outcome = OUTCOME_FAIL;
+	else
+		fact->observed_over = true;
+}
+
+/* quota_block_fact - a block as the fact that the verdict reads */
+void
+quota_block_fact(TALLOC_CTX *ctx, const struct quota_block *block, struct quota_fact *fact)
+{
+	fact->blocked = true;
+	fact->block_reason = mem_strdup(ctx, block->reason);
+	if (!fact->charged)
+		fact->retry_after = block->left_ms < 0 ? 0 : seconds(block->left_ms);
+}
+
+/* judge_state - by what came of the asking */
+static void
+judge_state(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
+    struct quota_fact *fact_r)
+{
+	switch (reply->state) {
+	case QUOTA_NONE:
+		fact_r->outcome = OUTCOME_NONE;
+		return;
+	case QUOTA_UNKNOWN:
+		fact_r->outcome = OUTCOME_TEMPERROR;
+		return;
+	case QUOTA_REFUSED:
+		if (reply->counts != NULL)
+			judge_refused(ctx, plan, reply, fact_r);
+		fact_r->outcome = OUTCOME_FAIL;
+		return;
+	case QUOTA_CHARGED:
+		judge_charged(ctx, plan, reply, fact_r);
+		return;
+	case QUOTA_READ:
+		fact_r->outcome = OUTCOME_PASS;
+		if (plan->n_counters > 0)
+			quota_name_limit(ctx, plan, reply, fullest_counter(plan, reply), fact_r);
+		return;
+	}
+}
+
+/* quota_judge - turn the answer into the fact that the verdict reads */
+void
+quota_judge(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
+    struct quota_fact *fact_r)
+{
+	memset(fact_r, 0, sizeof(*fact_r));
+	fact_r->account = mem_strdup(ctx, plan->account);
+	if (reply->store != NULL)
+		fact_r->store = mem_strdup(ctx, reply->store);
+	if (reply->problem != NULL)
+		fact_r->problem = mem_strdup(ctx, reply->problem);
+	judge_state(ctx, plan, reply, fact_r);
+	if (reply->block != NULL)
+		quota_block_fact(ctx, reply->block, fact_r);
+}
+
+/* at_mark - whether used is at percent of max or beyond */
+static bool
+at_mark(uint64_t used, uint64_t max, unsigned int percent)
+{
+	/* used and max are below 2^53 + 2^53 and percent at most 100: no overflow. */
+	return used * 100 >= max * percent;
+}
+
+/* quota_warned - the counter whose mark this charge has just crossed, or NULL */
+const struct quota_counter *
+quota_warned(const struct quota_plan *plan, const struct quota_reply *reply)
+{
+	if (reply->state != QUOTA_CHARGED)
+		return NULL;
+	for (size_t i = 0; i < plan->n_counters; i++) {
+		const struct quota_counter *counter = &plan->counters[i];
+		uint64_t used = reply->counts[i].used;
+		uint64_t cost = reply->counts[i].cost, before = used > cost ? used - cost : 0;
+
+		if (counter->warn_at > 0 && at_mark(used, reply->counts[i].max, counter->warn_at) &&
+		    !at_mark(before, reply->counts[i].max, counter->warn_at))
+			return counter;
+	}
+	return NULL;
+}
+
+/* quota_one_wait - how long the account is over whatever it sends */
+int64_t
+quota_one_wait(const struct quota_plan *plan, const struct quota_reply *reply, size_t *fullest_r)
+{
+	int64_t worst = 0;
+	size_t fullest = 0;
+
+	for (size_t i = 0; i < plan->n_counters && i < reply->n_counts; i++) {
+		int64_t wait = reply->counts[i].one_ms;
+
+		if (!plan->counters[i].binding || !keeps_out_longer(wait, worst))
+			continue;
+		fullest = i;
+		worst = wait;
+	}
+	if (fullest_r != NULL)
+		*fullest_r = fullest;
+	return worst;
+}

@@ -1,0 +1,198 @@
+/*
+ * test_limit.c - one limit as an administrator writes it, right and wrong
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "policy/base/mem.h"
+#include "policy/quota/limit.h"
+
+#define SECOND	INT64_C(1000)
+#define HOUR	(3600 * SECOND)
+#define DAY	(24 * HOUR)
+
+static void
+test_good(void **state)
+{
+	static const struct {
+		const char *text;
+		enum limit_unit unit;
+		uint64_t max;
+		int64_t window;
+	} rows[] = {
+		{ "100 recipients per hour", LIMIT_RECIPIENTS, 100, HOUR },
+		{ "300 recipients per day", LIMIT_RECIPIENTS, 300, DAY },
+		{ "1 message per second", LIMIT_MESSAGES, 1, SECOND },
+		{ "500 messages per 30 minutes", LIMIT_MESSAGES, 500, 1800 * SECOND },
+		{ "2 messages per 2 weeks", LIMIT_MESSAGES, 2, 14 * DAY },
+		{ "100 recipients/hour", LIMIT_RECIPIENTS, 100, HOUR },
+		{ "100recipients/1hour", LIMIT_RECIPIENTS, 100, HOUR },
+		{ "  100\tRecipients  PER   Hour ", LIMIT_RECIPIENTS, 100, HOUR },
+		{ "1 GB per day", LIMIT_BYTES, 1000000000, DAY },
+		{ "1gib per day", LIMIT_BYTES, 1073741824, DAY },
+		{ "1.5 GB per day", LIMIT_BYTES, 1500000000, DAY },
+		{ "0.125 KiB per day", LIMIT_BYTES, 128, DAY },
+		{ "9 PB per 366 days", LIMIT_BYTES, UINT64_C(9000000000000000), 366 * DAY },
+		{ "9007199254740991 bytes per day", LIMIT_BYTES, UINT64_C(9007199254740991), DAY },
+		{ "20 new-recipients per hour", LIMIT_NEW, 20, HOUR },
+		{ "1 client-address per day", LIMIT_CLIENTS, 1, DAY },
+		{ "50 External-Recipients per day", LIMIT_EXTERNAL, 50, DAY },
+		{ "20 foreign-senders per hour", LIMIT_FOREIGN, 20, HOUR },
+		{ "0", LIMIT_MESSAGES, 0, HOUR },
+		{ "0 recipients per day", LIMIT_RECIPIENTS, 0, DAY },
+		{ "007 messages per day", LIMIT_MESSAGES, 7, DAY },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		TALLOC_CTX *ctx = talloc_new(NULL);
+		const char *error = NULL;
+		struct limit limit;
+
+		if (limit_parse(ctx, rows[i].text, &limit, &error) < 0)
+			fail_msg("%s: %s", rows[i].text, error);
+		if (limit.unit != rows[i].unit || limit.max != rows[i].max ||
+		    limit.window_ms != rows[i].window || limit.unlimited)
+			fail_msg("%s: unit %d max %llu window %lld", rows[i].text, (int)limit.unit,
+			    (unsigned long long)limit.max, (long long)limit.window_ms);
+		talloc_free(ctx);
+	}
+}
+
+static void
+test_unlimited(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *error;
+	struct limit limit;
+
+	(void)state;
+	assert_int_equal(limit_parse(ctx, " Unlimited ", &limit, &error), 0);
+	assert_true(limit.unlimited);
+	assert_string_equal(limit.text, "Unlimited");
+	talloc_free(ctx);
+}
+
+static void
+test_bad(void **state)
+{
+	/* A part of the sentence that shows the right spelling, or names the slip. */
+	static const struct { const char *text, *part; } rows[] = {
+		{ "", "is empty" },
+		{ "  \t", "is empty" },
+		{ "hundred recipients per hour", "does not begin with a number" },
+		{ "-5 messages per hour", "does not begin with a number" },
+		{ "100", "\"100 recipients per hour\" or \"100 messages per hour\"" },
+		{ "100 per hour", "\"100 recipients per hour\"" },
+		{ "100 recipients", "does not say per how long; write for example \"100 recipients per hour\"" },
+		{ "100 recipients hour", "\"hour\" in the limit \"100 recipients hour\" stands where \"per\"" },
+		{ "100 recipients per", "\"100 recipients per hour\"" },
+		{ "100 recipients per 30", "\"100 recipients per hour\"" },
+		{ "100 recipients per month", "\"100 recipients per 30 days\"" },
+		{ "100 recipients per hr", "\"100 recipients per hour\"" },
+		{ "100 recipients per dya", "no length of time" },
+		{ "100 recipients per hourr", "\"100 recipients per hour\"" },
+		{ "100 recipients per 0 hours", "\"0\" in the limit" },
+		{ "100 recipients per 1.5 hours", "write a whole number" },
+		{ "100 recipients per 367 days", "at most \"per 366 days\"" },
+		{ "100 recipients per 99999999999999999999 days", "no length of time" },
+		{ "100 recipients per hour per day", "each limit is a text of its own" },
+		{ "100 recipients per hour, 300 per day", "" },
+		{ "100 rcpts per hour", "\"100 recipients per hour\"" },
+		{ "100 recipents per hour", "\"100 recipients per hour\"" },
+		{ "100 mails per hour", "\"100 messages per hour\"" },
+		{ "100 bananas per hour", "nothing that can be counted" },
+		{ "1 G per day", "\"1 GB per hour\"" },
+		{ "20 new-recipient per hou", "\"20 new-recipient per hour\"" },
+		{ "5 client-adresses per hour", "\"5 client-addresses per hour\"" },
+		{ "5 ips per hour", "\"5 client-addresses per hour\"" },
+		{ "50 externals per hour", "\"50 external-recipients per hour\"" },
+		{ "1001 client-addresses per hour", "at most \"1000 client-addresses\"" },
+		{ "1,000 recipients per hour", "write \"1000\"" },
+		{ "1_000 recipients per hour", "write \"1000\"" },
+		{ "1.5 recipients per hour", "counts in whole numbers" },
+		{ "1.2345 GB per day", "is not a number" },
+		{ "1.2.3 GB per day", "is not a number" },
+		{ "1. GB per day", "is not a number" },
+		{ "10 PB per day", "larger than can be counted" },
+		{ "9007199254740992 bytes per day", "larger than can be counted" },
+		{ "99999999999999999999999 messages per day", "larger than can be counted" },
+		{ "unlimited recipients per day", "write \"unlimited\" instead" },
+		{ "unlimitd", "does not begin with a number" },
+		{ "0 0 0 0 0 0 0 0 0 0", "too long" },
+		{ "100 \xffrecipients per hour", "\\xff" },
+		{ "100 rec\"ipients per hour", "nothing that can be counted" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		TALLOC_CTX *ctx = talloc_new(NULL);
+		const char *error = NULL;
+		struct limit limit;
+
+		if (limit_parse(ctx, rows[i].text, &limit, &error) == 0)
+			fail_msg("%s: taken", rows[i].text);
+		if (error == NULL || strstr(error, rows[i].part) == NULL)
+			fail_msg("%s: %s", rows[i].text, error);
+		talloc_free(ctx);
+	}
+}
+
+static void
+test_long(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	char *text = mem_array(ctx, char, 100001);
+	const char *error;
+	struct limit limit;
+
+	(void)state;
+	memset(text, '9', 100000);
+	assert_int_equal(limit_parse(ctx, text, &limit, &error), -1);
+	assert_true(strlen(error) < 400);
+	talloc_free(ctx);
+}
+
+static void
+test_units(void **state)
+{
+	(void)state;
+	assert_string_equal(limit_unit_name(LIMIT_MESSAGES), "messages");
+	assert_string_equal(limit_unit_name(LIMIT_RECIPIENTS), "recipients");
+	assert_string_equal(limit_unit_name(LIMIT_BYTES), "bytes");
+	assert_int_equal(limit_unit_letter(LIMIT_MESSAGES), 'm');
+	assert_int_equal(limit_unit_letter(LIMIT_RECIPIENTS), 'r');
+	assert_int_equal(limit_unit_letter(LIMIT_BYTES), 'b');
+	assert_string_equal(limit_unit_name(LIMIT_EXTERNAL), "external-recipients");
+	assert_int_equal(limit_unit_letter(LIMIT_EXTERNAL), 'x');
+	assert_string_equal(limit_unit_name(LIMIT_NEW), "new-recipients");
+	assert_int_equal(limit_unit_letter(LIMIT_NEW), 'n');
+	assert_string_equal(limit_unit_name(LIMIT_CLIENTS), "client-addresses");
+	assert_int_equal(limit_unit_letter(LIMIT_CLIENTS), 'c');
+	assert_string_equal(limit_unit_name(LIMIT_FOREIGN), "foreign-senders");
+	assert_int_equal(limit_unit_letter(LIMIT_FOREIGN), 'f');
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_unlimited),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_long),
+		cmocka_unit_test(test_units),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

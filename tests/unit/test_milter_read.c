@@ -1,0 +1,364 @@
+/*
+ * test_milter_read.c - reading ahead: the same octets, fewer system calls, and by libmilter itself
+ *
+ * What the kernel still holds (FIONREAD) tells whether a read took more than was asked for.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <libmilter/mfapi.h>
+#include <libmilter/mfdef.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "filter/milter/listen.h"
+#include "filter/milter/read.h"
+
+static char directory[] = "/tmp/milter-read.XXXXXX";
+
+/* A listening socket, and both ends of a connection to it. */
+struct ends {
+	int listening;
+	int client;
+	int server;
+};
+
+/* unix_address - of a name in the directory */
+static struct sockaddr_un
+unix_address(const char *name)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", directory, name);
+	return address;
+}
+
+/* client_of - a connection to it */
+static int
+client_of(const char *name)
+{
+	struct sockaddr_un address = unix_address(name);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+/* make_ends - a connection, whose listening socket is followed or not */
+static struct ends
+make_ends(const char *name, int follow)
+{
+	struct sockaddr_un address = unix_address(name);
+	struct ends ends = { .listening = socket(AF_UNIX, SOCK_STREAM, 0) };
+
+	assert_int_equal(bind(ends.listening, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(ends.listening, 5), 0);
+	if (follow)
+		milter_read_follow(ends.listening);
+	ends.client = client_of(name);
+	ends.server = accept(ends.listening, NULL, NULL);
+	assert_true(ends.server >= 0);
+	return ends;
+}
+
+static void
+close_ends(const struct ends *ends)
+{
+	close(ends->client);
+	close(ends->server);
+	close(ends->listening);
+}
+
+/* in_kernel - octets that the kernel holds for a descriptor */
+static int
+in_kernel(int fd)
+{
+	int n = -1;
+
+	assert_int_equal(ioctl(fd, FIONREAD, &n), 0);
+	return n;
+}
+
+/* ready - does poll() say that something can be read? */
+static int
+ready(int fd)
+{
+	struct pollfd entry = { .fd = fd, .events = POLLIN };
+
+	return poll(&entry, 1, 0) == 1 && (entry.revents & POLLIN) != 0;
+}
+
+/* send_text - from the client */
+static void
+send_text(const struct ends *ends, const char *text)
+{
+	assert_int_equal(send(ends->client, text, strlen(text), 0), strlen(text));
+}
+
+/* expect - the next read brings these octets */
+static void
+expect(int fd, size_t asked, const char *text)
+{
+	char buffer[64];
+
+	assert_int_equal(read(fd, buffer, asked), strlen(text));
+	assert_memory_equal(buffer, text, strlen(text));
+}
+
+/* others are read as they always were */
+static void
+test_not_followed(void **state)
+{
+	struct ends ends = make_ends("other", 0);
+
+	(void)state;
+	send_text(&ends, "0123456789");
+	assert_true(ready(ends.server));
+	expect(ends.server, 4, "0123");
+	assert_int_equal(in_kernel(ends.server), 6);
+	expect(ends.server, 60, "456789");
+	close_ends(&ends);
+}
+
+/* a followed connection is read whole, in the same order, and poll() knows it */
+static void
+test_followed(void **state)
+{
+	struct ends ends = make_ends("followed", 1);
+
+	(void)state;
+	send_text(&ends, "0123456789");
+	/* nobody has asked poll() yet, so who knows how the reader waits */
+	expect(ends.server, 1, "0");
+	assert_int_equal(in_kernel(ends.server), 9);
+	assert_true(ready(ends.server));
+	expect(ends.server, 3, "123");
+	assert_int_equal(in_kernel(ends.server), 0);
+	assert_true(ready(ends.server));
+	send_text(&ends, "abc");
+	expect(ends.server, 2, "45");
+	/* kept octets come first, and alone */
+	expect(ends.server, 60, "6789");
+	assert_true(ready(ends.server));
+	expect(ends.server, 60, "abc");
+	assert_false(ready(ends.server));
+	close_ends(&ends);
+}
+
+/* poll() of several descriptors sees kept octets and what the kernel has */
+static void
+test_several(void **state)
+{
+	struct ends ends = make_ends("several", 1);
+	struct pollfd entries[3] = { { .fd = -1, .events = POLLIN } };
+	int pipes[2];
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	send_text(&ends, "0123456789");
+	assert_true(ready(ends.server));
+	expect(ends.server, 3, "012");
+	entries[0] = (struct pollfd){ .fd = pipes[0], .events = POLLIN };
+	entries[1] = (struct pollfd){ .fd = ends.server, .events = POLLIN };
+	entries[2] = (struct pollfd){ .fd = ends.listening, .events = POLLIN };
+	/* with a time-out that would show if it were waited for */
+	assert_int_equal(poll(entries, 3, 60000), 1);
+	assert_int_equal(entries[1].revents, POLLIN);
+	assert_int_equal(write(pipes[1], "x", 1), 1);
+	assert_int_equal(poll(entries, 3, 60000), 2);
+	assert_int_equal(entries[0].revents, POLLIN);
+	expect(ends.server, 60, "3456789");
+	assert_int_equal(poll(entries, 3, 0), 1);
+	close(pipes[0]);
+	close(pipes[1]);
+	close_ends(&ends);
+}
+
+/* the end of a connection comes after its octets, and its number starts anew */
+static void
+test_end(void **state)
+{
+	struct ends ends = make_ends("end", 1);
+	int number = ends.server, again;
+
+	(void)state;
+	send_text(&ends, "0123456789");
+	assert_true(ready(ends.server));
+	close(ends.client);
+	expect(ends.server, 2, "01");
+	assert_true(ready(ends.server));
+	expect(ends.server, 8, "23456789");
+	assert_true(ready(ends.server));
+	expect(ends.server, 8, "");
+	/* closed with octets kept: a new descriptor of that number must not get them */
+	ends.client = client_of("end");
+	close(ends.server);
+	ends.server = accept(ends.listening, NULL, NULL);
+	assert_int_equal(ends.server, number);
+	send_text(&ends, "secret");
+	assert_true(ready(ends.server));
+	expect(ends.server, 1, "s");
+	close(ends.server);
+	again = dup(ends.listening);
+	assert_int_equal(again, number);
+	assert_false(ready(again));
+	close(again);
+	ends.server = -1;
+	close_ends(&ends);
+}
+
+/* a large read is one read, and what is more than fits is not lost */
+static void
+test_large(void **state)
+{
+	struct ends ends = make_ends("large", 1);
+	static char sent[100000], got[100000];
+	size_t n = 0, head = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sent); i++)
+		sent[i] = (char)(i * 7 % 251);
+	assert_int_equal(send(ends.client, sent, sizeof(sent), 0), sizeof(sent));
+	while (n < sizeof(got)) {
+		/* a head of five octets, then data, as libmilter reads */
+		size_t ask = head++ % 2 == 0 ? 5 : 30000;
+		ssize_t part;
+
+		assert_true(ready(ends.server));
+		part = read(ends.server, got + n, ask < sizeof(got) - n ? ask : sizeof(got) - n);
+		assert_true(part > 0);
+		n += (size_t)part;
+	}
+	assert_memory_equal(got, sent, sizeof(sent));
+	assert_false(ready(ends.server));
+	close_ends(&ends);
+}
+
+/* --- libmilter --- */
+
+static sfsistat
+accept_all(SMFICTX *ctx, char **words)
+{
+	(void)ctx, (void)words;
+	return SMFIS_CONTINUE;
+}
+
+static void *
+serve(void *arg)
+{
+	(void)arg;
+	(void)smfi_main();
+	return NULL;
+}
+
+/* put - a packet at the end of a buffer */
+static size_t
+put(unsigned char *buffer, size_t at, char command, const void *data, size_t len)
+{
+	buffer[at] = buffer[at + 1] = 0;
+	buffer[at + 2] = (unsigned char)((len + 1) >> 8);
+	buffer[at + 3] = (unsigned char)(len + 1);
+	buffer[at + 4] = (unsigned char)command;
+	memcpy(buffer + at + 5, data, len);
+	return at + 5 + len;
+}
+
+/* the real library reads less often: fails when the trick does not take effect any more */
+static void
+test_libmilter(void **state)
+{
+	static const unsigned char offer[12] = { 0, 0, 0, 6, 0, 0, 1, 0xff, 0, 0x1f, 0xff, 0xff };
+	static char name[] = "test", place[80];
+	struct smfiDesc description = { .xxfi_name = name, .xxfi_version = SMFI_VERSION,
+		.xxfi_envfrom = accept_all };
+	struct milter_read_counts before, after;
+	unsigned char buffer[4096];
+	pthread_t thread;
+	size_t n = 0;
+	int fds[8], client;
+
+	(void)state;
+	snprintf(place, sizeof(place), "unix:%s/milter", directory);
+	assert_int_equal(smfi_register(description), MI_SUCCESS);
+	assert_int_equal(smfi_setconn(place), MI_SUCCESS);
+	assert_int_equal(smfi_opensocket(1), MI_SUCCESS);
+	assert_int_equal(milter_socket_descriptors(fds, 8), 1);
+	milter_read_follow(fds[0]);
+	milter_read_counts(&before);
+	assert_int_equal(pthread_create(&thread, NULL, serve, NULL), 0);
+	client = client_of("milter");
+	n = put(buffer, n, SMFIC_OPTNEG, offer, sizeof(offer));
+	/* macros that nobody looks at, then a command that is answered, in one piece */
+	for (int i = 0; i < 40; i++)
+		n = put(buffer, n, SMFIC_MACRO, "Mi\0004B4711", 9);
+	n = put(buffer, n, SMFIC_MAIL, "<alice@example.org>", 20);
+	assert_int_equal(send(client, buffer, n, 0), n);
+	/* the negotiation's answer, then the command's: "continue" */
+	n = 0;
+	while (n < 17 + 5) {
+		ssize_t got = recv(client, buffer + n, sizeof(buffer) - n, 0);
+
+		assert_true(got > 0);
+		n += (size_t)got;
+	}
+	assert_int_equal(buffer[17 + 4], SMFIR_CONTINUE);
+	milter_read_counts(&after);
+	assert_true(after.octets - before.octets > 40 * 10);
+	assert_true(after.pieces - before.pieces < 10);
+	close(client);
+	milter_socket_stop();
+	(void)pthread_join(thread, NULL);
+}
+
+static int
+make_directory(void **state)
+{
+	*state = mkdtemp(directory);
+	return *state == NULL ? -1 : 0;
+}
+
+static int
+remove_directory(void **state)
+{
+	static const char *const names[] = { "other", "followed", "several", "end", "large", "milter" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct sockaddr_un address = unix_address(names[i]);
+
+		(void)unlink(address.sun_path);
+	}
+	return rmdir(directory);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		/* first, because nothing but libmilter's listening socket may be open there */
+		cmocka_unit_test(test_libmilter),
+		cmocka_unit_test(test_not_followed),
+		cmocka_unit_test(test_followed),
+		cmocka_unit_test(test_several),
+		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_large),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}

@@ -1,0 +1,527 @@
+/*
+ * test_reply.c - the table of reasons, and the sentences that clients read
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <ctype.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "policy/base/mem.h"
+#include "policy/verdict/reply.h"
+
+#define COUNT(rows)	(sizeof(rows) / sizeof((rows)[0]))
+
+static const enum role all_roles[] = { ROLE_SUBMISSION, ROLE_RELAY, ROLE_LOCAL, ROLE_INBOUND };
+
+/* is_code - three digits of this class, as libmilter wants them */
+static bool
+is_code(const char *code, char class)
+{
+	return code != NULL && strlen(code) == 3 && code[0] == class && isdigit((unsigned char)code[1]) &&
+	    isdigit((unsigned char)code[2]);
+}
+
+/* is_status - "5.7.28": RFC 3463 section 2, of this class */
+static bool
+is_status(const char *status, char class)
+{
+	const char *p = status;
+
+	if (p == NULL || *p++ != class)
+		return false;
+	for (int part = 0; part < 2; part++) {
+		size_t digits;
+
+		if (*p++ != '.')
+			return false;
+		digits = strspn(p, "0123456789");
+		if (digits < 1 || digits > 3 || (digits > 1 && p[0] == '0'))
+			return false;
+		p += digits;
+	}
+	return *p == '\0';
+}
+
+static void
+test_codes(void **state)
+{
+	(void)state;
+	for (enum reason reason = REASON_NONE + 1; reason < REASON_COUNT; reason++) {
+		const struct reply_row *row = reply_row(reason);
+
+		if (row->word == NULL || row->text == NULL)
+			fail_msg("reason %d has no row", (int)reason);
+		if (!is_code(row->reject_code, '5') || !is_status(row->reject_status, '5'))
+			fail_msg("%s: reject %s %s", row->word, row->reject_code, row->reject_status);
+		if (!is_code(row->tempfail_code, '4') || !is_status(row->tempfail_status, '4'))
+			fail_msg("%s: tempfail %s %s", row->word, row->tempfail_code, row->tempfail_status);
+	}
+}
+
+/* The codes that a standard or the guides promise. */
+static void
+test_promised_codes(void **state)
+{
+	static const struct {
+		enum reason reason;
+		const char *reject, *reject_status, *tempfail, *tempfail_status;
+	} rows[] = {
+		{ REASON_OVER, "550", "5.7.28", "450", "4.7.28" },		/* the status registered for mail floods */
+		{ REASON_NEVER_FITS, "550", "5.7.28", "450", "4.7.28" },
+		{ REASON_SHUTTING_DOWN, "521", "5.3.2", "421", "4.3.2" },
+		{ REASON_SPF_FAIL, "550", "5.7.23", "451", "4.7.23" },		/* RFC 7372 section 3.2 */
+		{ REASON_SPF_PERMERROR, "550", "5.7.24", "451", "4.7.24" },
+		{ REASON_SPF_TEMPERROR, "550", "5.7.24", "451", "4.7.24" },
+		{ REASON_SPF_SOFTFAIL, "550", "5.7.23", "451", "4.7.23" },
+		{ REASON_SPF_HELO_FAIL, "550", "5.7.23", "451", "4.7.23" },
+		{ REASON_SPF_HELO_PERMERROR, "550", "5.7.24", "451", "4.7.24" },
+		{ REASON_SPF_HELO_TEMPERROR, "550", "5.7.24", "451", "4.7.24" },
+		{ REASON_SPF_NONE, "550", "5.7.1", "451", "4.7.1" },		/* no SPF check that failed */
+		{ REASON_SPF_HELO_NEUTRAL, "550", "5.7.1", "451", "4.7.1" },
+		{ REASON_DKIM_NONE, "550", "5.7.20", "451", "4.7.20" },		/* RFC 7372 section 3.1 */
+		{ REASON_DKIM_FAIL, "550", "5.7.20", "451", "4.7.20" },
+		{ REASON_DKIM_UNALIGNED, "550", "5.7.22", "451", "4.7.22" },
+		{ REASON_NO_LOGIN, "530", "5.7.0", "450", "4.7.0" },		/* RFC 4954 section 6 */
+		{ REASON_NO_TLS, "530", "5.7.0", "450", "4.7.0" },		/* RFC 3207 section 4 */
+		{ REASON_TOO_MANY_RECIPIENTS, "550", "5.5.3", "452", "4.5.3" },	/* RFC 5321 section 4.5.3.1.10 */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const struct reply_row *row = reply_row(rows[i].reason);
+
+		assert_string_equal(row->reject_code, rows[i].reject);
+		assert_string_equal(row->reject_status, rows[i].reject_status);
+		assert_string_equal(row->tempfail_code, rows[i].tempfail);
+		assert_string_equal(row->tempfail_status, rows[i].tempfail_status);
+	}
+}
+
+/* Words and options are unique, one is made from the other, and the option finds its reason. */
+static void
+test_words(void **state)
+{
+	(void)state;
+	for (enum reason reason = REASON_NONE; reason < REASON_COUNT; reason++) {
+		const struct reply_row *row = reply_row(reason);
+		char option[80] = "on_";
+
+		for (enum reason other = REASON_NONE; other < reason; other++)
+			if (strcmp(row->word, reply_row(other)->word) == 0)
+				fail_msg("%s stands twice", row->word);
+		if (row->option == NULL)
+			continue;
+		assert_true(strlen(row->word) < sizeof(option) - 3);
+		strcpy(option + 3, row->word);
+		for (char *p = option; *p != '\0'; p++)
+			*p = *p == '-' ? '_' : *p;
+		assert_string_equal(row->option, option);
+		if (reply_reason_of_option(row->option) != reason)
+			fail_msg("%s finds reason %d", row->option, (int)reply_reason_of_option(row->option));
+	}
+	assert_int_equal(reply_reason_of_option("on_shutting_down"), REASON_NONE);
+	assert_int_equal(reply_reason_of_option("on_store_away"), REASON_NONE);
+	assert_int_equal(reply_reason_of_option("foreign-from"), REASON_NONE);
+	assert_int_equal(reply_reason_of_option("ON_OVER"), REASON_NONE);
+	assert_int_equal(reply_reason_of_option(""), REASON_NONE);
+}
+
+static void
+test_row_out_of_range(void **state)
+{
+	(void)state;
+	assert_ptr_equal(reply_row(REASON_COUNT), reply_row(REASON_NONE));
+	assert_ptr_equal(reply_row((enum reason)9999), reply_row(REASON_NONE));
+	assert_string_equal(reply_row(REASON_NONE)->word, "-");
+}
+
+static void
+test_defaults(void **state)
+{
+	static const struct {
+		enum reason reason;
+		enum action submission, relay, local, inbound;
+	} rows[] = {
+		{ REASON_NONE, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_ACCEPT },
+		/* never passed unchecked */
+		{ REASON_NO_LISTENER, ACTION_TEMPFAIL, ACTION_TEMPFAIL, ACTION_TEMPFAIL, ACTION_TEMPFAIL },
+		{ REASON_SHUTTING_DOWN, ACTION_TEMPFAIL, ACTION_TEMPFAIL, ACTION_TEMPFAIL, ACTION_TEMPFAIL },
+		{ REASON_NO_LOGIN, ACTION_REJECT, ACTION_REJECT, ACTION_ACCEPT, ACTION_ACCEPT },
+		{ REASON_NO_ACCOUNT, ACTION_REJECT, ACTION_REJECT, ACTION_ACCEPT, ACTION_ACCEPT },
+		{ REASON_NO_TLS, ACTION_REJECT, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_ACCEPT },
+		/* cron, sieve and Mailman write foreign names from this host */
+		{ REASON_FOREIGN_ENVELOPE, ACTION_REJECT, ACTION_REJECT, ACTION_WARN, ACTION_ACCEPT },
+		{ REASON_FOREIGN_FROM, ACTION_REJECT, ACTION_REJECT, ACTION_WARN, ACTION_ACCEPT },
+		{ REASON_FOREIGN_SENDER, ACTION_REJECT, ACTION_REJECT, ACTION_WARN, ACTION_ACCEPT },
+		/* read receipts have it (RFC 8098 section 3) */
+		{ REASON_NULL_SENDER, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_ACCEPT },
+		{ REASON_LOOKUP_FAILURE, ACTION_TEMPFAIL, ACTION_TEMPFAIL, ACTION_WARN, ACTION_TEMPFAIL },
+		{ REASON_FOREIGN_DOMAIN, ACTION_REJECT, ACTION_REJECT, ACTION_WARN, ACTION_ACCEPT },
+		{ REASON_FOREIGN_RESENT, ACTION_REJECT, ACTION_REJECT, ACTION_WARN, ACTION_ACCEPT },
+		/* a name may show much; strangers' names are not ours to judge */
+		/* written to be mistaken for a sender; but list servers and scripts know no better */
+		{ REASON_DISGUISED_FROM, ACTION_REJECT, ACTION_WARN, ACTION_ACCEPT, ACTION_ACCEPT },
+		{ REASON_FOREIGN_DISPLAY, ACTION_WARN, ACTION_WARN, ACTION_ACCEPT, ACTION_ACCEPT },
+		{ REASON_FOREIGN_NETWORK, ACTION_REJECT, ACTION_REJECT, ACTION_ACCEPT, ACTION_ACCEPT },
+		{ REASON_RESTRICTED_RECIPIENT, ACTION_REJECT, ACTION_REJECT, ACTION_REJECT, ACTION_REJECT },
+		/* forwarders: accept and mark */
+		{ REASON_SPF_FAIL, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_WARN },
+		{ REASON_OVER, ACTION_TEMPFAIL, ACTION_TEMPFAIL, ACTION_REJECT, ACTION_ACCEPT },
+		/* no waiting helps */
+		{ REASON_NEVER_FITS, ACTION_REJECT, ACTION_REJECT, ACTION_REJECT, ACTION_ACCEPT },
+		{ REASON_MISSING_KEY, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_ACCEPT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		if (reply_default_action(rows[i].reason, ROLE_SUBMISSION) != rows[i].submission ||
+		    reply_default_action(rows[i].reason, ROLE_RELAY) != rows[i].relay ||
+		    reply_default_action(rows[i].reason, ROLE_LOCAL) != rows[i].local ||
+		    reply_default_action(rows[i].reason, ROLE_INBOUND) != rows[i].inbound)
+			fail_msg("%s", reply_row(rows[i].reason)->word);
+		assert_int_equal(reply_default_action(rows[i].reason, ROLE_AUTO), rows[i].submission);
+	}
+}
+
+/* A finer reason follows its coarser one where it has no word of its own. */
+static void
+test_heirs(void **state)
+{
+	(void)state;
+	assert_int_equal(reply_heir(REASON_FOREIGN_DOMAIN), REASON_FOREIGN_FROM);
+	assert_int_equal(reply_heir(REASON_FOREIGN_RESENT), REASON_FOREIGN_SENDER);
+	assert_int_equal(reply_heir(REASON_DISGUISED_FROM), REASON_FOREIGN_DISPLAY);
+	assert_int_equal(reply_heir(REASON_FOREIGN_DISPLAY), REASON_NONE);
+}
+
+/* Local mail that is tempfailed for what it is stays in maildrop and comes back every minute. */
+static void
+test_local_is_not_deferred(void **state)
+{
+	(void)state;
+	for (enum reason reason = REASON_NONE; reason < REASON_COUNT; reason++) {
+		if (reason == REASON_NO_LISTENER || reason == REASON_SHUTTING_DOWN || reason == REASON_BAD_LOGIN)
+			continue;	/* not about the content, or not possible there */
+		if (reply_default_action(reason, ROLE_LOCAL) == ACTION_TEMPFAIL)
+			fail_msg("%s", reply_row(reason)->word);
+		for (size_t i = 0; i < COUNT(all_roles); i++)
+			assert_in_range(reply_default_action(reason, all_roles[i]), ACTION_ACCEPT, ACTION_REJECT);
+	}
+}
+
+/* A message with a value of its own for every item. */
+static const struct facts full = {
+	.client_addr = "192.0.2.7",
+	.login = "alice",
+	.account = "alice@example.org",
+	.header = { .malformed_field = "Resent-From" },
+	.spf_mailfrom = { .explanation = "ask example.com" },
+	.spf_helo = { .explanation = "ask the host" },
+	.sign = { .sdid = "example.org" },
+	.quota = { .account = "pool-7", .limit = "100 recipients per hour", .used = 101, .max = 100,
+	    .retry_after = 1800 },
+};
+
+static void
+test_items(void **state)
+{
+	static const struct {
+		enum reason reason;
+		const char *address, *problem, *text;
+	} rows[] = {
+		{ REASON_NONE, NULL, NULL, "ok" },
+		{ REASON_BAD_LOGIN, NULL, "it is empty",
+		    "your login cannot be used as an account: it is empty" },
+		{ REASON_MALFORMED_ENVELOPE, "a@@b", "two of them",
+		    "the envelope sender a@@b cannot be read: two of them" },
+		{ REASON_FOREIGN_ENVELOPE, "bob@example.org", NULL,
+		    "the envelope sender <bob@example.org> does not belong to the login alice" },
+		{ REASON_NULL_SENDER, NULL, NULL,
+		    "the null envelope sender <> is not for the login alice; use an address of your own" },
+		{ REASON_TOO_MANY_RECIPIENTS, NULL, "100", "a message may have 100 recipients at most" },
+		{ REASON_MALFORMED_FROM, NULL, "no end of the comment",
+		    "the Resent-From field cannot be read in exactly one way: no end of the comment" },
+		{ REASON_FOREIGN_FROM, "bob@example.org", "From",
+		    "the From address <bob@example.org> does not belong to the login alice" },
+		{ REASON_FOREIGN_SENDER, "bob@example.org", "Resent-Sender",
+		    "the Resent-Sender address <bob@example.org> does not belong to the login alice" },
+		{ REASON_FOREIGN_RESENT, "bob@example.org", "Resent-From",
+		    "the Resent-From address <bob@example.org> does not belong to the login alice" },
+		{ REASON_FOREIGN_DOMAIN, "bob@example.com", "From",
+		    "the From address <bob@example.com> does not belong to the login alice" },
+		{ REASON_DISGUISED_FROM, "ceo@example.com", "From display name",
+		    "the name in the From field shows ceo@example.com like a sender, which does not belong to the login alice" },
+		{ REASON_FOREIGN_DISPLAY, "ceo@example.com", "From display name",
+		    "the name in the From field shows ceo@example.com, which does not belong to the login alice" },
+		{ REASON_RESTRICTED_RECIPIENT, "announce@example.org", NULL,
+		    "you may not send to <announce@example.org>; only its moderators may" },
+		{ REASON_LOOKUP_FAILURE, "bob@example.org", NULL,
+		    "it could not be found out now what belongs to <bob@example.org>, please try again" },
+		{ REASON_SPF_FAIL, "x@example.com", NULL,
+		    "SPF: 192.0.2.7 may not send mail as x@example.com; that domain explains: ask example.com" },
+		{ REASON_SPF_HELO_FAIL, "mail.example.com", NULL,
+		    "SPF: 192.0.2.7 may not use the name mail.example.com in HELO; that domain explains: ask the host" },
+		{ REASON_SPF_HELO_NONE, "mail.example.com", NULL,
+		    "SPF: the name mail.example.com in HELO has no SPF policy" },
+		{ REASON_SPF_NEUTRAL, "x@example.com", NULL,
+		    "SPF: the domain of x@example.com does not say whether 192.0.2.7 may send its mail" },
+		{ REASON_SPF_SOFTFAIL, "x@example.com", NULL,
+		    "SPF: 192.0.2.7 probably may not send mail as x@example.com" },
+		{ REASON_SPF_PERMERROR, "x@example.com", "two records",
+		    "SPF: the policy of x@example.com is in error (two records)" },
+		{ REASON_MISSING_KEY, NULL, NULL, "there is no usable DKIM key for example.org" },
+		{ REASON_OVER, NULL, NULL,
+		    "the sending limit of pool-7 is used up: 100 recipients per hour, 101 used; "
+		    "room again in 30 minutes" },
+		{ REASON_NEVER_FITS, NULL, NULL,
+		    "this message alone exceeds a sending limit of pool-7: 100 recipients per hour" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char *text = reply_text(NULL, rows[i].reason, &full, rows[i].address, rows[i].problem, NULL);
+
+		assert_string_equal(text, rows[i].text);
+		talloc_free(text);
+	}
+}
+
+/* What is not known reads "-" or a plain word: no sentence shows a bare item or "(null)". */
+static void
+test_nothing_known(void **state)
+{
+	static const struct facts nothing;
+
+	(void)state;
+	for (enum reason reason = REASON_NONE; reason < REASON_COUNT; reason++) {
+		char *text = reply_text(NULL, reason, &nothing, NULL, NULL, NULL);
+
+		if (text[0] == '\0' || strpbrk(text, "?%{}") != NULL || strstr(text, "null)") != NULL)
+			fail_msg("%s: %s", reply_row(reason)->word, text);
+		talloc_free(text);
+	}
+}
+
+static void
+test_fallbacks(void **state)
+{
+	static const struct {
+		const char *label;
+		struct facts facts;
+		enum reason reason;
+		const char *text;
+	} rows[] = {
+		{ "login missing: the account", { .account = "lists@example.org" }, REASON_FOREIGN_FROM,
+		    "the From address <x@y.example> does not belong to the login lists@example.org" },
+		{ "login wins over account", { .login = "al", .account = "alice@example.org" }, REASON_FOREIGN_FROM,
+		    "the From address <x@y.example> does not belong to the login al" },
+		{ "quota account missing: the account", { .account = "a@b.example" }, REASON_OVER,
+		    "the sending limit of a@b.example is used up: -, 0 used" },
+		{ "no domain", { .account = "a@b.example" }, REASON_MISSING_KEY,
+		    "there is no usable DKIM key for the sender" },
+		{ "no field name", { .account = "a@b.example" }, REASON_MALFORMED_FROM,
+		    "the From field cannot be read in exactly one way: -" },
+		{ "the client of a trusted relay", { .client_addr = "192.0.2.1", .spf_client = "203.0.113.9" },
+		    REASON_SPF_FAIL, "SPF: 203.0.113.9 may not send mail as x@y.example" },
+		{ "no explanation", { .client_addr = "192.0.2.1" }, REASON_SPF_FAIL,
+		    "SPF: 192.0.2.1 may not send mail as x@y.example" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char *text = reply_text(NULL, rows[i].reason, &rows[i].facts, "x@y.example", NULL, NULL);
+
+		if (strcmp(text, rows[i].text) != 0)
+			fail_msg("%s: %s", rows[i].label, text);
+		talloc_free(text);
+	}
+}
+
+static void
+test_retry(void **state)
+{
+	static const struct { uint32_t seconds; const char *text; } rows[] = {
+		{ 1, "in 1 second" }, { 2, "in 2 seconds" }, { 119, "in 119 seconds" },
+		{ 120, "in 2 minutes" }, { 121, "in 3 minutes" }, { 7199, "in 120 minutes" },
+		{ 7200, "in 2 hours" }, { 7201, "in 3 hours" }, { 86400, "in 24 hours" },
+		{ 31622400, "in 8784 hours" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct facts facts = full;
+		size_t len = strlen(rows[i].text);
+		char *text;
+
+		facts.quota.retry_after = rows[i].seconds;
+		text = reply_text(NULL, REASON_OVER, &facts, NULL, NULL, NULL);
+		if (strlen(text) < len || strcmp(text + strlen(text) - len, rows[i].text) != 0)
+			fail_msg("%u s: %s", (unsigned int)rows[i].seconds, text);
+		talloc_free(text);
+	}
+}
+
+static void
+test_help_url(void **state)
+{
+	char *text = reply_text(NULL, REASON_NO_FROM, &full, NULL, NULL, "https://example.org/why%20me");
+
+	(void)state;
+	/* libmilter takes the text as a format, but that is for apply.c to mind */
+	assert_string_equal(text, "the message has no From field; see https://example.org/why%20me");
+	talloc_free(text);
+}
+
+/* is_safe - one line of printable ASCII, within the bound */
+static bool
+is_safe(const char *text)
+{
+	size_t len = strlen(text);
+
+	for (size_t i = 0; i < len; i++)
+		if (text[i] < 0x20 || text[i] > 0x7e)
+			return false;
+	return len <= REPLY_TEXT_MAX;
+}
+
+static void
+test_hostile_octets(void **state)
+{
+	static const struct { const char *label, *value, *shown; } rows[] = {
+		{ "percent", "%s%n@x", "<%s%n@x>" },
+		{ "line end", "a\r\n250 ok@x", "<a??250 ok@x>" },
+		{ "8-bit", "j\xc3\xb6rg@x", "<j??rg@x>" },
+		{ "control", "a\x01\x7f\x1b[31m@x", "<a???[31m@x>" },
+		{ "an item is not opened", "%{login}@x", "<%{login}@x>" },
+		{ "a brace alone", "}{@x", "<}{@x>" },
+		{ "high octet", "\xff\x80@x", "<??@x>" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char *text = reply_text(NULL, REASON_FOREIGN_FROM, &full, rows[i].value, NULL, NULL);
+
+		if (!is_safe(text) || strstr(text, rows[i].shown) == NULL)
+			fail_msg("%s: %s", rows[i].label, text);
+		talloc_free(text);
+	}
+}
+
+/* Every string that a stranger or an administrator fills, 10 000 octets of every value, in every sentence. */
+static void
+test_hostile_lengths(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	char *huge = mem_array(ctx, char, 10001);
+	struct facts facts = full;
+
+	(void)state;
+	for (size_t i = 0; i < 10000; i++)
+		huge[i] = (char)(i % 255 + 1);
+	facts.client_addr = facts.login = facts.account = huge;
+	facts.header.malformed_field = facts.spf_mailfrom.explanation = facts.sign.sdid = huge;
+	facts.quota.account = facts.quota.limit = huge;
+	facts.quota.used = facts.quota.max = UINT64_MAX;
+	for (enum reason reason = REASON_NONE; reason < REASON_COUNT; reason++) {
+		char *text = reply_text(ctx, reason, &facts, huge, huge, huge);
+
+		if (!is_safe(text))
+			fail_msg("%s: %zu octets", reply_row(reason)->word, strlen(text));
+		assert_int_equal(strlen(text), REPLY_TEXT_MAX);
+	}
+	talloc_free(ctx);
+}
+
+/* An item is cut at its own bound, so that a long address leaves room for the login and the help. */
+static void
+test_bound(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const struct facts facts = { .login = "al" };
+	const char *empty = reply_text(ctx, REASON_FOREIGN_FROM, &facts, "", NULL, NULL);
+	char *address = mem_array(ctx, char, REPLY_ITEM_MAX + 10);
+
+	(void)state;
+	for (size_t len = REPLY_ITEM_MAX - 1; len <= REPLY_ITEM_MAX + 5; len++) {
+		size_t kept = len < REPLY_ITEM_MAX ? len : REPLY_ITEM_MAX;
+		const char *text;
+
+		memset(address, 'a', len);
+		text = reply_text(ctx, REASON_FOREIGN_FROM, &facts, address, NULL, "https://h.example/");
+		assert_int_equal(strlen(text), strlen(empty) + kept + strlen("; see https://h.example/"));
+		assert_non_null(strstr(text, "login al; see https://h.example/"));
+	}
+	talloc_free(ctx);
+}
+
+static void
+test_value_words(void **state)
+{
+	(void)state;
+	assert_string_equal(action_word(ACTION_ACCEPT), "accept");
+	assert_string_equal(action_word(ACTION_WARN), "warn");
+	assert_string_equal(action_word(ACTION_QUARANTINE), "quarantine");
+	assert_string_equal(action_word(ACTION_TEMPFAIL), "tempfail");
+	assert_string_equal(action_word(ACTION_REJECT), "reject");
+	assert_string_equal(role_word(ROLE_AUTO), "auto");
+	assert_string_equal(role_word(ROLE_SUBMISSION), "submission");
+	assert_string_equal(role_word(ROLE_RELAY), "relay");
+	assert_string_equal(role_word(ROLE_LOCAL), "local");
+	assert_string_equal(role_word(ROLE_INBOUND), "inbound");
+	assert_string_equal(mode_word(MODE_WATCH), "watch");
+	assert_string_equal(mode_word(MODE_ENFORCE), "enforce");
+	assert_string_equal(spf_result_word(SPF_NOT_CHECKED), "-");
+	assert_string_equal(spf_result_word(SPF_IS_NONE), "none");
+	assert_string_equal(spf_result_word(SPF_IS_NEUTRAL), "neutral");
+	assert_string_equal(spf_result_word(SPF_IS_PASS), "pass");
+	assert_string_equal(spf_result_word(SPF_IS_FAIL), "fail");
+	assert_string_equal(spf_result_word(SPF_IS_SOFTFAIL), "softfail");
+	assert_string_equal(spf_result_word(SPF_IS_TEMPERROR), "temperror");
+	assert_string_equal(spf_result_word(SPF_IS_PERMERROR), "permerror");
+	assert_string_equal(dkim_result_word(DKIM_IS_NONE), "none");
+	assert_string_equal(dkim_result_word(DKIM_IS_PASS), "pass");
+	assert_string_equal(dkim_result_word(DKIM_IS_FAIL), "fail");
+	assert_string_equal(dkim_result_word(DKIM_IS_POLICY), "policy");
+	assert_string_equal(dkim_result_word(DKIM_IS_NEUTRAL), "neutral");
+	assert_string_equal(dkim_result_word(DKIM_IS_TEMPERROR), "temperror");
+	assert_string_equal(dkim_result_word(DKIM_IS_PERMERROR), "permerror");
+	assert_string_equal(outcome_word(OUTCOME_NONE), "-");
+	assert_string_equal(outcome_word(OUTCOME_PASS), "pass");
+	assert_string_equal(outcome_word(OUTCOME_FAIL), "fail");
+	assert_string_equal(outcome_word(OUTCOME_TEMPERROR), "temperror");
+	assert_string_equal(outcome_word(OUTCOME_PERMERROR), "permerror");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_codes),
+		cmocka_unit_test(test_promised_codes),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_row_out_of_range),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_heirs),
+		cmocka_unit_test(test_local_is_not_deferred),
+		cmocka_unit_test(test_items),
+		cmocka_unit_test(test_nothing_known),
+		cmocka_unit_test(test_fallbacks),
+		cmocka_unit_test(test_retry),
+		cmocka_unit_test(test_help_url),
+		cmocka_unit_test(test_hostile_octets),
+		cmocka_unit_test(test_hostile_lengths),
+		cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_value_words),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,331 @@
+/*
+ * test_signing.c - which domain signs, and which fields
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include <cmocka.h>
+
+#include "policy/base/mem.h"
+#include "policy/dkim/signing.h"
+
+#define N(array)	(sizeof(array) / sizeof((array)[0]))
+
+static void
+test_domain(void **state)
+{
+	static const struct {
+		const char *label;
+		struct claim claims[4];
+		size_t n;
+		const char *sign_as;
+		const char *domain;
+	} rows[] = {
+		{ "nothing claimed", { { 0 } }, 0, NULL, NULL },
+		{ "owned From", { { CLAIM_FROM, "a@b.example", "b.example", OWNED_YES } }, 1, NULL, "b.example" },
+		{ "foreign From", { { CLAIM_FROM, "a@b.example", "b.example", OWNED_NO } }, 1, NULL, NULL },
+		{ "From not asked for", { { CLAIM_FROM, "a@b.example", "b.example", OWNED_NOT_ASKED } }, 1, NULL, NULL },
+		{ "table away", { { CLAIM_FROM, "a@b.example", "b.example", OWNED_TEMPERROR } }, 1, NULL, NULL },
+		{ "envelope only", { { CLAIM_ENVELOPE, "a@b.example", "b.example", OWNED_YES } }, 1, NULL, NULL },
+		{ "the From, not the envelope", { { CLAIM_ENVELOPE, "a@c.example", "c.example", OWNED_YES },
+		    { CLAIM_FROM, "a@b.example", "b.example", OWNED_YES } }, 2, NULL, "b.example" },
+		{ "foreign envelope", { { CLAIM_ENVELOPE, "a@c.example", "c.example", OWNED_NO },
+		    { CLAIM_FROM, "a@b.example", "b.example", OWNED_YES } }, 2, NULL, NULL },
+		{ "the first of two", { { CLAIM_FROM, "a@b.example", "b.example", OWNED_YES },
+		    { CLAIM_FROM, "a@c.example", "c.example", OWNED_YES } }, 2, NULL, "b.example" },
+		{ "second foreign", { { CLAIM_FROM, "a@b.example", "b.example", OWNED_YES },
+		    { CLAIM_FROM, "a@c.example", "c.example", OWNED_NO } }, 2, NULL, NULL },
+		{ "foreign Sender", { { CLAIM_FROM, "a@b.example", "b.example", OWNED_YES },
+		    { CLAIM_SENDER, "a@c.example", "c.example", OWNED_NO } }, 2, NULL, NULL },
+		{ "Sender alone", { { CLAIM_SENDER, "a@c.example", "c.example", OWNED_YES } }, 1, NULL, NULL },
+		{ "Resent-From does not sign", { { CLAIM_RESENT_FROM, "a@c.example", "c.example", OWNED_YES } }, 1, NULL, NULL },
+		{ "a literal", { { CLAIM_FROM, "a@[192.0.2.1]", "[192.0.2.1]", OWNED_YES } }, 1, NULL, NULL },
+		{ "no domain", { { CLAIM_FROM, "a", "", OWNED_YES } }, 1, NULL, NULL },
+		{ "sign_as itself", { { CLAIM_FROM, "a@b.example", "b.example", OWNED_YES } }, 1, "b.example", "b.example" },
+		{ "sign_as above", { { CLAIM_FROM, "a@x.b.example", "x.b.example", OWNED_YES } }, 1, "b.example", "b.example" },
+		{ "sign_as below", { { CLAIM_FROM, "a@b.example", "b.example", OWNED_YES } }, 1, "x.b.example", NULL },
+		{ "sign_as another", { { CLAIM_FROM, "a@b.example", "b.example", OWNED_YES } }, 1, "c.example", NULL },
+		{ "sign_as only ends alike", { { CLAIM_FROM, "a@bb.example", "bb.example", OWNED_YES } }, 1, "b.example", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		const char *domain = signing_domain(rows[i].claims, rows[i].n, rows[i].sign_as);
+
+		if ((domain == NULL) != (rows[i].domain == NULL) ||
+		    (domain != NULL && strcmp(domain, rows[i].domain) != 0))
+			fail_msg("%s: got %s", rows[i].label, domain == NULL ? "none" : domain);
+	}
+}
+
+/* list_of - a header of these names, "|" between */
+static struct header_list *
+list_of(TALLOC_CTX *ctx, const char *names)
+{
+	struct header_list *list = header_list_new(ctx, 1024 * 1024);
+
+	while (*names != '\0') {
+		size_t len = strcspn(names, "|");
+
+		header_append(list, names, len, " x", 2);
+		names += len + (names[len] == '|');
+	}
+	return list;
+}
+
+/* covered_names - the names a plan signs, "," between, then "/" and the oversigned ones */
+static char *
+covered_names(TALLOC_CTX *ctx, const struct sign_plan *plan, const struct header_list *list)
+{
+	char *out = mem_strdup(ctx, "");
+
+	for (size_t i = 0; i < list->n; i++)
+		if (plan->covered[i])
+			out = mem_printf(ctx, "%s%s,", out, list->fields[i].name);
+	out = mem_printf(ctx, "%s/", out);
+	for (size_t i = 0; plan->oversigned[i] != NULL; i++)
+		out = mem_printf(ctx, "%s%s,", out, plan->oversigned[i]);
+	return out;
+}
+
+#define SEALED	"From,Reply-To,Subject,To,Cc,"
+
+static void
+test_plan(void **state)
+{
+	static const struct {
+		const char *label, *names, *covered, *problem;
+	} rows[] = {
+		{ "From alone", "From", "From,/" SEALED, NULL },
+		{ "usual", "Received|From|To|Subject|Date|Message-ID|X-Mailer",
+		    "From,To,Subject,Date,Message-ID,/" SEALED "Date,Message-ID,", NULL },
+		{ "any case", "FROM|subject", "FROM,subject,/" SEALED, NULL },
+		{ "white space before the colon", "From |Subject\t", "From ,Subject\t,/" SEALED, NULL },
+		{ "closed where there", "From|Sender|MIME-Version|Content-Type|Content-Transfer-Encoding|References|In-Reply-To",
+		    "From,Sender,MIME-Version,Content-Type,Content-Transfer-Encoding,References,In-Reply-To,/" SEALED
+		    "Sender,In-Reply-To,References,MIME-Version,Content-Type,Content-Transfer-Encoding,", NULL },
+		{ "lists are signed, not closed", "From|List-ID|List-Unsubscribe|List-Unsubscribe-Post|List-Post|Resent-From",
+		    "From,List-ID,List-Unsubscribe,List-Unsubscribe-Post,List-Post,Resent-From,/" SEALED, NULL },
+		{ "never", "From|Bcc|Return-Path|Authentication-Results|Received|DKIM-Signature|Resent-Bcc|ARC-Seal|Received-SPF",
+		    "From,/" SEALED, NULL },
+		{ "several", "To|From|To|Cc|Cc", "To,From,To,Cc,Cc,/" SEALED, NULL },
+		{ "no From", "To", "To,/" SEALED, "there is no From field" },
+		{ "two From", "From|from", "From,from,/" SEALED, "there are several From fields" },
+		{ "empty", "", "/" SEALED, "there is no From field" },
+	};
+	struct signing_rules rules;
+
+	(void)state;
+	signing_rules_default(&rules);
+	for (size_t i = 0; i < N(rows); i++) {
+		TALLOC_CTX *ctx = mem_new(NULL, char);
+		struct header_list *list = list_of(ctx, rows[i].names);
+		struct sign_plan *plan = signing_plan(ctx, &rules, "b.example", list);
+		const char *got = covered_names(ctx, plan, list);
+
+		if (strcmp(got, rows[i].covered) != 0)
+			fail_msg("%s: got %s", rows[i].label, got);
+		if ((plan->problem == NULL) != (rows[i].problem == NULL) ||
+		    (plan->problem != NULL && strcmp(plan->problem, rows[i].problem) != 0))
+			fail_msg("%s: problem %s", rows[i].label, plan->problem == NULL ? "none" : plan->problem);
+		assert_int_equal(plan->n_fields, list->n);
+		assert_string_equal(plan->domain, "b.example");
+		talloc_free(ctx);
+	}
+}
+
+/* Nothing of the default list may be forbidden, or listed twice. */
+static void
+test_default_list(void **state)
+{
+	struct signing_rules rules;
+
+	(void)state;
+	signing_rules_default(&rules);
+	assert_string_equal(rules.fields[0].name, "From");
+	assert_int_equal(rules.fields[0].class, SIGNING_SEALED);
+	assert_false(rules.mta_completes);
+	for (size_t i = 0; i < rules.n; i++) {
+		if (signing_forbidden(rules.fields[i].name))
+			fail_msg("%s is forbidden", rules.fields[i].name);
+		for (size_t j = 0; j < i; j++)
+			assert_true(strcasecmp(rules.fields[i].name, rules.fields[j].name) != 0);
+	}
+}
+
+static void
+test_read(void **state)
+{
+	static const struct {
+		const char *label;
+		const char *words[5];
+		const char *error;	/* part of it, or NULL */
+		const char *covered;	/* of the fields From, Date, Subject, X-A; or NULL */
+	} rows[] = {
+		{ "nothing", { NULL }, NULL, "From,/From," },
+		{ "all classes", { "(o)subject", "(x)date", "x-a" }, NULL, "From,Date,Subject,X-A,/From,subject,date," },
+		{ "From is sealed anyway", { "from", "subject" }, NULL, "From,Subject,/From," },
+		{ "upper case marks", { "(O)Subject", "(X)Date" }, NULL, "From,Date,Subject,/From,Subject,Date," },
+		{ "absent sealed, absent closed", { "(o)to", "(x)cc" }, NULL, "From,/From,to," },
+		{ "twice", { "date", "(x)Date" }, "twice", NULL },
+		{ "From twice", { "from", "(o)From" }, "twice", NULL },
+		{ "Received", { "received" }, "must not be signed", NULL },
+		{ "Bcc", { "(x)bcc" }, "must not be signed", NULL },
+		{ "DKIM-Signature", { "dkim-signature" }, "must not be signed", NULL },
+		{ "empty", { "" }, "not the name", NULL },
+		{ "mark alone", { "(o)" }, "not the name", NULL },
+		{ "colon", { "date:" }, "not the name", NULL },
+		{ "semicolon", { "a;b" }, "not the name", NULL },
+		{ "space", { "a b" }, "not the name", NULL },
+		{ "8 bit", { "\xc3\xa9" }, "not the name", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		TALLOC_CTX *ctx = mem_new(NULL, char);
+		struct header_list *list = list_of(ctx, "From|Date|Subject|X-A");
+		struct signing_rules rules;
+		const char *error = NULL;
+		size_t n = 0;
+
+		while (rows[i].words[n] != NULL)
+			n++;
+
+		int result = signing_rules_read(ctx, rows[i].words, n, &rules, &error);
+
+		if (result != (rows[i].error == NULL ? 0 : -1) ||
+		    (result != 0 && strstr(error, rows[i].error) == NULL))
+			fail_msg("%s: %d, %s", rows[i].label, result, error == NULL ? "no error" : error);
+		if (result == 0) {
+			const char *got = covered_names(ctx, signing_plan(ctx, &rules, "b.example", list), list);
+
+			if (strcmp(got, rows[i].covered) != 0)
+				fail_msg("%s: got %s", rows[i].label, got);
+		}
+		talloc_free(ctx);
+	}
+}
+
+/* An MTA that adds a missing Date or Message-ID behind the filter. */
+static void
+test_mta_completes(void **state)
+{
+	static const char *const words[] = { "(o)date", "(o)message-id", "(o)subject" };
+	TALLOC_CTX *ctx = mem_new(NULL, char);
+	struct signing_rules rules;
+	struct header_list *without = list_of(ctx, "From"), *with = list_of(ctx, "From|Date|Message-Id");
+	const char *error;
+
+	(void)state;
+	assert_int_equal(signing_rules_read(ctx, words, N(words), &rules, &error), 0);
+	assert_string_equal(covered_names(ctx, signing_plan(ctx, &rules, "b", without), without),
+	    "From,/From,date,message-id,subject,");
+	rules.mta_completes = true;
+	assert_string_equal(covered_names(ctx, signing_plan(ctx, &rules, "b", without), without),
+	    "From,/From,subject,");
+	assert_string_equal(covered_names(ctx, signing_plan(ctx, &rules, "b", with), with),
+	    "From,Date,Message-Id,/From,date,message-id,subject,");
+	talloc_free(ctx);
+}
+
+/* A field that Sendmail will rewrite is left out: where it holds an address without a domain. */
+static void
+test_unqualified(void **state)
+{
+	static const struct {
+		const char *label, *to;
+		bool covered;
+	} rows[] = {
+		{ "with a domain", " bob@elsewhere.example", true },
+		{ "without", " bob", false },
+		{ "one of two without", " bob@elsewhere.example, carol", false },
+		{ "within a group", " team: bob;", false },
+		{ "an empty group", " undisclosed-recipients:;", true },
+		{ "nothing that has to do with addresses", " <<", true },
+		{ "empty", "", true },
+		{ "only named so", " bob <bob@elsewhere.example>", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		TALLOC_CTX *ctx = mem_new(NULL, char);
+		struct header_list *list = list_of(ctx, "From");
+		struct signing_rules rules;
+		struct sign_plan *plan;
+
+		header_append(list, "To", 2, rows[i].to, strlen(rows[i].to));
+		signing_rules_default(&rules);
+		plan = signing_plan(ctx, &rules, "b.example", list);
+		assert_true(plan->covered[1]);
+		rules.mta_completes = true;
+		plan = signing_plan(ctx, &rules, "b.example", list);
+		if (plan->covered[1] != rows[i].covered)
+			fail_msg("%s", rows[i].label);
+		for (size_t k = 0; k < plan->n_oversigned; k++)
+			if (strcasecmp(plan->oversigned[k], "To") == 0 && !rows[i].covered)
+				fail_msg("%s: To is oversigned", rows[i].label);
+		talloc_free(ctx);
+	}
+}
+
+static void
+test_bounds(void **state)
+{
+	TALLOC_CTX *ctx = mem_new(NULL, char);
+	struct signing_rules rules;
+	struct header_list *list = list_of(ctx, "From");
+
+	(void)state;
+	signing_rules_default(&rules);
+	for (size_t i = 0; i < SIGNING_COVERED_MAX - 6; i++)
+		header_append(list, "To", 2, " x", 2);
+	assert_null(signing_plan(ctx, &rules, "b", list)->problem);
+	header_append(list, "To", 2, " x", 2);
+	assert_string_equal(signing_plan(ctx, &rules, "b", list)->problem,
+	    "there are too many header fields to sign");
+
+	list = list_of(ctx, "From");
+	for (size_t i = 0; i < 200; i++)
+		header_append(list, "Content-Transfer-Encoding", 25, " x", 2);
+	assert_string_equal(signing_plan(ctx, &rules, "b", list)->problem,
+	    "there are too many header fields to sign");
+
+	list = list_of(ctx, "From");
+	header_append(list, "Subject", 7, " a\0b", 4);
+	assert_string_equal(signing_plan(ctx, &rules, "b", list)->problem,
+	    "a header field holds a NUL octet");
+
+	list = header_list_new(ctx, 30);
+	header_append(list, "From", 4, " x", 2);
+	header_append(list, "X-Long", 6, " 0123456789012345678901234567890", 30);
+	assert_true(list->too_many);
+	assert_string_equal(signing_plan(ctx, &rules, "b", list)->problem,
+	    "there are too many header fields to sign");
+	talloc_free(ctx);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_domain),
+		cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_default_list),
+		cmocka_unit_test(test_read),
+		cmocka_unit_test(test_mta_completes),
+		cmocka_unit_test(test_unqualified),
+		cmocka_unit_test(test_bounds),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

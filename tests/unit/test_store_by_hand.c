@@ -1,0 +1,428 @@
+/*
+ * test_store_by_hand.c - blocks, raised limits and "top", the same for both kinds of store
+ *
+ * Each case runs against the embedded store with a file and against a real Redis; a second store on
+ * the same Redis is the other filter.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "filter/store/store.h"
+#include "policy/base/mem.h"
+#include "tests/support/redis_server.h"
+
+#define PATIENCE_MS	20000
+#define HOUR_MS		INT64_C(3600000)
+
+struct fixture {
+	TALLOC_CTX *ctx;
+	struct redis_server server;
+	char directory[64];
+	struct store_options options;
+	struct store *store;
+	struct plan *plan;
+	uint64_t ids;
+};
+
+static int64_t
+soon(void)
+{
+	return store_clock_ms() + 5000;
+}
+
+static void
+open_store(struct fixture *f)
+{
+	const char *error = NULL;
+
+	f->store = store_open(f->ctx, &f->options, &error);
+	if (f->store == NULL)
+		fail_msg("%s", error);
+}
+
+static struct fixture *
+new_fixture(void)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	static const char *const texts[] = { "5 recipients per hour", "100 messages per day" };
+	const char *error = NULL;
+
+	f->ctx = talloc_new(NULL);
+	f->options.deadline_ms = 2000;
+	f->plan = mem_new(f->ctx, struct plan);
+	f->plan->on_over = ACTION_TEMPFAIL;
+	f->plan->limits = mem_array(f->plan, struct limit, 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(limit_parse(f->plan, texts[i], &f->plan->limits[f->plan->n_limits++],
+		    &error), 0);
+	return f;
+}
+
+static int
+set_up_embedded(void **state)
+{
+	struct fixture *f = new_fixture();
+
+	strcpy(f->directory, "/tmp/countersign-by-hand-XXXXXX");
+	if (mkdtemp(f->directory) == NULL)
+		return -1;
+	f->options.kind = STORE_EMBEDDED;
+	f->options.file = mem_printf(f->ctx, "%s/counters", f->directory);
+	open_store(f);
+	*state = f;
+	return 0;
+}
+
+static int
+set_up_redis(void **state)
+{
+	struct fixture *f = new_fixture();
+
+	if (!redis_server_make(&f->server))
+		return -1;
+	redis_server_start(&f->server, "appendonly yes\nappendfsync always");
+	f->options.kind = STORE_REDIS;
+	f->options.server = f->server.address;
+	open_store(f);
+	*state = f;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const ends[] = { "", ".tmp", ".lock" };
+
+	store_close(f->store);
+	for (size_t i = 0; i < 3 && f->options.file != NULL; i++)
+		unlink(mem_printf(f->ctx, "%s%s", f->options.file, ends[i]));
+	if (f->directory[0] != '\0')
+		rmdir(f->directory);
+	if (f->options.kind == STORE_REDIS)
+		redis_server_remove(&f->server);
+	talloc_free(f->ctx);
+	free(f);
+	return 0;
+}
+
+static struct quota_plan *
+ask(struct fixture *f, const struct plan *plan, const char *account, uint64_t recipients)
+{
+	struct quota_cost cost = { .messages = 1, .recipients = recipients, .bytes = 1000 };
+	uint8_t id[QUOTA_ID_LEN] = { 0 };
+	struct quota_plan *asked;
+
+	f->ids++;
+	memcpy(id, &f->ids, sizeof(f->ids));
+	asked = quota_plan_make(f->ctx, plan, account, &cost, false, id);
+	asked->block_binds = true;
+	return asked;
+}
+
+static struct quota_reply
+charge(struct fixture *f, struct store *store, const char *account, uint64_t recipients)
+{
+	struct quota_reply reply;
+
+	store_charge(store, f->ctx, ask(f, f->plan, account, recipients), soon(), &reply);
+	return reply;
+}
+
+static void
+reopen(struct fixture *f)
+{
+	store_close(f->store);
+	open_store(f);
+}
+
+/* Blocked, refused, listed, kept over a restart, unblocked. */
+static void
+test_block(void **state)
+{
+	struct fixture *f = *state;
+	struct quota_plan *alice = ask(f, f->plan, "alice@example.org", 1);
+	struct store_block *list, known;
+	struct quota_reply reply;
+	struct quota_fact fact;
+	const char *error = NULL;
+	size_t n;
+
+	assert_false(store_known_block(f->store, f->ctx, alice->account, NULL));
+	if (store_block(f->store, f->ctx, alice, 0, "sends spam\n% {x}", "root", soon(), &error) < 0)
+		fail_msg("%s", error);
+	reply = charge(f, f->store, alice->account, 1);
+	assert_int_equal(reply.state, QUOTA_REFUSED);
+	assert_non_null(reply.block);
+	assert_string_equal(reply.block->reason, "sends spam?% {x}");
+	assert_int_equal(reply.block->left_ms, -1);
+	quota_judge(f->ctx, alice, &reply, &fact);
+	assert_int_equal(fact.outcome, OUTCOME_FAIL);
+	assert_true(fact.blocked);
+	assert_int_equal(fact.retry_after, 0);
+	assert_int_equal(charge(f, f->store, "bob@example.org", 1).state, QUOTA_CHARGED);
+	assert_int_equal(store_block(f->store, f->ctx, ask(f, f->plan, "bob@example.org", 1), HOUR_MS,
+	    "", "rule", soon(), &error), 0);
+	reopen(f);
+	for (int64_t end = soon(); store_blocked(f->store, f->ctx, &list, &n), n < 2; usleep(10000))
+		if (store_clock_ms() > end)
+			fail_msg("blocks were lost");
+	assert_int_equal(n, 2);
+	assert_string_equal(list[0].account, "alice@example.org");
+	assert_string_equal(list[0].by, "root");
+	assert_int_equal(list[0].until, 0);
+	assert_string_equal(list[1].account, "bob@example.org");
+	assert_string_equal(list[1].reason, "");
+	assert_in_range(list[1].until - list[1].since, HOUR_MS - 1000, HOUR_MS + 1000);
+	assert_true(store_known_block(f->store, f->ctx, "bob@example.org", &known));
+	assert_string_equal(known.by, "rule");
+	reply = charge(f, f->store, "bob@example.org", 1);
+	assert_int_equal(reply.state, QUOTA_REFUSED);
+	assert_in_range(reply.block->left_ms, HOUR_MS - 20000, HOUR_MS);
+	assert_int_equal(store_unblock(f->store, f->ctx, alice, soon(), &error), 1);
+	assert_int_equal(store_unblock(f->store, f->ctx, alice, soon(), &error), 0);
+	assert_int_equal(charge(f, f->store, alice->account, 1).state, QUOTA_CHARGED);
+	assert_int_equal(store_unblock(f->store, f->ctx, ask(f, f->plan, "bob@example.org", 1), soon(),
+	    &error), 1);
+	store_blocked(f->store, f->ctx, &list, &n);
+	assert_int_equal(n, 0);
+}
+
+/* A block that ends by itself, and one that is only reported. */
+static void
+test_block_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct quota_plan *alice = ask(f, f->plan, "alice", 1);
+	struct quota_reply reply;
+	struct quota_fact fact;
+	const char *error = NULL;
+	int64_t end = soon();
+
+	assert_int_equal(store_block(f->store, f->ctx, alice, 400, "short", "x", soon(), &error), 0);
+	assert_int_equal(charge(f, f->store, "alice", 1).state, QUOTA_REFUSED);
+	alice->block_binds = false;
+	store_charge(f->store, f->ctx, alice, soon(), &reply);
+	assert_int_equal(reply.state, QUOTA_CHARGED);
+	quota_judge(f->ctx, alice, &reply, &fact);
+	assert_true(fact.blocked);
+	assert_true(fact.charged);
+	while (charge(f, f->store, "alice", 1).state != QUOTA_CHARGED) {
+		if (store_clock_ms() > end)
+			fail_msg("the block does not end");
+		usleep(20000);
+	}
+	assert_false(store_known_block(f->store, f->ctx, "alice", NULL));
+}
+
+/* Raised, in force, kept over a restart and a reset, lowered again. */
+static void
+test_raise(void **state)
+{
+	struct fixture *f = *state;
+	struct quota_plan *alice = ask(f, f->plan, "alice", 1);
+	struct quota_reply reply;
+	struct limit limit;
+	const char *error = NULL;
+	struct quota_fact fact;
+
+	assert_int_equal(charge(f, f->store, "alice", 5).state, QUOTA_CHARGED);
+	assert_int_equal(charge(f, f->store, "alice", 1).state, QUOTA_REFUSED);
+	assert_true(store_known_over(f->store, f->ctx, "alice", &fact));
+	assert_int_equal(limit_parse(f->ctx, "8 recipients per 60 minutes", &limit, &error), 0);
+	assert_int_equal(store_raise(f->store, f->ctx, alice, &limit, HOUR_MS, soon(), &error), 0);
+	assert_false(store_known_over(f->store, f->ctx, "alice", &fact));
+	reopen(f);
+	reply = charge(f, f->store, "alice", 3);
+	assert_int_equal(reply.state, QUOTA_CHARGED);
+	assert_int_equal(reply.counts[0].used, 8);
+	assert_int_equal(reply.counts[0].max, 8);
+	assert_in_range(reply.counts[0].raised_ms, HOUR_MS - 20000, HOUR_MS);
+	assert_int_equal(reply.counts[1].max, 100);
+	assert_int_equal(reply.counts[1].raised_ms, 0);
+	reply = charge(f, f->store, "alice", 1);
+	assert_int_equal(reply.state, QUOTA_REFUSED);
+	quota_judge(f->ctx, alice, &reply, &fact);
+	assert_string_equal(fact.limit, "8 recipients per hour");
+	assert_int_equal(fact.max, 8);
+	assert_int_equal(store_reset(f->store, f->ctx, alice, soon(), &error), 0);
+	assert_int_equal(charge(f, f->store, "alice", 8).state, QUOTA_CHARGED);
+	store_read(f->store, f->ctx, alice, soon(), &reply);
+	assert_int_equal(reply.counts[0].max, 8);
+	assert_int_equal(store_unraise(f->store, f->ctx, alice, soon(), &error), 1);
+	assert_int_equal(store_unraise(f->store, f->ctx, alice, soon(), &error), 0);
+	store_read(f->store, f->ctx, alice, soon(), &reply);
+	assert_int_equal(reply.counts[0].used, 8);
+	assert_int_equal(reply.counts[0].max, 5);
+	assert_int_equal(limit_parse(f->ctx, "8 recipients per day", &limit, &error), 0);
+	assert_int_equal(store_raise(f->store, f->ctx, alice, &limit, HOUR_MS, soon(), &error), -1);
+	assert_non_null(strstr(error, "\"5 recipients per hour\", \"100 messages per day\""));
+}
+
+/* charge_in_pool - a message of an account whose counters lie with its pool's; the plan that was asked with in *asked_r */
+static struct quota_reply
+charge_in_pool(struct fixture *f, const char *account, struct quota_plan **asked_r)
+{
+	struct quota_cost cost = { .messages = 1, .recipients = 1, .bytes = 1000 };
+	struct quota_party parties[2] = {
+		{ .kind = QUOTA_ACCOUNT, .name = account, .plan = f->plan, .on_over = ACTION_TEMPFAIL },
+		{ .kind = QUOTA_POOL, .name = "acme", .plan = f->plan, .on_over = ACTION_TEMPFAIL },
+	};
+	uint8_t id[QUOTA_ID_LEN] = { 1 };
+	struct quota_reply reply;
+
+	f->ids++;
+	memcpy(id + 1, &f->ids, sizeof(f->ids));
+	*asked_r = quota_plan_of(f->ctx, parties, 2, &cost, false, id);
+	(*asked_r)->block_binds = true;
+	store_charge(f->store, f->ctx, *asked_r, soon(), &reply);
+	return reply;
+}
+
+/*
+ * An account moves to another home and back: counters begin anew, at most one window's worth; what is blocked stays
+ * blocked, and what was unblocked in the new home is so in its own one as well.
+ */
+static void
+test_moves_home(void **state)
+{
+	struct fixture *f = *state;
+	struct quota_plan *alice = ask(f, f->plan, "alice", 1), *in_pool;
+	struct quota_reply reply;
+	const char *error = NULL;
+
+	assert_int_equal(charge(f, f->store, "alice", 5).state, QUOTA_CHARGED);
+	reply = charge_in_pool(f, "alice", &in_pool);
+	assert_int_equal(reply.state, QUOTA_CHARGED);
+	assert_string_not_equal(in_pool->home, alice->home);
+	assert_int_equal(reply.counts[0].used, 1);
+	assert_int_equal(store_block(f->store, f->ctx, alice, 0, "why", "root", soon(), &error), 0);
+	reopen(f);
+	for (int64_t end = soon(); !store_known_block(f->store, f->ctx, "alice", NULL); usleep(10000))
+		if (store_clock_ms() > end)
+			fail_msg("the block was lost");
+	reply = charge_in_pool(f, "alice", &in_pool);
+	assert_int_equal(reply.state, QUOTA_REFUSED);
+	assert_non_null(reply.block);
+	assert_int_equal(store_unblock(f->store, f->ctx, in_pool, soon(), &error), 1);
+	assert_int_equal(charge_in_pool(f, "alice", &in_pool).state, QUOTA_CHARGED);
+	assert_int_equal(store_reset(f->store, f->ctx, alice, soon(), &error), 0);
+	assert_int_equal(charge(f, f->store, "alice", 1).state, QUOTA_CHARGED);
+}
+
+static void
+test_top(void **state)
+{
+	struct fixture *f = *state;
+	struct store_top_entry *list;
+	struct quota_reply reply;
+	const char *error = NULL;
+	int64_t end = store_clock_ms() + PATIENCE_MS;
+	size_t n = 0;
+
+	for (int i = 0; i < 3; i++)
+		charge(f, f->store, "alice", 1);
+	charge(f, f->store, "bob", 5);
+	charge(f, f->store, "bob", 1);
+	store_charge(f->store, f->ctx, ask(f, NULL, "carol", 4), soon(), &reply);	/* no plan */
+	assert_int_equal(reply.state, QUOTA_NONE);
+	do {
+		usleep(10000);
+		assert_int_equal(store_top(f->store, f->ctx, STORE_TOP_RECIPIENTS, 0, 10, soon(), &list, &n,
+		    &error), 0);
+	} while (n < 3 && store_clock_ms() < end);
+	assert_int_equal(n, 3);
+	assert_string_equal(list[0].account, "bob");
+	assert_int_equal(list[0].recipients, 5);
+	assert_int_equal(list[0].messages, 1);
+	assert_int_equal(list[0].refused, 1);
+	assert_string_equal(list[1].account, "carol");
+	assert_string_equal(list[2].account, "alice");
+	reopen(f);
+	assert_int_equal(store_top(f->store, f->ctx, STORE_TOP_MESSAGES, 0, 1, soon(), &list, &n, &error), 0);
+	assert_int_equal(n, 1);
+	assert_string_equal(list[0].account, "alice");
+	assert_int_equal(list[0].messages, 3);
+	assert_int_equal(store_top(f->store, f->ctx, STORE_TOP_REFUSED, 0, 10, soon(), &list, &n, &error), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(store_top(f->store, f->ctx, STORE_TOP_RECIPIENTS, 1, 10, soon(), &list, &n, &error), 0);
+	assert_int_equal(n, 0);
+}
+
+/* What one filter blocks, the next charge at another one knows; and it holds while Redis is away. */
+static void
+test_two_filters(void **state)
+{
+	struct fixture *f = *state;
+	struct quota_plan *alice = ask(f, f->plan, "alice", 1);
+	const char *error = NULL;
+	struct store *other = store_open(f->ctx, &f->options, &error);
+	struct quota_reply reply;
+	int64_t end;
+
+	assert_non_null(other);
+	assert_int_equal(charge(f, other, "alice", 1).state, QUOTA_CHARGED);
+	assert_int_equal(store_block(f->store, f->ctx, alice, 0, "why", "root", soon(), &error), 0);
+	reply = charge(f, other, "alice", 1);
+	assert_int_equal(reply.state, QUOTA_REFUSED);
+	assert_non_null(reply.block);
+	assert_string_equal(reply.block->reason, "why");
+	for (end = store_clock_ms() + PATIENCE_MS; !store_known_block(other, f->ctx, "alice", NULL);
+	    usleep(10000))
+		assert_true(store_clock_ms() < end);
+	redis_server_kill(&f->server, SIGKILL);
+	assert_int_equal(charge(f, other, "alice", 1).state, QUOTA_REFUSED);
+	assert_int_equal(charge(f, other, "bob", 1).state, QUOTA_CHARGED);
+	assert_int_equal(store_unblock(other, f->ctx, alice, store_clock_ms() + 300, &error), -1);
+	redis_server_start(&f->server, "appendonly yes\nappendfsync always");
+	for (end = store_clock_ms() + PATIENCE_MS; store_unblock(other, f->ctx, alice, soon(), &error) != 1;
+	    usleep(10000))
+		assert_true(store_clock_ms() < end);
+	for (end = store_clock_ms() + PATIENCE_MS; store_known_block(f->store, f->ctx, "alice", NULL);
+	    usleep(10000))
+		assert_true(store_clock_ms() < end);
+	store_close(other);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest embedded[] = {
+		cmocka_unit_test_setup_teardown(test_block, set_up_embedded, tear_down),
+		cmocka_unit_test_setup_teardown(test_block_ends, set_up_embedded, tear_down),
+		cmocka_unit_test_setup_teardown(test_raise, set_up_embedded, tear_down),
+		cmocka_unit_test_setup_teardown(test_moves_home, set_up_embedded, tear_down),
+		cmocka_unit_test_setup_teardown(test_top, set_up_embedded, tear_down),
+	};
+	const struct CMUnitTest redis[] = {
+		cmocka_unit_test_setup_teardown(test_block, set_up_redis, tear_down),
+		cmocka_unit_test_setup_teardown(test_block_ends, set_up_redis, tear_down),
+		cmocka_unit_test_setup_teardown(test_raise, set_up_redis, tear_down),
+		cmocka_unit_test_setup_teardown(test_moves_home, set_up_redis, tear_down),
+		cmocka_unit_test_setup_teardown(test_top, set_up_redis, tear_down),
+		cmocka_unit_test_setup_teardown(test_two_filters, set_up_redis, tear_down),
+	};
+	struct CMUnitTest all[sizeof(embedded) / sizeof(embedded[0]) + sizeof(redis) / sizeof(redis[0])];
+	bool has_redis = redis_server_exists();
+
+	signal(SIGPIPE, SIG_IGN);
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	if (!has_redis)
+		return cmocka_run_group_tests_name("store by hand (no redis-server: embedded only)", embedded, NULL, NULL);
+	memcpy(all, embedded, sizeof(embedded));
+	memcpy(all + sizeof(embedded) / sizeof(embedded[0]), redis, sizeof(redis));
+	return cmocka_run_group_tests_name("store by hand", all, NULL, NULL);
+}
