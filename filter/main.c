@@ -80,11 +80,14 @@ print_versions(void)
 	(void)printf("countersign " PACKAGE_VERSION "\n");
 	(void)printf("libmilter %u.%u.%u\n", milter_major, milter_minor, milter_patch);
 	(void)printf("libopendkim %u.%u.%u\n", dkim >> 24, dkim >> 16 & 0xff, dkim >> 8 & 0xff);
-	(void)printf("libspf2 %d.%d.%d (1.2.10 as some systems ship it has an open stack overflow in its macro code;\n"
-	    "  countersign never lets a stranger's text reach that code)\n", major, minor, patch);
+	(void)printf(
+	    "libspf2 %d.%d.%d (1.2.10 as some systems ship it has an open stack overflow in its macro code;\n"
+	    "  countersign never lets a stranger's text reach that code)\n",
+	    major, minor, patch);
 	(void)printf("hiredis %d.%d.%d\n", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
 	(void)printf("libunbound %s\n", ub_version());
-	(void)printf("libconfig %d.%d.%d\n", LIBCONFIG_VER_MAJOR, LIBCONFIG_VER_MINOR, LIBCONFIG_VER_REVISION);
+	(void)printf("libconfig %d.%d.%d\n", LIBCONFIG_VER_MAJOR, LIBCONFIG_VER_MINOR,
+	    LIBCONFIG_VER_REVISION);
 	(void)printf("%s\n", OpenSSL_version(OPENSSL_VERSION));
 	(void)printf("tables: %s\n", table_types(ctx));
 	talloc_free(ctx);
@@ -133,14 +136,15 @@ drop_rights(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
 		return 0;
 	user = getpwnam(config->user);
 	if (user == NULL) {
-		*error_r = mem_printf(ctx, "%s: user = \"%s\" is no account of this machine; create it with: adduser --system --group %s",
+		*error_r = mem_printf(ctx,
+		    "%s: user = \"%s\" is no account of this machine; create it with: adduser --system --group %s",
 		    config->file, config->user, config->user);
 		return -1;
 	}
 	if (initgroups(config->user, user->pw_gid) != 0 || setgid(user->pw_gid) != 0 ||
 	    setuid(user->pw_uid) != 0) {
-		*error_r = mem_printf(ctx, "%s: cannot become user \"%s\": %s", config->file, config->user,
-		    strerror(errno));
+		*error_r = mem_printf(ctx, "%s: cannot become user \"%s\": %s", config->file,
+		    config->user, strerror(errno));
 		return -1;
 	}
 	return 0;
@@ -163,7 +167,8 @@ read_again(TALLOC_CTX *ctx, struct snapshot *first, const char *file, const char
 	if (warnings != NULL)
 		log_warning("%s", warnings);
 	if (again == NULL)
-		*error_r = mem_printf(ctx, "%s\n%s: the above was seen by user \"%s\", who reads everything anew at each reload",
+		*error_r = mem_printf(ctx,
+		    "%s\n%s: the above was seen by user \"%s\", who reads everything anew at each reload",
 		    *error_r, file, user);
 	else
 		snapshot_release(first);
@@ -299,12 +304,13 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 		return EXIT_FAILURE;
 	}
 	tender = tender_start(ctx, daemon);
-	if (tender == NULL || signals_receive() != 0 || pthread_create(&milter, NULL, run_milter, daemon) != 0) {
+	if (tender == NULL || signals_receive() != 0 ||
+	    pthread_create(&milter, NULL, run_milter, daemon) != 0) {
 		log_error("signals or threads cannot be set up: %s", strerror(errno));
 		return EXIT_FAILURE;
 	}
-	log_info("countersign " PACKAGE_VERSION " is ready on %s, mode %s, %zu listeners, %zu keys", config->listen,
-	    mode_word(config->mode), config->n_listeners,
+	log_info("countersign " PACKAGE_VERSION " is ready on %s, mode %s, %zu listeners, %zu keys",
+	    config->listen, mode_word(config->mode), config->n_listeners,
 	    first->signers != NULL ? signers_keys(first->signers) : 0);
 	serve_until_stopped(daemon);
 	drain(daemon, daemon->current->config->drain_timeout_ms);
@@ -313,8 +319,9 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	milter_socket_stop();
 	(void)pthread_join(milter, NULL);
 	milter_socket_remove(config);
-	/* libmilter answers no one and closes nothing after smfi_stop(); sessions that are still open may be in
-	 * use by its threads, so what they point to is left to the end of the process */
+	/* libmilter answers no one and closes nothing after smfi_stop(); sessions that are still
+	 * open may be in use by its threads, so what they point to is left to the end of the
+	 * process */
 	if (atomic_load(&daemon->sessions) == 0)
 		daemon_close(daemon);
 	else {
@@ -329,8 +336,8 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 
 /*
  * build_first - the configuration as it is at the start
- * Who will give up root's rights reads the keys after that: to look at a hundred thousand files twice
- * takes as long again.
+ * Who will give up root's rights reads the keys after that: to look at a hundred thousand files
+ * twice takes as long again.
  */
 static struct snapshot *
 build_first(TALLOC_CTX *ctx, const struct arguments *arguments, const char **warnings_r,

@@ -17,7 +17,8 @@ clock_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* clock_wall_ms - UNIX time in milliseconds, for what people read and what outlives us. Any thread. */
+/* clock_wall_ms - UNIX time in milliseconds, for what people read and what outlives us. Any
+ * thread. */
 static inline int64_t
 clock_wall_ms(void)
 {

@@ -23,11 +23,13 @@ password_file_read(TALLOC_CTX *ctx, const char *path, const char **error_r)
 	char *password;
 
 	if (file == NULL) {
-		*error_r = mem_printf(ctx, "password_file %s cannot be opened: %s", path, strerror(errno));
+		*error_r =
+		    mem_printf(ctx, "password_file %s cannot be opened: %s", path, strerror(errno));
 		return NULL;
 	}
 	if (fstat(fileno(file), &st) != 0 || (st.st_mode & 07) != 0) {
-		*error_r = mem_printf(ctx, "password_file %s can be read by others; chmod o-rwx %s", path, path);
+		*error_r = mem_printf(
+		    ctx, "password_file %s can be read by others; chmod o-rwx %s", path, path);
 		(void)fclose(file);
 		return NULL;
 	}

@@ -6,7 +6,8 @@
 
 #include <talloc.h>
 
-/* password_file_read - the first line of a file that others cannot read; NULL and *error_r on ctx. Any thread. */
+/* password_file_read - the first line of a file that others cannot read; NULL and *error_r on ctx.
+ * Any thread. */
 char *password_file_read(TALLOC_CTX *ctx, const char *path, const char **error_r);
 
 #endif

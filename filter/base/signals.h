@@ -12,7 +12,8 @@
  */
 void signals_block(void);
 
-/* signals_receive - install handlers and unblock, in the calling (first) thread. Returns 0 or -1. */
+/* signals_receive - install handlers and unblock, in the calling (first) thread. Returns 0 or
+ * -1. */
 int signals_receive(void);
 
 /* What happened. */

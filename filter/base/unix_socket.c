@@ -88,8 +88,8 @@ unix_socket_grant(TALLOC_CTX *ctx, const char *path, mode_t mode, const char *gr
 	if (group != NULL) {
 		entry = getgrnam(group);
 		if (entry == NULL || chown(path, (uid_t)-1, entry->gr_gid) != 0) {
-			*error_r = mem_printf(ctx, "%s cannot be given to group %s: %s", path, group,
-			    entry == NULL ? "there is no such group" : strerror(errno));
+			*error_r = mem_printf(ctx, "%s cannot be given to group %s: %s", path,
+			    group, entry == NULL ? "there is no such group" : strerror(errno));
 			return -1;
 		}
 	}

@@ -18,7 +18,8 @@ int unix_socket_connect(const char *path);
 int unix_socket_listen(TALLOC_CTX *ctx, const char *path, mode_t mode, const char *group,
     const char **error_r);
 
-/* unix_socket_grant - give an existing socket these permissions and group; 0, or -1 and *error_r on ctx */
+/* unix_socket_grant - give an existing socket these permissions and group; 0, or -1 and *error_r on
+ * ctx */
 int unix_socket_grant(TALLOC_CTX *ctx, const char *path, mode_t mode, const char *group,
     const char **error_r);
 

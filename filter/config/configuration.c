@@ -57,10 +57,15 @@ static const struct option top_rows[] = {
 	{ .name = "listen_group", .type = OPTION_STRING, .offset = AT(config, listen_group) },
 	{ .name = "control", .type = OPTION_STRING, .offset = AT(config, control) },
 	{ .name = "control_group", .type = OPTION_STRING, .offset = AT(config, control_group) },
-	{ .name = "control_read_group", .type = OPTION_STRING, .offset = AT(config, control_read_group) },
+	{ .name = "control_read_group",
+	    .type = OPTION_STRING,
+	    .offset = AT(config, control_read_group) },
 	{ .name = "user", .type = OPTION_STRING, .offset = AT(config, user) },
 	{ .name = "log", .type = OPTION_STRING, .offset = AT(config, log) },
-	{ .name = "log_format", .type = OPTION_CHOICE, .offset = AT(config, log_format), .choices = log_formats },
+	{ .name = "log_format",
+	    .type = OPTION_CHOICE,
+	    .offset = AT(config, log_format),
+	    .choices = log_formats },
 	{ .name = "realm", .type = OPTION_STRING, .offset = AT(config, realm) },
 	{ .name = "recipient_delimiter", .type = OPTION_STRING, .offset = AT(config, delimiter) },
 	{ .name = "authserv_id", .type = OPTION_STRING, .offset = AT(config, authserv_id) },
@@ -70,23 +75,38 @@ static const struct option top_rows[] = {
 	{ .name = "require_tls", .type = OPTION_BOOL, .offset = AT(config, require_tls_set) },
 	{ .name = "owners", .type = OPTION_WORDS, .offset = AT(config, owners) },
 	{ .name = "login_map", .type = OPTION_WORDS, .offset = AT(config, login_map) },
-	{ .name = "allowed_networks", .type = OPTION_WORDS, .offset = AT(config, allowed_networks) },
-	{ .name = "restricted_recipients", .type = OPTION_WORDS, .offset = AT(config, restricted_recipients) },
+	{ .name = "allowed_networks",
+	    .type = OPTION_WORDS,
+	    .offset = AT(config, allowed_networks) },
+	{ .name = "restricted_recipients",
+	    .type = OPTION_WORDS,
+	    .offset = AT(config, restricted_recipients) },
 	{ .name = "accounts", .type = OPTION_CUSTOM, .read = read_accounts },
 	{ .name = "listeners", .type = OPTION_CUSTOM, .read = read_listeners },
 	{ .name = "store", .type = OPTION_STRING, .offset = AT(config, store) },
 	{ .name = "redis", .type = OPTION_CUSTOM, .read = read_redis },
 	{ .name = "dns", .type = OPTION_CUSTOM, .read = read_dns },
-	{ .name = "spf", .type = OPTION_CUSTOM, .offset = AT(config, spf), .read = config_spf_read },
-	{ .name = "tables", .type = OPTION_CUSTOM, .offset = AT(config, table_limits), .read = read_tables },
+	{ .name = "spf",
+	    .type = OPTION_CUSTOM,
+	    .offset = AT(config, spf),
+	    .read = config_spf_read },
+	{ .name = "tables",
+	    .type = OPTION_CUSTOM,
+	    .offset = AT(config, table_limits),
+	    .read = read_tables },
 	{ .name = "history", .type = OPTION_CUSTOM, .read = read_history },
 	{ .name = "event_command", .type = OPTION_WORDS, .offset = AT(config, event_command) },
-	{ .name = "event_timeout", .type = OPTION_DURATION, .offset = AT(config, event_timeout_ms),
-	    .min = 100, .max = 600000 },
+	{ .name = "event_timeout",
+	    .type = OPTION_DURATION,
+	    .offset = AT(config, event_timeout_ms),
+	    .min = 100,
+	    .max = 600000 },
 	{ .name = "plans_file", .type = OPTION_STRING, .offset = AT(config, plans_file) },
-	CONFIGURATION_PLANS_ROWS
-	{ .name = "drain_timeout", .type = OPTION_DURATION, .offset = AT(config, drain_timeout_ms),
-	    .min = 0, .max = 600000 },
+	CONFIGURATION_PLANS_ROWS{ .name = "drain_timeout",
+	    .type = OPTION_DURATION,
+	    .offset = AT(config, drain_timeout_ms),
+	    .min = 0,
+	    .max = 600000 },
 	{ .name = NULL },
 };
 static const struct option_group top_group = {
@@ -104,14 +124,22 @@ static const struct option_group plans_file_group = { "the plans file", plans_fi
 static const struct option listener_rows[] = {
 	{ .name = "role", .type = OPTION_CHOICE, .offset = AT(listener, role), .choices = roles },
 	{ .name = "daemon", .type = OPTION_CUSTOM, .read = read_daemons },
-	{ .name = "port", .type = OPTION_CUSTOM, .offset = AT(listener, ports), .read = read_ports },
+	{ .name = "port",
+	    .type = OPTION_CUSTOM,
+	    .offset = AT(listener, ports),
+	    .read = read_ports },
 	{ .name = "client", .type = OPTION_CUSTOM, .read = read_clients },
 	{ .name = "pickup", .type = OPTION_BOOL, .offset = AT(listener, pickup) },
-	{ .name = "mode", .type = OPTION_CHOICE, .offset = AT(listener, mode_set), .choices = modes },
+	{ .name = "mode",
+	    .type = OPTION_CHOICE,
+	    .offset = AT(listener, mode_set),
+	    .choices = modes },
 	{ .name = "require_tls", .type = OPTION_BOOL, .offset = AT(listener, require_tls_set) },
 	{ .name = "owners", .type = OPTION_WORDS, .offset = AT(listener, owners) },
 	{ .name = "account", .type = OPTION_STRING, .offset = AT(listener, account) },
-	{ .name = "client_accounts", .type = OPTION_WORDS, .offset = AT(listener, client_accounts) },
+	{ .name = "client_accounts",
+	    .type = OPTION_WORDS,
+	    .offset = AT(listener, client_accounts) },
 	{ .name = "sign_as", .type = OPTION_STRING, .offset = AT(listener, sign_as) },
 	{ .name = NULL },
 };
@@ -123,30 +151,59 @@ static const struct option account_rows[] = {
 	{ .name = "login", .type = OPTION_STRING, .offset = AT(account, login) },
 	{ .name = "owns", .type = OPTION_WORDS, .offset = AT(account, owns) },
 	{ .name = "plan", .type = OPTION_STRING, .offset = AT(account, plan_name) },
-	{ .name = "allowed_networks", .type = OPTION_WORDS, .offset = AT(account, networks_as_written) },
-	{ .name = "mode", .type = OPTION_CHOICE, .offset = AT(account, mode_set), .choices = modes },
+	{ .name = "allowed_networks",
+	    .type = OPTION_WORDS,
+	    .offset = AT(account, networks_as_written) },
+	{ .name = "mode",
+	    .type = OPTION_CHOICE,
+	    .offset = AT(account, mode_set),
+	    .choices = modes },
 	{ .name = NULL },
 };
 static const struct option_group account_group = { "an account", account_rows, -1 };
 
 static const struct option redis_rows[] = {
-	{ .name = "server", .type = OPTION_CUSTOM, .offset = AT(redis_server, options.server), .read = read_places },
+	{ .name = "server",
+	    .type = OPTION_CUSTOM,
+	    .offset = AT(redis_server, options.server),
+	    .read = read_places },
 	{ .name = "cluster", .type = OPTION_BOOL, .offset = AT(redis_server, cluster) },
-	{ .name = "sentinels", .type = OPTION_CUSTOM, .offset = AT(redis_server, options.sentinels), .read = read_places },
+	{ .name = "sentinels",
+	    .type = OPTION_CUSTOM,
+	    .offset = AT(redis_server, options.sentinels),
+	    .read = read_places },
 	{ .name = "master", .type = OPTION_STRING, .offset = AT(redis_server, options.master) },
-	{ .name = "sentinel_user", .type = OPTION_STRING, .offset = AT(redis_server, options.sentinel_user) },
-	{ .name = "sentinel_password_file", .type = OPTION_STRING, .offset = AT(redis_server, sentinel_password_file) },
+	{ .name = "sentinel_user",
+	    .type = OPTION_STRING,
+	    .offset = AT(redis_server, options.sentinel_user) },
+	{ .name = "sentinel_password_file",
+	    .type = OPTION_STRING,
+	    .offset = AT(redis_server, sentinel_password_file) },
 	{ .name = "tls", .type = OPTION_BOOL, .offset = AT(redis_server, tls) },
-	{ .name = "tls_ca_cert_file", .type = OPTION_STRING, .offset = AT(redis_server, options.tls.ca_file) },
-	{ .name = "tls_cert_file", .type = OPTION_STRING, .offset = AT(redis_server, options.tls.cert_file) },
-	{ .name = "tls_key_file", .type = OPTION_STRING, .offset = AT(redis_server, options.tls.key_file) },
+	{ .name = "tls_ca_cert_file",
+	    .type = OPTION_STRING,
+	    .offset = AT(redis_server, options.tls.ca_file) },
+	{ .name = "tls_cert_file",
+	    .type = OPTION_STRING,
+	    .offset = AT(redis_server, options.tls.cert_file) },
+	{ .name = "tls_key_file",
+	    .type = OPTION_STRING,
+	    .offset = AT(redis_server, options.tls.key_file) },
 	{ .name = "tls_name", .type = OPTION_STRING, .offset = AT(redis_server, options.tls.name) },
 	{ .name = "user", .type = OPTION_STRING, .offset = AT(redis_server, options.user) },
-	{ .name = "password_file", .type = OPTION_STRING, .offset = AT(redis_server, password_file) },
-	{ .name = "database", .type = OPTION_COUNT, .offset = AT(redis_server, database), .max = 65535 },
+	{ .name = "password_file",
+	    .type = OPTION_STRING,
+	    .offset = AT(redis_server, password_file) },
+	{ .name = "database",
+	    .type = OPTION_COUNT,
+	    .offset = AT(redis_server, database),
+	    .max = 65535 },
 	{ .name = "prefix", .type = OPTION_STRING, .offset = AT(redis_server, options.prefix) },
-	{ .name = "deadline", .type = OPTION_DURATION, .offset = AT(redis_server, deadline_ms),
-	    .min = 5, .max = 10000 },
+	{ .name = "deadline",
+	    .type = OPTION_DURATION,
+	    .offset = AT(redis_server, deadline_ms),
+	    .min = 5,
+	    .max = 10000 },
 	{ .name = "on_away", .type = OPTION_STRING, .offset = AT(redis_server, on_away) },
 	{ .name = NULL },
 };
@@ -154,18 +211,40 @@ static const struct option_group redis_group = { "a redis server", redis_rows, -
 
 static const struct option dns_rows[] = {
 	{ .name = "servers", .type = OPTION_WORDS, .offset = AT(config, dns_servers) },
-	{ .name = "timeout", .type = OPTION_DURATION, .offset = AT(config, dns_timeout_ms),
-	    .min = 100, .max = 20000 },
+	{ .name = "timeout",
+	    .type = OPTION_DURATION,
+	    .offset = AT(config, dns_timeout_ms),
+	    .min = 100,
+	    .max = 20000 },
 	{ .name = "cache", .type = OPTION_COUNT, .offset = AT(config, dns_cache), .max = 10000000 },
-	{ .name = "trust_anchor", .type = OPTION_STRING, .offset = AT(config, resolver.trust_anchor) },
+	{ .name = "trust_anchor",
+	    .type = OPTION_STRING,
+	    .offset = AT(config, resolver.trust_anchor) },
 	{ .name = NULL },
 };
 static const struct option tables_rows[] = {
-	{ .name = "timeout", .type = OPTION_DURATION, .offset = AT(table_limits, timeout_ms), .min = 50, .max = 20000 },
-	{ .name = "connections", .type = OPTION_COUNT, .offset = AT(table_limits, connections), .min = 1, .max = 100 },
-	{ .name = "cache", .type = OPTION_COUNT, .offset = AT(table_limits, cache), .max = 1000000 },
-	{ .name = "cache_time", .type = OPTION_DURATION, .offset = AT(table_limits, cache_ms), .max = DAY_MS },
-	{ .name = "negative_time", .type = OPTION_DURATION, .offset = AT(table_limits, negative_ms), .max = DAY_MS },
+	{ .name = "timeout",
+	    .type = OPTION_DURATION,
+	    .offset = AT(table_limits, timeout_ms),
+	    .min = 50,
+	    .max = 20000 },
+	{ .name = "connections",
+	    .type = OPTION_COUNT,
+	    .offset = AT(table_limits, connections),
+	    .min = 1,
+	    .max = 100 },
+	{ .name = "cache",
+	    .type = OPTION_COUNT,
+	    .offset = AT(table_limits, cache),
+	    .max = 1000000 },
+	{ .name = "cache_time",
+	    .type = OPTION_DURATION,
+	    .offset = AT(table_limits, cache_ms),
+	    .max = DAY_MS },
+	{ .name = "negative_time",
+	    .type = OPTION_DURATION,
+	    .offset = AT(table_limits, negative_ms),
+	    .max = DAY_MS },
 	{ .name = NULL },
 };
 static const struct option_group tables_group = { "tables", tables_rows, -1 };
@@ -173,13 +252,21 @@ static const struct option_group tables_group = { "tables", tables_rows, -1 };
 static const struct option_group dns_group = { "dns", dns_rows, -1 };
 
 static const struct option history_rows[] = {
-	{ .name = "messages", .type = OPTION_COUNT, .offset = AT(config, history_messages), .max = 10000000 },
-	{ .name = "days", .type = OPTION_COUNT, .offset = AT(config, history_days), .min = 1, .max = 366 },
+	{ .name = "messages",
+	    .type = OPTION_COUNT,
+	    .offset = AT(config, history_messages),
+	    .max = 10000000 },
+	{ .name = "days",
+	    .type = OPTION_COUNT,
+	    .offset = AT(config, history_days),
+	    .min = 1,
+	    .max = 366 },
 	{ .name = NULL },
 };
 static const struct option_group history_group = { "history", history_rows, -1 };
 
-/* at - the line of a top-level option, for mistakes found once all is read; NULL: the file as a whole */
+/* at - the line of a top-level option, for mistakes found once all is read; NULL: the file as a
+ * whole */
 static const config_setting_t *
 at(const config_t *tree, const char *name)
 {
@@ -204,7 +291,8 @@ read_account_patterns(struct options_reader *reader, const config_setting_t *set
 
 		if (identity_pattern_read(reader->ctx, account->owns.items[i], config->fold_local,
 		    &account->patterns[i], &error) != 0)
-			options_error(reader, setting, "owns \"%s\": %s", account->owns.items[i], error);
+			options_error(
+			    reader, setting, "owns \"%s\": %s", account->owns.items[i], error);
 	}
 }
 
@@ -213,7 +301,8 @@ static void
 read_account_networks(struct options_reader *reader, const config_setting_t *setting,
     struct account *account)
 {
-	account->networks = mem_array(reader->ctx, struct netblock, account->networks_as_written.n + 1);
+	account->networks =
+	    mem_array(reader->ctx, struct netblock, account->networks_as_written.n + 1);
 	for (size_t i = 0; i < account->networks_as_written.n; i++) {
 		const char *error = NULL;
 
@@ -233,7 +322,8 @@ read_accounts(struct options_reader *reader, config_setting_t *setting, void *ta
 	size_t n;
 
 	if (!config_setting_is_list(setting)) {
-		options_error(reader, setting, "accounts must be a list in parentheses: ( { login = \"alice\" }, ... )");
+		options_error(reader, setting,
+		    "accounts must be a list in parentheses: ( { login = \"alice\" }, ... )");
 		return;
 	}
 	n = (size_t)config_setting_length(setting);
@@ -248,7 +338,8 @@ read_accounts(struct options_reader *reader, config_setting_t *setting, void *ta
 		read_account_patterns(reader, member, config, account);
 		read_account_networks(reader, member, account);
 		if (account->login == NULL)
-			options_error(reader, member, "an account needs a login: { login = \"alice\" }");
+			options_error(
+			    reader, member, "an account needs a login: { login = \"alice\" }");
 		else
 			config->n_accounts++;
 	}
@@ -262,7 +353,8 @@ read_daemons(struct options_reader *reader, config_setting_t *setting, void *tar
 
 	options_words(reader, setting, &listener->daemons);
 	if (listener->daemons.n == 0)
-		options_error(reader, setting, "daemon names no listener of the MTA; remove it to take every one");
+		options_error(reader, setting,
+		    "daemon names no listener of the MTA; remove it to take every one");
 }
 
 /* read_clients - client networks of a listener */
@@ -274,7 +366,8 @@ read_clients(struct options_reader *reader, config_setting_t *setting, void *tar
 
 	options_words(reader, setting, &words);
 	if (words.n == 0)
-		options_error(reader, setting, "client names no network; remove it to take every client");
+		options_error(
+		    reader, setting, "client names no network; remove it to take every client");
 	listener->clients = mem_array(reader->ctx, struct netblock, words.n + 1);
 	for (size_t i = 0; i < words.n; i++) {
 		const char *error = NULL;
@@ -301,18 +394,21 @@ read_ports(struct options_reader *reader, config_setting_t *setting, void *targe
 		config_setting_t *port = aggregate ?
 		    config_setting_get_elem(setting, (unsigned int)i) : setting;
 
-		if (config_setting_type(port) != CONFIG_TYPE_INT || config_setting_get_int(port) < 1 ||
-		    config_setting_get_int(port) > 65535) {
-			options_error(reader, setting, "port must be a number from 1 to 65535, or a list of them: [587, 465]");
+		if (config_setting_type(port) != CONFIG_TYPE_INT ||
+		    config_setting_get_int(port) < 1 || config_setting_get_int(port) > 65535) {
+			options_error(reader, setting,
+			    "port must be a number from 1 to 65535, or a list of them: [587, 465]");
 			return;
 		}
-		ports->items[ports->n++] = mem_printf(reader->ctx, "%d", config_setting_get_int(port));
+		ports->items[ports->n++] =
+		    mem_printf(reader->ctx, "%d", config_setting_get_int(port));
 	}
 }
 
 /* new_listener - an empty listener at the end of the list */
 static struct listener *
-new_listener(struct options_reader *reader, struct config *config, const char *name, const char *where)
+new_listener(
+    struct options_reader *reader, struct config *config, const char *name, const char *where)
 {
 	struct listener *listener = &config->listeners[config->n_listeners++];
 
@@ -333,7 +429,8 @@ read_listeners(struct options_reader *reader, config_setting_t *setting, void *t
 	size_t n;
 
 	if (!config_setting_is_group(setting)) {
-		options_error(reader, setting, "listeners must be a group in braces: { users = { role = \"submission\" } }");
+		options_error(reader, setting,
+		    "listeners must be a group in braces: { users = { role = \"submission\" } }");
 		return;
 	}
 	n = (size_t)config_setting_length(setting);
@@ -361,7 +458,8 @@ read_places(struct options_reader *reader, config_setting_t *setting, void *targ
 
 		if (redis_place_read(reader->ctx, words.items[i], &place, &error) < 0)
 			options_error(reader, setting, "%s", error);
-		all = mem_check(talloc_asprintf_append(all, "%s%s", i > 0 ? " " : "", words.items[i]));
+		all = mem_check(
+		    talloc_asprintf_append(all, "%s%s", i > 0 ? " " : "", words.items[i]));
 	}
 	if (words.n > 0)
 		*text = all;
@@ -369,50 +467,71 @@ read_places(struct options_reader *reader, config_setting_t *setting, void *targ
 
 /* check_redis_tls - what goes together; the files are read */
 static void
-check_redis_tls(struct options_reader *reader, const config_setting_t *member, const struct redis_server *redis)
+check_redis_tls(
+    struct options_reader *reader, const config_setting_t *member, const struct redis_server *redis)
 {
 	const struct redis_tls_options *tls = &redis->options.tls;
-	const char *places = redis->options.sentinels != NULL ? redis->options.sentinels : redis->options.server;
+	const char *places =
+	    redis->options.sentinels != NULL ? redis->options.sentinels : redis->options.server;
 	const char *error = NULL;
 
 	if (!tls->on) {
-		if (tls->ca_file != NULL || tls->cert_file != NULL || tls->key_file != NULL || tls->name != NULL)
-			options_error(reader, member, "redis %s has tls_ options, which mean nothing without tls = true",
+		if (tls->ca_file != NULL || tls->cert_file != NULL || tls->key_file != NULL ||
+		    tls->name != NULL)
+			options_error(reader, member,
+			    "redis %s has tls_ options, which mean nothing without tls = true",
 			    redis->name);
 		return;
 	}
-	if (places != NULL && (strncmp(places, "unix:", 5) == 0 || strstr(places, " unix:") != NULL))
-		options_error(reader, member, "redis %s: a unix socket needs no TLS; remove tls, or name the server as "
-		    "\"inet:HOST:PORT\"", redis->name);
+	if (places != NULL &&
+	    (strncmp(places, "unix:", 5) == 0 || strstr(places, " unix:") != NULL))
+		options_error(reader, member,
+		    "redis %s: a unix socket needs no TLS; remove tls, or name the server as "
+		    "\"inet:HOST:PORT\"",
+		    redis->name);
 	if (!redis_tls_check(reader->ctx, tls, &error))
 		options_error(reader, member, "redis %s: %s", redis->name, error);
 }
 
 /* check_redis - which server is meant, and what goes together */
 static void
-check_redis(struct options_reader *reader, const config_setting_t *member, const struct redis_server *redis)
+check_redis(
+    struct options_reader *reader, const config_setting_t *member, const struct redis_server *redis)
 {
 	const struct store_options *options = &redis->options;
 
 	if (options->server == NULL && options->sentinels == NULL)
-		options_error(reader, member, "redis %s needs a server: \"unix:/path\" or \"inet:host:port\"", redis->name);
+		options_error(reader, member,
+		    "redis %s needs a server: \"unix:/path\" or \"inet:host:port\"", redis->name);
 	if (options->server != NULL && options->sentinels != NULL)
-		options_error(reader, member, "redis %s has a server and sentinels, which name the server themselves; keep one of "
-		    "the two", redis->name);
+		options_error(reader, member,
+		    "redis %s has a server and sentinels, which name the server themselves; keep one of "
+		    "the two",
+		    redis->name);
 	if ((options->sentinels != NULL) != (options->master != NULL))
-		options_error(reader, member, "redis %s: sentinels and master = \"NAME\" belong together", redis->name);
+		options_error(reader, member,
+		    "redis %s: sentinels and master = \"NAME\" belong together", redis->name);
 	if (options->server != NULL && strchr(options->server, ' ') != NULL && !redis->cluster)
-		options_error(reader, member, "redis %s has several servers, which is for a Cluster: write cluster = true; for "
-		    "Sentinels write sentinels = [...] with master", redis->name);
+		options_error(reader, member,
+		    "redis %s has several servers, which is for a Cluster: write cluster = true; for "
+		    "Sentinels write sentinels = [...] with master",
+		    redis->name);
 	if (redis->cluster && options->sentinels != NULL)
-		options_error(reader, member, "redis %s: a Cluster has no Sentinels; remove sentinels or cluster", redis->name);
+		options_error(reader, member,
+		    "redis %s: a Cluster has no Sentinels; remove sentinels or cluster",
+		    redis->name);
 	if (redis->cluster && redis->database != 0)
-		options_error(reader, member, "redis %s: a Cluster has one database; remove database", redis->name);
-	if (options->sentinels == NULL && (options->sentinel_user != NULL || redis->sentinel_password_file != NULL))
-		options_error(reader, member, "redis %s: sentinel_user and sentinel_password_file are for sentinels; a server's "
-		    "are user and password_file", redis->name);
+		options_error(reader, member,
+		    "redis %s: a Cluster has one database; remove database", redis->name);
+	if (options->sentinels == NULL &&
+	    (options->sentinel_user != NULL || redis->sentinel_password_file != NULL))
+		options_error(reader, member,
+		    "redis %s: sentinel_user and sentinel_password_file are for sentinels; a server's "
+		    "are user and password_file",
+		    redis->name);
 	else if (options->sentinel_user != NULL && redis->sentinel_password_file == NULL)
-		options_error(reader, member, "redis %s: sentinel_user needs sentinel_password_file", redis->name);
+		options_error(reader, member,
+		    "redis %s: sentinel_user needs sentinel_password_file", redis->name);
 	check_redis_tls(reader, member, redis);
 }
 
@@ -420,14 +539,18 @@ check_redis(struct options_reader *reader, const config_setting_t *member, const
 static void
 read_redis(struct options_reader *reader, config_setting_t *setting, void *target)
 {
-	static const struct { const char *word; enum store_on_away value; } aways[] = {
-		{ "local", STORE_AWAY_LOCAL }, { "accept", STORE_AWAY_ACCEPT }, { "tempfail", STORE_AWAY_TEMPFAIL },
+	static const struct { const char *word; enum store_on_away value;
+	} aways[] = {
+		{ "local", STORE_AWAY_LOCAL },
+		{ "accept", STORE_AWAY_ACCEPT },
+		{ "tempfail", STORE_AWAY_TEMPFAIL },
 	};
 	struct config *config = config_of(target);
 	size_t n;
 
 	if (!config_setting_is_group(setting)) {
-		options_error(reader, setting, "redis must be a group in braces: { main = { server = \"unix:/run/redis/redis.sock\" } }");
+		options_error(reader, setting,
+		    "redis must be a group in braces: { main = { server = \"unix:/run/redis/redis.sock\" } }");
 		return;
 	}
 	n = (size_t)config_setting_length(setting);
@@ -451,7 +574,9 @@ read_redis(struct options_reader *reader, config_setting_t *setting, void *targe
 			}
 		}
 		if (!known)
-			options_error(reader, member, "on_away of redis %s must be one of: local, accept, tempfail", redis->name);
+			options_error(reader, member,
+			    "on_away of redis %s must be one of: local, accept, tempfail",
+			    redis->name);
 		redis->options.cluster = redis->cluster;
 		redis->options.tls.on = redis->tls;
 		check_redis(reader, member, redis);
@@ -529,8 +654,8 @@ table_index(struct options_reader *reader, struct config *config, const char *sp
 
 /* configuration_tables - a list of specifications as indexes */
 void
-configuration_tables(struct options_reader *reader, struct config *config, const struct words *specs,
-    struct table_list *list_r)
+configuration_tables(struct options_reader *reader, struct config *config,
+    const struct words *specs, struct table_list *list_r)
 {
 	list_r->indexes = mem_array(reader->ctx, size_t, specs->n + 1);
 	for (size_t i = 0; i < specs->n; i++)
@@ -543,9 +668,10 @@ check_local(struct options_reader *reader, const struct listener *listener)
 {
 	for (int reason = 1; reason < REASON_COUNT; reason++)
 		if (listener->set.of[reason] == ACTION_TEMPFAIL)
-			options_error_at(reader, listener->where, "%s = \"tempfail\" in listener %s: mail of role local would stay in maildrop "
-			    "and come back every minute; write reject or quarantine", reply_row((enum reason)reason)->option,
-			    listener->name);
+			options_error_at(reader, listener->where,
+			    "%s = \"tempfail\" in listener %s: mail of role local would stay in maildrop "
+			    "and come back every minute; write reject or quarantine",
+			    reply_row((enum reason)reason)->option, listener->name);
 }
 
 /* global_action - what the file says for all listeners, or -1 */
@@ -585,7 +711,8 @@ finish_listener(struct options_reader *reader, struct config *config, struct lis
 	const char *problem = NULL;
 
 	if (listener->role == ROLE_AUTO)
-		options_error_at(reader, listener->where, "listener %s needs a role: submission, relay, local or inbound",
+		options_error_at(reader, listener->where,
+		    "listener %s needs a role: submission, relay, local or inbound",
 		    listener->name);
 	listener->mode = listener->mode_set >= 0 ? (enum mode)listener->mode_set : config->mode;
 	listener->require_tls = listener->require_tls_set >= 0 ? listener->require_tls_set :
@@ -593,33 +720,43 @@ finish_listener(struct options_reader *reader, struct config *config, struct lis
 	for (int reason = 0; reason < REASON_COUNT; reason++)
 		listener->actions[reason] = action_of(config, listener, (enum reason)reason);
 	if (listener->set.of[REASON_NO_LISTENER] >= 0)
-		options_error_at(reader, listener->where, "on_no_listener stands outside the listeners: it is for connections that belong to none");
+		options_error_at(reader, listener->where,
+		    "on_no_listener stands outside the listeners: it is for connections that belong to none");
 	if (listener->role == ROLE_LOCAL)
 		check_local(reader, listener);
-	if (listener->role == ROLE_RELAY && listener->account == NULL && listener->client_accounts.n == 0)
-		options_error_at(reader, listener->where, "listener %s of role relay needs account = \"...\": who answers for its mail",
+	if (listener->role == ROLE_RELAY && listener->account == NULL &&
+	    listener->client_accounts.n == 0)
+		options_error_at(reader, listener->where,
+		    "listener %s of role relay needs account = \"...\": who answers for its mail",
 		    listener->name);
-	if (listener->role != ROLE_RELAY && (listener->account != NULL || listener->client_accounts.n > 0))
-		options_error_at(reader, listener->where, "listener %s: account and client_accounts are for role relay only",
+	if (listener->role != ROLE_RELAY &&
+	    (listener->account != NULL || listener->client_accounts.n > 0))
+		options_error_at(reader, listener->where,
+		    "listener %s: account and client_accounts are for role relay only",
 		    listener->name);
 	if (listener->role == ROLE_INBOUND && listener->sign_as != NULL)
-		options_error_at(reader, listener->where, "listener %s: nothing is signed in role inbound; remove sign_as",
+		options_error_at(reader, listener->where,
+		    "listener %s: nothing is signed in role inbound; remove sign_as",
 		    listener->name);
 	configuration_tables(reader, config, &listener->client_accounts, &listener->client_tables);
 	configuration_tables(reader, config, owners, &listener->owner_tables);
 	if (listener->sign_as != NULL) {
-		char *domain = domain_normalise(reader->ctx, listener->sign_as, strlen(listener->sign_as), &problem);
+		char *domain = domain_normalise(
+		    reader->ctx, listener->sign_as, strlen(listener->sign_as), &problem);
 
 		if (domain == NULL)
-			options_error_at(reader, listener->where, "sign_as = \"%s\": %s", listener->sign_as, problem);
+			options_error_at(reader, listener->where, "sign_as = \"%s\": %s",
+			    listener->sign_as, problem);
 		listener->sign_as = domain;
 	}
 	if (listener->account != NULL) {
 		const char *error = NULL;
-		char *account = identity_account(reader->ctx, listener->account, config->realm, &error);
+		char *account =
+		    identity_account(reader->ctx, listener->account, config->realm, &error);
 
 		if (account == NULL)
-			options_error_at(reader, listener->where, "account = \"%s\": %s", listener->account, error);
+			options_error_at(reader, listener->where, "account = \"%s\": %s",
+			    listener->account, error);
 		listener->account = account;
 	}
 }
@@ -638,9 +775,11 @@ finish_accounts(struct options_reader *reader, struct config *config)
 		struct account *account = &config->accounts[i];
 		const char *error = NULL;
 
-		account->name = identity_account(reader->ctx, account->login, config->realm, &error);
+		account->name =
+		    identity_account(reader->ctx, account->login, config->realm, &error);
 		if (account->name == NULL) {
-			options_error_at(reader, account->where, "login \"%s\": %s", account->login, error);
+			options_error_at(
+			    reader, account->where, "login \"%s\": %s", account->login, error);
 			account->name = account->login;
 		}
 		if (account->plan_name == NULL)
@@ -648,14 +787,17 @@ finish_accounts(struct options_reader *reader, struct config *config)
 		account->plan = config_find_plan(config, account->plan_name);
 		account->plan_from = mem_printf(reader->ctx, "accounts (%s)", account->where);
 		if (account->plan == NULL)
-			options_error_at(reader, account->where, "plan \"%s\" is not among the plans", account->plan_name);
+			options_error_at(reader, account->where,
+			    "plan \"%s\" is not among the plans", account->plan_name);
 	}
 	if (config->n_accounts > 0)
-		qsort(config->accounts, config->n_accounts, sizeof(config->accounts[0]), compare_accounts);
+		qsort(config->accounts, config->n_accounts, sizeof(config->accounts[0]),
+		    compare_accounts);
 	for (size_t i = 1; i < config->n_accounts; i++)
 		if (strcmp(config->accounts[i - 1].name, config->accounts[i].name) == 0)
-			options_error_at(reader, config->accounts[i].where, "the account %s is given twice (%s)",
-			    config->accounts[i].name, config->accounts[i - 1].where);
+			options_error_at(reader, config->accounts[i].where,
+			    "the account %s is given twice (%s)", config->accounts[i].name,
+			    config->accounts[i - 1].where);
 }
 
 static int
@@ -689,8 +831,10 @@ finish_domains(struct options_reader *reader, struct config *config)
 			if (pattern->kind == IDENTITY_DOMAIN)
 				add_domain(reader, config, pattern->text);
 			else if (pattern->kind == IDENTITY_SUBDOMAINS)
-				add_domain(reader, config, mem_printf(reader->ctx, ".%s", pattern->text));
-			else if (pattern->kind == IDENTITY_ADDRESS && strrchr(pattern->text, '@') != NULL)
+				add_domain(
+				    reader, config, mem_printf(reader->ctx, ".%s", pattern->text));
+			else if (pattern->kind == IDENTITY_ADDRESS &&
+			    strrchr(pattern->text, '@') != NULL)
 				add_domain(reader, config, strrchr(pattern->text, '@') + 1);
 		}
 	}
@@ -703,7 +847,8 @@ finish_domains(struct options_reader *reader, struct config *config)
 			add_domain(reader, config, strrchr(listener->account, '@') + 1);
 	}
 	if (config->domains.n > 0)
-		qsort(config->domains.items, config->domains.n, sizeof(config->domains.items[0]), compare_words);
+		qsort(config->domains.items, config->domains.n, sizeof(config->domains.items[0]),
+		    compare_words);
 }
 
 /* read_plans_file - the operators' file */
@@ -719,7 +864,8 @@ read_plans_file(struct options_reader *reader, struct config *config)
 		options_group(&inner, config_root_setting(&tree), &plans_file_group, config);
 	config_destroy(&tree);
 	if (outer_program.n > 0 && config->event_command.items != outer_program.items)
-		options_error(&inner, NULL, "event_command is given in %s already; keep one of the two", config->file);
+		options_error(&inner, NULL,
+		    "event_command is given in %s already; keep one of the two", config->file);
 	if (inner.errors == NULL)
 		return;
 	reader->n_errors += inner.n_errors;
@@ -745,7 +891,8 @@ finish_store(struct options_reader *reader, struct config *config, const config_
 		config->store_sentinel_password_file = config->redis[i].sentinel_password_file;
 		return;
 	}
-	options_error(reader, at(tree, "store"), "store = \"%s\" must be \"embedded\", \"file:/absolute/path\", or \"redis:NAME\" with NAME in the redis group",
+	options_error(reader, at(tree, "store"),
+	    "store = \"%s\" must be \"embedded\", \"file:/absolute/path\", or \"redis:NAME\" with NAME in the redis group",
 	    config->store);
 }
 
@@ -761,7 +908,8 @@ is_port(const char *text)
 
 /*
  * listen_spec - the socket as libmilter wants it
- * Postfix writes inet:HOST:PORT and unix:PATH, libmilter inet:PORT@HOST and unix:PATH. Both are taken.
+ * Postfix writes inet:HOST:PORT and unix:PATH, libmilter inet:PORT@HOST and unix:PATH. Both are
+ * taken.
  */
 static const char *
 listen_spec(struct options_reader *reader, const char *listen)
@@ -785,8 +933,8 @@ listen_spec(struct options_reader *reader, const char *listen)
 		host++;
 		len -= 2;
 	}
-	return mem_printf(reader->ctx, "%.*s%s@%.*s", (int)(strchr(listen, ':') - listen) + 1, listen,
-	    colon + 1, (int)len, host);
+	return mem_printf(reader->ctx, "%.*s%s@%.*s", (int)(strchr(listen, ':') - listen) + 1,
+	    listen, colon + 1, (int)len, host);
 }
 
 /* finish_names - realm, authserv-id, socket */
@@ -797,35 +945,46 @@ finish_names(struct options_reader *reader, struct config *config, const config_
 	char host[256] = "";
 
 	if (config->listen == NULL)
-		options_error(reader, NULL, "listen is missing; write for example listen = \"inet:127.0.0.1:8891\"");
+		options_error(reader, NULL,
+		    "listen is missing; write for example listen = \"inet:127.0.0.1:8891\"");
 	else if ((config->listen_spec = listen_spec(reader, config->listen)) == NULL)
-		options_error(reader, at(tree, "listen"), "listen = \"%s\" must be \"inet:HOST:PORT\", \"inet6:[ADDRESS]:PORT\" or \"unix:/path\"",
+		options_error(reader, at(tree, "listen"),
+		    "listen = \"%s\" must be \"inet:HOST:PORT\", \"inet6:[ADDRESS]:PORT\" or \"unix:/path\"",
 		    config->listen);
 	if (config->control != NULL && config->control[0] != '/')
-		options_error(reader, at(tree, "control"), "control = \"%s\" must be an absolute path", config->control);
+		options_error(reader, at(tree, "control"),
+		    "control = \"%s\" must be an absolute path", config->control);
 	for (const char *c = config->help_url; c != NULL && *c != '\0'; c++)
 		if (*c <= ' ' || *c > '~' || *c == '%') {
-			options_error(reader, at(tree, "help_url"), "help_url = \"%s\" must be printable ASCII without spaces and %%", config->help_url);
+			options_error(reader, at(tree, "help_url"),
+			    "help_url = \"%s\" must be printable ASCII without spaces and %%",
+			    config->help_url);
 			break;
 		}
-	if (config->log == NULL || (strcmp(config->log, "syslog") != 0 && strcmp(config->log, "stderr") != 0))
+	if (config->log == NULL ||
+	    (strcmp(config->log, "syslog") != 0 && strcmp(config->log, "stderr") != 0))
 		options_error(reader, at(tree, "log"), "log must be \"syslog\" or \"stderr\"");
 	if (config->realm != NULL) {
-		char *realm = domain_normalise(reader->ctx, config->realm, strlen(config->realm), &error);
+		char *realm =
+		    domain_normalise(reader->ctx, config->realm, strlen(config->realm), &error);
 
 		if (realm == NULL)
-			options_error(reader, at(tree, "realm"), "realm = \"%s\": %s", config->realm, error);
+			options_error(
+			    reader, at(tree, "realm"), "realm = \"%s\": %s", config->realm, error);
 		config->realm = realm;
 	}
 	if (config->authserv_id == NULL) {
 		(void)gethostname(host, sizeof(host) - 1);
 		config->authserv_id = mem_strdup(reader->ctx, host[0] != '\0' ? host : "localhost");
 	}
-	if (domain_normalise(reader->ctx, config->authserv_id, strlen(config->authserv_id), &error) == NULL)
-		options_error(reader, at(tree, "authserv_id"), "authserv_id = \"%s\" must be a host name: %s", config->authserv_id, error);
+	if (domain_normalise(
+		reader->ctx, config->authserv_id, strlen(config->authserv_id), &error) == NULL)
+		options_error(reader, at(tree, "authserv_id"),
+		    "authserv_id = \"%s\" must be a host name: %s", config->authserv_id, error);
 	if (config->resolver.trust_anchor != NULL && config->resolver.trust_anchor[0] != '/')
 		options_error(reader, config_setting_get_member(at(tree, "dns"), "trust_anchor"),
-		    "trust_anchor = \"%s\" must be an absolute path", config->resolver.trust_anchor);
+		    "trust_anchor = \"%s\" must be an absolute path",
+		    config->resolver.trust_anchor);
 	config->resolver.servers = config->dns_servers.items;
 	config->resolver.cache_entries = (size_t)config->dns_cache;
 }
@@ -835,15 +994,18 @@ static void
 finish_event_command(struct options_reader *reader, struct config *config, const config_t *tree)
 {
 	const config_setting_t *setting = at(tree, "event_command");
-	const char *file = setting == NULL && config->plans_file != NULL ? config->plans_file : config->file;
+	const char *file =
+	    setting == NULL && config->plans_file != NULL ? config->plans_file : config->file;
 	const char *where = setting != NULL ? options_where(reader, setting) : file;
 	const char *program = config->event_command.n > 0 ? config->event_command.items[0] : NULL;
 
 	if (program == NULL)
 		return;
 	if (program[0] != '/')
-		options_error_at(reader, where, "event_command = \"%s\" must be an absolute path; arguments are words of their own: "
-		    "[\"/usr/local/sbin/tell\", \"admin\"]", program);
+		options_error_at(reader, where,
+		    "event_command = \"%s\" must be an absolute path; arguments are words of their own: "
+		    "[\"/usr/local/sbin/tell\", \"admin\"]",
+		    program);
 }
 
 /* finish - everything that needs the whole file */
@@ -859,7 +1021,8 @@ finish(struct options_reader *reader, struct config *config, const config_t *tre
 	finish_accounts(reader, config);
 	configuration_tables(reader, config, &config->login_map, &config->login_tables);
 	configuration_tables(reader, config, &config->allowed_networks, &config->network_tables);
-	configuration_tables(reader, config, &config->restricted_recipients, &config->restricted_tables);
+	configuration_tables(
+	    reader, config, &config->restricted_recipients, &config->restricted_tables);
 	finish_event_command(reader, config, tree);
 	if (config->n_listeners == 0)
 		auto_listeners(reader, config);
@@ -889,8 +1052,10 @@ config_load(TALLOC_CTX *ctx, const char *file, const char **error_r)
 	config_destroy(&tree);
 	if (reader.errors == NULL)
 		return config;
-	*error_r = reader.n_errors <= OPTIONS_ERRORS_MAX ? talloc_steal(ctx, reader.errors) :
-	    mem_printf(ctx, "%s\n%s: and %zu more", reader.errors, file, reader.n_errors - OPTIONS_ERRORS_MAX);
+	*error_r = reader.n_errors <= OPTIONS_ERRORS_MAX
+	    ? talloc_steal(ctx, reader.errors)
+	    : mem_printf(ctx, "%s\n%s: and %zu more", reader.errors, file,
+		  reader.n_errors - OPTIONS_ERRORS_MAX);
 	talloc_free(config);
 	return NULL;
 }
@@ -959,7 +1124,8 @@ config_fixed_difference(const struct config *old, const struct config *new)
 	if (differs(old->listen, new->listen) || old->listen_mode != new->listen_mode ||
 	    differs(old->listen_group, new->listen_group))
 		return "listen";
-	if (differs(old->control, new->control) || differs(old->control_group, new->control_group) ||
+	if (differs(old->control, new->control) ||
+	    differs(old->control_group, new->control_group) ||
 	    differs(old->control_read_group, new->control_read_group))
 		return "control";
 	if (differs(old->user, new->user))
@@ -970,9 +1136,11 @@ config_fixed_difference(const struct config *old, const struct config *new)
 	    differs(old->store_password_file, new->store_password_file) ||
 	    differs(old->store_sentinel_password_file, new->store_sentinel_password_file))
 		return "store";
-	if (old->history_messages != new->history_messages || old->history_days != new->history_days)
+	if (old->history_messages != new->history_messages ||
+	    old->history_days != new->history_days)
 		return "history";
-	if (words_differ(&old->dns_servers, &new->dns_servers) || old->dns_cache != new->dns_cache ||
+	if (words_differ(&old->dns_servers, &new->dns_servers) ||
+	    old->dns_cache != new->dns_cache ||
 	    differs(old->resolver.trust_anchor, new->resolver.trust_anchor))
 		return "dns";
 	return NULL;

@@ -43,7 +43,7 @@ struct table_list {
 
 /* One listener: which connections are its own, and the rules for them. */
 struct listener {
-	const char *name;	/* of its section; "submission", "local", "inbound" without sections */
+	const char *name; /* of its section; "submission", "local", "inbound" without sections */
 	const char *where;	/* file:line, for messages */
 	enum role role;
 
@@ -58,13 +58,15 @@ struct listener {
 	int mode_set;		/* enum mode, or -1: the global one */
 	enum mode mode;
 	struct action_set set;	/* as written in this section */
-	enum action actions[REASON_COUNT]; /* in force: section, else global, else the role's default */
+	enum action
+	    actions[REASON_COUNT]; /* in force: section, else global, else the role's default */
 	int require_tls_set;	/* 1, 0, or -1: the global one */
 	bool require_tls;
 	struct words owners;	/* table specifications; empty: the global ones */
 	struct table_list owner_tables;
 	const char *account;	/* relay: who answers for the mail */
-	struct words client_accounts; /* relay: tables client address -> account, before `account` */
+	struct words
+	    client_accounts; /* relay: tables client address -> account, before `account` */
 	struct table_list client_tables;
 	const char *sign_as;	/* the only domain (normal form) it may sign for, or NULL: any */
 };
@@ -88,7 +90,8 @@ struct account {
 /* How the parties of one kind (policy/quota/quota.h) get their plans. */
 struct party_config {
 	const char *of_option;	/* name of the next option */
-	struct words of;	/* pools, networks: tables that say which one an account or a client is in */
+	struct words
+	    of; /* pools, networks: tables that say which one an account or a client is in */
 	struct table_list of_tables;
 	const char *of_where;	/* file:line of that, or NULL */
 	const char *plan_option; /* name of the next option */
@@ -130,7 +133,7 @@ struct dkim_domain {
 	const char *canonicalization; /* as written, or NULL */
 	long expire_ms;		/* as written, or -1 */
 	int identity;		/* enum sign_identity, or -1 */
-	int subdomains;		/* 1: its keys also sign for names below that have none; 0; -1: not given */
+	int subdomains; /* 1: its keys also sign for names below that have none; 0; -1: not given */
 	int on_missing_key;	/* enum action, or -1 */
 	struct sign_profile profile; /* all of it, in force */
 };
@@ -146,7 +149,8 @@ struct dkim_config {
 	const char *key_table;	/* OpenDKIM's data set, or NULL */
 	const char *signing_table; /* the same; both or none */
 	const char *base_directory; /* for relative paths in key_table, or NULL */
-	int multiple_signatures; /* all lines of the signing table that match sign, not only the first */
+	int multiple_signatures;    /* all lines of the signing table that match sign, not only the
+				       first */
 	int check_dns;		/* a key whose record is not visible does not sign */
 	struct words sign_headers; /* as written */
 	struct signing_rules rules; /* the same, read; or the default */
@@ -208,7 +212,8 @@ struct config {
 	struct table_list login_tables;	/* login -> account */
 	struct table_list network_tables; /* account -> networks it may send from */
 	struct table_list restricted_tables; /* recipient -> who may post */
-	struct words domains;	/* domains that accounts name, sorted; with a dot in front: and all below */
+	struct words
+	    domains; /* domains that accounts name, sorted; with a dot in front: and all below */
 	struct table_limits table_limits; /* of tables that ask a server */
 	struct words tables;	/* all distinct specifications, as listeners index them */
 
@@ -231,12 +236,13 @@ struct config {
 /*
  * config_load - read and check a configuration file
  * Returns the configuration on ctx, or NULL and *error_r on ctx: one or more lines
- * "file:line: what is wrong; what to do", without a final newline. Any thread, but not twice at once
- * for the same ctx.
+ * "file:line: what is wrong; what to do", without a final newline. Any thread, but not twice at
+ * once for the same ctx.
  */
 struct config *config_load(TALLOC_CTX *ctx, const char *file, const char **error_r);
 
-/* config_dkim_domain - the settings that mail signed for a domain (normal form) goes by; never NULL. Any thread. */
+/* config_dkim_domain - the settings that mail signed for a domain (normal form) goes by; never
+ * NULL. Any thread. */
 const struct dkim_domain *config_dkim_domain(const struct config *config, const char *domain);
 
 /* config_signs - is anything to be signed? Any thread. */
@@ -248,12 +254,13 @@ const struct account *config_account(const struct config *config, const char *na
 /* config_find_plan - the plan of that name, or NULL. Any thread. */
 const struct plan *config_find_plan(const struct config *config, const char *name);
 
-/* config_has_domain - does some account of the file have or own addresses of this domain (normal form)? Any thread. */
+/* config_has_domain - does some account of the file have or own addresses of this domain (normal
+ * form)? Any thread. */
 bool config_has_domain(const struct config *config, const char *domain);
 
 /*
- * config_fixed_difference - the option that differs between two configurations though only a restart
- * can change it, or NULL. Static text.
+ * config_fixed_difference - the option that differs between two configurations though only a
+ * restart can change it, or NULL. Static text.
  */
 const char *config_fixed_difference(const struct config *old, const struct config *new);
 

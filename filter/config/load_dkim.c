@@ -44,17 +44,35 @@ static const struct option dkim_rows[] = {
 	{ .name = "check_dns", .type = OPTION_BOOL, .offset = AT(check_dns) },
 	{ .name = "sign_headers", .type = OPTION_WORDS, .offset = AT(sign_headers) },
 	{ .name = "canonicalization", .type = OPTION_STRING, .offset = AT(all.canonicalization) },
-	{ .name = "expire_after", .type = OPTION_DURATION, .offset = AT(all.expire_ms),
-	    .min = 3600L * 1000, .max = 3650 * DAY_MS },
-	{ .name = "identity", .type = OPTION_CHOICE, .offset = AT(all.identity), .choices = identities },
+	{ .name = "expire_after",
+	    .type = OPTION_DURATION,
+	    .offset = AT(all.expire_ms),
+	    .min = 3600L * 1000,
+	    .max = 3650 * DAY_MS },
+	{ .name = "identity",
+	    .type = OPTION_CHOICE,
+	    .offset = AT(all.identity),
+	    .choices = identities },
 	{ .name = "subdomains", .type = OPTION_BOOL, .offset = AT(all.subdomains) },
-	{ .name = "on_missing_key", .type = OPTION_CHOICE, .offset = AT(all.on_missing_key),
+	{ .name = "on_missing_key",
+	    .type = OPTION_CHOICE,
+	    .offset = AT(all.on_missing_key),
 	    .choices = missing_actions },
 	{ .name = "domains", .type = OPTION_CUSTOM, .read = read_domains },
-	{ .name = "min_key_bits", .type = OPTION_COUNT, .offset = AT(min_key_bits), .min = 512, .max = 4096 },
-	{ .name = "max_signatures", .type = OPTION_COUNT, .offset = AT(max_signatures), .min = 1,
+	{ .name = "min_key_bits",
+	    .type = OPTION_COUNT,
+	    .offset = AT(min_key_bits),
+	    .min = 512,
+	    .max = 4096 },
+	{ .name = "max_signatures",
+	    .type = OPTION_COUNT,
+	    .offset = AT(max_signatures),
+	    .min = 1,
 	    .max = DKIM_SIGNATURES_LIMIT },
-	{ .name = "clock_drift", .type = OPTION_DURATION, .offset = AT(clock_drift_ms), .min = 1000,
+	{ .name = "clock_drift",
+	    .type = OPTION_DURATION,
+	    .offset = AT(clock_drift_ms),
+	    .min = 1000,
 	    .max = DAY_MS },
 	{ .name = "trust_partial_body", .type = OPTION_BOOL, .offset = AT(trust_partial_body) },
 	{ .name = NULL },
@@ -63,12 +81,22 @@ static const struct option_group dkim_group = { "dkim", dkim_rows, -1 };
 
 static const struct option domain_rows[] = {
 	{ .name = "domain", .type = OPTION_WORDS, .offset = AT_DOMAIN(names) },
-	{ .name = "canonicalization", .type = OPTION_STRING, .offset = AT_DOMAIN(canonicalization) },
-	{ .name = "expire_after", .type = OPTION_DURATION, .offset = AT_DOMAIN(expire_ms),
-	    .min = 3600L * 1000, .max = 3650 * DAY_MS },
-	{ .name = "identity", .type = OPTION_CHOICE, .offset = AT_DOMAIN(identity), .choices = identities },
+	{ .name = "canonicalization",
+	    .type = OPTION_STRING,
+	    .offset = AT_DOMAIN(canonicalization) },
+	{ .name = "expire_after",
+	    .type = OPTION_DURATION,
+	    .offset = AT_DOMAIN(expire_ms),
+	    .min = 3600L * 1000,
+	    .max = 3650 * DAY_MS },
+	{ .name = "identity",
+	    .type = OPTION_CHOICE,
+	    .offset = AT_DOMAIN(identity),
+	    .choices = identities },
 	{ .name = "subdomains", .type = OPTION_BOOL, .offset = AT_DOMAIN(subdomains) },
-	{ .name = "on_missing_key", .type = OPTION_CHOICE, .offset = AT_DOMAIN(on_missing_key),
+	{ .name = "on_missing_key",
+	    .type = OPTION_CHOICE,
+	    .offset = AT_DOMAIN(on_missing_key),
 	    .choices = missing_actions },
 	{ .name = NULL },
 };
@@ -97,7 +125,8 @@ read_domains(struct options_reader *reader, config_setting_t *setting, void *tar
 	size_t n;
 
 	if (!config_setting_is_list(setting)) {
-		options_error(reader, setting, "domains must be a list in parentheses: ( { domain = \"example.org\" ... }, ... )");
+		options_error(reader, setting,
+		    "domains must be a list in parentheses: ( { domain = \"example.org\" ... }, ... )");
 		return;
 	}
 	n = (size_t)config_setting_length(setting);
@@ -110,7 +139,8 @@ read_domains(struct options_reader *reader, config_setting_t *setting, void *tar
 		domain->where = options_where(reader, member);
 		options_group(reader, member, &domain_group, domain);
 		if (domain->names.n == 0)
-			options_error(reader, member, "a section of domains needs to say which: { domain = \"example.org\" ... }");
+			options_error(reader, member,
+			    "a section of domains needs to say which: { domain = \"example.org\" ... }");
 	}
 }
 
@@ -132,7 +162,8 @@ read_form(const char *text, size_t len)
 	return len == 7 && memcmp(text, "relaxed", 7) == 0 ? 0 : -1;
 }
 
-/* finish_canonicalization - "relaxed/simple"; one word alone is that of the header, and the body's is simple */
+/* finish_canonicalization - "relaxed/simple"; one word alone is that of the header, and the body's
+ * is simple */
 static void
 finish_canonicalization(struct options_reader *reader, struct dkim_domain *domain)
 {
@@ -141,15 +172,18 @@ finish_canonicalization(struct options_reader *reader, struct dkim_domain *domai
 	int body = slash == NULL ? 1 : read_form(slash + 1, strlen(slash + 1));
 
 	if (header < 0 || body < 0)
-		options_error_at(reader, domain->where, "canonicalization = \"%s\" must be \"relaxed/relaxed\", "
-		    "\"relaxed/simple\", \"simple/relaxed\" or \"simple/simple\"", text);
+		options_error_at(reader, domain->where,
+		    "canonicalization = \"%s\" must be \"relaxed/relaxed\", "
+		    "\"relaxed/simple\", \"simple/relaxed\" or \"simple/simple\"",
+		    text);
 	domain->profile.simple_header = header == 1;
 	domain->profile.simple_body = body == 1;
 }
 
 /* finish_domain - inherit from the settings for all domains, and read the words */
 static void
-finish_domain(struct options_reader *reader, struct dkim_domain *domain, const struct dkim_domain *all)
+finish_domain(
+    struct options_reader *reader, struct dkim_domain *domain, const struct dkim_domain *all)
 {
 	if (domain != all)
 		domain->profile = all->profile;
@@ -186,7 +220,8 @@ finish_names(struct options_reader *reader, struct dkim_config *dkim)
 			char *name = domain_normalise(reader->ctx, text, strlen(text), &error);
 
 			if (name == NULL)
-				options_error_at(reader, domain->where, "domain = \"%s\": %s", text, error);
+				options_error_at(
+				    reader, domain->where, "domain = \"%s\": %s", text, error);
 			else
 				dkim->names[dkim->n_names++] = (struct dkim_name){ name, domain };
 		}
@@ -195,8 +230,9 @@ finish_names(struct options_reader *reader, struct dkim_config *dkim)
 		qsort(dkim->names, dkim->n_names, sizeof(dkim->names[0]), compare_names);
 	for (size_t i = 1; i < dkim->n_names; i++)
 		if (strcmp(dkim->names[i - 1].name, dkim->names[i].name) == 0)
-			options_error_at(reader, dkim->names[i].domain->where, "the domain %s is given twice (%s)",
-			    dkim->names[i].name, dkim->names[i - 1].domain->where);
+			options_error_at(reader, dkim->names[i].domain->where,
+			    "the domain %s is given twice (%s)", dkim->names[i].name,
+			    dkim->names[i - 1].domain->where);
 }
 
 /* check_table - one of the two tables */
@@ -220,16 +256,19 @@ finish_tables(struct options_reader *reader, const struct config *config)
 	check_table(reader, dkim, "key_table", dkim->key_table);
 	check_table(reader, dkim, "signing_table", dkim->signing_table);
 	if ((dkim->key_table == NULL) != (dkim->signing_table == NULL))
-		options_error_at(reader, dkim->all.where, "key_table and signing_table belong together; %s is missing",
+		options_error_at(reader, dkim->all.where,
+		    "key_table and signing_table belong together; %s is missing",
 		    dkim->key_table == NULL ? "key_table" : "signing_table");
 	if (dkim->key_table != NULL && config->keys != NULL)
-		options_error_at(reader, dkim->all.where, "keys = \"%s\" is given as well as key_table; keep one of the two",
+		options_error_at(reader, dkim->all.where,
+		    "keys = \"%s\" is given as well as key_table; keep one of the two",
 		    config->keys);
 	if (dkim->key_table == NULL && dkim->multiple_signatures != 0)
-		options_error_at(reader, dkim->all.where, "multiple_signatures is for signing_table; without it every key of a domain signs");
+		options_error_at(reader, dkim->all.where,
+		    "multiple_signatures is for signing_table; without it every key of a domain signs");
 	if (dkim->base_directory != NULL && dkim->base_directory[0] != '/')
-		options_error_at(reader, dkim->all.where, "base_directory = \"%s\" must be an absolute path",
-		    dkim->base_directory);
+		options_error_at(reader, dkim->all.where,
+		    "base_directory = \"%s\" must be an absolute path", dkim->base_directory);
 }
 
 /* finish_missing_key - on_missing_key of the group is the same as that of the file */
@@ -241,7 +280,8 @@ finish_missing_key(struct options_reader *reader, struct config *config, const c
 	if (config->dkim.all.on_missing_key < 0)
 		return;
 	if (*set >= 0)
-		options_error(reader, config_setting_get_member(config_root_setting(tree), "on_missing_key"),
+		options_error(reader,
+		    config_setting_get_member(config_root_setting(tree), "on_missing_key"),
 		    "on_missing_key is given in dkim as well; keep one of the two");
 	*set = (signed char)config->dkim.all.on_missing_key;
 	/* a listener of its own may say otherwise, a domain's section more so */
@@ -249,7 +289,8 @@ finish_missing_key(struct options_reader *reader, struct config *config, const c
 }
 
 void
-configuration_dkim_finish(struct options_reader *reader, struct config *config, const config_t *tree)
+configuration_dkim_finish(
+    struct options_reader *reader, struct config *config, const config_t *tree)
 {
 	struct dkim_config *dkim = &config->dkim;
 	const char *error = NULL;

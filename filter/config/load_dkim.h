@@ -12,9 +12,11 @@
 void configuration_dkim_defaults(struct config *config);
 
 /* configuration_dkim_read - dkim = { ... }; target: the struct config */
-void configuration_dkim_read(struct options_reader *reader, config_setting_t *setting, void *target);
+void configuration_dkim_read(
+    struct options_reader *reader, config_setting_t *setting, void *target);
 
-/* configuration_dkim_finish - inherit, resolve, check, once the whole file is read and before the listeners are finished */
+/* configuration_dkim_finish - inherit, resolve, check, once the whole file is read and before the
+ * listeners are finished */
 void configuration_dkim_finish(struct options_reader *reader, struct config *config,
     const config_t *tree);
 

@@ -1,9 +1,9 @@
 /*
  * load_plans.c - plans and who has them, in the configuration file and in the plans file
  *
- * Reading a plan's options is one function each; what needs all of both files (inheritance, names of plans,
- * options that belong together) is checked at the end. Every slip is told with its line and
- * with what was probably meant.
+ * Reading a plan's options is one function each; what needs all of both files (inheritance, names
+ * of plans, options that belong together) is checked at the end. Every slip is told with its line
+ * and with what was probably meant.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -31,8 +31,10 @@ add_limit(struct options_reader *reader, config_setting_t *setting, struct plan 
 	if (limit_parse(reader->ctx, text, limit, &error) < 0)
 		options_error(reader, setting, "%s", error);
 	else if (limit->unit == LIMIT_FOREIGN && !limit->unlimited)
-		options_error(reader, setting, "\"%s\" is no limit of what may be sent: write block_on = \"%s\" with "
-		    "block_for = \"4 hours\"", limit->text, limit->text);
+		options_error(reader, setting,
+		    "\"%s\" is no limit of what may be sent: write block_on = \"%s\" with "
+		    "block_for = \"4 hours\"",
+		    limit->text, limit->text);
 	else
 		plan->n_limits++;
 }
@@ -68,8 +70,10 @@ read_max_recipients(struct options_reader *reader, config_setting_t *setting, vo
 {
 	struct plan *plan = target;
 
-	if (config_setting_type(setting) != CONFIG_TYPE_INT || config_setting_get_int(setting) < 1) {
-		options_error(reader, setting, "max_recipients must be a number from 1 on, without quotation marks");
+	if (config_setting_type(setting) != CONFIG_TYPE_INT ||
+	    config_setting_get_int(setting) < 1) {
+		options_error(reader, setting,
+		    "max_recipients must be a number from 1 on, without quotation marks");
 		return;
 	}
 	plan->max_recipients = (size_t)config_setting_get_int(setting);
@@ -103,9 +107,11 @@ read_block_on(struct options_reader *reader, config_setting_t *setting, void *ta
 	if (limit_parse(reader->ctx, text, limit, &error) < 0)
 		options_error(reader, setting, "block_on: %s", error);
 	else if (limit->unlimited || limit->unit != LIMIT_FOREIGN)
-		options_error(reader, setting, "block_on = \"%s\" must count refused foreign senders, for example "
+		options_error(reader, setting,
+		    "block_on = \"%s\" must count refused foreign senders, for example "
 		    "\"20 foreign-senders per hour\": nothing else tells a stolen password from an honest client "
-		    "that tries again", text);
+		    "that tries again",
+		    text);
 	plan->block_on = limit;
 	plan->has_block_on = true;
 }
@@ -123,7 +129,8 @@ read_percent(struct options_reader *reader, config_setting_t *setting, void *tar
 		return;
 	value = strtol(text, &end, 10);
 	if (end == text || strcmp(end, "%") != 0 || value < 1 || value > 100) {
-		options_error(reader, setting, "warn_at = \"%s\" must be a percentage such as \"80%%\"", text);
+		options_error(reader, setting,
+		    "warn_at = \"%s\" must be a percentage such as \"80%%\"", text);
 		return;
 	}
 	plan->warn_at = (unsigned int)value;
@@ -142,7 +149,8 @@ read_plan_action(struct options_reader *reader, config_setting_t *setting, void 
 		plan->on_over = (enum action)action;
 		plan->has_on_over = true;
 	} else if (text != NULL) {
-		options_error(reader, setting, "on_over = \"%s\" is unknown; known are: accept, warn, quarantine, tempfail, reject",
+		options_error(reader, setting,
+		    "on_over = \"%s\" is unknown; known are: accept, warn, quarantine, tempfail, reject",
 		    text);
 	}
 }
@@ -155,8 +163,11 @@ static const struct option plan_rows[] = {
 	{ .name = "warn_at", .type = OPTION_CUSTOM, .read = read_percent },
 	{ .name = "on_over", .type = OPTION_CUSTOM, .read = read_plan_action },
 	{ .name = "block_on", .type = OPTION_CUSTOM, .read = read_block_on },
-	{ .name = "block_for", .type = OPTION_DURATION, .offset = offsetof(struct plan, block_for_ms),
-	    .min = BLOCK_MIN_MS, .max = BLOCK_MAX_MS },
+	{ .name = "block_for",
+	    .type = OPTION_DURATION,
+	    .offset = offsetof(struct plan, block_for_ms),
+	    .min = BLOCK_MIN_MS,
+	    .max = BLOCK_MAX_MS },
 	{ .name = NULL },
 };
 static const struct option_group plan_group = { "a plan", plan_rows, -1 };
@@ -169,11 +180,13 @@ configuration_plans_read(struct options_reader *reader, config_setting_t *settin
 	size_t n;
 
 	if (!config_setting_is_group(setting)) {
-		options_error(reader, setting, "plans must be a group in braces: { name = { limits = [...] } }");
+		options_error(reader, setting,
+		    "plans must be a group in braces: { name = { limits = [...] } }");
 		return;
 	}
 	if (config->plans != NULL) {
-		options_error(reader, setting, "plans are given in the configuration file already; keep one of the two");
+		options_error(reader, setting,
+		    "plans are given in the configuration file already; keep one of the two");
 		return;
 	}
 	n = (size_t)config_setting_length(setting);
@@ -201,7 +214,8 @@ given_before(struct options_reader *reader, const config_setting_t *setting, con
 
 /* configuration_plans_read_plan - default_plan, pool_plan ... */
 void
-configuration_plans_read_plan(struct options_reader *reader, config_setting_t *setting, void *target)
+configuration_plans_read_plan(
+    struct options_reader *reader, config_setting_t *setting, void *target)
 {
 	struct party_config *party = target;
 
@@ -216,7 +230,8 @@ configuration_plans_read_plan(struct options_reader *reader, config_setting_t *s
 
 /* configuration_plans_read_tables - plan_of, pool_plan_of ... */
 void
-configuration_plans_read_tables(struct options_reader *reader, config_setting_t *setting, void *target)
+configuration_plans_read_tables(
+    struct options_reader *reader, config_setting_t *setting, void *target)
 {
 	struct party_config *party = target;
 
@@ -273,12 +288,15 @@ finish_group(struct options_reader *reader, struct config *config, struct party_
 
 	finish_party(reader, config, party);
 	if (has_plan && party->of_where == NULL)
-		options_error_at(reader, party->plan_where != NULL ? party->plan_where : party->table_where,
+		options_error_at(reader,
+		    party->plan_where != NULL ? party->plan_where : party->table_where,
 		    "%s_of is missing: the tables that say which %s %s is in", kind, kind,
 		    strcmp(kind, "pool") == 0 ? "an account" : "a client");
 	if (!has_plan && party->of_where != NULL)
-		options_error_at(reader, party->of_where, "%s_plan is missing: the plan of each %s, as in "
-		    "%s_plan = \"customer\"", kind, kind, kind);
+		options_error_at(reader, party->of_where,
+		    "%s_plan is missing: the plan of each %s, as in "
+		    "%s_plan = \"customer\"",
+		    kind, kind, kind);
 }
 
 /* check_plan - what must stand together in a plan */
@@ -286,11 +304,13 @@ static void
 check_plan(struct options_reader *reader, const struct plan *plan)
 {
 	if (plan->block_on != NULL && plan->block_for_ms == 0)
-		options_error_at(reader, plan->where, "block_on of plan \"%s\" needs a length: block_for = \"4 hours\"",
-		    plan->name);
+		options_error_at(reader, plan->where,
+		    "block_on of plan \"%s\" needs a length: block_for = \"4 hours\"", plan->name);
 	if (plan->block_on == NULL && plan->block_for_ms != 0)
-		options_error_at(reader, plan->where, "block_for of plan \"%s\" needs a reason: block_on = \"20 "
-		    "foreign-senders per hour\"", plan->name);
+		options_error_at(reader, plan->where,
+		    "block_for of plan \"%s\" needs a reason: block_on = \"20 "
+		    "foreign-senders per hour\"",
+		    plan->name);
 }
 
 /* configuration_plans_finish - inherit, resolve, check */
@@ -300,8 +320,8 @@ configuration_plans_finish(struct options_reader *reader, struct config *config)
 	const char *error = NULL;
 	size_t culprit;
 
-	if (config->n_plans > 0 && quota_plans_resolve(reader->ctx, config->plans, config->n_plans, &culprit,
-	    &error) != 0)
+	if (config->n_plans > 0 &&
+	    quota_plans_resolve(reader->ctx, config->plans, config->n_plans, &culprit, &error) != 0)
 		options_error_at(reader, config->plans[culprit].where, "%s", error);
 	for (size_t i = 0; i < config->n_plans; i++)
 		check_plan(reader, &config->plans[i]);
@@ -310,7 +330,8 @@ configuration_plans_finish(struct options_reader *reader, struct config *config)
 	finish_group(reader, config, &config->assign.pool, "pool");
 	finish_group(reader, config, &config->assign.network, "network");
 	if (config->store_options.cluster && config->assign.network.of_where != NULL)
-		options_error_at(reader, config->assign.network.of_where, "network_of: limits of client networks cannot "
+		options_error_at(reader, config->assign.network.of_where,
+		    "network_of: limits of client networks cannot "
 		    "be kept in a Redis Cluster, whose slots hold one account's counters each; remove network_of, or use "
 		    "a Redis without Cluster (Sentinel is fine)");
 }

@@ -26,12 +26,17 @@
 	{ .name = "plans", .type = OPTION_CUSTOM, .read = configuration_plans_read },
 
 /* Each reads one option; target: a struct party_config, for the last one the struct config. */
-void configuration_plans_read_plan(struct options_reader *reader, config_setting_t *setting, void *target);
-void configuration_plans_read_tables(struct options_reader *reader, config_setting_t *setting, void *target);
-void configuration_plans_read_of(struct options_reader *reader, config_setting_t *setting, void *target);
-void configuration_plans_read(struct options_reader *reader, config_setting_t *setting, void *target);
+void configuration_plans_read_plan(
+    struct options_reader *reader, config_setting_t *setting, void *target);
+void configuration_plans_read_tables(
+    struct options_reader *reader, config_setting_t *setting, void *target);
+void configuration_plans_read_of(
+    struct options_reader *reader, config_setting_t *setting, void *target);
+void configuration_plans_read(
+    struct options_reader *reader, config_setting_t *setting, void *target);
 
-/* configuration_plans_finish - inherit, resolve, check, once both files are read and the store is known */
+/* configuration_plans_finish - inherit, resolve, check, once both files are read and the store is
+ * known */
 void configuration_plans_finish(struct options_reader *reader, struct config *config);
 
 /* configuration_tables - a list of table specifications as indexes (configuration.c) */

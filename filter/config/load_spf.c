@@ -31,9 +31,15 @@ static const struct option spf_rows[] = {
 	{ .name = "explain", .type = OPTION_BOOL, .offset = AT(spf_config, explain) },
 	{ .name = "received_spf", .type = OPTION_BOOL, .offset = AT(spf_config, received_spf) },
 	{ .name = "strict_voids", .type = OPTION_BOOL, .offset = AT(spf_config, strict_voids) },
-	{ .name = "void_limit", .type = OPTION_COUNT, .offset = AT(spf_config, void_limit), .max = 10 },
-	{ .name = "timeout", .type = OPTION_DURATION, .offset = AT(spf_config, timeout_ms),
-	    .min = 100, .max = 25000 },
+	{ .name = "void_limit",
+	    .type = OPTION_COUNT,
+	    .offset = AT(spf_config, void_limit),
+	    .max = 10 },
+	{ .name = "timeout",
+	    .type = OPTION_DURATION,
+	    .offset = AT(spf_config, timeout_ms),
+	    .min = 100,
+	    .max = 25000 },
 	{ .name = NULL },
 };
 static const struct option_group spf_group = { "spf", spf_rows, -1 };
@@ -61,7 +67,8 @@ read_networks(struct options_reader *reader, config_setting_t *setting, size_t *
 		if (netblock_parse(reader->ctx, words.items[i], &blocks[*n_r], &error))
 			(*n_r)++;
 		else
-			options_error(reader, setting, "%s: %s", config_setting_name(setting), error);
+			options_error(
+			    reader, setting, "%s: %s", config_setting_name(setting), error);
 	}
 	return blocks;
 }
@@ -82,13 +89,15 @@ read_relays(struct options_reader *reader, config_setting_t *setting, void *targ
 	spf->relays = read_networks(reader, setting, &spf->n_relays);
 	for (size_t i = 0; i < spf->n_relays; i++)
 		if (spf->relays[i].prefix == 0)
-			options_error(reader, setting, "trusted_relays must not hold every address: what a stranger "
+			options_error(reader, setting,
+			    "trusted_relays must not hold every address: what a stranger "
 			    "writes into Received would be believed");
 }
 
 /* check_override - a domain and a record that can be used, or a mistake */
 static bool
-check_override(struct options_reader *reader, const config_setting_t *setting, struct spf_override *override)
+check_override(
+    struct options_reader *reader, const config_setting_t *setting, struct spf_override *override)
 {
 	const char *error = NULL, *domain = override->domain;
 	const char *record = override->record;
@@ -109,7 +118,8 @@ check_override(struct options_reader *reader, const config_setting_t *setting, s
 	for (i = 0; record[i] >= ' ' && record[i] <= '~'; i++)
 		;
 	if (record[i] != '\0' || !spf_record_is_spf(record, strlen(record))) {
-		options_error(reader, setting, "record = \"%s\" is no SPF record; it begins with v=spf1", record);
+		options_error(reader, setting,
+		    "record = \"%s\" is no SPF record; it begins with v=spf1", record);
 		return false;
 	}
 	if (spf_record_parse(reader->ctx, record, strlen(record), &error) == NULL) {

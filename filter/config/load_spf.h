@@ -36,7 +36,7 @@ void config_spf_read(struct options_reader *reader, config_setting_t *setting, v
  * config_spf_service - what the checks of this configuration have in common
  * spf and receiver (our host name) must outlive the service.
  */
-void config_spf_service(const struct spf_config *spf, struct resolver *resolver, const char *receiver,
-    struct spf_service *service_r);
+void config_spf_service(const struct spf_config *spf, struct resolver *resolver,
+    const char *receiver, struct spf_service *service_r);
 
 #endif

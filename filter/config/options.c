@@ -53,7 +53,8 @@ options_where(struct options_reader *reader, const config_setting_t *setting)
 
 /* options_error - note a mistake at a setting */
 void
-options_error(struct options_reader *reader, const config_setting_t *setting, const char *format, ...)
+options_error(
+    struct options_reader *reader, const config_setting_t *setting, const char *format, ...)
 {
 	va_list args;
 
@@ -92,7 +93,8 @@ options_words(struct options_reader *reader, config_setting_t *setting, struct w
 	int n = type == CONFIG_TYPE_STRING ? 1 : config_setting_length(setting);
 
 	if (type != CONFIG_TYPE_STRING && type != CONFIG_TYPE_ARRAY && type != CONFIG_TYPE_LIST) {
-		options_error(reader, setting, "%s must be a text or a list of texts: [\"one\", \"two\"]",
+		options_error(reader, setting,
+		    "%s must be a text or a list of texts: [\"one\", \"two\"]",
 		    config_setting_name(setting));
 		return;
 	}
@@ -111,9 +113,18 @@ options_words(struct options_reader *reader, config_setting_t *setting, struct w
 static double
 duration_unit(const char *unit)
 {
-	static const struct { const char *name; double ms; } units[] = {
-		{ "ms", 1 }, { "s", 1e3 }, { "second", 1e3 }, { "m", 60e3 }, { "min", 60e3 },
-		{ "minute", 60e3 }, { "h", 3600e3 }, { "hour", 3600e3 }, { "d", 86400e3 }, { "day", 86400e3 },
+	static const struct { const char *name; double ms;
+	} units[] = {
+		{ "ms", 1 },
+		{ "s", 1e3 },
+		{ "second", 1e3 },
+		{ "m", 60e3 },
+		{ "min", 60e3 },
+		{ "minute", 60e3 },
+		{ "h", 3600e3 },
+		{ "hour", 3600e3 },
+		{ "d", 86400e3 },
+		{ "day", 86400e3 },
 	};
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
@@ -141,14 +152,16 @@ read_duration(struct options_reader *reader, config_setting_t *setting, const st
 	value = strtod(text, &end);
 	/* strtod() also takes "nan", "inf" and hexadecimal */
 	if (end == text || errno != 0 || strspn(text, "0123456789.") != (size_t)(end - text)) {
-		options_error(reader, setting, "%s = \"%s\" is no duration; write for example \"200 ms\", \"5 s\" or \"4 hours\"",
+		options_error(reader, setting,
+		    "%s = \"%s\" is no duration; write for example \"200 ms\", \"5 s\" or \"4 hours\"",
 		    option->name, text);
 		return;
 	}
 	value *= duration_unit(end + strspn(end, " "));
 	if (duration_unit(end + strspn(end, " ")) <= 0 || value < (double)option->min ||
 	    value > (double)option->max) {
-		options_error(reader, setting, "%s = \"%s\" must be a duration from %ld ms to %ld s, with its unit: ms, s, minutes, hours, days",
+		options_error(reader, setting,
+		    "%s = \"%s\" must be a duration from %ld ms to %ld s, with its unit: ms, s, minutes, hours, days",
 		    option->name, text, option->min, option->max / 1000);
 		return;
 	}
@@ -164,13 +177,14 @@ read_count(struct options_reader *reader, config_setting_t *setting, const struc
 
 	if (config_setting_type(setting) != CONFIG_TYPE_INT &&
 	    config_setting_type(setting) != CONFIG_TYPE_INT64) {
-		options_error(reader, setting, "%s must be a whole number, without quotation marks", option->name);
+		options_error(reader, setting, "%s must be a whole number, without quotation marks",
+		    option->name);
 		return;
 	}
 	value = config_setting_get_int64(setting);
 	if (value < option->min || value > option->max) {
-		options_error(reader, setting, "%s = %lld must be from %ld to %ld", option->name, value,
-		    option->min, option->max);
+		options_error(reader, setting, "%s = %lld must be from %ld to %ld", option->name,
+		    value, option->min, option->max);
 		return;
 	}
 	*target = (long)value;
@@ -194,7 +208,8 @@ read_choice(struct options_reader *reader, config_setting_t *setting, const stru
 		known = known == NULL ? mem_strdup(reader->ctx, choice->word) :
 		    mem_check(talloc_asprintf_append_buffer(known, ", %s", choice->word));
 	}
-	options_error(reader, setting, "%s = \"%s\" is unknown; known are: %s", option->name, text, known);
+	options_error(
+	    reader, setting, "%s = \"%s\" is unknown; known are: %s", option->name, text, known);
 }
 
 /* read_octal - permissions */
@@ -210,8 +225,9 @@ read_octal(struct options_reader *reader, config_setting_t *setting, const struc
 		return;
 	value = strtol(text, &end, 8);
 	if (end == text || *end != '\0' || value < 0 || value > 0777)
-		options_error(reader, setting, "%s = \"%s\" must be permissions in octal, for example \"0660\"",
-		    option->name, text);
+		options_error(reader, setting,
+		    "%s = \"%s\" must be permissions in octal, for example \"0660\"", option->name,
+		    text);
 	else
 		*target = value;
 }
@@ -222,7 +238,8 @@ read_bool(struct options_reader *reader, config_setting_t *setting, const struct
     int *target)
 {
 	if (config_setting_type(setting) != CONFIG_TYPE_BOOL)
-		options_error(reader, setting, "%s must be true or false, without quotation marks", option->name);
+		options_error(reader, setting, "%s must be true or false, without quotation marks",
+		    option->name);
 	else
 		*target = config_setting_get_bool(setting);
 }
@@ -290,7 +307,8 @@ read_action(struct options_reader *reader, config_setting_t *setting, struct act
 	if (reason == REASON_MISSING_KEY && strcmp(text, "unsigned") == 0)
 		action = ACTION_ACCEPT;
 	if (action < 0)
-		options_error(reader, setting, "%s = \"%s\" is unknown; known are: accept, warn, quarantine, tempfail, reject",
+		options_error(reader, setting,
+		    "%s = \"%s\" is unknown; known are: accept, warn, quarantine, tempfail, reject",
 		    config_setting_name(setting), text);
 	else
 		set->of[reason] = (signed char)action;
@@ -356,7 +374,8 @@ options_group(struct options_reader *reader, config_setting_t *setting,
     const struct option_group *group, void *target)
 {
 	if (!config_setting_is_group(setting)) {
-		options_error(reader, setting, "%s must be a group in braces: { option = value }", group->what);
+		options_error(reader, setting, "%s must be a group in braces: { option = value }",
+		    group->what);
 		return;
 	}
 	for (int i = 0; i < config_setting_length(setting); i++) {
@@ -375,8 +394,8 @@ options_group(struct options_reader *reader, config_setting_t *setting,
 		    (struct action_set *)(void *)((char *)target + group->actions_offset)))
 			continue;
 		near = nearest(group, name);
-		options_error(reader, member, "unknown option \"%s\" in %s%s%s%s", name, group->what,
-		    near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
+		options_error(reader, member, "unknown option \"%s\" in %s%s%s%s", name,
+		    group->what, near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
 		    near != NULL ? "\"?" : "");
 	}
 }
@@ -452,7 +471,8 @@ read_whole(struct options_reader *reader)
  * The names of included files are as libconfig finds them: relative to our directory.
  */
 static bool
-check_comments(struct options_reader *reader, const char *file, unsigned int depth, unsigned int *files)
+check_comments(
+    struct options_reader *reader, const char *file, unsigned int depth, unsigned int *files)
 {
 	struct options_reader inner = { .ctx = reader->ctx, .file = file };
 	char *text = depth > INCLUDE_DEPTH || ++*files > INCLUDE_FILES ? NULL : read_whole(&inner);
@@ -476,7 +496,8 @@ check_comments(struct options_reader *reader, const char *file, unsigned int dep
 
 		p = name + (*name == '"' ? len + 1 : 0);
 		if (len > 0)
-			good = check_comments(reader, mem_strndup(reader->ctx, name + 1, len), depth + 1, files);
+			good = check_comments(
+			    reader, mem_strndup(reader->ctx, name + 1, len), depth + 1, files);
 	}
 	talloc_free(text);
 	return good && line == 0;
@@ -494,9 +515,11 @@ options_parse_file(struct options_reader *reader, config_t *tree)
 	/* by name, so that @include and the name in messages work */
 	good = config_read_file(tree, reader->file) == CONFIG_TRUE;
 	if (!good)
-		options_error_at(reader, mem_printf(reader->ctx, "%s:%d",
-		    config_error_file(tree) != NULL ? config_error_file(tree) : reader->file,
-		    config_error_line(tree)), "%s (check quotation marks, brackets and repeated names around here)",
+		options_error_at(reader,
+		    mem_printf(reader->ctx, "%s:%d",
+			config_error_file(tree) != NULL ? config_error_file(tree) : reader->file,
+			config_error_line(tree)),
+		    "%s (check quotation marks, brackets and repeated names around here)",
 		    config_error_text(tree) != NULL ? config_error_text(tree) : "cannot be read");
 	return good;
 }

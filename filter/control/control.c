@@ -77,8 +77,8 @@ drop(struct client *client)
 static void
 send_more(struct client *client)
 {
-	ssize_t sent = send(client->fd, client->out + client->out_sent, client->out_len - client->out_sent,
-	    MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t sent = send(client->fd, client->out + client->out_sent,
+	    client->out_len - client->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (sent < 0) {
 		if (errno != EAGAIN && errno != EINTR)
@@ -99,7 +99,8 @@ reply_to(struct control *control, struct client *client, size_t line_len)
 {
 	const struct asker asker = { client->may_write, client->name };
 	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
-	json_t *answer = control_answer(control->daemon, ctx, client->request, line_len, &asker, false);
+	json_t *answer =
+	    control_answer(control->daemon, ctx, client->request, line_len, &asker, false);
 
 	client->out = mem_check(json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII));
 	client->out_len = strlen(client->out);
@@ -200,7 +201,8 @@ admit(const struct control *control, int fd, struct client *client)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
 		return false;
-	client->may_write = peer.uid == 0 || peer.uid == geteuid() || in_group(fd, &peer, control->write_group);
+	client->may_write =
+	    peer.uid == 0 || peer.uid == geteuid() || in_group(fd, &peer, control->write_group);
 	name_peer(peer.uid, client->name, sizeof(client->name));
 	return client->may_write || in_group(fd, &peer, control->read_group);
 }
@@ -209,7 +211,8 @@ admit(const struct control *control, int fd, struct client *client)
 static void
 turn_away(int fd)
 {
-	static const char text[] = "{\"ok\":false,\"error\":\"you are in no group that may ask; see control_group and control_read_group\"}\n";
+	static const char text[] =
+	    "{\"ok\":false,\"error\":\"you are in no group that may ask; see control_group and control_read_group\"}\n";
 
 	(void)send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)close(fd);
@@ -246,7 +249,8 @@ drop_idle(struct control *control)
 	int64_t now = clock_ms();
 
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
-		if (control->clients[i].fd >= 0 && now - control->clients[i].since_ms > CONTROL_IDLE_MS)
+		if (control->clients[i].fd >= 0 &&
+		    now - control->clients[i].since_ms > CONTROL_IDLE_MS)
 			drop(&control->clients[i]);
 }
 
@@ -269,8 +273,8 @@ serve(void *arg)
 		if (fds[0].revents != 0)
 			return NULL;
 		for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
-			if (control->clients[i].fd >= 0 && control->clients[i].fd == fds[i + 2].fd &&
-			    fds[i + 2].revents != 0)
+			if (control->clients[i].fd >= 0 &&
+			    control->clients[i].fd == fds[i + 2].fd && fds[i + 2].revents != 0)
 				serve_client(control, &control->clients[i]);
 		drop_idle(control);
 		if (fds[1].revents != 0)
@@ -278,7 +282,8 @@ serve(void *arg)
 	}
 }
 
-/* find_group - the number of a group that may be NULL; -1 and an error where there is no such group */
+/* find_group - the number of a group that may be NULL; -1 and an error where there is no such
+ * group */
 static int
 find_group(TALLOC_CTX *ctx, const char *name, gid_t *gid_r, const char **error_r)
 {
@@ -289,7 +294,8 @@ find_group(TALLOC_CTX *ctx, const char *name, gid_t *gid_r, const char **error_r
 		return 0;
 	entry = getgrnam(name);	/* before there are threads */
 	if (entry == NULL) {
-		*error_r = mem_printf(ctx, "the control socket cannot be for group %s: there is no such group", name);
+		*error_r = mem_printf(
+		    ctx, "the control socket cannot be for group %s: there is no such group", name);
 		return -1;
 	}
 	*gid_r = entry->gr_gid;
@@ -309,7 +315,8 @@ control_open(TALLOC_CTX *ctx, const char *path, const char *group, const char *r
 		control->clients[i].fd = -1;
 	if (find_group(ctx, group, &control->write_group, error_r) == 0 &&
 	    find_group(ctx, read_group, &control->read_group, error_r) == 0)
-		control->fd = unix_socket_listen(ctx, path, read_group != NULL ? 0666 : 0660, group, error_r);
+		control->fd =
+		    unix_socket_listen(ctx, path, read_group != NULL ? 0666 : 0660, group, error_r);
 	/* the file's own group may speak in any case: it could connect */
 	if (group == NULL)
 		control->write_group = getegid();

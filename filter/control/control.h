@@ -19,9 +19,10 @@ struct control;
 
 /*
  * control_open - bind the socket
- * Root, the daemon's user and members of group (NULL: the process's own) may do everything; members of
- * read_group, where given, may only ask. Mode 0660, or 0666 with a read_group. A socket that another process listens on is an error; a stale one is removed. Returns NULL
- * and *error_r on ctx. Call before rights are dropped.
+ * Root, the daemon's user and members of group (NULL: the process's own) may do everything; members
+ * of read_group, where given, may only ask. Mode 0660, or 0666 with a read_group. A socket that
+ * another process listens on is an error; a stale one is removed. Returns NULL and *error_r on ctx.
+ * Call before rights are dropped.
  */
 struct control *control_open(TALLOC_CTX *ctx, const char *path, const char *group,
     const char *read_group, const char **error_r);

@@ -26,7 +26,7 @@ struct subject {
 	const char *account;	/* normal form */
 	const struct plan *plan; /* or NULL */
 	const char *plan_from;	/* where that is said */
-	const char *home;	/* "pool acme", where counters are kept; "" in the account's own home */
+	const char *home; /* "pool acme", where counters are kept; "" in the account's own home */
 	struct quota_plan *counters;
 };
 
@@ -38,7 +38,8 @@ home_text(TALLOC_CTX *ctx, const struct plans *plans)
 
 	for (size_t i = 1; i < plans->n; i++)
 		if (plans->parties[i].name == home)
-			return mem_printf(ctx, "%s %s", quota_kind_word(plans->parties[i].kind), home);
+			return mem_printf(
+			    ctx, "%s %s", quota_kind_word(plans->parties[i].kind), home);
 	return "";
 }
 
@@ -83,12 +84,16 @@ limits_json(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_r
 	for (size_t i = 0; i < plan->n_counters && i < reply->n_counts; i++) {
 		const struct quota_counter *counter = &plan->counters[i];
 		const struct quota_count *count = &reply->counts[i];
-		double percent = count->max == 0 ? 100.0 : 100.0 * (double)count->used / (double)count->max;
+		double percent =
+		    count->max == 0 ? 100.0 : 100.0 * (double)count->used / (double)count->max;
 
-		json_array_append_new(limits, json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:I}",
-		    "limit", quota_limit_text(ctx, counter, count), "of", of_text(ctx, &plan->subjects[counter->subject]), "used", (json_int_t)count->used,
-		    "max", (json_int_t)count->max, "raised_ms", (json_int_t)count->raised_ms, "percent", percent, "wait_ms", (json_int_t)count->one_ms,
-		    "next_ms", (json_int_t)count->next_ms));
+		json_array_append_new(limits,
+		    json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:I}", "limit",
+			quota_limit_text(ctx, counter, count), "of",
+			of_text(ctx, &plan->subjects[counter->subject]), "used",
+			(json_int_t)count->used, "max", (json_int_t)count->max, "raised_ms",
+			(json_int_t)count->raised_ms, "percent", percent, "wait_ms",
+			(json_int_t)count->one_ms, "next_ms", (json_int_t)count->next_ms));
 	}
 	return limits;
 }
@@ -97,14 +102,14 @@ limits_json(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_r
 static json_t *
 block_json(const struct store_block *block)
 {
-	return json_pack("{s:s, s:s, s:s, s:I, s:I}", "account", block->account,
-	    "reason", block->reason != NULL ? block->reason : "", "by", block->by != NULL ? block->by : "",
+	return json_pack("{s:s, s:s, s:s, s:I, s:I}", "account", block->account, "reason",
+	    block->reason != NULL ? block->reason : "", "by", block->by != NULL ? block->by : "",
 	    "since", (json_int_t)block->since, "until", (json_int_t)block->until);
 }
 
 /*
- * await_blocks - without a daemon the store was opened this moment, and its thread is reading who is blocked
- * So an empty list is looked at again for a second.
+ * await_blocks - without a daemon the store was opened this moment, and its thread is reading who
+ * is blocked So an empty list is looked at again for a second.
  */
 static void
 await_blocks(const struct asked *asked)
@@ -126,7 +131,9 @@ block_of(const struct asked *asked, const char *account)
 	struct store_block block;
 
 	await_blocks(asked);
-	return store_known_block(asked->daemon->store, asked->ctx, account, &block) ? block_json(&block) : NULL;
+	return store_known_block(asked->daemon->store, asked->ctx, account, &block)
+	    ? block_json(&block)
+	    : NULL;
 }
 
 /* control_quota_show - what an account has used */
@@ -139,15 +146,18 @@ control_quota_show(const struct asked *asked)
 
 	if (answer != NULL)
 		return answer;
-	store_read(asked->daemon->store, asked->ctx, subject.counters, clock_ms() + CONTROL_STORE_WAIT_MS, &reply);
+	store_read(asked->daemon->store, asked->ctx, subject.counters,
+	    clock_ms() + CONTROL_STORE_WAIT_MS, &reply);
 	if (reply.state == QUOTA_UNKNOWN)
 		answer = control_failed(mem_printf(asked->ctx, "the store cannot be asked: %s",
 		    reply.problem != NULL ? reply.problem : "no reason given"));
 	else
-		answer = json_pack("{s:b, s:s, s:s, s:s, s:s, s:s, s:o, s:o*}", "ok", 1, "account", subject.account,
-		    "home", subject.home, "plan", subject.plan != NULL ? subject.plan->name : "", "plan_from", subject.plan_from,
+		answer = json_pack("{s:b, s:s, s:s, s:s, s:s, s:s, s:o, s:o*}", "ok", 1, "account",
+		    subject.account, "home", subject.home, "plan",
+		    subject.plan != NULL ? subject.plan->name : "", "plan_from", subject.plan_from,
 		    "store", reply.store != NULL ? reply.store : "", "limits",
-		    limits_json(asked->ctx, subject.counters, &reply), "blocked", block_of(asked, subject.account));
+		    limits_json(asked->ctx, subject.counters, &reply), "blocked",
+		    block_of(asked, subject.account));
 	snapshot_release(subject.snapshot);
 	return answer;
 }
@@ -162,9 +172,10 @@ control_quota_reset(const struct asked *asked)
 
 	if (answer != NULL)
 		return answer;
-	if (store_reset(asked->daemon->store, asked->ctx, subject.counters, clock_ms() + CONTROL_STORE_WAIT_MS,
-	    &error) != 0) {
-		answer = control_failed(mem_printf(asked->ctx, "the counters were not reset: %s", error));
+	if (store_reset(asked->daemon->store, asked->ctx, subject.counters,
+		clock_ms() + CONTROL_STORE_WAIT_MS, &error) != 0) {
+		answer = control_failed(
+		    mem_printf(asked->ctx, "the counters were not reset: %s", error));
 	} else {
 		answer = json_pack("{s:b, s:s}", "ok", 1, "account", subject.account);
 		log_info("control: quota reset for %s", subject.account);
@@ -185,7 +196,8 @@ control_quota_set(const struct asked *asked)
 	json_t *answer;
 
 	if (text == NULL || for_ms == 0)
-		return control_failed("the request needs a limit and for how long it holds: 1 s to 366 days");
+		return control_failed(
+		    "the request needs a limit and for how long it holds: 1 s to 366 days");
 	if (limit_parse(asked->ctx, text, &limit, &error) != 0)
 		return control_failed(error);
 	answer = find_subject(asked, &subject);
@@ -197,8 +209,8 @@ control_quota_set(const struct asked *asked)
 	} else {
 		log_info("control: %s may send %s for %lld s, says %s", subject.account, limit.text,
 		    (long long)for_ms / 1000, asked->asker->name);
-		answer = json_pack("{s:b, s:s, s:s, s:I}", "ok", 1, "account", subject.account, "limit", limit.text,
-		    "for_ms", (json_int_t)for_ms);
+		answer = json_pack("{s:b, s:s, s:s, s:I}", "ok", 1, "account", subject.account,
+		    "limit", limit.text, "for_ms", (json_int_t)for_ms);
 	}
 	snapshot_release(subject.snapshot);
 	return answer;
@@ -218,7 +230,8 @@ control_quota_unset(const struct asked *asked)
 	n = store_unraise(asked->daemon->store, asked->ctx, subject.counters,
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &error);
 	if (n >= 0)
-		log_info("control: the limits of %s are those of its plan, says %s", subject.account, asked->asker->name);
+		log_info("control: the limits of %s are those of its plan, says %s",
+		    subject.account, asked->asker->name);
 	answer = n < 0 ? control_failed(error) :
 	    json_pack("{s:b, s:s, s:i}", "ok", 1, "account", subject.account, "unset", n);
 	snapshot_release(subject.snapshot);
@@ -239,14 +252,15 @@ control_block(const struct asked *asked)
 		return answer;
 	if (reason == NULL)
 		reason = "";
-	if (store_block(asked->daemon->store, asked->ctx, subject.counters, for_ms, reason, asked->asker->name,
-	    clock_ms() + CONTROL_STORE_WAIT_MS, &error) != 0) {
+	if (store_block(asked->daemon->store, asked->ctx, subject.counters, for_ms, reason,
+		asked->asker->name, clock_ms() + CONTROL_STORE_WAIT_MS, &error) != 0) {
 		answer = control_failed(error);
 	} else {
 		/* each filter's journal sees the block and makes an event of it */
 		log_info("control: %s is blocked, says %s%s%s", subject.account, asked->asker->name,
 		    reason[0] != '\0' ? ": " : "", reason);
-		answer = json_pack("{s:b, s:s, s:I}", "ok", 1, "account", subject.account, "for_ms", (json_int_t)for_ms);
+		answer = json_pack("{s:b, s:s, s:I}", "ok", 1, "account", subject.account, "for_ms",
+		    (json_int_t)for_ms);
 	}
 	snapshot_release(subject.snapshot);
 	return answer;
@@ -301,7 +315,8 @@ plan_json(const struct plan *plan)
 	if (plan->like != NULL)
 		json_object_set_new(object, "like", json_string(plan->like));
 	if (plan->max_recipients > 0)
-		json_object_set_new(object, "max_recipients", json_integer((json_int_t)plan->max_recipients));
+		json_object_set_new(
+		    object, "max_recipients", json_integer((json_int_t)plan->max_recipients));
 	if (plan->warn_at > 0)
 		json_object_set_new(object, "warn_at", json_integer((json_int_t)plan->warn_at));
 	if (plan->has_on_over)
@@ -318,8 +333,9 @@ control_plan_of(const struct asked *asked)
 
 	if (answer != NULL)
 		return answer;
-	answer = json_pack("{s:b, s:s, s:s, s:o*}", "ok", 1, "account", subject.account, "plan_from", subject.plan_from,
-	    "plan", subject.plan != NULL ? plan_json(subject.plan) : NULL);
+	answer =
+	    json_pack("{s:b, s:s, s:s, s:o*}", "ok", 1, "account", subject.account, "plan_from",
+		subject.plan_from, "plan", subject.plan != NULL ? plan_json(subject.plan) : NULL);
 	snapshot_release(subject.snapshot);
 	return answer;
 }
@@ -344,10 +360,12 @@ fill_percent(const struct asked *asked, const struct snapshot *snapshot, struct 
 
 	if (counters == NULL)
 		return;
-	store_read(asked->daemon->store, asked->ctx, counters, clock_ms() + CONTROL_STORE_WAIT_MS, &reply);
+	store_read(
+	    asked->daemon->store, asked->ctx, counters, clock_ms() + CONTROL_STORE_WAIT_MS, &reply);
 	for (size_t i = 0; i < reply.n_counts && i < counters->n_counters; i++) {
 		const struct quota_count *count = &reply.counts[i];
-		double percent = count->max == 0 ? 100.0 : 100.0 * (double)count->used / (double)count->max;
+		double percent =
+		    count->max == 0 ? 100.0 : 100.0 * (double)count->used / (double)count->max;
 
 		if (top->limit != NULL && percent <= top->percent)
 			continue;
@@ -372,10 +390,12 @@ top_json(const struct top *tops, size_t n)
 	json_t *accounts = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(accounts, json_pack("{s:s, s:I, s:I, s:I, s:f, s:s}", "account",
-		    tops[i].entry->account, "messages", (json_int_t)tops[i].entry->messages,
-		    "recipients", (json_int_t)tops[i].entry->recipients, "refused", (json_int_t)tops[i].entry->refused,
-		    "percent", tops[i].percent, "limit", tops[i].limit != NULL ? tops[i].limit : ""));
+		json_array_append_new(accounts,
+		    json_pack("{s:s, s:I, s:I, s:I, s:f, s:s}", "account", tops[i].entry->account,
+			"messages", (json_int_t)tops[i].entry->messages, "recipients",
+			(json_int_t)tops[i].entry->recipients, "refused",
+			(json_int_t)tops[i].entry->refused, "percent", tops[i].percent, "limit",
+			tops[i].limit != NULL ? tops[i].limit : ""));
 	return accounts;
 }
 
@@ -395,11 +415,13 @@ control_quota_top(const struct asked *asked)
 	size_t found = 0;
 	json_t *answer;
 
-	if (by != NULL && !percent && order == STORE_TOP_RECIPIENTS && strcmp(by, "recipients") != 0)
+	if (by != NULL && !percent && order == STORE_TOP_RECIPIENTS &&
+	    strcmp(by, "recipients") != 0)
 		return control_failed("top goes by recipients, messages, refused or percent");
 	/* who is near a limit need not be among the largest; so many are looked at */
-	if (store_top(asked->daemon->store, asked->ctx, order, 0, percent && n < TOP_LOOKED_AT ? TOP_LOOKED_AT : n,
-	    clock_ms() + CONTROL_STORE_WAIT_MS, &list, &found, &error) != 0)
+	if (store_top(asked->daemon->store, asked->ctx, order, 0,
+		percent && n < TOP_LOOKED_AT ? TOP_LOOKED_AT : n,
+		clock_ms() + CONTROL_STORE_WAIT_MS, &list, &found, &error) != 0)
 		return control_failed(error);
 	snapshot = daemon_snapshot(asked->daemon);
 	tops = mem_array(asked->ctx, struct top, found + 1);
@@ -409,8 +431,8 @@ control_quota_top(const struct asked *asked)
 	}
 	if (percent && found > 0)
 		qsort(tops, found, sizeof(tops[0]), compare_percent);
-	answer = json_pack("{s:b, s:s, s:o}", "ok", 1, "by", by != NULL ? by : "recipients", "accounts",
-	    top_json(tops, found < n ? found : n));
+	answer = json_pack("{s:b, s:s, s:o}", "ok", 1, "by", by != NULL ? by : "recipients",
+	    "accounts", top_json(tops, found < n ? found : n));
 	snapshot_release(snapshot);
 	return answer;
 }

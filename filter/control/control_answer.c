@@ -21,7 +21,8 @@ control_failed(const char *error)
 {
 	json_t *text = json_string(error);
 
-	return json_pack("{s:b, s:o}", "ok", 0, "error", text != NULL ? text : json_string("an error that is no UTF-8"));
+	return json_pack("{s:b, s:o}", "ok", 0, "error",
+	    text != NULL ? text : json_string("an error that is no UTF-8"));
 }
 
 /* control_text - a text member of the request */
@@ -33,11 +34,13 @@ control_text(const struct asked *asked, const char *name)
 
 /* control_number - a whole number of the request */
 long long
-control_number(const struct asked *asked, const char *name, long long min, long long max, long long otherwise)
+control_number(
+    const struct asked *asked, const char *name, long long min, long long max, long long otherwise)
 {
 	const json_t *value = json_object_get(asked->request, name);
 
-	if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > max)
+	if (!json_is_integer(value) || json_integer_value(value) < min ||
+	    json_integer_value(value) > max)
 		return otherwise;
 	return json_integer_value(value);
 }
@@ -55,7 +58,8 @@ control_account(const struct asked *asked, json_t **answer_r)
 	if (name == NULL)
 		*answer_r = control_failed("the request names no account");
 	else if (account == NULL)
-		*answer_r = control_failed(mem_printf(asked->ctx, "\"%.100s\" is no account: %s", name, error));
+		*answer_r = control_failed(
+		    mem_printf(asked->ctx, "\"%.100s\" is no account: %s", name, error));
 	snapshot_release(snapshot);
 	return account;
 }
@@ -68,22 +72,22 @@ answer_status(const struct asked *asked)
 	struct store_status store = { 0 };
 
 	store_status(daemon->store, asked->ctx, &store);
-	return json_pack("{s:b, s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:s, s:b, s:s, s:I, s:I, s:I, s:I}}",
-	    "ok", 1, "version", PACKAGE_VERSION,
-	    "uptime_s", (json_int_t)((clock_ms() - daemon->started_ms) / 1000),
-	    "draining", (int)atomic_load(&daemon->draining),
-	    "sessions", (json_int_t)atomic_load(&daemon->sessions),
-	    "in_flight", (json_int_t)atomic_load(&daemon->in_flight),
-	    "accepted", (json_int_t)atomic_load(&daemon->accepted),
-	    "held", (json_int_t)atomic_load(&daemon->held),
-	    "deferred", (json_int_t)atomic_load(&daemon->deferred),
-	    "refused", (json_int_t)atomic_load(&daemon->refused),
-	    "reloads", (json_int_t)atomic_load(&daemon->reloads),
-	    "journal_dropped", (json_int_t)journal_dropped(daemon->journal),
-	    "store", "kind", store.kind, "away", (int)store.away,
-	    "problem", store.problem != NULL ? store.problem : "",
-	    "charged", (json_int_t)store.charged, "refused", (json_int_t)store.refused,
-	    "pending", (json_int_t)store.pending, "given_up", (json_int_t)store.dropped);
+	return json_pack(
+	    "{s:b, s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:s, s:b, s:s, s:I, s:I, s:I, s:I}}",
+	    "ok", 1, "version", PACKAGE_VERSION, "uptime_s",
+	    (json_int_t)((clock_ms() - daemon->started_ms) / 1000), "draining",
+	    (int)atomic_load(&daemon->draining), "sessions",
+	    (json_int_t)atomic_load(&daemon->sessions), "in_flight",
+	    (json_int_t)atomic_load(&daemon->in_flight), "accepted",
+	    (json_int_t)atomic_load(&daemon->accepted), "held",
+	    (json_int_t)atomic_load(&daemon->held), "deferred",
+	    (json_int_t)atomic_load(&daemon->deferred), "refused",
+	    (json_int_t)atomic_load(&daemon->refused), "reloads",
+	    (json_int_t)atomic_load(&daemon->reloads), "journal_dropped",
+	    (json_int_t)journal_dropped(daemon->journal), "store", "kind", store.kind, "away",
+	    (int)store.away, "problem", store.problem != NULL ? store.problem : "", "charged",
+	    (json_int_t)store.charged, "refused", (json_int_t)store.refused, "pending",
+	    (json_int_t)store.pending, "given_up", (json_int_t)store.dropped);
 }
 
 /* answer_reload - read the configuration anew */
@@ -131,9 +135,11 @@ run(const struct asked *asked, const char *name)
 		if (strcmp(name, commands[i].name) != 0)
 			continue;
 		if (commands[i].writes && !asked->asker->may_write)
-			return control_failed(mem_printf(asked->ctx, "%s may ask, but not change anything", asked->asker->name));
+			return control_failed(mem_printf(
+			    asked->ctx, "%s may ask, but not change anything", asked->asker->name));
 		if (commands[i].daemon && asked->remote)
-			return control_failed("this is for a running daemon; without --direct it is asked");
+			return control_failed(
+			    "this is for a running daemon; without --direct it is asked");
 		if (commands[i].writes)
 			log_info("control: %s by %s", name, asked->asker->name);
 		return commands[i].answer(asked);

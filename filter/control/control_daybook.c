@@ -130,7 +130,8 @@ merge_lines(struct lines *lines)
 	lines->n = kept;
 }
 
-/* drop_doubles - a hash that grows while Redis reads it out may tell a row twice; of one day the last counts */
+/* drop_doubles - a hash that grows while Redis reads it out may tell a row twice; of one day the
+ * last counts */
 static void
 drop_doubles(struct lines *lines)
 {
@@ -156,7 +157,8 @@ reasons_json(const uint32_t *counts)
 			continue;
 		if (object == NULL)
 			object = json_object();
-		json_object_set_new(object, reply_row((enum reason)reason)->word, json_integer(counts[reason]));
+		json_object_set_new(
+		    object, reply_row((enum reason)reason)->word, json_integer(counts[reason]));
 	}
 	return object;
 }
@@ -166,10 +168,11 @@ static json_t *
 line_json(const struct line *line)
 {
 	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:o*, s:o*}", "name", line->name,
-	    "messages", (json_int_t)line->sum.day.messages, "recipients", (json_int_t)line->sum.day.recipients,
-	    "bytes", (json_int_t)line->sum.day.bytes, "connections", (json_int_t)line->sum.connections,
-	    "peak_hour_recipients", (json_int_t)line->sum.peak.recipients,
-	    "refused", reasons_json(line->sum.refused), "would_be_refused", reasons_json(line->sum.would));
+	    "messages", (json_int_t)line->sum.day.messages, "recipients",
+	    (json_int_t)line->sum.day.recipients, "bytes", (json_int_t)line->sum.day.bytes,
+	    "connections", (json_int_t)line->sum.connections, "peak_hour_recipients",
+	    (json_int_t)line->sum.peak.recipients, "refused", reasons_json(line->sum.refused),
+	    "would_be_refused", reasons_json(line->sum.would));
 }
 
 /* head_json - the first n lines */
@@ -228,10 +231,13 @@ control_report(const struct asked *asked)
 	if (domain != NULL) {
 		accounts.domain = domain_normalise(asked->ctx, domain, strlen(domain), &error);
 		if (accounts.domain == NULL)
-			return control_failed(mem_printf(asked->ctx, "\"%.100s\" is no domain: %s", domain, error));
+			return control_failed(
+			    mem_printf(asked->ctx, "\"%.100s\" is no domain: %s", domain, error));
 	}
-	if (daybook_read(journal_daybook(asked->daemon->journal), asked->ctx, day, take_row, &accounts, &error) != 0)
-		return control_failed(mem_printf(asked->ctx, "the daybook cannot be read: %s", error));
+	if (daybook_read(journal_daybook(asked->daemon->journal), asked->ctx, day, take_row,
+		&accounts, &error) != 0)
+		return control_failed(
+		    mem_printf(asked->ctx, "the daybook cannot be read: %s", error));
 	drop_doubles(&accounts);
 	domains = domains_of(&accounts);
 	total = total_of(&accounts);
@@ -359,14 +365,17 @@ habits_of(const struct uses *uses, size_t percent, size_t *n_r)
 	if (uses->n > 0)
 		qsort(uses->items, uses->n, sizeof(uses->items[0]), by_account_and_day);
 	for (size_t i = 0; i < uses->n; i = next) {
-		for (next = i + 1; next < uses->n && strcmp(uses->items[next].account, uses->items[i].account) == 0; next++)
+		for (next = i + 1; next < uses->n &&
+		     strcmp(uses->items[next].account, uses->items[i].account) == 0;
+		     next++)
 			;
 		habits[(*n_r)++] = habit_of(&uses->items[i], next - i, percent);
 	}
 	return habits;
 }
 
-/* rounded - up to a number people write: 1, 2 or 5 and a half of it in between, times a power of ten */
+/* rounded - up to a number people write: 1, 2 or 5 and a half of it in between, times a power of
+ * ten */
 static uint64_t
 rounded(uint64_t number)
 {
@@ -411,8 +420,9 @@ fits(const struct habit *habit, const struct proposal *proposal)
 static json_t *
 plan_of_proposal(const char *name, const struct proposal *proposal)
 {
-	return json_pack("{s:s, s:I, s:I, s:I}", "name", name, "recipients_per_hour", (json_int_t)proposal->hour,
-	    "recipients_per_day", (json_int_t)proposal->day, "accounts", (json_int_t)proposal->accounts);
+	return json_pack("{s:s, s:I, s:I, s:I}", "name", name, "recipients_per_hour",
+	    (json_int_t)proposal->hour, "recipients_per_day", (json_int_t)proposal->day, "accounts",
+	    (json_int_t)proposal->accounts);
 }
 
 /* habit_json - an account that the smaller plan is not enough for */
@@ -452,11 +462,12 @@ suggestion(TALLOC_CTX *ctx, struct habit *habits, size_t n, size_t percent)
 		person.accounts += small;
 		busy.accounts += large;
 		if (!small && json_array_size(beyond) < BEYOND_MAX)
-			json_array_append_new(beyond, habit_json(&habits[i], large ? "busy" : NULL));
+			json_array_append_new(
+			    beyond, habit_json(&habits[i], large ? "busy" : NULL));
 	}
-	return json_pack("{s:b, s:I, s:I, s:[o, o], s:o}", "ok", 1, "n_accounts", (json_int_t)n, "percentile",
-	    (json_int_t)percent, "plans", plan_of_proposal("person", &person), plan_of_proposal("busy", &busy),
-	    "beyond", beyond);
+	return json_pack("{s:b, s:I, s:I, s:[o, o], s:o}", "ok", 1, "n_accounts", (json_int_t)n,
+	    "percentile", (json_int_t)percent, "plans", plan_of_proposal("person", &person),
+	    plan_of_proposal("busy", &busy), "beyond", beyond);
 }
 
 /* control_suggest - limits proposed from what accounts sent on the last days, today left out */
@@ -475,14 +486,17 @@ control_suggest(const struct asked *asked)
 
 	for (int i = first; i < n_days + first; i++) {
 		uses.day = daybook_day(now - i * DAY_MS);
-		if (daybook_read(journal_daybook(asked->daemon->journal), asked->ctx, uses.day, take_use, &uses, &error) != 0)
-			return control_failed(mem_printf(asked->ctx, "the daybook cannot be read: %s", error));
+		if (daybook_read(journal_daybook(asked->daemon->journal), asked->ctx, uses.day,
+			take_use, &uses, &error) != 0)
+			return control_failed(
+			    mem_printf(asked->ctx, "the daybook cannot be read: %s", error));
 	}
 	if (uses.too_many)
 		return control_failed("that is too much to weigh at once; ask for fewer --days");
 	habits = habits_of(&uses, percent, &n);
 	answer = suggestion(asked->ctx, habits, n, percent);
-	json_object_set_new(answer, "from", json_integer(daybook_day(now - (n_days + first - 1) * DAY_MS)));
+	json_object_set_new(
+	    answer, "from", json_integer(daybook_day(now - (n_days + first - 1) * DAY_MS)));
 	json_object_set_new(answer, "to", json_integer(daybook_day(now - first * DAY_MS)));
 	return answer;
 }

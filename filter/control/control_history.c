@@ -20,7 +20,8 @@ static json_t *
 wrap(const struct asked *asked, const char *member, json_t *array, const char *error)
 {
 	if (array == NULL)
-		return control_failed(mem_printf(asked->ctx, "the history cannot be read: %s", error));
+		return control_failed(
+		    mem_printf(asked->ctx, "the history cannot be read: %s", error));
 	return json_pack("{s:b, s:o}", "ok", 1, member, array);
 }
 
@@ -31,7 +32,8 @@ history_of(const struct asked *asked, json_t **answer_r)
 	struct history *history = journal_history(asked->daemon->journal);
 
 	if (history == NULL)
-		*answer_r = control_failed("no history is kept: the configuration says history = { messages = 0 }");
+		*answer_r = control_failed(
+		    "no history is kept: the configuration says history = { messages = 0 }");
 	return history;
 }
 
@@ -47,7 +49,8 @@ control_last(const struct asked *asked)
 
 	if (account == NULL)
 		return answer;
-	answer = wrap(asked, "verdicts", history_last(history, asked->ctx, account, n, &error), error);
+	answer =
+	    wrap(asked, "verdicts", history_last(history, asked->ctx, account, n, &error), error);
 	json_object_set_new(answer, "account", json_string(account));
 	return answer;
 }
@@ -98,14 +101,15 @@ add_queued(json_t *filters, json_t *senders, const json_t *verdict)
 		json_object_set_new(filters, filter, ids);
 	}
 	/* verdicts on one message follow each other */
-	if (json_array_size(ids) == 0 || strcmp(json_string_value(json_array_get(ids, json_array_size(ids) - 1)),
-	    queue_id) != 0)
+	if (json_array_size(ids) == 0 ||
+	    strcmp(json_string_value(json_array_get(ids, json_array_size(ids) - 1)), queue_id) != 0)
 		json_array_append_new(ids, json_string(queue_id));
 	if (from != NULL && json_array_size(senders) < 100)
 		add_once(senders, from);
 }
 
-/* control_queued - what an account may still have in the queues: queue ids by filter, envelope senders */
+/* control_queued - what an account may still have in the queues: queue ids by filter, envelope
+ * senders */
 json_t *
 control_queued(const struct asked *asked)
 {
@@ -121,13 +125,15 @@ control_queued(const struct asked *asked)
 		return answer;
 	verdicts = history_accepted(history, asked->ctx, account, QUEUED_MAX, &error);
 	if (verdicts == NULL)
-		return control_failed(mem_printf(asked->ctx, "the history cannot be read: %s", error));
+		return control_failed(
+		    mem_printf(asked->ctx, "the history cannot be read: %s", error));
 	filters = json_object();
 	senders = json_array();
 	json_array_foreach(verdicts, i, verdict)
 		add_queued(filters, senders, verdict);
 	json_decref(verdicts);
-	return json_pack("{s:b, s:s, s:o, s:o}", "ok", 1, "account", account, "filters", filters, "senders", senders);
+	return json_pack("{s:b, s:s, s:o, s:o}", "ok", 1, "account", account, "filters", filters,
+	    "senders", senders);
 }
 
 /* control_events - the last events */
@@ -137,5 +143,6 @@ control_events(const struct asked *asked)
 	const char *error = NULL;
 	size_t n = (size_t)control_number(asked, "n", 1, 1000, 20);
 
-	return wrap(asked, "events", events_last(journal_events(asked->daemon->journal), asked->ctx, n, &error), error);
+	return wrap(asked, "events",
+	    events_last(journal_events(asked->daemon->journal), asked->ctx, n, &error), error);
 }

@@ -39,29 +39,40 @@
 static const struct ctl_command commands[] = {
 	{ "status", "", "how the daemon is doing", ctl_status },
 	{ "reload", "", "read the configuration anew", ctl_reload },
-	{ "last", "ACCOUNT [--count N]", "its last messages: what became of them and why", ctl_last },
+	{ "last", "ACCOUNT [--count N]", "its last messages: what became of them and why",
+	    ctl_last },
 	{ "why", "QUEUEID", "what became of a message and why", ctl_why },
-	{ "hold-queue", "ACCOUNT --print", "the commands that hold what it still has queued", ctl_hold_queue },
+	{ "hold-queue", "ACCOUNT --print", "the commands that hold what it still has queued",
+	    ctl_hold_queue },
 	{ "events", "[--count N]", "what happened lately that operators should know", ctl_events },
 	{ "quota show", "ACCOUNT", "what an account has used of its limits", ctl_quota_show },
-	{ "quota top", "[--by ORDER] [--count N]", "who sends most: by recipients, messages, refused, percent", ctl_quota_top },
+	{ "quota top", "[--by ORDER] [--count N]",
+	    "who sends most: by recipients, messages, refused, percent", ctl_quota_top },
 	{ "quota set", "ACCOUNT LIMIT --for TIME", "another limit for a while", ctl_quota_set },
 	{ "quota unset", "ACCOUNT", "the plan's own limits again", ctl_quota_unset },
 	{ "quota reset", "ACCOUNT", "empty the counters of an account", ctl_quota_reset },
-	{ "quota suggest", "[--days N] [--percentile P] [--today]", "a plans file from what accounts really send", ctl_quota_suggest },
+	{ "quota suggest", "[--days N] [--percentile P] [--today]",
+	    "a plans file from what accounts really send", ctl_quota_suggest },
 	{ "plan of", "ACCOUNT", "which plan it has, and where that is said", ctl_plan_of },
 	{ "block", "ACCOUNT [--for TIME] [--reason TEXT]", "no mail from an account", ctl_block },
 	{ "unblock", "ACCOUNT", "mail from an account again", ctl_unblock },
 	{ "blocked", "", "who is blocked", ctl_blocked },
-	{ "report", "[--day D] [--domain D] [--top N]", "a day's mail by account and domain", ctl_report },
-	{ "table get", "SPEC KEY", "what a table answers; KEY \"-\": keys from standard input, as they are", ctl_table_get },
-	{ "table check", "SPEC", "whether a table can be opened and its server answers", ctl_table_check },
+	{ "report", "[--day D] [--domain D] [--top N]", "a day's mail by account and domain",
+	    ctl_report },
+	{ "table get", "SPEC KEY",
+	    "what a table answers; KEY \"-\": keys from standard input, as they are",
+	    ctl_table_get },
+	{ "table check", "SPEC", "whether a table can be opened and its server answers",
+	    ctl_table_check },
 	{ "dkim list", "[DOMAIN]", "the private keys, their types and files", ctl_dkim_list },
-	{ "dkim check", "[DOMAIN [--selector S] | --all]", "whether DNS bears the public half of each key", ctl_dkim_check },
+	{ "dkim check", "[DOMAIN [--selector S] | --all]",
+	    "whether DNS bears the public half of each key", ctl_dkim_check },
 	{ "dkim genkey", "DOMAIN [--selector S] [--type T] [--directory D]",
 	    "a new key and its DNS record; T: rsa2048, rsa4096, ed25519", ctl_dkim_genkey },
-	{ "dkim retire", "DOMAIN --selector S [--last]", "no longer sign with a key", ctl_dkim_retire },
-	{ "spf check", "--ip A --from B [--helo C] | --own DOMAIN", "explain an SPF check", ctl_spf_check },
+	{ "dkim retire", "DOMAIN --selector S [--last]", "no longer sign with a key",
+	    ctl_dkim_retire },
+	{ "spf check", "--ip A --from B [--helo C] | --own DOMAIN", "explain an SPF check",
+	    ctl_spf_check },
 };
 
 /* ctl_text - a text member, never NULL */
@@ -143,7 +154,9 @@ ctl_duration(const char *text)
 	long long value = strtoll(text, &end, 10);
 
 	end += strspn(end, " ");
-	for (size_t i = 0; end != text && value > 0 && value < 1000000 && i < sizeof(units) / sizeof(units[0]); i++)
+	for (size_t i = 0;
+	     end != text && value > 0 && value < 1000000 && i < sizeof(units) / sizeof(units[0]);
+	     i++)
 		if (strcmp(end, units[i].unit) == 0)
 			return value * units[i].ms;
 	ctl_fail("\"%s\" is no time; write for example 30m, 2h or 3d", text);
@@ -166,11 +179,12 @@ ctl_fail(const char *format, ...)
 static void
 usage(FILE *to)
 {
-	(void)fprintf(to, "usage: countersignctl [-c FILE | -s SOCKET] [--direct] [--json] COMMAND\n");
+	(void)fprintf(
+	    to, "usage: countersignctl [-c FILE | -s SOCKET] [--direct] [--json] COMMAND\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		const struct ctl_command *command = &commands[i];
-		int len = fprintf(to, "  %s%s%s", command->name, command->arguments[0] != '\0' ? " " : "",
-		    command->arguments);
+		int len = fprintf(to, "  %s%s%s", command->name,
+		    command->arguments[0] != '\0' ? " " : "", command->arguments);
 
 		(void)fprintf(to, "%*s%s\n", len < 42 ? 42 - len : 1, "", command->help);
 	}
@@ -187,7 +201,8 @@ words_of(const struct ctl_command *command, char **words)
 	const char *space = strchr(command->name, ' ');
 	size_t first = space != NULL ? (size_t)(space - command->name) : strlen(command->name);
 
-	if (words[0] == NULL || strlen(words[0]) != first || memcmp(words[0], command->name, first) != 0)
+	if (words[0] == NULL || strlen(words[0]) != first ||
+	    memcmp(words[0], command->name, first) != 0)
 		return 0;
 	if (space == NULL)
 		return 1;
@@ -287,7 +302,8 @@ socket_path(struct ctl *ctl)
 		return ctl->socket;
 	config = ctl_config(ctl);
 	if (config->control == NULL)
-		ctl_fail("%s names no control socket; add for example: control = \"/run/countersign/control\"",
+		ctl_fail(
+		    "%s names no control socket; add for example: control = \"/run/countersign/control\"",
 		    ctl->file);
 	return config->control;
 }
@@ -344,7 +360,9 @@ direct(struct ctl *ctl, const char *request)
 	if (snapshot == NULL)
 		ctl_fail("%s", error);
 	if (snapshot->config->store_options.kind != STORE_REDIS)
-		ctl_fail("%s keeps the counters in the daemon; --direct is for store = \"redis:NAME\"", ctl->file);
+		ctl_fail(
+		    "%s keeps the counters in the daemon; --direct is for store = \"redis:NAME\"",
+		    ctl->file);
 	(void)signal(SIGPIPE, SIG_IGN);
 	/* what is changed is told where the daemon would have told it */
 	log_open(true);

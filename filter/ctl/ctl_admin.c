@@ -37,8 +37,8 @@ print_status(const json_t *answer)
 	(void)printf("connections %lld, messages in flight %lld\n", ctl_number(answer, "sessions"),
 	    ctl_number(answer, "in_flight"));
 	(void)printf("messages: accepted %lld, held %lld, deferred %lld, refused %lld\n",
-	    ctl_number(answer, "accepted"), ctl_number(answer, "held"), ctl_number(answer, "deferred"),
-	    ctl_number(answer, "refused"));
+	    ctl_number(answer, "accepted"), ctl_number(answer, "held"),
+	    ctl_number(answer, "deferred"), ctl_number(answer, "refused"));
 	(void)printf("store %s: charged %lld, refused %lld%s%s%s\n", ctl_text(store, "kind"),
 	    ctl_number(store, "charged"), ctl_number(store, "refused"),
 	    json_is_true(json_object_get(store, "away")) ? ", AWAY" : "",

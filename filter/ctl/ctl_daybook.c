@@ -60,7 +60,8 @@ print_table(const json_t *answer, const char *member, const char *head)
 {
 	const json_t *lines = json_object_get(answer, member);
 
-	(void)printf("\n%-40s %9s %10s %10s %11s\n", head, "messages", "recipients", "bytes", "connections");
+	(void)printf(
+	    "\n%-40s %9s %10s %10s %11s\n", head, "messages", "recipients", "bytes", "connections");
 	for (size_t i = 0; i < json_array_size(lines); i++)
 		print_line(json_array_get(lines, i));
 }
@@ -92,13 +93,14 @@ day_of(const char *text)
 	struct tm tm;
 	int year, month, day, end = 0;
 
-	if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &end) == 3 && text[end] == '\0' && month >= 1 &&
-	    month <= 12 && day >= 1 && day <= 31)
+	if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &end) == 3 && text[end] == '\0' &&
+	    month >= 1 && month <= 12 && day >= 1 && day <= 31)
 		return year * 10000 + month * 100 + day;
 	if (strcmp(text, "yesterday") == 0)
 		when -= 86400;
 	else if (strcmp(text, "today") != 0)
-		ctl_fail("\"%s\" is no day; write for example 2026-11-22, today or yesterday", text);
+		ctl_fail(
+		    "\"%s\" is no day; write for example 2026-11-22, today or yesterday", text);
 	(void)gmtime_r(&when, &tm);
 	return (tm.tm_year + 1900) * 10000 + (tm.tm_mon + 1) * 100 + tm.tm_mday;
 }
@@ -132,9 +134,11 @@ print_proposal(const json_t *plan)
 
 	(void)printf("  # enough for %lld accounts%s\n", ctl_number(plan, "accounts"),
 	    first ? "" : " that need more than person");
-	(void)printf("  %s = { %slimits = [\"%lld recipients per hour\", \"%lld recipients per day\"]%s }\n",
-	    ctl_text(plan, "name"), first ? "" : "like = \"person\"  ", ctl_number(plan, "recipients_per_hour"),
-	    ctl_number(plan, "recipients_per_day"), first ? "  warn_at = \"80%\"  on_over = \"tempfail\"" : "");
+	(void)printf(
+	    "  %s = { %slimits = [\"%lld recipients per hour\", \"%lld recipients per day\"]%s }\n",
+	    ctl_text(plan, "name"), first ? "" : "like = \"person\"  ",
+	    ctl_number(plan, "recipients_per_hour"), ctl_number(plan, "recipients_per_day"),
+	    first ? "  warn_at = \"80%\"  on_over = \"tempfail\"" : "");
 }
 
 /* print_beyond - an account that person is not enough for */
@@ -145,8 +149,9 @@ print_beyond(const json_t *account)
 
 	(void)printf("#   ");
 	ctl_safe(ctl_text(account, "account"));
-	(void)printf(": at most %lld an hour, %lld a day: %s\n", ctl_number(account, "most_per_hour"),
-	    ctl_number(account, "most_per_day"), plan[0] != '\0' ? plan : "a plan of its own");
+	(void)printf(": at most %lld an hour, %lld a day: %s\n",
+	    ctl_number(account, "most_per_hour"), ctl_number(account, "most_per_day"),
+	    plan[0] != '\0' ? plan : "a plan of its own");
 }
 
 static void
@@ -155,14 +160,17 @@ print_suggestion(const json_t *answer)
 	const json_t *plans = json_object_get(answer, "plans");
 	const json_t *beyond = json_object_get(answer, "beyond");
 
-	(void)printf("# Proposed from what %lld accounts sent from ", ctl_number(answer, "n_accounts"));
+	(void)printf(
+	    "# Proposed from what %lld accounts sent from ", ctl_number(answer, "n_accounts"));
 	print_day(ctl_number(answer, "from"));
 	(void)printf(" to ");
 	print_day(ctl_number(answer, "to"));
-	(void)printf(" (UTC):\n# twice what %lld%% (person) and 99%% (busy) of them sent on %lld%% of their days.\n",
+	(void)printf(
+	    " (UTC):\n# twice what %lld%% (person) and 99%% (busy) of them sent on %lld%% of their days.\n",
 	    ctl_number(answer, "percentile"), ctl_number(answer, "percentile"));
 	if (ctl_number(answer, "n_accounts") < 20)
-		(void)printf("# These are few accounts to judge by: look at the figures before using them.\n");
+		(void)printf(
+		    "# These are few accounts to judge by: look at the figures before using them.\n");
 	(void)printf("default_plan = \"person\"\nplans = {\n");
 	for (size_t i = 0; i < json_array_size(plans); i++)
 		if (i == 0 || ctl_number(json_array_get(plans, i), "accounts") > 0)

@@ -1,5 +1,6 @@
 /*
- * ctl_dkim.c - countersignctl dkim list: the private keys of a configuration, and what the other commands share
+ * ctl_dkim.c - countersignctl dkim list: the private keys of a configuration, and what the other
+ * commands share
  *
  * Works on its own and finds the keys as the daemon does, with the daemon's code, in the
  * directory or through the KeyTable. What the daemon would refuse to start with is
@@ -90,7 +91,8 @@ ctl_dkim_load(struct ctl *ctl, const struct config *config)
 	struct signers *signers;
 
 	if (!config_signs(config))
-		ctl_fail("%s names no keys; add for example: keys = \"/etc/countersign/keys\"", ctl->file);
+		ctl_fail("%s names no keys; add for example: keys = \"/etc/countersign/keys\"",
+		    ctl->file);
 	ctl_dkim_reader(ctl, config, key_place(ctl, config), &options);
 	signers = signers_load(ctl->memory, config, &options, &warnings, &error);
 	if (signers == NULL)
@@ -137,12 +139,15 @@ list_key(struct ctl *ctl, const struct keyring_key *key, json_t *list)
 	const char *type = depends || !good ? "-" : ctl_dkim_type(ready.type);
 
 	if (ctl->json)
-		(void)json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:i,s:s,s:s*}", "domain", key->domain,
-		    "selector", key->selector, "type", type, "bits", (int)ready.bits, "file", key->file, "error", error));
+		(void)json_array_append_new(list,
+		    json_pack("{s:s,s:s,s:s,s:i,s:s,s:s*}", "domain", key->domain, "selector",
+			key->selector, "type", type, "bits", (int)ready.bits, "file", key->file,
+			"error", error));
 	else if (!good)
 		(void)printf("%-30s %-20s %s\n", key->domain, key->selector, error);
 	else
-		(void)printf("%-30s %-20s %-7s %4u  %s\n", key->domain, key->selector, type, ready.bits, key->file);
+		(void)printf("%-30s %-20s %-7s %4u  %s\n", key->domain, key->selector, type,
+		    ready.bits, key->file);
 	talloc_free(scratch);
 	return good;
 }

@@ -25,11 +25,12 @@
 #define AHEAD		64	/* questions under way */
 #define BITS_ADVISED	2048	/* RFC 8301 section 3.2 */
 
-/* Exit statuses: the worst of all keys, where not knowing is better than knowing that it is wrong. */
+/* Exit statuses: the worst of all keys, where not knowing is better than knowing that it is
+ * wrong. */
 enum {
 	STATUS_GOOD = 0,
-	STATUS_WRONG = 1,	/* some key cannot be verified by others */
-	STATUS_UNKNOWN = 2	/* DNS could not tell of some, and of none is known that it is wrong */
+	STATUS_WRONG = 1,  /* some key cannot be verified by others */
+	STATUS_UNKNOWN = 2 /* DNS could not tell of some, and of none is known that it is wrong */
 };
 
 /* A check of some keys. */
@@ -65,13 +66,16 @@ remarks(TALLOC_CTX *ctx, const struct keyring_public *half, const struct key_fin
 		text = mem_check(talloc_strdup_append_buffer(text,
 		    "; t=y: receivers may treat signed mail as if it were not signed"));
 	if (finding->strict)
-		text = mem_check(talloc_strdup_append_buffer(text, "; t=s: i= must not be of a subdomain"));
+		text = mem_check(
+		    talloc_strdup_append_buffer(text, "; t=s: i= must not be of a subdomain"));
 	if (finding->records > 1)
-		text = mem_check(talloc_asprintf_append_buffer(text, "; %zu TXT records at this name, which "
-		    "verifiers may take in any order: leave one", finding->records));
+		text = mem_check(talloc_asprintf_append_buffer(text,
+		    "; %zu TXT records at this name, which "
+		    "verifiers may take in any order: leave one",
+		    finding->records));
 	if (half->type == KEYRING_RSA && half->bits < BITS_ADVISED)
-		text = mem_check(talloc_asprintf_append_buffer(text, "; weak: %u bits, use %d (RFC 8301)", half->bits,
-		    BITS_ADVISED));
+		text = mem_check(talloc_asprintf_append_buffer(
+		    text, "; weak: %u bits, use %d (RFC 8301)", half->bits, BITS_ADVISED));
 	return text;
 }
 
@@ -80,11 +84,13 @@ static void
 add_object(struct check *check, const struct keyring_key *key, const struct keyring_public *half,
     const struct key_finding *finding, const char *name)
 {
-	(void)json_array_append_new(check->list, json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:s,s:s*,s:b,s:b,s:i,s:o}",
-	    "domain", key->domain, "selector", key->selector, "type", ctl_dkim_type(half->type), "bits",
-	    (int)half->bits, "file", key->file, "name", name, "state", key_state_word(finding->state), "problem",
-	    finding->problem, "testing", finding->testing, "strict", finding->strict, "records",
-	    (int)finding->records, "record", json_string(key_record_text(check->ctl->memory, half))));
+	(void)json_array_append_new(check->list,
+	    json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:s,s:s*,s:b,s:b,s:i,s:o}", "domain", key->domain,
+		"selector", key->selector, "type", ctl_dkim_type(half->type), "bits",
+		(int)half->bits, "file", key->file, "name", name, "state",
+		key_state_word(finding->state), "problem", finding->problem, "testing",
+		finding->testing, "strict", finding->strict, "records", (int)finding->records,
+		"record", json_string(key_record_text(check->ctl->memory, half))));
 }
 
 /* tell - one key, for the reader */
@@ -94,12 +100,14 @@ tell(const struct check *check, const struct keyring_key *key, const struct keyr
 {
 	char *text = remarks(check->ctl->memory, half, finding);
 
-	(void)printf("%-30s %-20s %-7s %4u  ", key->domain, key->selector, ctl_dkim_type(half->type), half->bits);
+	(void)printf("%-30s %-20s %-7s %4u  ", key->domain, key->selector,
+	    ctl_dkim_type(half->type), half->bits);
 	/* strangers may have written the record */
 	ctl_safe(mem_printf(text, "%s%s", key_state_word(finding->state), text));
 	(void)printf("\n");
 	if (check->explain && finding->state != KEY_MATCHES && finding->state != KEY_UNKNOWN)
-		(void)printf("publish:\n%s", key_record_zone(text, key->selector, key->domain, half));
+		(void)printf(
+		    "publish:\n%s", key_record_zone(text, key->selector, key->domain, half));
 	talloc_free(text);
 }
 
@@ -110,8 +118,9 @@ fail_key(struct check *check, const struct keyring_key *key, const char *why)
 	check->status = STATUS_WRONG;
 	if (!check->ctl->json)
 		(void)printf("%-30s %-20s %s\n", key->domain, key->selector, why);
-	(void)json_array_append_new(check->list, json_pack("{s:s,s:s,s:s,s:s}", "domain", key->domain,
-	    "selector", key->selector, "state", "unusable key", "problem", why));
+	(void)json_array_append_new(check->list,
+	    json_pack("{s:s,s:s,s:s,s:s}", "domain", key->domain, "selector", key->selector,
+		"state", "unusable key", "problem", why));
 }
 
 /* check_key - ask for one key */
@@ -124,7 +133,8 @@ check_key(struct check *check, const struct keyring_key *key)
 	struct key_finding finding;
 
 	if (key->secret == NULL && !check->ctl->json)
-		(void)printf("%-30s %-20s depends on the sender; name a domain\n", key->domain, key->selector);
+		(void)printf("%-30s %-20s depends on the sender; name a domain\n", key->domain,
+		    key->selector);
 	if (key->secret == NULL) {
 		talloc_free(scratch);
 		return;
@@ -132,8 +142,10 @@ check_key(struct check *check, const struct keyring_key *key)
 	if (keyring_public(scratch, key, &half, &error) != 0) {
 		fail_key(check, key, error);
 	} else {
-		key_record_judge(scratch, &half, resolver_ask(check->resolver, scratch, name, strlen(name), DNS_TXT,
-		    clock_ms() + WAIT_MS), &finding);
+		key_record_judge(scratch, &half,
+		    resolver_ask(check->resolver, scratch, name, strlen(name), DNS_TXT,
+			clock_ms() + WAIT_MS),
+		    &finding);
 		note(check, finding.state);
 		add_object(check, key, &half, &finding, name);
 		if (!check->ctl->json)
@@ -164,8 +176,8 @@ choose(struct check *check, const struct signers *signers, const char *domain, c
 	size_t n = 0;
 
 	if (check->n == 0 && domain != NULL) {
-		signers_choose(check->ctl->memory, signers, mem_printf(check->ctl->memory, "postmaster@%s", domain),
-		    NULL, &choice);
+		signers_choose(check->ctl->memory, signers,
+		    mem_printf(check->ctl->memory, "postmaster@%s", domain), NULL, &choice);
 		keys = mem_array(check->ctl->memory, struct keyring_key, choice.n + 1);
 		for (; check->n < choice.n; check->n++)
 			keys[check->n] = *choice.requests[check->n].key;
@@ -176,8 +188,8 @@ choose(struct check *check, const struct signers *signers, const char *domain, c
 	check->keys = keys;
 	check->n = n;
 	if (n == 0 && domain != NULL)
-		ctl_fail("there is no key%s%s for %s", selector != NULL ? " " : "", selector != NULL ? selector : "",
-		    domain);
+		ctl_fail("there is no key%s%s for %s", selector != NULL ? " " : "",
+		    selector != NULL ? selector : "", domain);
 }
 
 /* ctl_dkim_check - compare keys and DNS */
@@ -203,6 +215,7 @@ ctl_dkim_check(struct ctl *ctl, int argc, char **argv)
 		ask_ahead(&check, i + AHEAD);
 		check_key(&check, &check.keys[i]);
 	}
-	return ctl_dkim_finish(ctl, json_pack("{s:b,s:o}", "ok", check.status == STATUS_GOOD, "keys", check.list),
+	return ctl_dkim_finish(ctl,
+	    json_pack("{s:b,s:o}", "ok", check.status == STATUS_GOOD, "keys", check.list),
 	    check.status);
 }

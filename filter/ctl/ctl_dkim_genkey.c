@@ -87,7 +87,9 @@ choose_selector(struct order *order, const char *given)
 	/* DNS makes no difference between cases, the file system does */
 	given = text_lower_copy(order->ctl->memory, given, strlen(given));
 	if (!keyring_is_selector(given))
-		ctl_fail("--selector %s is no selector; use letters, digits, hyphens and single dots", given);
+		ctl_fail(
+		    "--selector %s is no selector; use letters, digits, hyphens and single dots",
+		    given);
 	return given;
 }
 
@@ -103,16 +105,19 @@ place(struct order *order, const char *given)
 	order->by_table = config != NULL && config->dkim.key_table != NULL;
 	order->directory = given != NULL ? given : config->keys;
 	if (order->directory == NULL && order->by_table)
-		ctl_fail("%s names a key_table; say with --directory where the key goes", ctl->file);
+		ctl_fail(
+		    "%s names a key_table; say with --directory where the key goes", ctl->file);
 	if (order->directory == NULL)
-		ctl_fail("%s names no keys; add for example: keys = \"/etc/countersign/keys\"", ctl->file);
+		ctl_fail("%s names no keys; add for example: keys = \"/etc/countersign/keys\"",
+		    ctl->file);
 	order->folder = mem_printf(ctl->memory, "%s/%s", order->directory, order->domain);
 	ctl_dkim_reader(ctl, config, order->directory, &order->reader);
 }
 
 /*
  * give - owner, group and mode of what this makes
- * Root's things are readable for the daemon's group; where that is root's too, they become the daemon's.
+ * Root's things are readable for the daemon's group; where that is root's too, they become the
+ * daemon's.
  */
 static bool
 give(const struct order *order, int fd, mode_t alone, mode_t group)
@@ -150,11 +155,13 @@ count_keys(const struct order *order)
 	while ((entry = readdir(dir)) != NULL) {
 		size_t len = strlen(entry->d_name);
 
-		n += entry->d_name[0] != '.' && len > 4 && strcmp(entry->d_name + len - 4, ".pem") == 0;
+		n += entry->d_name[0] != '.' && len > 4 &&
+		    strcmp(entry->d_name + len - 4, ".pem") == 0;
 	}
 	(void)closedir(dir);
 	if (n >= KEYRING_DOMAIN_KEYS && !order->by_table)
-		ctl_fail("%s holds %zu keys already, and each signs; retire one first", order->folder, n);
+		ctl_fail("%s holds %zu keys already, and each signs; retire one first",
+		    order->folder, n);
 }
 
 /* write_all - true where every octet is on the disk */
@@ -176,7 +183,8 @@ write_all(int fd, const char *text, size_t len)
 
 /* put - one file of the folder, whole or not at all; 0, or errno */
 static int
-put(const struct order *order, const char *name, const char *text, size_t len, mode_t alone, mode_t group)
+put(const struct order *order, const char *name, const char *text, size_t len, mode_t alone,
+    mode_t group)
 {
 	unsigned char octets[8];
 	char *hidden;
@@ -208,7 +216,8 @@ put_both(const struct order *order, const char *record, const char *pem, size_t 
 	int error = 0;
 
 	if (fstatat(order->fd, pem_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		ctl_fail("%s/%s exists and is not overwritten; name another selector with --selector",
+		ctl_fail(
+		    "%s/%s exists and is not overwritten; name another selector with --selector",
 		    order->folder, pem_name);
 	error = put(order, txt_name, record, strlen(record), 0644, 0644);
 	if (error != 0)
@@ -236,8 +245,8 @@ make_key(const struct key_kind *kind)
 static void
 write_key(const struct order *order, EVP_PKEY *key, const char *zone)
 {
-	const char *record = mem_printf(order->ctl->memory, "; DKIM key %s of %s, type %s\n%s", order->selector,
-	    order->domain, order->kind->word, zone);
+	const char *record = mem_printf(order->ctl->memory, "; DKIM key %s of %s, type %s\n%s",
+	    order->selector, order->domain, order->kind->word, zone);
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *pem = NULL;
 	long len;
@@ -254,17 +263,18 @@ write_key(const struct order *order, EVP_PKEY *key, const char *zone)
 static void
 tell(const struct order *order, const char *zone)
 {
-	(void)printf("key     %s/%s.pem\nrecord  %s/%s.txt\n\nPublish this record:\n\n%s\n", order->folder,
-	    order->selector, order->folder, order->selector, zone);
+	(void)printf("key     %s/%s.pem\nrecord  %s/%s.txt\n\nPublish this record:\n\n%s\n",
+	    order->folder, order->selector, order->folder, order->selector, zone);
 	if (order->by_table)
 		(void)printf("Then add to the KeyTable:\n"
-		    "  %s._domainkey.%s %s:%s:%s/%s.pem\n"
-		    "and name %s._domainkey.%s in the SigningTable, and run:\n", order->selector, order->domain,
-		    order->domain, order->selector, order->folder, order->selector, order->selector, order->domain);
+			     "  %s._domainkey.%s %s:%s:%s/%s.pem\n"
+			     "and name %s._domainkey.%s in the SigningTable, and run:\n",
+		    order->selector, order->domain, order->domain, order->selector, order->folder,
+		    order->selector, order->selector, order->domain);
 	else
 		(void)printf("Then run:\n");
-	(void)printf("  countersignctl reload\n  countersignctl dkim check %s --selector %s\n", order->domain,
-	    order->selector);
+	(void)printf("  countersignctl reload\n  countersignctl dkim check %s --selector %s\n",
+	    order->domain, order->selector);
 }
 
 /* ctl_dkim_genkey - a new key */
@@ -300,9 +310,11 @@ ctl_dkim_genkey(struct ctl *ctl, int argc, char **argv)
 	(void)close(order.fd);
 	if (!ctl->json)
 		tell(&order, zone);
-	return ctl_dkim_finish(ctl, json_pack("{s:b,s:s,s:s,s:s,s:s+,s:s+,s:s,s:s,s:s}", "ok", true,
-	    "domain", order.domain, "selector", order.selector, "type", order.kind->word,
-	    "file", order.folder, mem_printf(ctl->memory, "/%s.pem", order.selector),
-	    "record_file", order.folder, mem_printf(ctl->memory, "/%s.txt", order.selector),
-	    "name", name, "record", key_record_text(ctl->memory, &half), "zone", zone), EXIT_SUCCESS);
+	return ctl_dkim_finish(ctl,
+	    json_pack("{s:b,s:s,s:s,s:s,s:s+,s:s+,s:s,s:s,s:s}", "ok", true, "domain", order.domain,
+		"selector", order.selector, "type", order.kind->word, "file", order.folder,
+		mem_printf(ctl->memory, "/%s.pem", order.selector), "record_file", order.folder,
+		mem_printf(ctl->memory, "/%s.txt", order.selector), "name", name, "record",
+		key_record_text(ctl->memory, &half), "zone", zone),
+	    EXIT_SUCCESS);
 }

@@ -31,9 +31,11 @@ find(const struct keyring_key *keys, size_t n, const char *selector)
 	return NULL;
 }
 
-/* is_last_rsa - does no RSA key stay? Ed25519 alone verifies at few receivers (RFC 8463 section 6). */
+/* is_last_rsa - does no RSA key stay? Ed25519 alone verifies at few receivers (RFC 8463 section
+ * 6). */
 static bool
-is_last_rsa(struct ctl *ctl, const struct keyring_key *keys, size_t n, const struct keyring_key *key)
+is_last_rsa(
+    struct ctl *ctl, const struct keyring_key *keys, size_t n, const struct keyring_key *key)
 {
 	const char *error = NULL;
 	struct keyring_ready ready;
@@ -43,7 +45,8 @@ is_last_rsa(struct ctl *ctl, const struct keyring_key *keys, size_t n, const str
 		    ready.type == KEYRING_RSA)
 			return false;
 	/* where there was none before, nothing gets worse, but for the very last key */
-	return n == 1 || keyring_ready(ctl->memory, key, &ready, &error) != 0 || ready.type == KEYRING_RSA;
+	return n == 1 || keyring_ready(ctl->memory, key, &ready, &error) != 0 ||
+	    ready.type == KEYRING_RSA;
 }
 
 /* put_away - give the file its new name; never in place of another */
@@ -75,19 +78,24 @@ ctl_dkim_retire(struct ctl *ctl, int argc, char **argv)
 	domain = ctl_dkim_domain(ctl, argv[0]);
 	config = ctl_config(ctl);
 	if (config->dkim.key_table != NULL)
-		ctl_fail("the keys are in the KeyTable %s: remove the lines of %s there and in the SigningTable",
+		ctl_fail(
+		    "the keys are in the KeyTable %s: remove the lines of %s there and in the SigningTable",
 		    config->dkim.key_table, selector);
 	keys = ctl_dkim_keys(ctl, ctl_dkim_load(ctl, config), domain, &n);
 	key = find(keys, n, selector);
 	if (key == NULL)
 		ctl_fail("there is no key %s for %s", selector, domain);
 	if (!last && is_last_rsa(ctl, keys, n, key))
-		ctl_fail("%s has no other %skey than %s; make one first, or say --last", domain, n > 1 ? "RSA " : "",
-		    selector);
+		ctl_fail("%s has no other %skey than %s; make one first, or say --last", domain,
+		    n > 1 ? "RSA " : "", selector);
 	to = put_away(ctl, key->file);
 	if (!ctl->json)
-		(void)printf("key     %s\n\nRun:\n  countersignctl reload\n"
-		    "and leave %s._domainkey.%s in DNS for a week, for mail that is under way.\n", to, selector, domain);
-	return ctl_dkim_finish(ctl, json_pack("{s:b,s:s,s:s,s:s}", "ok", true, "domain", domain, "selector",
-	    selector, "file", to), EXIT_SUCCESS);
+		(void)printf(
+		    "key     %s\n\nRun:\n  countersignctl reload\n"
+		    "and leave %s._domainkey.%s in DNS for a week, for mail that is under way.\n",
+		    to, selector, domain);
+	return ctl_dkim_finish(ctl,
+	    json_pack("{s:b,s:s,s:s,s:s}", "ok", true, "domain", domain, "selector", selector,
+		"file", to),
+	    EXIT_SUCCESS);
 }

@@ -30,8 +30,9 @@ outcome_of(const json_t *verdict)
 	if (strcmp(action, "accept") == 0)
 		return "accepted";
 	if (strcmp(action, "warn") == 0)
-		return strcmp(ctl_text(verdict, "would"), "warn") == 0 ? "accepted, with a warning" :
-		    "accepted, because of mode watch";
+		return strcmp(ctl_text(verdict, "would"), "warn") == 0
+		    ? "accepted, with a warning"
+		    : "accepted, because of mode watch";
 	if (strcmp(action, "quarantine") == 0)
 		return "held";
 	return strcmp(action, "tempfail") == 0 ? "deferred" : "refused";
@@ -41,15 +42,22 @@ outcome_of(const json_t *verdict)
 static void
 print_cure(const char *reason, const char *account)
 {
-	static const struct { const char *reason, *cure; } cures[] = {
-		{ "over", "quota show %s; for a while: quota set %s \"500 recipients per hour\" --for 2h" },
+	static const struct { const char *reason, *cure;
+	} cures[] = {
+		{ "over",
+		    "quota show %s; for a while: quota set %s \"500 recipients per hour\" --for 2h" },
 		{ "never-fits", "the message alone is larger than a limit: plan of %s" },
 		{ "blocked", "quota show %s says by whom and why; then: unblock %s" },
-		{ "foreign-envelope", "the address needs an owner: the tables of `owners', or owns of %s" },
-		{ "foreign-from", "the address needs an owner: the tables of `owners', or owns of %s" },
-		{ "foreign-domain", "the address needs an owner: the tables of `owners', or owns of %s" },
-		{ "foreign-sender", "the address needs an owner: the tables of `owners', or owns of %s" },
-		{ "foreign-resent", "the address needs an owner: the tables of `owners', or owns of %s" },
+		{ "foreign-envelope",
+		    "the address needs an owner: the tables of `owners', or owns of %s" },
+		{ "foreign-from",
+		    "the address needs an owner: the tables of `owners', or owns of %s" },
+		{ "foreign-domain",
+		    "the address needs an owner: the tables of `owners', or owns of %s" },
+		{ "foreign-sender",
+		    "the address needs an owner: the tables of `owners', or owns of %s" },
+		{ "foreign-resent",
+		    "the address needs an owner: the tables of `owners', or owns of %s" },
 		{ "too-many-recipients", "max_recipients of its plan: plan of %s" },
 		{ "store-away", "status" },
 	};
@@ -196,7 +204,8 @@ ctl_events(struct ctl *ctl, int argc, char **argv)
 static bool
 is_word(const char *text, const char *others)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	static const char plain[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 	size_t len;
 
 	for (len = 0; text[len] != '\0'; len++)
@@ -209,7 +218,9 @@ is_word(const char *text, const char *others)
 static void
 print_ids(const char *filter, const json_t *ids)
 {
-	(void)printf("# on %s: messages that countersign let pass; those that have left the queue are skipped\n", filter);
+	(void)printf(
+	    "# on %s: messages that countersign let pass; those that have left the queue are skipped\n",
+	    filter);
 	(void)printf("postsuper -h - <<'END'\n");
 	for (size_t i = 0; i < json_array_size(ids); i++) {
 		const char *id = json_string_value(json_array_get(ids, i));
@@ -233,7 +244,8 @@ print_sender(const char *from)
 	(void)snprintf(sender, sizeof(sender), "%.*s", (int)len - 2, from + 1);
 	if (!is_word(sender, "@.-_+="))
 		return;
-	(void)printf("postqueue -p | tail -n +2 | awk -v RS= '$7 == \"%s\" { sub(/[*!]$/, \"\", $1); print $1 }' | postsuper -h -\n",
+	(void)printf(
+	    "postqueue -p | tail -n +2 | awk -v RS= '$7 == \"%s\" { sub(/[*!]$/, \"\", $1); print $1 }' | postsuper -h -\n",
 	    sender);
 }
 
@@ -246,7 +258,8 @@ print_queued(const json_t *answer)
 	json_t *ids;
 
 	if (json_object_size(filters) == 0) {
-		(void)printf("# the history knows no message of %s that passed\n", ctl_text(answer, "account"));
+		(void)printf("# the history knows no message of %s that passed\n",
+		    ctl_text(answer, "account"));
 		return;
 	}
 	json_object_foreach(filters, filter, ids)
@@ -254,7 +267,8 @@ print_queued(const json_t *answer)
 	(void)printf("# on each of them: what is queued under other ids, by envelope sender\n");
 	for (size_t i = 0; i < json_array_size(senders); i++)
 		print_sender(json_string_value(json_array_get(senders, i)));
-	(void)printf("\n# to look at them: postqueue -p; to release one: postsuper -H ID; to delete one: postsuper -d ID\n");
+	(void)printf(
+	    "\n# to look at them: postqueue -p; to release one: postsuper -H ID; to delete one: postsuper -d ID\n");
 }
 
 /* ctl_hold_queue - the commands that hold what an account still has queued; it runs none of them */

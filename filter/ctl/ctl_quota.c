@@ -52,7 +52,8 @@ print_block(const json_t *block)
 		ctl_time(ctl_number(block, "until"));
 	else
 		(void)printf("%-19s", "unblocked");
-	(void)printf("  by %s%s", ctl_text(block, "by"), ctl_text(block, "reason")[0] != '\0' ? ": " : "");
+	(void)printf(
+	    "  by %s%s", ctl_text(block, "by"), ctl_text(block, "reason")[0] != '\0' ? ": " : "");
 	ctl_safe(ctl_text(block, "reason"));
 	(void)printf("\n");
 }
@@ -71,7 +72,8 @@ print_quota(const json_t *answer)
 	else
 		(void)printf("plan     none (no limits)\n");
 	if (ctl_text(answer, "home")[0] != '\0')
-		(void)printf("home     %s; counters began empty when the account came there\n", ctl_text(answer, "home"));
+		(void)printf("home     %s; counters began empty when the account came there\n",
+		    ctl_text(answer, "home"));
 	if (blocked != NULL) {
 		(void)printf("BLOCKED  ");
 		print_block(blocked);
@@ -120,7 +122,8 @@ print_set(const json_t *answer)
 	char span[32];
 
 	ctl_span(ctl_number(answer, "for_ms"), span, sizeof(span));
-	(void)printf("for %s the limit of %s is %s\n", span, ctl_text(answer, "account"), ctl_text(answer, "limit"));
+	(void)printf("for %s the limit of %s is %s\n", span, ctl_text(answer, "account"),
+	    ctl_text(answer, "limit"));
 }
 
 /* ctl_quota_set - another limit for a while */
@@ -132,7 +135,8 @@ ctl_quota_set(struct ctl *ctl, int argc, char **argv)
 
 	if (argc != 2 || how_long == NULL)
 		return CTL_USAGE;
-	request = json_pack("{s:s, s:I}", "command", "quota set", "for_ms", (json_int_t)ctl_duration(how_long));
+	request = json_pack(
+	    "{s:s, s:I}", "command", "quota set", "for_ms", (json_int_t)ctl_duration(how_long));
 	ctl_set(request, "account", argv[0]);
 	ctl_set(request, "limit", argv[1]);
 	return ctl_ask(ctl, request, print_set);
@@ -157,15 +161,17 @@ print_top(const json_t *answer)
 {
 	const json_t *accounts = json_object_get(answer, "accounts");
 
-	(void)printf("%-40s %10s %10s %8s  %s\n", "account, today (UTC)", "recipients", "messages", "refused",
-	    "fullest limit");
+	(void)printf("%-40s %10s %10s %8s  %s\n", "account, today (UTC)", "recipients", "messages",
+	    "refused", "fullest limit");
 	for (size_t i = 0; i < json_array_size(accounts); i++) {
 		const json_t *account = json_array_get(accounts, i);
 
 		(void)printf("%-40s %10lld %10lld %8lld  ", ctl_text(account, "account"),
-		    ctl_number(account, "recipients"), ctl_number(account, "messages"), ctl_number(account, "refused"));
+		    ctl_number(account, "recipients"), ctl_number(account, "messages"),
+		    ctl_number(account, "refused"));
 		if (ctl_text(account, "limit")[0] != '\0')
-			(void)printf("%3d%% of %s\n", (int)json_number_value(json_object_get(account, "percent")),
+			(void)printf("%3d%% of %s\n",
+			    (int)json_number_value(json_object_get(account, "percent")),
 			    ctl_text(account, "limit"));
 		else
 			(void)printf("none\n");
@@ -225,8 +231,9 @@ ctl_block(struct ctl *ctl, int argc, char **argv)
 static void
 print_unblocking(const json_t *answer)
 {
-	(void)printf("%s %s\n", ctl_text(answer, "account"), json_is_true(json_object_get(answer, "was_blocked")) ?
-	    "may send again" : "was not blocked");
+	(void)printf("%s %s\n", ctl_text(answer, "account"),
+	    json_is_true(json_object_get(answer, "was_blocked")) ? "may send again"
+								 : "was not blocked");
 }
 
 /* ctl_unblock - mail from an account again */
@@ -256,7 +263,8 @@ int
 ctl_blocked(struct ctl *ctl, int argc, char **argv)
 {
 	(void)argv;
-	return argc == 0 ? ctl_ask(ctl, json_pack("{s:s}", "command", "blocked"), print_blocked) : CTL_USAGE;
+	return argc == 0 ? ctl_ask(ctl, json_pack("{s:s}", "command", "blocked"), print_blocked)
+			 : CTL_USAGE;
 }
 
 static void
@@ -270,7 +278,8 @@ print_plan(const json_t *answer)
 		(void)printf("plan     none (no limits)\n");
 		return;
 	}
-	(void)printf("plan     %s, from %s\n", ctl_text(plan, "name"), ctl_text(answer, "plan_from"));
+	(void)printf(
+	    "plan     %s, from %s\n", ctl_text(plan, "name"), ctl_text(answer, "plan_from"));
 	for (size_t i = 0; i < json_array_size(limits); i++)
 		(void)printf("limit    %s\n", json_string_value(json_array_get(limits, i)));
 	if (ctl_text(plan, "on_over")[0] != '\0')
@@ -278,7 +287,8 @@ print_plan(const json_t *answer)
 	if (ctl_number(plan, "warn_at") > 0)
 		(void)printf("warn_at  %lld%%\n", ctl_number(plan, "warn_at"));
 	if (ctl_number(plan, "max_recipients") > 0)
-		(void)printf("a message may have %lld recipients\n", ctl_number(plan, "max_recipients"));
+		(void)printf(
+		    "a message may have %lld recipients\n", ctl_number(plan, "max_recipients"));
 }
 
 /* ctl_plan_of - which plan an account has, and where that is said */

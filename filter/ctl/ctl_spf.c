@@ -112,8 +112,10 @@ load(struct ctl *ctl, struct setting *setting)
 		options = setting->config->resolver;
 		receiver = setting->config->authserv_id;
 	} else {
-		(void)fprintf(stderr, "countersignctl: there is no %s, so the defaults and the DNS of this "
-		    "system are taken; name a file with -c FILE\n", ctl->file);
+		(void)fprintf(stderr,
+		    "countersignctl: there is no %s, so the defaults and the DNS of this "
+		    "system are taken; name a file with -c FILE\n",
+		    ctl->file);
 		defaults = mem_new(ctl->memory, struct spf_config);
 		config_spf_defaults(ctl->memory, defaults);
 		setting->spf = defaults;
@@ -133,8 +135,9 @@ counts_json(const struct setting *setting, const struct spf_counts *counts)
 	const struct spf_limits *limits = &setting->service.limits;
 
 	return json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:I}", "terms", (int)counts->terms, "terms_max",
-	    (int)limits->terms, "voids", (int)counts->voids, "voids_max", (int)limits->voids, "queries",
-	    (int)counts->queries, "queries_max", (int)limits->queries, "octets", (json_int_t)counts->bytes);
+	    (int)limits->terms, "voids", (int)counts->voids, "voids_max", (int)limits->voids,
+	    "queries", (int)counts->queries, "queries_max", (int)limits->queries, "octets",
+	    (json_int_t)counts->bytes);
 }
 
 /* text_or_null - a stranger's text, which may be no UTF-8, for JSON */
@@ -170,8 +173,8 @@ outcome_json(struct setting *setting, const char *identity, const struct checked
 
 /* run - one check, told step by step */
 static json_t *
-run(struct setting *setting, const char *identity, const struct spf_client *client, const char *sender,
-    struct checked *outcome)
+run(struct setting *setting, const char *identity, const struct spf_client *client,
+    const char *sender, struct checked *outcome)
 {
 	int64_t deadline = clock_ms() + setting->spf->timeout_ms;
 	json_t *object;
@@ -181,8 +184,11 @@ run(struct setting *setting, const char *identity, const struct spf_client *clie
 	if (setting->ctl->json)
 		setting->trace = json_array();
 	else
-		(void)printf("%s %s, from %s\n", identity, sender != NULL && sender[0] != '\0' ? sender :
-		    client->helo != NULL ? client->helo : "<>", client->address);
+		(void)printf("%s %s, from %s\n", identity,
+		    sender != NULL && sender[0] != '\0' ? sender
+			: client->helo != NULL          ? client->helo
+							: "<>",
+		    client->address);
 	spf_check(setting->ctl->memory, &setting->service, client, sender, deadline, &outcome->fact,
 	    &outcome->counts);
 	setting->service.trace = NULL;
@@ -195,7 +201,8 @@ run(struct setting *setting, const char *identity, const struct spf_client *clie
 
 /* listener_word - what a listener would do with mail of which this is known */
 static json_t *
-listener_word(const struct setting *setting, const struct listener *listener, const struct facts *facts)
+listener_word(
+    const struct setting *setting, const struct listener *listener, const struct facts *facts)
 {
 	struct rules rules = { .mode = listener->mode, .help_url = setting->config->help_url };
 	struct facts theirs = *facts;
@@ -205,8 +212,9 @@ listener_word(const struct setting *setting, const struct listener *listener, co
 	memcpy(rules.actions, listener->actions, sizeof(rules.actions));
 	verdict_decide(setting->ctl->memory, &rules, &theirs, STAGE_MAIL, &verdict);
 	if (!setting->ctl->json && verdict.reply_text != NULL)
-		(void)printf("listener %s: %s, %s %s %s\n", listener->name, action_word(verdict.action),
-		    verdict.reply_code, verdict.reply_status, verdict.reply_text);
+		(void)printf("listener %s: %s, %s %s %s\n", listener->name,
+		    action_word(verdict.action), verdict.reply_code, verdict.reply_status,
+		    verdict.reply_text);
 	else if (!setting->ctl->json)
 		(void)printf("listener %s: %s%s%s\n", listener->name, action_word(verdict.action),
 		    verdict.would > verdict.action ? "; in mode enforce: " : "",
@@ -265,8 +273,12 @@ check_stranger(struct setting *setting, const struct request *request)
 	const struct spf_client client = { .address = request->ips[0], .helo = request->helo };
 	const char *note = client_note(setting, client.address);
 	const char *from = request->from;
-	struct facts facts = { .role = ROLE_INBOUND, .client_addr = client.address, .spf_client = client.address,
-	    .helo = client.helo, .spf_client_helo = client.helo, .header = { .from_fields = 1 } };
+	struct facts facts = { .role = ROLE_INBOUND,
+		.client_addr = client.address,
+		.spf_client = client.address,
+		.helo = client.helo,
+		.spf_client_helo = client.helo,
+		.header = { .from_fields = 1 } };
 	json_t *checks = json_array(), *answer;
 	struct checked outcome;
 
@@ -274,7 +286,8 @@ check_stranger(struct setting *setting, const struct request *request)
 		from = "";
 	facts.sender = from != NULL ? from : "";
 	if (from != NULL) {
-		(void)json_array_append_new(checks, run(setting, "MAIL FROM", &client, from, &outcome));
+		(void)json_array_append_new(
+		    checks, run(setting, "MAIL FROM", &client, from, &outcome));
 		facts.spf_mailfrom = outcome.fact;
 	}
 	if (from != NULL && from[0] == '\0') {
@@ -285,8 +298,9 @@ check_stranger(struct setting *setting, const struct request *request)
 	}
 	if (note != NULL && !setting->ctl->json)
 		(void)printf("%s\n", note);
-	answer = json_pack("{s:b,s:o,s:o,s:o}", "ok", true, "checks", checks, "note", text_or_null(note),
-	    "listeners", note != NULL ? json_array() : tell_listeners(setting, &facts));
+	answer =
+	    json_pack("{s:b,s:o,s:o,s:o}", "ok", true, "checks", checks, "note", text_or_null(note),
+		"listeners", note != NULL ? json_array() : tell_listeners(setting, &facts));
 	return finish(setting, answer, true);
 }
 
@@ -294,15 +308,16 @@ check_stranger(struct setting *setting, const struct request *request)
 static bool
 is_private(const struct ip_address *ip)
 {
-	static const char *const networks[] = { "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10",
-	    "fc00::/7" };
+	static const char *const networks[] = { "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
+		"100.64.0.0/10", "fc00::/7" };
 	const char *error = NULL;
 	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
 	struct netblock block;
 	bool found = false;
 
 	for (size_t i = 0; i < sizeof(networks) / sizeof(networks[0]) && !found; i++)
-		found = netblock_parse(ctx, networks[i], &block, &error) && netblock_contains(&block, 1, ip);
+		found = netblock_parse(ctx, networks[i], &block, &error) &&
+		    netblock_contains(&block, 1, ip);
 	talloc_free(ctx);
 	return found;
 }
@@ -317,10 +332,13 @@ own_address(TALLOC_CTX *ctx, const struct ifaddrs *interface)
 	    (interface->ifa_flags & IFF_UP) == 0)
 		return NULL;
 	if (interface->ifa_addr->sa_family == AF_INET)
-		return mem_strdup(ctx, inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)
-		    interface->ifa_addr)->sin_addr, text, sizeof(text)));
+		return mem_strdup(ctx,
+		    inet_ntop(AF_INET,
+			&((const struct sockaddr_in *)(const void *)interface->ifa_addr)->sin_addr,
+			text, sizeof(text)));
 	if (interface->ifa_addr->sa_family == AF_INET6) {
-		const struct in6_addr *in6 = &((const struct sockaddr_in6 *)(const void *)interface->ifa_addr)->sin6_addr;
+		const struct in6_addr *in6 =
+		    &((const struct sockaddr_in6 *)(const void *)interface->ifa_addr)->sin6_addr;
 
 		return IN6_IS_ADDR_LINKLOCAL(in6) ? NULL :
 		    mem_strdup(ctx, inet_ntop(AF_INET6, in6, text, sizeof(text)));
@@ -337,8 +355,10 @@ find_own(struct ctl *ctl, struct request *request)
 	if (request->n_ips > 0)
 		return;
 	if (getifaddrs(&all) != 0)
-		ctl_fail("the addresses of this host cannot be read: %s; name them with --ip", strerror(errno));
-	for (const struct ifaddrs *one = all; one != NULL && request->n_ips < OWN_MAX; one = one->ifa_next) {
+		ctl_fail("the addresses of this host cannot be read: %s; name them with --ip",
+		    strerror(errno));
+	for (const struct ifaddrs *one = all; one != NULL && request->n_ips < OWN_MAX;
+	     one = one->ifa_next) {
 		const char *text = own_address(ctl->memory, one);
 
 		if (text != NULL)
@@ -346,7 +366,8 @@ find_own(struct ctl *ctl, struct request *request)
 	}
 	freeifaddrs(all);
 	if (request->n_ips == 0)
-		ctl_fail("this host has no address but loopback; name those that others see with --ip");
+		ctl_fail(
+		    "this host has no address but loopback; name those that others see with --ip");
 }
 
 /* own_line - the check of mail of one's own from one address */
@@ -369,10 +390,12 @@ own_line(struct setting *setting, const char *label, const char *address, const 
 	if (setting->ctl->json)
 		return object;
 	(void)printf("%-40s %-9s  terms %u of %u, void lookups %u of %u, queries %u%s%s%s\n", label,
-	    spf_result_word(outcome->fact.result), outcome->counts.terms, limits->terms, outcome->counts.voids,
-	    limits->voids, outcome->counts.queries, outcome->fact.problem != NULL ? ": " : "",
+	    spf_result_word(outcome->fact.result), outcome->counts.terms, limits->terms,
+	    outcome->counts.voids, limits->voids, outcome->counts.queries,
+	    outcome->fact.problem != NULL ? ": " : "",
 	    outcome->fact.problem != NULL ? outcome->fact.problem : "",
-	    is_private(&ip) ? "  (a private address: others see another one, name it with --ip)" : "");
+	    is_private(&ip) ? "  (a private address: others see another one, name it with --ip)"
+			    : "");
 	return object;
 }
 
@@ -396,11 +419,13 @@ advice(struct ctl *ctl, const struct setting *setting, const struct checked *out
 		break;
 	}
 	if (left <= 2)
-		return mem_printf(ctl->memory, "%s: %u more terms that ask DNS make the record an error",
+		return mem_printf(ctl->memory,
+		    "%s: %u more terms that ask DNS make the record an error",
 		    left == 0 ? "at the limit" : "near the limit", left + 1);
 	if (outcome->counts.voids >= limits->voids && limits->voids > 0)
 		return "at the limit of void lookups: one more name without records makes the record an error";
-	return mem_printf(ctl->memory, "within the limits: room for %u more terms that ask DNS", left);
+	return mem_printf(
+	    ctl->memory, "within the limits: room for %u more terms that ask DNS", left);
 }
 
 /* check_own - --own DOMAIN: would mail of this domain pass from this host? */
@@ -408,7 +433,8 @@ static int
 check_own(struct setting *setting, struct request *request)
 {
 	/* reserved for ever (RFC 1112, RFC 4291): no record means them */
-	static const char *const nobody[] = { "255.255.255.255", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" };
+	static const char *const nobody[] = { "255.255.255.255",
+		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" };
 	json_t *own = json_array(), *answer;
 	struct checked outcome, worst, last;
 	bool all = true;
@@ -422,16 +448,18 @@ check_own(struct setting *setting, struct request *request)
 		all = all && outcome.fact.result == SPF_IS_PASS;
 	}
 	answer = json_pack("{s:b,s:b,s:o}", "ok", true, "all_pass", all, "own", own);
-	(void)json_object_set_new(answer, "other_ipv4", own_line(setting, "any other IPv4 client", nobody[0],
-	    request->own, &worst));
-	(void)json_object_set_new(answer, "other_ipv6", own_line(setting, "any other IPv6 client", nobody[1],
-	    request->own, &last));
+	(void)json_object_set_new(answer, "other_ipv4",
+	    own_line(setting, "any other IPv4 client", nobody[0], request->own, &worst));
+	(void)json_object_set_new(answer, "other_ipv6",
+	    own_line(setting, "any other IPv6 client", nobody[1], request->own, &last));
 	if (last.fact.result == SPF_IS_PERMERROR || last.counts.terms > worst.counts.terms)
 		worst = last;
-	(void)json_object_set_new(answer, "advice", json_string(advice(setting->ctl, setting, &worst)));
+	(void)json_object_set_new(
+	    answer, "advice", json_string(advice(setting->ctl, setting, &worst)));
 	if (!setting->ctl->json)
-		(void)printf("%s\n%s\n", advice(setting->ctl, setting, &worst), all ?
-		    "mail from every address above passes" : "mail from some address above does NOT pass");
+		(void)printf("%s\n%s\n", advice(setting->ctl, setting, &worst),
+		    all ? "mail from every address above passes"
+			: "mail from some address above does NOT pass");
 	return finish(setting, answer, all);
 }
 
@@ -445,5 +473,6 @@ ctl_spf_check(struct ctl *ctl, int argc, char **argv)
 	if (!parse_request(argc, argv, &request))
 		return CTL_USAGE;
 	load(ctl, &setting);
-	return request.own != NULL ? check_own(&setting, &request) : check_stranger(&setting, &request);
+	return request.own != NULL ? check_own(&setting, &request)
+				   : check_stranger(&setting, &request);
 }

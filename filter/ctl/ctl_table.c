@@ -1,8 +1,8 @@
 /*
  * ctl_table.c - countersignctl table ...: what tables answer
  *
- * Opens the table here, with the daemon's configuration and the daemon's code, and asks it. So it works
- * before the daemon is started, and for tables that the configuration does not name yet.
+ * Opens the table here, with the daemon's configuration and the daemon's code, and asks it. So it
+ * works before the daemon is started, and for tables that the configuration does not name yet.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -44,12 +44,14 @@ settings_of(struct ctl *ctl)
 	const struct config *config;
 
 	if (access(ctl->file, F_OK) != 0) {
-		(void)fprintf(stderr, "countersignctl: there is no %s; asking with the default settings\n", ctl->file);
+		(void)fprintf(stderr,
+		    "countersignctl: there is no %s; asking with the default settings\n",
+		    ctl->file);
 		return (struct settings){ NULL, "+", NULL, true };
 	}
 	config = ctl_config(ctl);
-	return (struct settings){ table_config_env(ctl->memory, config), config->delimiter, config->realm,
-	    config->fold_local };
+	return (struct settings){ table_config_env(ctl->memory, config), config->delimiter,
+		config->realm, config->fold_local };
 }
 
 /* open_table - the table, or the end of the program with the reason */
@@ -99,7 +101,8 @@ status_of(enum table_outcome outcome)
 
 /* keys_of - the keys the daemon tries for one, in order: those of an address, or the key itself */
 static size_t
-keys_of(struct ctl *ctl, const struct settings *settings, const char *key, const char *keys_r[IDENTITY_KEYS_MAX])
+keys_of(struct ctl *ctl, const struct settings *settings, const char *key,
+    const char *keys_r[IDENTITY_KEYS_MAX])
 {
 	const struct address_rules rules = { .fold_local = settings->fold_local };
 	const char *at = strrchr(key, '@');
@@ -107,9 +110,11 @@ keys_of(struct ctl *ctl, const struct settings *settings, const char *key, const
 
 	keys_r[0] = key;
 	if (at == NULL || at == key || at[1] == '\0' ||
-	    address_parse_path(ctl->memory, key, strlen(key), &rules, &address, NULL) != ADDRESS_PATH_MAILBOX)
+	    address_parse_path(ctl->memory, key, strlen(key), &rules, &address, NULL) !=
+		ADDRESS_PATH_MAILBOX)
 		return 1;
-	return identity_owner_keys(ctl->memory, address.full, settings->delimiter, settings->realm, keys_r);
+	return identity_owner_keys(
+	    ctl->memory, address.full, settings->delimiter, settings->realm, keys_r);
 }
 
 /* One key tried. */
@@ -126,7 +131,8 @@ print_trials(const struct trial *trials, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		(void)printf("%-9s  %s%s%s\n", word_of(trials[i].outcome), trials[i].key,
-		    trials[i].error != NULL ? ": " : "", trials[i].error != NULL ? trials[i].error : "");
+		    trials[i].error != NULL ? ": " : "",
+		    trials[i].error != NULL ? trials[i].error : "");
 	if (trials[n - 1].outcome == TABLE_FOUND)
 		(void)printf("value      %s\n", trials[n - 1].value);
 }
@@ -145,12 +151,14 @@ static void
 print_json(const char *spec, const struct trial *trials, size_t n)
 {
 	json_t *tried = json_array();
-	json_t *answer = json_pack("{s:b s:o s:s s:o}", "ok", trials[n - 1].outcome != TABLE_TEMPERROR, "table",
-	    text_or_note(spec), "outcome", word_of(trials[n - 1].outcome), "tried", tried);
+	json_t *answer =
+	    json_pack("{s:b s:o s:s s:o}", "ok", trials[n - 1].outcome != TABLE_TEMPERROR, "table",
+		text_or_note(spec), "outcome", word_of(trials[n - 1].outcome), "tried", tried);
 
 	for (size_t i = 0; i < n; i++)
-		(void)json_array_append_new(tried, json_pack("{s:o s:s}", "key", text_or_note(trials[i].key), "outcome",
-		    word_of(trials[i].outcome)));
+		(void)json_array_append_new(tried,
+		    json_pack("{s:o s:s}", "key", text_or_note(trials[i].key), "outcome",
+			word_of(trials[i].outcome)));
 	if (trials[n - 1].outcome == TABLE_FOUND)
 		(void)json_object_set_new(answer, "value", text_or_note(trials[n - 1].value));
 	if (trials[n - 1].error != NULL)
@@ -172,7 +180,8 @@ get_one(struct ctl *ctl, const struct settings *settings, struct table *table, c
 		struct trial *trial = &trials[tried++];
 
 		*trial = (struct trial){ .key = keys[tried - 1] };
-		trial->outcome = table_get(table, ctl->memory, trial->key, 0, &trial->value, &trial->error);
+		trial->outcome =
+		    table_get(table, ctl->memory, trial->key, 0, &trial->value, &trial->error);
 	}
 	if (ctl->json)
 		print_json(table_spec(table), trials, tried);
@@ -202,9 +211,11 @@ get_lines(struct ctl *ctl, struct table *table)
 		if (outcome == TABLE_FOUND)
 			(void)printf("%s\t%s\n", line, value);
 		else if (outcome == TABLE_TEMPERROR)
-			(void)fprintf(stderr, "countersignctl: table %s: %s: %s\n", table_spec(table), line, error);
+			(void)fprintf(stderr, "countersignctl: table %s: %s: %s\n",
+			    table_spec(table), line, error);
 		(void)fflush(stdout);	/* whoever writes keys one by one waits for answers */
-		if (outcome == TABLE_TEMPERROR || (outcome == TABLE_FOUND && status == STATUS_NOT_FOUND))
+		if (outcome == TABLE_TEMPERROR ||
+		    (outcome == TABLE_FOUND && status == STATUS_NOT_FOUND))
 			status = status_of(outcome);
 	}
 	free(line);
@@ -223,7 +234,8 @@ ctl_table_get(struct ctl *ctl, int argc, char **argv)
 		return CTL_USAGE;
 	settings = settings_of(ctl);
 	table = open_table(ctl, &settings, argv[0]);
-	status = strcmp(argv[1], "-") == 0 ? get_lines(ctl, table) : get_one(ctl, &settings, table, argv[1]);
+	status = strcmp(argv[1], "-") == 0 ? get_lines(ctl, table)
+					   : get_one(ctl, &settings, table, argv[1]);
 	close_table(table);
 	return status;
 }
@@ -241,7 +253,8 @@ ctl_table_check(struct ctl *ctl, int argc, char **argv)
 	settings = settings_of(ctl);
 	table = open_table(ctl, &settings, argv[0]);
 	/* any key will do: what is wanted is an answer */
-	if (table_get(table, ctl->memory, "countersign@check.invalid", 0, &value, &error) == TABLE_TEMPERROR)
+	if (table_get(table, ctl->memory, "countersign@check.invalid", 0, &value, &error) ==
+	    TABLE_TEMPERROR)
 		ctl_fail("table %s can be opened, but not asked: %s", argv[0], error);
 	if (ctl->json)
 		(void)printf("{\"ok\":true}\n");

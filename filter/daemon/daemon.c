@@ -33,7 +33,8 @@ log_store(void *arg, enum store_log_level level, const char *text)
 
 /* open_store - the store the configuration names */
 static int
-open_store(TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, const char **error_r)
+open_store(
+    TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, const char **error_r)
 {
 	struct store_options options = config->store_options;
 
@@ -44,7 +45,8 @@ open_store(TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, 
 			return -1;
 	}
 	if (config->store_sentinel_password_file != NULL) {
-		options.sentinel_password = password_file_read(ctx, config->store_sentinel_password_file, error_r);
+		options.sentinel_password =
+		    password_file_read(ctx, config->store_sentinel_password_file, error_r);
 		if (options.sentinel_password == NULL)
 			return -1;
 	}
@@ -59,7 +61,8 @@ open_store(TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, 
 static int
 make_locks(struct daemon *daemon, const char **error_r)
 {
-	if (pthread_mutex_init(&daemon->lock, NULL) == 0 && pthread_mutex_init(&daemon->reload_lock, NULL) == 0)
+	if (pthread_mutex_init(&daemon->lock, NULL) == 0 &&
+	    pthread_mutex_init(&daemon->reload_lock, NULL) == 0)
 		return 0;
 	*error_r = "no mutex could be made";
 	return -1;
@@ -67,7 +70,8 @@ make_locks(struct daemon *daemon, const char **error_r)
 
 /* daemon_open_store - only the store and the journal's parts */
 int
-daemon_open_store(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *snapshot, const char **error_r)
+daemon_open_store(
+    TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *snapshot, const char **error_r)
 {
 	daemon->started_ms = clock_ms();
 	daemon->current = snapshot;
@@ -158,7 +162,8 @@ daemon_first_time(struct daemon *daemon, const char *name)
 	while (i < daemon->n_unmatched && strcmp(daemon->unmatched[i], name) != 0)
 		i++;
 	/* strangers cannot choose these names; should there be more, the rest goes untold */
-	first = i == daemon->n_unmatched && i < sizeof(daemon->unmatched) / sizeof(daemon->unmatched[0]);
+	first = i == daemon->n_unmatched &&
+	    i < sizeof(daemon->unmatched) / sizeof(daemon->unmatched[0]);
 	if (first)
 		daemon->unmatched[daemon->n_unmatched++] = mem_strdup(NULL, name);
 	(void)pthread_mutex_unlock(&daemon->lock);
@@ -185,7 +190,8 @@ renew(struct daemon *daemon, TALLOC_CTX *ctx)
 {
 	const char *error;
 
-	if (store_renew(daemon->store, ctx, &error) != 0 || journal_renew(daemon->journal, ctx, &error) != 0)
+	if (store_renew(daemon->store, ctx, &error) != 0 ||
+	    journal_renew(daemon->journal, ctx, &error) != 0)
 		log_error("reload: %s; the store goes on with what it has", error);
 }
 
@@ -195,12 +201,14 @@ reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 {
 	const char *warnings = NULL;
 	const char *fixed;
-	struct snapshot *new = snapshot_build(ctx, daemon->file, daemon->resolver, &warnings, error_r);
+	struct snapshot *new =
+	    snapshot_build(ctx, daemon->file, daemon->resolver, &warnings, error_r);
 
 	if (new == NULL) {
 		log_error("%s", *error_r);
 		event_raise(journal_events(daemon->journal), EVENT_RELOAD_FAILED, NULL, NULL, NULL,
-		    "the configuration has mistakes; the one in force stays", json_pack("{s:s}", "mistakes", *error_r));
+		    "the configuration has mistakes; the one in force stays",
+		    json_pack("{s:s}", "mistakes", *error_r));
 		return false;
 	}
 	fixed = config_fixed_difference(daemon->current->config, new->config);

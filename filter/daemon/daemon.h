@@ -29,14 +29,15 @@ struct daemon {
 	struct resolver *resolver;
 	struct key_watch *key_watch; /* below resolver, whom it asks */
 	struct journal *journal;
-	char *unmatched[32];	/* under lock: daemon names that no listener matches, told already */
+	char *unmatched[32]; /* under lock: daemon names that no listener matches, told already */
 	size_t n_unmatched;
 	int64_t started_ms;	/* clock_ms() at start */
 	atomic_bool draining;	/* new messages are turned away */
 	atomic_ulong in_flight;	/* messages between MAIL and their end */
 	atomic_ulong sessions;	/* open connections from MTAs */
 	atomic_ulong accepted, refused, deferred, held; /* messages, for status */
-	atomic_int_least64_t key_told_ms; /* when a missing key was last told of, CLOCK_MONOTONIC; 0: never */
+	atomic_int_least64_t
+	    key_told_ms; /* when a missing key was last told of, CLOCK_MONOTONIC; 0: never */
 	atomic_ulong reloads;
 };
 
@@ -61,7 +62,8 @@ void daemon_close(struct daemon *daemon);
 /* daemon_snapshot - the snapshot in force, with a reference for the caller. Any thread. */
 struct snapshot *daemon_snapshot(struct daemon *daemon);
 
-/* daemon_first_time - is this daemon name without a listener seen for the first time? Any thread. */
+/* daemon_first_time - is this daemon name without a listener seen for the first time? Any
+ * thread. */
 bool daemon_first_time(struct daemon *daemon, const char *name);
 
 /*

@@ -30,7 +30,8 @@ open_tables(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **error_r)
 	for (size_t i = 0; i < specs->n; i++) {
 		snapshot->tables[i] = table_open_with(snapshot, env, specs->items[i], error_r);
 		if (snapshot->tables[i] == NULL) {
-			*error_r = mem_printf(ctx, "%s: table %s: %s", snapshot->config->file, specs->items[i], *error_r);
+			*error_r = mem_printf(ctx, "%s: table %s: %s", snapshot->config->file,
+			    specs->items[i], *error_r);
 			return false;
 		}
 	}
@@ -38,8 +39,8 @@ open_tables(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **error_r)
 }
 
 int
-snapshot_key_options(TALLOC_CTX *ctx, const struct config *config, struct keyring_options *options_r,
-    const char **error_r)
+snapshot_key_options(TALLOC_CTX *ctx, const struct config *config,
+    struct keyring_options *options_r, const char **error_r)
 {
 	const struct passwd *user;
 
@@ -50,7 +51,8 @@ snapshot_key_options(TALLOC_CTX *ctx, const struct config *config, struct keyrin
 	errno = 0;
 	user = getpwnam(config->user);	/* one reload at a time, and nobody else asks */
 	if (user == NULL) {
-		*error_r = mem_printf(ctx, "%s: user = \"%s\" is no account of this machine; create it with: adduser --system --group %s",
+		*error_r = mem_printf(ctx,
+		    "%s: user = \"%s\" is no account of this machine; create it with: adduser --system --group %s",
 		    config->file, config->user, config->user);
 		return -1;
 	}
@@ -101,13 +103,15 @@ snapshot_bind(TALLOC_CTX *ctx, struct snapshot *snapshot, struct resolver *resol
 	return -1;
 }
 
-/* check_program - can the event_command be run? Not a matter of the file alone, so not config_load()'s */
+/* check_program - can the event_command be run? Not a matter of the file alone, so not
+ * config_load()'s */
 static bool
 check_program(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
 {
 	if (config->event_command.n == 0 || access(config->event_command.items[0], X_OK) == 0)
 		return true;
-	*error_r = mem_printf(ctx, "%s: event_command = \"%s\" cannot be run: %s; is it there, and chmod +x?",
+	*error_r = mem_printf(ctx,
+	    "%s: event_command = \"%s\" cannot be run: %s; is it there, and chmod +x?",
 	    config->file, config->event_command.items[0], strerror(errno));
 	return false;
 }

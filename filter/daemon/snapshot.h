@@ -46,8 +46,8 @@ struct snapshot *snapshot_build_tables(TALLOC_CTX *ctx, const char *file, const 
  * snapshot_key_options - who will read the keys that a configuration names, once rights are dropped
  * Returns 0, or -1 and *error_r on ctx: its user is no account.
  */
-int snapshot_key_options(TALLOC_CTX *ctx, const struct config *config, struct keyring_options *options_r,
-    const char **error_r);
+int snapshot_key_options(TALLOC_CTX *ctx, const struct config *config,
+    struct keyring_options *options_r, const char **error_r);
 
 /*
  * snapshot_bind - give the signature checks of a snapshot their resolver

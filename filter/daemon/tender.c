@@ -1,8 +1,8 @@
 /*
  * tender.c - the thread that looks after the tables
  *
- * Files are looked at, and names of servers looked up, by a thread of its own: either may wait for a disk
- * or for DNS, which no message and no signal should.
+ * Files are looked at, and names of servers looked up, by a thread of its own: either may wait for
+ * a disk or for DNS, which no message and no signal should.
  *
  * Thread rule: tender->lock guards stop; a snapshot is held while its tables are tended.
  */
@@ -35,11 +35,13 @@ static bool
 rest(struct tender *tender)
 {
 	int64_t until_ms = clock_ms() + EVERY_MS;
-	const struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
+	const struct timespec until = { .tv_sec = until_ms / 1000,
+		.tv_nsec = until_ms % 1000 * 1000000 };
 	bool stop;
 
 	(void)pthread_mutex_lock(&tender->lock);
-	while (!tender->stop && pthread_cond_timedwait(&tender->stopped, &tender->lock, &until) == 0)
+	while (
+	    !tender->stop && pthread_cond_timedwait(&tender->stopped, &tender->lock, &until) == 0)
 		;
 	stop = tender->stop;
 	(void)pthread_mutex_unlock(&tender->lock);

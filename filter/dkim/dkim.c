@@ -156,7 +156,8 @@ prepare_signing(const struct dkim_options *options, DKIM_LIB *lib, const char *c
 
 /* new_ref - a new member of the pool; takes over names; NULL where the library refuses */
 static struct dkim_lib_ref *
-new_ref(const struct dkim_options *options, char *names, const char *const *oversigned, uint64_t ttl)
+new_ref(
+    const struct dkim_options *options, char *names, const char *const *oversigned, uint64_t ttl)
 {
 	struct dkim_lib_ref *ref = mem_check(calloc(1, sizeof(*ref)));
 	DKIM_LIB *lib = dkim_init(library_alloc, library_free);

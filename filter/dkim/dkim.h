@@ -134,8 +134,8 @@ struct dkim_tags {
 
 /*
  * dkim_tags_read - read a tag list strictly
- * Returns 0, or -1 with *error_r static text: a stray character, a name that is none, a tag twice, too many.
- * The spans point into text.
+ * Returns 0, or -1 with *error_r static text: a stray character, a name that is none, a tag twice,
+ * too many. The spans point into text.
  */
 int dkim_tags_read(const char *text, size_t len, struct dkim_tags *tags_r, const char **error_r);
 

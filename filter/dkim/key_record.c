@@ -28,7 +28,8 @@
 
 #define RECORDS_MAX	16	/* records at one name that are looked at */
 #define RECORD_OCTETS	8192	/* longest one */
-#define SPKI_RSA	24	/* octets of SubjectPublicKeyInfo before the bare RSA key, lengths of two octets */
+#define SPKI_RSA \
+	24 /* octets of SubjectPublicKeyInfo before the bare RSA key, lengths of two octets */
 #define SPKI_ED25519	12	/* likewise */
 
 /* base64 - of some octets, in one line */
@@ -65,14 +66,16 @@ key_record_text(TALLOC_CTX *ctx, const struct keyring_public *key)
 }
 
 char *
-key_record_zone(TALLOC_CTX *ctx, const char *selector, const char *domain, const struct keyring_public *key)
+key_record_zone(
+    TALLOC_CTX *ctx, const char *selector, const char *domain, const struct keyring_public *key)
 {
 	char *text = key_record_text(NULL, key);
 	char *zone = mem_printf(ctx, "%s._domainkey.%s. IN TXT (", selector, domain);
 
 	/* nothing in it needs a backslash in front */
 	for (size_t at = 0, len = strlen(text); at < len; at += KEY_RECORD_STRING)
-		zone = mem_check(talloc_asprintf_append_buffer(zone, "\n\t\"%.*s\"", KEY_RECORD_STRING, text + at));
+		zone = mem_check(talloc_asprintf_append_buffer(
+		    zone, "\n\t\"%.*s\"", KEY_RECORD_STRING, text + at));
 	talloc_free(text);
 	return mem_check(talloc_asprintf_append_buffer(zone, " )\n"));
 }
@@ -150,11 +153,13 @@ compare_octets(const struct keyring_public *key, const unsigned char *octets, si
 	} else if (key->type == KEYRING_RSA && key->len > wrap && len == key->len - wrap &&
 	    memcmp(octets, key->octets + wrap, len) == 0) {
 		finding->state = KEY_UNFIT;
-		finding->problem = "p= is the right key without its SubjectPublicKeyInfo, which verifiers cannot read";
+		finding->problem =
+		    "p= is the right key without its SubjectPublicKeyInfo, which verifiers cannot read";
 	} else if (key->type == KEYRING_ED25519 && len == key->len + wrap &&
 	    memcmp(octets + wrap, key->octets, key->len) == 0) {
 		finding->state = KEY_UNFIT;
-		finding->problem = "p= is the right key inside a SubjectPublicKeyInfo; Ed25519 keys are published bare (RFC 8463)";
+		finding->problem =
+		    "p= is the right key inside a SubjectPublicKeyInfo; Ed25519 keys are published bare (RFC 8463)";
 	}
 }
 
@@ -170,10 +175,12 @@ judge_flags(TALLOC_CTX *ctx, const struct dkim_tags *tags, struct key_finding *f
 	finding->strict = has_word(flags, "s");
 	if (hashes != NULL && !has_word(hashes, "sha256")) {
 		finding->state = KEY_UNFIT;
-		finding->problem = mem_printf(ctx, "h=%s does not allow sha256", shown(ctx, hashes));
+		finding->problem =
+		    mem_printf(ctx, "h=%s does not allow sha256", shown(ctx, hashes));
 	} else if (services != NULL && !has_word(services, "*") && !has_word(services, "email")) {
 		finding->state = KEY_UNFIT;
-		finding->problem = mem_printf(ctx, "s=%s does not allow mail", shown(ctx, services));
+		finding->problem =
+		    mem_printf(ctx, "s=%s does not allow mail", shown(ctx, services));
 	}
 }
 
@@ -190,21 +197,24 @@ judge_record(TALLOC_CTX *ctx, const struct keyring_public *key, const struct dns
 	*finding = (struct key_finding){ .state = KEY_UNFIT };
 	if (record->len > RECORD_OCTETS ||
 	    dkim_tags_read((const char *)record->data, record->len, &tags, &error) != 0) {
-		finding->problem = mem_printf(ctx, "it cannot be read: %s", error != NULL ? error : "it is too long");
+		finding->problem = mem_printf(
+		    ctx, "it cannot be read: %s", error != NULL ? error : "it is too long");
 		return;
 	}
 	version = dkim_tags_text(ctx, &tags, "v", RECORD_OCTETS);
 	type = dkim_tags_text(ctx, &tags, "k", RECORD_OCTETS);
 	p = dkim_tags_text(ctx, &tags, "p", RECORD_OCTETS);
-	if (version != NULL && (strcmp(version, "DKIM1") != 0 || !text_equal(tags.tags[0].name, text_span("v"))))
+	if (version != NULL &&
+	    (strcmp(version, "DKIM1") != 0 || !text_equal(tags.tags[0].name, text_span("v"))))
 		finding->problem = "v= must be DKIM1 and come first";
 	else if (p == NULL)
 		finding->problem = "it has no p=";
 	else if (*p == '\0')
 		finding->state = KEY_REVOKED;
 	else if (strcasecmp(type != NULL ? type : "rsa", type_word(key->type)) != 0)
-		finding->problem = mem_printf(ctx, "k=%s%s, and the key is of type %s", type != NULL ? shown(ctx, type) : "rsa",
-		    type != NULL ? "" : " (by default)", type_word(key->type));
+		finding->problem = mem_printf(ctx, "k=%s%s, and the key is of type %s",
+		    type != NULL ? shown(ctx, type) : "rsa", type != NULL ? "" : " (by default)",
+		    type_word(key->type));
 	else if ((len = decode(ctx, p, &octets)) < 0)
 		finding->problem = "p= is no base64";
 	else

@@ -35,12 +35,12 @@ char *key_record_zone(TALLOC_CTX *ctx, const char *selector, const char *domain,
 
 /* What DNS says of a key. */
 enum key_state {
-	KEY_MATCHES,		/* others can verify what it signs */
-	KEY_UNSEEN,		/* there is no record, or none yet */
-	KEY_OTHER,		/* the record bears another key */
-	KEY_REVOKED,		/* the record says that there is no key any more: p= is empty */
-	KEY_UNFIT,		/* the record has the key's name and cannot be used to verify mail */
-	KEY_UNKNOWN		/* DNS could not tell */
+	KEY_MATCHES, /* others can verify what it signs */
+	KEY_UNSEEN,  /* there is no record, or none yet */
+	KEY_OTHER,   /* the record bears another key */
+	KEY_REVOKED, /* the record says that there is no key any more: p= is empty */
+	KEY_UNFIT,   /* the record has the key's name and cannot be used to verify mail */
+	KEY_UNKNOWN  /* DNS could not tell */
 };
 
 struct key_finding {
@@ -56,7 +56,8 @@ const char *key_state_word(enum key_state state);
 
 /*
  * key_record_judge - what an answer to the question for the record (DNS_TXT) says of a key
- * Of several records at the name the one that speaks best for the key counts. problem is on ctx, or static.
+ * Of several records at the name the one that speaks best for the key counts. problem is on ctx, or
+ * static.
  */
 void key_record_judge(TALLOC_CTX *ctx, const struct keyring_public *key,
     const struct dns_answer *answer, struct key_finding *finding_r);

@@ -481,9 +481,11 @@ key_shortcut_selftest(TALLOC_CTX *ctx, const char **error_r)
 		missing = try_both(scratch, lib, key, handle);
 	}
 	if (missing != NULL)
-		*error_r = mem_printf(ctx, "the key shortcut is not in effect: libopendkim does not "
+		*error_r = mem_printf(ctx,
+		    "the key shortcut is not in effect: libopendkim does not "
 		    "call this program's %s; link it with -Wl,--export-dynamic, and without "
-		    "anything that binds libopendkim to OpenSSL directly", missing);
+		    "anything that binds libopendkim to OpenSSL directly",
+		    missing);
 	key_shortcut_remove(handle);
 	if (lib != NULL)
 		dkim_close(lib);

@@ -123,7 +123,8 @@ same_half(const struct keyring_public *a, const struct keyring_public *b)
 
 /* keep - the entry of a key, new where there is none or another key had the name (lock held) */
 static struct entry *
-keep(struct key_watch *watch, const char *name, const char *handle, const struct keyring_public *half)
+keep(struct key_watch *watch, const char *name, const char *handle,
+    const struct keyring_public *half)
 {
 	struct entry *entry = find(watch, name), **bucket = bucket_of(watch, name);
 
@@ -140,7 +141,8 @@ keep(struct key_watch *watch, const char *name, const char *handle, const struct
 		struct entry fresh = { .next = entry->next, .name = entry->name, .half = *half };
 
 		free(entry->half.octets);
-		fresh.half.octets = memcpy(mem_check(malloc(half->len + 1)), half->octets, half->len);
+		fresh.half.octets =
+		    memcpy(mem_check(malloc(half->len + 1)), half->octets, half->len);
 		*entry = fresh;
 	}
 	memcpy(entry->handle, handle, strlen(handle) + 1);
@@ -159,7 +161,8 @@ may_log(struct key_watch *watch, int64_t now_ms)
 	}
 	watch->lines++;
 	if (watch->lines == KEY_WATCH_LINES + 1)
-		log_warning("there are more keys whose records changed; see them all with: countersignctl dkim check --all");
+		log_warning(
+		    "there are more keys whose records changed; see them all with: countersignctl dkim check --all");
 	return watch->lines <= KEY_WATCH_LINES;
 }
 
@@ -169,7 +172,8 @@ log_withheld(const struct entry *entry, const struct key_finding *finding)
 {
 	char *text = key_record_text(NULL, &entry->half);
 
-	log_error("the DKIM key %s is not used: DNS says %s%s%s; publish %s. IN TXT \"%s\" (in strings of at most "
+	log_error(
+	    "the DKIM key %s is not used: DNS says %s%s%s; publish %s. IN TXT \"%s\" (in strings of at most "
 	    "255 octets, as dkim genkey writes it), or set dkim = { check_dns = false } where this DNS is not what others see",
 	    entry->name, key_state_word(finding->state), finding->problem != NULL ? ": " : "",
 	    finding->problem != NULL ? finding->problem : "", entry->name, text);
@@ -197,8 +201,8 @@ settle_seen(struct key_watch *watch, struct entry *entry, uint32_t ttl, int64_t 
 
 /* settle_unseen - DNS says that nobody can verify with the key (lock held) */
 static void
-settle_unseen(struct key_watch *watch, struct entry *entry, const struct key_finding *finding, uint32_t ttl,
-    int64_t now_ms)
+settle_unseen(struct key_watch *watch, struct entry *entry, const struct key_finding *finding,
+    uint32_t ttl, int64_t now_ms)
 {
 	entry->next_ms = now_ms + clamp_ms(ttl, KEY_WATCH_UNSEEN_MIN_S, KEY_WATCH_UNSEEN_MAX_S);
 	entry->misses++;
@@ -211,8 +215,8 @@ settle_unseen(struct key_watch *watch, struct entry *entry, const struct key_fin
 
 /* settle - what an answer means for a key (lock held) */
 static void
-settle(struct key_watch *watch, struct entry *entry, const struct key_finding *finding, uint32_t ttl,
-    int64_t now_ms)
+settle(struct key_watch *watch, struct entry *entry, const struct key_finding *finding,
+    uint32_t ttl, int64_t now_ms)
 {
 	bool first = !entry->asked;
 
@@ -223,7 +227,9 @@ settle(struct key_watch *watch, struct entry *entry, const struct key_finding *f
 		/* what was known stays known */
 		entry->next_ms = now_ms + (int64_t)KEY_WATCH_FAILED_S * 1000;
 		if (first && may_log(watch, now_ms))
-			log_warning("DNS could not tell whether the DKIM key %s is published; it is used: %s", entry->name,
+			log_warning(
+			    "DNS could not tell whether the DKIM key %s is published; it is used: %s",
+			    entry->name,
 			    finding->problem != NULL ? finding->problem : "DNS failure");
 		return;
 	}
@@ -234,13 +240,14 @@ settle(struct key_watch *watch, struct entry *entry, const struct key_finding *f
 		settle_unseen(watch, entry, finding, ttl, now_ms);
 }
 
-/* ask - ask DNS, without the lock, and settle; deadline_ms in the past: only what is in the cache */
+/* ask - ask DNS, without the lock, and settle; deadline_ms in the past: only what is in the
+ * cache */
 static void
-ask(struct key_watch *watch, TALLOC_CTX *scratch, const char *name, const struct keyring_public *half,
-    int64_t deadline_ms, int64_t now_ms)
+ask(struct key_watch *watch, TALLOC_CTX *scratch, const char *name,
+    const struct keyring_public *half, int64_t deadline_ms, int64_t now_ms)
 {
-	const struct dns_answer *answer = watch->dns.ask(watch->dns.state, scratch, name, strlen(name), DNS_TXT,
-	    deadline_ms);
+	const struct dns_answer *answer =
+	    watch->dns.ask(watch->dns.state, scratch, name, strlen(name), DNS_TXT, deadline_ms);
 	bool late = deadline_ms <= now_ms;
 	struct key_finding finding;
 	struct entry *entry;
@@ -248,7 +255,8 @@ ask(struct key_watch *watch, TALLOC_CTX *scratch, const char *name, const struct
 	key_record_judge(scratch, half, answer, &finding);
 	pthread_mutex_lock(&watch->lock);
 	entry = find(watch, name);
-	/* meanwhile it may have gone, or be of another key; what the tick asked for may still come */
+	/* meanwhile it may have gone, or be of another key; what the tick asked for may still
+	 * come */
 	if (entry != NULL && same_half(&entry->half, half) &&
 	    !(late && finding.state == KEY_UNKNOWN && now_ms - entry->sent_ms < PICK_UP_MS))
 		settle(watch, entry, &finding, answer->ttl, now_ms);
@@ -257,7 +265,8 @@ ask(struct key_watch *watch, TALLOC_CTX *scratch, const char *name, const struct
 
 /* --- for a message ----------------------------------------------------- */
 
-/* must_ask - is nothing recent known? Where something is known, others meanwhile go by that (lock held) */
+/* must_ask - is nothing recent known? Where something is known, others meanwhile go by that (lock
+ * held) */
 static bool
 must_ask(struct entry *entry, int64_t now_ms)
 {
@@ -269,10 +278,11 @@ must_ask(struct entry *entry, int64_t now_ms)
 	return true;
 }
 
-/* recognise - the entry of a key, by its handle or its public half; returns with the lock held, or NULL without */
+/* recognise - the entry of a key, by its handle or its public half; returns with the lock held, or
+ * NULL without */
 static struct entry *
-recognise(struct key_watch *watch, TALLOC_CTX *scratch, const struct keyring_key *key, const char *name,
-    const char *handle, struct keyring_public *half_r)
+recognise(struct key_watch *watch, TALLOC_CTX *scratch, const struct keyring_key *key,
+    const char *name, const char *handle, struct keyring_public *half_r)
 {
 	const char *error = NULL;
 	struct entry *entry;
@@ -323,7 +333,8 @@ withheld(struct key_watch *watch, const struct keyring_key *key, const char *han
 }
 
 void
-key_watch_filter(struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *choice, int64_t now_ms)
+key_watch_filter(
+    struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *choice, int64_t now_ms)
 {
 	const char *problem = NULL;
 	bool rsa = false, rsa_withheld = false;
@@ -342,8 +353,8 @@ key_watch_filter(struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *c
 			rsa_withheld |= out;
 		}
 		if (out && problem == NULL)
-			problem = mem_printf(ctx, "the key %s of %s is not used, DNS says: %s", key->selector, key->domain,
-			    key_state_word(state));
+			problem = mem_printf(ctx, "the key %s of %s is not used, DNS says: %s",
+			    key->selector, key->domain, key_state_word(state));
 		if (!out)
 			choice->requests[n++] = choice->requests[i];
 	}
@@ -379,8 +390,10 @@ collect(struct key_watch *watch, TALLOC_CTX *scratch, int64_t now_ms, size_t *n_
 				continue;
 			if ((*n_r & (*n_r + 1)) == 0)
 				due = mem_grow(scratch, due, struct due, 2 * (*n_r + 1));
-			due[*n_r] = (struct due){ mem_strdup(scratch, entry->name), entry->half, sent };
-			due[*n_r].half.octets = mem_memdup(scratch, entry->half.octets, entry->half.len);
+			due[*n_r] =
+			    (struct due){ mem_strdup(scratch, entry->name), entry->half, sent };
+			due[*n_r].half.octets =
+			    mem_memdup(scratch, entry->half.octets, entry->half.len);
 			++*n_r;
 			entry->sent_ms = sent ? entry->sent_ms : now_ms;
 		}
@@ -400,7 +413,8 @@ key_watch_tick(struct key_watch *watch, int64_t now_ms)
 		if (due[i].sent)
 			ask(watch, scratch, due[i].name, &due[i].half, now_ms, now_ms);
 		else
-			watch->dns.prefetch(watch->dns.state, due[i].name, strlen(due[i].name), DNS_TXT);
+			watch->dns.prefetch(
+			    watch->dns.state, due[i].name, strlen(due[i].name), DNS_TXT);
 	}
 	talloc_free(scratch);
 }

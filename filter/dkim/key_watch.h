@@ -25,9 +25,11 @@
 #include "filter/dkim/dkim.h"
 #include "filter/dkim/signers.h"
 
-#define KEY_WATCH_MAX		32768	/* keys remembered; of more, some that are used least are asked for again */
+#define KEY_WATCH_MAX \
+	32768 /* keys remembered; of more, some that are used least are asked for again */
 #define KEY_WATCH_WAIT_MS	1000	/* a message's wait for DNS */
-#define KEY_WATCH_SEEN_MIN_S	300	/* seconds until a visible key is asked for again: its TTL, within these */
+#define KEY_WATCH_SEEN_MIN_S \
+	300 /* seconds until a visible key is asked for again: its TTL, within these */
 #define KEY_WATCH_SEEN_MAX_S	3600
 #define KEY_WATCH_UNSEEN_MIN_S	15	/* the same for one that is not used */
 #define KEY_WATCH_UNSEEN_MAX_S	300
@@ -48,7 +50,8 @@ struct key_watch *key_watch_new(TALLOC_CTX *ctx, const struct dkim_dns *dns);
  * stay, for whoever signs to tell. now_ms: clock_ms(). Waits for DNS, at most KEY_WATCH_WAIT_MS in
  * all, and only where nothing recent is known of a key.
  */
-void key_watch_filter(struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *choice, int64_t now_ms);
+void key_watch_filter(
+    struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *choice, int64_t now_ms);
 
 /*
  * key_watch_tick - ask anew for keys in use that are due, without waiting

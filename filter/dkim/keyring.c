@@ -50,7 +50,8 @@
 
 #define RSA_BITS_ADVISED	2048	/* RFC 8301 section 3.2 */
 #define RSA_BITS_KNOWN	4096	/* larger ones verifiers need not support, ibidem */
-#define SELECTOR_MAX	200	/* octets; leaves room for "._domainkey." and a domain in a name of 253 */
+#define SELECTOR_MAX 200 /* octets; leaves room for "._domainkey." and a domain in a name of 253
+			  * \ */
 #define SUFFIX		".pem"
 #define CHUNK		(64 * 1024)	/* octets that small objects are cut from */
 
@@ -224,8 +225,9 @@ file_mistake(TALLOC_CTX *ctx, const struct keyring_options *options, const char 
 	if (!S_ISREG(st->st_mode))
 		return mem_printf(ctx, "%s: is no regular file; put the key itself there", path);
 	if (st->st_uid != 0 && st->st_uid != options->uid)
-		return mem_printf(ctx, "%s: belongs to user id %lu, who could change it; run: chown root %s",
-		    path, (unsigned long)st->st_uid, path);
+		return mem_printf(ctx,
+		    "%s: belongs to user id %lu, who could change it; run: chown root %s", path,
+		    (unsigned long)st->st_uid, path);
 	if ((mode & ~0640U) != 0)
 		return mem_printf(ctx, "%s: mode %04o is open to others; run: chmod %s %s",
 		    path, mode, st->st_uid == options->uid ? "0600" : "0640", path);
@@ -237,8 +239,9 @@ file_mistake(TALLOC_CTX *ctx, const struct keyring_options *options, const char 
 		    "run: chgrp %lu %s && chmod 0640 %s", path, (unsigned long)options->uid,
 		    (unsigned long)options->gid, path, path);
 	if (st->st_size == 0 || st->st_size > KEYRING_FILE_MAX)
-		return mem_printf(ctx, "%s: has %lld octets; a private key in PEM has some thousand",
-		    path, (long long)st->st_size);
+		return mem_printf(ctx,
+		    "%s: has %lld octets; a private key in PEM has some thousand", path,
+		    (long long)st->st_size);
 	return NULL;
 }
 
@@ -314,7 +317,8 @@ read_key(int fd, size_t size)
 static EVP_PKEY *
 read_text(const char *text)
 {
-	const char *begin = strncmp(text, "-----BEGIN", 10) == 0 ? strstr(text + 10, "-----") : NULL;
+	const char *begin =
+	    strncmp(text, "-----BEGIN", 10) == 0 ? strstr(text + 10, "-----") : NULL;
 	const char *p = begin == NULL ? text : begin + 5;
 	size_t room = strlen(p) + 4, n = 0;
 	unsigned char *base64 = OPENSSL_zalloc(room), *der = OPENSSL_zalloc(room);
@@ -349,13 +353,17 @@ judge_key(TALLOC_CTX *ctx, const struct keyring_options *options, const char *pa
 		return 0;
 	}
 	if (id != EVP_PKEY_RSA) {
-		*error_r = mem_printf(ctx, "%s: is neither an RSA nor an Ed25519 key (RFC 6376, RFC 8463); "
-		    "make one with: openssl genrsa -out %s 2048", path, path);
+		*error_r = mem_printf(ctx,
+		    "%s: is neither an RSA nor an Ed25519 key (RFC 6376, RFC 8463); "
+		    "make one with: openssl genrsa -out %s 2048",
+		    path, path);
 		return -1;
 	}
 	if (bits < (int)options->min_rsa_bits) {
-		*error_r = mem_printf(ctx, "%s: an RSA key of %d bits is too short, %u are the least (RFC 8301); "
-		    "make one with: openssl genrsa -out %s 2048", path, bits, options->min_rsa_bits, path);
+		*error_r = mem_printf(ctx,
+		    "%s: an RSA key of %d bits is too short, %u are the least (RFC 8301); "
+		    "make one with: openssl genrsa -out %s 2048",
+		    path, bits, options->min_rsa_bits, path);
 		return -1;
 	}
 	secret->type = KEYRING_RSA;
@@ -390,7 +398,8 @@ accept_key(TALLOC_CTX *ctx, const char *where, EVP_PKEY *key, struct keyring_sec
 	else if (judge_key(ctx, &secret->keyring->options, where, key, parsed, error_r) == 0) {
 		result = key_shortcut_add(key, parsed->handle);
 		if (result != 0)
-			*error_r = mem_printf(ctx, "%s: no memory or no randomness to keep the key", where);
+			*error_r = mem_printf(
+			    ctx, "%s: no memory or no randomness to keep the key", where);
 	}
 	EVP_PKEY_free(key);
 	if (result == 0)
@@ -493,8 +502,11 @@ advise_key(struct keyring_report *report, const struct keyring_key *key)
 		advise(report, mem_printf(report->ctx, "%s: an RSA key of %u bits is short; "
 		    "use %d (RFC 8301)", key->file, parsed->bits, RSA_BITS_ADVISED));
 	if (parsed->bits > RSA_BITS_KNOWN)
-		advise(report, mem_printf(report->ctx, "%s: an RSA key of %u bits is more than verifiers "
-		    "need to support; use %d (RFC 8301)", key->file, parsed->bits, RSA_BITS_ADVISED));
+		advise(report,
+		    mem_printf(report->ctx,
+			"%s: an RSA key of %u bits is more than verifiers "
+			"need to support; use %d (RFC 8301)",
+			key->file, parsed->bits, RSA_BITS_ADVISED));
 }
 
 /* check_key - look at a key while loading, and parse it if it is among the first */
@@ -606,7 +618,8 @@ free_borrowed(struct borrowed *borrowed)
 	free(borrowed);
 }
 
-/* take_idlest - take the file that was not used for longest out of its bucket; NULL: all are in use */
+/* take_idlest - take the file that was not used for longest out of its bucket; NULL: all are in
+ * use */
 static struct borrowed *
 take_idlest(struct keyring *keyring)
 {
@@ -675,7 +688,9 @@ keyring_borrow(TALLOC_CTX *ctx, struct keyring *keyring, const char *domain, con
 	if (surplus != NULL)
 		free_borrowed(surplus);
 	*key = (struct keyring_key){ .domain = mem_strdup(key, domain),
-	    .selector = mem_strdup(key, selector), .file = mem_strdup(key, file), .secret = &found->secret };
+		.selector = mem_strdup(key, selector),
+		.file = mem_strdup(key, file),
+		.secret = &found->secret };
 	talloc_set_destructor(key, return_key);
 	return key;
 }
@@ -686,7 +701,8 @@ keyring_borrow(TALLOC_CTX *ctx, struct keyring *keyring, const char *domain, con
 static int
 keyring_free(struct keyring *keyring)
 {
-	for (struct keyring_secret *secret = keyring->secrets; secret != NULL; secret = secret->next)
+	for (struct keyring_secret *secret = keyring->secrets; secret != NULL;
+	     secret = secret->next)
 		wipe_secret(secret);
 	for (size_t i = 0; i < BORROWED_BUCKETS; i++)
 		while (keyring->buckets[i] != NULL) {
@@ -699,10 +715,11 @@ keyring_free(struct keyring *keyring)
 	return 0;
 }
 
-/* open_directory - open a directory and check who may write to it; NULL after a report, or for a file that may be one */
+/* open_directory - open a directory and check who may write to it; NULL after a report, or for a
+ * file that may be one */
 static DIR *
-open_directory(struct keyring_report *report, const struct keyring_options *options, const char *path,
-    bool may_be_file)
+open_directory(struct keyring_report *report, const struct keyring_options *options,
+    const char *path, bool may_be_file)
 {
 	DIR *dir = opendir(path);
 	struct stat st;
@@ -710,19 +727,25 @@ open_directory(struct keyring_report *report, const struct keyring_options *opti
 	if (dir == NULL && errno == ENOTDIR && may_be_file)
 		return NULL;
 	if (dir == NULL || fstat(dirfd(dir), &st) != 0) {
-		tell(report, mem_printf(report->ctx, "%s: %s; it must be a directory that the daemon can read",
-		    path, strerror(errno)));
+		tell(report,
+		    mem_printf(report->ctx,
+			"%s: %s; it must be a directory that the daemon can read", path,
+			strerror(errno)));
 		if (dir != NULL)
 			closedir(dir);
 		return NULL;
 	}
 	if (st.st_uid != 0 && st.st_uid != options->uid)
-		tell(report, mem_printf(report->ctx, "%s: belongs to user id %lu, who could put keys there; "
-		    "run: chown root %s", path, (unsigned long)st.st_uid, path));
-	if ((st.st_mode & S_IWOTH) != 0 || ((st.st_mode & S_IWGRP) != 0 && st.st_gid != options->gid &&
-	    st.st_gid != 0))
-		tell(report, mem_printf(report->ctx, "%s: others could put keys there; run: chmod go-w %s",
-		    path, path));
+		tell(report,
+		    mem_printf(report->ctx,
+			"%s: belongs to user id %lu, who could put keys there; "
+			"run: chown root %s",
+			path, (unsigned long)st.st_uid, path));
+	if ((st.st_mode & S_IWOTH) != 0 ||
+	    ((st.st_mode & S_IWGRP) != 0 && st.st_gid != options->gid && st.st_gid != 0))
+		tell(report,
+		    mem_printf(report->ctx, "%s: others could put keys there; run: chmod go-w %s",
+			path, path));
 	return dir;
 }
 
@@ -783,8 +806,10 @@ load_key(struct keyring *keyring, struct keyring_domain *domain, const char *pat
 {
 	struct keyring_key *key = &domain->keys[domain->n++];
 
-	*key = (struct keyring_key){ .domain = domain->name, .selector = cut_text(keyring, selector),
-	    .file = cut_text(keyring, path), .secret = new_secret(keyring, NULL) };
+	*key = (struct keyring_key){ .domain = domain->name,
+		.selector = cut_text(keyring, selector),
+		.file = cut_text(keyring, path),
+		.secret = new_secret(keyring, NULL) };
 	keyring->n_keys++;
 	check_key(keyring, key, report);
 }
@@ -800,8 +825,11 @@ advise_domain(struct keyring_report *report, const struct keyring_domain *domain
 			return;
 	}
 	if (domain->n > 0)
-		advise(report, mem_printf(report->ctx, "%s: has Ed25519 keys only, which many receivers "
-		    "do not know; put an RSA key beside them", domain->name));
+		advise(report,
+		    mem_printf(report->ctx,
+			"%s: has Ed25519 keys only, which many receivers "
+			"do not know; put an RSA key beside them",
+			domain->name));
 }
 
 /* load_keys - the key files among these names */
@@ -815,14 +843,18 @@ load_keys(struct keyring *keyring, struct keyring_domain *domain, const char *pa
 		if (!is_key_name(names[i]))
 			continue;
 
-		char *selector = mem_strndup(scratch, names[i], strlen(names[i]) - (sizeof(SUFFIX) - 1));
+		char *selector =
+		    mem_strndup(scratch, names[i], strlen(names[i]) - (sizeof(SUFFIX) - 1));
 		char *file = mem_printf(scratch, "%s/%s", path, names[i]);
 
 		if (keyring_is_selector(selector))
 			load_key(keyring, domain, file, selector, report);
 		else
-			tell(report, mem_printf(report->ctx, "%s: its name is no selector; use letters, digits, "
-			    "hyphens and single dots before " SUFFIX, file));
+			tell(report,
+			    mem_printf(report->ctx,
+				"%s: its name is no selector; use letters, digits, "
+				"hyphens and single dots before " SUFFIX,
+				file));
 	}
 	talloc_free(scratch);
 }
@@ -840,8 +872,11 @@ load_domain(struct keyring *keyring, const char *path, const char *name,
 	for (size_t i = 0; i < n; i++)
 		keys += is_key_name(names[i]);
 	if (keys > KEYRING_DOMAIN_KEYS)
-		tell(report, mem_printf(report->ctx, "%s: holds %zu keys, %d are the most, because each signs; "
-		    "remove the old ones", path, keys, KEYRING_DOMAIN_KEYS));
+		tell(report,
+		    mem_printf(report->ctx,
+			"%s: holds %zu keys, %d are the most, because each signs; "
+			"remove the old ones",
+			path, keys, KEYRING_DOMAIN_KEYS));
 	if (keys > 0 && keys <= KEYRING_DOMAIN_KEYS) {
 		*domain = (struct keyring_domain){ .name = cut_text(keyring, name),
 		    .keys = cut(keyring, keys * sizeof(struct keyring_key)) };
@@ -872,8 +907,11 @@ load_entry(struct keyring *keyring, const char *directory, const char *name,
 	if (is_directory && (normal == NULL || domain_is_literal(normal)))
 		tell(report, mem_printf(report->ctx, "%s: its name is no domain", path));
 	else if (is_directory && strcmp(normal, name) != 0)
-		tell(report, mem_printf(report->ctx, "%s: must be written in lower case and A-labels; "
-		    "rename it to %s", path, normal));
+		tell(report,
+		    mem_printf(report->ctx,
+			"%s: must be written in lower case and A-labels; "
+			"rename it to %s",
+			path, normal));
 	else if (is_directory)
 		load_domain(keyring, path, name, report);
 	else if (is_key_name(name))

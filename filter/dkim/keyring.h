@@ -35,8 +35,8 @@
 
 #define KEYRING_FILE_MAX	(64 * 1024)	/* octets of a key file */
 #define KEYRING_DOMAIN_KEYS	8		/* keys of one domain */
-#define KEYRING_EAGER		500		/* keys parsed at load; of more, each at its first use */
-#define KEYRING_BORROWED	4096		/* keys of files whose names depend on the sender, kept */
+#define KEYRING_EAGER 500     /* keys parsed at load; of more, each at its first use */
+#define KEYRING_BORROWED 4096 /* keys of files whose names depend on the sender, kept */
 
 struct keyring;
 
@@ -110,16 +110,17 @@ struct keyring *keyring_new(TALLOC_CTX *ctx, const struct keyring_options *optio
  * keyring_add_file, keyring_add_text - one more key, while the keyring is being made
  *
  * file: its path; checked as above. text: the key itself, base64 of DER or PEM in one line,
- * with where it stands; not copied. domain and selector are not copied either. The result lives as long as
- * the keyring; a key that cannot be used is told of, and fails when it is used. A file
- * that is added again is read only once.
+ * with where it stands; not copied. domain and selector are not copied either. The result lives as
+ * long as the keyring; a key that cannot be used is told of, and fails when it is used. A file that
+ * is added again is read only once.
  */
 struct keyring_key keyring_add_file(struct keyring *keyring, const char *domain,
     const char *selector, const char *file, struct keyring_report *report);
 struct keyring_key keyring_add_text(struct keyring *keyring, const char *domain,
     const char *selector, const char *text, const char *where, struct keyring_report *report);
 
-/* keyring_report_unusable - tell of a key that cannot be used: an error, unless its domain may do without */
+/* keyring_report_unusable - tell of a key that cannot be used: an error, unless its domain may do
+ * without */
 void keyring_report_unusable(const struct keyring *keyring, struct keyring_report *report,
     const char *domain, const char *line);
 
@@ -127,7 +128,8 @@ void keyring_report_unusable(const struct keyring *keyring, struct keyring_repor
 struct keyring_public {
 	enum keyring_type type;
 	unsigned int bits;
-	unsigned char *octets;	/* RSA: SubjectPublicKeyInfo (RFC 6376 3.6.1); Ed25519: the key itself (RFC 8463 3.2) */
+	unsigned char *octets; /* RSA: SubjectPublicKeyInfo (RFC 6376 3.6.1); Ed25519: the key
+				  itself (RFC 8463 3.2) */
 	size_t len;
 };
 
@@ -138,7 +140,8 @@ struct keyring_public {
 int keyring_public(TALLOC_CTX *ctx, const struct keyring_key *key, struct keyring_public *public_r,
     const char **error_r);
 
-/* keyring_encode_public - the same of a key that is in no keyring; false: no memory, or another type */
+/* keyring_encode_public - the same of a key that is in no keyring; false: no memory, or another
+ * type */
 bool keyring_encode_public(TALLOC_CTX *ctx, const EVP_PKEY *key, struct keyring_public *public_r);
 
 /* keyring_all - copies of all keys of the directory; *n_r of them, on ctx */
@@ -153,7 +156,8 @@ const struct keyring_options *keyring_options_of(const struct keyring *keyring);
 /*
  * keyring_borrow - a key of a loaded keyring whose file's name depends on the sender
  * The result is a talloc child of ctx, which must go before the keyring does. The last
- * KEYRING_BORROWED files stay parsed. Never returns NULL; keyring_ready() tells whether it is usable. Any thread.
+ * KEYRING_BORROWED files stay parsed. Never returns NULL; keyring_ready() tells whether it is
+ * usable. Any thread.
  */
 struct keyring_key *keyring_borrow(TALLOC_CTX *ctx, struct keyring *keyring, const char *domain,
     const char *selector, const char *file);

@@ -30,7 +30,7 @@
 #include "filter/dkim/sign.h"
 #include "policy/base/mem.h"
 
-#define FIELD_NAME_COLUMNS	16	/* "DKIM-Signature: ", as the library counts when it hashes */
+#define FIELD_NAME_COLUMNS 16 /* "DKIM-Signature: ", as the library counts when it hashes */
 
 /* One signature in the making. */
 struct signature {
@@ -105,7 +105,8 @@ add_keys(struct dkim_signing *signing, const struct sign_choice *choice, enum ke
 			signing->problem = "this libopendkim does not know Ed25519";
 			continue;
 		}
-		signing->signatures[signing->n++] = (struct signature){ .request = request, .ready = ready };
+		signing->signatures[signing->n++] =
+		    (struct signature){ .request = request, .ready = ready };
 	}
 }
 
@@ -157,7 +158,8 @@ library_problem(TALLOC_CTX *ctx, DKIM *dkim, DKIM_STAT status)
 static DKIM_STAT
 set_identity(DKIM *dkim, const char *identity)
 {
-	return identity == NULL ? DKIM_STAT_OK : dkim_set_signer(dkim, (const unsigned char *)identity);
+	return identity == NULL ? DKIM_STAT_OK
+				: dkim_set_signer(dkim, (const unsigned char *)identity);
 }
 
 /* begin - one signature up to the end of the header */
@@ -178,9 +180,9 @@ begin(struct dkim_signing *signing, struct signature *signature, const struct si
 	}
 	memcpy(handle, signature->ready.handle, sizeof(handle));
 	signature->memory = mem_new(signing, char);
-	signature->dkim = dkim_sign(dkim_lib_of(signature->lib), (const unsigned char *)"countersign",
-	    signature->memory, (dkim_sigkey_t)handle, (const unsigned char *)key->selector,
-	    (const unsigned char *)key->domain,
+	signature->dkim = dkim_sign(dkim_lib_of(signature->lib),
+	    (const unsigned char *)"countersign", signature->memory, (dkim_sigkey_t)handle,
+	    (const unsigned char *)key->selector, (const unsigned char *)key->domain,
 	    profile->simple_header && rsa ? DKIM_CANON_SIMPLE : DKIM_CANON_RELAXED,
 	    profile->simple_body ? DKIM_CANON_SIMPLE : DKIM_CANON_RELAXED,
 	    rsa ? DKIM_SIGN_RSASHA256 : DKIM_SIGN_ED25519SHA256, -1, &status);
@@ -189,7 +191,8 @@ begin(struct dkim_signing *signing, struct signature *signature, const struct si
 	if (signature->dkim != NULL && status == DKIM_STAT_OK)
 		status = feed_header(signing, signature->dkim, plan, list);
 	if (status != DKIM_STAT_OK)
-		give_up(signing, OUTCOME_TEMPERROR, library_problem(signing, signature->dkim, status));
+		give_up(
+		    signing, OUTCOME_TEMPERROR, library_problem(signing, signature->dkim, status));
 }
 
 struct dkim_signing *

@@ -26,8 +26,9 @@ struct dkim_signing;
 /*
  * dkim_sign_start - begin, with the header as the MTA gave it
  *
- * choice: which signatures; ctx, service, the keys and the profiles of the choice, and the plan's strings must
- * outlive the signing; list is not looked at again. Never returns NULL. A talloc child of ctx.
+ * choice: which signatures; ctx, service, the keys and the profiles of the choice, and the plan's
+ * strings must outlive the signing; list is not looked at again. Never returns NULL. A talloc child
+ * of ctx.
  */
 struct dkim_signing *dkim_sign_start(TALLOC_CTX *ctx, struct dkim_service *service,
     const struct sign_choice *choice, const struct sign_plan *plan, const struct header_list *list);

@@ -49,7 +49,8 @@ struct signers {
 	struct keyring *keyring;
 	struct key_table *key_table; /* NULL: the plain layout */
 	struct signing_table *signing_table;
-	struct keyring_key *keys; /* of the rows of key_table; secret NULL: its file depends on the sender */
+	struct keyring_key
+	    *keys; /* of the rows of key_table; secret NULL: its file depends on the sender */
 	size_t n_dynamic;	/* such rows */
 };
 
@@ -73,9 +74,11 @@ check_owner(TALLOC_CTX *ctx, const struct sheet *sheet, const struct keyring_opt
 	if (!S_ISREG(st->st_mode))
 		return mem_printf(ctx, "%s: is no regular file", sheet->file);
 	if (st->st_size > TABLE_OCTETS_MAX)
-		return mem_printf(ctx, "%s: is larger than %ld octets", sheet->file, TABLE_OCTETS_MAX);
+		return mem_printf(
+		    ctx, "%s: is larger than %ld octets", sheet->file, TABLE_OCTETS_MAX);
 	if (st->st_uid != 0 && st->st_uid != options->uid)
-		return mem_printf(ctx, "%s: belongs to user id %lu, who could name other keys there; run: chown root %s",
+		return mem_printf(ctx,
+		    "%s: belongs to user id %lu, who could name other keys there; run: chown root %s",
 		    sheet->file, (unsigned long)st->st_uid, sheet->file);
 	if ((st->st_mode & S_IWOTH) != 0 ||
 	    ((st->st_mode & S_IWGRP) != 0 && st->st_gid != 0 && st->st_gid != options->gid))
@@ -91,7 +94,8 @@ fill_sheet(TALLOC_CTX *ctx, struct sheet *sheet, int fd)
 	size_t want = (size_t)sheet->st.st_size;
 
 	sheet->size = want + 1;
-	sheet->text = mmap(NULL, sheet->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	sheet->text =
+	    mmap(NULL, sheet->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (sheet->text == MAP_FAILED)
 		return mem_printf(ctx, "%s: %s", sheet->file, strerror(errno));
 	talloc_set_destructor(sheet, sheet_free);
@@ -142,21 +146,25 @@ add_row(struct signers *signers, size_t i, const struct sheet *sheet, struct key
 
 	if (key_row_is_file(row) && *path != '/') {
 		if (base == NULL)
-			keyring_report_unusable(signers->keyring, report, row->domain, mem_printf(scratch,
-			    "%s: %s is no absolute path; set base_directory, from where it is meant", where, path));
+			keyring_report_unusable(signers->keyring, report, row->domain,
+			    mem_printf(scratch,
+				"%s: %s is no absolute path; set base_directory, from where it is meant",
+				where, path));
 		path = mem_printf(scratch, "%s/%s", base != NULL ? base : "", path);
 	}
 	if (!key_row_is_file(row) && (mode & 0027) != 0)
-		keyring_report_unusable(signers->keyring, report, row->domain, mem_printf(scratch,
-		    "%s: mode %04o is open to others, though this line holds a private key; run: chmod 0640 %s",
-		    where, mode, sheet->file));
+		keyring_report_unusable(signers->keyring, report, row->domain,
+		    mem_printf(scratch,
+			"%s: mode %04o is open to others, though this line holds a private key; run: chmod 0640 %s",
+			where, mode, sheet->file));
 	if (key_row_is_file(row) && strchr(path, '%') != NULL)
 		signers->n_dynamic++;
 	else if (key_row_is_file(row))
-		signers->keys[i] = keyring_add_file(signers->keyring, row->domain, row->selector, path, report);
+		signers->keys[i] =
+		    keyring_add_file(signers->keyring, row->domain, row->selector, path, report);
 	else
-		signers->keys[i] = keyring_add_text(signers->keyring, row->domain, row->selector, row->key,
-		    where, report);
+		signers->keys[i] = keyring_add_text(
+		    signers->keyring, row->domain, row->selector, row->key, where, report);
 	talloc_free(scratch);
 }
 
@@ -172,7 +180,8 @@ add_lines(TALLOC_CTX *ctx, char **text, const char *lines)
 
 /* merge_reports - what the tables' readers had to say */
 static void
-merge_reports(struct signers *signers, struct keyring_report *report, const struct table_report *lines)
+merge_reports(
+    struct signers *signers, struct keyring_report *report, const struct table_report *lines)
 {
 	const struct keyring_options *options = keyring_options_of(signers->keyring);
 	bool tolerated = options->tolerates != NULL && options->tolerates(options->state, NULL);
@@ -195,16 +204,19 @@ load_tables(struct signers *signers, struct keyring_report *report)
 
 	/* the configuration has checked both specifications */
 	(void)dataset_read_spec(report->ctx, dkim->key_table, &key_kind, &key_file, &error);
-	(void)dataset_read_spec(report->ctx, dkim->signing_table, &signing_kind, &signing_file, &error);
+	(void)dataset_read_spec(
+	    report->ctx, dkim->signing_table, &signing_kind, &signing_file, &error);
 	keys = read_sheet(report->ctx, signers, key_file, options, &error);
-	signing = keys == NULL ? NULL : read_sheet(report->ctx, signers, signing_file, options, &error);
+	signing =
+	    keys == NULL ? NULL : read_sheet(report->ctx, signers, signing_file, options, &error);
 	if (signing == NULL) {
 		add_lines(report->ctx, &report->errors, error);
 		return;
 	}
-	signers->key_table = key_table_read(signers, key_kind, key_file, keys->text, keys->len, &lines);
-	signers->signing_table = signing_table_read(signers, signing_kind, signing_file, signing->text,
-	    signing->len, signers->key_table, &lines);
+	signers->key_table =
+	    key_table_read(signers, key_kind, key_file, keys->text, keys->len, &lines);
+	signers->signing_table = signing_table_read(signers, signing_kind, signing_file,
+	    signing->text, signing->len, signers->key_table, &lines);
 	signers->keys = mem_array(signers, struct keyring_key, signers->key_table->n + 1);
 	for (size_t i = 0; i < signers->key_table->n; i++)
 		add_row(signers, i, keys, report);
@@ -233,7 +245,8 @@ signers_load(TALLOC_CTX *ctx, const struct config *config, const struct keyring_
 	options.tolerates = tolerates;
 	options.state = config;
 	if (config->dkim.key_table == NULL) {
-		signers->keyring = keyring_load(signers, config->keys, &options, warnings_r, error_r);
+		signers->keyring =
+		    keyring_load(signers, config->keys, &options, warnings_r, error_r);
 		*warnings_r = talloc_steal(ctx, *warnings_r);
 		if (signers->keyring != NULL)
 			return signers;
@@ -286,15 +299,16 @@ signers_know(const struct signers *signers, const char *domain)
 
 /* missing - there is no key for a domain */
 static void
-missing(TALLOC_CTX *ctx, const struct signers *signers, struct sign_choice *choice, const char *domain,
-    char *problem)
+missing(TALLOC_CTX *ctx, const struct signers *signers, struct sign_choice *choice,
+    const char *domain, char *problem)
 {
 	if (choice->problem == NULL)
 		choice->problem = problem;
 	if (choice->domain == NULL)
 		choice->domain = mem_strdup(ctx, domain);
 	if (choice->on_missing_key < 0)
-		choice->on_missing_key = config_dkim_domain(signers->config, domain)->on_missing_key;
+		choice->on_missing_key =
+		    config_dkim_domain(signers->config, domain)->on_missing_key;
 	if (choice->outcome != OUTCOME_PASS)
 		choice->outcome = OUTCOME_FAIL;
 }
@@ -323,7 +337,8 @@ find_plain(const struct signers *signers, const char *domain, bool fixed)
 {
 	const struct keyring_domain *found = keyring_find(signers->keyring, domain);
 
-	for (const char *p = strchr(domain, '.'); !fixed && found == NULL && p != NULL; p = strchr(p + 1, '.'))
+	for (const char *p = strchr(domain, '.'); !fixed && found == NULL && p != NULL;
+	     p = strchr(p + 1, '.'))
 		if (config_dkim_domain(signers->config, p + 1)->subdomains == 1)
 			found = keyring_find(signers->keyring, p + 1);
 	return found;
@@ -331,13 +346,14 @@ find_plain(const struct signers *signers, const char *domain, bool fixed)
 
 /* choose_plain - every key of the domain */
 static void
-choose_plain(TALLOC_CTX *ctx, const struct signers *signers, const char *address, const char *domain,
-    bool fixed, struct sign_choice *choice)
+choose_plain(TALLOC_CTX *ctx, const struct signers *signers, const char *address,
+    const char *domain, bool fixed, struct sign_choice *choice)
 {
 	const struct keyring_domain *found = find_plain(signers, domain, fixed);
 
 	if (found == NULL) {
-		missing(ctx, signers, choice, domain, mem_printf(ctx, "there is no key for %s", domain));
+		missing(ctx, signers, choice, domain,
+		    mem_printf(ctx, "there is no key for %s", domain));
 		return;
 	}
 	choice->requests = mem_array(ctx, struct sign_request, found->n);
@@ -347,7 +363,8 @@ choose_plain(TALLOC_CTX *ctx, const struct signers *signers, const char *address
 
 /* row_key - the key of a line of the KeyTable for mail of this domain */
 static const struct keyring_key *
-row_key(TALLOC_CTX *ctx, const struct signers *signers, const struct key_row *row, const char *domain)
+row_key(
+    TALLOC_CTX *ctx, const struct signers *signers, const struct key_row *row, const char *domain)
 {
 	const struct keyring_key *fixed = &signers->keys[row - signers->key_table->rows];
 	const char *base = signers->config->dkim.base_directory;
@@ -371,8 +388,9 @@ row_key(TALLOC_CTX *ctx, const struct signers *signers, const struct key_row *ro
 
 /* choose_match - one line of the SigningTable */
 static void
-choose_match(TALLOC_CTX *ctx, const struct signers *signers, const char *address, const char *domain,
-    const char *sign_as, const struct signing_match *match, struct sign_choice *choice)
+choose_match(TALLOC_CTX *ctx, const struct signers *signers, const char *address,
+    const char *domain, const char *sign_as, const struct signing_match *match,
+    struct sign_choice *choice)
 {
 	const struct key_row *row = key_table_find(signers->key_table, match->key);
 	const char *sdid = row == NULL ? domain : table_substitute(ctx, row->domain, domain);
@@ -380,33 +398,38 @@ choose_match(TALLOC_CTX *ctx, const struct signers *signers, const char *address
 	if (sign_as != NULL && strcmp(sdid, sign_as) != 0)
 		return;
 	if (row == NULL)
-		missing(ctx, signers, choice, sdid, mem_printf(ctx, "line %u of the SigningTable names the key %s, "
-		    "which the KeyTable does not have", match->line, match->key));
+		missing(ctx, signers, choice, sdid,
+		    mem_printf(ctx,
+			"line %u of the SigningTable names the key %s, "
+			"which the KeyTable does not have",
+			match->line, match->key));
 	else
-		add_request(ctx, signers, choice, row_key(ctx, signers, row, domain), address, match->identity);
+		add_request(ctx, signers, choice, row_key(ctx, signers, row, domain), address,
+		    match->identity);
 }
 
 /* choose_tables - what the SigningTable says */
 static void
-choose_tables(TALLOC_CTX *ctx, const struct signers *signers, const char *address, const char *domain,
-    const char *sign_as, struct sign_choice *choice)
+choose_tables(TALLOC_CTX *ctx, const struct signers *signers, const char *address,
+    const char *domain, const char *sign_as, struct sign_choice *choice)
 {
 	struct signing_match matches[SIGNING_MATCHES_MAX];
 	bool more = false;
 	size_t n = 0;
 
-	signing_table_find(ctx, signers->signing_table, address, signers->config->dkim.multiple_signatures != 0,
-	    matches, &n, &more);
+	signing_table_find(ctx, signers->signing_table, address,
+	    signers->config->dkim.multiple_signatures != 0, matches, &n, &more);
 	choice->requests = mem_array(ctx, struct sign_request, n + 1);
 	for (size_t i = 0; i < n; i++)
 		choose_match(ctx, signers, address, domain, sign_as, &matches[i], choice);
 	if (more && choice->problem == NULL)
-		choice->problem = mem_printf(ctx, "more than %d lines of the SigningTable match", SIGNING_MATCHES_MAX);
+		choice->problem = mem_printf(
+		    ctx, "more than %d lines of the SigningTable match", SIGNING_MATCHES_MAX);
 }
 
 void
-signers_choose(TALLOC_CTX *ctx, const struct signers *signers, const char *address, const char *sign_as,
-    struct sign_choice *choice_r)
+signers_choose(TALLOC_CTX *ctx, const struct signers *signers, const char *address,
+    const char *sign_as, struct sign_choice *choice_r)
 {
 	const char *at = strrchr(address, '@'), *domain = at == NULL ? "" : at + 1;
 
@@ -415,7 +438,8 @@ signers_choose(TALLOC_CTX *ctx, const struct signers *signers, const char *addre
 	    (sign_as != NULL && !domain_is_or_below(domain, sign_as)))
 		return;
 	if (signers->key_table == NULL)
-		choose_plain(ctx, signers, address, sign_as != NULL ? sign_as : domain, sign_as != NULL, choice_r);
+		choose_plain(ctx, signers, address, sign_as != NULL ? sign_as : domain,
+		    sign_as != NULL, choice_r);
 	else
 		choose_tables(ctx, signers, address, domain, sign_as, choice_r);
 }

@@ -32,9 +32,11 @@ struct sign_request {
 
 /* What is to be made of one message. */
 struct sign_choice {
-	enum outcome outcome;	/* PASS: make them; NONE: nothing is to be signed; FAIL: there is no key */
+	enum outcome
+	    outcome; /* PASS: make them; NONE: nothing is to be signed; FAIL: there is no key */
 	const char *domain;	/* d= of the first one, or that which has no key */
-	const char *problem;	/* with FAIL why; with PASS perhaps a key that is not there; else NULL */
+	const char
+	    *problem; /* with FAIL why; with PASS perhaps a key that is not there; else NULL */
 	struct sign_request *requests;
 	size_t n;
 	int on_missing_key;	/* enum action that this domain has for that, or -1 */
@@ -43,9 +45,9 @@ struct sign_choice {
 /*
  * signers_load - the keys that a configuration names, all checked
  *
- * keyring: who will read the files; its tolerates and state are set here. Returns NULL and *error_r on ctx: one line for
- * each mistake, at most some dozens. *warnings_r on ctx, or NULL. config must outlive the result, which is a
- * talloc child of ctx.
+ * keyring: who will read the files; its tolerates and state are set here. Returns NULL and *error_r
+ * on ctx: one line for each mistake, at most some dozens. *warnings_r on ctx, or NULL. config must
+ * outlive the result, which is a talloc child of ctx.
  */
 struct signers *signers_load(TALLOC_CTX *ctx, const struct config *config,
     const struct keyring_options *keyring, const char **warnings_r, const char **error_r);
@@ -55,8 +57,8 @@ size_t signers_keys(const struct signers *signers);
 
 /*
  * signers_all - every key, in no order; *n_r of them, on ctx
- * Of those whose file depends on the sender only what the KeyTable says is known: secret is NULL, and
- * domain and selector may hold a %.
+ * Of those whose file depends on the sender only what the KeyTable says is known: secret is NULL,
+ * and domain and selector may hold a %.
  */
 struct keyring_key *signers_all(TALLOC_CTX *ctx, const struct signers *signers, size_t *n_r);
 

@@ -134,11 +134,13 @@ read_canonicalisation(struct check *check, const char *text)
 
 	const char *slash = strchr(text, '/');
 	const char *body = slash == NULL ? "simple" : slash + 1;
-	struct span header = text_span_of(text, slash == NULL ? strlen(text) : (size_t)(slash - text));
+	struct span header =
+	    text_span_of(text, slash == NULL ? strlen(text) : (size_t)(slash - text));
 
 	check->relaxed = strcasecmp(body, "relaxed") == 0;
 	return (check->relaxed || strcasecmp(body, "simple") == 0) &&
-	    (text_equal_fold(header, text_span("relaxed")) || text_equal_fold(header, text_span("simple")));
+	    (text_equal_fold(header, text_span("relaxed")) ||
+		text_equal_fold(header, text_span("simple")));
 }
 
 /* next_name - take the next name off h=; false at its end */
@@ -316,8 +318,9 @@ read_signature(struct dkim_verification *v, struct check *check, const struct he
 	}
 	fill_fact(v, check);
 	read_algorithm(check);
-	if ((problem = read_hashes(v, check)) != NULL || (problem = read_identity(v, check)) != NULL ||
-	    (problem = read_names(check)) != NULL || (problem = read_options(v, check)) != NULL)
+	if ((problem = read_hashes(v, check)) != NULL ||
+	    (problem = read_identity(v, check)) != NULL || (problem = read_names(check)) != NULL ||
+	    (problem = read_options(v, check)) != NULL)
 		settle(check, DKIM_IS_PERMERROR, problem);
 	if (check->n_names > DKIM_NAMES_MAX || check->names.len > DKIM_NAMES_OCTETS)
 		settle(check, DKIM_IS_POLICY, "h= is too long");
@@ -380,7 +383,8 @@ mark_fields(struct dkim_verification *v, const struct header_list *list, bool *m
 	}
 	qsort(names, n, sizeof(*names), compare_spans);
 	for (size_t i = 0; i < list->n; i++) {
-		struct span name = text_trim(text_span_of(list->fields[i].name, list->fields[i].name_len));
+		struct span name =
+		    text_trim(text_span_of(list->fields[i].name, list->fields[i].name_len));
 
 		marks[i] = bsearch(&name, names, n, sizeof(*names), compare_spans) != NULL &&
 		    !text_equal_fold(name, text_span(SIGNATURE_FIELD));
@@ -433,7 +437,8 @@ drop_dependent(struct dkim_verification *v)
 		all = all && v->checks[i]->open;
 	for (size_t i = 0; !all && i < v->n; i++)
 		if (v->checks[i]->signs_signatures)
-			settle(v->checks[i], DKIM_IS_POLICY, "it signs signatures that are not looked at");
+			settle(v->checks[i], DKIM_IS_POLICY,
+			    "it signs signatures that are not looked at");
 }
 
 /* --- feeding the library ----------------------------------------------- */
@@ -511,7 +516,8 @@ prefetch(struct dkim_verification *v)
 		const struct check *check = v->checks[i];
 
 		if (check->open && dkim_sig_geterror(check->sig) == DKIM_SIGERROR_UNKNOWN)
-			dns->prefetch(dns->state, check->key_name, strlen(check->key_name), DNS_TXT);
+			dns->prefetch(
+			    dns->state, check->key_name, strlen(check->key_name), DNS_TXT);
 	}
 }
 
@@ -535,7 +541,8 @@ open_library(struct dkim_verification *v, const struct header_list *list, const 
 	if (v->lib == NULL)
 		return false;
 	v->memory = mem_new(v, char);
-	v->dkim = dkim_verify(dkim_lib_of(v->lib), (const unsigned char *)"countersign", v->memory, &status);
+	v->dkim = dkim_verify(
+	    dkim_lib_of(v->lib), (const unsigned char *)"countersign", v->memory, &status);
 	if (v->dkim == NULL)
 		return false;
 	dkim_set_user_context(v->dkim, v);
@@ -658,7 +665,8 @@ fetch_answer(struct dkim_verification *v, struct check *check)
 	const struct dkim_dns *dns = &dkim_service_options(v->service)->dns;
 
 	for (size_t i = 0; i < v->n && check->answer == NULL; i++)
-		if (v->checks[i]->answer != NULL && strcasecmp(v->checks[i]->key_name, check->key_name) == 0)
+		if (v->checks[i]->answer != NULL &&
+		    strcasecmp(v->checks[i]->key_name, check->key_name) == 0)
 			check->answer = v->checks[i]->answer;
 	if (check->answer == NULL && dns->ask != NULL)
 		check->answer = dns->ask(dns->state, v, check->key_name, strlen(check->key_name),
@@ -693,12 +701,15 @@ read_record(struct dkim_verification *v, const struct check *check, const struct
 	    dkim_tags_read((const char *)data->data, data->len, &tags, &error) != 0)
 		return NULL;
 
-	const char *version = dkim_tags_text(v, &tags, "v", 20), *type = dkim_tags_text(v, &tags, "k", 20);
+	const char *version = dkim_tags_text(v, &tags, "v", 20),
+		   *type = dkim_tags_text(v, &tags, "k", 20);
 
-	if (dkim_tags_find(&tags, "p") == NULL || (version != NULL && strcmp(version, "DKIM1") != 0))
+	if (dkim_tags_find(&tags, "p") == NULL ||
+	    (version != NULL && strcmp(version, "DKIM1") != 0))
 		return NULL;
 	*problem_r = "the key is of another type than the signature";
-	if (type == NULL ? check->ed25519 || dkim_tags_find(&tags, "k") != NULL : strcasecmp(type, wanted) != 0)
+	if (type == NULL ? check->ed25519 || dkim_tags_find(&tags, "k") != NULL
+			 : strcasecmp(type, wanted) != 0)
 		return NULL;
 
 	char *record = mem_printf(v, "v=DKIM1; k=%s", wanted);
@@ -781,18 +792,18 @@ static const struct finding {
 	enum dkim_result result;
 	const char *problem;
 } findings[] = {
-	{ DKIM_SIGERROR_EXPIRED,	DKIM_IS_POLICY,		"the signature has expired" },
-	{ DKIM_SIGERROR_FUTURE,		DKIM_IS_POLICY,		"the signature is from the future" },
-	{ DKIM_SIGERROR_TIMESTAMPS,	DKIM_IS_PERMERROR,	"x= is not after t=" },
-	{ DKIM_SIGERROR_TOOLARGE_L,	DKIM_IS_FAIL,		"l= is more than the body has" },
-	{ DKIM_SIGERROR_KEYREVOKED,	DKIM_IS_PERMERROR,	"the key was revoked" },
-	{ DKIM_SIGERROR_KEYTOOSMALL,	DKIM_IS_POLICY,		"the key is too short" },
-	{ DKIM_SIGERROR_KEYDECODE,	DKIM_IS_PERMERROR,	"the key cannot be read" },
-	{ DKIM_SIGERROR_SUBDOMAIN,	DKIM_IS_PERMERROR,	"the key does not sign for subdomains" },
-	{ DKIM_SIGERROR_NOTEMAILKEY,	DKIM_IS_PERMERROR,	"the key is not for mail" },
-	{ DKIM_SIGERROR_KEYHASHMISMATCH, DKIM_IS_PERMERROR,	"the key does not allow this hash" },
-	{ DKIM_SIGERROR_KEYUNKNOWNHASH,	DKIM_IS_PERMERROR,	"the key allows no known hash" },
-	{ DKIM_SIGERROR_DNSSYNTAX,	DKIM_IS_PERMERROR,	"the key record cannot be read" },
+	{ DKIM_SIGERROR_EXPIRED, DKIM_IS_POLICY, "the signature has expired" },
+	{ DKIM_SIGERROR_FUTURE, DKIM_IS_POLICY, "the signature is from the future" },
+	{ DKIM_SIGERROR_TIMESTAMPS, DKIM_IS_PERMERROR, "x= is not after t=" },
+	{ DKIM_SIGERROR_TOOLARGE_L, DKIM_IS_FAIL, "l= is more than the body has" },
+	{ DKIM_SIGERROR_KEYREVOKED, DKIM_IS_PERMERROR, "the key was revoked" },
+	{ DKIM_SIGERROR_KEYTOOSMALL, DKIM_IS_POLICY, "the key is too short" },
+	{ DKIM_SIGERROR_KEYDECODE, DKIM_IS_PERMERROR, "the key cannot be read" },
+	{ DKIM_SIGERROR_SUBDOMAIN, DKIM_IS_PERMERROR, "the key does not sign for subdomains" },
+	{ DKIM_SIGERROR_NOTEMAILKEY, DKIM_IS_PERMERROR, "the key is not for mail" },
+	{ DKIM_SIGERROR_KEYHASHMISMATCH, DKIM_IS_PERMERROR, "the key does not allow this hash" },
+	{ DKIM_SIGERROR_KEYUNKNOWNHASH, DKIM_IS_PERMERROR, "the key allows no known hash" },
+	{ DKIM_SIGERROR_DNSSYNTAX, DKIM_IS_PERMERROR, "the key record cannot be read" },
 };
 
 #define FINDINGS	(sizeof(findings) / sizeof(findings[0]))
@@ -822,8 +833,9 @@ settle_good(struct dkim_verification *v, struct check *check)
 
 	if (check->length >= 0 && check->length < body &&
 	    !dkim_service_options(v->service)->trust_partial)
-		settle(check, DKIM_IS_POLICY, mem_printf(v, "l= covers %lld of %lld octets of the body",
-		    (long long)check->length, (long long)body));
+		settle(check, DKIM_IS_POLICY,
+		    mem_printf(v, "l= covers %lld of %lld octets of the body",
+			(long long)check->length, (long long)body));
 	settle(check, DKIM_IS_PASS, NULL);
 }
 
@@ -891,11 +903,15 @@ dkim_verify_finish(struct dkim_verification *v, TALLOC_CTX *ctx, int64_t deadlin
 	for (size_t i = 0; i < v->n; i++) {
 		const struct dkim_fact *fact = &v->checks[i]->fact;
 
-		(*facts_r)[i] = (struct dkim_fact){ .result = fact->result, .key_bits = fact->key_bits,
-		    .testing = fact->testing, .sdid = copy_text(*facts_r, fact->sdid), .selector = copy_text(*facts_r, fact->selector),
-		    .auid = copy_text(*facts_r, fact->auid), .algorithm = copy_text(*facts_r, fact->algorithm),
-		    .b_prefix = copy_text(*facts_r, fact->b_prefix),
-		    .problem = copy_text(*facts_r, fact->problem) };
+		(*facts_r)[i] = (struct dkim_fact){ .result = fact->result,
+			.key_bits = fact->key_bits,
+			.testing = fact->testing,
+			.sdid = copy_text(*facts_r, fact->sdid),
+			.selector = copy_text(*facts_r, fact->selector),
+			.auid = copy_text(*facts_r, fact->auid),
+			.algorithm = copy_text(*facts_r, fact->algorithm),
+			.b_prefix = copy_text(*facts_r, fact->b_prefix),
+			.problem = copy_text(*facts_r, fact->problem) };
 	}
 	if (v->dkim != NULL)
 		dkim_free(v->dkim);

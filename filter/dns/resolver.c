@@ -614,10 +614,11 @@ new_unbound(TALLOC_CTX *ctx, const struct resolver_options *options, const char 
 	/* Last, because this makes the options final: what a file of keys holds is read now. */
 	for (i = 0; *error_r == NULL && i < sizeof(unbound_zones) / sizeof(unbound_zones[0]); i++)
 		if ((error = ub_ctx_zone_remove(unbound, unbound_zones[i])) != 0)
-			*error_r = options->trust_anchor != NULL ?
-			    mem_printf(ctx, "the trust anchor %s cannot be read, or holds no DNSSEC keys",
-			    options->trust_anchor) :
-			    mem_printf(ctx, "libunbound: %s", ub_strerror(error));
+			*error_r = options->trust_anchor != NULL
+			    ? mem_printf(ctx,
+				  "the trust anchor %s cannot be read, or holds no DNSSEC keys",
+				  options->trust_anchor)
+			    : mem_printf(ctx, "libunbound: %s", ub_strerror(error));
 	if (*error_r == NULL)
 		return unbound;
 	ub_ctx_delete(unbound);

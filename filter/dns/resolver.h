@@ -35,7 +35,8 @@ struct dns_answer {
 
 /* How to reach DNS. */
 struct resolver_options {
-	const char **servers;	/* NULL-terminated, "ADDRESS" or "ADDRESS@PORT"; NULL or empty: as /etc/resolv.conf says */
+	const char **servers;   /* NULL-terminated, "ADDRESS" or "ADDRESS@PORT"; NULL or empty: as
+				   /etc/resolv.conf says */
 	size_t cache_entries;	/* bound of the answer cache; 0: none */
 	const char *trust_anchor; /* file with the root's DNSSEC keys; NULL: nothing is validated */
 };

@@ -87,7 +87,8 @@ write_reasons(char **text, const char *front, const uint32_t *counts)
 	for (int reason = 0; reason < REASON_COUNT; reason++)
 		if (counts[reason] > 0)
 			*text = mem_check(talloc_asprintf_append_buffer(*text, "%s%s%s=%" PRIu32,
-			    (*text)[0] != '\0' ? "," : "", front, reply_row((enum reason)reason)->word, counts[reason]));
+			    (*text)[0] != '\0' ? "," : "", front,
+			    reply_row((enum reason)reason)->word, counts[reason]));
 }
 
 /* daybook_write - a row as text */
@@ -99,10 +100,13 @@ daybook_write(TALLOC_CTX *ctx, const struct daybook_row *row)
 
 	write_reasons(&reasons, "", row->refused);
 	write_reasons(&reasons, WOULD, row->would);
-	text = mem_printf(ctx, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-	    " %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %s", row->day.messages, row->day.recipients, row->day.bytes,
-	    row->connections, row->peak.messages, row->peak.recipients, row->peak.bytes, row->hour,
-	    row->of_hour.messages, row->of_hour.recipients, row->of_hour.bytes, reasons[0] != '\0' ? reasons : "-");
+	text = mem_printf(ctx,
+	    "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+	    " %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %s",
+	    row->day.messages, row->day.recipients, row->day.bytes, row->connections,
+	    row->peak.messages, row->peak.recipients, row->peak.bytes, row->hour,
+	    row->of_hour.messages, row->of_hour.recipients, row->of_hour.bytes,
+	    reasons[0] != '\0' ? reasons : "-");
 	talloc_free(reasons);
 	return text;
 }
@@ -123,7 +127,8 @@ parse_reason(const char *text, size_t len, struct daybook_row *row)
 	for (int reason = 0; reason < REASON_COUNT; reason++) {
 		const char *word = reply_row((enum reason)reason)->word;
 
-		if (strlen(word) == (size_t)(equals - text) && memcmp(word, text, strlen(word)) == 0)
+		if (strlen(word) == (size_t)(equals - text) &&
+		    memcmp(word, text, strlen(word)) == 0)
 			counts[reason] = (uint32_t)strtoul(equals + 1, NULL, 10);
 	}
 }
@@ -179,7 +184,8 @@ find_day(struct daybook *daybook, int number, bool wanted)
 	if (!wanted || number < oldest->number)
 		return NULL;
 	talloc_free(oldest->buckets);
-	*oldest = (struct day){ .number = number, .buckets = mem_array(daybook->memory, struct entry *, BUCKETS) };
+	*oldest = (struct day){ .number = number,
+		.buckets = mem_array(daybook->memory, struct entry *, BUCKETS) };
 	return oldest;
 }
 
@@ -274,10 +280,12 @@ write_file(struct daybook *daybook, FILE *file)
 {
 	for (size_t d = 0; d < DAYBOOK_DAYS; d++)
 		for (size_t b = 0; daybook->days[d].number != 0 && b < BUCKETS; b++)
-			for (const struct entry *entry = daybook->days[d].buckets[b]; entry != NULL; entry = entry->next) {
+			for (const struct entry *entry = daybook->days[d].buckets[b]; entry != NULL;
+			     entry = entry->next) {
 				char *text = daybook_write(NULL, &entry->row);
 
-				(void)fprintf(file, "%d %s %s\n", daybook->days[d].number, entry->account, text);
+				(void)fprintf(file, "%d %s %s\n", daybook->days[d].number,
+				    entry->account, text);
 				talloc_free(text);
 			}
 	return fflush(file) == 0 && !ferror(file) ? 0 : -1;
@@ -298,7 +306,8 @@ daybook_save(struct daybook *daybook)
 	if (daybook->changed) {
 		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 		file = fd < 0 ? NULL : fdopen(fd, "w");
-		if (file == NULL || write_file(daybook, file) != 0 || rename(path, daybook->path) != 0)
+		if (file == NULL || write_file(daybook, file) != 0 ||
+		    rename(path, daybook->path) != 0)
 			log_warning("daybook: %s cannot be written: %s", path, strerror(errno));
 		else
 			daybook->changed = false;
@@ -364,8 +373,8 @@ push_delta(struct journal_words *words, const struct daybook_delta *delta)
 
 /* add_shared - in Redis, some accounts in one call */
 static int
-add_shared(struct daybook *daybook, TALLOC_CTX *ctx, int64_t at_ms, const struct daybook_delta *deltas,
-    size_t n, const char **error_r)
+add_shared(struct daybook *daybook, TALLOC_CTX *ctx, int64_t at_ms,
+    const struct daybook_delta *deltas, size_t n, const char **error_r)
 {
 	struct journal_words *words = journal_words_new(ctx);
 	redisReply *reply;
@@ -401,15 +410,16 @@ add_here(struct daybook *daybook, int64_t at_ms, const struct daybook_delta *del
 
 /* daybook_add - add to the sums */
 int
-daybook_add(struct daybook *daybook, TALLOC_CTX *ctx, int64_t at_ms, const struct daybook_delta *deltas,
-    size_t n, const char **error_r)
+daybook_add(struct daybook *daybook, TALLOC_CTX *ctx, int64_t at_ms,
+    const struct daybook_delta *deltas, size_t n, const char **error_r)
 {
 	if (daybook->redis == NULL) {
 		add_here(daybook, at_ms, deltas, n);
 		return 0;
 	}
 	for (size_t i = 0; i < n; i += BATCH)
-		if (add_shared(daybook, ctx, at_ms, deltas + i, n - i < BATCH ? n - i : BATCH, error_r) != 0)
+		if (add_shared(daybook, ctx, at_ms, deltas + i, n - i < BATCH ? n - i : BATCH,
+			error_r) != 0)
 			return -1;
 	return 0;
 }
@@ -423,7 +433,8 @@ tell_page(const redisReply *page, daybook_each *each, void *arg)
 	for (size_t i = 0; i + 1 < page->elements; i += 2) {
 		struct daybook_row row;
 
-		if (page->element[i]->type != REDIS_REPLY_STRING || page->element[i + 1]->type != REDIS_REPLY_STRING)
+		if (page->element[i]->type != REDIS_REPLY_STRING ||
+		    page->element[i + 1]->type != REDIS_REPLY_STRING)
 			continue;
 		daybook_parse(page->element[i + 1]->str, &row);
 		each(arg, page->element[i]->str, &row);
@@ -432,8 +443,8 @@ tell_page(const redisReply *page, daybook_each *each, void *arg)
 
 /* read_page - one step of HSCAN; moves cursor on; -1: no answer */
 static int
-read_page(struct daybook *daybook, TALLOC_CTX *ctx, int day, char *cursor, size_t size, daybook_each *each,
-    void *arg, const char **error_r)
+read_page(struct daybook *daybook, TALLOC_CTX *ctx, int day, char *cursor, size_t size,
+    daybook_each *each, void *arg, const char **error_r)
 {
 	struct journal_words *words = journal_words_new(ctx);
 	redisReply *reply;
@@ -447,7 +458,8 @@ read_page(struct daybook *daybook, TALLOC_CTX *ctx, int day, char *cursor, size_
 	talloc_free(words);
 	if (reply == NULL)
 		return -1;
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING ||
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+	    reply->element[0]->type != REDIS_REPLY_STRING ||
 	    reply->element[1]->type != REDIS_REPLY_ARRAY) {
 		freeReplyObject(reply);
 		*error_r = "the answer of Redis is of an unknown shape";
@@ -468,7 +480,8 @@ read_here(struct daybook *daybook, int number, daybook_each *each, void *arg)
 	(void)pthread_mutex_lock(&daybook->lock);
 	day = find_day(daybook, number, false);
 	for (size_t b = 0; day != NULL && b < BUCKETS; b++)
-		for (const struct entry *entry = day->buckets[b]; entry != NULL; entry = entry->next)
+		for (const struct entry *entry = day->buckets[b]; entry != NULL;
+		     entry = entry->next)
 			each(arg, entry->account, &entry->row);
 	(void)pthread_mutex_unlock(&daybook->lock);
 }

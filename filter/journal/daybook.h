@@ -1,8 +1,8 @@
 /*
  * daybook.h - what each account sent and what it was refused, day by day
  *
- * For reports, and for limits proposed from what accounts really send. Days are UTC, so that filters
- * in different places mean the same one. Kept are DAYBOOK_DAYS days of DAYBOOK_ACCOUNTS_MAX
+ * For reports, and for limits proposed from what accounts really send. Days are UTC, so that
+ * filters in different places mean the same one. Kept are DAYBOOK_DAYS days of DAYBOOK_ACCOUNTS_MAX
  * accounts each, some 100 octets an account and day; in Redis, shared by all filters, or in
  * this process.
  *
@@ -52,7 +52,8 @@ struct daybook;
 
 /*
  * daybook_new - empty sums, or the shared ones
- * redis may be NULL: in this process, and, where file is given, read from it and written by daybook_save().
+ * redis may be NULL: in this process, and, where file is given, read from it and written by
+ * daybook_save().
  */
 struct daybook *daybook_new(TALLOC_CTX *ctx, struct journal_redis *redis, const char *file);
 
@@ -60,8 +61,8 @@ struct daybook *daybook_new(TALLOC_CTX *ctx, struct journal_redis *redis, const 
  * daybook_add - add to the sums of the day and hour of at_ms (UNIX time)
  * Returns 0, or -1 and *error_r on ctx: then nothing is certain to be added.
  */
-int daybook_add(struct daybook *daybook, TALLOC_CTX *ctx, int64_t at_ms, const struct daybook_delta *deltas,
-    size_t n, const char **error_r);
+int daybook_add(struct daybook *daybook, TALLOC_CTX *ctx, int64_t at_ms,
+    const struct daybook_delta *deltas, size_t n, const char **error_r);
 
 /* daybook_save - write the file, if there is one and anything changed; failures are logged */
 void daybook_save(struct daybook *daybook);
@@ -81,9 +82,9 @@ int daybook_day(int64_t at_ms);
 
 /*
  * daybook_write, daybook_parse - a row as text and back
- * "messages recipients bytes connections", the three of the fullest hour, an hour, the three of that
- * hour, and refusals as "over=2,would-foreign-from=1" or "-". daybook_write: on ctx. daybook_parse
- * takes what it understands. Any thread.
+ * "messages recipients bytes connections", the three of the fullest hour, an hour, the three of
+ * that hour, and refusals as "over=2,would-foreign-from=1" or "-". daybook_write: on ctx.
+ * daybook_parse takes what it understands. Any thread.
  */
 char *daybook_write(TALLOC_CTX *ctx, const struct daybook_row *row);
 void daybook_parse(const char *text, struct daybook_row *row_r);

@@ -139,8 +139,8 @@ is_news(struct events *events, enum event_kind kind, const char *key)
 
 /* event_json - the event as the program reads it */
 static char *
-event_json(const struct events *events, enum event_kind kind, const char *member, const char *subject,
-    const char *text, json_t *details)
+event_json(const struct events *events, enum event_kind kind, const char *member,
+    const char *subject, const char *text, json_t *details)
 {
 	char stamp[32] = "";
 	time_t now = time(NULL);
@@ -197,7 +197,9 @@ enqueue(struct events *events, enum event_kind kind, const char *key, char *json
 	}
 	(void)pthread_mutex_unlock(&events->lock);
 	if (first_time)
-		log_warning("event: %d events wait to be told to Redis; further ones are only logged", EVENTS_WAITING_MAX);
+		log_warning(
+		    "event: %d events wait to be told to Redis; further ones are only logged",
+		    EVENTS_WAITING_MAX);
 }
 
 /* log_event - the line in the log */
@@ -215,7 +217,8 @@ void
 event_raise(struct events *events, enum event_kind kind, const char *member, const char *subject,
     const char *about, const char *text, json_t *details)
 {
-	char *key = mem_printf(NULL, "%s/%s", subject != NULL ? subject : "", about != NULL ? about : "");
+	char *key =
+	    mem_printf(NULL, "%s/%s", subject != NULL ? subject : "", about != NULL ? about : "");
 	bool news;
 
 
@@ -224,7 +227,8 @@ event_raise(struct events *events, enum event_kind kind, const char *member, con
 	(void)pthread_mutex_unlock(&events->lock);
 	if (news) {
 		log_event(kind, text);
-		enqueue(events, kind, key, event_json(events, kind, member, subject, text, details));
+		enqueue(
+		    events, kind, key, event_json(events, kind, member, subject, text, details));
 	} else {
 		json_decref(details);
 	}
@@ -246,8 +250,9 @@ told_elsewhere(struct events *events, TALLOC_CTX *ctx, const struct event *event
 		return false;
 	words = journal_words_new(ctx);
 	journal_word(words, "SET");
-	journal_key(events->redis, words, mem_printf(words, QUIET_KEY "%s:%s", kinds[event->kind].word,
-	    quota_encode(words, event->key)));
+	journal_key(events->redis, words,
+	    mem_printf(words, QUIET_KEY "%s:%s", kinds[event->kind].word,
+		quota_encode(words, event->key)));
 	journal_word(words, "1");
 	journal_word(words, "NX");
 	journal_word(words, "PX");
@@ -295,15 +300,16 @@ keep_here(struct events *events, const struct event *event)
 
 /* hand_on - to the program and to Redis; -1: it is to be tried again */
 static int
-hand_on(struct events *events, TALLOC_CTX *ctx, const struct event_program *program, struct event *event,
-    const char **error_r)
+hand_on(struct events *events, TALLOC_CTX *ctx, const struct event_program *program,
+    struct event *event, const char **error_r)
 {
 	if (!event->run) {
 		event->run = true;
 		if (told_elsewhere(events, ctx, event))
 			return 0;
 		if (program->n > 0)
-			event_runner_submit(program->runner, program->argv, program->n, event->text, program->timeout_ms);
+			event_runner_submit(program->runner, program->argv, program->n, event->text,
+			    program->timeout_ms);
 	}
 	if (events->redis != NULL)
 		return keep_shared(events, ctx, event, error_r);
@@ -344,7 +350,8 @@ run_rest(struct events *events, const struct event_program *program)
 	(void)pthread_mutex_lock(&events->lock);
 	for (struct event *event = events->first; event != NULL; event = event->next) {
 		if (!event->run && program->n > 0)
-			event_runner_submit(program->runner, program->argv, program->n, event->text, program->timeout_ms);
+			event_runner_submit(program->runner, program->argv, program->n, event->text,
+			    program->timeout_ms);
 		event->run = true;
 	}
 	(void)pthread_mutex_unlock(&events->lock);
@@ -352,7 +359,8 @@ run_rest(struct events *events, const struct event_program *program)
 
 /* event_flush - hand the waiting events on */
 int
-event_flush(struct events *events, TALLOC_CTX *ctx, const struct event_program *program, const char **error_r)
+event_flush(struct events *events, TALLOC_CTX *ctx, const struct event_program *program,
+    const char **error_r)
 {
 	struct event *event;
 	int n;
@@ -378,8 +386,9 @@ last_here(struct events *events, size_t n)
 
 	(void)pthread_mutex_lock(&events->lock);
 	for (size_t i = 0; i < events->n_kept && i < n; i++)
-		json_array_append_new(answer, json_loads(events->kept[(events->next_kept + KEPT_HERE - 1 - i) % KEPT_HERE],
-		    0, NULL));
+		json_array_append_new(answer,
+		    json_loads(events->kept[(events->next_kept + KEPT_HERE - 1 - i) % KEPT_HERE], 0,
+			NULL));
 	(void)pthread_mutex_unlock(&events->lock);
 	return answer;
 }
@@ -421,7 +430,8 @@ events_last(struct events *events, TALLOC_CTX *ctx, size_t n, const char **error
 	answer = json_array();
 	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
 		if (event_of(reply->element[i]) != NULL)
-			json_array_append_new(answer, json_loads(event_of(reply->element[i]), 0, NULL));
+			json_array_append_new(
+			    answer, json_loads(event_of(reply->element[i]), 0, NULL));
 	freeReplyObject(reply);
 	return answer;
 }

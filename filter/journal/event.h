@@ -50,11 +50,12 @@ struct events *events_new(TALLOC_CTX *ctx, struct journal_redis *redis);
 
 /*
  * event_raise - something happened
- * member: what the subject is called in JSON ("account", "domain"), or NULL where there is none; about: what
- * else tells it from other news of this kind and subject, or NULL; text: a sentence without newline; details: more members, used up, or NULL. Logged at once, the rest follows.
+ * member: what the subject is called in JSON ("account", "domain"), or NULL where there is none;
+ * about: what else tells it from other news of this kind and subject, or NULL; text: a sentence
+ * without newline; details: more members, used up, or NULL. Logged at once, the rest follows.
  */
-void event_raise(struct events *events, enum event_kind kind, const char *member, const char *subject,
-    const char *about, const char *text, json_t *details);
+void event_raise(struct events *events, enum event_kind kind, const char *member,
+    const char *subject, const char *about, const char *text, json_t *details);
 
 /* What to do with each event; argv may be empty. */
 struct event_program {
@@ -71,7 +72,8 @@ struct event_program {
 int event_flush(struct events *events, TALLOC_CTX *ctx, const struct event_program *program,
     const char **error_r);
 
-/* events_last - the last n events, newest first, as an array of objects; NULL and *error_r on ctx */
+/* events_last - the last n events, newest first, as an array of objects; NULL and *error_r on
+ * ctx */
 json_t *events_last(struct events *events, TALLOC_CTX *ctx, size_t n, const char **error_r);
 
 #endif

@@ -5,7 +5,8 @@
  * it. The child gets a pipe as standard input, into which the whole event fits at once, and a pipe
  * for what it prints, of which the end is kept for the log.
  *
- * Thread rule: lock guards the waiting list and its talloc tree; running programs belong to the thread.
+ * Thread rule: lock guards the waiting list and its talloc tree; running programs belong to the
+ * thread.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -76,8 +77,8 @@ wake_up(struct event_runner *runner)
 
 /* event_runner_submit - run a program soon */
 void
-event_runner_submit(struct event_runner *runner, const char *const *argv, size_t n, const char *text,
-    long timeout_ms)
+event_runner_submit(struct event_runner *runner, const char *const *argv, size_t n,
+    const char *text, long timeout_ms)
 {
 	struct job *job;
 	bool news = false;
@@ -99,7 +100,8 @@ event_runner_submit(struct event_runner *runner, const char *const *argv, size_t
 	}
 	(void)pthread_mutex_unlock(&runner->lock);
 	if (news)
-		log_warning("event_command: %d events wait for %s; further ones are dropped until some are done",
+		log_warning(
+		    "event_command: %d events wait for %s; further ones are dropped until some are done",
 		    EVENT_WAITING_MAX, argv[0]);
 	wake_up(runner);
 }
@@ -139,7 +141,8 @@ is_stopping(struct event_runner *runner)
 
 /* --- one program --- */
 
-/* add_actions - what the child does with its descriptors: 0, 1 and 2 are pipes, all else is closed */
+/* add_actions - what the child does with its descriptors: 0, 1 and 2 are pipes, all else is
+ * closed */
 static int
 add_actions(posix_spawn_file_actions_t *actions, int in, int out)
 {
@@ -166,7 +169,8 @@ add_attributes(posix_spawnattr_t *attributes)
 
 	(void)sigfillset(&all);
 	(void)sigemptyset(&none);
-	if (posix_spawnattr_setpgroup(attributes, 0) != 0 || posix_spawnattr_setsigdefault(attributes, &all) != 0 ||
+	if (posix_spawnattr_setpgroup(attributes, 0) != 0 ||
+	    posix_spawnattr_setsigdefault(attributes, &all) != 0 ||
 	    posix_spawnattr_setsigmask(attributes, &none) != 0)
 		return -1;
 	return posix_spawnattr_setflags(attributes,
@@ -186,7 +190,8 @@ spawn(char *const *argv, int in, int out)
 	if (posix_spawn_file_actions_init(&actions) == 0) {
 		if (posix_spawnattr_init(&attributes) == 0) {
 			if (add_actions(&actions, in, out) == 0 && add_attributes(&attributes) == 0)
-				error = posix_spawn(&pid, argv[0], &actions, &attributes, argv, environ);
+				error = posix_spawn(
+				    &pid, argv[0], &actions, &attributes, argv, environ);
 			(void)posix_spawnattr_destroy(&attributes);
 		}
 		(void)posix_spawn_file_actions_destroy(&actions);
@@ -254,7 +259,8 @@ listen_to(struct running *running)
 	/* bounded: one that prints without end must not keep the thread here */
 	for (int i = 0; i < 64 && (got = read(running->out, more, sizeof(more))) > 0; i++) {
 		size_t len = (size_t)got;
-		size_t keep = running->said_len + len > SAID_MAX ? SAID_MAX - len : running->said_len;
+		size_t keep =
+		    running->said_len + len > SAID_MAX ? SAID_MAX - len : running->said_len;
 
 		memmove(running->said, running->said + running->said_len - keep, keep);
 		memcpy(running->said + keep, more, len);
@@ -274,9 +280,11 @@ tell(const struct running *running, int status)
 		if ((unsigned char)*c < ' ' || (unsigned char)*c > '~')
 			*c = ' ';
 	if (running->killed)
-		log_error("event_command: %s was ended: its time was up; it said: %s", running->name, said);
+		log_error("event_command: %s was ended: its time was up; it said: %s",
+		    running->name, said);
 	else if (WIFSIGNALED(status))
-		log_error("event_command: %s ended by signal %d; it said: %s", running->name, WTERMSIG(status), said);
+		log_error("event_command: %s ended by signal %d; it said: %s", running->name,
+		    WTERMSIG(status), said);
 	else if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
 		log_error("event_command: %s ended with status %d; it said: %s", running->name,
 		    WEXITSTATUS(status), said);
@@ -294,10 +302,12 @@ look_after(struct running *running)
 		running->killed = true;
 		(void)kill(-running->pid, SIGKILL);
 	}
-	if (waitid(P_PID, (id_t)running->pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0)
+	if (waitid(P_PID, (id_t)running->pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	    ended.si_pid == 0)
 		return;
 	listen_to(running);
-	/* what it left behind in its group has no business any more; before the number may be another's */
+	/* what it left behind in its group has no business any more; before the number may be
+	 * another's */
 	(void)kill(-running->pid, SIGKILL);
 	(void)waitpid(running->pid, &status, 0);
 	tell(running, status);

@@ -1,9 +1,9 @@
 /*
  * history.c - the verdicts of the last days
  *
- * In Redis one stream of all, and a short list for each account (history.lua). In this process a ring of
- * texts; with a file behind it, lines are appended as they come and the whole ring is written anew
- * when the file has grown to twice its size, so that a restart forgets nothing.
+ * In Redis one stream of all, and a short list for each account (history.lua). In this process a
+ * ring of texts; with a file behind it, lines are appended as they come and the whole ring is
+ * written anew when the file has grown to twice its size, so that a restart forgets nothing.
  *
  * Searching for a queue id or an account reads the whole history, newest first, in pages: that is
  * some thousand verdicts and an operator's question, and an index would cost every message.
@@ -224,7 +224,8 @@ add_shared(struct history *history, TALLOC_CTX *ctx, const struct history_item *
 	journal_number(words, (long long)(history->max / HISTORY_PER_ACCOUNT + 1));
 	journal_key(history->redis, words, LIST_KEY);
 	for (size_t i = 0; i < n; i++) {
-		journal_word(words, items[i].account != NULL ? quota_encode(words, items[i].account) : "");
+		journal_word(
+		    words, items[i].account != NULL ? quota_encode(words, items[i].account) : "");
 		journal_word(words, items[i].text);
 	}
 	reply = journal_redis_call(history->redis, ctx, words, false, error_r);
@@ -278,7 +279,8 @@ passed(const json_t *verdict)
 	return !string_is(verdict, "action", "tempfail") && !string_is(verdict, "action", "reject");
 }
 
-/* consider - add a verdict to the answer where it matches; false: the answer is full, or all that follows too old */
+/* consider - add a verdict to the answer where it matches; false: the answer is full, or all that
+ * follows too old */
 static bool
 consider(const struct query *query, const char *text, json_t *answer)
 {
@@ -307,7 +309,8 @@ search_ring(struct history *history, const struct query *query)
 	for (size_t i = 0; i < history->n; i++) {
 		const struct kept *kept = ring_at(history, i);
 
-		if (query->account != NULL && (kept->account == NULL || strcmp(kept->account, query->account) != 0))
+		if (query->account != NULL &&
+		    (kept->account == NULL || strcmp(kept->account, query->account) != 0))
 			continue;
 		if (!consider(query, kept->text, answer))
 			break;
@@ -329,19 +332,21 @@ read_entry(const struct query *query, const redisReply *entry, json_t *answer, c
 {
 	const redisReply *fields;
 
-	if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 || is_text(entry->element[0]) == NULL)
+	if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
+	    is_text(entry->element[0]) == NULL)
 		return false;
 	*id_r = entry->element[0]->str;
 	fields = entry->element[1];
-	if (fields->type != REDIS_REPLY_ARRAY || fields->elements != 4 || is_text(fields->element[1]) == NULL ||
-	    is_text(fields->element[3]) == NULL)
+	if (fields->type != REDIS_REPLY_ARRAY || fields->elements != 4 ||
+	    is_text(fields->element[1]) == NULL || is_text(fields->element[3]) == NULL)
 		return true;
 	if (query->encoded != NULL && strcmp(fields->element[1]->str, query->encoded) != 0)
 		return true;
 	return consider(query, fields->element[3]->str, answer);
 }
 
-/* read_page - a page of the stream, newest first; the id before it in *before_r, NULL at the end; -1: no answer */
+/* read_page - a page of the stream, newest first; the id before it in *before_r, NULL at the end;
+ * -1: no answer */
 static int
 read_page(struct history *history, TALLOC_CTX *ctx, const struct query *query, char **before_r,
     json_t *answer, const char **error_r)
@@ -362,7 +367,8 @@ read_page(struct history *history, TALLOC_CTX *ctx, const struct query *query, c
 	if (reply == NULL)
 		return -1;
 	/* the first entry of a later page is the last of the page before */
-	for (size_t i = *before_r != NULL ? 1 : 0; more && reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
+	for (size_t i = *before_r != NULL ? 1 : 0;
+	     more && reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
 		more = read_entry(query, reply->element[i], answer, &last);
 	more = more && last != NULL && reply->elements == PAGE;
 	talloc_free(*before_r);
@@ -373,7 +379,8 @@ read_page(struct history *history, TALLOC_CTX *ctx, const struct query *query, c
 
 /* search_stream - in Redis */
 static json_t *
-search_stream(struct history *history, TALLOC_CTX *ctx, const struct query *query, const char **error_r)
+search_stream(
+    struct history *history, TALLOC_CTX *ctx, const struct query *query, const char **error_r)
 {
 	json_t *answer = json_array();
 	char *before = NULL;
@@ -401,7 +408,8 @@ search(struct history *history, TALLOC_CTX *ctx, struct query query, const char 
 
 /* read_list - an account's own list in Redis */
 static json_t *
-read_list(struct history *history, TALLOC_CTX *ctx, const char *account, size_t n, const char **error_r)
+read_list(
+    struct history *history, TALLOC_CTX *ctx, const char *account, size_t n, const char **error_r)
 {
 	const struct query query = { .n = n, .oldest = oldest_of(history) };
 	struct journal_words *words = journal_words_new(ctx);
@@ -409,7 +417,8 @@ read_list(struct history *history, TALLOC_CTX *ctx, const char *account, size_t 
 	redisReply *reply;
 
 	journal_word(words, "LRANGE");
-	journal_key(history->redis, words, mem_printf(words, LIST_KEY "%s", quota_encode(words, account)));
+	journal_key(
+	    history->redis, words, mem_printf(words, LIST_KEY "%s", quota_encode(words, account)));
 	journal_number(words, 0);
 	journal_number(words, (long long)n - 1);
 	reply = journal_redis_call(history->redis, ctx, words, true, error_r);
@@ -418,7 +427,8 @@ read_list(struct history *history, TALLOC_CTX *ctx, const char *account, size_t 
 		return NULL;
 	answer = json_array();
 	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
-		if (is_text(reply->element[i]) != NULL && !consider(&query, reply->element[i]->str, answer))
+		if (is_text(reply->element[i]) != NULL &&
+		    !consider(&query, reply->element[i]->str, answer))
 			break;
 	freeReplyObject(reply);
 	return answer;

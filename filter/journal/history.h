@@ -38,8 +38,8 @@ struct history_item {
 
 /*
  * history_new - an empty history, or the shared one
- * redis may be NULL: in this process, and, where file is given, appended to that file and read from it
- * (a file that cannot be used is no history, and told in the log). max: verdicts kept.
+ * redis may be NULL: in this process, and, where file is given, appended to that file and read from
+ * it (a file that cannot be used is no history, and told in the log). max: verdicts kept.
  */
 struct history *history_new(TALLOC_CTX *ctx, struct journal_redis *redis, const char *file,
     size_t max, int days);

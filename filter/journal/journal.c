@@ -1,8 +1,8 @@
 /*
  * journal.c - what happened, written down off the message's path
  *
- * The message's thread makes an entry of values that are its own anyway and appends it to a list under
- * a lock that nobody holds for long. The journal's thread wakes once a second, or earlier
+ * The message's thread makes an entry of values that are its own anyway and appends it to a list
+ * under a lock that nobody holds for long. The journal's thread wakes once a second, or earlier
  * when there is much, and writes batches: JSON is made there, Redis is waited for there. What
  * Redis did not take is kept for the next time, up to the bound; then the oldest go.
  *
@@ -113,7 +113,8 @@ beside(TALLOC_CTX *ctx, const struct config *config, const char *end)
 
 /* journal_open - the journal of a configuration */
 struct journal *
-journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_options *options, const char **error_r)
+journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_options *options,
+    const char **error_r)
 {
 	struct journal *journal = mem_new(ctx, struct journal);
 	pthread_condattr_t attributes;
@@ -135,8 +136,9 @@ journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_op
 		}
 	}
 	if (config->history_messages > 0)
-		journal->history = history_new(journal, journal->redis, beside(journal, config, "history"),
-		    (size_t)config->history_messages, (int)config->history_days);
+		journal->history =
+		    history_new(journal, journal->redis, beside(journal, config, "history"),
+			(size_t)config->history_messages, (int)config->history_days);
 	journal->daybook = daybook_new(journal, journal->redis, beside(journal, config, "daybook"));
 	journal->events = events_new(journal, journal->redis);
 	return journal;
@@ -208,8 +210,8 @@ journal_message(struct journal *journal, struct logline *line, const struct fact
 	entry->line = talloc_steal(entry, line);
 	entry->account = facts->account != NULL ? mem_strdup(entry, facts->account) : NULL;
 	if (verdict->reply_text != NULL)
-		entry->reply = mem_printf(entry, "%s %s %s", verdict->reply_code, verdict->reply_status,
-		    verdict->reply_text);
+		entry->reply = mem_printf(entry, "%s %s %s", verdict->reply_code,
+		    verdict->reply_status, verdict->reply_text);
 	entry->action = verdict->action;
 	entry->would = verdict->would;
 	entry->reason = verdict->reason;
@@ -239,7 +241,8 @@ static void
 raise_soft(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 {
 	event_raise(journal->events, EVENT_SOFT_LEVEL, "account", entry->account, entry->warned,
-	    mem_printf(ctx, "%s has reached %u%% of its limit of %s", entry->account, entry->warn_at, entry->warned),
+	    mem_printf(ctx, "%s has reached %u%% of its limit of %s", entry->account,
+		entry->warn_at, entry->warned),
 	    json_pack("{s:s, s:i}", "limit", entry->warned, "percent", (int)entry->warn_at));
 }
 
@@ -265,11 +268,12 @@ fate(const struct entry *entry)
 static void
 raise_over(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 {
-	event_raise(journal->events, EVENT_OVER, "account", entry->account, logline_value(entry->line, "limit"),
-	    mem_printf(ctx, "a message of %s did not fit its limit of %s: %s used; it was %s", entry->account,
-		or_dash(entry, "limit"), or_dash(entry, "quota"), fate(entry)),
-	    json_pack("{s:s, s:s, s:s}", "limit", or_dash(entry, "limit"), "used", or_dash(entry, "quota"),
-		"action", action_word(entry->action)));
+	event_raise(journal->events, EVENT_OVER, "account", entry->account,
+	    logline_value(entry->line, "limit"),
+	    mem_printf(ctx, "a message of %s did not fit its limit of %s: %s used; it was %s",
+		entry->account, or_dash(entry, "limit"), or_dash(entry, "quota"), fate(entry)),
+	    json_pack("{s:s, s:s, s:s}", "limit", or_dash(entry, "limit"), "used",
+		or_dash(entry, "quota"), "action", action_word(entry->action)));
 }
 
 /* raise_key - no signature where one was due */
@@ -312,7 +316,8 @@ static void
 raise_burst(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 {
 	event_raise(journal->events, EVENT_FOREIGN_BURST, "account", entry->account, NULL,
-	    mem_printf(ctx, "%s tried %d messages under foreign names within an hour, the last as %s",
+	    mem_printf(ctx,
+		"%s tried %d messages under foreign names within an hour, the last as %s",
 		entry->account, BURST, or_dash(entry, "address")),
 	    json_pack("{s:s, s:s, s:i}", "address", or_dash(entry, "address"), "reason",
 		reply_row(entry->reason)->word, "count", BURST));
@@ -327,9 +332,11 @@ raise_events(struct journal *journal, const struct entry *entry)
 
 	if (entry->account != NULL && entry->warned != NULL)
 		raise_soft(journal, tmp, entry);
-	if (entry->account != NULL && entry->reason == REASON_OVER && entry->would >= ACTION_QUARANTINE)
+	if (entry->account != NULL && entry->reason == REASON_OVER &&
+	    entry->would >= ACTION_QUARANTINE)
 		raise_over(journal, tmp, entry);
-	if (entry->account != NULL && is_foreign(entry->reason) && found && count_foreign(journal, entry->account))
+	if (entry->account != NULL && is_foreign(entry->reason) && found &&
+	    count_foreign(journal, entry->account))
 		raise_burst(journal, tmp, entry);
 	if (entry->sign == OUTCOME_TEMPERROR || entry->sign == OUTCOME_PERMERROR ||
 	    (entry->reason == REASON_MISSING_KEY && entry->would > ACTION_ACCEPT))
@@ -355,7 +362,8 @@ take_waiting(struct journal *journal)
 	(void)pthread_mutex_unlock(&journal->lock);
 	if (n == 0)
 		return;
-	journal->pending = mem_grow(journal, journal->pending, struct entry *, journal->n_pending + n);
+	journal->pending =
+	    mem_grow(journal, journal->pending, struct entry *, journal->n_pending + n);
 	while (entry != NULL) {
 		struct entry *next = entry->next;
 
@@ -387,18 +395,21 @@ entry_json(const struct journal *journal, TALLOC_CTX *ctx, const struct entry *e
 	return text;
 }
 
-/* note_written - tell the log when writing begins to fail, and when it works again; error: NULL where it worked */
+/* note_written - tell the log when writing begins to fail, and when it works again; error: NULL
+ * where it worked */
 static void
 note_written(struct journal *journal, enum written what, const char *error)
 {
-	static const char *const names[] = { "the history of decisions", "the sums of a day", "the events" };
+	static const char *const names[] = { "the history of decisions", "the sums of a day",
+		"the events" };
 	bool failed = error != NULL;
 
 	if (failed == journal->failing[what])
 		return;
 	journal->failing[what] = failed;
 	if (failed)
-		log_warning("journal: %s cannot be written: %s; mail is not affected, and what is to be written waits",
+		log_warning(
+		    "journal: %s cannot be written: %s; mail is not affected, and what is to be written waits",
 		    names[what], error);
 	else
 		log_info("journal: %s can be written again", names[what]);
@@ -484,7 +495,8 @@ write_usage(struct journal *journal, TALLOC_CTX *ctx)
 			n_deltas++;
 		add_entry(&deltas[n_deltas], sorted[i]);
 	}
-	if (daybook_add(journal->daybook, ctx, clock_wall_ms(), deltas, n_deltas + 1, &error) != 0) {
+	if (daybook_add(journal->daybook, ctx, clock_wall_ms(), deltas, n_deltas + 1, &error) !=
+	    0) {
 		note_written(journal, WRITTEN_SUMS, error);
 		return false;
 	}
@@ -613,7 +625,8 @@ journal_start(struct journal *journal, TALLOC_CTX *ctx, struct daemon *daemon, c
 	if (journal->runner == NULL)
 		return -1;
 	if (pthread_create(&journal->thread, NULL, serve, journal) != 0) {
-		*error_r = mem_printf(ctx, "the journal's thread cannot be started: %s", strerror(errno));
+		*error_r =
+		    mem_printf(ctx, "the journal's thread cannot be started: %s", strerror(errno));
 		return -1;
 	}
 	journal->started = true;

@@ -1,8 +1,8 @@
 /*
  * journal.h - what happened, written down off the message's path
  *
- * A message leaves an entry on a list and goes on. One thread takes the entries in batches and tells
- * the history (history.h), the sums of each day (daybook.h), and whoever waits for events
+ * A message leaves an entry on a list and goes on. One thread takes the entries in batches and
+ * tells the history (history.h), the sums of each day (daybook.h), and whoever waits for events
  * (event.h). The list is bounded; what does not fit while Redis is away is dropped and counted.
  *
  * Threads: journal_message() and event_raise() any; open and close the first.
@@ -31,14 +31,16 @@ struct journal;
  * journal_open - the journal of a configuration; nothing runs yet
  * options: those of the store, with passwords. A talloc child of ctx; NULL and *error_r on ctx.
  */
-struct journal *journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_options *options,
-    const char **error_r);
+struct journal *journal_open(TALLOC_CTX *ctx, const struct config *config,
+    const struct store_options *options, const char **error_r);
 
 /* journal_renew - as store_renew() */
 int journal_renew(struct journal *journal, TALLOC_CTX *ctx, const char **error_r);
 
-/* journal_start - start the thread; daemon for its configuration and its store. 0, or -1 and *error_r on ctx. */
-int journal_start(struct journal *journal, TALLOC_CTX *ctx, struct daemon *daemon, const char **error_r);
+/* journal_start - start the thread; daemon for its configuration and its store. 0, or -1 and
+ * *error_r on ctx. */
+int journal_start(
+    struct journal *journal, TALLOC_CTX *ctx, struct daemon *daemon, const char **error_r);
 
 /* journal_stop - write what waits, as far as that works, and end the thread. NULL is fine. */
 void journal_stop(struct journal *journal);

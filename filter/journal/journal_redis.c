@@ -41,7 +41,8 @@ journal_redis_new(TALLOC_CTX *ctx, const struct store_options *options, const ch
 	};
 	struct journal_redis *redis = mem_new(ctx, struct journal_redis);
 
-	redis->prefix = mem_strdup(redis, options->prefix != NULL ? options->prefix : "countersign:");
+	redis->prefix =
+	    mem_strdup(redis, options->prefix != NULL ? options->prefix : "countersign:");
 	redis->pool = redis_pool_new(redis, &pool, error_r);
 	if (redis->pool != NULL)
 		return redis;

@@ -51,8 +51,8 @@ void journal_key(const struct journal_redis *redis, struct journal_words *words,
 
 /*
  * journal_redis_call - one command, one answer
- * Returns the reply, for freeReplyObject(), or NULL and *error_r on ctx. again: whether the command may
- * be sent twice where a connection breaks.
+ * Returns the reply, for freeReplyObject(), or NULL and *error_r on ctx. again: whether the command
+ * may be sent twice where a connection breaks.
  */
 struct redisReply *journal_redis_call(struct journal_redis *redis, TALLOC_CTX *ctx,
     const struct journal_words *words, bool again, const char **error_r);

@@ -37,30 +37,37 @@ journal_watch_new(TALLOC_CTX *ctx)
 
 /* look_at_store - is it away, is it back? */
 static void
-look_at_store(struct journal_watch *watch, TALLOC_CTX *ctx, struct store *store, struct events *events)
+look_at_store(
+    struct journal_watch *watch, TALLOC_CTX *ctx, struct store *store, struct events *events)
 {
 	struct store_status status = { 0 };
 
 	store_status(store, ctx, &status);
 	if (status.away && !watch->away)
-		event_raise(events, EVENT_STORE_AWAY, NULL, NULL, NULL, mem_printf(ctx, "the store cannot be asked: %s",
-		    status.problem != NULL ? status.problem : "-"), NULL);
+		event_raise(events, EVENT_STORE_AWAY, NULL, NULL, NULL,
+		    mem_printf(ctx, "the store cannot be asked: %s",
+			status.problem != NULL ? status.problem : "-"),
+		    NULL);
 	else if (!status.away && watch->away)
-		event_raise(events, EVENT_STORE_BACK, NULL, NULL, NULL, "the store answers again", NULL);
+		event_raise(
+		    events, EVENT_STORE_BACK, NULL, NULL, NULL, "the store answers again", NULL);
 	watch->away = status.away;
 }
 
 /* tell_blocked - a block that was not there */
 static void
-tell_blocked(const struct journal_watch *watch, TALLOC_CTX *ctx, struct events *events, const struct store_block *block)
+tell_blocked(const struct journal_watch *watch, TALLOC_CTX *ctx, struct events *events,
+    const struct store_block *block)
 {
 	const char *reason = block->reason != NULL ? block->reason : "";
 	const char *by = block->by != NULL ? block->by : "-";
 
 	if (block->since < watch->started_ms - CLOCKS_DIFFER_MS)
 		return;
-	event_raise(events, EVENT_BLOCKED, "account", block->account, mem_printf(ctx, "%" PRId64, block->since),
-	    mem_printf(ctx, "%s was blocked by %s%s%s", block->account, by, reason[0] != '\0' ? ": " : "", reason),
+	event_raise(events, EVENT_BLOCKED, "account", block->account,
+	    mem_printf(ctx, "%" PRId64, block->since),
+	    mem_printf(ctx, "%s was blocked by %s%s%s", block->account, by,
+		reason[0] != '\0' ? ": " : "", reason),
 	    json_pack("{s:s, s:s, s:I}", "by", by, "reason", reason, "for_ms",
 		(json_int_t)(block->until > 0 ? block->until - block->since : 0)));
 }
@@ -71,8 +78,10 @@ tell_unblocked(TALLOC_CTX *ctx, struct events *events, const struct store_block 
 {
 	bool over = block->until > 0 && block->until <= clock_wall_ms() + CLOCKS_DIFFER_MS;
 
-	event_raise(events, EVENT_UNBLOCKED, "account", block->account, mem_printf(ctx, "%" PRId64, block->since),
-	    mem_printf(ctx, over ? "the block of %s is over" : "%s was unblocked", block->account), NULL);
+	event_raise(events, EVENT_UNBLOCKED, "account", block->account,
+	    mem_printf(ctx, "%" PRId64, block->since),
+	    mem_printf(ctx, over ? "the block of %s is over" : "%s was unblocked", block->account),
+	    NULL);
 }
 
 /* look_at_blocks - compare two lists that are in order of names */
@@ -83,7 +92,9 @@ look_at_blocks(const struct journal_watch *watch, TALLOC_CTX *ctx, struct events
 	size_t i = 0, k = 0;
 
 	while (i < n_now || k < watch->n_blocks) {
-		int order = i == n_now ? 1 : k == watch->n_blocks ? -1 : strcmp(now[i].account, watch->blocks[k].account);
+		int order = i == n_now     ? 1
+		    : k == watch->n_blocks ? -1
+					   : strcmp(now[i].account, watch->blocks[k].account);
 
 		if (order < 0 || (order == 0 && now[i].since != watch->blocks[k].since))
 			tell_blocked(watch, ctx, events, &now[i]);

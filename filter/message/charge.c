@@ -2,8 +2,9 @@
  * charge.c - a message and its limits
  *
  * Plans are looked up at MAIL, so that a table that fails is told early; all else waits for
- * the end of the message, when it is known to pass everything else. What only some limits need (who of
- * the recipients is ours, marks of recipients and client) is found out only where a plan asks for it.
+ * the end of the message, when it is known to pass everything else. What only some limits need (who
+ * of the recipients is ours, marks of recipients and client) is found out only where a plan asks
+ * for it.
  *
  * Thread rule: a message belongs to one thread at a time.
  */
@@ -29,7 +30,8 @@ config_of(const struct message *message)
 	return message->session->snapshot->config;
 }
 
-/* over_action - what being over a plan's limits does: listener, then plan, then the role's default */
+/* over_action - what being over a plan's limits does: listener, then plan, then the role's
+ * default */
 static enum action
 over_action(const struct message *message, const struct plan *plan)
 {
@@ -102,7 +104,8 @@ check_block(struct message *message)
 	struct store_block known;
 	struct quota_block block;
 
-	if (!store_known_block(message->session->daemon->store, message, message->facts.account, &known))
+	if (!store_known_block(
+		message->session->daemon->store, message, message->facts.account, &known))
 		return;
 	block.reason = known.reason;
 	block.left_ms = known.until == 0 ? -1 : known.until - store_wall_ms();
@@ -118,9 +121,11 @@ check_over(struct message *message)
 	const struct quota_party *party;
 
 	if (message->rules.mode != MODE_ENFORCE ||
-	    !store_known_over(message->session->daemon->store, message, message->facts.account, fact))
+	    !store_known_over(
+		message->session->daemon->store, message, message->facts.account, fact))
 		return;
-	/* It may have been found out on another listener, where other actions hold, or from another network. */
+	/* It may have been found out on another listener, where other actions hold, or from another
+	 * network. */
 	party = quota_party_named(message->plans.parties, message->plans.n, fact->subject);
 	if (party != NULL && party->on_over >= ACTION_TEMPFAIL)
 		message->rules.actions[REASON_OVER] = fact->on_over = party->on_over;
@@ -138,7 +143,8 @@ charge_known(struct message *message)
 	check_block(message);
 }
 
-/* mark_of - 64 bits of a hash of a text, keyed with the home, so that no two homes can be compared */
+/* mark_of - 64 bits of a hash of a text, keyed with the home, so that no two homes can be
+ * compared */
 static uint64_t
 mark_of(const char *home, const char *text)
 {
@@ -149,7 +155,8 @@ mark_of(const char *home, const char *text)
 
 	if (EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1 ||
 	    EVP_DigestUpdate(md, home, strlen(home) + 1) != 1 ||
-	    EVP_DigestUpdate(md, text, strlen(text)) != 1 || EVP_DigestFinal_ex(md, octets, &len) != 1)
+	    EVP_DigestUpdate(md, text, strlen(text)) != 1 ||
+	    EVP_DigestFinal_ex(md, octets, &len) != 1)
 		abort();	/* a library without SHA-256 */
 	EVP_MD_CTX_free(md);
 	for (size_t i = 0; i < sizeof(mark); i++)
@@ -157,7 +164,8 @@ mark_of(const char *home, const char *text)
 	return mark;
 }
 
-/* client_text - the client's address as it is counted: of IPv6 the /64, for clients change the rest at will */
+/* client_text - the client's address as it is counted: of IPv6 the /64, for clients change the rest
+ * at will */
 static const char *
 client_text(const struct message *message)
 {
@@ -236,7 +244,9 @@ cost_of(struct message *message)
 	const struct quota_party *parties = message->plans.parties;
 	const char *home = quota_home(parties, message->plans.n);
 	const char **recipients = recipients_list(message->recipients, message);
-	struct quota_cost cost = { .messages = 1, .recipients = facts->recipients, .bytes = facts->size };
+	struct quota_cost cost = {
+		.messages = 1, .recipients = facts->recipients, .bytes = facts->size
+	};
 
 	if (quota_counts(parties, message->plans.n, LIMIT_EXTERNAL))
 		cost.external = count_external(message, recipients, facts->recipients);
@@ -287,7 +297,8 @@ charge_message(struct message *message)
 	note_warned(message, plan, &reply);
 }
 
-/* is_offence - refused for claiming to be somebody else, which honest clients do not do again and again */
+/* is_offence - refused for claiming to be somebody else, which honest clients do not do again and
+ * again */
 static bool
 is_offence(const struct verdict *verdict)
 {
@@ -315,7 +326,7 @@ charge_offence(struct message *message)
 
 	if (plan == NULL || plan->block_on == NULL || !is_offence(&message->verdict))
 		return;
-	offence = quota_plan_offence(message, message->plans.parties, message->plans.n, plan->block_on,
-	    message->charge_id);
+	offence = quota_plan_offence(
+	    message, message->plans.parties, message->plans.n, plan->block_on, message->charge_id);
 	store_offence(message->session->daemon->store, offence, plan->block_for_ms);
 }

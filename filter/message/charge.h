@@ -8,16 +8,20 @@
 
 #include "filter/message/session.h"
 
-/* charge_plan - at MAIL, once the account is known: who is charged, by which plans, and what being over does */
+/* charge_plan - at MAIL, once the account is known: who is charged, by which plans, and what being
+ * over does */
 void charge_plan(struct message *message);
 
-/* charge_known - at MAIL: gather whether the account is blocked or was just found over; asks nobody */
+/* charge_known - at MAIL: gather whether the account is blocked or was just found over; asks
+ * nobody */
 void charge_known(struct message *message);
 
-/* charge_message - at the end: charge the message where it is not over, and gather what came of it */
+/* charge_message - at the end: charge the message where it is not over, and gather what came of
+ * it */
 void charge_message(struct message *message);
 
-/* charge_offence - a message was decided: where it is refused for a foreign sender, count that towards block_on */
+/* charge_offence - a message was decided: where it is refused for a foreign sender, count that
+ * towards block_on */
 void charge_offence(struct message *message);
 
 #endif

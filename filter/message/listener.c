@@ -43,7 +43,9 @@ matches(const struct listener *listener, const struct listener_traits *traits)
 const struct listener *
 listener_find(const struct config *config, const struct listener_traits *traits)
 {
-	enum role role = traits->login ? ROLE_SUBMISSION : traits->pickup ? ROLE_LOCAL : ROLE_INBOUND;
+	enum role role = traits->login ? ROLE_SUBMISSION
+	    : traits->pickup           ? ROLE_LOCAL
+				       : ROLE_INBOUND;
 
 	for (size_t i = 0; i < config->n_listeners; i++) {
 		const struct listener *listener = &config->listeners[i];

@@ -22,6 +22,7 @@ struct listener_traits {
  * listener_find - the first listener whose conditions all hold, or NULL
  * Without listener sections the role follows from the connection. Any thread.
  */
-const struct listener *listener_find(const struct config *config, const struct listener_traits *traits);
+const struct listener *listener_find(
+    const struct config *config, const struct listener_traits *traits);
 
 #endif

@@ -19,7 +19,8 @@ lookup_key(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct table_
 	for (size_t i = 0; i < list->n; i++) {
 		struct table *table = snapshot->tables[list->indexes[i]];
 		const char *error = NULL;
-		enum table_outcome outcome = table_get(table, ctx, key, deadline_ms, value_r, &error);
+		enum table_outcome outcome =
+		    table_get(table, ctx, key, deadline_ms, value_r, &error);
 
 		if (outcome == TABLE_TEMPERROR)
 			table_log_failure(table, error);
@@ -39,7 +40,8 @@ lookup_address(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct ta
 	size_t n = identity_owner_keys(ctx, address, config->delimiter, config->realm, keys);
 
 	for (size_t i = 0; i < n; i++) {
-		enum table_outcome outcome = lookup_key(ctx, snapshot, list, keys[i], deadline_ms, value_r);
+		enum table_outcome outcome =
+		    lookup_key(ctx, snapshot, list, keys[i], deadline_ms, value_r);
 
 		if (outcome != TABLE_NOT_FOUND)
 			return outcome;

@@ -33,10 +33,13 @@ by_tables(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listene
 {
 	const char *value = NULL;
 
-	switch (lookup_address(ctx, snapshot, &listener->owner_tables, address, deadline_ms, &value)) {
+	switch (
+	    lookup_address(ctx, snapshot, &listener->owner_tables, address, deadline_ms, &value)) {
 	case TABLE_FOUND:
-		return identity_list_has(value, facts->account, facts->login, snapshot->config->realm) ?
-		    OWNED_YES : OWNED_NO;
+		return identity_list_has(
+			   value, facts->account, facts->login, snapshot->config->realm)
+		    ? OWNED_YES
+		    : OWNED_NO;
 	case TABLE_TEMPERROR:
 		return OWNED_TEMPERROR;
 	case TABLE_NOT_FOUND:
@@ -45,7 +48,8 @@ by_tables(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listene
 	return OWNED_NO;
 }
 
-/* owners_has_domain - the realm, a domain we sign for, or one that the configuration or a table names */
+/* owners_has_domain - the realm, a domain we sign for, or one that the configuration or a table
+ * names */
 bool
 owners_has_domain(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
     const char *domain, int64_t deadline_ms)
@@ -88,7 +92,8 @@ owners_check(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct list
     const struct facts *facts, struct claim *claims, size_t n, int64_t deadline_ms)
 {
 	for (size_t i = 0; i < n; i++) {
-		claims[i].owned = own_of(ctx, snapshot, listener, facts, claims[i].address, deadline_ms);
+		claims[i].owned =
+		    own_of(ctx, snapshot, listener, facts, claims[i].address, deadline_ms);
 		if (claims[i].owned == OWNED_NO && claims[i].place == CLAIM_FROM &&
 		    !owners_has_domain(ctx, snapshot, listener, claims[i].domain, deadline_ms))
 			claims[i].owned = OWNED_NO_DOMAIN;

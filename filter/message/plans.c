@@ -26,7 +26,8 @@ struct asking {
 	struct plans *plans;
 };
 
-/* ask - one key in a list of tables, an address by its partial keys too; NULL: not found, or failed */
+/* ask - one key in a list of tables, an address by its partial keys too; NULL: not found, or
+ * failed */
 static const char *
 ask(const struct asking *a, const struct table_list *list, const char *key, bool by_parts)
 {
@@ -48,7 +49,8 @@ ask(const struct asking *a, const struct table_list *list, const char *key, bool
 	return mem_strndup(a->ctx, trimmed.at, trimmed.len);
 }
 
-/* plan_for - the plan of a name of one kind: by its tables, else that of all; *from_r: where it is said */
+/* plan_for - the plan of a name of one kind: by its tables, else that of all; *from_r: where it is
+ * said */
 static const struct plan *
 plan_for(const struct asking *a, const struct party_config *party, const char *name, bool by_parts,
     const char **from_r)
@@ -63,7 +65,8 @@ plan_for(const struct asking *a, const struct party_config *party, const char *n
 	*from_r = party->table_option;
 	plan = config_find_plan(a->snapshot->config, value);
 	if (plan == NULL) {
-		log_warning("%s: the plan \"%.100s\" of %s is not among the plans", party->table_option, value, name);
+		log_warning("%s: the plan \"%.100s\" of %s is not among the plans",
+		    party->table_option, value, name);
 		a->plans->failed = name;
 	}
 	return plan;
@@ -148,11 +151,12 @@ plans_counters(TALLOC_CTX *ctx, const struct snapshot *snapshot, const char *acc
 	if (plans_r != NULL)
 		*plans_r = plans;
 	if (plans.failed != NULL) {
-		*error_r = mem_printf(ctx, "the plan of %s cannot be found out; the log says why", plans.failed);
+		*error_r = mem_printf(
+		    ctx, "the plan of %s cannot be found out; the log says why", plans.failed);
 		return NULL;
 	}
 	for (size_t i = 0; i < plans.n; i++)
-		plans.parties[i].on_over = plans.parties[i].plan != NULL ? plans.parties[i].plan->on_over :
-		    ACTION_ACCEPT;
+		plans.parties[i].on_over =
+		    plans.parties[i].plan != NULL ? plans.parties[i].plan->on_over : ACTION_ACCEPT;
 	return quota_plan_of(ctx, plans.parties, plans.n, &one, false, NULL);
 }

@@ -49,7 +49,8 @@ add(TALLOC_CTX *ctx, const struct config *config, struct spellings *spellings, c
 
 /* add_path - what a path says; false where it cannot be read */
 static bool
-add_path(TALLOC_CTX *ctx, const struct config *config, struct spellings *spellings, const char *path)
+add_path(
+    TALLOC_CTX *ctx, const struct config *config, struct spellings *spellings, const char *path)
 {
 	const struct address_rules rules = {
 		.fold_local = true,
@@ -64,7 +65,8 @@ add_path(TALLOC_CTX *ctx, const struct config *config, struct spellings *spellin
 	return true;
 }
 
-/* add_inner - what the addresses found so far hold in their local parts, and literals as our own domain */
+/* add_inner - what the addresses found so far hold in their local parts, and literals as our own
+ * domain */
 static void
 add_inner(TALLOC_CTX *ctx, const struct config *config, struct spellings *spellings)
 {
@@ -90,7 +92,8 @@ ask(TALLOC_CTX *ctx, const struct snapshot *snapshot, struct facts *facts, const
 	const struct config *config = snapshot->config;
 	const char *value = NULL;
 
-	switch (lookup_address(ctx, snapshot, &config->restricted_tables, address, deadline_ms, &value)) {
+	switch (lookup_address(
+	    ctx, snapshot, &config->restricted_tables, address, deadline_ms, &value)) {
 	case TABLE_FOUND:
 		if (facts->account != NULL &&
 		    identity_list_has(value, facts->account, facts->login, config->realm))

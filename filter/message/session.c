@@ -120,7 +120,8 @@ renew_snapshot(struct session *session)
 {
 	struct snapshot *newest = daemon_snapshot(session->daemon);
 
-	if (newest == session->snapshot || (snapshot_needs_helo(newest) && !session->helo_negotiated)) {
+	if (newest == session->snapshot ||
+	    (snapshot_needs_helo(newest) && !session->helo_negotiated)) {
 		snapshot_release(newest);
 		return;
 	}
@@ -155,7 +156,8 @@ new_message(struct session *session)
 	message->recipients = recipients_new(message);
 	fill_connection(message, &message->facts);
 	/* without randomness a charge could be taken for another's */
-	if (getrandom(message->charge_id, sizeof(message->charge_id), 0) != (ssize_t)sizeof(message->charge_id))
+	if (getrandom(message->charge_id, sizeof(message->charge_id), 0) !=
+	    (ssize_t)sizeof(message->charge_id))
 		abort();
 	atomic_fetch_add(&session->daemon->in_flight, 1);
 	return message;

@@ -59,7 +59,7 @@ struct message {
 	struct session *session;
 	const struct listener *listener; /* NULL: none matches */
 	const struct account *account;	/* the configured account, or NULL */
-	struct plans plans;		/* who is charged, by which plans; none without an account */
+	struct plans plans; /* who is charged, by which plans; none without an account */
 	struct rules rules;
 	struct facts facts;
 	struct verdict verdict;		/* the last one made */
@@ -98,7 +98,8 @@ bool session_needs_helo(const struct session *session);
 void session_connect(struct session *session, const char *client_name, const char *client_addr,
     unsigned int client_port, const char *daemon_name, const char *daemon_port, const char *mta);
 
-/* session_resolved - what the MTA found of the client's name: OK, FAIL, FORGED or TEMP; NULL: it does not say */
+/* session_resolved - what the MTA found of the client's name: OK, FAIL, FORGED or TEMP; NULL: it
+ * does not say */
 void session_resolved(struct session *session, const char *word);
 
 /* session_helo - HELO, EHLO or LHLO; may come again at any time outside a message */
@@ -106,7 +107,8 @@ void session_helo(struct session *session, const char *helo, const char *tls_ver
 
 /*
  * message_mail - MAIL FROM: begins a message (and ends the one before)
- * path: as the MTA gives it. The verdict is in session->message->verdict, which lives until message_finish().
+ * path: as the MTA gives it. The verdict is in session->message->verdict, which lives until
+ * message_finish().
  */
 const struct verdict *message_mail(struct session *session, const char *path,
     const struct mail_macros *macros);
@@ -133,7 +135,8 @@ void message_body(struct session *session, const unsigned char *bytes, size_t le
  */
 const struct verdict *message_end(struct session *session, const char *queue_id);
 
-/* message_finish - the message is over, whatever became of it. Without a message nothing happens. */
+/* message_finish - the message is over, whatever became of it. Without a message nothing
+ * happens. */
 void message_finish(struct session *session);
 
 #endif

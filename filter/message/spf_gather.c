@@ -81,7 +81,8 @@ check(struct message *message, const struct ip_address *ip, const char *address,
 	facts->spf_client_helo = helo;
 	config_spf_service(spf, message->session->daemon->resolver, config->authserv_id, &service);
 	spf_begin_helo(&service, &client);
-	spf_check(message, &service, &client, facts->sender, deadline, &facts->spf_mailfrom, &spent);
+	spf_check(
+	    message, &service, &client, facts->sender, deadline, &facts->spf_mailfrom, &spent);
 	/* a null sender stands for postmaster@HELO: that was the same check */
 	if (facts->sender == NULL || facts->sender[0] == '\0') {
 		facts->spf_helo = facts->spf_mailfrom;
@@ -111,7 +112,8 @@ spf_gather_header(struct message *message)
 
 	if (!wanted(message) || !by_relay(message))
 		return;
-	switch (received_find_client(message, message->header, spf->relays, spf->n_relays, &client)) {
+	switch (
+	    received_find_client(message, message->header, spf->relays, spf->n_relays, &client)) {
 	case RECEIVED_CLIENT:
 		check(message, &client.ip, client.address, client.helo);
 		break;
@@ -122,7 +124,8 @@ spf_gather_header(struct message *message)
 		facts->spf_mailfrom.result = SPF_IS_TEMPERROR;
 		facts->spf_mailfrom.sender = facts->sender;
 		facts->spf_mailfrom.domain = at != NULL ? at + 1 : "";
-		facts->spf_mailfrom.problem = "a Received field of a trusted relay does not tell its client";
+		facts->spf_mailfrom.problem =
+		    "a Received field of a trusted relay does not tell its client";
 		break;
 	}
 }

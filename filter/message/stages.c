@@ -77,7 +77,8 @@ is_first_of_account(struct message *message)
 	struct session *session = message->session;
 	const char *account = message->facts.account;
 
-	if (account == NULL || (session->told_account != NULL && strcmp(session->told_account, account) == 0))
+	if (account == NULL ||
+	    (session->told_account != NULL && strcmp(session->told_account, account) == 0))
 		return false;
 	talloc_free(session->told_account);
 	session->told_account = mem_strdup(session, account);
@@ -88,7 +89,8 @@ is_first_of_account(struct message *message)
 static void
 log_verdict(struct message *message)
 {
-	struct logline *made = logline_make(NULL, &message->facts, message->rules.mode, &message->verdict);
+	struct logline *made =
+	    logline_make(NULL, &message->facts, message->rules.mode, &message->verdict);
 
 	count_outcome(message->session->daemon, message->verdict.action);
 	charge_offence(message);
@@ -108,7 +110,8 @@ decide(struct message *message, enum stage stage)
 	verdict_decide(message, &message->rules, &message->facts, stage, &message->verdict);
 }
 
-/* answer_early - what is said before the end of message: to local mail nothing; a refusal is logged */
+/* answer_early - what is said before the end of message: to local mail nothing; a refusal is
+ * logged */
 static void
 answer_early(struct message *message)
 {
@@ -135,7 +138,8 @@ log_unmatched(const struct message *message)
 	if (!daemon_first_time(message->session->daemon,
 	    connection->daemon_name != NULL ? connection->daemon_name : ""))
 		return;
-	log_warning("no listener matches a connection from %s with daemon_name %s; add for example: "
+	log_warning(
+	    "no listener matches a connection from %s with daemon_name %s; add for example: "
 	    "listeners = { NAME = { role = \"inbound\" daemon = [\"%s\"] } }",
 	    connection->client_addr != NULL ? connection->client_addr : "an unknown client",
 	    connection->daemon_name != NULL ? connection->daemon_name : "(none)",
@@ -166,9 +170,11 @@ choose_listener(struct message *message)
 		/* the reply must be carried out: nothing may pass unchecked */
 		rules->mode = MODE_ENFORCE;
 		for (int reason = 0; reason < REASON_COUNT; reason++)
-			rules->actions[reason] = reply_default_action((enum reason)reason, ROLE_INBOUND);
+			rules->actions[reason] =
+			    reply_default_action((enum reason)reason, ROLE_INBOUND);
 		if (config->set.of[REASON_NO_LISTENER] >= 0)
-			rules->actions[REASON_NO_LISTENER] = (enum action)config->set.of[REASON_NO_LISTENER];
+			rules->actions[REASON_NO_LISTENER] =
+			    (enum action)config->set.of[REASON_NO_LISTENER];
 		message->facts.role = ROLE_INBOUND;
 		log_unmatched(message);
 		return;
@@ -305,7 +311,8 @@ check_owners(struct message *message, size_t first)
 	    facts->claims + first, facts->n_claims - first, dns_deadline(message));
 }
 
-/* in_listed_networks - is the client in one of the networks of a table's value? -1: the value is nonsense */
+/* in_listed_networks - is the client in one of the networks of a table's value? -1: the value is
+ * nonsense */
 static int
 in_listed_networks(struct message *message, const char *value)
 {
@@ -316,7 +323,8 @@ in_listed_networks(struct message *message, const char *value)
 		struct netblock block;
 		const char *error = NULL;
 
-		if (!netblock_parse(message, mem_strndup(message, item.at, item.len), &block, &error)) {
+		if (!netblock_parse(
+			message, mem_strndup(message, item.at, item.len), &block, &error)) {
 			log_warning("allowed_networks of %s: %s", message->facts.account, error);
 			return -1;
 		}
@@ -343,8 +351,8 @@ check_networks(struct message *message)
 		    &message->session->connection.ip);
 		return;
 	}
-	switch (lookup_key(message, message->session->snapshot, &config->network_tables, facts->account,
-	    dns_deadline(message), &value)) {
+	switch (lookup_key(message, message->session->snapshot, &config->network_tables,
+	    facts->account, dns_deadline(message), &value)) {
 	case TABLE_FOUND:
 		inside = in_listed_networks(message, value);
 		facts->network_refused = inside == 0;
@@ -389,7 +397,8 @@ normal_recipient(struct message *message, const char *path)
 	const char *base;
 
 	/* what cannot be read is the MTA's to refuse; it counts as it is written */
-	if (address_parse_path(message, path, len, &rules, &address, &error) != ADDRESS_PATH_MAILBOX)
+	if (address_parse_path(message, path, len, &rules, &address, &error) !=
+	    ADDRESS_PATH_MAILBOX)
 		return mem_strndup(message, path, len);
 	base = address_base(message, address.full, config->delimiter);
 	return base != NULL ? base : address.full;
@@ -410,7 +419,8 @@ stage_rcpt(struct message *message, const char *path, const char *resolved)
 	decide_early(message, STAGE_RCPT);
 	if (verdict_passes(&message->verdict))
 		return;
-	/* a recipient that is refused here is not part of the message, nor is what was found of it */
+	/* a recipient that is refused here is not part of the message, nor is what was found of
+	 * it */
 	message->facts.restricted = restricted;
 	message->facts.lookup_failed = lookup_failed;
 	if (new) {
@@ -425,7 +435,8 @@ add_displays(struct message *message, const struct header_displays *displays)
 {
 	struct facts *facts = &message->facts;
 
-	facts->claims = mem_grow(message, facts->claims, struct claim, facts->n_claims + displays->n + 1);
+	facts->claims =
+	    mem_grow(message, facts->claims, struct claim, facts->n_claims + displays->n + 1);
 	for (size_t i = 0; i < displays->n; i++) {
 		const struct header_display *display = &displays->items[i];
 		const char *at = display->shown == NULL ? NULL : strrchr(display->shown, '@');
@@ -452,7 +463,8 @@ read_senders(struct message *message)
 	struct facts *facts = &message->facts;
 	const struct address_rules rules = {
 		.fold_local = config->fold_local,
-		/* programs on this host write "From: root"; Sendmail completes it after the filter */
+		/* programs on this host write "From: root"; Sendmail completes it after the
+		 * filter */
 		.default_domain = facts->role == ROLE_LOCAL ? config->realm : NULL,
 	};
 	size_t first = facts->n_claims;
@@ -460,7 +472,8 @@ read_senders(struct message *message)
 	struct claim *claims = NULL;
 	size_t n = 0;
 
-	header_read_senders(message, message->header, &rules, &facts->header, &claims, &n, &displays);
+	header_read_senders(
+	    message, message->header, &rules, &facts->header, &claims, &n, &displays);
 	facts->claims = mem_grow(message, facts->claims, struct claim, first + n + 1);
 	for (size_t i = 0; i < n; i++)
 		facts->claims[first + i] = claims[i];
@@ -507,7 +520,8 @@ start_signing(struct message *message)
 	if (snapshot->signers == NULL || !verdict_may_sign(facts, &message->verdict) ||
 	    (author = signing_author(facts->claims, n)) == NULL)
 		return;
-	signers_choose(message, snapshot->signers, author->address, message->listener->sign_as, &choice);
+	signers_choose(
+	    message, snapshot->signers, author->address, message->listener->sign_as, &choice);
 	if (choice.outcome == OUTCOME_NONE)
 		return;
 	if (snapshot->config->dkim.check_dns != 0)
@@ -557,18 +571,21 @@ finish_verification(struct message *message)
 	facts->dkim_checked = true;
 }
 
-/* tell_missing_key - say aloud that mail has no key; not for each message, whose own line says so too */
+/* tell_missing_key - say aloud that mail has no key; not for each message, whose own line says so
+ * too */
 static void
 tell_missing_key(const struct message *message)
 {
 	atomic_int_least64_t *told = &message->session->daemon->key_told_ms;
 	int_least64_t last = atomic_load(told), now = clock_ms();
 
-	if (message->facts.sign.outcome != OUTCOME_FAIL || (last != 0 && now - last < KEY_TOLD_MS) ||
+	if (message->facts.sign.outcome != OUTCOME_FAIL ||
+	    (last != 0 && now - last < KEY_TOLD_MS) ||
 	    !atomic_compare_exchange_strong(told, &last, now))
 		return;
 	log_warning("DKIM: %s (the mail goes by on_missing_key; told at most once a minute)",
-	    message->facts.sign.problem != NULL ? message->facts.sign.problem : "there is no usable key");
+	    message->facts.sign.problem != NULL ? message->facts.sign.problem
+						: "there is no usable key");
 }
 
 /* finish_signing - gather the signatures; they are not sent yet */
@@ -604,8 +621,8 @@ stage_end(struct message *message)
 			signatures = NULL;
 		if (signatures == NULL && message->facts.sign.outcome == OUTCOME_PASS)
 			message->facts.sign = (struct sign_fact){ 0 };
-		edits_plan(message, message->header, &message->facts, config_of(message)->authserv_id,
-		    signatures, &message->edits);
+		edits_plan(message, message->header, &message->facts,
+		    config_of(message)->authserv_id, signatures, &message->edits);
 		if (message->facts.role == ROLE_INBOUND)
 			received_spf_plan(message, message->header, &message->facts,
 			    config_of(message)->authserv_id, config_of(message)->spf.received_spf,

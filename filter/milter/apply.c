@@ -26,7 +26,8 @@ writable(const char *text)
 	return (char *)(uintptr_t)text;
 }
 
-/* escaped - a reply as smfi_setreply wants it: a % is written twice, as for printf(3); MTAs undo it */
+/* escaped - a reply as smfi_setreply wants it: a % is written twice, as for printf(3); MTAs undo
+ * it */
 static char *
 escaped(TALLOC_CTX *ctx, const char *text)
 {
@@ -61,8 +62,8 @@ static int
 apply_edits(SMFICTX *ctx, const struct edits *edits)
 {
 	for (size_t i = 0; i < edits->n_deletes; i++)
-		if (smfi_chgheader(ctx, writable(edits->deletes[i].name), (int)edits->deletes[i].index,
-		    NULL) != MI_SUCCESS)
+		if (smfi_chgheader(ctx, writable(edits->deletes[i].name),
+			(int)edits->deletes[i].index, NULL) != MI_SUCCESS)
 			return -1;
 	for (size_t i = 0; i < edits->n_inserts; i++)
 		if (smfi_insheader(ctx, 0, writable(edits->inserts[i].name),
@@ -71,7 +72,8 @@ apply_edits(SMFICTX *ctx, const struct edits *edits)
 	return 0;
 }
 
-/* quarantine - into the MTA's hold queue, with the rule and what it found as the reason shown there */
+/* quarantine - into the MTA's hold queue, with the rule and what it found as the reason shown
+ * there */
 static int
 quarantine(SMFICTX *ctx, const struct verdict *verdict)
 {

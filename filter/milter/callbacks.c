@@ -74,7 +74,8 @@ ask_macros(SMFICTX *ctx)
 	};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
-		if (smfi_setsymlist(ctx, lists[i].where, (char *)(uintptr_t)lists[i].names) != MI_SUCCESS)
+		if (smfi_setsymlist(ctx, lists[i].where, (char *)(uintptr_t)lists[i].names) !=
+		    MI_SUCCESS)
 			log_warning("libmilter refused the macro list \"%s\"", lists[i].names);
 }
 
@@ -83,11 +84,13 @@ static bool
 can_serve(unsigned long actions, unsigned long steps)
 {
 	if ((actions & NEEDED_ACTIONS) != NEEDED_ACTIONS) {
-		log_error("the MTA does not let filters change header fields; its connection is refused (milter protocol 6 is needed)");
+		log_error(
+		    "the MTA does not let filters change header fields; its connection is refused (milter protocol 6 is needed)");
 		return false;
 	}
 	if ((steps & SMFIP_HDR_LEADSPC) == 0) {
-		log_error("the MTA does not offer header values with leading space (SMFIP_HDR_LEADSPC), without which signatures "
+		log_error(
+		    "the MTA does not offer header values with leading space (SMFIP_HDR_LEADSPC), without which signatures "
 		    "would break; its connection is refused (Postfix 2.5, Sendmail 8.14 or later are needed)");
 		return false;
 	}
@@ -96,11 +99,12 @@ can_serve(unsigned long actions, unsigned long steps)
 
 static sfsistat
 on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps, unsigned long unused2,
-    unsigned long unused3, unsigned long *actions_r, unsigned long *steps_r, unsigned long *unused2_r,
-    unsigned long *unused3_r)
+    unsigned long unused3, unsigned long *actions_r, unsigned long *steps_r,
+    unsigned long *unused2_r, unsigned long *unused3_r)
 {
 	struct private *private = calloc(1, sizeof(*private));
-	unsigned long wanted = SMFIP_HDR_LEADSPC | SMFIP_NODATA | SMFIP_NOUNKNOWN | SMFIP_NR_HDR | SMFIP_NR_BODY;
+	unsigned long wanted =
+	    SMFIP_HDR_LEADSPC | SMFIP_NODATA | SMFIP_NOUNKNOWN | SMFIP_NR_HDR | SMFIP_NR_BODY;
 
 	(void)unused2, (void)unused3;
 	if (private == NULL || !can_serve(actions, steps)) {
@@ -189,7 +193,8 @@ on_mail(SMFICTX *ctx, char **argv)
 
 	if (private == NULL)
 		return SMFIS_TEMPFAIL;
-	return apply_reply(ctx, message_mail(private->session, argv[0] != NULL ? argv[0] : "", &macros));
+	return apply_reply(
+	    ctx, message_mail(private->session, argv[0] != NULL ? argv[0] : "", &macros));
 }
 
 static sfsistat

@@ -28,7 +28,8 @@
 
 #include "filter/milter/gate.h"
 
-#define IN_HAND_EACH	16	/* sessions in hand for each processor; most wait for their MTA's next octets */
+#define IN_HAND_EACH \
+	16 /* sessions in hand for each processor; most wait for their MTA's next octets */
 #define IN_HAND_LEAST	32
 #define IN_HAND_MOST	1024
 #define NUMBERS		65536u	/* descriptors are counted round this */

@@ -9,12 +9,13 @@
 
 #include <poll.h>
 
-#define MILTER_GATE_PATIENCE_MS	10	/* how long nobody may finish before more are taken in hand */
+#define MILTER_GATE_PATIENCE_MS 10 /* how long nobody may finish before more are taken in hand */
 
 /* milter_gate_count - a connection was accepted (1) or closed (-1) */
 void milter_gate_count(int change);
 
-/* milter_gate_room - how many more may be taken in hand while so many sessions wait for a command; 0: none */
+/* milter_gate_room - how many more may be taken in hand while so many sessions wait for a command;
+ * 0: none */
 int milter_gate_room(size_t waiting);
 
 /* milter_gate_relief - how many may all the same, when those in hand did not get on */

@@ -32,7 +32,8 @@
 #define FD_SEARCH_MAX	256	/* descriptors looked at; at start there are few */
 #define BACKLOG		512
 #define MTA_TIMEOUT_S	7200	/* as long as an MTA may be silent within a connection */
-#define COMMAND_OCTETS	(1024 * 1024) /* a header field of 100 000 octets must not end the connection */
+#define COMMAND_OCTETS \
+	(1024 * 1024) /* a header field of 100 000 octets must not end the connection */
 
 /* socket_path - the path of a unix socket, or NULL */
 static const char *
@@ -66,7 +67,8 @@ set_nodelay(void)
 	int on = 1;
 
 	for (int fd = 0; fd < FD_SEARCH_MAX; fd++)
-		if (is_listening_inet(fd) && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0)
+		if (is_listening_inet(fd) &&
+		    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0)
 			found++;
 	return found;
 }
@@ -98,16 +100,20 @@ milter_socket_open(TALLOC_CTX *ctx, const struct config *config, const char **er
 	errno = 0;
 	if (smfi_setconn((char *)(uintptr_t)config->listen_spec) != MI_SUCCESS ||
 	    smfi_opensocket(path != NULL) != MI_SUCCESS) {
-		*error_r = mem_printf(ctx, "%s: listen = \"%s\" cannot be listened on%s%s; is the address one of this machine, "
-		    "the port free, the directory there and writable?", config->file, config->listen,
-		    errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
+		*error_r = mem_printf(ctx,
+		    "%s: listen = \"%s\" cannot be listened on%s%s; is the address one of this machine, "
+		    "the port free, the directory there and writable?",
+		    config->file, config->listen, errno != 0 ? ": " : "",
+		    errno != 0 ? strerror(errno) : "");
 		return -1;
 	}
 	if (path != NULL)
-		return unix_socket_grant(ctx, path, (mode_t)config->listen_mode, config->listen_group, error_r);
+		return unix_socket_grant(
+		    ctx, path, (mode_t)config->listen_mode, config->listen_group, error_r);
 	if (set_nodelay() > 0)
 		return 0;
-	*error_r = mem_printf(ctx, "%s: the listening socket was not found among the descriptors", config->listen);
+	*error_r = mem_printf(
+	    ctx, "%s: the listening socket was not found among the descriptors", config->listen);
 	return -1;
 }
 
@@ -160,8 +166,8 @@ milter_socket_stop(void)
 
 	if (!threaded)
 		(void)smfi_stop();
-	/* the listener holds that lock while it polls; a socket that is shut down wakes it. Should it
-	 * wake before it was told to stop, it complains once and finds out at its next look. */
+	/* the listener holds that lock while it polls; a socket that is shut down wakes it. Should
+	 * it wake before it was told to stop, it complains once and finds out at its next look. */
 	(void)nanosleep(&moment, NULL);
 	for (size_t i = 0; i < n; i++) {
 		if (copies[i] < 0)

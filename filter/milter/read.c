@@ -87,7 +87,8 @@ static _Atomic(struct ahead *) kept[DESCRIPTORS];
 static atomic_uint_fast64_t count_pieces;
 static atomic_uint_fast64_t count_octets;
 
-/* find_next - the C library's function of that name; one address at each call, so no lock is needed */
+/* find_next - the C library's function of that name; one address at each call, so no lock is
+ * needed */
 static void *
 find_next(_Atomic(void *) *cache, const char *name)
 {
@@ -131,7 +132,8 @@ state_of(int fd)
 static bool
 has_kept(int fd)
 {
-	return state_of(fd) == STATE_POLLED && atomic_load_explicit(&kept[fd], memory_order_acquire) != NULL;
+	return state_of(fd) == STATE_POLLED &&
+	    atomic_load_explicit(&kept[fd], memory_order_acquire) != NULL;
 }
 
 void
@@ -186,7 +188,8 @@ forget_listening(int fd)
 	}
 }
 
-/* ahead_close - as close(2); forgets the descriptor first, because its number may be another's right after */
+/* ahead_close - as close(2); forgets the descriptor first, because its number may be another's
+ * right after */
 int
 ahead_close(int fd)
 {
@@ -225,7 +228,8 @@ poll_all(struct pollfd *fds, nfds_t n, int timeout)
 	return next_poll()(fds, n, timeout);
 }
 
-/* poll_pool - what the pool's controller asks: its pipe, then the sessions that wait for a command */
+/* poll_pool - what the pool's controller asks: its pipe, then the sessions that wait for a
+ * command */
 static int
 poll_pool(struct pollfd *fds, nfds_t n, int timeout)
 {
@@ -246,10 +250,11 @@ poll_pool(struct pollfd *fds, nfds_t n, int timeout)
 
 /*
  * acknowledge - tell the MTA's kernel at once that its octets have come
- * Postfix writes what needs no reply in pieces of 4 KB, and sets no TCP_NODELAY: over TCP its last, smaller
- * piece waits for the acknowledgement of those before, which our kernel delays by 40 ms in the hope of a
- * reply to send with it. Who asks for more octets has no reply to send. On a socket that is not TCP's
- * this fails, and does nothing; an even number asks for this one acknowledgement, not for a habit.
+ * Postfix writes what needs no reply in pieces of 4 KB, and sets no TCP_NODELAY: over TCP its last,
+ * smaller piece waits for the acknowledgement of those before, which our kernel delays by 40 ms in
+ * the hope of a reply to send with it. Who asks for more octets has no reply to send. On a socket
+ * that is not TCP's this fails, and does nothing; an even number asks for this one acknowledgement,
+ * not for a habit.
  */
 static void
 acknowledge(int fd)

@@ -1,8 +1,8 @@
 /*
  * call.c - one command to Redis, and what its answer means
  *
- * In a Cluster a command goes to the node that has the slot of its key; MOVED and ASK are followed. Nothing here
- * looks for masters: that may wait, and has a thread of its own (discover.c).
+ * In a Cluster a command goes to the node that has the slot of its key; MOVED and ASK are followed.
+ * Nothing here looks for masters: that may wait, and has a thread of its own (discover.c).
  *
  * Thread rule: that of inside.h.
  */
@@ -47,14 +47,16 @@ is_refusal(const char *error)
 {
 	const char *inner;
 
-	/* Before version 7 an error within a script is wrapped: "ERR Error running script ...: -OOM ..." */
+	/* Before version 7 an error within a script is wrapped: "ERR Error running script ...: -OOM
+	 * ..." */
 	inner = strstr(error, ": -");
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
 		if (starts_with_word(error, refusals[i]) ||
 		    (inner != NULL && starts_with_word(inner + 3, refusals[i])))
 			return true;
 	return strstr(error, "max number of clients") != NULL ||
-	    strstr(error, "can't run this command") != NULL || strstr(error, "ACL failure in script") != NULL;
+	    strstr(error, "can't run this command") != NULL ||
+	    strstr(error, "ACL failure in script") != NULL;
 }
 
 /* plain_error - an error as its reader understands it */
@@ -89,7 +91,8 @@ sort_answer(TALLOC_CTX *ctx, redisReply **reply, const char **error_r)
 
 /* ask_first - ASKING before a command that a node is only about to own; false with an error */
 static bool
-ask_first(struct redis_connection *connection, TALLOC_CTX *ctx, int64_t deadline_ms, const char **error_r)
+ask_first(
+    struct redis_connection *connection, TALLOC_CTX *ctx, int64_t deadline_ms, const char **error_r)
 {
 	const char *asking[1] = { "ASKING" };
 
@@ -102,7 +105,7 @@ struct call {
 	TALLOC_CTX *ctx;
 	struct redis_pool_command *command;
 	bool resend;
-	bool patient;			/* wait for a slot on the move, as long as the deadline allows */
+	bool patient; /* wait for a slot on the move, as long as the deadline allows */
 	int64_t deadline_ms;
 };
 
@@ -111,8 +114,8 @@ static enum pool_outcome
 call_once(const struct call *call, struct redis_node *node, bool asking, bool *again_r)
 {
 	struct redis_pool_command *command = call->command;
-	struct redis_connection *connection = redis_borrow(call->pool, node, call->ctx, call->deadline_ms,
-	    &command->error);
+	struct redis_connection *connection =
+	    redis_borrow(call->pool, node, call->ctx, call->deadline_ms, &command->error);
 	enum pool_outcome outcome;
 	enum wire_outcome how;
 	const char *why;
@@ -124,8 +127,8 @@ call_once(const struct call *call, struct redis_node *node, bool asking, bool *a
 		redis_give_back(call->pool, node, connection, true);
 		return POOL_NOT_SENT;
 	}
-	how = redis_wire_exchange(connection->wire, command->argc, command->argv, command->argv_len, call->deadline_ms,
-	    &command->reply, &why);
+	how = redis_wire_exchange(connection->wire, command->argc, command->argv, command->argv_len,
+	    call->deadline_ms, &command->reply, &why);
 	if (how == WIRE_DONE) {
 		outcome = sort_answer(call->ctx, &command->reply, &command->error);
 		connection->used = true;
@@ -139,7 +142,8 @@ call_once(const struct call *call, struct redis_node *node, bool asking, bool *a
 	return how == WIRE_UNSENT ? POOL_NOT_SENT : POOL_LOST;
 }
 
-/* call_node - one command to one node, sent a second time where an idle connection was closed under us */
+/* call_node - one command to one node, sent a second time where an idle connection was closed under
+ * us */
 static enum pool_outcome
 call_node(const struct call *call, struct redis_node *node, bool asking)
 {
@@ -187,7 +191,8 @@ follow(struct redis_pool *pool, const struct redis_redirect *redirect)
 	return part;
 }
 
-/* is_about_slot - whether a refusal is about one slot, of a Cluster's node that does well otherwise */
+/* is_about_slot - whether a refusal is about one slot, of a Cluster's node that does well
+ * otherwise */
 static bool
 is_about_slot(const char *error)
 {
@@ -247,10 +252,12 @@ make_call(const struct call *call)
 	command->reply = NULL;
 	command->error = NULL;
 	command->part = 0;
-	command->outcome = pool->cluster ? call_cluster(call) : call_node(call, pool->nodes[0], false);
+	command->outcome =
+	    pool->cluster ? call_cluster(call) : call_node(call, pool->nodes[0], false);
 	if (command->outcome == POOL_REFUSED && !pool->cluster &&
 	    redis_redirect_kind(command->error) != REDIS_REDIRECT_NONE)
-		command->error = mem_printf(call->ctx, "the server is a node of a Cluster, which needs cluster = true (%s)",
+		command->error = mem_printf(call->ctx,
+		    "the server is a node of a Cluster, which needs cluster = true (%s)",
 		    command->error);
 	if (command->outcome != POOL_ANSWERED && command->outcome != POOL_NOSCRIPT &&
 	    command->outcome != POOL_BROKEN)
@@ -260,11 +267,15 @@ make_call(const struct call *call)
 
 /* redis_pool_command - one command, with the part that it went to */
 enum pool_outcome
-redis_pool_command(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_pool_command *command, bool resend,
-    int64_t deadline_ms)
+redis_pool_command(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_pool_command *command,
+    bool resend, int64_t deadline_ms)
 {
-	const struct call call = { .pool = pool, .ctx = ctx, .command = command, .resend = resend, .patient = true,
-	    .deadline_ms = deadline_ms };
+	const struct call call = { .pool = pool,
+		.ctx = ctx,
+		.command = command,
+		.resend = resend,
+		.patient = true,
+		.deadline_ms = deadline_ms };
 
 	return make_call(&call);
 }
@@ -287,8 +298,8 @@ redis_pool_call(struct redis_pool *pool, TALLOC_CTX *ctx, int argc, const char *
 
 /* fail_all - none of n commands was answered */
 static void
-fail_all(TALLOC_CTX *ctx, struct redis_pool_command *const *commands, size_t n, enum pool_outcome outcome,
-    const char *why)
+fail_all(TALLOC_CTX *ctx, struct redis_pool_command *const *commands, size_t n,
+    enum pool_outcome outcome, const char *why)
 {
 	const char *error = n > 0 ? mem_strdup(ctx, why) : NULL;
 
@@ -329,7 +340,8 @@ batch_node(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_node *node,
     struct redis_pool_command *const *commands, size_t n, int64_t deadline_ms)
 {
 	const char *why = "the Cluster's nodes are not known yet";
-	struct redis_connection *connection = node == NULL ? NULL : redis_borrow(pool, node, ctx, deadline_ms, &why);
+	struct redis_connection *connection =
+	    node == NULL ? NULL : redis_borrow(pool, node, ctx, deadline_ms, &why);
 	redisReply **replies = mem_array(ctx, redisReply *, n);
 	bool broken = false;
 	size_t answered, len;
@@ -340,11 +352,13 @@ batch_node(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_node *node,
 		return;
 	}
 	octets = format_all(ctx, commands, n, &len);
-	answered = redis_wire_exchange_many(connection->wire, octets, len, n, deadline_ms, replies, &why);
+	answered =
+	    redis_wire_exchange_many(connection->wire, octets, len, n, deadline_ms, replies, &why);
 	for (size_t i = 0; i < answered; i++) {
 		commands[i]->reply = replies[i];
 		commands[i]->outcome = sort_answer(ctx, &commands[i]->reply, &commands[i]->error);
-		broken |= commands[i]->outcome == POOL_REFUSED && !is_about_slot(commands[i]->error);
+		broken |=
+		    commands[i]->outcome == POOL_REFUSED && !is_about_slot(commands[i]->error);
 	}
 	fail_all(ctx, commands + answered, n - answered, POOL_LOST, why);
 	connection->used = true;
@@ -355,7 +369,8 @@ batch_node(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_node *node,
 
 /* batch_follow - a command whose slot is elsewhere, by itself, while there is time */
 static void
-batch_follow(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_pool_command *command, int64_t deadline_ms)
+batch_follow(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_pool_command *command,
+    int64_t deadline_ms)
 {
 	const struct call call = { .pool = pool, .ctx = ctx, .command = command, .resend = true,
 	    .deadline_ms = deadline_ms };
@@ -363,14 +378,15 @@ batch_follow(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_pool_command
 	if (command->outcome != POOL_REFUSED || !is_about_slot(command->error))
 		return;
 	command->part = REDIS_PART_SLOT;
-	if (redis_redirect_kind(command->error) != REDIS_REDIRECT_TRYAGAIN && store_clock_ms() < deadline_ms)
+	if (redis_redirect_kind(command->error) != REDIS_REDIRECT_TRYAGAIN &&
+	    store_clock_ms() < deadline_ms)
 		(void)make_call(&call);
 }
 
 /* redis_pool_batch - many commands, which do not wait for each other's answers */
 void
-redis_pool_batch(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_pool_command *commands, size_t n,
-    int64_t deadline_ms)
+redis_pool_batch(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_pool_command *commands,
+    size_t n, int64_t deadline_ms)
 {
 	struct redis_pool_command **some = mem_array(ctx, struct redis_pool_command *, n + 1);
 	bool *done = mem_array(some, bool, n + 1);
@@ -390,8 +406,8 @@ redis_pool_batch(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_pool_com
 		for (size_t i = 0; i < count; i++)
 			done[some[i] - commands] = true;
 		if (count > 0)
-			batch_node(pool, ctx, part == REDIS_PART_UNKNOWN ? NULL : pool->nodes[part], some, count,
-			    deadline_ms);
+			batch_node(pool, ctx, part == REDIS_PART_UNKNOWN ? NULL : pool->nodes[part],
+			    some, count, deadline_ms);
 	}
 	for (size_t i = 0; i < n && pool->cluster; i++)
 		batch_follow(pool, ctx, &commands[i], deadline_ms);

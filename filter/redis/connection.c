@@ -29,7 +29,8 @@ redis_greet(struct redis_connection *connection, TALLOC_CTX *ctx, int argc, cons
 
 	for (int i = 0; i < argc; i++)
 		argv_len[i] = strlen(argv[i]);
-	if (redis_wire_exchange(connection->wire, argc, argv, argv_len, deadline_ms, &reply, &why) != WIRE_DONE) {
+	if (redis_wire_exchange(
+		connection->wire, argc, argv, argv_len, deadline_ms, &reply, &why) != WIRE_DONE) {
 		*error_r = mem_printf(ctx, "%s failed: %s", argv[0], why);
 		return -1;
 	}
@@ -43,8 +44,8 @@ redis_greet(struct redis_connection *connection, TALLOC_CTX *ctx, int argc, cons
 
 /* authenticate - AUTH, where there is a password; -1 with an error */
 static int
-authenticate(struct redis_connection *connection, const char *user, const char *password, TALLOC_CTX *ctx,
-    int64_t deadline_ms, const char **error_r)
+authenticate(struct redis_connection *connection, const char *user, const char *password,
+    TALLOC_CTX *ctx, int64_t deadline_ms, const char **error_r)
 {
 	const char *auth[3] = { "AUTH" };
 	int n = 1;
@@ -59,24 +60,27 @@ authenticate(struct redis_connection *connection, const char *user, const char *
 
 /*
  * is_let_in - whether a server that speaks TLS likes our certificate, or that there is none
- * Since TLS 1.3 it says so after the handshake, in place of the first answer: a command that was sent then would
- * be one that may have been executed. Any answer to PING will do, a refusal as well.
+ * Since TLS 1.3 it says so after the handshake, in place of the first answer: a command that was
+ * sent then would be one that may have been executed. Any answer to PING will do, a refusal as
+ * well.
  */
 static bool
-is_let_in(const struct redis_pool *pool, struct redis_connection *connection, TALLOC_CTX *ctx, int64_t deadline_ms,
-    const char **error_r)
+is_let_in(const struct redis_pool *pool, struct redis_connection *connection, TALLOC_CTX *ctx,
+    int64_t deadline_ms, const char **error_r)
 {
 	const char *argv[1] = { "PING" };
 	const size_t argv_len[1] = { 4 };
 	redisReply *reply;
 	const char *why;
 
-	if (redis_wire_exchange(connection->wire, 1, argv, argv_len, deadline_ms, &reply, &why) == WIRE_DONE) {
+	if (redis_wire_exchange(connection->wire, 1, argv, argv_len, deadline_ms, &reply, &why) ==
+	    WIRE_DONE) {
 		freeReplyObject(reply);
 		return true;
 	}
-	*error_r = mem_printf(ctx, "no answer after the TLS handshake: %s (%s)", why, redis_tls_has_own(pool->tls) ?
-	    "it may not accept tls_cert_file" : "it may want a tls_cert_file");
+	*error_r = mem_printf(ctx, "no answer after the TLS handshake: %s (%s)", why,
+	    redis_tls_has_own(pool->tls) ? "it may not accept tls_cert_file"
+					 : "it may want a tls_cert_file");
 	return false;
 }
 
@@ -97,7 +101,8 @@ introduce(const struct redis_pool *pool, struct redis_connection *connection, TA
 	return redis_greet(connection, ctx, 2, select, deadline_ms, error_r);
 }
 
-/* redis_connection_open - a new connection to a server or, with sentinel, to a Sentinel; NULL with an error */
+/* redis_connection_open - a new connection to a server or, with sentinel, to a Sentinel; NULL with
+ * an error */
 struct redis_connection *
 redis_connection_open(struct redis_pool *pool, const struct redis_place *place, bool sentinel,
     TALLOC_CTX *ctx, int64_t deadline_ms, const char **error_r)
@@ -110,8 +115,9 @@ redis_connection_open(struct redis_pool *pool, const struct redis_place *place, 
 	connection = mem_new(NULL, struct redis_connection);
 	connection->wire = wire;
 	if ((pool->tls == NULL || is_let_in(pool, connection, ctx, deadline_ms, error_r)) &&
-	    (sentinel ? authenticate(connection, pool->sentinel_user, pool->sentinel_password, ctx, deadline_ms, error_r) :
-	    introduce(pool, connection, ctx, deadline_ms, error_r)) == 0)
+	    (sentinel ? authenticate(connection, pool->sentinel_user, pool->sentinel_password, ctx,
+			    deadline_ms, error_r)
+		      : introduce(pool, connection, ctx, deadline_ms, error_r)) == 0)
 		return connection;
 	redis_connection_close(connection);
 	return NULL;

@@ -1,8 +1,8 @@
 /*
  * discover.c - where the masters of a Redis are
  *
- * By DNS for a single server, by asking Sentinels, or by asking the nodes of a Cluster. It may wait, so it is
- * for a thread of its own; messages only follow what was found.
+ * By DNS for a single server, by asking Sentinels, or by asking the nodes of a Cluster. It may
+ * wait, so it is for a thread of its own; messages only follow what was found.
  *
  * Thread rule: that of inside.h; pool->resolving lets one in at a time and guards the seeds.
  */
@@ -20,7 +20,8 @@
 #include "filter/store/store.h"
 #include "policy/base/mem.h"
 
-#define REDISCOVER_MS	10000	/* Sentinels and Clusters are asked that often, though nothing failed */
+#define REDISCOVER_MS 10000 /* Sentinels and Clusters are asked that often, though nothing failed
+			     * \ */
 #define DISCOVER_MS	1000	/* for one Sentinel or node to say where masters are */
 
 /* ask_place - one command to a place, on a connection of its own; NULL with an error */
@@ -28,8 +29,8 @@ static redisReply *
 ask_place(struct redis_pool *pool, const struct redis_place *place, TALLOC_CTX *ctx, int argc,
     const char **argv, int64_t deadline_ms, const char **error_r)
 {
-	struct redis_connection *connection = redis_connection_open(pool, place, !pool->cluster, ctx, deadline_ms,
-	    error_r);
+	struct redis_connection *connection =
+	    redis_connection_open(pool, place, !pool->cluster, ctx, deadline_ms, error_r);
 	size_t argv_len[4];
 	redisReply *reply = NULL;
 	const char *why;
@@ -38,7 +39,8 @@ ask_place(struct redis_pool *pool, const struct redis_place *place, TALLOC_CTX *
 		return NULL;
 	for (int i = 0; i < argc; i++)
 		argv_len[i] = strlen(argv[i]);
-	if (redis_wire_exchange(connection->wire, argc, argv, argv_len, deadline_ms, &reply, &why) != WIRE_DONE)
+	if (redis_wire_exchange(
+		connection->wire, argc, argv, argv_len, deadline_ms, &reply, &why) != WIRE_DONE)
 		*error_r = mem_strdup(ctx, why);
 	else if (reply->type == REDIS_REPLY_ERROR)
 		*error_r = mem_strdup(ctx, reply->str);
@@ -60,7 +62,8 @@ take_master(struct redis_pool *pool, TALLOC_CTX *ctx, const redisReply *reply, c
 	struct redis_place place;
 
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-	    reply->element[0]->type != REDIS_REPLY_STRING || reply->element[1]->type != REDIS_REPLY_STRING) {
+	    reply->element[0]->type != REDIS_REPLY_STRING ||
+	    reply->element[1]->type != REDIS_REPLY_STRING) {
 		*error_r = mem_printf(ctx, "no Sentinel knows a master named \"%s\"", pool->master);
 		return -1;
 	}
@@ -92,7 +95,8 @@ ask_sentinels(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 
 		if (redis_place_resolve(&pool->seeds[i], pool, error_r) < 0)
 			continue;
-		reply = ask_place(pool, &pool->seeds[i], ctx, 3, argv, store_clock_ms() + DISCOVER_MS, error_r);
+		reply = ask_place(
+		    pool, &pool->seeds[i], ctx, 3, argv, store_clock_ms() + DISCOVER_MS, error_r);
 		if (reply == NULL)
 			continue;
 		result = take_master(pool, ctx, reply, error_r);
@@ -104,7 +108,8 @@ ask_sentinels(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 	return -1;
 }
 
-/* take_slots - the answer to CLUSTER SLOTS; host names are resolved first, without the lock. -1 with an error */
+/* take_slots - the answer to CLUSTER SLOTS; host names are resolved first, without the lock. -1
+ * with an error */
 static int
 take_slots(struct redis_pool *pool, TALLOC_CTX *ctx, const redisReply *reply, const char *asked,
     const char **error_r)
@@ -127,10 +132,12 @@ take_slots(struct redis_pool *pool, TALLOC_CTX *ctx, const redisReply *reply, co
 		int index = redis_node_at(pool, ranges[i].host, ranges[i].port);
 
 		/* pool->slots at once: what it names is not taken for another node */
-		for (unsigned int slot = ranges[i].first; index >= 0 && slot <= ranges[i].last; slot++)
+		for (unsigned int slot = ranges[i].first; index >= 0 && slot <= ranges[i].last;
+		     slot++)
 			slots[slot] = pool->slots[slot] = (uint8_t)(index + 1);
 		if (index >= 0 && places[i].n > 0) {
-			memcpy(pool->nodes[index]->place.addresses, places[i].addresses, sizeof(places[i].addresses));
+			memcpy(pool->nodes[index]->place.addresses, places[i].addresses,
+			    sizeof(places[i].addresses));
 			pool->nodes[index]->place.n = places[i].n;
 		}
 	}
@@ -139,7 +146,8 @@ take_slots(struct redis_pool *pool, TALLOC_CTX *ctx, const redisReply *reply, co
 	return 0;
 }
 
-/* ask_cluster - nodes that are known, in turn, then those that were written, until one answers; -1 with an error */
+/* ask_cluster - nodes that are known, in turn, then those that were written, until one answers; -1
+ * with an error */
 static int
 ask_cluster(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 {
@@ -163,14 +171,16 @@ ask_cluster(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 		pthread_mutex_unlock(&pool->lock);
 		if (place.n == 0)
 			continue;
-		reply = ask_place(pool, &place, ctx, 2, argv, store_clock_ms() + DISCOVER_MS, error_r);
+		reply =
+		    ask_place(pool, &place, ctx, 2, argv, store_clock_ms() + DISCOVER_MS, error_r);
 		if (reply == NULL)
 			continue;
 		result = take_slots(pool, ctx, reply, place.host, error_r);
 		freeReplyObject(reply);
 		if (result < 0)
 			continue;
-		/* One that is cut off from the others does not know what they have decided: ask another one next time. */
+		/* One that is cut off from the others does not know what they have decided: ask
+		 * another one next time. */
 		pool->next_asked = i < n_nodes ? i + 1 : 0;
 		return 0;
 	}
@@ -213,7 +223,8 @@ discover(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 
 	if (!is_due(pool))
 		return 0;
-	result = pool->cluster ? ask_cluster(pool, ctx, error_r) : ask_sentinels(pool, ctx, error_r);
+	result =
+	    pool->cluster ? ask_cluster(pool, ctx, error_r) : ask_sentinels(pool, ctx, error_r);
 	pthread_mutex_lock(&pool->lock);
 	pool->stale = result < 0;
 	pool->discovered = store_clock_ms();

@@ -4,8 +4,9 @@
  * pool.c: nodes, borrowing; connection.c: connecting; call.c: commands; discover.c:
  * finding masters. Nobody else includes this; pool.h is the door.
  *
- * Threads: pool->lock guards the nodes (their idle connections, numbers, places), the slots and discovered. A
- * borrowed connection belongs to its borrower. Nodes are added, never removed, but one without slots may become another. Nothing waits with the lock held.
+ * Threads: pool->lock guards the nodes (their idle connections, numbers, places), the slots and
+ * discovered. A borrowed connection belongs to its borrower. Nodes are added, never removed, but
+ * one without slots may become another. Nothing waits with the lock held.
  */
 #ifndef FILTER_REDIS_INSIDE_H
 #define FILTER_REDIS_INSIDE_H
@@ -53,11 +54,12 @@ struct redis_pool {
 	struct redis_tls *tls;		/* or NULL */
 	unsigned int database;
 	unsigned int max_connections;	/* to each node */
-	struct redis_place seeds[REDIS_SEEDS]; /* the server, Sentinels, or nodes of a Cluster; resolved by
-					 * redis_pool_resolve() alone */
+	struct redis_place seeds[REDIS_SEEDS]; /* the server, Sentinels, or nodes of a Cluster;
+						* resolved by redis_pool_resolve() alone */
 	size_t n_seeds;
 	size_t next_asked;		/* the node that is asked first where masters are */
-	pthread_mutex_t resolving;	/* one redis_pool_resolve() at a time; guards seeds and next_asked */
+	pthread_mutex_t
+	    resolving; /* one redis_pool_resolve() at a time; guards seeds and next_asked */
 
 	pthread_mutex_t lock;
 	struct redis_node *nodes[REDIS_NODES];	/* the first alone, unless it is a Cluster */
@@ -71,10 +73,12 @@ struct redis_pool {
 
 /*
  * redis_connection_open - a new connection to a place, by the deadline
- * As the pool's user, with its database; sentinel: the place is a Sentinel, as the user for those. NULL with *error_r on ctx, which holds no secret.
+ * As the pool's user, with its database; sentinel: the place is a Sentinel, as the user for those.
+ * NULL with *error_r on ctx, which holds no secret.
  */
-struct redis_connection *redis_connection_open(struct redis_pool *pool, const struct redis_place *place,
-    bool sentinel, TALLOC_CTX *ctx, int64_t deadline_ms, const char **error_r);
+struct redis_connection *redis_connection_open(struct redis_pool *pool,
+    const struct redis_place *place, bool sentinel, TALLOC_CTX *ctx, int64_t deadline_ms,
+    const char **error_r);
 
 /* redis_connection_close - accepts NULL */
 void redis_connection_close(struct redis_connection *connection);
@@ -88,19 +92,22 @@ int redis_greet(struct redis_connection *connection, TALLOC_CTX *ctx, int argc, 
 
 /* --- pool.c --- */
 
-/* redis_add_node - one more node, with the lock held or before anybody knows the pool; NULL when there are too many */
+/* redis_add_node - one more node, with the lock held or before anybody knows the pool; NULL when
+ * there are too many */
 struct redis_node *redis_add_node(struct redis_pool *pool);
 
 /* redis_same_place - whether a node is at the host and port of a place */
 bool redis_same_place(const struct redis_node *node, const struct redis_place *place);
 
 /*
- * redis_node_at - the index of the Cluster's node at a host and port, added where new; with the lock held
- * A node that no slot has may become it. -1: there are too many. A node named by a host name has no address until redis_pool_resolve().
+ * redis_node_at - the index of the Cluster's node at a host and port, added where new; with the
+ * lock held A node that no slot has may become it. -1: there are too many. A node named by a host
+ * name has no address until redis_pool_resolve().
  */
 int redis_node_at(struct redis_pool *pool, const char *host, const char *port);
 
-/* redis_take_all_idle - a node's idle connections, then in no list, and none made before goes back; with the lock held */
+/* redis_take_all_idle - a node's idle connections, then in no list, and none made before goes back;
+ * with the lock held */
 struct redis_connection *redis_take_all_idle(struct redis_node *node);
 
 /* redis_close_list - close connections that are in no list any more */
@@ -110,13 +117,14 @@ void redis_close_list(struct redis_connection *list);
 void redis_node_drop_idle(struct redis_pool *pool, struct redis_node *node);
 
 /*
- * redis_borrow - a connection to a node, to be returned with redis_give_back(); NULL with *error_r on ctx
+ * redis_borrow - a connection to a node, to be returned with redis_give_back(); NULL with *error_r
+ * on ctx
  */
-struct redis_connection *redis_borrow(struct redis_pool *pool, struct redis_node *node, TALLOC_CTX *ctx,
-    int64_t deadline_ms, const char **error_r);
+struct redis_connection *redis_borrow(struct redis_pool *pool, struct redis_node *node,
+    TALLOC_CTX *ctx, int64_t deadline_ms, const char **error_r);
 
 /* redis_give_back - return a connection, or with NULL or a broken one the right to have it */
-void redis_give_back(struct redis_pool *pool, struct redis_node *node, struct redis_connection *connection,
-    bool broken);
+void redis_give_back(struct redis_pool *pool, struct redis_node *node,
+    struct redis_connection *connection, bool broken);
 
 #endif

@@ -18,7 +18,8 @@
 
 /* look_up - addresses of host and port; flags as of getaddrinfo. Returns their number, or -1 */
 static int
-look_up(const struct redis_place *place, int flags, struct redis_address *addresses, const char **why_r)
+look_up(
+    const struct redis_place *place, int flags, struct redis_address *addresses, const char **why_r)
 {
 	struct addrinfo hints = { .ai_family = place->family, .ai_socktype = SOCK_STREAM,
 	    .ai_flags = flags };
@@ -47,9 +48,10 @@ set_unix(TALLOC_CTX *ctx, struct redis_place *place, const char *path, const cha
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
 
 	if (path[0] != '/' || strlen(path) >= sizeof(name.sun_path)) {
-		*error_r = mem_printf(ctx, "the Redis server \"%s\" is no usable socket path; write "
-		    "\"unix:/run/redis/redis.sock\" (at most %zu octets after \"unix:\")", place->text,
-		    sizeof(name.sun_path) - 1);
+		*error_r = mem_printf(ctx,
+		    "the Redis server \"%s\" is no usable socket path; write "
+		    "\"unix:/run/redis/redis.sock\" (at most %zu octets after \"unix:\")",
+		    place->text, sizeof(name.sun_path) - 1);
 		return -1;
 	}
 	memcpy(name.sun_path, path, strlen(path) + 1);
@@ -79,7 +81,8 @@ split_port(TALLOC_CTX *ctx, struct redis_place *place, const char *text)
 		return false;
 	errno = 0;
 	port = strtol(colon + 1, &rest, 10);
-	if (colon[1] < '0' || colon[1] > '9' || *rest != '\0' || errno != 0 || port < 1 || port > 65535)
+	if (colon[1] < '0' || colon[1] > '9' || *rest != '\0' || errno != 0 || port < 1 ||
+	    port > 65535)
 		return false;
 	place->host = mem_strndup(ctx, text, (size_t)(end - text));
 	place->port = mem_strdup(ctx, colon + 1);
@@ -105,7 +108,8 @@ redis_place_read(TALLOC_CTX *ctx, const char *text, struct redis_place *place, c
 		text += 6;
 	}
 	if (!split_port(ctx, place, text)) {
-		*error_r = mem_printf(ctx, "the Redis server \"%s\" cannot be read; write "
+		*error_r = mem_printf(ctx,
+		    "the Redis server \"%s\" cannot be read; write "
 		    "\"unix:/run/redis/redis.sock\", \"inet:127.0.0.1:6379\" or \"inet6:[::1]:6379\"",
 		    place->text);
 		return -1;

@@ -29,8 +29,8 @@ struct redis_place {
 };
 
 /*
- * redis_place_read - "unix:/path", "inet:HOST:PORT", "inet6:HOST:PORT", "HOST:PORT"; an IPv6 address in brackets
- * Strings of place_r are on ctx. Returns 0, or -1 and *error_r on ctx.
+ * redis_place_read - "unix:/path", "inet:HOST:PORT", "inet6:HOST:PORT", "HOST:PORT"; an IPv6
+ * address in brackets Strings of place_r are on ctx. Returns 0, or -1 and *error_r on ctx.
  */
 int redis_place_read(TALLOC_CTX *ctx, const char *text, struct redis_place *place_r,
     const char **error_r);
@@ -38,12 +38,13 @@ int redis_place_read(TALLOC_CTX *ctx, const char *text, struct redis_place *plac
 /*
  * redis_place_set - the place of a host and a port, as a server named it; resolves nothing
  */
-void redis_place_set(TALLOC_CTX *ctx, const char *host, const char *port, struct redis_place *place_r);
+void redis_place_set(
+    TALLOC_CTX *ctx, const char *host, const char *port, struct redis_place *place_r);
 
 /*
  * redis_place_resolve - find the addresses of a name; may wait for DNS
- * For addresses and unix sockets it does nothing. Returns 0, or -1 and *error_r on ctx; addresses found
- * earlier are kept then.
+ * For addresses and unix sockets it does nothing. Returns 0, or -1 and *error_r on ctx; addresses
+ * found earlier are kept then.
  */
 int redis_place_resolve(struct redis_place *place, TALLOC_CTX *ctx, const char **error_r);
 

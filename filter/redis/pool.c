@@ -1,8 +1,9 @@
 /*
  * pool.c - the nodes of a Redis, and the connections to them
  *
- * A single server and the master that Sentinels name are one node; a Cluster is as many as it has masters.
- * Calls borrow a connection (call.c); where masters are is found out elsewhere (discover.c).
+ * A single server and the master that Sentinels name are one node; a Cluster is as many as it has
+ * masters. Calls borrow a connection (call.c); where masters are is found out elsewhere
+ * (discover.c).
  *
  * A connection on which anything was out of order is closed, never pooled again: a late answer
  * must not be taken for that of the next command.
@@ -60,7 +61,8 @@ pool_free(struct redis_pool *pool)
 	return 0;
 }
 
-/* redis_add_node - one more node, with the lock held or before anybody knows the pool; NULL when there are too many */
+/* redis_add_node - one more node, with the lock held or before anybody knows the pool; NULL when
+ * there are too many */
 struct redis_node *
 redis_add_node(struct redis_pool *pool)
 {
@@ -92,7 +94,8 @@ read_seeds(TALLOC_CTX *ctx, struct redis_pool *pool, const char **error_r)
 {
 	char *copy = mem_strdup(pool, pool->server), *save = NULL;
 
-	for (char *word = strtok_r(copy, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save)) {
+	for (char *word = strtok_r(copy, " ", &save); word != NULL;
+	     word = strtok_r(NULL, " ", &save)) {
 		if (pool->n_seeds == REDIS_SEEDS) {
 			*error_r = mem_printf(ctx, "more than %d Redis servers", REDIS_SEEDS);
 			return -1;
@@ -105,14 +108,19 @@ read_seeds(TALLOC_CTX *ctx, struct redis_pool *pool, const char **error_r)
 	}
 	if (pool->n_seeds == 1 || (pool->n_seeds > 1 && (pool->cluster || pool->master != NULL)))
 		return 0;
-	*error_r = mem_printf(ctx, pool->n_seeds == 0 ? "no Redis server is named" : "several Redis servers \"%s\" are "
-	    "for a Cluster (cluster = true); for Sentinels write sentinels = [...] with master", pool->server);
+	*error_r = mem_printf(ctx,
+	    pool->n_seeds == 0
+		? "no Redis server is named"
+		: "several Redis servers \"%s\" are "
+		  "for a Cluster (cluster = true); for Sentinels write sentinels = [...] with master",
+	    pool->server);
 	return -1;
 }
 
 /* use_tls - read the files of TLS, where it is wanted */
 static int
-use_tls(TALLOC_CTX *ctx, struct redis_pool *pool, const struct redis_tls_options *options, const char **error_r)
+use_tls(TALLOC_CTX *ctx, struct redis_pool *pool, const struct redis_tls_options *options,
+    const char **error_r)
 {
 	if (!options->on)
 		return 0;
@@ -129,7 +137,8 @@ redis_pool_new(TALLOC_CTX *ctx, const struct redis_pool_options *options, const 
 {
 	struct redis_pool *pool = mem_new(ctx, struct redis_pool);
 
-	pool->server = mem_strdup(pool, options->sentinels != NULL ? options->sentinels : options->server);
+	pool->server =
+	    mem_strdup(pool, options->sentinels != NULL ? options->sentinels : options->server);
 	pool->master = options->sentinels != NULL ? copy_or_null(pool, options->master) : NULL;
 	pool->cluster = options->cluster;
 	pool->user = copy_or_null(pool, options->user);
@@ -185,7 +194,8 @@ redis_pool_renew(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 	return 0;
 }
 
-/* redis_take_all_idle - a node's idle connections, which are then in no list, and none made before goes back; with the lock held */
+/* redis_take_all_idle - a node's idle connections, which are then in no list, and none made before
+ * goes back; with the lock held */
 struct redis_connection *
 redis_take_all_idle(struct redis_node *node)
 {
@@ -293,7 +303,8 @@ redis_pool_part_name(struct redis_pool *pool, TALLOC_CTX *ctx, unsigned int part
 bool
 redis_same_place(const struct redis_node *node, const struct redis_place *place)
 {
-	return strcmp(node->place.host, place->host) == 0 && strcmp(node->place.port, place->port) == 0;
+	return strcmp(node->place.host, place->host) == 0 &&
+	    strcmp(node->place.port, place->port) == 0;
 }
 
 /* n_idle - how many connections of a node nobody uses; with the lock held */
@@ -308,9 +319,10 @@ n_idle(const struct redis_node *node)
 }
 
 /*
- * reuse_node - the index of a node that has no slots and no call in progress, for another one; -1: none; with the lock held
- * Where nodes get a new address whenever they start, there would be too many of them one day. Somebody who has just
- * found the old node's index asks the new one, which sends him on. The old place's words stay, for others may read them.
+ * reuse_node - the index of a node that has no slots and no call in progress, for another one; -1:
+ * none; with the lock held Where nodes get a new address whenever they start, there would be too
+ * many of them one day. Somebody who has just found the old node's index asks the new one, which
+ * sends him on. The old place's words stay, for others may read them.
  */
 static int
 reuse_node(struct redis_pool *pool)
@@ -331,7 +343,8 @@ reuse_node(struct redis_pool *pool)
 	return -1;
 }
 
-/* redis_node_at - the index of the Cluster's node at a host and port, added where new; -1: too many; with the lock held */
+/* redis_node_at - the index of the Cluster's node at a host and port, added where new; -1: too
+ * many; with the lock held */
 int
 redis_node_at(struct redis_pool *pool, const char *host, const char *port)
 {
@@ -359,7 +372,8 @@ wait_returned(struct redis_pool *pool, struct redis_node *node, int64_t deadline
 	return pthread_cond_timedwait(&node->returned, &pool->lock, &until) == 0;
 }
 
-/* take_idle - an idle connection, or NULL with the right to open one to *place_r; false at the deadline */
+/* take_idle - an idle connection, or NULL with the right to open one to *place_r; false at the
+ * deadline */
 static bool
 take_idle(struct redis_pool *pool, struct redis_node *node, int64_t deadline_ms,
     struct redis_connection **connection_r, struct redis_place *place_r, unsigned int *generation_r)
@@ -387,7 +401,8 @@ take_idle(struct redis_pool *pool, struct redis_node *node, int64_t deadline_ms,
 
 /* redis_give_back - return a connection, or with NULL or a broken one the right to have it */
 void
-redis_give_back(struct redis_pool *pool, struct redis_node *node, struct redis_connection *connection, bool broken)
+redis_give_back(struct redis_pool *pool, struct redis_node *node,
+    struct redis_connection *connection, bool broken)
 {
 	pthread_mutex_lock(&pool->lock);
 	if (connection != NULL && !broken && connection->generation == node->generation) {
@@ -413,7 +428,8 @@ redis_borrow(struct redis_pool *pool, struct redis_node *node, TALLOC_CTX *ctx, 
 
 	for (;;) {
 		if (!take_idle(pool, node, deadline_ms, &connection, &place, &generation)) {
-			*error_r = mem_printf(ctx, "all %u connections are busy", pool->max_connections);
+			*error_r =
+			    mem_printf(ctx, "all %u connections are busy", pool->max_connections);
 			return NULL;
 		}
 		if (connection == NULL || redis_wire_is_sound(connection->wire))

@@ -46,26 +46,27 @@ enum pool_outcome {
 
 /*
  * redis_pool_new - prepare connections to a server; connects to nothing yet
- * Returns NULL and *error_r (on ctx) when server or a file of TLS cannot be read. options are copied.
- * A talloc child of ctx; freeing it closes all; no call may be in progress then.
+ * Returns NULL and *error_r (on ctx) when server or a file of TLS cannot be read. options are
+ * copied. A talloc child of ctx; freeing it closes all; no call may be in progress then.
  */
 struct redis_pool *redis_pool_new(TALLOC_CTX *ctx, const struct redis_pool_options *options,
     const char **error_r);
 
 /*
- * redis_pool_resolve - find the server: its address by DNS, the master by asking Sentinels, or a Cluster's nodes; may wait
- * For a single server with an address it does nothing. Sentinels and Clusters are asked when something has
- * failed, and every 10 seconds. Returns 0, or -1 and *error_r (on ctx); what was found earlier is kept then.
+ * redis_pool_resolve - find the server: its address by DNS, the master by asking Sentinels, or a
+ * Cluster's nodes; may wait For a single server with an address it does nothing. Sentinels and
+ * Clusters are asked when something has failed, and every 10 seconds. Returns 0, or -1 and *error_r
+ * (on ctx); what was found earlier is kept then.
  */
 int redis_pool_resolve(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r);
 
 /*
  * redis_pool_call - one command, one answer
- * In a Cluster it goes to the node of its first key, which is argv[3] of EVAL and EVALSHA, else argv[1].
- * argv are argc octet strings with lengths. On POOL_ANSWERED *reply_r belongs to the caller
- * (freeReplyObject); else it is NULL and *error_r (on ctx) says why. Where an idle connection
- * turns out to have been closed by the server, resend says whether the command may be sent a second
- * time on a new one (it is idempotent).
+ * In a Cluster it goes to the node of its first key, which is argv[3] of EVAL and EVALSHA, else
+ * argv[1]. argv are argc octet strings with lengths. On POOL_ANSWERED *reply_r belongs to the
+ * caller (freeReplyObject); else it is NULL and *error_r (on ctx) says why. Where an idle
+ * connection turns out to have been closed by the server, resend says whether the command may be
+ * sent a second time on a new one (it is idempotent).
  */
 enum pool_outcome redis_pool_call(struct redis_pool *pool, TALLOC_CTX *ctx, int argc,
     const char **argv, const size_t *argv_len, bool resend, int64_t deadline_ms,
@@ -78,9 +79,10 @@ enum pool_outcome redis_pool_call(struct redis_pool *pool, TALLOC_CTX *ctx, int 
 int redis_pool_renew(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r);
 
 /*
- * Parts: what fails and comes back as one. A single server, or the master that Sentinels name, is part 0; of a
- * Cluster each node is one, by an index below REDIS_PART_UNKNOWN, which stands for slots whose node is not known.
- * REDIS_PART_SLOT is to blame for calls that failed because their slot is on the move, while nodes do well.
+ * Parts: what fails and comes back as one. A single server, or the master that Sentinels name, is
+ * part 0; of a Cluster each node is one, by an index below REDIS_PART_UNKNOWN, which stands for
+ * slots whose node is not known. REDIS_PART_SLOT is to blame for calls that failed because their
+ * slot is on the move, while nodes do well.
  */
 #define REDIS_PART_UNKNOWN	128
 #define REDIS_PART_SLOT		129
@@ -105,14 +107,16 @@ enum pool_outcome redis_pool_command(struct redis_pool *pool, TALLOC_CTX *ctx,
 
 /*
  * redis_pool_batch - many commands, which do not wait for each other's answers
- * Those of one node go over one connection. Where an answer is a redirection, the command is sent again by itself. Commands
- * that share a node are executed in their order, but for those that were redirected. What had no answer by the deadline, or
- * when the connection broke, is POOL_LOST. Each command must be one that may be executed twice.
+ * Those of one node go over one connection. Where an answer is a redirection, the command is sent
+ * again by itself. Commands that share a node are executed in their order, but for those that were
+ * redirected. What had no answer by the deadline, or when the connection broke, is POOL_LOST. Each
+ * command must be one that may be executed twice.
  */
 void redis_pool_batch(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_pool_command *commands,
     size_t n, int64_t deadline_ms);
 
-/* redis_pool_slot - the slot of a key in a Cluster, below redis_pool_slots(); of a server that is none always 0 */
+/* redis_pool_slot - the slot of a key in a Cluster, below redis_pool_slots(); of a server that is
+ * none always 0 */
 unsigned int redis_pool_slot(const struct redis_pool *pool, const char *key);
 unsigned int redis_pool_slots(const struct redis_pool *pool);
 
@@ -126,7 +130,8 @@ void redis_pool_parts(struct redis_pool *pool, uint8_t *parts_r);
 const char *redis_pool_part_name(struct redis_pool *pool, TALLOC_CTX *ctx, unsigned int part);
 
 /*
- * redis_pool_drop_idle - close connections to a part that nobody uses, e.g. after a failure; masters are looked for again
+ * redis_pool_drop_idle - close connections to a part that nobody uses, e.g. after a failure;
+ * masters are looked for again
  */
 void redis_pool_drop_idle(struct redis_pool *pool, unsigned int part);
 

@@ -95,17 +95,21 @@ read_range(TALLOC_CTX *ctx, const redisReply *entry, const char *asked, struct r
 	const redisReply *node;
 
 	if (entry->type != REDIS_REPLY_ARRAY || entry->elements < 3 ||
-	    entry->element[0]->type != REDIS_REPLY_INTEGER || entry->element[1]->type != REDIS_REPLY_INTEGER ||
-	    entry->element[0]->integer < 0 || entry->element[1]->integer >= REDIS_SLOTS ||
+	    entry->element[0]->type != REDIS_REPLY_INTEGER ||
+	    entry->element[1]->type != REDIS_REPLY_INTEGER || entry->element[0]->integer < 0 ||
+	    entry->element[1]->integer >= REDIS_SLOTS ||
 	    entry->element[0]->integer > entry->element[1]->integer)
 		return false;
 	node = entry->element[2];
-	if (node->type != REDIS_REPLY_ARRAY || node->elements < 2 || node->element[1]->type != REDIS_REPLY_INTEGER)
+	if (node->type != REDIS_REPLY_ARRAY || node->elements < 2 ||
+	    node->element[1]->type != REDIS_REPLY_INTEGER)
 		return false;
 	range->first = (unsigned int)entry->element[0]->integer;
 	range->last = (unsigned int)entry->element[1]->integer;
-	range->host = node->element[0]->type == REDIS_REPLY_STRING && node->element[0]->str[0] != '\0' ?
-	    mem_strdup(ctx, node->element[0]->str) : asked;
+	range->host =
+	    node->element[0]->type == REDIS_REPLY_STRING && node->element[0]->str[0] != '\0'
+	    ? mem_strdup(ctx, node->element[0]->str)
+	    : asked;
 	range->port = mem_printf(ctx, "%lld", node->element[1]->integer);
 	return range->host != NULL;
 }

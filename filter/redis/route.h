@@ -14,10 +14,12 @@
 
 struct redisReply;
 
-/* redis_slot - the slot of a key: of what stands between its first { and the next }, where that is something */
+/* redis_slot - the slot of a key: of what stands between its first { and the next }, where that is
+ * something */
 unsigned int redis_slot(const char *key, size_t len);
 
-/* redis_slot_of_command - the slot of a command's first key: argv[3] of EVAL and EVALSHA, else argv[1] */
+/* redis_slot_of_command - the slot of a command's first key: argv[3] of EVAL and EVALSHA, else
+ * argv[1] */
 unsigned int redis_slot_of_command(int argc, const char **argv, const size_t *argv_len);
 
 enum redis_redirect_kind {
@@ -37,7 +39,8 @@ struct redis_redirect {
 	const char *port;
 };
 
-/* redis_redirect_read - "MOVED 3999 127.0.0.1:6381"; strings on ctx. False: not of this form, or without host */
+/* redis_redirect_read - "MOVED 3999 127.0.0.1:6381"; strings on ctx. False: not of this form, or
+ * without host */
 bool redis_redirect_read(TALLOC_CTX *ctx, const char *error, struct redis_redirect *redirect_r);
 
 /* Slots that one master has. */
@@ -48,8 +51,8 @@ struct redis_range {
 };
 
 /*
- * redis_ranges_read - the answer to CLUSTER SLOTS, on ctx; what is not of the expected shape is left out
- * A node that names no host of its own is at asked, the host that answered.
+ * redis_ranges_read - the answer to CLUSTER SLOTS, on ctx; what is not of the expected shape is
+ * left out A node that names no host of its own is at asked, the host that answered.
  */
 struct redis_range *redis_ranges_read(TALLOC_CTX *ctx, const struct redisReply *reply,
     const char *asked, size_t *n_r);

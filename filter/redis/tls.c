@@ -1,16 +1,17 @@
 /*
  * tls.c - TLS to Redis: what is trusted, who we are, and the handshake
  *
- * OpenSSL is used directly, because the parts of it that matter here are out of hiredis_ssl's reach: that library
- * does not compare the certificate with the host, tells no reason, and its calls stumble over errors that other
- * libraries left in the thread's queue (libopendkim does). Besides, hiredis before 1.0 has none of it.
+ * OpenSSL is used directly, because the parts of it that matter here are out of hiredis_ssl's
+ * reach: that library does not compare the certificate with the host, tells no reason, and its
+ * calls stumble over errors that other libraries left in the thread's queue (libopendkim does).
+ * Besides, hiredis before 1.0 has none of it.
  *
- * The certificate is verified always, chain and name. Who has a self-signed one names it as ca_file. What cannot be
- * asked of a certificate is left out: a Cluster's nodes are announced by address, so that one name for all of
- * them may be configured.
+ * The certificate is verified always, chain and name. Who has a self-signed one names it as
+ * ca_file. What cannot be asked of a certificate is left out: a Cluster's nodes are announced by
+ * address, so that one name for all of them may be configured.
  *
- * Thread rule: tls->lock guards the pointer to the SSL_CTX, which counts its users itself and is not changed
- * once it is there.
+ * Thread rule: tls->lock guards the pointer to the SSL_CTX, which counts its users itself and is
+ * not changed once it is there.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -35,7 +36,8 @@ struct redis_tls {
 
 /* --- reading the files --- */
 
-/* last_reason - the oldest error of the thread's queue, which is emptied, as text; NULL: there is none */
+/* last_reason - the oldest error of the thread's queue, which is emptied, as text; NULL: there is
+ * none */
 static const char *
 last_reason(void)
 {
@@ -65,13 +67,16 @@ static int
 load_trusted(TALLOC_CTX *ctx, SSL_CTX *ssl_ctx, const char *file, const char **error_r)
 {
 	if (file == NULL && SSL_CTX_set_default_verify_paths(ssl_ctx) != 1) {
-		*error_r = mem_printf(ctx, "the system's certificates cannot be read: %s; name a tls_ca_cert_file",
+		*error_r = mem_printf(ctx,
+		    "the system's certificates cannot be read: %s; name a tls_ca_cert_file",
 		    last_reason());
 		return -1;
 	}
 	if (file != NULL && SSL_CTX_load_verify_locations(ssl_ctx, file, NULL) != 1) {
-		*error_r = mem_printf(ctx, "tls_ca_cert_file %s cannot be used: %s; it must hold certificates in PEM, "
-		    "and the daemon's account must be able to read it", file, last_reason());
+		*error_r = mem_printf(ctx,
+		    "tls_ca_cert_file %s cannot be used: %s; it must hold certificates in PEM, "
+		    "and the daemon's account must be able to read it",
+		    file, last_reason());
 		return -1;
 	}
 	return 0;
@@ -84,9 +89,11 @@ is_private(TALLOC_CTX *ctx, const char *file, const char **error_r)
 	struct stat st;
 
 	if (stat(file, &st) != 0)
-		*error_r = mem_printf(ctx, "tls_key_file %s cannot be read: %s", file, strerror(errno));
+		*error_r =
+		    mem_printf(ctx, "tls_key_file %s cannot be read: %s", file, strerror(errno));
 	else if ((st.st_mode & 07) != 0)
-		*error_r = mem_printf(ctx, "tls_key_file %s can be read by others; chmod o-rwx %s", file, file);
+		*error_r = mem_printf(
+		    ctx, "tls_key_file %s can be read by others; chmod o-rwx %s", file, file);
 	else
 		return true;
 	return false;
@@ -94,20 +101,25 @@ is_private(TALLOC_CTX *ctx, const char *file, const char **error_r)
 
 /* load_own - who we are */
 static int
-load_own(TALLOC_CTX *ctx, SSL_CTX *ssl_ctx, const struct redis_tls_options *options, const char **error_r)
+load_own(TALLOC_CTX *ctx, SSL_CTX *ssl_ctx, const struct redis_tls_options *options,
+    const char **error_r)
 {
 	if (options->cert_file == NULL)
 		return 0;
 	if (SSL_CTX_use_certificate_chain_file(ssl_ctx, options->cert_file) != 1) {
-		*error_r = mem_printf(ctx, "tls_cert_file %s cannot be used: %s; it must hold our certificate in PEM, with "
-		    "its chain", options->cert_file, last_reason());
+		*error_r = mem_printf(ctx,
+		    "tls_cert_file %s cannot be used: %s; it must hold our certificate in PEM, with "
+		    "its chain",
+		    options->cert_file, last_reason());
 		return -1;
 	}
 	if (!is_private(ctx, options->key_file, error_r))
 		return -1;
 	if (SSL_CTX_use_PrivateKey_file(ssl_ctx, options->key_file, SSL_FILETYPE_PEM) != 1) {
-		*error_r = mem_printf(ctx, "tls_key_file %s cannot be used: %s; it must hold the key of tls_cert_file "
-		    "in PEM, without a passphrase", options->key_file, last_reason());
+		*error_r = mem_printf(ctx,
+		    "tls_key_file %s cannot be used: %s; it must hold the key of tls_cert_file "
+		    "in PEM, without a passphrase",
+		    options->key_file, last_reason());
 		return -1;
 	}
 	return 0;
@@ -191,7 +203,8 @@ expect(SSL *ssl, const char *name)
 	ERR_clear_error();
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	copy = mem_strdup(NULL, name);	/* the macro takes off const */
-	good = X509_VERIFY_PARAM_set1_host(param, name, 0) == 1 && SSL_set_tlsext_host_name(ssl, copy) == 1;
+	good = X509_VERIFY_PARAM_set1_host(param, name, 0) == 1 &&
+	    SSL_set_tlsext_host_name(ssl, copy) == 1;
 	talloc_free(copy);
 	return good;
 }
@@ -210,7 +223,8 @@ redis_tls_check(TALLOC_CTX *ctx, const struct redis_tls_options *options, const 
 	ssl = mem_check(SSL_new(ssl_ctx));
 	good = options->name == NULL || expect(ssl, options->name);
 	if (!good)
-		*error_r = mem_printf(ctx, "tls_name = \"%s\" is neither a host name nor an address", options->name);
+		*error_r = mem_printf(
+		    ctx, "tls_name = \"%s\" is neither a host name nor an address", options->name);
 	SSL_free(ssl);
 	SSL_CTX_free(ssl_ctx);
 	ERR_clear_error();
@@ -244,8 +258,10 @@ same_text(const char *a, const char *b)
 bool
 redis_tls_options_equal(const struct redis_tls_options *a, const struct redis_tls_options *b)
 {
-	return a->on == b->on && (!a->on || (same_text(a->ca_file, b->ca_file) &&
-	    same_text(a->cert_file, b->cert_file) && same_text(a->key_file, b->key_file) && same_text(a->name, b->name)));
+	return a->on == b->on &&
+	    (!a->on ||
+		(same_text(a->ca_file, b->ca_file) && same_text(a->cert_file, b->cert_file) &&
+		    same_text(a->key_file, b->key_file) && same_text(a->name, b->name)));
 }
 
 /* --- one connection --- */
@@ -312,7 +328,8 @@ redis_tls_why(const SSL *ssl, int result, char *why, size_t size)
 		return;
 	}
 #ifdef SSL_R_UNEXPECTED_EOF_WHILE_READING
-	if (kind == SSL_ERROR_SSL && ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+	if (kind == SSL_ERROR_SSL &&
+	    ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
 		kind = SSL_ERROR_SYSCALL;
 		saved = 0;
 		ERR_clear_error();

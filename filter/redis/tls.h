@@ -20,21 +20,26 @@ struct redis_tls_options {
 	bool on;		/* false: no TLS, the rest means nothing */
 	const char *ca_file;	/* certificates that are trusted; NULL: those of the system */
 	const char *cert_file;	/* our certificate with its chain, or NULL */
-	const char *key_file;	/* its key, which others must not be able to read; NULL where cert_file is */
-	const char *name;	/* whose certificate the server must show; NULL: that of the host it is reached by */
+	const char
+	    *key_file; /* its key, which others must not be able to read; NULL where cert_file is */
+	const char *name; /* whose certificate the server must show; NULL: that of the host it is
+			     reached by */
 };
 
 /*
  * redis_tls_new - read the files
- * Returns NULL and *error_r, a full sentence that names option and file, both on ctx. options are copied.
+ * Returns NULL and *error_r, a full sentence that names option and file, both on ctx. options are
+ * copied.
  */
-struct redis_tls *redis_tls_new(TALLOC_CTX *ctx, const struct redis_tls_options *options, const char **error_r);
+struct redis_tls *redis_tls_new(
+    TALLOC_CTX *ctx, const struct redis_tls_options *options, const char **error_r);
 
 /*
  * redis_tls_check - whether the files can be used, and the name be one
  * False: *error_r (on ctx) as redis_tls_new()'s. Reads the files.
  */
-bool redis_tls_check(TALLOC_CTX *ctx, const struct redis_tls_options *options, const char **error_r);
+bool redis_tls_check(
+    TALLOC_CTX *ctx, const struct redis_tls_options *options, const char **error_r);
 
 /*
  * redis_tls_renew - read the files again; connections made from now on use what is in them
@@ -50,15 +55,15 @@ bool redis_tls_has_own(const struct redis_tls *tls);
 
 /*
  * redis_tls_start - the client's end on a connected, non-blocking socket, before its handshake
- * It will verify the certificate for place (RFC 9525: a host name or an address). NULL: out of memory, or the
- * name is none. To be freed with SSL_free(), which leaves fd open.
+ * It will verify the certificate for place (RFC 9525: a host name or an address). NULL: out of
+ * memory, or the name is none. To be freed with SSL_free(), which leaves fd open.
  */
 SSL *redis_tls_start(struct redis_tls *tls, const struct redis_place *place, int fd);
 
 /*
  * redis_tls_why - why a call on an SSL failed, for the log
- * result is what the call returned; errno must be that of the call. Empties the thread's queue of errors. The text
- * is written to why (size octets).
+ * result is what the call returned; errno must be that of the call. Empties the thread's queue of
+ * errors. The text is written to why (size octets).
  */
 void redis_tls_why(const SSL *ssl, int result, char *why, size_t size);
 

@@ -1,13 +1,13 @@
 /*
  * wire.c - one connection to a Redis server: octets there and replies back, until a deadline
  *
- * hiredis formats commands and reads replies; waiting is done here. Its own time-out bounds one read or write, and a
- * server that sends an octet now and then would hold a mail thread for ever. So the socket is non-blocking, and
- * one loop sends and receives until an absolute deadline that the caller chose; connecting and the handshake of TLS are
- * within it.
+ * hiredis formats commands and reads replies; waiting is done here. Its own time-out bounds one
+ * read or write, and a server that sends an octet now and then would hold a mail thread for ever.
+ * So the socket is non-blocking, and one loop sends and receives until an absolute deadline that
+ * the caller chose; connecting and the handshake of TLS are within it.
  *
- * What a caller must know after a failure is whether the command may have been executed. It cannot have been as long
- * as its last octet has not left us; afterwards only an answer tells.
+ * What a caller must know after a failure is whether the command may have been executed. It cannot
+ * have been as long as its last octet has not left us; afterwards only an answer tells.
  *
  * Thread rule: no state but the connection's.
  */
@@ -108,8 +108,11 @@ get(struct redis_wire *wire, char *octets, size_t size, size_t *n_r)
 		n = recv(wire->fd, octets, size, 0);
 		*n_r = n > 0 ? (size_t)n : 0;
 		if (n == 0)
-			(void)snprintf(wire->why, sizeof(wire->why), "Server closed the connection");
-		return n > 0 ? MOVED_SOME : n == 0 ? MOVED_FAILED : socket_state(wire, MOVED_WAIT_READ);
+			(void)snprintf(
+			    wire->why, sizeof(wire->why), "Server closed the connection");
+		return n > 0 ? MOVED_SOME
+		    : n == 0 ? MOVED_FAILED
+			     : socket_state(wire, MOVED_WAIT_READ);
 	}
 	ERR_clear_error();
 	errno = 0;
@@ -140,7 +143,8 @@ send_all(struct redis_wire *wire, const char *octets, size_t len, int64_t deadli
 		if (moved == MOVED_SOME) {
 			sent += n;
 		} else if (!wait_moved(wire, moved, deadline_ms)) {
-			(void)snprintf(wire->why, sizeof(wire->why), "it took no command before the deadline");
+			(void)snprintf(
+			    wire->why, sizeof(wire->why), "it took no command before the deadline");
 			return WIRE_UNSENT;
 		}
 	}
@@ -152,7 +156,8 @@ static bool
 feed(struct redis_wire *wire, const char *octets, size_t n)
 {
 	if (!wire->heard && wire->ssl == NULL && n > 0 && octets[0] == TLS_ALERT) {
-		(void)snprintf(wire->why, sizeof(wire->why), "the server speaks TLS; write tls = true");
+		(void)snprintf(
+		    wire->why, sizeof(wire->why), "the server speaks TLS; write tls = true");
 		return false;
 	}
 	wire->heard = true;
@@ -169,7 +174,8 @@ hint_tls(struct redis_wire *wire)
 	size_t len = strlen(wire->why);
 
 	if (wire->ssl == NULL && wire->remote && !wire->heard)
-		(void)snprintf(wire->why + len, sizeof(wire->why) - len, " (does it want TLS, tls = true?)");
+		(void)snprintf(
+		    wire->why + len, sizeof(wire->why) - len, " (does it want TLS, tls = true?)");
 }
 
 /* receive - read one reply */
@@ -197,7 +203,8 @@ receive(struct redis_wire *wire, int64_t deadline_ms, redisReply **reply_r)
 		if (moved == MOVED_FAILED || (moved == MOVED_SOME && !feed(wire, piece, n)))
 			return WIRE_CLOSED;
 		if (moved != MOVED_SOME && !wait_moved(wire, moved, deadline_ms)) {
-			(void)snprintf(wire->why, sizeof(wire->why), "no answer before the deadline");
+			(void)snprintf(
+			    wire->why, sizeof(wire->why), "no answer before the deadline");
 			return WIRE_TIMEOUT;
 		}
 	}
@@ -224,8 +231,8 @@ redis_wire_exchange(struct redis_wire *wire, int argc, const char **argv, const 
 
 /* redis_wire_exchange_many - n commands, written before any answer is read, and the answers */
 size_t
-redis_wire_exchange_many(struct redis_wire *wire, const char *octets, size_t len, size_t n, int64_t deadline_ms,
-    struct redisReply **replies, const char **why_r)
+redis_wire_exchange_many(struct redis_wire *wire, const char *octets, size_t len, size_t n,
+    int64_t deadline_ms, struct redisReply **replies, const char **why_r)
 {
 	size_t answered = 0;
 
@@ -264,7 +271,8 @@ connect_any(const struct redis_place *place, int64_t deadline_ms)
 		/* Each gets its share of the time, so that a silent one does not eat it all. */
 		int64_t now = store_clock_ms();
 
-		fd = connect_to(&place->addresses[i], now + (deadline_ms - now) / (int64_t)(place->n - i));
+		fd = connect_to(
+		    &place->addresses[i], now + (deadline_ms - now) / (int64_t)(place->n - i));
 	}
 	return fd;
 }
@@ -286,7 +294,8 @@ shake_hands(struct redis_wire *wire, int64_t deadline_ms)
 		if (moved == MOVED_FAILED)
 			return false;
 		if (!wait_moved(wire, moved, deadline_ms)) {
-			(void)snprintf(wire->why, sizeof(wire->why), "no answer before the deadline (does it speak TLS "
+			(void)snprintf(wire->why, sizeof(wire->why),
+			    "no answer before the deadline (does it speak TLS "
 			    "on this port?)");
 			return false;
 		}
@@ -333,7 +342,8 @@ redis_wire_close(struct redis_wire *wire)
 	talloc_free(wire);
 }
 
-/* redis_wire_is_sound - an idle connection has nothing to say; if it has, it is an end or an error */
+/* redis_wire_is_sound - an idle connection has nothing to say; if it has, it is an end or an
+ * error */
 bool
 redis_wire_is_sound(struct redis_wire *wire)
 {

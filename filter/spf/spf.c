@@ -528,7 +528,8 @@ select_record(struct check *check, const struct dns_answer *answer, bool root)
 	else if (root)
 		force(check, SPF_IS_NONE, NULL);
 	else
-		force(check, SPF_IS_PERMERROR, "no SPF record at the target of include or redirect");
+		force(
+		    check, SPF_IS_PERMERROR, "no SPF record at the target of include or redirect");
 	return NULL;
 }
 
@@ -570,7 +571,8 @@ record_text(struct check *check, const struct bound *bound, bool root)
 
 	if (own != NULL) {
 		check->local = true;
-		TRACE(check, "%s: by a record of this site", shown(check, bound->name, bound->name_len));
+		TRACE(check, "%s: by a record of this site",
+		    shown(check, bound->name, bound->name_len));
 		return text;
 	}
 	answer = ask(check, bound->name, bound->name_len, DNS_TXT);
@@ -695,9 +697,10 @@ term_answer(struct check *check, struct bound *bound, enum dns_type type)
 	expand_bound(check, bound);
 	answer = ask(check, bound->name, bound->name_len, type);
 	if (is_failure(answer)) {
-		force(check, SPF_IS_TEMPERROR, mem_printf(check, "%s of %s: %s", dns_type_name(type),
-		    shown(check, bound->name, bound->name_len),
-		    answer->problem != NULL ? answer->problem : "no answer"));
+		force(check, SPF_IS_TEMPERROR,
+		    mem_printf(check, "%s of %s: %s", dns_type_name(type),
+			shown(check, bound->name, bound->name_len),
+			answer->problem != NULL ? answer->problem : "no answer"));
 		return NULL;
 	}
 	if (bound->token.kind == SPF_TOKEN_HOST && !check->service->limits.strict_voids)
@@ -1098,9 +1101,9 @@ spf_check(TALLOC_CTX *ctx, const struct spf_service *service, const struct spf_c
 			run(ctx, check, fact_r);
 	}
 	TRACE(check, "result: %s (%u terms, %u void lookups, %u queries)%s%s",
-	    fact_r->result == SPF_NOT_CHECKED ? "not checked" : spf_result_word(fact_r->result), check->counts.terms, check->counts.voids,
-	    check->counts.queries, fact_r->problem != NULL ? ": " : "",
-	    fact_r->problem != NULL ? fact_r->problem : "");
+	    fact_r->result == SPF_NOT_CHECKED ? "not checked" : spf_result_word(fact_r->result),
+	    check->counts.terms, check->counts.voids, check->counts.queries,
+	    fact_r->problem != NULL ? ": " : "", fact_r->problem != NULL ? fact_r->problem : "");
 	if (counts_r != NULL)
 		*counts_r = check->counts;
 	talloc_free(check);

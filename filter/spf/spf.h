@@ -27,7 +27,7 @@
 #define SPF_LIMIT_PTR		10	/* names of the client; more are not looked at */
 #define SPF_LIMIT_QUERIES	150	/* ours: the worst legal check needs about 122 */
 #define SPF_LIMIT_BYTES		(512 * 1024) /* ours: octets of all answers of a check */
-#define SPF_MESSAGE_QUERIES	250	/* ours: of both checks of a message, as 122 twice may be legal */
+#define SPF_MESSAGE_QUERIES 250 /* ours: of both checks of a message, as 122 twice may be legal */
 #define SPF_MESSAGE_BYTES	(768 * 1024)
 #define SPF_LIMIT_PREFETCH	20	/* ours: questions asked ahead in a check */
 #define SPF_TIMEOUT_MS		20000	/* a check should have that long */

@@ -8,15 +8,15 @@
  * cannot see each other, N times that.
  *
  * What passes is queued with its id and its time and handed over when Redis is back. A call that
- * got no answer may have been executed: its id, which the script remembers for ten minutes, keeps it
- * from being counted twice. After that time nobody can tell, so an ambiguous charge is then
+ * got no answer may have been executed: its id, which the script remembers for ten minutes, keeps
+ * it from being counted twice. After that time nobody can tell, so an ambiguous charge is then
  * given up rather than perhaps counted twice. That goes for attempts to hand it over as well.
  *
- * Thread rule: lock guards the parts' changes of state, the queue and the texts of the problems, and is
- * held while a message is decided here, so that a decision and its place in the queue are one step
- * and the state cannot become UP in between. The ledger's locks are taken inside it. A part's state and what
- * is atomic of a slot are also read without the lock. Queued charges are talloc roots of their own; one that
- * is taken is changed by the keeper's functions alone.
+ * Thread rule: lock guards the parts' changes of state, the queue and the texts of the problems,
+ * and is held while a message is decided here, so that a decision and its place in the queue are
+ * one step and the state cannot become UP in between. The ledger's locks are taken inside it. A
+ * part's state and what is atomic of a slot are also read without the lock. Queued charges are
+ * talloc roots of their own; one that is taken is changed by the keeper's functions alone.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -92,7 +92,8 @@ away_free(struct away *away)
 
 /* away_new - all UP, nothing queued */
 struct away *
-away_new(TALLOC_CTX *ctx, const struct store_options *options, const char *server, unsigned int n_slots)
+away_new(
+    TALLOC_CTX *ctx, const struct store_options *options, const char *server, unsigned int n_slots)
 {
 	struct away *away = mem_new(ctx, struct away);
 
@@ -135,7 +136,8 @@ away_may_ask(const struct away *away, const struct away_place *place, int64_t no
 {
 	const struct slot *slot = &away->slots[place->slot];
 
-	return away_state(away, place->part) == AWAY_UP && !atomic_load(&slot->busy) && !is_resting(slot, now);
+	return away_state(away, place->part) == AWAY_UP && !atomic_load(&slot->busy) &&
+	    !is_resting(slot, now);
 }
 
 /* --- changes of state --- */
@@ -218,9 +220,11 @@ away_is_gone(struct away *away, unsigned int index, const char *name, const char
 	if (why != NULL)
 		set_why(part, why);
 	if (atomic_load(&part->state) == AWAY_DOUBTFUL)
-		text = mem_printf(NULL, "%s %s: %s; %s%s", name, index == REDIS_PART_SLOT ? "has slots on the move" :
-		    "is away", part->why != NULL ? part->why : "it fails again and again",
-		    index == REDIS_PART_SLOT ? "for their accounts " : "", consequence(away->on_away));
+		text = mem_printf(NULL, "%s %s: %s; %s%s", name,
+		    index == REDIS_PART_SLOT ? "has slots on the move" : "is away",
+		    part->why != NULL ? part->why : "it fails again and again",
+		    index == REDIS_PART_SLOT ? "for their accounts " : "",
+		    consequence(away->on_away));
 	atomic_store(&part->state, AWAY_GONE);
 	pthread_mutex_unlock(&away->lock);
 	log_text(away, STORE_LOG_WARNING, text);
@@ -228,14 +232,17 @@ away_is_gone(struct away *away, unsigned int index, const char *name, const char
 
 /* back_text - what the log says when a part is back; with the lock held */
 static char *
-back_text(const struct away *away, const struct part *part, const char *name, const char *what, int64_t now)
+back_text(const struct away *away, const struct part *part, const char *name, const char *what,
+    int64_t now)
 {
 	uint64_t dropped = away->dropped - part->dropped_before;
-	char *text = mem_printf(NULL, "%s %s after %" PRId64 " s; %" PRIu64 " charges were handed over", name, what,
-	    (now - part->since) / 1000, part->merged);
+	char *text =
+	    mem_printf(NULL, "%s %s after %" PRId64 " s; %" PRIu64 " charges were handed over",
+		name, what, (now - part->since) / 1000, part->merged);
 
 	if (dropped > 0)
-		text = mem_check(talloc_asprintf_append(text, ", %" PRIu64 " were given up", dropped));
+		text =
+		    mem_check(talloc_asprintf_append(text, ", %" PRIu64 " were given up", dropped));
 	return text;
 }
 
@@ -243,7 +250,8 @@ back_text(const struct away *away, const struct part *part, const char *name, co
 static bool
 is_of(const struct away *away, const uint8_t *parts, unsigned int slot, unsigned int part)
 {
-	return part == REDIS_PART_SLOT ? away_state(away, parts[slot]) == AWAY_UP : parts[slot] == part;
+	return part == REDIS_PART_SLOT ? away_state(away, parts[slot]) == AWAY_UP
+				       : parts[slot] == part;
 }
 
 /* has_work - whether a part has something queued that keeps it from being UP; with the lock held */
@@ -254,8 +262,9 @@ has_work(const struct away *away, const uint8_t *parts, unsigned int part, int64
 		const struct slot *slot = &away->slots[i];
 		bool rests = is_resting(slot, now);
 
-		if (is_of(away, parts, i, part) && (part == REDIS_PART_SLOT ? rests || slot->first != NULL :
-		    !rests && slot->first != NULL))
+		if (is_of(away, parts, i, part) &&
+		    (part == REDIS_PART_SLOT ? rests || slot->first != NULL
+					     : !rests && slot->first != NULL))
 			return true;
 	}
 	return false;
@@ -275,7 +284,8 @@ away_has_work(struct away *away, const uint8_t *parts, unsigned int part, int64_
 
 /* away_is_back - if nothing is queued for a part, it becomes UP */
 bool
-away_is_back(struct away *away, const uint8_t *parts, unsigned int index, const char *name, int64_t now)
+away_is_back(
+    struct away *away, const uint8_t *parts, unsigned int index, const char *name, int64_t now)
 {
 	struct part *part = &away->parts[index];
 	char *text = NULL;
@@ -285,7 +295,8 @@ away_is_back(struct away *away, const uint8_t *parts, unsigned int index, const 
 	back = !has_work(away, parts, index, now);
 	if (back) {
 		if (atomic_load(&part->state) == AWAY_GONE)
-			text = back_text(away, part, name, index == REDIS_PART_SLOT ? "has moved its slots" : "is back", now);
+			text = back_text(away, part, name,
+			    index == REDIS_PART_SLOT ? "has moved its slots" : "is back", now);
 		become_up(part);
 	}
 	pthread_mutex_unlock(&away->lock);
@@ -302,7 +313,8 @@ away_is_deserted(struct away *away, unsigned int index, const char *name)
 
 	pthread_mutex_lock(&away->lock);
 	if (atomic_load(&part->state) == AWAY_GONE)
-		text = mem_printf(NULL, "%s has no slots any more: other nodes have its accounts", name);
+		text = mem_printf(
+		    NULL, "%s has no slots any more: other nodes have its accounts", name);
 	become_up(part);
 	pthread_mutex_unlock(&away->lock);
 	log_text(away, STORE_LOG_INFO, text);
@@ -338,14 +350,16 @@ make_room(struct away *away, const struct slot *slot)
 		return true;
 	away->dropped++;
 	if (slot->first == NULL || slot->first->taken)
-		return false;	/* the keeper is at the other end, or all of the queue is other slots' */
+		return false; /* the keeper is at the other end, or all of the queue is other
+			       * slots' */
 	forget(away, slot->first);
 	return true;
 }
 
 /* enqueue - Redis is to be told; with the lock held */
 static void
-enqueue(struct away *away, const struct quota_plan *plan, unsigned int at, bool ambiguous, bool annul, int64_t now)
+enqueue(struct away *away, const struct quota_plan *plan, unsigned int at, bool ambiguous,
+    bool annul, int64_t now)
 {
 	struct slot *slot = &away->slots[at];
 	struct away_pending *pending;
@@ -384,7 +398,8 @@ longest_ms(const struct quota_plan *plan)
 static bool
 is_outdated(const struct away_pending *pending, int64_t now)
 {
-	if (pending->ambiguous_at != 0 && !pending->annul && now - pending->ambiguous_at > AMBIGUOUS_MS)
+	if (pending->ambiguous_at != 0 && !pending->annul &&
+	    now - pending->ambiguous_at > AMBIGUOUS_MS)
 		return true;
 	return now - pending->at > longest_ms(pending->plan) + QUOTA_ID_TTL_MS;
 }
@@ -424,7 +439,8 @@ away_take(struct away *away, const uint8_t *parts, unsigned int part, int64_t no
 
 /* settle - what came of one; with the lock held */
 static void
-settle(struct away *away, struct part *part, struct away_pending *pending, enum away_result result, int64_t now)
+settle(struct away *away, struct part *part, struct away_pending *pending, enum away_result result,
+    int64_t now)
 {
 	switch (result) {
 	case AWAY_KEPT:
@@ -461,8 +477,8 @@ away_settle(struct away *away, unsigned int part, struct away_pending *const *ta
 
 /* decide - one message, with the lock held */
 static void
-decide(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, unsigned int slot, bool ambiguous,
-    int64_t now, struct quota_reply *reply)
+decide(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, unsigned int slot,
+    bool ambiguous, int64_t now, struct quota_reply *reply)
 {
 	if (away->on_away == STORE_AWAY_TEMPFAIL) {
 		memset(reply, 0, sizeof(*reply));
@@ -490,8 +506,8 @@ why_away(const struct away *away)
 
 /* away_charge - decide one message without Redis */
 void
-away_charge(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, unsigned int slot, bool ambiguous,
-    int64_t now, struct quota_reply *reply_r)
+away_charge(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, unsigned int slot,
+    bool ambiguous, int64_t now, struct quota_reply *reply_r)
 {
 	const char *why;
 
@@ -499,7 +515,8 @@ away_charge(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, u
 	decide(away, ctx, plan, slot, ambiguous, now, reply_r);
 	why = why_away(away);
 	reply_r->store = "local";
-	reply_r->problem = mem_printf(ctx, "Redis is away: %s", why != NULL ? why : "it has just failed");
+	reply_r->problem =
+	    mem_printf(ctx, "Redis is away: %s", why != NULL ? why : "it has just failed");
 	pthread_mutex_unlock(&away->lock);
 }
 

@@ -1,12 +1,12 @@
 /*
  * away.h - deciding while Redis is away, and telling it afterwards
  *
- * Redis fails and comes back in parts (pool.h): all of a single server, each node of a Cluster. Three states of
- * a part. UP: Redis decides; its totals are noted. DOUBTFUL: one call has just failed; the keeper thread
- * (keeper.c) tries at once whether that was all. GONE: it was not.
- * In the last two every message of that part is decided here, and what passes is queued; the state
- * goes back to UP only when the queue has been handed over, so that Redis never decides
- * without knowing all that this process let pass.
+ * Redis fails and comes back in parts (pool.h): all of a single server, each node of a Cluster.
+ * Three states of a part. UP: Redis decides; its totals are noted. DOUBTFUL: one call has just
+ * failed; the keeper thread (keeper.c) tries at once whether that was all. GONE: it was not. In the
+ * last two every message of that part is decided here, and what passes is queued; the state goes
+ * back to UP only when the queue has been handed over, so that Redis never decides without knowing
+ * all that this process let pass.
  *
  * The queue is kept by slot, for slots wander between nodes. A slot of which something is queued
  * is decided here as well, though its part be UP; so is one whose call has just failed
@@ -45,10 +45,10 @@ struct away_place {
 
 /* What came of the attempt to hand a charge over. */
 enum away_result {
-	AWAY_KEPT,		/* not executed */
-	AWAY_AMBIGUOUS,		/* perhaps executed: it is to be repeated while Redis remembers its id */
-	AWAY_MERGED,		/* Redis has it */
-	AWAY_DROPPED		/* Redis will never take it */
+	AWAY_KEPT,      /* not executed */
+	AWAY_AMBIGUOUS, /* perhaps executed: it is to be repeated while Redis remembers its id */
+	AWAY_MERGED,    /* Redis has it */
+	AWAY_DROPPED    /* Redis will never take it */
 };
 
 /* A charge that Redis is to be told of. */
@@ -58,17 +58,18 @@ struct away_pending {
 	struct quota_plan *plan;	/* costs and id */
 	unsigned int slot;
 	int64_t at;			/* when it was accepted here */
-	int64_t ambiguous_at;		/* since when Redis may have executed it, or may yet; 0: it has not */
+	int64_t ambiguous_at; /* since when Redis may have executed it, or may yet; 0: it has not */
 	bool annul;			/* it was not accepted: Redis is to undo or ignore it */
 	bool taken;			/* the keeper is looking at it */
 };
 
 /*
  * away_new - all UP, nothing queued
- * server is named in log texts. n_slots is redis_pool_slots(). options give max_accounts, max_pending, on_away, log; they
- * are copied. A talloc child of ctx.
+ * server is named in log texts. n_slots is redis_pool_slots(). options give max_accounts,
+ * max_pending, on_away, log; they are copied. A talloc child of ctx.
  */
-struct away *away_new(TALLOC_CTX *ctx, const struct store_options *options, const char *server, unsigned int n_slots);
+struct away *away_new(
+    TALLOC_CTX *ctx, const struct store_options *options, const char *server, unsigned int n_slots);
 
 /* away_may_ask - whether a message with counts at place may ask Redis; cheap */
 bool away_may_ask(const struct away *away, const struct away_place *place, int64_t now);
@@ -91,20 +92,21 @@ void away_failed(struct away *away, const struct away_place *place, const char *
  * ambiguous: its charge was sent to Redis and no answer came. Where the message passes it is
  * queued; where not, and it is ambiguous, its annulment is.
  */
-void away_charge(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, unsigned int slot,
-    bool ambiguous, int64_t now, struct quota_reply *reply_r);
+void away_charge(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    unsigned int slot, bool ambiguous, int64_t now, struct quota_reply *reply_r);
 
 /* away_reset - forget the totals of plan's subjects; what is queued stays queued */
 void away_reset(struct away *away, const struct quota_plan *plan);
 
 /*
  * away_take - up to max queued charges in taken_r, of each slot the oldest first; they stay queued
- * parts (redis_pool_parts()) says which part has a slot. Those of one part; or, where it is REDIS_PART_SLOT, of all slots
- * whose part is UP. Slots that rest are left out. Charges that are too old to matter are dropped on the way.
- * What was taken before and not settled is no longer taken. Returns how many.
+ * parts (redis_pool_parts()) says which part has a slot. Those of one part; or, where it is
+ * REDIS_PART_SLOT, of all slots whose part is UP. Slots that rest are left out. Charges that are
+ * too old to matter are dropped on the way. What was taken before and not settled is no longer
+ * taken. Returns how many.
  */
-size_t away_take(struct away *away, const uint8_t *parts, unsigned int part, int64_t now, size_t max,
-    struct away_pending **taken_r);
+size_t away_take(struct away *away, const uint8_t *parts, unsigned int part, int64_t now,
+    size_t max, struct away_pending **taken_r);
 
 /*
  * away_settle - what came of n that were taken; AWAY_MERGED and AWAY_DROPPED ones are gone then
@@ -123,13 +125,16 @@ bool away_has_work(struct away *away, const uint8_t *parts, unsigned int part, i
  * away_is_back - if a part has no work (away_has_work()), it becomes UP; returns whether it is
  * name is for the log.
  */
-bool away_is_back(struct away *away, const uint8_t *parts, unsigned int part, const char *name, int64_t now);
+bool away_is_back(
+    struct away *away, const uint8_t *parts, unsigned int part, const char *name, int64_t now);
 
-/* away_is_gone - the keeper's attempt failed: DOUBTFUL becomes GONE, logged once. why is copied; NULL
- * leaves the reason that away_failed() gave */
-void away_is_gone(struct away *away, unsigned int part, const char *name, const char *why, int64_t now);
+/* away_is_gone - the keeper's attempt failed: DOUBTFUL becomes GONE, logged once. why is copied;
+ * NULL leaves the reason that away_failed() gave */
+void away_is_gone(
+    struct away *away, unsigned int part, const char *name, const char *why, int64_t now);
 
-/* away_is_deserted - a part that is not UP has no slots any more: it becomes UP, which is logged if it was GONE */
+/* away_is_deserted - a part that is not UP has no slots any more: it becomes UP, which is logged if
+ * it was GONE */
 void away_is_deserted(struct away *away, unsigned int part, const char *name);
 
 /* away_status - fills away, problem, away_ms, local, pending, merged, dropped, accounts, evicted */

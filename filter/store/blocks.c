@@ -148,7 +148,8 @@ set(struct blocks *blocks, const struct store_block *block)
 		return false;
 	n = atomic_load(&blocks->n);
 	if (n % 64 == 0)
-		blocks->sorted = mem_grow(blocks->memory, blocks->sorted, struct store_block *, n + 64);
+		blocks->sorted =
+		    mem_grow(blocks->memory, blocks->sorted, struct store_block *, n + 64);
 	memmove(&blocks->sorted[place + 1], &blocks->sorted[place],
 	    (n - place) * sizeof(blocks->sorted[0]));
 	copy = mem_new(blocks->memory, struct store_block);
@@ -250,13 +251,18 @@ blocks_offender(struct blocks *blocks, const struct store_options *options,
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	int64_t now = store_wall_ms();
 	const struct quota_counter *counter = &offence->counters[0];
-	const struct store_block block = { .account = offence->account, .by = "block_on", .since = now,
-	    .until = now + for_ms, .reason = blocks_offence_text(tmp, counter) };
-	bool news = !blocks_find(blocks, tmp, offence->account, now, NULL) && blocks_set(blocks, &block);
+	const struct store_block block = { .account = offence->account,
+		.by = "block_on",
+		.since = now,
+		.until = now + for_ms,
+		.reason = blocks_offence_text(tmp, counter) };
+	bool news =
+	    !blocks_find(blocks, tmp, offence->account, now, NULL) && blocks_set(blocks, &block);
 
 	if (news && options->log != NULL)
-		options->log(options->log_arg, STORE_LOG_WARNING, mem_printf(tmp,
-		    "%s is blocked for %" PRId64 " minutes: %s", offence->account, for_ms / 60000, block.reason));
+		options->log(options->log_arg, STORE_LOG_WARNING,
+		    mem_printf(tmp, "%s is blocked for %" PRId64 " minutes: %s", offence->account,
+			for_ms / 60000, block.reason));
 	talloc_free(tmp);
 	return news;
 }

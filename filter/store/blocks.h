@@ -21,7 +21,8 @@ struct blocks;
 /* blocks_new - nobody is blocked. A talloc child of ctx. */
 struct blocks *blocks_new(TALLOC_CTX *ctx);
 
-/* blocks_set - block, or change a block; texts are copied. False: there are STORE_BLOCKS_MAX already */
+/* blocks_set - block, or change a block; texts are copied. False: there are STORE_BLOCKS_MAX
+ * already */
 bool blocks_set(struct blocks *blocks, const struct store_block *block);
 
 /* blocks_remove - whether it was blocked at now */
@@ -40,7 +41,8 @@ struct store_block *blocks_list(struct blocks *blocks, TALLOC_CTX *ctx, int64_t 
 /* blocks_replace - these n instead of all before */
 void blocks_replace(struct blocks *blocks, const struct store_block *list, size_t n);
 
-/* blocks_clean - text on ctx with everything but printable ASCII as "?", cut at STORE_TEXT_MAX octets */
+/* blocks_clean - text on ctx with everything but printable ASCII as "?", cut at STORE_TEXT_MAX
+ * octets */
 char *blocks_clean(TALLOC_CTX *ctx, const char *text);
 
 /* blocks_offence_text - why block_on blocks, on ctx */

@@ -1,12 +1,14 @@
 /*
  * embedded.c - counts in this process: the rules
  *
- * The same rules as filter/store/quota.lua. "All limits or none" is one critical section: the plan's counters are
- * looked up once (seats), judged as of now without touching them, and only a message that is
- * charged changes anything: looking at a time that turns out wrong must forget nothing.
+ * The same rules as filter/store/quota.lua. "All limits or none" is one critical section: the
+ * plan's counters are looked up once (seats), judged as of now without touching them, and only a
+ * message that is charged changes anything: looking at a time that turns out wrong must forget
+ * nothing.
  *
- * Thread rule: the locks of the plan's shards are held throughout, one mostly, two where the client's
- * network has another home; they are taken in the order of their addresses. `dirty` is atomic.
+ * Thread rule: the locks of the plan's shards are held throughout, one mostly, two where the
+ * client's network has another home; they are taken in the order of their addresses. `dirty` is
+ * atomic.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -141,9 +143,10 @@ look_clients(struct seat *seat, const struct quota_plan *plan, int64_t now)
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	const struct counter *counter = seat->counter;
 	const struct counter_more *more = seat->more;
-	struct recent own = clients_now(tmp, more != NULL ? &more->clients : NULL, counter->width_ms, now);
-	struct recent included = clients_now(tmp, more != NULL ? &more->included : NULL, counter->width_ms,
-	    now);
+	struct recent own =
+	    clients_now(tmp, more != NULL ? &more->clients : NULL, counter->width_ms, now);
+	struct recent included =
+	    clients_now(tmp, more != NULL ? &more->included : NULL, counter->width_ms, now);
 
 	seat->used = own.n + base_now(seat, now);
 	if (plan->has_client && (recent_find(&own, plan->client) >= 0 ||
@@ -274,7 +277,8 @@ static int64_t
 wait_clients(const struct seat *seat, int64_t now, uint64_t max, uint64_t cost)
 {
 	int64_t width = seat->counter->width_ms, wait = 0;
-	struct recent set = clients_now(NULL, seat->more != NULL ? &seat->more->clients : NULL, width, now);
+	struct recent set =
+	    clients_now(NULL, seat->more != NULL ? &seat->more->clients : NULL, width, now);
 	uint64_t used = set.n + base_now(seat, now);
 
 	if (used + cost > max && base_now(seat, now) > 0)
@@ -347,7 +351,8 @@ make_some(struct judging *j, size_t first, size_t n)
 
 	for (size_t i = first; i < n; i++)
 		missing += j->seats[i].counter == NULL;
-	subject = table_ensure(j->table, &place, j->plan->subjects[asked[first].subject].key, missing, j->now);
+	subject = table_ensure(
+	    j->table, &place, j->plan->subjects[asked[first].subject].key, missing, j->now);
 	table_used(place.shard, subject);
 	for (size_t i = first; i < n; i++) {
 		sit(&j->seats[i], subject, asked[i].field);
@@ -355,7 +360,8 @@ make_some(struct judging *j, size_t first, size_t n)
 			j->seats[i].counter->wanted = true;
 	}
 	for (size_t i = first; i < n; i++)
-		table_ensure_counter(subject, asked[i].field, asked[i].width_ms, j->now)->wanted = true;
+		table_ensure_counter(subject, asked[i].field, asked[i].width_ms, j->now)->wanted =
+		    true;
 	for (size_t i = first; i < n; i++) {
 		sit(&j->seats[i], subject, asked[i].field);
 		if (asked[i].unit == LIMIT_CLIENTS)
@@ -378,7 +384,8 @@ make_all(struct judging *j)
 		missing = missing || j->seats[i].counter == NULL ||
 		    (asked[i].unit == LIMIT_CLIENTS && j->seats[i].more == NULL);
 	for (size_t first = 0, n; missing && first < j->plan->n_counters; first = n) {
-		for (n = first + 1; n < j->plan->n_counters && asked[n].subject == asked[first].subject;)
+		for (n = first + 1;
+		     n < j->plan->n_counters && asked[n].subject == asked[first].subject;)
 			n++;
 		make_some(j, first, n);
 	}
@@ -411,7 +418,8 @@ remember_recipients(const struct judging *j, struct subject *subject, int64_t wh
 static void
 add_client(const struct judging *j, struct seat *seat, int64_t age_ms)
 {
-	int64_t width = seat->counter->width_ms, time = recent_turn(&seat->more->clients, width, j->now);
+	int64_t width = seat->counter->width_ms,
+		time = recent_turn(&seat->more->clients, width, j->now);
 	int64_t seen = age_ms == 0 ? time : j->now - age_ms;
 
 	if (j->plan->has_client && time - seen < width)
@@ -615,7 +623,8 @@ embedded_raise(struct embedded *table, const struct quota_plan *plan,
 	for (uint32_t i = 0; subject->more != NULL && i < subject->n_counters; i++)
 		if (subject->more[i].raised_until <= now)
 			subject->more[i].raised_until = 0;	/* over, even if time runs back */
-	more = table_make_more(subject, table_ensure_counter(subject, asked->field, asked->width_ms, now));
+	more = table_make_more(
+	    subject, table_ensure_counter(subject, asked->field, asked->width_ms, now));
 	more->raised_max = max;
 	more->raised_until = until;
 	touched(table);
@@ -633,7 +642,8 @@ embedded_unraise(struct embedded *table, const struct quota_plan *plan, int64_t 
 
 	pthread_mutex_lock(&place.shard->lock);
 	subject = table_find(&place, key);
-	for (uint32_t i = 0; subject != NULL && subject->more != NULL && i < subject->n_counters; i++) {
+	for (uint32_t i = 0; subject != NULL && subject->more != NULL && i < subject->n_counters;
+	     i++) {
 		if (subject->more[i].raised_until > now)
 			n++;
 		subject->more[i].raised_until = 0;
@@ -653,7 +663,8 @@ note(const struct judging *j, struct seat *seat, const struct quota_count *count
 	struct counter *counter = seat->counter;
 	struct counter_more *more = seat->more;
 	/* Answers overtake each other; but a clock that was set back must not deafen us. */
-	bool outdated = stamp < more->base_stamp || (stamp == more->base_stamp && count->used < more->base);
+	bool outdated =
+	    stamp < more->base_stamp || (stamp == more->base_stamp && count->used < more->base);
 
 	if (outdated && j->now - more->base_noted <= 1000)
 		return;
@@ -673,7 +684,8 @@ note(const struct judging *j, struct seat *seat, const struct quota_count *count
 	}
 	if (charged && table_is_clients(counter) && j->plan->has_client) {
 		(void)recent_turn(&more->included, counter->width_ms, j->now);
-		recent_see(seat->subject, &more->included, j->plan->client, j->now, LIMIT_MAX_CLIENTS);
+		recent_see(
+		    seat->subject, &more->included, j->plan->client, j->now, LIMIT_MAX_CLIENTS);
 	}
 }
 

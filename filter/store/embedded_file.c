@@ -1,12 +1,12 @@
 /*
  * embedded_file.c - the embedded store's file: what it holds, and loading it
  *
- * Text: a first line that names the format, one line for each window, raised limit, blocked account and
- * account's day, one or more for the clients and the known recipients of a subject, and a last line with the
- * number of lines and a checksum. Without a correct last line the file is torn and is refused as a
- * whole: half the counts would be a limit raised in silence. A lock file beside it keeps
- * two daemons from overwriting each other's counts (the file itself cannot carry the lock, because
- * saving replaces it). Writing it is in embedded_save.c.
+ * Text: a first line that names the format, one line for each window, raised limit, blocked account
+ * and account's day, one or more for the clients and the known recipients of a subject, and a last
+ * line with the number of lines and a checksum. Without a correct last line the file is torn and is
+ * refused as a whole: half the counts would be a limit raised in silence. A lock file beside it
+ * keeps two daemons from overwriting each other's counts (the file itself cannot carry the lock,
+ * because saving replaces it). Writing it is in embedded_save.c.
  *
  * Thread rule: loading is before anybody else knows the table.
  */
@@ -46,12 +46,15 @@ struct loading {
 static int
 refuse_file(const struct loading *l, const char *what)
 {
-	*l->error_r = mem_printf(l->ctx, "the counters in %s %s; move the file away to start with empty "
-	    "counters", l->file, what);
+	*l->error_r = mem_printf(l->ctx,
+	    "the counters in %s %s; move the file away to start with empty "
+	    "counters",
+	    l->file, what);
 	return -1;
 }
 
-/* next_number - a decimal number up to max at *at, which moves behind it; false for anything else */
+/* next_number - a decimal number up to max at *at, which moves behind it; false for anything
+ * else */
 static bool
 next_number(const char **at, int64_t max, int64_t *value_r)
 {
@@ -210,8 +213,9 @@ load_clients(struct loading *l, char *line)
 	    !next_number(&at, LIMIT_MAX_WINDOW_MS, &width) || width == 0 || *at++ != ' ')
 		return false;
 	subject = load_subject(l, key);
-	return load_marks(l, subject, &table_make_more(subject, table_ensure_counter(subject, field, width,
-	    l->now))->clients, at, width);
+	return load_marks(l, subject,
+	    &table_make_more(subject, table_ensure_counter(subject, field, width, l->now))->clients,
+	    at, width);
 }
 
 /* load_known - one line: key, marks */
@@ -266,7 +270,8 @@ load_usage(struct loading *l, char *line)
 	bool sound = account != NULL;
 
 	for (size_t i = 0; i < 4 && sound; i++)
-		sound = next_number(&at, LIMIT_MAX_COUNT, &numbers[i]) && *at++ == (i < 3 ? ' ' : '\n');
+		sound =
+		    next_number(&at, LIMIT_MAX_COUNT, &numbers[i]) && *at++ == (i < 3 ? ' ' : '\n');
 	if (sound)
 		entry.account = quota_decode(tmp, account);
 	entry.messages = (uint64_t)numbers[1];
@@ -318,7 +323,8 @@ static int
 load_line(struct loading *l, char *line, size_t len)
 {
 	if (l->ended)
-		return refuse_file(l, "go on after their last line, so they were not written by countersign");
+		return refuse_file(
+		    l, "go on after their last line, so they were not written by countersign");
 	if (strncmp(line, "end ", 4) == 0)
 		return load_end(l, line) ? 0 :
 		    refuse_file(l, "are damaged: the last line does not fit the others");
@@ -339,7 +345,8 @@ load_lines(struct loading *l, FILE *stream)
 
 	len = getline(&line, &room, stream);
 	if (len < 0 || strcmp(line, TABLE_FILE_TITLE) != 0)
-		result = refuse_file(l, "were not written by countersign, or by a version with another format");
+		result = refuse_file(
+		    l, "were not written by countersign, or by a version with another format");
 	while (result == 0 && (len = getline(&line, &room, stream)) > 0)
 		result = load_line(l, line, (size_t)len);
 	if (result == 0 && ferror(stream))
@@ -381,8 +388,10 @@ take_lock(TALLOC_CTX *ctx, struct embedded *table, const char **error_r)
 	if (table->lock_fd < 0)
 		*error_r = mem_printf(ctx, "cannot write %s: %s", name, strerror(errno));
 	else if (flock(table->lock_fd, LOCK_EX | LOCK_NB) < 0)
-		*error_r = mem_printf(ctx, "the counters in %s are in use by another countersign (%s is "
-		    "locked)", table->file, name);
+		*error_r = mem_printf(ctx,
+		    "the counters in %s are in use by another countersign (%s is "
+		    "locked)",
+		    table->file, name);
 	else
 		return 0;
 	return -1;

@@ -2,10 +2,10 @@
  * embedded_save.c - the embedded store's file: writing it
  *
  * A shard's lock stops mail, so it is held for some dozen subjects at a time, which are copied as
- * they are; then they are put into text, which takes longer and so lets in who waits for the lock. A message that is charged meanwhile may be in the
- * file with one of its parties and not yet with another: only a crash makes the file be read that
- * was not written last, and then a minute's messages are lost with both. The order of the file is
- * that of use, so that loading restores it.
+ * they are; then they are put into text, which takes longer and so lets in who waits for the lock.
+ * A message that is charged meanwhile may be in the file with one of its parties and not yet with
+ * another: only a crash makes the file be read that was not written last, and then a minute's
+ * messages are lost with both. The order of the file is that of use, so that loading restores it.
  *
  * Thread rule: save_lock serialises savers and is never taken with a shard's lock held.
  */
@@ -190,7 +190,8 @@ put_subject(struct text *text, struct subject *subject, int64_t now)
 static void
 copy_marks(TALLOC_CTX *ctx, struct recent *set)
 {
-	set->marks = set->n == 0 ? NULL : mem_memdup(ctx, set->marks, set->n * sizeof(set->marks[0]));
+	set->marks =
+	    set->n == 0 ? NULL : mem_memdup(ctx, set->marks, set->n * sizeof(set->marks[0]));
 	set->room = set->n;
 }
 
@@ -199,11 +200,13 @@ static struct subject *
 copy_subject(TALLOC_CTX *ctx, const struct subject *subject)
 {
 	uint32_t n = subject->n_counters;
-	struct subject *copy = mem_memdup(ctx, subject, subject->counters_at + n * sizeof(struct counter));
+	struct subject *copy =
+	    mem_memdup(ctx, subject, subject->counters_at + n * sizeof(struct counter));
 
 	copy_marks(ctx, &copy->known);
 	if (copy->buckets != NULL)
-		copy->buckets = mem_memdup(ctx, copy->buckets, n * window_older_size(copy->bucket_width));
+		copy->buckets =
+		    mem_memdup(ctx, copy->buckets, n * window_older_size(copy->bucket_width));
 	if (copy->more == NULL)
 		return copy;
 	copy->more = mem_memdup(ctx, copy->more, n * sizeof(copy->more[0]));
@@ -231,7 +234,8 @@ copy_slice(struct copies *copies, struct shard *shard, size_t bucket)
 		    subject = subject->hash_next) {
 			if (copies->n == copies->room) {
 				copies->room = 2 * copies->room + 2 * SLICE;
-				copies->list = mem_grow(NULL, copies->list, struct subject *, copies->room);
+				copies->list =
+				    mem_grow(NULL, copies->list, struct subject *, copies->room);
 			}
 			copies->list[copies->n++] = copy_subject(copies->ctx, subject);
 		}
@@ -318,7 +322,8 @@ save_shard(struct saving *s, struct shard *shard, int64_t now)
 		qsort(pieces.list, pieces.n, sizeof(pieces.list[0]), by_use);
 	for (size_t i = 0; i < pieces.n && result == 0; i++)
 		if (pieces.list[i].len > 0)
-			result = write_text(s, pieces.text.octets + pieces.list[i].at, pieces.list[i].len);
+			result = write_text(
+			    s, pieces.text.octets + pieces.list[i].at, pieces.list[i].len);
 	s->lines += pieces.text.lines;
 	talloc_free(pieces.text.octets);
 	talloc_free(pieces.list);
@@ -398,8 +403,9 @@ save_all(struct embedded *table, int fd, int64_t now)
 		result = save_shard(&s, &table->shards[i], now);
 	if (result == 0)
 		result = save_lists(&s, table, now);
-	if (result == 0 && (fprintf(s.stream, "end %" PRIu64 " %016" PRIx64 "\n", s.lines, s.sum) < 0 ||
-	    fflush(s.stream) != 0 || fsync(fd) < 0))
+	if (result == 0 &&
+	    (fprintf(s.stream, "end %" PRIu64 " %016" PRIx64 "\n", s.lines, s.sum) < 0 ||
+		fflush(s.stream) != 0 || fsync(fd) < 0))
 		result = -1;
 	if (fclose(s.stream) != 0)
 		result = -1;

@@ -3,7 +3,8 @@
  *
  * A hash table of subjects, each with a few counters, and a list of them by last use, whose end is
  * forgotten when the table is full. Everything that one message touches has one home (a client
- * network apart), and the home selects the shard, so that messages of different accounts seldom meet.
+ * network apart), and the home selects the shard, so that messages of different accounts seldom
+ * meet.
  *
  * Thread rule: shard->lock guards everything in a shard, its talloc tree included: each
  * shard is a tree of its own, because talloc trees must not be shared by threads.
@@ -158,7 +159,8 @@ table_is_counting(const struct counter *counter, const struct counter_more *more
 	const struct window_packed *window = &counter->window;
 
 	if (!table_is_clients(counter))
-		return window->total > 0 && now / counter->width_ms - window->head <= WINDOW_BUCKETS;
+		return window->total > 0 &&
+		    now / counter->width_ms - window->head <= WINDOW_BUCKETS;
 	for (uint32_t i = 0; more != NULL && i < more->clients.n; i++)
 		if (now - more->clients.marks[i].seen < counter->width_ms)
 			return true;
@@ -173,7 +175,8 @@ is_idle(struct subject *subject, const struct counter *counter, int64_t now)
 
 	if (table_is_counting(counter, more, now))
 		return false;
-	return more == NULL || ((more->base == 0 || more->base_until <= now) && more->raised_until <= now);
+	return more == NULL ||
+	    ((more->base == 0 || more->base_until <= now) && more->raised_until <= now);
 }
 
 /* make_room - forget the subject that was used longest ago */
@@ -348,8 +351,9 @@ older_of(struct subject *subject, size_t index)
 void
 table_window(struct subject *subject, struct counter *counter, struct window *window_r)
 {
-	window_unpack(&counter->window, older_of(subject, (size_t)(counter - table_counters(subject))),
-	    subject->bucket_width, window_r);
+	window_unpack(&counter->window,
+	    older_of(subject, (size_t)(counter - table_counters(subject))), subject->bucket_width,
+	    window_r);
 }
 
 /* widen - older buckets of a width; those of all counters, because mostly they need the same */
@@ -357,14 +361,16 @@ static void
 widen(struct subject *subject, unsigned int width)
 {
 	char *old = subject->buckets;
-	char *buckets = mem_check(talloc_zero_size(subject, subject->room * window_older_size(width)));
+	char *buckets =
+	    mem_check(talloc_zero_size(subject, subject->room * window_older_size(width)));
 	struct window window;
 
 	for (uint32_t i = 0; i < subject->n_counters; i++) {
 		struct counter *counter = &table_counters(subject)[i];
 
 		table_window(subject, counter, &window);
-		window_pack(&window, &counter->window, buckets + i * window_older_size(width), width);
+		window_pack(
+		    &window, &counter->window, buckets + i * window_older_size(width), width);
 	}
 	talloc_free(old);
 	subject->buckets = buckets;
@@ -379,8 +385,8 @@ table_set_window(struct subject *subject, struct counter *counter, const struct 
 
 	if (width > subject->bucket_width)
 		widen(subject, width);
-	window_pack(window, &counter->window, older_of(subject, (size_t)(counter - table_counters(subject))),
-	    subject->bucket_width);
+	window_pack(window, &counter->window,
+	    older_of(subject, (size_t)(counter - table_counters(subject))), subject->bucket_width);
 }
 
 /* --- the charge ids --- */
@@ -457,14 +463,16 @@ table_remember_id(struct shard *shard, const uint8_t *id, int64_t now)
 	entry->next = *bucket;
 	*bucket = (uint16_t)(ids->at + 1);
 	ids->at = after(ids, ids->at);
-	/* The next charge takes the oldest out of its bucket, which lies anywhere; and the one after that ... */
+	/* The next charge takes the oldest out of its bucket, which lies anywhere; and the one
+	 * after that ... */
 	__builtin_prefetch(id_bucket(ids, ids->ring[ids->at].id), 1);
 	__builtin_prefetch(&ids->ring[after(ids, ids->at)], 1);
 }
 
 /* --- construction and destruction --- */
 
-/* lock_init - a lock that is held for less than a thread takes to go to sleep: who waits spins a little first */
+/* lock_init - a lock that is held for less than a thread takes to go to sleep: who waits spins a
+ * little first */
 static void
 lock_init(pthread_mutex_t *lock)
 {

@@ -15,14 +15,16 @@
 #include "policy/quota/window_packed.h"
 
 #define TABLE_FILE_TITLE "countersign-counters 2\n" /* the first line of the file */
-#define TABLE_MAX_FIELD	16	/* octets of a field's name, with NUL: "r31622400000.48" is the longest */
+#define TABLE_MAX_FIELD \
+	16 /* octets of a field's name, with NUL: "r31622400000.48" is the longest */
 
 /* One window of a subject. */
 struct counter {
 	char field[TABLE_MAX_FIELD];
-	struct window_packed window; /* what was charged here; its older buckets are with the subject's */
+	struct window_packed
+	    window; /* what was charged here; its older buckets are with the subject's */
 	int64_t width_ms;
-	bool wanted;		/* by the message that has the lock: not to be used again for another field */
+	bool wanted; /* by the message that has the lock: not to be used again for another field */
 };
 
 /* What few counters have: in local mode, by hand, and those of clients. */
@@ -39,7 +41,8 @@ struct counter_more {
 
 /*
  * One account, in one piece of memory with its key and its counters: what a message looks at lies
- * together. Older buckets and what few counters have are two more pieces, made when they are needed.
+ * together. Older buckets and what few counters have are two more pieces, made when they are
+ * needed.
  */
 struct subject {
 	struct subject *hash_next;
@@ -67,7 +70,8 @@ struct known_id {
 /* The last so many charge ids: a ring, and a hash into it. */
 struct id_memory {
 	struct known_id *ring;	/* NULL: ids are not remembered */
-	uint16_t *buckets;	/* index + 1 of the first; 0: none. Narrow, so that they stay near the processor */
+	uint16_t *buckets; /* index + 1 of the first; 0: none. Narrow, so that they stay near the
+			      processor */
 	uint16_t size;		/* of the ring */
 	uint32_t n_buckets;	/* a power of two; many, so that most hold one or none */
 	uint16_t at;		/* the next to be overwritten */
@@ -113,8 +117,8 @@ struct place {
 struct place table_place(const struct embedded *table, const char *key);
 
 /*
- * table_expect - a key and a charge id will be looked for soon: tell the processor to fetch where they would be
- * Needs no lock.
+ * table_expect - a key and a charge id will be looked for soon: tell the processor to fetch where
+ * they would be Needs no lock.
  */
 void table_expect(const struct place *place, const uint8_t *id);
 
@@ -133,12 +137,14 @@ struct counter *table_find_counter(struct subject *subject, const char *field);
 
 /*
  * table_ensure - the subject of a key, made where missing: another may be forgotten for it
- * With room for so many more counters than it has; for that it may move in memory, with its counters.
+ * With room for so many more counters than it has; for that it may move in memory, with its
+ * counters.
  */
 struct subject *table_ensure(struct embedded *table, const struct place *place, const char *key,
     uint32_t more_counters, int64_t now);
 
-/* table_ensure_counter - the counter of a field, made where missing; there is room for it, or an idle one is used again */
+/* table_ensure_counter - the counter of a field, made where missing; there is room for it, or an
+ * idle one is used again */
 struct counter *table_ensure_counter(struct subject *subject, const char *field, int64_t width_ms,
     int64_t now);
 
@@ -146,7 +152,8 @@ struct counter *table_ensure_counter(struct subject *subject, const char *field,
 void table_window(struct subject *subject, struct counter *counter, struct window *window_r);
 
 /* table_set_window - the window of a counter becomes this one */
-void table_set_window(struct subject *subject, struct counter *counter, const struct window *window);
+void table_set_window(
+    struct subject *subject, struct counter *counter, const struct window *window);
 
 /* table_more - what few counters have; NULL: all zero */
 static inline struct counter_more *
@@ -167,7 +174,8 @@ void table_forget(struct embedded *table, struct shard *shard, struct subject *s
 /* table_is_clients - whether a counter keeps clients instead of a sum */
 bool table_is_clients(const struct counter *counter);
 
-/* table_is_counting - whether what was charged here still counts in a counter; more as of table_more() */
+/* table_is_counting - whether what was charged here still counts in a counter; more as of
+ * table_more() */
 bool table_is_counting(const struct counter *counter, const struct counter_more *more, int64_t now);
 
 /* table_knows_id, table_remember_id - charges are recognised when asked twice */

@@ -1,15 +1,18 @@
 /*
  * keeper.c - the thread that looks after Redis
  *
- * It tries at once whether a Redis that failed works again, then with growing pauses; and where Redis passes
- * the trial but keeps failing messages, with a pause even before the trial. The trial is a write, as a full
- * or read-only server answers PING as well. What passed meanwhile is handed over before messages ask Redis again.
+ * It tries at once whether a Redis that failed works again, then with growing pauses; and where
+ * Redis passes the trial but keeps failing messages, with a pause even before the trial. The trial
+ * is a write, as a full or read-only server answers PING as well. What passed meanwhile is handed
+ * over before messages ask Redis again.
  *
- * In a Cluster each node is tried by itself, and charges are handed over to the node that has their slot. They go
- * in batches, written without waiting for answers in between: the time that charges take is then Redis's own, not that
- * of as many round trips. A batch is bounded, so that Redis answers messages between two of its reads.
+ * In a Cluster each node is tried by itself, and charges are handed over to the node that has their
+ * slot. They go in batches, written without waiting for answers in between: the time that charges
+ * take is then Redis's own, not that of as many round trips. A batch is bounded, so that Redis
+ * answers messages between two of its reads.
  *
- * Thread rule: that of store_redis_inside.h; struct keeping is the thread's own, and after its end that of who ended it.
+ * Thread rule: that of store_redis_inside.h; struct keeping is the thread's own, and after its end
+ * that of who ended it.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -27,12 +30,13 @@
 #define FIRST_BATCH	16	/* charges handed over at once; doubled and halved as they ... */
 #define LAST_BATCH	512
 #define BATCH_OCTETS	131072	/* of the commands; Redis looks at other clients after each 16 KB */
-#define BATCH_SHARE	8	/* ... take less or more than this part of the deadline that messages have */
+#define BATCH_SHARE 8 /* ... take less or more than this part of the deadline that messages have
+		       * \ */
 #define FIRST_PAUSE_MS	100	/* between trials; doubled up to ... */
 #define LAST_PAUSE_MS	2000
 #define CALM_MS		10000	/* UP for so long: earlier failures are forgiven */
 #define MANY_DOUBTS	3	/* failures without calm between them: pause before the trial */
-#define CHORES_MS	2000	/* between two reports of usage, and two looks at the blocked accounts */
+#define CHORES_MS 2000 /* between two reports of usage, and two looks at the blocked accounts */
 #define HOME_TRIES	1000000	/* names tried to find one whose slot a node has */
 
 /* What the keeper remembers of a part of Redis. */
@@ -126,12 +130,13 @@ static int
 probe(struct keeping *k, TALLOC_CTX *ctx, unsigned int part, const char **error_r)
 {
 	struct store_redis *redis = k->redis;
-	struct quota_plan *nothing = quota_plan_make(ctx, NULL, a_home(k, ctx, part), NULL, false, NULL);
+	struct quota_plan *nothing =
+	    quota_plan_make(ctx, NULL, a_home(k, ctx, part), NULL, false, NULL);
 	redisReply *answer;
 	enum pool_outcome outcome;
 
-	outcome = store_redis_run(redis, ctx, QUOTA_OP_VOID, nothing, 0, store_clock_ms() + redis->deadline_ms,
-	    &answer, NULL, error_r);
+	outcome = store_redis_run(redis, ctx, QUOTA_OP_VOID, nothing, 0,
+	    store_clock_ms() + redis->deadline_ms, &answer, NULL, error_r);
 	freeReplyObject(answer);
 	return outcome == POOL_ANSWERED ? 0 : -1;
 }
@@ -148,13 +153,14 @@ make_commands(struct keeping *k, TALLOC_CTX *ctx, size_t n)
 	while (made < n && (made == 0 || octets < BATCH_OCTETS)) {
 		const struct away_pending *pending = k->taken[made];
 		const struct quota_command *made_of = quota_command_make(ctx, k->redis->prefix,
-		    k->redis->quota.digest, pending->annul ? QUOTA_OP_VOID : QUOTA_OP_MERGE, pending->plan, NULL,
-		    now - pending->at);
+		    k->redis->quota.digest, pending->annul ? QUOTA_OP_VOID : QUOTA_OP_MERGE,
+		    pending->plan, NULL, now - pending->at);
 
 		for (int i = 0; i < made_of->argc; i++)
 			octets += made_of->argv_len[i];
-		k->commands[made++] = (struct redis_pool_command){ .argc = made_of->argc, .argv = made_of->argv,
-		    .argv_len = made_of->argv_len };
+		k->commands[made++] = (struct redis_pool_command){
+			.argc = made_of->argc, .argv = made_of->argv, .argv_len = made_of->argv_len
+		};
 	}
 	return made;
 }
@@ -178,7 +184,8 @@ result_of(enum pool_outcome outcome)
 	return AWAY_KEPT;
 }
 
-/* fit_batch - batches shall take long enough to be worth while, and messages shall not notice them */
+/* fit_batch - batches shall take long enough to be worth while, and messages shall not notice
+ * them */
 static void
 fit_batch(struct keeping *k, int64_t took_ms)
 {
@@ -228,9 +235,10 @@ hand_over(struct keeping *k, TALLOC_CTX *ctx, unsigned int part, const char **er
 	redis_pool_batch(redis->pool, ctx, k->commands, n, start + redis->deadline_ms);
 	/* a server that was restarted does not know the script */
 	if (k->commands[0].outcome == POOL_NOSCRIPT)
-		k->commands[0].outcome = store_redis_run(redis, ctx, k->taken[0]->annul ? QUOTA_OP_VOID : QUOTA_OP_MERGE,
-		    k->taken[0]->plan, start - k->taken[0]->at, start + redis->deadline_ms, &k->commands[0].reply,
-		    &k->commands[0].part, &k->commands[0].error);
+		k->commands[0].outcome =
+		    store_redis_run(redis, ctx, k->taken[0]->annul ? QUOTA_OP_VOID : QUOTA_OP_MERGE,
+			k->taken[0]->plan, start - k->taken[0]->at, start + redis->deadline_ms,
+			&k->commands[0].reply, &k->commands[0].part, &k->commands[0].error);
 	now = store_clock_ms();
 	for (size_t i = 0; i < taken; i++) {
 		k->results[i] = i < n ? result_of(k->commands[i].outcome) : AWAY_KEPT;
@@ -247,7 +255,8 @@ hand_over(struct keeping *k, TALLOC_CTX *ctx, unsigned int part, const char **er
 
 /* come_back - try to get a part to UP; 0, or -1 with an error */
 static int
-come_back(struct keeping *k, TALLOC_CTX *ctx, unsigned int part, const char *name, const char **error_r)
+come_back(
+    struct keeping *k, TALLOC_CTX *ctx, unsigned int part, const char *name, const char **error_r)
 {
 	struct store_redis *redis = k->redis;
 
@@ -260,7 +269,8 @@ come_back(struct keeping *k, TALLOC_CTX *ctx, unsigned int part, const char *nam
 		*error_r = "nodes of some slots are not known";
 	if (part == REDIS_PART_UNKNOWN || probe(k, ctx, part, error_r) < 0)
 		return -1;
-	while (!is_stopped(redis) && !away_is_back(redis->away, k->parts, part, name, store_clock_ms())) {
+	while (!is_stopped(redis) &&
+	    !away_is_back(redis->away, k->parts, part, name, store_clock_ms())) {
 		TALLOC_CTX *batch = mem_check(talloc_new(ctx));
 		size_t settled = hand_over(k, batch, part, error_r);
 
@@ -275,7 +285,8 @@ come_back(struct keeping *k, TALLOC_CTX *ctx, unsigned int part, const char *nam
 
 /* --- the thread --- */
 
-/* notice - a part has just left UP: try at once, but with a pause where trials succeed and messages fail all the same */
+/* notice - a part has just left UP: try at once, but with a pause where trials succeed and messages
+ * fail all the same */
 static void
 notice(struct keeping *k, unsigned int part, const char *name, int64_t now)
 {
@@ -288,10 +299,12 @@ notice(struct keeping *k, unsigned int part, const char *name, int64_t now)
 	if (watch->doubts <= MANY_DOUBTS)
 		return;
 	away_is_gone(k->redis->away, part, name, NULL, now);
-	watch->next_trial = now + (FIRST_PAUSE_MS << (watch->doubts < 8 ? watch->doubts - MANY_DOUBTS : 4));
+	watch->next_trial =
+	    now + (FIRST_PAUSE_MS << (watch->doubts < 8 ? watch->doubts - MANY_DOUBTS : 4));
 }
 
-/* find_masters - what redis_pool_resolve() finds, once for all parts that are tried now; false with a reason */
+/* find_masters - what redis_pool_resolve() finds, once for all parts that are tried now; false with
+ * a reason */
 static bool
 find_masters(struct keeping *k, TALLOC_CTX *ctx, const char **why_r)
 {
@@ -318,13 +331,15 @@ try_part(struct keeping *k, unsigned int part, bool found, const char *why)
 		} else {
 			away_is_gone(k->redis->away, part, name, why, store_clock_ms());
 			watch->next_trial = store_clock_ms() + watch->pause_ms;
-			watch->pause_ms = watch->pause_ms * 2 > LAST_PAUSE_MS ? LAST_PAUSE_MS : watch->pause_ms * 2;
+			watch->pause_ms = watch->pause_ms * 2 > LAST_PAUSE_MS ? LAST_PAUSE_MS
+									      : watch->pause_ms * 2;
 		}
 	}
 	talloc_free(tmp);
 }
 
-/* try_slots - hand over what is queued for slots that were on the move, or whose node came back before them */
+/* try_slots - hand over what is queued for slots that were on the move, or whose node came back
+ * before them */
 static void
 try_slots(struct keeping *k)
 {
@@ -466,7 +481,8 @@ store_redis_last_words(struct store_redis *redis)
 
 	redis_pool_parts(redis->pool, k->parts);
 	for (unsigned int part = 0; part < REDIS_PART_UNKNOWN && store_clock_ms() < end; part++)
-		if (away_has_work(redis->away, k->parts, part, store_clock_ms()) && probe(k, tmp, part, &error) == 0)
+		if (away_has_work(redis->away, k->parts, part, store_clock_ms()) &&
+		    probe(k, tmp, part, &error) == 0)
 			while (store_clock_ms() < end && hand_over(k, tmp, part, &error) > 0)
 				continue;
 	talloc_free(tmp);

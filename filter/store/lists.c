@@ -1,8 +1,9 @@
 /*
  * lists.c - what Redis has of all accounts together: who is blocked, who sends most
  *
- * index.lua keeps both under one hash tag of their own. The keeper thread reports and reads them every
- * few seconds, off the message's path; operators' changes are told to the lists and to the account's home.
+ * index.lua keeps both under one hash tag of their own. The keeper thread reports and reads them
+ * every few seconds, off the message's path; operators' changes are told to the lists and to the
+ * account's home.
  *
  * Thread rule: that of store_redis_inside.h.
  */
@@ -20,7 +21,8 @@
 #include "filter/store/store_redis_inside.h"
 #include "policy/base/mem.h"
 
-#define REREAD_MS	60000	/* the blocked accounts are read whole that often, whatever their version */
+#define REREAD_MS 60000 /* the blocked accounts are read whole that often, whatever their version
+			 * \ */
 #define MANY_OFFENCES	1000	/* that wait to be counted */
 #define MANY_USERS	500	/* accounts in one report of usage */
 #define USAGE_LIFE	"259200000" /* days' lists live that long, in ms */
@@ -32,7 +34,8 @@ struct offence {
 	int64_t for_ms;
 };
 
-/* index_command - a run of index.lua with room for n arguments after op; day for the lists of usage */
+/* index_command - a run of index.lua with room for n arguments after op; day for the lists of
+ * usage */
 static struct quota_command *
 index_command(struct store_redis *redis, TALLOC_CTX *ctx, const char *op, int64_t day, size_t n)
 {
@@ -46,8 +49,9 @@ index_command(struct store_redis *redis, TALLOC_CTX *ctx, const char *op, int64_
 	quota_command_push(command, "4");
 	quota_command_push(command, mem_printf(command->argv, "%s{index}:blocked", redis->prefix));
 	for (size_t i = 0; i < 3; i++)
-		quota_command_push(command, mem_printf(command->argv, "%s{index}:%" PRId64 ":%c", redis->prefix,
-		    day, measures[i]));
+		quota_command_push(command,
+		    mem_printf(command->argv, "%s{index}:%" PRId64 ":%c", redis->prefix, day,
+			measures[i]));
 	quota_command_push(command, op);
 	return command;
 }
@@ -57,12 +61,15 @@ static enum pool_outcome
 run_index(struct store_redis *redis, TALLOC_CTX *ctx, struct quota_command *command, bool resend,
     int64_t deadline_ms, redisReply **answer_r, const char **error_r)
 {
-	return store_redis_run_script(redis, ctx, &redis->index, command, resend, deadline_ms, answer_r, NULL, error_r);
+	return store_redis_run_script(
+	    redis, ctx, &redis->index, command, resend, deadline_ms, answer_r, NULL, error_r);
 }
 
-/* blame - a call of the keeper's failed; a matter of one key alone (POOL_BROKEN) changes no state */
+/* blame - a call of the keeper's failed; a matter of one key alone (POOL_BROKEN) changes no
+ * state */
 static void
-blame(struct store_redis *redis, enum pool_outcome outcome, unsigned int slot, unsigned int part, const char *error)
+blame(struct store_redis *redis, enum pool_outcome outcome, unsigned int slot, unsigned int part,
+    const char *error)
 {
 	const struct away_place place = { .slot = slot, .part = part };
 
@@ -135,11 +142,14 @@ renew_blocks(struct store_redis *redis, TALLOC_CTX *ctx)
 	struct quota_command *command = index_command(redis, ctx, "blocks", 0, 1);
 	redisReply *answer;
 
-	quota_command_push(command, redis->blocks_version == NULL || now - redis->blocks_read > REREAD_MS ? "" :
-	    redis->blocks_version);
+	quota_command_push(command,
+	    redis->blocks_version == NULL || now - redis->blocks_read > REREAD_MS
+		? ""
+		: redis->blocks_version);
 	if (run_chore(redis, ctx, command, true, &answer) != POOL_ANSWERED)
 		return -1;
-	/* The same version alone means that nothing changed; an empty list has the version "none". */
+	/* The same version alone means that nothing changed; an empty list has the version
+	 * "none". */
 	if (all_strings(answer, 1, 5) && (answer->elements > 1 || redis->blocks_version == NULL ||
 	    strcmp(answer->element[0]->str, redis->blocks_version) != 0))
 		take_blocks(redis, ctx, answer);
@@ -229,11 +239,13 @@ block_offender(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence 
 
 	if (!blocks_offender(redis->blocks, &redis->log, plan, offence->for_ms))
 		return 0;
-	return store_redis_block(redis, ctx, plan, offence->for_ms, blocks_offence_text(ctx, &plan->counters[0]),
-	    "block_on", store_clock_ms() + redis->deadline_ms, &ignored);
+	return store_redis_block(redis, ctx, plan, offence->for_ms,
+	    blocks_offence_text(ctx, &plan->counters[0]), "block_on",
+	    store_clock_ms() + redis->deadline_ms, &ignored);
 }
 
-/* count_offence - one offence, and the block where it is one too many; -1: it is to be tried again */
+/* count_offence - one offence, and the block where it is one too many; -1: it is to be tried
+ * again */
 static int
 count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence)
 {
@@ -248,8 +260,8 @@ count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *
 
 	if (!away_may_ask(redis->away, &place, store_clock_ms()))
 		return -1;
-	outcome = store_redis_run(redis, ctx, QUOTA_OP_CHARGE, plan, 0, store_clock_ms() + redis->deadline_ms, &answer,
-	    &place.part, &error);
+	outcome = store_redis_run(redis, ctx, QUOTA_OP_CHARGE, plan, 0,
+	    store_clock_ms() + redis->deadline_ms, &answer, &place.part, &error);
 	blame(redis, outcome, place.slot, place.part, error);
 	if (outcome == POOL_BROKEN)
 		return 0;	/* a matter of this account's key alone */
@@ -261,7 +273,8 @@ count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *
 	return over ? block_offender(redis, ctx, offence) : 0;
 }
 
-/* store_redis_count_offences - those that wait, where Redis can be asked; the others go on waiting */
+/* store_redis_count_offences - those that wait, where Redis can be asked; the others go on
+ * waiting */
 void
 store_redis_count_offences(struct store_redis *redis)
 {
@@ -287,7 +300,8 @@ store_redis_chores(struct store_redis *redis)
 	int64_t today = store_today();
 	const char *ignored;
 
-	(void)redis_pool_resolve(redis->pool, tmp, &ignored);	/* as long as the master answers, Sentinels may be away */
+	(void)redis_pool_resolve(
+	    redis->pool, tmp, &ignored); /* as long as the master answers, Sentinels may be away */
 	if (away_may_ask(redis->away, &place, store_clock_ms()) && renew_blocks(redis, tmp) == 0 &&
 	    report_day(redis, tmp, today - 1) == 0)
 		(void)report_day(redis, tmp, today);
@@ -331,7 +345,10 @@ store_redis_block(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota
 		*error_r = mem_printf(ctx, "%d accounts are blocked already", STORE_BLOCKS_MAX);
 		return -1;
 	}
-	return store_redis_by_hand(redis, ctx, QUOTA_OP_BLOCK, plan, words, 2, deadline_ms, error_r) < 0 ? -1 : 0;
+	return store_redis_by_hand(
+		   redis, ctx, QUOTA_OP_BLOCK, plan, words, 2, deadline_ms, error_r) < 0
+	    ? -1
+	    : 0;
 }
 
 /* store_redis_offence - an offence is to be counted */
@@ -346,16 +363,20 @@ store_redis_offence(struct store_redis *redis, const struct quota_plan *plan, in
 	store_redis_wake(redis);
 }
 
-/* unmark - in the slot of plan's home, and in that of the account's own home, where it may have been blocked */
+/* unmark - in the slot of plan's home, and in that of the account's own home, where it may have
+ * been blocked */
 static int
-unmark(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t deadline_ms,
-    const char **error_r)
+unmark(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r)
 {
 	const struct quota_plan *own = quota_plan_make(ctx, NULL, plan->account, NULL, false, NULL);
-	int marked = store_redis_by_hand(redis, ctx, QUOTA_OP_UNBLOCK, plan, NULL, 0, deadline_ms, error_r), more = 0;
+	int marked = store_redis_by_hand(
+		redis, ctx, QUOTA_OP_UNBLOCK, plan, NULL, 0, deadline_ms, error_r),
+	    more = 0;
 
 	if (marked >= 0 && strcmp(own->home, plan->home) != 0)
-		more = store_redis_by_hand(redis, ctx, QUOTA_OP_UNBLOCK, own, NULL, 0, deadline_ms, error_r);
+		more = store_redis_by_hand(
+		    redis, ctx, QUOTA_OP_UNBLOCK, own, NULL, 0, deadline_ms, error_r);
 	return marked < 0 || more < 0 ? -1 : marked + more;
 }
 
@@ -404,9 +425,11 @@ store_redis_top(struct store_redis *redis, TALLOC_CTX *ctx, enum store_top_by by
 	for (size_t i = 0; all_strings(answer, 0, 4) && i + 3 < answer->elements; i += 4) {
 		redisReply **at = &answer->element[i];
 
-		(*list_r)[(*n_r)++] = (struct store_top_entry){ .account = mem_strdup(*list_r, at[0]->str),
-		    .recipients = (uint64_t)number_of(at[1]), .messages = (uint64_t)number_of(at[2]),
-		    .refused = (uint64_t)number_of(at[3]) };
+		(*list_r)[(*n_r)++] =
+		    (struct store_top_entry){ .account = mem_strdup(*list_r, at[0]->str),
+			    .recipients = (uint64_t)number_of(at[1]),
+			    .messages = (uint64_t)number_of(at[2]),
+			    .refused = (uint64_t)number_of(at[3]) };
 	}
 	freeReplyObject(answer);
 	return 0;

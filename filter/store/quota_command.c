@@ -83,14 +83,17 @@ n_known(const struct quota_plan *plan, size_t n)
 static void
 push_keys(struct quota_command *command, const char *prefix, const struct quota_plan *plan)
 {
-	quota_command_push_number(command, (int64_t)(plan->n_subjects + n_known(plan, plan->n_subjects)) + 2);
+	quota_command_push_number(
+	    command, (int64_t)(plan->n_subjects + n_known(plan, plan->n_subjects)) + 2);
 	quota_command_push(command, id_key(command, prefix, plan));
 	quota_command_push(command, mem_printf(command->argv, "%s%s", prefix, plan->hand_key));
 	for (size_t i = 0; i < plan->n_subjects; i++)
-		quota_command_push(command, mem_printf(command->argv, "%s%s", prefix, plan->subjects[i].key));
+		quota_command_push(
+		    command, mem_printf(command->argv, "%s%s", prefix, plan->subjects[i].key));
 	for (size_t i = 0; i < plan->n_subjects; i++)
 		if (plan->subjects[i].known_key != NULL)
-			quota_command_push(command, mem_printf(command->argv, "%s%s", prefix, plan->subjects[i].known_key));
+			quota_command_push(command,
+			    mem_printf(command->argv, "%s%s", prefix, plan->subjects[i].known_key));
 }
 
 /* put_mark - a mark as octets, the highest first, so that they sort as the numbers do */
@@ -125,7 +128,8 @@ push_kind(struct quota_command *command, const struct quota_plan *plan,
 	if (counter->unit == LIMIT_CLIENTS)
 		quota_command_push(command, "c");
 	else if (counter->unit == LIMIT_NEW)
-		quota_command_push_number(command, (int64_t)(2 + plan->n_subjects + n_known(plan, counter->subject)) + 1);
+		quota_command_push_number(
+		    command, (int64_t)(2 + plan->n_subjects + n_known(plan, counter->subject)) + 1);
 	else
 		quota_command_push(command, "");
 }
@@ -164,7 +168,8 @@ begin(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
 		quota_command_push_number(command, *now);
 	else
 		quota_command_push(command, "");
-	quota_command_push_number(command, op == QUOTA_OP_RESET ? (int64_t)plan->n_subjects : age_ms);
+	quota_command_push_number(
+	    command, op == QUOTA_OP_RESET ? (int64_t)plan->n_subjects : age_ms);
 	quota_command_push_number(command, WINDOW_BUCKETS);
 	quota_command_push(command, plan->block_binds ? "1" : "0");
 	push_marks(command, plan);
@@ -200,7 +205,8 @@ quota_command_by_hand(TALLOC_CTX *ctx, const char *prefix, const char *digest, e
 static bool
 all_integers(const struct redisReply *answer, size_t n)
 {
-	if (answer->type != REDIS_REPLY_ARRAY || answer->elements < n || (answer->elements - n) % 3 != 0)
+	if (answer->type != REDIS_REPLY_ARRAY || answer->elements < n ||
+	    (answer->elements - n) % 3 != 0)
 		return false;
 	for (size_t i = 0; i < answer->elements; i++)
 		if (answer->element[i]->type != REDIS_REPLY_INTEGER)

@@ -35,7 +35,8 @@ struct quota_command {
 	size_t *argv_len;
 };
 
-/* quota_command_push - one more argument; argv and argv_len have room for it, and text lives as long */
+/* quota_command_push - one more argument; argv and argv_len have room for it, and text lives as
+ * long */
 void quota_command_push(struct quota_command *command, const char *text);
 
 /* quota_command_push_number - the same, written out */
@@ -67,8 +68,8 @@ int quota_command_read(TALLOC_CTX *ctx, const struct quota_plan *plan,
     const struct redisReply *answer, struct quota_reply *reply_r, int64_t *stamp_r);
 
 /*
- * quota_command_done - the script's answer to the others: how many things were changed, -1 when it is not
- * of the expected shape
+ * quota_command_done - the script's answer to the others: how many things were changed, -1 when it
+ * is not of the expected shape
  */
 int quota_command_done(const struct redisReply *answer);
 

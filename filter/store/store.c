@@ -40,23 +40,25 @@ struct store_lists {
 /* What a kind of store can do; impl is its object. */
 struct store_ops {
 	const char *name;
-	void *(*open)(TALLOC_CTX *, const struct store_options *, const struct store_lists *, const char **);
+	void *(*open)(
+	    TALLOC_CTX *, const struct store_options *, const struct store_lists *, const char **);
 	void (*close)(void *impl, const struct store_options *);
 	void (*charge)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t,
 	    struct quota_reply *);
 	void (*read)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t,
 	    struct quota_reply *);
 	int (*reset)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t, const char **);
-	int (*block)(void *impl, TALLOC_CTX *, const struct quota_plan *, const struct store_block *,
-	    int64_t for_ms, int64_t, const char **);
+	int (*block)(void *impl, TALLOC_CTX *, const struct quota_plan *,
+	    const struct store_block *, int64_t for_ms, int64_t, const char **);
 	int (*unblock)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t, const char **);
 	void (*offence)(struct store *, const struct quota_plan *, int64_t for_ms);
-	int (*raise)(void *impl, TALLOC_CTX *, const struct quota_plan *, const struct quota_counter *,
-	    uint64_t max, int64_t for_ms, int64_t, const char **);
+	int (*raise)(void *impl, TALLOC_CTX *, const struct quota_plan *,
+	    const struct quota_counter *, uint64_t max, int64_t for_ms, int64_t, const char **);
 	int (*unraise)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t, const char **);
 	int (*top)(void *impl, TALLOC_CTX *, enum store_top_by, int64_t day, size_t max, int64_t,
 	    struct store_top_entry **, size_t *, const char **);
-	int (*renew)(void *impl, TALLOC_CTX *, const char **error_r); /* or NULL: reads no files but its own */
+	int (*renew)(void *impl, TALLOC_CTX *,
+	    const char **error_r); /* or NULL: reads no files but its own */
 	void (*tick)(void *impl, const struct store_options *);
 	void (*status)(void *impl, TALLOC_CTX *, struct store_status *);
 };
@@ -137,8 +139,8 @@ kind_embedded_open(TALLOC_CTX *ctx, const struct store_options *options,
 
 	impl->lists = *lists;
 	if (options->file != NULL)
-		impl->table = embedded_open(impl, options->max_accounts, options->file, lists->blocks,
-		    lists->usage, store_wall_ms(), error_r);
+		impl->table = embedded_open(impl, options->max_accounts, options->file,
+		    lists->blocks, lists->usage, store_wall_ms(), error_r);
 	else
 		impl->table = embedded_new(impl, options->max_accounts, true);
 	if (impl->table == NULL) {
@@ -370,7 +372,8 @@ static int
 kind_redis_block(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
     const struct store_block *block, int64_t for_ms, int64_t deadline_ms, const char **error_r)
 {
-	return store_redis_block(arg, ctx, plan, for_ms, block->reason, block->by, deadline_ms, error_r);
+	return store_redis_block(
+	    arg, ctx, plan, for_ms, block->reason, block->by, deadline_ms, error_r);
 }
 
 static int
@@ -526,7 +529,8 @@ store_open(TALLOC_CTX *ctx, const struct store_options *options, const char **er
 	talloc_set_destructor(store, store_free);
 	store->ops = options->kind == STORE_REDIS ? &redis_ops : &embedded_ops;
 	if (options->kind == STORE_REDIS && options->server == NULL && options->sentinels == NULL)
-		*error_r = mem_strdup(ctx, "the Redis store has no server; write for example server = "
+		*error_r = mem_strdup(ctx,
+		    "the Redis store has no server; write for example server = "
 		    "\"unix:/run/redis/redis.sock\"");
 	else
 		store->impl = store->ops->open(ctx, &store->options, &store->lists, error_r);
@@ -560,8 +564,10 @@ store_options_equal(const struct store_options *a, const struct store_options *b
 	return a->kind == b->kind && a->max_accounts == b->max_accounts &&
 	    same_text(a->file, b->file) && same_text(a->server, b->server) &&
 	    a->cluster == b->cluster && same_text(a->sentinels, b->sentinels) &&
-	    same_text(a->sentinel_user, b->sentinel_user) && same_text(a->sentinel_password, b->sentinel_password) &&
-	    redis_tls_options_equal(&a->tls, &b->tls) && same_text(a->master, b->master) && same_text(a->user, b->user) && same_text(a->password, b->password) &&
+	    same_text(a->sentinel_user, b->sentinel_user) &&
+	    same_text(a->sentinel_password, b->sentinel_password) &&
+	    redis_tls_options_equal(&a->tls, &b->tls) && same_text(a->master, b->master) &&
+	    same_text(a->user, b->user) && same_text(a->password, b->password) &&
 	    a->database == b->database && same_text(a->prefix, b->prefix) &&
 	    a->deadline_ms == b->deadline_ms && a->connections == b->connections &&
 	    a->on_away == b->on_away && a->max_pending == b->max_pending;
@@ -878,12 +884,15 @@ int
 store_raise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     const struct limit *limit, int64_t for_ms, int64_t deadline_ms, const char **error_r)
 {
-	const struct quota_counter *counter = limit->unlimited ? NULL : quota_find_limit(plan, limit);
+	const struct quota_counter *counter =
+	    limit->unlimited ? NULL : quota_find_limit(plan, limit);
 	int result;
 
 	if (counter == NULL) {
-		*error_r = mem_printf(ctx, "\"%s\" stands in for no limit of %s: the unit and the time must be "
-		    "those of one of its limits (%s)", limit->text, plan->account, limits_of(ctx, plan));
+		*error_r = mem_printf(ctx,
+		    "\"%s\" stands in for no limit of %s: the unit and the time must be "
+		    "those of one of its limits (%s)",
+		    limit->text, plan->account, limits_of(ctx, plan));
 		return -1;
 	}
 	result = store->ops->raise(store->impl, ctx, plan, counter, limit->max, for_ms, deadline_ms,
@@ -909,6 +918,6 @@ store_top(struct store *store, TALLOC_CTX *ctx, enum store_top_by by, unsigned i
 {
 	if (max == 0 || max > STORE_TOP_MAX)
 		max = STORE_TOP_MAX;
-	return store->ops->top(store->impl, ctx, by, store_today() - (int64_t)days_ago, max, deadline_ms,
-	    list_r, n_r, error_r);
+	return store->ops->top(store->impl, ctx, by, store_today() - (int64_t)days_ago, max,
+	    deadline_ms, list_r, n_r, error_r);
 }

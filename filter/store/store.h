@@ -52,7 +52,7 @@ typedef void store_log_fn(void *arg, enum store_log_level level, const char *tex
 /* How to open a store. Zeros are sensible defaults throughout. */
 struct store_options {
 	enum store_kind kind;
-	size_t max_accounts;	/* accounts kept in this process (embedded; local mode); 0: 100000 */
+	size_t max_accounts; /* accounts kept in this process (embedded; local mode); 0: 100000 */
 
 	/* embedded */
 	const char *file;	/* where counts are saved; NULL: nowhere */
@@ -115,7 +115,8 @@ void store_close(struct store *store);
 
 /*
  * store_renew - read the files of TLS again; connections made from now on use them
- * Returns 0, also where there is nothing to read, or -1 and *error_r (on ctx): what was read before is kept.
+ * Returns 0, also where there is nothing to read, or -1 and *error_r (on ctx): what was read before
+ * is kept.
  */
 int store_renew(struct store *store, TALLOC_CTX *ctx, const char **error_r);
 
@@ -129,8 +130,8 @@ bool store_options_equal(const struct store_options *a, const struct store_optio
  * store_charge - charge one message to all counters of plan, or to none
  * The answer's memory is on ctx. Where a binding limit is exceeded nothing is charged.
  * Asked again under the same id within 10 minutes, a charged message is not charged again.
- * Whatever happens in the store is in reply_r->state and problem. A blocked account has reply_r->block;
- * it is refused where plan->block_binds, else charged.
+ * Whatever happens in the store is in reply_r->state and problem. A blocked account has
+ * reply_r->block; it is refused where plan->block_binds, else charged.
  */
 void store_charge(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, struct quota_reply *reply_r);
@@ -157,7 +158,7 @@ int store_reset(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *p
 /* One blocked account. Times are UNIX time in milliseconds. */
 struct store_block {
 	const char *account;	/* normal form */
-	const char *reason;	/* printable, for the log and the operator; never told to the client */
+	const char *reason; /* printable, for the log and the operator; never told to the client */
 	const char *by;		/* who blocked it: an operator's name, "block_on" */
 	int64_t since;
 	int64_t until;		/* 0: until it is unblocked */
@@ -166,9 +167,9 @@ struct store_block {
 /*
  * store_block - block plan's account for for_ms milliseconds, 0: until it is unblocked
  * A block that exists is replaced. With Redis the next charge anywhere knows it; at MAIL, and while
- * Redis is away, other filters know it within STORE_BLOCKS_FRESH_MS. reason and by may hold any octets
- * (what is not printable becomes "?"). Returns 0, or -1 and *error_r (on ctx): the store is away,
- * or STORE_BLOCKS_MAX accounts are blocked.
+ * Redis is away, other filters know it within STORE_BLOCKS_FRESH_MS. reason and by may hold any
+ * octets (what is not printable becomes "?"). Returns 0, or -1 and *error_r (on ctx): the store is
+ * away, or STORE_BLOCKS_MAX accounts are blocked.
  */
 int store_block(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t for_ms,
     const char *reason, const char *by, int64_t deadline_ms, const char **error_r);
@@ -176,8 +177,8 @@ int store_block(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *p
 
 /*
  * store_unblock - let plan's account send again
- * Returns 1, or 0 when it was not blocked, or -1 and *error_r (on ctx). Other filters go on refusing
- * for up to STORE_BLOCKS_FRESH_MS.
+ * Returns 1, or 0 when it was not blocked, or -1 and *error_r (on ctx). Other filters go on
+ * refusing for up to STORE_BLOCKS_FRESH_MS.
  */
 int store_unblock(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r);
@@ -196,20 +197,22 @@ bool store_known_block(struct store *store, TALLOC_CTX *ctx, const char *account
     struct store_block *block_r);
 
 /*
- * store_offence - count an offence, off the message's path; where that makes more than the limit, block the account
- * offence is a plan of one counter (quota_plan_offence), which is copied. The block is for for_ms milliseconds, by
- * "block_on"; the log is told. With Redis counting and blocking are the keeper thread's, within a second or when Redis
- * is back; while there are too many that wait, more are dropped.
+ * store_offence - count an offence, off the message's path; where that makes more than the limit,
+ * block the account offence is a plan of one counter (quota_plan_offence), which is copied. The
+ * block is for for_ms milliseconds, by "block_on"; the log is told. With Redis counting and
+ * blocking are the keeper thread's, within a second or when Redis is back; while there are too many
+ * that wait, more are dropped.
  */
 void store_offence(struct store *store, const struct quota_plan *offence, int64_t for_ms);
 
 /* --- limits raised for a time --- */
 
 /*
- * store_raise - for for_ms milliseconds (> 0), limit stands in for the limit of plan's account on the same unit and
- * window; it may also be lower. The file of the plans is not touched, counts are kept. What store_read
- * answers then has max and raised_ms of struct quota_count. Returns 0, or -1 and *error_r (on ctx): the store is
- * away, or the account's plan has no limit on that unit and window (the text names those it has).
+ * store_raise - for for_ms milliseconds (> 0), limit stands in for the limit of plan's account on
+ * the same unit and window; it may also be lower. The file of the plans is not touched, counts are
+ * kept. What store_read answers then has max and raised_ms of struct quota_count. Returns 0, or -1
+ * and *error_r (on ctx): the store is away, or the account's plan has no limit on that unit and
+ * window (the text names those it has).
  */
 int store_raise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     const struct limit *limit, int64_t for_ms, int64_t deadline_ms, const char **error_r);
@@ -241,9 +244,10 @@ struct store_top_entry {
 
 /*
  * store_top - the accounts with the most of something on a day (UTC)
- * days_ago: 0 today, 1 yesterday. At most max entries (<= STORE_TOP_MAX), the largest first, in *list_r on ctx with
- * its strings. With Redis it is what all filters have reported, each every few seconds; while Redis is away,
- * what this one has not reported yet. Returns 0, or -1 and *error_r (on ctx).
+ * days_ago: 0 today, 1 yesterday. At most max entries (<= STORE_TOP_MAX), the largest first, in
+ * *list_r on ctx with its strings. With Redis it is what all filters have reported, each every few
+ * seconds; while Redis is away, what this one has not reported yet. Returns 0, or -1 and *error_r
+ * (on ctx).
  */
 int store_top(struct store *store, TALLOC_CTX *ctx, enum store_top_by by, unsigned int days_ago,
     size_t max, int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r,

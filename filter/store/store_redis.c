@@ -4,8 +4,9 @@
  * A message costs one round trip: EVALSHA of quota.lua, with the whole script sent only to a
  * server that does not know it yet. Any failure that says "not now" turns the state to
  * DOUBTFUL (away.h), and from then on messages are decided in this process until the
- * keeper thread (keeper.c) has found Redis working again and has handed over all that passed meanwhile.
- * The breaker is that same state: no message waits for a Redis that is known to have failed.
+ * keeper thread (keeper.c) has found Redis working again and has handed over all that passed
+ * meanwhile. The breaker is that same state: no message waits for a Redis that is known to have
+ * failed.
  *
  * An error that concerns one command only (a key of another type, say) changes no
  * state: that message gets QUOTA_UNKNOWN, the others go on.
@@ -34,8 +35,8 @@
 /* store_redis_run_script - EVALSHA, and EVAL where the server does not know the script */
 enum pool_outcome
 store_redis_run_script(struct store_redis *redis, TALLOC_CTX *ctx, const struct script *script,
-    struct quota_command *command, bool resend, int64_t deadline_ms, redisReply **answer_r, unsigned int *part_r,
-    const char **error_r)
+    struct quota_command *command, bool resend, int64_t deadline_ms, redisReply **answer_r,
+    unsigned int *part_r, const char **error_r)
 {
 	struct redis_pool_command sent = { .argc = command->argc, .argv = command->argv,
 	    .argv_len = command->argv_len };
@@ -57,11 +58,13 @@ store_redis_run_script(struct store_redis *redis, TALLOC_CTX *ctx, const struct 
 
 /* store_redis_run - one run of quota.lua within the deadline */
 enum pool_outcome
-store_redis_run(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op, const struct quota_plan *plan,
-    int64_t age_ms, int64_t deadline_ms, redisReply **answer_r, unsigned int *part_r, const char **error_r)
+store_redis_run(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
+    const struct quota_plan *plan, int64_t age_ms, int64_t deadline_ms, redisReply **answer_r,
+    unsigned int *part_r, const char **error_r)
 {
-	return store_redis_run_script(redis, ctx, &redis->quota, quota_command_make(ctx, redis->prefix,
-	    redis->quota.digest, op, plan, NULL, age_ms), true, deadline_ms, answer_r, part_r, error_r);
+	return store_redis_run_script(redis, ctx, &redis->quota,
+	    quota_command_make(ctx, redis->prefix, redis->quota.digest, op, plan, NULL, age_ms),
+	    true, deadline_ms, answer_r, part_r, error_r);
 }
 
 /* store_redis_slot - the slot of a home's keys, or of a hash tag */
@@ -96,8 +99,10 @@ store_redis_by_hand(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op
 	enum pool_outcome outcome;
 	int done = -1;
 
-	outcome = store_redis_run_script(redis, ctx, &redis->quota, quota_command_by_hand(ctx, redis->prefix,
-	    redis->quota.digest, op, plan, NULL, words, n), true, deadline_ms, &answer, NULL, error_r);
+	outcome = store_redis_run_script(redis, ctx, &redis->quota,
+	    quota_command_by_hand(
+		ctx, redis->prefix, redis->quota.digest, op, plan, NULL, words, n),
+	    true, deadline_ms, &answer, NULL, error_r);
 	if (outcome == POOL_ANSWERED) {
 		done = quota_command_done(answer);
 		*error_r = "Redis gave an answer of an unexpected form";
@@ -154,11 +159,17 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
     struct usage *usage, const char **error_r)
 {
 	struct store_redis *redis = mem_new(ctx, struct store_redis);
-	struct redis_pool_options pool = { .server = options->server, .sentinels = options->sentinels,
-	    .master = options->master, .cluster = options->cluster, .user = options->user,
-	    .password = options->password, .sentinel_user = options->sentinel_user,
-	    .sentinel_password = options->sentinel_password, .tls = options->tls, .database = options->database,
-	    .connections = options->connections };
+	struct redis_pool_options pool = { .server = options->server,
+		.sentinels = options->sentinels,
+		.master = options->master,
+		.cluster = options->cluster,
+		.user = options->user,
+		.password = options->password,
+		.sentinel_user = options->sentinel_user,
+		.sentinel_password = options->sentinel_password,
+		.tls = options->tls,
+		.database = options->database,
+		.connections = options->connections };
 
 	init_locks(redis);
 	redis->prefix = mem_strdup(redis, options->prefix);
@@ -176,7 +187,8 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 		store_redis_close(redis);
 		return NULL;
 	}
-	redis->away = away_new(redis, options, redis_pool_server(redis->pool), redis_pool_slots(redis->pool));
+	redis->away =
+	    away_new(redis, options, redis_pool_server(redis->pool), redis_pool_slots(redis->pool));
 	redis->index_slot = store_redis_slot(redis, "index");
 	/* Mail may come at once. A second is worth it here; what fails, the keeper says. */
 	if (options->cluster || options->sentinels != NULL)
@@ -236,8 +248,8 @@ unknown(TALLOC_CTX *ctx, const char *problem, struct quota_reply *reply)
 
 /* take_answer - Redis answered; note the totals */
 static void
-take_answer(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan, unsigned int slot,
-    const redisReply *answer, struct quota_reply *reply)
+take_answer(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    unsigned int slot, const redisReply *answer, struct quota_reply *reply)
 {
 	const struct away_place place = store_redis_place(redis, slot);
 	int64_t stamp;
@@ -251,7 +263,8 @@ take_answer(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan 
 	away_seen(redis->away, plan, &place, reply, stamp, store_clock_ms());
 }
 
-/* fall_back - a call failed, for which place->part is to blame: decide here, and have it looked after */
+/* fall_back - a call failed, for which place->part is to blame: decide here, and have it looked
+ * after */
 static void
 fall_back(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
     const struct away_place *place, bool ambiguous, const char *why, struct quota_reply *reply)
@@ -278,8 +291,8 @@ store_redis_charge(struct store_redis *redis, TALLOC_CTX *ctx, const struct quot
 		away_charge(redis->away, ctx, plan, place.slot, false, now, reply_r);
 		return;
 	}
-	outcome = store_redis_run(redis, ctx, QUOTA_OP_CHARGE, plan, 0, within(redis, now, deadline_ms), &answer,
-	    &place.part, &why);
+	outcome = store_redis_run(redis, ctx, QUOTA_OP_CHARGE, plan, 0,
+	    within(redis, now, deadline_ms), &answer, &place.part, &why);
 	if (outcome != POOL_ANSWERED)
 		atomic_fetch_add(&redis->failed, 1);
 	if (outcome == POOL_ANSWERED)
@@ -340,7 +353,10 @@ store_redis_raise(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota
 	const char *words[3] = { mem_printf(ctx, "%" PRId64, for_ms), counter->field,
 	    mem_printf(ctx, "%" PRIu64, max) };
 
-	return store_redis_by_hand(redis, ctx, QUOTA_OP_RAISE, plan, words, 3, deadline_ms, error_r) < 0 ? -1 : 0;
+	return store_redis_by_hand(
+		   redis, ctx, QUOTA_OP_RAISE, plan, words, 3, deadline_ms, error_r) < 0
+	    ? -1
+	    : 0;
 }
 
 /* store_redis_unraise - the plan's own limits hold again */
@@ -348,7 +364,8 @@ int
 store_redis_unraise(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r)
 {
-	return store_redis_by_hand(redis, ctx, QUOTA_OP_UNRAISE, plan, NULL, 0, deadline_ms, error_r);
+	return store_redis_by_hand(
+	    redis, ctx, QUOTA_OP_UNRAISE, plan, NULL, 0, deadline_ms, error_r);
 }
 
 /* store_redis_status - how the store is doing */

@@ -17,8 +17,8 @@
 struct store_redis;
 
 /*
- * As the functions of store.h, for this kind. blocks is kept like Redis's list, usage is emptied into
- * Redis's; both must live longer than the store.
+ * As the functions of store.h, for this kind. blocks is kept like Redis's list, usage is emptied
+ * into Redis's; both must live longer than the store.
  */
 struct store_redis *store_redis_open(TALLOC_CTX *ctx, const struct store_options *options,
     struct blocks *blocks, struct usage *usage, const char **error_r);
@@ -34,7 +34,8 @@ int store_redis_block(struct store_redis *redis, TALLOC_CTX *ctx, const struct q
     int64_t for_ms, const char *reason, const char *by, int64_t deadline_ms, const char **error_r);
 int store_redis_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r);
-void store_redis_offence(struct store_redis *redis, const struct quota_plan *offence, int64_t for_ms);
+void store_redis_offence(
+    struct store_redis *redis, const struct quota_plan *offence, int64_t for_ms);
 int store_redis_raise(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
     const struct quota_counter *counter, uint64_t max, int64_t for_ms, int64_t deadline_ms,
     const char **error_r);

@@ -2,10 +2,11 @@
  * store_redis_inside.h - what the files that make up the Redis store share
  *
  * store_redis.c: messages and operators; keeper.c: the thread that looks after Redis;
- * lists.c: what is kept of all accounts together. Nobody else includes this; store_redis.h is the door.
+ * lists.c: what is kept of all accounts together. Nobody else includes this; store_redis.h is the
+ * door.
  *
- * Threads: options and digests never change after open. lock guards stop, woken and the offences; the rest
- * is in the pool and in away, which have rules of their own.
+ * Threads: options and digests never change after open. lock guards stop, woken and the offences;
+ * the rest is in the pool and in away, which have rules of their own.
  */
 #ifndef FILTER_STORE_STORE_REDIS_INSIDE_H
 #define FILTER_STORE_STORE_REDIS_INSIDE_H
@@ -62,8 +63,9 @@ struct store_redis {
 /* --- store_redis.c --- */
 
 /*
- * store_redis_run_script - EVALSHA, and EVAL where the server does not know the script; as redis_pool_call()
- * *part_r, where not NULL, is the part that was asked or is to blame (struct redis_pool_command).
+ * store_redis_run_script - EVALSHA, and EVAL where the server does not know the script; as
+ * redis_pool_call() *part_r, where not NULL, is the part that was asked or is to blame (struct
+ * redis_pool_command).
  */
 enum pool_outcome store_redis_run_script(struct store_redis *redis, TALLOC_CTX *ctx,
     const struct script *script, struct quota_command *command, bool resend, int64_t deadline_ms,
@@ -71,8 +73,8 @@ enum pool_outcome store_redis_run_script(struct store_redis *redis, TALLOC_CTX *
 
 /* store_redis_run - one run of quota.lua within the deadline; the same */
 enum pool_outcome store_redis_run(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
-    const struct quota_plan *plan, int64_t age_ms, int64_t deadline_ms, struct redisReply **answer_r,
-    unsigned int *part_r, const char **error_r);
+    const struct quota_plan *plan, int64_t age_ms, int64_t deadline_ms,
+    struct redisReply **answer_r, unsigned int *part_r, const char **error_r);
 
 /* store_redis_slot - the slot of a home's keys, or of a hash tag */
 unsigned int store_redis_slot(const struct store_redis *redis, const char *home);
@@ -80,7 +82,8 @@ unsigned int store_redis_slot(const struct store_redis *redis, const char *home)
 /* store_redis_place - where a slot's counts are now */
 struct away_place store_redis_place(const struct store_redis *redis, unsigned int slot);
 
-/* store_redis_by_hand - a change by an operator; how many things it changed, or -1 with an error on ctx */
+/* store_redis_by_hand - a change by an operator; how many things it changed, or -1 with an error on
+ * ctx */
 int store_redis_by_hand(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
     const struct quota_plan *plan, const char *const *words, size_t n, int64_t deadline_ms,
     const char **error_r);
@@ -93,7 +96,8 @@ int store_redis_start_keeper(TALLOC_CTX *ctx, struct store_redis *redis, const c
 /* store_redis_wake - there is something for the keeper to do */
 void store_redis_wake(struct store_redis *redis);
 
-/* store_redis_last_words - at the end, without keeper: hand over what is queued if Redis takes it */
+/* store_redis_last_words - at the end, without keeper: hand over what is queued if Redis takes
+ * it */
 void store_redis_last_words(struct store_redis *redis);
 
 /* --- lists.c --- */

@@ -28,7 +28,9 @@
 #define DAYS		2
 #define FIRST_BUCKETS	1024
 #define ASIDES		8	/* where notes are put aside */
-#define NOTES		64	/* in each place; from half of them on they are entered as soon as nobody is in the way */
+#define NOTES \
+	64 /* in each place; from half of them on they are entered as soon as nobody is in the way
+	    * \ */
 #define NOTE_NAME	72	/* octets of a name in a note; what is longer is entered at once */
 #define SLICE		64	/* users that are copied with the lock held once */
 #define BLOCK		65536	/* octets of memory for users */
@@ -304,7 +306,8 @@ enter(struct usage *usage, int64_t number, const char *account, uint64_t hash,
 		const struct day *other = &usage->days[(uint64_t)(number + 1) % DAYS];
 
 		day->memory = mem_check(talloc_named_const(NULL, 0, "usage"));
-		/* as large as the day before became, so that it seldom has to grow while mail waits */
+		/* as large as the day before became, so that it seldom has to grow while mail
+		 * waits */
 		resize(day, other->n_buckets > FIRST_BUCKETS ? other->n_buckets : FIRST_BUCKETS);
 	}
 	user = find_user(day, account, hash);
@@ -324,7 +327,8 @@ bucket_of(const struct usage *usage, const struct note *note)
 	return day->n_buckets == 0 ? NULL : &day->buckets[note->hash & (day->n_buckets - 1)];
 }
 
-/* fetch - tell the processor to fetch what the notes that were put aside will touch; with both locks held */
+/* fetch - tell the processor to fetch what the notes that were put aside will touch; with both
+ * locks held */
 static void
 fetch(const struct usage *usage, const struct aside *aside)
 {
@@ -340,7 +344,8 @@ fetch(const struct usage *usage, const struct aside *aside)
 	}
 }
 
-/* enter_all - what was put aside in one of the places, with its lock held; patient: unless another has the lock */
+/* enter_all - what was put aside in one of the places, with its lock held; patient: unless another
+ * has the lock */
 static void
 enter_all(struct usage *usage, struct aside *aside, bool patient)
 {
@@ -402,7 +407,8 @@ struct listing {
 	struct store_top_entry *list;	/* owns the names */
 	size_t n;
 	size_t room;
-	size_t named;		/* so many have their names, those of the others lie one behind the other in ... */
+	size_t named; /* so many have their names, those of the others lie one behind the other in
+			 ... */
 	char *names;
 	size_t names_len;
 	size_t names_room;
@@ -435,7 +441,8 @@ list_slice(struct listing *l, const struct day *day)
 	l->order = day->order;
 	end = l->n + SLICE;
 	for (; l->bucket < day->n_buckets && l->n < end; l->bucket++) {
-		for (const struct user *user = day->buckets[l->bucket]; user != NULL; user = user->next) {
+		for (const struct user *user = day->buckets[l->bucket]; user != NULL;
+		     user = user->next) {
 			size_t len = strlen(user->account) + 1;
 
 			list_reserve(l, 1, len);
@@ -447,7 +454,8 @@ list_slice(struct listing *l, const struct day *day)
 	return l->bucket < day->n_buckets;
 }
 
-/* list_names - give the users copied last their names; without the lock, which lets others have it */
+/* list_names - give the users copied last their names; without the lock, which lets others have
+ * it */
 static void
 list_names(struct listing *l)
 {
@@ -456,7 +464,8 @@ list_names(struct listing *l)
 	l->names_len = 0;
 }
 
-/* list_day - copies of a day's users, some at a time, so that no message waits long; list is on ctx */
+/* list_day - copies of a day's users, some at a time, so that no message waits long; list is on
+ * ctx */
 static struct listing
 list_day(struct usage *usage, TALLOC_CTX *ctx, int64_t number)
 {

@@ -25,10 +25,12 @@ struct usage;
  */
 struct usage *usage_new(TALLOC_CTX *ctx, size_t max);
 
-/* usage_note - add to an account's day; entry->account is copied. Days before yesterday are ignored */
+/* usage_note - add to an account's day; entry->account is copied. Days before yesterday are
+ * ignored */
 void usage_note(struct usage *usage, int64_t day, const struct store_top_entry *entry);
 
-/* usage_top - the max first accounts of a day, the largest first; on ctx. max 0: all, in no order */
+/* usage_top - the max first accounts of a day, the largest first; on ctx. max 0: all, in no
+ * order */
 struct store_top_entry *usage_top(struct usage *usage, TALLOC_CTX *ctx, int64_t day,
     enum store_top_by by, size_t max, size_t *n_r);
 

@@ -1,8 +1,8 @@
 /*
  * breaker.c - not asking a server that has just failed
  *
- * A server that is down costs every message its whole time-out, and mail queues behind that. What is
- * known to have failed is not asked again at once. One failure alone does not count: a restart
+ * A server that is down costs every message its whole time-out, and mail queues behind that. What
+ * is known to have failed is not asked again at once. One failure alone does not count: a restart
  * closes connections that then fail once.
  *
  * Thread rule: everything is under breaker->lock.
@@ -50,7 +50,8 @@ table_breaker_new(TALLOC_CTX *ctx)
 
 /* table_breaker_may - may the caller ask? */
 bool
-table_breaker_may(struct table_breaker *breaker, TALLOC_CTX *ctx, int64_t now_ms, const char **why_r)
+table_breaker_may(
+    struct table_breaker *breaker, TALLOC_CTX *ctx, int64_t now_ms, const char **why_r)
 {
 	bool may = true;
 
@@ -60,7 +61,8 @@ table_breaker_may(struct table_breaker *breaker, TALLOC_CTX *ctx, int64_t now_ms
 		breaker->trying |= may;
 	}
 	if (!may)
-		*why_r = mem_printf(ctx, "it failed %u times in a row and is not asked for a moment; last: %s",
+		*why_r = mem_printf(ctx,
+		    "it failed %u times in a row and is not asked for a moment; last: %s",
 		    breaker->failures, breaker->problem);
 	(void)pthread_mutex_unlock(&breaker->lock);
 	return may;
@@ -82,7 +84,8 @@ table_breaker_report(struct table_breaker *breaker, int64_t now_ms, const char *
 		news = breaker->failures++ == 0;
 		(void)snprintf(breaker->problem, sizeof(breaker->problem), "%s", problem);
 		if (breaker->failures >= FAILURES && now_ms >= breaker->next_ms) {
-			breaker->pause_ms = breaker->pause_ms == 0 ? PAUSE_MS : breaker->pause_ms * 2;
+			breaker->pause_ms =
+			    breaker->pause_ms == 0 ? PAUSE_MS : breaker->pause_ms * 2;
 			if (breaker->pause_ms > PAUSE_MAX_MS)
 				breaker->pause_ms = PAUSE_MAX_MS;
 			breaker->next_ms = now_ms + breaker->pause_ms;

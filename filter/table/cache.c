@@ -152,7 +152,8 @@ table_cache_put(struct table_cache *cache, const char *key, const char *value, i
 	size_t len = strlen(key);
 	struct entry *entry;
 
-	if (keep_ms <= 0 || cache->max == 0 || len + (value != NULL ? strlen(value) : 0) > MAX_OCTETS)
+	if (keep_ms <= 0 || cache->max == 0 ||
+	    len + (value != NULL ? strlen(value) : 0) > MAX_OCTETS)
 		return;
 	(void)pthread_mutex_lock(&cache->lock);
 	entry = find(cache, slot_of(cache, key), key);

@@ -1,8 +1,8 @@
 /*
  * cache.h - answers of a server, kept for a while
  *
- * Bounded: the answer not used for longest goes when there is no room. "Not found" is an answer, too;
- * a failure is none.
+ * Bounded: the answer not used for longest goes when there is no room. "Not found" is an answer,
+ * too; a failure is none.
  *
  * Threads: any number at once.
  */
@@ -16,8 +16,10 @@
 
 struct table_cache;
 
-/* table_cache_new - room for max answers, found ones for found_ms, others for other_ms (<= 0: not kept) */
-struct table_cache *table_cache_new(TALLOC_CTX *ctx, size_t max, int64_t found_ms, int64_t other_ms);
+/* table_cache_new - room for max answers, found ones for found_ms, others for other_ms (<= 0: not
+ * kept) */
+struct table_cache *table_cache_new(
+    TALLOC_CTX *ctx, size_t max, int64_t found_ms, int64_t other_ms);
 
 /*
  * table_cache_get - is the answer known at now_ms?

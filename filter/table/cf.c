@@ -1,9 +1,9 @@
 /*
  * cf.c - Postfix's own .cf files
  *
- * The file is Postfix's, perhaps of another version, so a name that is unknown here is no mistake; a
- * value that is wrong is one, with file:line. Passwords are in these files: the copies are
- * wiped when a table has taken what it needs.
+ * The file is Postfix's, perhaps of another version, so a name that is unknown here is no mistake;
+ * a value that is wrong is one, with file:line. Passwords are in these files: the copies are wiped
+ * when a table has taken what it needs.
  *
  * Threads: no shared state.
  */
@@ -76,7 +76,8 @@ table_cf_load(TALLOC_CTX *ctx, const char *path, const char **error_r)
 	cf->path = mem_strdup(cf, path);
 	talloc_set_destructor(cf, wipe);
 	if (path[0] != '/')
-		*error_r = mem_printf(ctx, "\"%s\" is no path of a .cf file; write it whole: /etc/postfix/%s", path, path);
+		*error_r = mem_printf(ctx,
+		    "\"%s\" is no path of a .cf file; write it whole: /etc/postfix/%s", path, path);
 	else if (table_lines_read(ctx, path, take_line, cf, error_r))
 		return cf;
 	talloc_free(cf);
@@ -111,14 +112,16 @@ table_cf_text(const struct table_cf *cf, const char *name, const char *standard)
 
 /* table_cf_need - the value of a name that must have one */
 const char *
-table_cf_need(const struct table_cf *cf, const char *name, const char *example, const char **error_r)
+table_cf_need(
+    const struct table_cf *cf, const char *name, const char *example, const char **error_r)
 {
 	const char *value = table_cf_text(cf, name, "");
 
 	if (value[0] != '\0')
 		return value;
 	if (*error_r == NULL)
-		*error_r = table_cf_error(cf, name, "%s is not set; write for example: %s = %s", name, name, example);
+		*error_r = table_cf_error(
+		    cf, name, "%s is not set; write for example: %s = %s", name, name, example);
 	return NULL;
 }
 
@@ -138,7 +141,8 @@ table_cf_number(const struct table_cf *cf, const char *name, long standard, long
 	if (text[0] != '\0' && *end == '\0' && errno == 0 && value >= min && value <= max)
 		return value;
 	if (*error_r == NULL)
-		*error_r = table_cf_error(cf, name, "%s = %s must be a number from %ld to %ld", name, text, min, max);
+		*error_r = table_cf_error(
+		    cf, name, "%s = %s must be a number from %ld to %ld", name, text, min, max);
 	return standard;
 }
 
@@ -165,7 +169,8 @@ table_cf_error(const struct table_cf *cf, const char *name, const char *format, 
 	va_list args;
 	char *text;
 
-	text = setting != NULL ? mem_printf(cf, "%s:%u: ", cf->path, setting->line) : mem_printf(cf, "%s: ", cf->path);
+	text = setting != NULL ? mem_printf(cf, "%s:%u: ", cf->path, setting->line)
+			       : mem_printf(cf, "%s: ", cf->path);
 	va_start(args, format);
 	text = mem_check(talloc_vasprintf_append_buffer(text, format, args));
 	va_end(args);

@@ -1,9 +1,10 @@
 /*
  * cidr.c - cidr: tables
  *
- * The format of Postfix's cidr_table(5): "network white-space value", ! in front of a network, if and endif. The
- * first rule that holds decides, so the order of the file counts. What cannot be read is an error, where
- * Postfix passes over the rule with a warning: which one is missing would decide.
+ * The format of Postfix's cidr_table(5): "network white-space value", ! in front of a network, if
+ * and endif. The first rule that holds decides, so the order of the file counts. What cannot be
+ * read is an error, where Postfix passes over the rule with a warning: which one is missing would
+ * decide.
  *
  * Read-only after open; lookups need no lock.
  */
@@ -47,11 +48,13 @@ struct rows {
 
 /* read_block - the network at text, with ! in front or not; what stands behind it in *rest_r */
 static bool
-read_block(struct rows *rows, struct row *row, struct span text, struct span *rest_r, const char **why_r)
+read_block(
+    struct rows *rows, struct row *row, struct span text, struct span *rest_r, const char **why_r)
 {
 	size_t len = 0;
 
-	for (; text.len > 0 && (text.at[0] == '!' || text_is_space(text.at[0])); text.at++, text.len--)
+	for (; text.len > 0 && (text.at[0] == '!' || text_is_space(text.at[0]));
+	     text.at++, text.len--)
 		if (text.at[0] == '!')
 			row->negated = !row->negated;
 	while (len < text.len && !text_is_space(text.at[len]))
@@ -66,7 +69,8 @@ is_word(const char *text, const char *word)
 {
 	size_t len = strlen(word);
 
-	return strncasecmp(text, word, len) == 0 && !text_is_alnum(text[len]) && text[len] != ':' && text[len] != '.';
+	return strncasecmp(text, word, len) == 0 && !text_is_alnum(text[len]) && text[len] != ':' &&
+	    text[len] != '.';
 }
 
 /* add_if - if network */
@@ -79,7 +83,8 @@ add_if(struct rows *rows, struct row *row, const char *text, const char **why_r)
 	if (!read_block(rows, row, text_span(text), &rest, why_r))
 		return false;
 	if (rest.len > 0)
-		*why_r = "nothing may stand behind the network of an if; the rules follow on lines of their own";
+		*why_r =
+		    "nothing may stand behind the network of an if; the rules follow on lines of their own";
 	else if (rows->depth == MAX_DEPTH)
 		*why_r = "too many ifs within one another";
 	else
@@ -147,7 +152,8 @@ cidr_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, co
 
 	(void)env;
 	if (good && rows->depth > 0) {
-		*error_r = mem_printf(ctx, "%s:%u: if without endif", argument[0] == '{' ? "inline" : argument,
+		*error_r = mem_printf(ctx, "%s:%u: if without endif",
+		    argument[0] == '{' ? "inline" : argument,
 		    rows->rows[rows->open[rows->depth - 1]].line);
 		good = false;
 	}
@@ -157,7 +163,8 @@ cidr_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, co
 	return NULL;
 }
 
-/* holds - does a rule's network say yes? One of the other address family never does, with ! or without. */
+/* holds - does a rule's network say yes? One of the other address family never does, with ! or
+ * without. */
 static bool
 holds(const struct row *row, const struct ip_address *address)
 {
@@ -166,7 +173,8 @@ holds(const struct row *row, const struct ip_address *address)
 }
 
 static void
-cidr_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, struct table_answer *answer_r)
+cidr_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+    struct table_answer *answer_r)
 {
 	const struct rows *rows = state;
 	struct ip_address address;

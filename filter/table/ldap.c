@@ -1,9 +1,10 @@
 /*
  * ldap.c - ldap: tables
  *
- * Reads ldap_table(5)'s files. The key is quoted for a filter by RFC 4515 and for a DN by RFC 4514, so it can be nothing
- * but a value there. Attributes may lead on to other entries by DN or URL, as in Postfix; how deep is bounded by
- * recursion_limit, how long by the deadline, and how many by a number.
+ * Reads ldap_table(5)'s files. The key is quoted for a filter by RFC 4515 and for a DN by RFC 4514,
+ * so it can be nothing but a value there. Attributes may lead on to other entries by DN or URL, as
+ * in Postfix; how deep is bounded by recursion_limit, how long by the deadline, and how many by a
+ * number.
  *
  * The library blocks, with time-outs; who asks does not wait for it longer than the deadline
  * (workers.h). Binding with SASL is refused at load: the library sets no time for it.
@@ -87,7 +88,8 @@ config_free(struct config *config)
 
 /* --- connecting --- */
 
-/* time_left - what is left until the deadline and within the file's timeout, a millisecond at least */
+/* time_left - what is left until the deadline and within the file's timeout, a millisecond at
+ * least */
 static struct timeval
 time_left(const struct config *config, int64_t deadline_ms)
 {
@@ -151,7 +153,8 @@ set_options(const struct config *config, LDAP *ld, const char *url, int64_t dead
 	if (code == LDAP_OPT_SUCCESS)
 		code = ldap_set_option(ld, LDAP_OPT_DEREF, &config->dereference);
 	if (code == LDAP_OPT_SUCCESS)
-		code = ldap_set_option(ld, LDAP_OPT_REFERRALS, config->chase_referrals ? LDAP_OPT_ON : LDAP_OPT_OFF);
+		code = ldap_set_option(
+		    ld, LDAP_OPT_REFERRALS, config->chase_referrals ? LDAP_OPT_ON : LDAP_OPT_OFF);
 	if (code == LDAP_OPT_SUCCESS && uses_tls(config, url))
 		code = set_tls(config, ld);
 	return code;
@@ -167,7 +170,8 @@ introduce(const struct config *config, LDAP *ld)
 	if (config->start_tls)
 		code = ldap_start_tls_s(ld, NULL, NULL);
 	if (code == LDAP_SUCCESS && config->bind)
-		code = ldap_sasl_bind_s(ld, config->bind_dn, LDAP_SASL_SIMPLE, &password, NULL, NULL, NULL);
+		code = ldap_sasl_bind_s(
+		    ld, config->bind_dn, LDAP_SASL_SIMPLE, &password, NULL, NULL, NULL);
 	return code;
 }
 
@@ -180,7 +184,8 @@ ldap_disconnect(void *arg)
 }
 
 static void *
-ldap_connect_to(TALLOC_CTX *ctx, const void *arg, size_t server, int64_t deadline_ms, const char **error_r)
+ldap_connect_to(
+    TALLOC_CTX *ctx, const void *arg, size_t server, int64_t deadline_ms, const char **error_r)
 {
 	const struct config *config = arg;
 	struct connection *connection = mem_new(ctx, struct connection);
@@ -190,14 +195,17 @@ ldap_connect_to(TALLOC_CTX *ctx, const void *arg, size_t server, int64_t deadlin
 		*error_r = mem_printf(ctx, "%s: %s", config->urls[server], ldap_err2string(code));
 		return NULL;
 	}
-	if (set_options(config, connection->ld, config->urls[server], deadline_ms) != LDAP_OPT_SUCCESS) {
-		*error_r = mem_printf(ctx, "%s: the library takes none of the file's options, those of TLS most likely",
+	if (set_options(config, connection->ld, config->urls[server], deadline_ms) !=
+	    LDAP_OPT_SUCCESS) {
+		*error_r = mem_printf(ctx,
+		    "%s: the library takes none of the file's options, those of TLS most likely",
 		    config->urls[server]);
 	} else {
 		code = introduce(config, connection->ld);
 		if (code == LDAP_SUCCESS)
 			return connection;
-		*error_r = mem_printf(ctx, "%s: cannot connect or bind: %s", config->urls[server], ldap_err2string(code));
+		*error_r = mem_printf(ctx, "%s: cannot connect or bind: %s", config->urls[server],
+		    ldap_err2string(code));
 	}
 	ldap_disconnect(connection);
 	return NULL;
@@ -265,8 +273,8 @@ is_lost(int code)
 
 /* search - one search; may_lack says whether the base need not exist */
 static void
-search(struct lookup *lookup, const char *base, int scope, const char *filter, char **attributes, bool may_lack,
-    long depth)
+search(struct lookup *lookup, const char *base, int scope, const char *filter, char **attributes,
+    bool may_lack, long depth)
 {
 	struct timeval left = time_left(lookup->config, lookup->deadline_ms);
 	LDAPMessage *found = NULL;
@@ -290,7 +298,8 @@ search(struct lookup *lookup, const char *base, int scope, const char *filter, c
 	(void)ldap_msgfree(found);
 }
 
-/* attribute_covers - is name (as a server gives it) attribute a, or a subtype of it ("a;option")? */
+/* attribute_covers - is name (as a server gives it) attribute a, or a subtype of it
+ * ("a;option")? */
 static bool
 attribute_covers(const char *a, const char *name)
 {
@@ -331,7 +340,8 @@ follow(struct lookup *lookup, const char *value, long depth)
 	char **attributes;
 
 	if (!ldap_is_ldap_url(value)) {
-		search(lookup, value, LDAP_SCOPE_BASE, "(objectclass=*)", lookup->config->attributes, true, depth + 1);
+		search(lookup, value, LDAP_SCOPE_BASE, "(objectclass=*)",
+		    lookup->config->attributes, true, depth + 1);
 		return;
 	}
 	if (ldap_url_parse(value, &url) != LDAP_URL_SUCCESS) {
@@ -340,8 +350,10 @@ follow(struct lookup *lookup, const char *value, long depth)
 	}
 	attributes = url_attributes(lookup, url->lud_attrs);
 	if (attributes != NULL)
-		search(lookup, url->lud_dn, url->lud_scope == LDAP_SCOPE_DEFAULT ? LDAP_SCOPE_BASE : url->lud_scope,
-		    url->lud_filter != NULL ? url->lud_filter : "(objectclass=*)", attributes, true, depth + 1);
+		search(lookup, url->lud_dn,
+		    url->lud_scope == LDAP_SCOPE_DEFAULT ? LDAP_SCOPE_BASE : url->lud_scope,
+		    url->lud_filter != NULL ? url->lud_filter : "(objectclass=*)", attributes, true,
+		    depth + 1);
 	ldap_free_urldesc(url);
 }
 
@@ -372,8 +384,8 @@ struct entry_facts {
 
 /* read_values - the values of one attribute of an entry */
 static void
-read_values(struct lookup *lookup, struct berval **values, enum attribute_kind kind, const struct entry_facts *facts,
-    long depth)
+read_values(struct lookup *lookup, struct berval **values, enum attribute_kind kind,
+    const struct entry_facts *facts, long depth)
 {
 	if (facts->terminal ? kind != ATTRIBUTE_TERMINAL : kind == ATTRIBUTE_LEAF && !facts->leaf)
 		return;
@@ -381,21 +393,25 @@ read_values(struct lookup *lookup, struct berval **values, enum attribute_kind k
 		const char *error = NULL;
 
 		if (kind != ATTRIBUTE_SPECIAL) {
-			if (!rules_add(lookup->ctx, &lookup->config->rules, &lookup->result, lookup->key, values[i]->bv_val,
-			    values[i]->bv_len, &error))
+			if (!rules_add(lookup->ctx, &lookup->config->rules, &lookup->result,
+				lookup->key, values[i]->bv_val, values[i]->bv_len, &error))
 				fail(lookup, WORKER_ERROR, error);
 		} else if (depth < lookup->config->recursion_limit) {
-			follow(lookup, mem_strndup(lookup->ctx, values[i]->bv_val, values[i]->bv_len), depth);
+			follow(lookup,
+			    mem_strndup(lookup->ctx, values[i]->bv_val, values[i]->bv_len), depth);
 		} else {
-			fail(lookup, WORKER_ERROR, mem_printf(lookup->ctx, "the entries lead on deeper than recursion_limit = %ld",
-			    lookup->config->recursion_limit));
+			fail(lookup, WORKER_ERROR,
+			    mem_printf(lookup->ctx,
+				"the entries lead on deeper than recursion_limit = %ld",
+				lookup->config->recursion_limit));
 		}
 	}
 }
 
 /* read_attribute - one attribute of an entry, if it is one of ours */
 static void
-read_attribute(struct lookup *lookup, LDAPMessage *entry, const char *name, const struct entry_facts *facts, long depth)
+read_attribute(struct lookup *lookup, LDAPMessage *entry, const char *name,
+    const struct entry_facts *facts, long depth)
 {
 	const struct config *config = lookup->config;
 	struct berval **values;
@@ -415,8 +431,8 @@ read_attribute(struct lookup *lookup, LDAPMessage *entry, const char *name, cons
 static void
 read_entries(struct lookup *lookup, LDAPMessage *found, long depth)
 {
-	for (LDAPMessage *entry = ldap_first_entry(lookup->ld, found); entry != NULL && lookup->error == NULL;
-	    entry = ldap_next_entry(lookup->ld, entry)) {
+	for (LDAPMessage *entry = ldap_first_entry(lookup->ld, found);
+	     entry != NULL && lookup->error == NULL; entry = ldap_next_entry(lookup->ld, entry)) {
 		struct entry_facts facts = { has_kind(lookup, entry, ATTRIBUTE_TERMINAL), true };
 		BerElement *ber = NULL;
 		char *name;
@@ -456,7 +472,9 @@ ldap_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, int64_
 		*error_r = lookup.error;
 		return lookup.outcome;
 	}
-	*value_r = lookup.result.value != NULL && lookup.result.value[0] != '\0' ? lookup.result.value : NULL;
+	*value_r = lookup.result.value != NULL && lookup.result.value[0] != '\0'
+	    ? lookup.result.value
+	    : NULL;
 	return WORKER_ANSWER;
 }
 
@@ -499,8 +517,8 @@ read_servers(struct config *config, const struct table_cf *cf, const char **erro
 
 /* add_attributes - a list of attributes of one kind */
 static void
-add_attributes(struct config *config, const struct table_cf *cf, const char *name, const char *standard,
-    enum attribute_kind kind)
+add_attributes(struct config *config, const struct table_cf *cf, const char *name,
+    const char *standard, enum attribute_kind kind)
 {
 	struct span rest = text_span(table_cf_text(cf, name, standard)), item;
 
@@ -540,8 +558,10 @@ read_bind(struct config *config, const struct table_cf *cf, const char **error_r
 	config->bind = strcasecmp(word, "yes") == 0 || strcasecmp(word, "simple") == 0;
 	config->bind_dn = mem_strdup(config, table_cf_text(cf, "bind_dn", ""));
 	config->bind_pw = mem_strdup(config, table_cf_text(cf, "bind_pw", ""));
-	if (!config->bind && strcasecmp(word, "no") != 0 && strcasecmp(word, "none") != 0 && *error_r == NULL)
-		*error_r = table_cf_error(cf, "bind", "bind = %s is not known here; write yes (a simple bind) or no", word);
+	if (!config->bind && strcasecmp(word, "no") != 0 && strcasecmp(word, "none") != 0 &&
+	    *error_r == NULL)
+		*error_r = table_cf_error(cf, "bind",
+		    "bind = %s is not known here; write yes (a simple bind) or no", word);
 }
 
 /* read_tls - how the connection is protected */
@@ -565,10 +585,12 @@ read_templates(struct config *config, const struct table_cf *cf, const char **er
 
 	config->base = mem_strdup(config, table_cf_text(cf, "search_base", ""));
 	config->base_varies = strchr(config->base, '%') != NULL;
-	config->filter = mem_strdup(config, table_cf_text(cf, "query_filter", "(mailacceptinggeneralid=%s)"));
+	config->filter =
+	    mem_strdup(config, table_cf_text(cf, "query_filter", "(mailacceptinggeneralid=%s)"));
 	if (*error_r == NULL && !rules_template(config, &config->rules, config->base, false, &why))
 		*error_r = table_cf_error(cf, "search_base", "search_base: %s", why);
-	if (*error_r == NULL && !rules_template(config, &config->rules, config->filter, false, &why))
+	if (*error_r == NULL &&
+	    !rules_template(config, &config->rules, config->filter, false, &why))
 		*error_r = table_cf_error(cf, "query_filter", "query_filter: %s", why);
 }
 
@@ -581,7 +603,8 @@ load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table
 	const char *error = NULL;
 
 	talloc_set_destructor(config, config_free);
-	*servers_r = (struct worker_servers){ .n = read_servers(config, cf, &error), .in_order = true };
+	*servers_r =
+	    (struct worker_servers){ .n = read_servers(config, cf, &error), .in_order = true };
 	read_templates(config, cf, &error);
 	add_attributes(config, cf, "terminal_result_attribute", "", ATTRIBUTE_TERMINAL);
 	add_attributes(config, cf, "leaf_result_attribute", "", ATTRIBUTE_LEAF);
@@ -602,7 +625,8 @@ load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table
 	}
 	if (!rules_load(ctx, config, &config->rules, env, cf, error_r))
 		return false;
-	config->size_limit = table_cf_number(cf, "size_limit", config->rules.expansion_limit, 0, 1000000, &error);
+	config->size_limit =
+	    table_cf_number(cf, "size_limit", config->rules.expansion_limit, 0, 1000000, &error);
 	if (error != NULL)
 		*error_r = mem_strdup(ctx, error);
 	return error == NULL;
@@ -611,11 +635,13 @@ load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table
 static const struct sql_type type = { &driver, load };
 
 static void *
-ldap_open_table(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
+ldap_open_table(
+    TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
 	struct config *config = mem_new(NULL, struct config);
 
 	return sql_open(ctx, &type, config, &config->rules, env, argument, error_r);
 }
 
-const struct table_type table_ldap = { "ldap", TABLE_FOLD | TABLE_REMOTE, ldap_open_table, sql_table_get, NULL };
+const struct table_type table_ldap = { "ldap", TABLE_FOLD | TABLE_REMOTE, ldap_open_table,
+	sql_table_get, NULL };

@@ -54,7 +54,8 @@ hand_over(struct reader *reader)
 	while (reader->len > 0 && text_is_space(text[reader->len - 1]))
 		text[--reader->len] = '\0';
 	reader->pending = NULL;
-	good = reader->take(reader->arg, text, reader->line, &why) || complain(reader, reader->line, why);
+	good = reader->take(reader->arg, text, reader->line, &why) ||
+	    complain(reader, reader->line, why);
 	talloc_free(text);
 	return good;
 }
@@ -108,7 +109,8 @@ read_file(struct reader *reader, FILE *file)
 	}
 	free(buffer);
 	if (good && ferror(file)) {
-		*reader->error_r = mem_printf(reader->ctx, "%s: cannot be read: %s", reader->source, strerror(errno));
+		*reader->error_r = mem_printf(
+		    reader->ctx, "%s: cannot be read: %s", reader->source, strerror(errno));
 		good = false;
 	}
 	return good && hand_over(reader);
@@ -149,7 +151,8 @@ read_rules(struct reader *reader, const char *source)
 			return hand_over(reader);
 		close = *p == '{' ? brace_end(p) : NULL;
 		if (close == NULL)
-			return complain(reader, line, "each rule stands in braces of its own: { { rule }, { rule } }");
+			return complain(reader, line,
+			    "each rule stands in braces of its own: { { rule }, { rule } }");
 		rule = text_trim(text_span_of(p + 1, (size_t)(close - p - 1)));
 		if (rule.len > 0 && !take_physical(reader, rule.at, rule.len, line))
 			return false;
@@ -163,7 +166,9 @@ table_lines_read(TALLOC_CTX *ctx, const char *source,
     bool (*take)(void *arg, char *text, unsigned int line, const char **why_r), void *arg,
     const char **error_r)
 {
-	struct reader reader = { .ctx = ctx, .source = source, .take = take, .arg = arg, .error_r = error_r };
+	struct reader reader = {
+		.ctx = ctx, .source = source, .take = take, .arg = arg, .error_r = error_r
+	};
 	FILE *file;
 	bool good;
 
@@ -172,7 +177,8 @@ table_lines_read(TALLOC_CTX *ctx, const char *source,
 	} else {
 		file = fopen(source, "re");
 		if (file == NULL) {
-			*error_r = mem_printf(ctx, "%s: cannot be opened: %s", source, strerror(errno));
+			*error_r =
+			    mem_printf(ctx, "%s: cannot be opened: %s", source, strerror(errno));
 			return false;
 		}
 		good = read_file(&reader, file);

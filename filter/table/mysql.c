@@ -1,9 +1,9 @@
 /*
  * mysql.c - mysql: tables, for MySQL and MariaDB
  *
- * Reads mysql_table(5)'s files. The client library blocks, with time-outs in whole seconds; who asks
- * does not wait for it longer than the deadline (workers.h). Text goes to and fro in UTF-8 ("charset" may
- * say otherwise), and the key is quoted by the library for the very connection.
+ * Reads mysql_table(5)'s files. The client library blocks, with time-outs in whole seconds; who
+ * asks does not wait for it longer than the deadline (workers.h). Text goes to and fro in UTF-8
+ * ("charset" may say otherwise), and the key is quoted by the library for the very connection.
  *
  * Where the file names certificates or a verification, there is TLS or no connection.
  *
@@ -81,11 +81,12 @@ set_tls(const struct config *config, MYSQL *mysql)
 	my_bool yes = 1, verify = config->tls_verify;
 
 	(void)mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
-	if (config->tls_key_file == NULL && config->tls_cert_file == NULL && config->tls_ca_file == NULL &&
-	    config->tls_ca_path == NULL && config->tls_ciphers == NULL && !config->tls_verify)
+	if (config->tls_key_file == NULL && config->tls_cert_file == NULL &&
+	    config->tls_ca_file == NULL && config->tls_ca_path == NULL &&
+	    config->tls_ciphers == NULL && !config->tls_verify)
 		return;
-	(void)mysql_ssl_set(mysql, config->tls_key_file, config->tls_cert_file, config->tls_ca_file, config->tls_ca_path,
-	    config->tls_ciphers);
+	(void)mysql_ssl_set(mysql, config->tls_key_file, config->tls_cert_file, config->tls_ca_file,
+	    config->tls_ca_path, config->tls_ciphers);
 	(void)mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &yes);
 }
 
@@ -117,7 +118,8 @@ mysql_disconnect(void *arg)
 }
 
 static void *
-mysql_connect_to(TALLOC_CTX *ctx, const void *arg, size_t server, int64_t deadline_ms, const char **error_r)
+mysql_connect_to(
+    TALLOC_CTX *ctx, const void *arg, size_t server, int64_t deadline_ms, const char **error_r)
 {
 	const struct config *config = arg;
 	const struct sql_host *host = &config->hosts[server];
@@ -127,8 +129,8 @@ mysql_connect_to(TALLOC_CTX *ctx, const void *arg, size_t server, int64_t deadli
 	(void)pthread_once(&library, init_library);
 	connection->mysql = mem_check(mysql_init(NULL));
 	set_options(config, connection->mysql, deadline_ms);
-	if (mysql_real_connect(connection->mysql, host->name, config->user, config->password, config->dbname, port,
-	    host->socket, CLIENT_MULTI_RESULTS) != NULL)
+	if (mysql_real_connect(connection->mysql, host->name, config->user, config->password,
+		config->dbname, port, host->socket, CLIENT_MULTI_RESULTS) != NULL)
 		return connection;
 	*error_r = mem_printf(ctx, "cannot connect: %s", mysql_error(connection->mysql));
 	mysql_close(connection->mysql);
@@ -142,15 +144,17 @@ quote(void *arg, TALLOC_CTX *ctx, const char *value)
 	unsigned long len = strlen(value);
 	char *quoted = mem_array(ctx, char, 2 * len + 1);
 
-	return mysql_real_escape_string(arg, quoted, value, len) != (unsigned long)-1 ? quoted : NULL;
+	return mysql_real_escape_string(arg, quoted, value, len) != (unsigned long)-1 ? quoted
+										      : NULL;
 }
 
-/* is_lost - is the error one of the connection, or of the server's state, rather than of the query? */
+/* is_lost - is the error one of the connection, or of the server's state, rather than of the
+ * query? */
 static bool
 is_lost(unsigned int code)
 {
-	return (code >= CLIENT_ERRORS && code <= CLIENT_LAST) || code >= CLIENT_MORE || code == ER_SHUTDOWN ||
-	    code == ER_KILLED || code == ER_TOO_MANY;
+	return (code >= CLIENT_ERRORS && code <= CLIENT_LAST) || code >= CLIENT_MORE ||
+	    code == ER_SHUTDOWN || code == ER_KILLED || code == ER_TOO_MANY;
 }
 
 /* failed - the library's error */
@@ -163,8 +167,8 @@ failed(TALLOC_CTX *ctx, MYSQL *mysql, const char **error_r)
 
 /* read_rows - every column of every row is a result */
 static enum worker_result
-read_rows(const struct config *config, struct connection *connection, TALLOC_CTX *ctx, MYSQL_RES *rows,
-    const char *key, struct rules_result *result, const char **error_r)
+read_rows(const struct config *config, struct connection *connection, TALLOC_CTX *ctx,
+    MYSQL_RES *rows, const char *key, struct rules_result *result, const char **error_r)
 {
 	unsigned int columns = mysql_num_fields(rows);
 	MYSQL_ROW row;
@@ -173,11 +177,13 @@ read_rows(const struct config *config, struct connection *connection, TALLOC_CTX
 		const unsigned long *lengths = mysql_fetch_lengths(rows);
 
 		for (unsigned int i = 0; i < columns; i++) {
-			if (!rules_add(ctx, &config->rules, result, key, row[i], lengths[i], error_r))
+			if (!rules_add(
+				ctx, &config->rules, result, key, row[i], lengths[i], error_r))
 				return WORKER_ERROR;
 		}
 	}
-	return mysql_errno(connection->mysql) != 0 ? failed(ctx, connection->mysql, error_r) : WORKER_ANSWER;
+	return mysql_errno(connection->mysql) != 0 ? failed(ctx, connection->mysql, error_r)
+						   : WORKER_ANSWER;
 }
 
 /* read_rest - what a procedure returns besides; a second set of rows is a mistake */
@@ -198,8 +204,8 @@ read_rest(struct connection *connection, TALLOC_CTX *ctx, const char **error_r)
 
 /* read_results - the answer to its end */
 static enum worker_result
-read_results(const struct config *config, struct connection *connection, TALLOC_CTX *ctx, const char *key,
-    struct rules_result *result, const char **error_r)
+read_results(const struct config *config, struct connection *connection, TALLOC_CTX *ctx,
+    const char *key, struct rules_result *result, const char **error_r)
 {
 	MYSQL_RES *rows = mysql_use_result(connection->mysql);
 	enum worker_result outcome = WORKER_ANSWER;
@@ -210,7 +216,8 @@ read_results(const struct config *config, struct connection *connection, TALLOC_
 		outcome = read_rows(config, connection, ctx, rows, key, result, error_r);
 		mysql_free_result(rows);	/* reads the rest */
 	} else if (config->require_result_set) {
-		*error_r = "the query returns no rows; require_result_set = no would take that for \"not found\"";
+		*error_r =
+		    "the query returns no rows; require_result_set = no would take that for \"not found\"";
 		outcome = WORKER_ERROR;
 	}
 	if (outcome == WORKER_ANSWER)
@@ -233,7 +240,8 @@ mysql_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, int64
 	(void)deadline_ms;	/* the library's own time-outs hold */
 	if (connection->spoiled)
 		return WORKER_LOST;
-	query = rules_query(ctx, &config->rules, config->query, key, quote, connection->mysql, &bad);
+	query =
+	    rules_query(ctx, &config->rules, config->query, key, quote, connection->mysql, &bad);
 	if (query == NULL) {
 		*error_r = bad ? "the key cannot be quoted" : NULL;
 		return bad ? WORKER_ERROR : WORKER_ANSWER;
@@ -246,7 +254,8 @@ mysql_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, int64
 	return outcome;
 }
 
-static const struct worker_driver driver = { mysql_connect_to, mysql_ask, mysql_disconnect, mysql_thread_end };
+static const struct worker_driver driver = { mysql_connect_to, mysql_ask, mysql_disconnect,
+	mysql_thread_end };
 
 /* optional - a value on config, or NULL where it is not set or empty */
 static char *
@@ -299,4 +308,5 @@ mysql_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, c
 	return sql_open(ctx, &type, config, &config->rules, env, argument, error_r);
 }
 
-const struct table_type table_mysql = { "mysql", TABLE_FOLD | TABLE_REMOTE, mysql_open, sql_table_get, NULL };
+const struct table_type table_mysql = { "mysql", TABLE_FOLD | TABLE_REMOTE, mysql_open,
+	sql_table_get, NULL };

@@ -1,12 +1,12 @@
 /*
  * pattern.c - what regexp: and pcre: tables have in common
  *
- * The rules of regexp_table(5) and pcre_table(5): /pattern/flags value, !/pattern/, if and endif, $1 in
- * values. The first rule that matches decides, so the order of the file counts.
+ * The rules of regexp_table(5) and pcre_table(5): /pattern/flags value, !/pattern/, if and endif,
+ * $1 in values. The first rule that matches decides, so the order of the file counts.
  *
- * Postfix passes over a rule it cannot read, with a warning. Here that is a mistake: which rule is missing
- * would decide who may send as whom. For the same reason a pattern that cannot be matched to its end
- * is no "not found" but a failure.
+ * Postfix passes over a rule it cannot read, with a warning. Here that is a mistake: which rule is
+ * missing would decide who may send as whom. For the same reason a pattern that cannot be matched
+ * to its end is no "not found" but a failure.
  *
  * Threads: read-only after open.
  */
@@ -65,13 +65,15 @@ read_group(const char **p)
 
 	while (text_is_digit(*at) && number < PATTERN_GROUPS_MAX)
 		number = number * 10 + (size_t)(*at++ - '0');
-	if (number >= PATTERN_GROUPS_MAX || (close != '\0' ? *at != close : text_is_alnum(*at) || *at == '_'))
+	if (number >= PATTERN_GROUPS_MAX ||
+	    (close != '\0' ? *at != close : text_is_alnum(*at) || *at == '_'))
 		return 0;
 	*p = close != '\0' ? at + 1 : at;
 	return number;
 }
 
-/* next_piece - the next piece of a value; false at its end, or where it is malformed (*p is not at the end) */
+/* next_piece - the next piece of a value; false at its end, or where it is malformed (*p is not at
+ * the end) */
 static bool
 next_piece(const char **p, struct piece *piece_r)
 {
@@ -110,11 +112,15 @@ check_value(TALLOC_CTX *ctx, struct rule *rule, size_t groups, const char **why_
 		if (piece.group > rule->groups)
 			rule->groups = piece.group;
 	if (*p != '\0')
-		*why_r = mem_printf(ctx, "\"%.20s\" in the value is no group; write $1 to $99, ${1}, or $$ for a dollar sign", p);
+		*why_r = mem_printf(ctx,
+		    "\"%.20s\" in the value is no group; write $1 to $99, ${1}, or $$ for a dollar sign",
+		    p);
 	else if (rule->groups > 0 && rule->negated)
 		*why_r = "a pattern that must not match has no groups, so the value cannot hold $1";
 	else if (rule->groups > groups)
-		*why_r = mem_printf(ctx, "the value names $%zu, but the pattern has %zu groups in parentheses", rule->groups, groups);
+		*why_r = mem_printf(ctx,
+		    "the value names $%zu, but the pattern has %zu groups in parentheses",
+		    rule->groups, groups);
 	else
 		return true;
 	return false;
@@ -167,7 +173,8 @@ add_pattern(struct pattern_table *table, struct rule *rule, char **text, size_t 
 	if (pattern == NULL)
 		return false;
 	if (strchr(flags, '!') != NULL) {
-		*why_r = "a second pattern on one line is not read here; write: if !/second/, the rule, endif";
+		*why_r =
+		    "a second pattern on one line is not read here; write: if !/second/, the rule, endif";
 		return false;
 	}
 	rule->code = table->engine->compile(table, pattern, flags, groups_r, why_r);
@@ -184,7 +191,8 @@ add_if(struct pattern_table *table, struct rule *rule, char *text, const char **
 	if (!add_pattern(table, rule, &text, &groups, why_r))
 		return false;
 	if (*text != '\0')
-		*why_r = "nothing may stand behind the pattern of an if; the rules follow on lines of their own";
+		*why_r =
+		    "nothing may stand behind the pattern of an if; the rules follow on lines of their own";
 	else if (table->depth == MAX_DEPTH)
 		*why_r = "too many ifs within one another";
 	else
@@ -250,7 +258,8 @@ take_line(void *arg, char *text, unsigned int line, const char **why_r)
 
 /* pattern_open - read and compile a whole table */
 struct pattern_table *
-pattern_open(TALLOC_CTX *ctx, const struct pattern_engine *engine, const char *source, const char **error_r)
+pattern_open(
+    TALLOC_CTX *ctx, const struct pattern_engine *engine, const char *source, const char **error_r)
 {
 	struct pattern_table *table = mem_new(ctx, struct pattern_table);
 	bool good;
@@ -271,7 +280,8 @@ pattern_open(TALLOC_CTX *ctx, const struct pattern_engine *engine, const char *s
 
 /* expand - the value with what the groups took */
 static const char *
-expand(TALLOC_CTX *ctx, const struct rule *rule, const char *key, const struct pattern_group *groups)
+expand(
+    TALLOC_CTX *ctx, const struct rule *rule, const char *key, const struct pattern_group *groups)
 {
 	const char *p = rule->value;
 	char *out = mem_strdup(ctx, "");
@@ -304,7 +314,8 @@ pattern_get(const struct pattern_table *table, TALLOC_CTX *ctx, const char *key,
 		match = table->engine->match(rule->code, key, groups, rule->groups + 1, &why);
 		if (match == PATTERN_ERROR) {
 			answer_r->outcome = TABLE_TEMPERROR;
-			answer_r->error = mem_printf(ctx, "%s:%u: %s", table->source, rule->line, why);
+			answer_r->error =
+			    mem_printf(ctx, "%s:%u: %s", table->source, rule->line, why);
 			return;
 		}
 		if ((match == PATTERN_YES) == rule->negated) {

@@ -2,8 +2,8 @@
  * pcre.c - pcre: tables, Perl's regular expressions by PCRE2
  *
  * The format is pcre_table(5)'s, see pattern.c. Keys come from strangers, and a pattern with nested
- * repetition can be made to try for years; the library's work on one match is bounded, and reaching the
- * bound is a failure of the lookup, neither a match nor none.
+ * repetition can be made to try for years; the library's work on one match is bounded, and reaching
+ * the bound is a failure of the lookup, neither a match nor none.
  *
  * Threads: compiled patterns are shared; the room for a match is the caller's own.
  */
@@ -38,9 +38,16 @@ code_free(struct code *code)
 static bool
 read_flags(const char *flags, uint32_t *options_r)
 {
-	static const struct { char letter; uint32_t option; } letters[] = {
-		{ 'i', PCRE2_CASELESS }, { 'm', PCRE2_MULTILINE }, { 's', PCRE2_DOTALL }, { 'x', PCRE2_EXTENDED },
-		{ 'A', PCRE2_ANCHORED }, { 'E', PCRE2_DOLLAR_ENDONLY }, { 'U', PCRE2_UNGREEDY }, { 'X', 0 },
+	static const struct { char letter; uint32_t option;
+	} letters[] = {
+		{ 'i', PCRE2_CASELESS },
+		{ 'm', PCRE2_MULTILINE },
+		{ 's', PCRE2_DOTALL },
+		{ 'x', PCRE2_EXTENDED },
+		{ 'A', PCRE2_ANCHORED },
+		{ 'E', PCRE2_DOLLAR_ENDONLY },
+		{ 'U', PCRE2_UNGREEDY },
+		{ 'X', 0 },
 	};
 
 	*options_r = PCRE2_CASELESS | PCRE2_DOTALL;
@@ -57,7 +64,8 @@ read_flags(const char *flags, uint32_t *options_r)
 }
 
 static void *
-compile(TALLOC_CTX *ctx, const char *pattern, const char *flags, size_t *groups_r, const char **why_r)
+compile(
+    TALLOC_CTX *ctx, const char *pattern, const char *flags, size_t *groups_r, const char **why_r)
 {
 	struct code *code;
 	uint32_t options, groups = 0;
@@ -66,14 +74,18 @@ compile(TALLOC_CTX *ctx, const char *pattern, const char *flags, size_t *groups_
 	int error;
 
 	if (!read_flags(flags, &options)) {
-		*why_r = mem_printf(ctx, "\"%.20s\" are no flags; known are i, m, s, x, A, E, U and X, and white space ends them", flags);
+		*why_r = mem_printf(ctx,
+		    "\"%.20s\" are no flags; known are i, m, s, x, A, E, U and X, and white space ends them",
+		    flags);
 		return NULL;
 	}
 	code = mem_new(ctx, struct code);
-	code->code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, options, &error, &offset, NULL);
+	code->code = pcre2_compile(
+	    (PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, options, &error, &offset, NULL);
 	if (code->code == NULL) {
 		(void)pcre2_get_error_message(error, text, sizeof(text));
-		*why_r = mem_printf(ctx, "the pattern cannot be read at its octet %zu: %s", (size_t)offset, (const char *)text);
+		*why_r = mem_printf(ctx, "the pattern cannot be read at its octet %zu: %s",
+		    (size_t)offset, (const char *)text);
 		talloc_free(code);
 		return NULL;
 	}
@@ -93,7 +105,8 @@ copy_groups(const pcre2_match_data *data, size_t count, struct pattern_group *gr
 	const PCRE2_SIZE *offsets = pcre2_get_ovector_pointer((pcre2_match_data *)(uintptr_t)data);
 
 	for (size_t i = 0; i < n; i++) {
-		bool took_part = i < count && offsets[2 * i] != PCRE2_UNSET && offsets[2 * i + 1] >= offsets[2 * i];
+		bool took_part = i < count && offsets[2 * i] != PCRE2_UNSET &&
+		    offsets[2 * i + 1] >= offsets[2 * i];
 
 		groups_r[i].start = took_part ? offsets[2 * i] : 0;
 		groups_r[i].end = took_part ? offsets[2 * i + 1] : 0;
@@ -101,7 +114,8 @@ copy_groups(const pcre2_match_data *data, size_t count, struct pattern_group *gr
 }
 
 static enum pattern_match
-match(const void *arg, const char *key, struct pattern_group *groups_r, size_t n, const char **why_r)
+match(
+    const void *arg, const char *key, struct pattern_group *groups_r, size_t n, const char **why_r)
 {
 	const struct code *code = arg;
 	pcre2_match_data *data = mem_check(pcre2_match_data_create((uint32_t)n, NULL));
@@ -131,7 +145,8 @@ pcre_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, co
 }
 
 static void
-pcre_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, struct table_answer *answer_r)
+pcre_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+    struct table_answer *answer_r)
 {
 	(void)deadline_ms;
 	pattern_get(state, ctx, key, answer_r);

@@ -1,9 +1,10 @@
 /*
  * pgsql.c - pgsql: tables
  *
- * Reads pgsql_table(5)'s files. libpq can be asked without blocking, so connecting and asking keep to the
- * deadline by themselves. Text goes to and fro in UTF-8 ("encoding" may say otherwise), and the key is quoted by the
- * library for the very connection. The query is sent in the form that allows one statement only.
+ * Reads pgsql_table(5)'s files. libpq can be asked without blocking, so connecting and asking keep
+ * to the deadline by themselves. Text goes to and fro in UTF-8 ("encoding" may say otherwise), and
+ * the key is quoted by the library for the very connection. The query is sent in the form that
+ * allows one statement only.
  *
  * Threads: a connection belongs to one worker (workers.h).
  */
@@ -61,8 +62,10 @@ finish_connecting(TALLOC_CTX *ctx, PGconn *pg, int64_t deadline_ms, const char *
 	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
 
 	while (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) {
-		if (!socket_wait(PQsocket(pg), status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline_ms)) {
-			*error_r = PQsocket(pg) < 0 ? last_error(ctx, pg) : "no connection within the time allowed";
+		if (!socket_wait(PQsocket(pg), status == PGRES_POLLING_READING ? POLLIN : POLLOUT,
+			deadline_ms)) {
+			*error_r = PQsocket(pg) < 0 ? last_error(ctx, pg)
+						    : "no connection within the time allowed";
 			return false;
 		}
 		status = PQconnectPoll(pg);
@@ -79,9 +82,11 @@ start_connecting(const struct config *config, const struct sql_host *host)
 {
 	const char *names[] = { "host", "port", "dbname", "user", "password", "client_encoding",
 	    "fallback_application_name", NULL };
-	const char *values[] = { host->socket != NULL ? host->socket : host->name, host->port, config->dbname,
-	    config->user, config->password, config->encoding, "countersign", NULL };
-	const char *uri_names[] = { "dbname", "client_encoding", "fallback_application_name", NULL };
+	const char *values[] = { host->socket != NULL ? host->socket : host->name, host->port,
+		config->dbname, config->user, config->password, config->encoding, "countersign",
+		NULL };
+	const char *uri_names[] = { "dbname", "client_encoding", "fallback_application_name",
+		NULL };
 	const char *uri_values[] = { host->name, config->encoding, "countersign", NULL };
 
 	if (host->name != NULL && strstr(host->name, "://") != NULL)
@@ -98,7 +103,8 @@ pgsql_disconnect(void *arg)
 }
 
 static void *
-pgsql_connect(TALLOC_CTX *ctx, const void *arg, size_t server, int64_t deadline_ms, const char **error_r)
+pgsql_connect(
+    TALLOC_CTX *ctx, const void *arg, size_t server, int64_t deadline_ms, const char **error_r)
 {
 	const struct config *config = arg;
 	struct connection *connection = mem_new(ctx, struct connection);
@@ -132,7 +138,8 @@ flush(PGconn *pg, int64_t deadline_ms)
 	int left;
 
 	while ((left = PQflush(pg)) > 0)
-		if (!socket_wait(PQsocket(pg), POLLIN | POLLOUT, deadline_ms) || !PQconsumeInput(pg))
+		if (!socket_wait(PQsocket(pg), POLLIN | POLLOUT, deadline_ms) ||
+		    !PQconsumeInput(pg))
 			return false;
 	return left == 0;
 }
@@ -164,10 +171,11 @@ read_rows(TALLOC_CTX *ctx, const struct config *config, const PGresult *rows, co
 	return true;
 }
 
-/* read_results - the answer to its end; the connection is good for more unless it says WORKER_LOST or is spoiled */
+/* read_results - the answer to its end; the connection is good for more unless it says WORKER_LOST
+ * or is spoiled */
 static enum worker_result
-read_results(const struct config *config, struct connection *connection, TALLOC_CTX *ctx, const char *key,
-    int64_t deadline_ms, struct rules_result *result, const char **error_r)
+read_results(const struct config *config, struct connection *connection, TALLOC_CTX *ctx,
+    const char *key, int64_t deadline_ms, struct rules_result *result, const char **error_r)
 {
 	PGresult *rows;
 	bool late = false;
@@ -176,7 +184,8 @@ read_results(const struct config *config, struct connection *connection, TALLOC_
 		ExecStatusType status = PQresultStatus(rows);
 
 		if (status != PGRES_SINGLE_TUPLE && status != PGRES_TUPLES_OK && *error_r == NULL)
-			*error_r = status == PGRES_FATAL_ERROR ? last_error(ctx, connection->pg) : "the query returns no rows";
+			*error_r = status == PGRES_FATAL_ERROR ? last_error(ctx, connection->pg)
+							       : "the query returns no rows";
 		else if (*error_r == NULL && !read_rows(ctx, config, rows, key, result, error_r))
 			connection->spoiled = true;
 		PQclear(rows);
@@ -184,8 +193,9 @@ read_results(const struct config *config, struct connection *connection, TALLOC_
 			break;
 	}
 	if (late || PQstatus(connection->pg) == CONNECTION_BAD) {
-		*error_r = PQstatus(connection->pg) == CONNECTION_BAD ? last_error(ctx, connection->pg) :
-		    "no answer within the time allowed";
+		*error_r = PQstatus(connection->pg) == CONNECTION_BAD
+		    ? last_error(ctx, connection->pg)
+		    : "no answer within the time allowed";
 		return WORKER_LOST;
 	}
 	return *error_r != NULL ? WORKER_ERROR : WORKER_ANSWER;
@@ -248,4 +258,5 @@ pgsql_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, c
 	return sql_open(ctx, &type, config, &config->rules, env, argument, error_r);
 }
 
-const struct table_type table_pgsql = { "pgsql", TABLE_FOLD | TABLE_REMOTE, pgsql_open, sql_table_get, NULL };
+const struct table_type table_pgsql = { "pgsql", TABLE_FOLD | TABLE_REMOTE, pgsql_open,
+	sql_table_get, NULL };

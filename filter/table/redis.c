@@ -1,11 +1,12 @@
 /*
  * redis.c - redis: tables, one string in Redis for each key
  *
- * redis:NAME:PATTERN, where NAME is a server of the configuration's redis group and PATTERN is the Redis key, with
- * the placeholders of the .cf files: redis:main:owner:%s. The value is what GET gives.
+ * redis:NAME:PATTERN, where NAME is a server of the configuration's redis group and PATTERN is the
+ * Redis key, with the placeholders of the .cf files: redis:main:owner:%s. The value is what GET
+ * gives.
  *
- * Connections are those of pool.h, which waits until a deadline by itself; its failures mean here what
- * they mean there.
+ * Connections are those of pool.h, which waits until a deadline by itself; its failures mean here
+ * what they mean there.
  *
  * Threads: the pool has locks; the rest is read-only.
  */
@@ -31,7 +32,7 @@ struct redis_table {
 };
 
 #define RESOLVE_EVERY_MS	30000	/* a name, which may lead elsewhere */
-#define DISCOVER_EVERY_MS	1000	/* a master; the pool itself knows when to ask who is master */
+#define DISCOVER_EVERY_MS 1000 /* a master; the pool itself knows when to ask who is master */
 
 /* find_server - a server of the configuration by its name (len octets) */
 static const struct table_redis *
@@ -84,7 +85,8 @@ new_pool(TALLOC_CTX *ctx, struct redis_table *table, const struct table_redis *s
 		*error_r = mem_strdup(ctx, *error_r);
 		return NULL;
 	}
-	table->resolve_every_ms = options.sentinels != NULL || options.cluster ? DISCOVER_EVERY_MS : RESOLVE_EVERY_MS;
+	table->resolve_every_ms =
+	    options.sentinels != NULL || options.cluster ? DISCOVER_EVERY_MS : RESOLVE_EVERY_MS;
 	(void)redis_pool_resolve(pool, table, &ignored);	/* tried again by redis_tend */
 	return pool;
 }
@@ -99,12 +101,16 @@ redis_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, c
 	const char *why;
 
 	if (argument[len] == '\0' || argument[len + 1] == '\0') {
-		*error_r = mem_printf(ctx, "\"redis:%s\" has no pattern; write for example redis:main:owner:%%s", argument);
+		*error_r = mem_printf(ctx,
+		    "\"redis:%s\" has no pattern; write for example redis:main:owner:%%s",
+		    argument);
 		return NULL;
 	}
 	server = find_server(env, argument, len);
 	if (server == NULL) {
-		*error_r = mem_printf(ctx, "the redis group of the configuration has no server named \"%.*s\"", (int)len, argument);
+		*error_r = mem_printf(ctx,
+		    "the redis group of the configuration has no server named \"%.*s\"", (int)len,
+		    argument);
 		return NULL;
 	}
 	table = mem_new(ctx, struct redis_table);
@@ -124,8 +130,8 @@ redis_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, c
 
 /* read_reply - what GET gave */
 static void
-read_reply(const struct redis_table *table, TALLOC_CTX *ctx, const redisReply *reply, const char *key,
-    struct table_answer *answer)
+read_reply(const struct redis_table *table, TALLOC_CTX *ctx, const redisReply *reply,
+    const char *key, struct table_answer *answer)
 {
 	struct rules_result result = { NULL, 0 };
 
@@ -134,7 +140,8 @@ read_reply(const struct redis_table *table, TALLOC_CTX *ctx, const redisReply *r
 		return;
 	if (reply->type != REDIS_REPLY_STRING)
 		answer->error = "the reply to GET is no string";
-	else if (rules_add(ctx, &table->rules, &result, key, reply->str, (size_t)reply->len, &answer->error) &&
+	else if (rules_add(ctx, &table->rules, &result, key, reply->str, (size_t)reply->len,
+		     &answer->error) &&
 	    result.value != NULL) {
 		answer->outcome = TABLE_FOUND;
 		answer->value = result.value;
@@ -144,7 +151,8 @@ read_reply(const struct redis_table *table, TALLOC_CTX *ctx, const redisReply *r
 }
 
 static void
-redis_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, struct table_answer *answer_r)
+redis_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+    struct table_answer *answer_r)
 {
 	struct redis_table *table = state;
 	const char *argv[2] = { "GET", NULL };
@@ -159,7 +167,8 @@ redis_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, st
 		return;
 	}
 	argv_len[1] = strlen(argv[1]);
-	outcome = redis_pool_call(table->pool, ctx, 2, argv, argv_len, true, deadline_ms, &reply, &answer_r->error);
+	outcome = redis_pool_call(
+	    table->pool, ctx, 2, argv, argv_len, true, deadline_ms, &reply, &answer_r->error);
 	if (outcome == POOL_ANSWERED) {
 		answer_r->error = NULL;
 		read_reply(table, ctx, reply, key, answer_r);
@@ -186,4 +195,5 @@ redis_tend(void *state)
 	talloc_free(tmp);
 }
 
-const struct table_type table_redis = { "redis", TABLE_FOLD | TABLE_REMOTE, redis_open, redis_get, redis_tend };
+const struct table_type table_redis = { "redis", TABLE_FOLD | TABLE_REMOTE, redis_open, redis_get,
+	redis_tend };

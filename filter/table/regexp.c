@@ -1,8 +1,8 @@
 /*
  * regexp.c - regexp: tables, POSIX regular expressions by the C library
  *
- * The library's own regcomp(3), because that is what Postfix uses on this machine: the same file gives
- * the same answers, odd corners included. The format is regexp_table(5)'s, see pattern.c.
+ * The library's own regcomp(3), because that is what Postfix uses on this machine: the same file
+ * gives the same answers, odd corners included. The format is regexp_table(5)'s, see pattern.c.
  *
  * Threads: regexec(3) locks what it must.
  */
@@ -47,7 +47,8 @@ read_flags(const char *flags)
 }
 
 static void *
-compile(TALLOC_CTX *ctx, const char *pattern, const char *flags, size_t *groups_r, const char **why_r)
+compile(
+    TALLOC_CTX *ctx, const char *pattern, const char *flags, size_t *groups_r, const char **why_r)
 {
 	int options = read_flags(flags);
 	struct code *code;
@@ -55,7 +56,9 @@ compile(TALLOC_CTX *ctx, const char *pattern, const char *flags, size_t *groups_
 	int result;
 
 	if (options < 0) {
-		*why_r = mem_printf(ctx, "\"%.20s\" are no flags; known are i, m and x, and white space ends them", flags);
+		*why_r = mem_printf(ctx,
+		    "\"%.20s\" are no flags; known are i, m and x, and white space ends them",
+		    flags);
 		return NULL;
 	}
 	code = mem_new(ctx, struct code);
@@ -72,7 +75,8 @@ compile(TALLOC_CTX *ctx, const char *pattern, const char *flags, size_t *groups_
 }
 
 static enum pattern_match
-match(const void *arg, const char *key, struct pattern_group *groups_r, size_t n, const char **why_r)
+match(
+    const void *arg, const char *key, struct pattern_group *groups_r, size_t n, const char **why_r)
 {
 	const struct code *code = arg;
 	regmatch_t spans[PATTERN_GROUPS_MAX];
@@ -96,14 +100,16 @@ match(const void *arg, const char *key, struct pattern_group *groups_r, size_t n
 static const struct pattern_engine engine = { compile, match };
 
 static void *
-regexp_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
+regexp_open(
+    TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
 	(void)env;
 	return pattern_open(ctx, &engine, argument, error_r);
 }
 
 static void
-regexp_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, struct table_answer *answer_r)
+regexp_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+    struct table_answer *answer_r)
 {
 	(void)deadline_ms;
 	pattern_get(state, ctx, key, answer_r);

@@ -1,12 +1,13 @@
 /*
  * rules.c - what the types with templates have in common
  *
- * An admin's .cf files must mean here what they mean to Postfix, so this follows its manual and, in the
- * corners, what its programs do: the tests compare. Keys that lack a part that some template of the table
- * uses are not asked for at all. Empty results are passed over. Several become one list with commas.
+ * An admin's .cf files must mean here what they mean to Postfix, so this follows its manual and, in
+ * the corners, what its programs do: the tests compare. Keys that lack a part that some template of
+ * the table uses are not asked for at all. Empty results are passed over. Several become one list
+ * with commas.
  *
- * Two things are stricter. A value with a NUL is an error instead of being cut there, and a value has a
- * greatest length.
+ * Two things are stricter. A value with a NUL is an error instead of being cut there, and a value
+ * has a greatest length.
  *
  * Threads: rules are read-only once loaded.
  */
@@ -33,7 +34,8 @@ struct rules_domain {
 
 /* rules_template - note what a template wants */
 bool
-rules_template(TALLOC_CTX *ctx, struct rules *rules, const char *template, bool result, const char **why_r)
+rules_template(
+    TALLOC_CTX *ctx, struct rules *rules, const char *template, bool result, const char **why_r)
 {
 	for (const char *p = template; *p != '\0'; p++) {
 		if (*p != '%')
@@ -52,7 +54,15 @@ rules_template(TALLOC_CTX *ctx, struct rules *rules, const char *template, bool 
 		case 'U':
 			rules->key_user = true;
 			break;
-		case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
+		case '1':
+		case '2':
+		case '3':
+		case '4':
+		case '5':
+		case '6':
+		case '7':
+		case '8':
+		case '9':
 			if (rules->labels < (size_t)(*p - '0'))
 				rules->labels = (size_t)(*p - '0');
 			rules->key_domain = true;
@@ -61,7 +71,8 @@ rules_template(TALLOC_CTX *ctx, struct rules *rules, const char *template, bool 
 			rules->key_domain = true;
 			break;
 		default:
-			*why_r = mem_printf(ctx, "\"%.10s\" is no placeholder; known are %%s %%u %%d %%S %%U %%D %%1 to %%9, and %%%% for a percent sign",
+			*why_r = mem_printf(ctx,
+			    "\"%.10s\" is no placeholder; known are %%s %%u %%d %%S %%U %%D %%1 to %%9, and %%%% for a percent sign",
 			    p - 1);
 			return false;
 		}
@@ -225,14 +236,17 @@ rules_add(TALLOC_CTX *ctx, const struct rules *rules, struct rules_result *resul
 		return false;
 	}
 	value = cut_address(mem_strndup(ctx, at, len));
-	if (!has_parts(&value, rules->value_user, rules->value_domain) || !key_fits(rules, &key_cut))
+	if (!has_parts(&value, rules->value_user, rules->value_domain) ||
+	    !key_fits(rules, &key_cut))
 		return true;
 	if (rules->expansion_limit > 0 && ++result->n > rules->expansion_limit) {
-		*error_r = mem_printf(ctx, "there are more results than expansion_limit = %ld", rules->expansion_limit);
+		*error_r = mem_printf(ctx, "there are more results than expansion_limit = %ld",
+		    rules->expansion_limit);
 		return false;
 	}
-	result->value = result->value == NULL ? mem_strdup(ctx, "") :
-	    result->value[0] == '\0' ? result->value : mem_check(talloc_strdup_append_buffer(result->value, ","));
+	result->value = result->value == NULL ? mem_strdup(ctx, "")
+	    : result->value[0] == '\0'        ? result->value
+				       : mem_check(talloc_strdup_append_buffer(result->value, ","));
 	result->value = fill(&filling, result->value, rules->result_format);
 	if (talloc_get_size(result->value) <= RULES_VALUE_MAX)
 		return true;
@@ -250,7 +264,8 @@ struct domain_list {
 	unsigned int depth;	/* files within files */
 };
 
-static bool add_domains(struct domain_list *list, const char *text, bool negated, const char **why_r);
+static bool add_domains(
+    struct domain_list *list, const char *text, bool negated, const char **why_r);
 
 /* take_domains - a line of a file of domains */
 static bool
@@ -295,7 +310,9 @@ add_domain(struct domain_list *list, char *word, bool negated, const char **why_
 		return good;
 	} else if (strchr(word, ':') != NULL) {
 		if (is_sql(word)) {
-			*why_r = mem_printf(list->ctx, "domain = %s: the domains must not be in a database themselves; name them, or a file", word);
+			*why_r = mem_printf(list->ctx,
+			    "domain = %s: the domains must not be in a database themselves; name them, or a file",
+			    word);
 			return false;
 		}
 		entry.table = table_open_with(list->ctx, list->env, word, why_r);
@@ -304,7 +321,8 @@ add_domain(struct domain_list *list, char *word, bool negated, const char **why_
 	} else {
 		entry.name = mem_strdup(list->ctx, word);
 	}
-	rules->domains = mem_grow(list->ctx, rules->domains, struct rules_domain, rules->n_domains + 1);
+	rules->domains =
+	    mem_grow(list->ctx, rules->domains, struct rules_domain, rules->n_domains + 1);
 	rules->domains[rules->n_domains++] = entry;
 	return true;
 }
@@ -338,7 +356,8 @@ rules_admit(TALLOC_CTX *ctx, const struct rules *rules, const char *key, int64_t
 		enum table_outcome outcome = TABLE_NOT_FOUND;
 
 		if (entry->table != NULL)
-			outcome = table_get(entry->table, ctx, cut.domain, deadline_ms, &value, error_r);
+			outcome =
+			    table_get(entry->table, ctx, cut.domain, deadline_ms, &value, error_r);
 		else if (strcasecmp(entry->name, cut.domain) == 0)
 			outcome = TABLE_FOUND;
 		if (outcome == TABLE_TEMPERROR)
@@ -355,7 +374,8 @@ rules_load(TALLOC_CTX *ctx, TALLOC_CTX *rules_ctx, struct rules *rules, const st
     const struct table_cf *cf, const char **error_r)
 {
 	struct domain_list list = { rules_ctx, rules, env, 0 };
-	const char *format = table_cf_text(cf, "result_format", table_cf_text(cf, "result_filter", "%s"));
+	const char *format =
+	    table_cf_text(cf, "result_format", table_cf_text(cf, "result_filter", "%s"));
 	const char *error = NULL;
 
 	rules->result_format = mem_strdup(rules_ctx, format);

@@ -12,7 +12,8 @@
 
 #define RULES_VALUE_MAX	(256 * 1024)	/* octets of one value */
 
-/* What the templates of a table want of key and result; a key that has it not is not found without asking. */
+/* What the templates of a table want of key and result; a key that has it not is not found without
+ * asking. */
 struct rules {
 	bool key_user;		/* a local part that is not empty, where there is an @ */
 	bool key_domain;
@@ -40,20 +41,21 @@ bool rules_template(TALLOC_CTX *ctx, struct rules *rules, const char *template, 
  * rules_load - result_format, domain and expansion_limit of a .cf file; strings on rules_ctx
  * False and *error_r on ctx.
  */
-bool rules_load(TALLOC_CTX *ctx, TALLOC_CTX *rules_ctx, struct rules *rules, const struct table_env *env,
-    const struct table_cf *cf, const char **error_r);
+bool rules_load(TALLOC_CTX *ctx, TALLOC_CTX *rules_ctx, struct rules *rules,
+    const struct table_env *env, const struct table_cf *cf, const char **error_r);
 
 /*
  * rules_query - a query template filled in for a key
- * NULL where the key lacks what some template of the table wants (it is then not found), or where quote
- * gave NULL (*bad_r is then set). quote may be NULL.
+ * NULL where the key lacks what some template of the table wants (it is then not found), or where
+ * quote gave NULL (*bad_r is then set). quote may be NULL.
  */
 char *rules_query(TALLOC_CTX *ctx, const struct rules *rules, const char *template, const char *key,
     rules_quote *quote, void *arg, bool *bad_r);
 
-/* rules_admit - may a key be asked for, as far as "domain" goes? TABLE_FOUND: yes; TABLE_TEMPERROR with *error_r on ctx */
-enum table_outcome rules_admit(TALLOC_CTX *ctx, const struct rules *rules, const char *key, int64_t deadline_ms,
-    const char **error_r);
+/* rules_admit - may a key be asked for, as far as "domain" goes? TABLE_FOUND: yes; TABLE_TEMPERROR
+ * with *error_r on ctx */
+enum table_outcome rules_admit(TALLOC_CTX *ctx, const struct rules *rules, const char *key,
+    int64_t deadline_ms, const char **error_r);
 
 /* The results of one lookup. */
 struct rules_result {
@@ -63,11 +65,11 @@ struct rules_result {
 
 /*
  * rules_add - add one result; at is len octets, NULL for none
- * False and *error_r on ctx where the results must not be used: more than expansion_limit, more than
- * RULES_VALUE_MAX octets, or a NUL, behind which the rest would be lost.
+ * False and *error_r on ctx where the results must not be used: more than expansion_limit, more
+ * than RULES_VALUE_MAX octets, or a NUL, behind which the rest would be lost.
  */
-bool rules_add(TALLOC_CTX *ctx, const struct rules *rules, struct rules_result *result, const char *key,
-    const char *at, size_t len, const char **error_r);
+bool rules_add(TALLOC_CTX *ctx, const struct rules *rules, struct rules_result *result,
+    const char *key, const char *at, size_t len, const char **error_r);
 
 /* rules_value - what was added, or NULL: a key with nothing but empty results is not found */
 const char *rules_value(const struct rules_result *result);

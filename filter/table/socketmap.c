@@ -1,9 +1,10 @@
 /*
  * socketmap.c - socketmap: tables, a program that answers over a socket
  *
- * socketmap:inet:HOST:PORT:NAME or socketmap:unix:PATH:NAME, as in socketmap_table(5): "NAME KEY" goes as one
- * netstring, "OK value", "NOTFOUND " or a failure comes back as one. A reply may be as long as Postfix
- * lets it be; one that is no netstring ends the connection, because what follows could be anything.
+ * socketmap:inet:HOST:PORT:NAME or socketmap:unix:PATH:NAME, as in socketmap_table(5): "NAME KEY"
+ * goes as one netstring, "OK value", "NOTFOUND " or a failure comes back as one. A reply may be as
+ * long as Postfix lets it be; one that is no netstring ends the connection, because what follows
+ * could be anything.
  *
  * Threads: a connection belongs to one worker (workers.h).
  */
@@ -61,7 +62,8 @@ connect_host(const struct config *config, int64_t deadline_ms, const char **why_
 }
 
 static void *
-socketmap_connect(TALLOC_CTX *ctx, const void *arg, size_t server, int64_t deadline_ms, const char **error_r)
+socketmap_connect(
+    TALLOC_CTX *ctx, const void *arg, size_t server, int64_t deadline_ms, const char **error_r)
 {
 	const struct config *config = arg;
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
@@ -206,7 +208,8 @@ socketmap_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, i
 {
 	const struct config *config = arg;
 	const struct connection *connection = handle;
-	char *request = mem_printf(ctx, "%zu:%s %s,", strlen(config->name) + 1 + strlen(key), config->name, key);
+	char *request = mem_printf(
+	    ctx, "%zu:%s %s,", strlen(config->name) + 1 + strlen(key), config->name, key);
 	const char *why = NULL;
 	char *reply = NULL;
 
@@ -220,9 +223,11 @@ socketmap_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, i
 	return WORKER_LOST;
 }
 
-static const struct worker_driver driver = { socketmap_connect, socketmap_ask, socketmap_disconnect, NULL };
+static const struct worker_driver driver = { socketmap_connect, socketmap_ask, socketmap_disconnect,
+	NULL };
 
-/* cut_off - what stands before the first (or last) colon, on config; moves *text behind it. NULL: there is none */
+/* cut_off - what stands before the first (or last) colon, on config; moves *text behind it. NULL:
+ * there is none */
 static const char *
 cut_off(struct config *config, const char **text, bool last)
 {
@@ -245,7 +250,8 @@ read_endpoint(struct config *config, const char *argument)
 
 	if (strncmp(argument, "unix:", 5) == 0) {
 		config->path = cut_off(config, &text, true);
-		if (config->path == NULL || config->path[0] != '/' || strlen(config->path) >= sizeof(limit.sun_path))
+		if (config->path == NULL || config->path[0] != '/' ||
+		    strlen(config->path) >= sizeof(limit.sun_path))
 			return false;
 	} else if (strncmp(argument, "inet:", 5) == 0 && text[0] == '[') {
 		const char *close = strchr(text, ']');
@@ -262,11 +268,13 @@ read_endpoint(struct config *config, const char *argument)
 		return false;
 	}
 	config->name = mem_strdup(config, text);
-	return text[0] != '\0' && strpbrk(text, " :") == NULL && (config->host == NULL || config->port != NULL);
+	return text[0] != '\0' && strpbrk(text, " :") == NULL &&
+	    (config->host == NULL || config->port != NULL);
 }
 
 static void *
-socketmap_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
+socketmap_open(
+    TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
 	struct config *config = mem_new(NULL, struct config);
 	const struct worker_servers servers = { 1, 0, false };
@@ -274,16 +282,19 @@ socketmap_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argumen
 
 	if (read_endpoint(config, argument))
 		return workers_new(ctx, &driver, config, &servers, &limits);
-	*error_r = mem_printf(ctx, "\"socketmap:%s\" cannot be read; write socketmap:inet:HOST:PORT:NAME or socketmap:unix:/PATH:NAME",
+	*error_r = mem_printf(ctx,
+	    "\"socketmap:%s\" cannot be read; write socketmap:inet:HOST:PORT:NAME or socketmap:unix:/PATH:NAME",
 	    argument);
 	talloc_free(config);
 	return NULL;
 }
 
 static void
-socketmap_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, struct table_answer *answer_r)
+socketmap_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+    struct table_answer *answer_r)
 {
 	workers_ask(state, ctx, key, deadline_ms, answer_r);
 }
 
-const struct table_type table_socketmap = { "socketmap", TABLE_FOLD | TABLE_REMOTE, socketmap_open, socketmap_get, NULL };
+const struct table_type table_socketmap = { "socketmap", TABLE_FOLD | TABLE_REMOTE, socketmap_open,
+	socketmap_get, NULL };

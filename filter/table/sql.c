@@ -28,7 +28,8 @@ old_query(TALLOC_CTX *ctx, const struct table_cf *cf, const char **error_r)
 	if (function != NULL)
 		return mem_printf(ctx, "SELECT %s('%%s')", function);
 	if (table_cf_text(cf, "select_field", NULL) == NULL) {
-		(void)table_cf_need(cf, "query", "SELECT login FROM senders WHERE address = '%s'", error_r);
+		(void)table_cf_need(
+		    cf, "query", "SELECT login FROM senders WHERE address = '%s'", error_r);
 		return NULL;
 	}
 	table = table_cf_need(cf, "table", "aliases", error_r);
@@ -51,8 +52,9 @@ sql_query(TALLOC_CTX *ctx, TALLOC_CTX *config, struct rules *rules, const struct
 	*query_r = query[0] != '\0' ? mem_strdup(config, query) : old_query(config, cf, &error);
 	if (*query_r != NULL && rules_template(config, rules, *query_r, false, &error))
 		return true;
-	*error_r = *query_r != NULL ? mem_strdup(ctx, table_cf_error(cf, "query", "query: %s", error)) :
-	    mem_strdup(ctx, error);
+	*error_r = *query_r != NULL
+	    ? mem_strdup(ctx, table_cf_error(cf, "query", "query: %s", error))
+	    : mem_strdup(ctx, error);
 	return false;
 }
 
@@ -129,7 +131,8 @@ sql_open(TALLOC_CTX *ctx, const struct sql_type *type, void *config, const struc
 	} else {
 		table = mem_new(ctx, struct sql_table);
 		table->rules = rules;
-		table->workers = talloc_steal(table, workers_new(ctx, type->driver, config, &servers, &limits));
+		table->workers =
+		    talloc_steal(table, workers_new(ctx, type->driver, config, &servers, &limits));
 	}
 	talloc_free(cf);
 	return table;
@@ -137,7 +140,8 @@ sql_open(TALLOC_CTX *ctx, const struct sql_type *type, void *config, const struc
 
 /* sql_table_get - "domain" first, then the server */
 void
-sql_table_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, struct table_answer *answer_r)
+sql_table_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+    struct table_answer *answer_r)
 {
 	struct sql_table *table = state;
 

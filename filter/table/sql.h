@@ -8,9 +8,9 @@
 #include "filter/table/workers.h"
 
 /*
- * sql_query - the query of a .cf file, or the one that its older names make: select_function (pgsql), or
- * select_field, table, where_field and additional_conditions
- * The query is on config; its needs are noted in rules. False and *error_r on ctx.
+ * sql_query - the query of a .cf file, or the one that its older names make: select_function
+ * (pgsql), or select_field, table, where_field and additional_conditions The query is on config;
+ * its needs are noted in rules. False and *error_r on ctx.
  */
 bool sql_query(TALLOC_CTX *ctx, TALLOC_CTX *config, struct rules *rules, const struct table_cf *cf,
     const char **query_r, const char **error_r);
@@ -26,22 +26,27 @@ struct sql_host {
  * sql_hosts - "hosts" of a .cf file on config, unix sockets first; "localhost" where there are none
  * Fills servers_r.
  */
-struct sql_host *sql_hosts(TALLOC_CTX *config, const struct table_cf *cf, struct worker_servers *servers_r);
+struct sql_host *sql_hosts(
+    TALLOC_CTX *config, const struct table_cf *cf, struct worker_servers *servers_r);
 
-/* What a type with a server adds. config: a talloc chunk, the driver's argument; rules: within it. */
+/* What a type with a server adds. config: a talloc chunk, the driver's argument; rules: within
+ * it. */
 struct sql_type {
 	const struct worker_driver *driver;
-	/* Fills config from the .cf file and *servers_r. False and *error_r on ctx; config is then freed. */
-	bool (*load)(TALLOC_CTX *ctx, void *config, const struct table_env *env, const struct table_cf *cf,
-	    struct worker_servers *servers_r, const char **error_r);
+	/* Fills config from the .cf file and *servers_r. False and *error_r on ctx; config is then
+	 * freed. */
+	bool (*load)(TALLOC_CTX *ctx, void *config, const struct table_env *env,
+	    const struct table_cf *cf, struct worker_servers *servers_r, const char **error_r);
 };
 
 /*
- * sql_open - what open of struct table_type does, with a fresh config and the rules within it. For ldap:, too.
- * config is the table's from here on, also where the result is NULL, with *error_r on ctx.
+ * sql_open - what open of struct table_type does, with a fresh config and the rules within it. For
+ * ldap:, too. config is the table's from here on, also where the result is NULL, with *error_r on
+ * ctx.
  */
-void *sql_open(TALLOC_CTX *ctx, const struct sql_type *type, void *config, const struct rules *rules,
-    const struct table_env *env, const char *argument, const char **error_r);
+void *sql_open(TALLOC_CTX *ctx, const struct sql_type *type, void *config,
+    const struct rules *rules, const struct table_env *env, const char *argument,
+    const char **error_r);
 
 /* sql_table_get - get of struct table_type: "domain" first, then the server. For ldap:, too. */
 void sql_table_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,

@@ -1,12 +1,12 @@
 /*
  * sqlite.c - sqlite: tables
  *
- * Reads sqlite_table(5)'s files. The key is quoted as SQL by the rule of the language: a quotation mark is
- * written twice, nothing else is special within quotation marks. Only the first statement of the query runs, and
- * the database is opened for reading.
+ * Reads sqlite_table(5)'s files. The key is quoted as SQL by the rule of the language: a quotation
+ * mark is written twice, nothing else is special within quotation marks. Only the first statement
+ * of the query runs, and the database is opened for reading.
  *
- * A lock held by a writer is waited for, and a query that searches for long is broken off, both at the
- * deadline. A database that was replaced by another file is opened anew.
+ * A lock held by a writer is waited for, and a query that searches for long is broken off, both at
+ * the deadline. A database that was replaced by another file is opened anew.
  *
  * Threads: a connection belongs to one worker (workers.h).
  */
@@ -60,7 +60,8 @@ nap(void *arg, int tries)
 }
 
 static void *
-sqlite_connect(TALLOC_CTX *ctx, const void *arg, size_t server, int64_t deadline_ms, const char **error_r)
+sqlite_connect(
+    TALLOC_CTX *ctx, const void *arg, size_t server, int64_t deadline_ms, const char **error_r)
 {
 	const struct config *config = arg;
 	struct connection *connection = mem_new(ctx, struct connection);
@@ -68,7 +69,8 @@ sqlite_connect(TALLOC_CTX *ctx, const void *arg, size_t server, int64_t deadline
 	(void)server;
 	connection->deadline_ms = deadline_ms;
 	if (stat(config->path, &connection->file) != 0 ||
-	    sqlite3_open_v2(config->path, &connection->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+	    sqlite3_open_v2(config->path, &connection->db,
+		SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
 		*error_r = mem_printf(ctx, "%s cannot be opened: %s", config->path,
 		    connection->db != NULL ? sqlite3_errmsg(connection->db) : "no such file");
 		(void)sqlite3_close(connection->db);
@@ -116,7 +118,8 @@ read_row(TALLOC_CTX *ctx, const struct config *config, sqlite3_stmt *statement, 
 {
 	const char *text = (const char *)sqlite3_column_text(statement, 0);
 
-	return rules_add(ctx, &config->rules, result, key, text, (size_t)sqlite3_column_bytes(statement, 0), error_r);
+	return rules_add(ctx, &config->rules, result, key, text,
+	    (size_t)sqlite3_column_bytes(statement, 0), error_r);
 }
 
 static enum worker_result
@@ -140,7 +143,8 @@ sqlite_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, int6
 		return WORKER_ANSWER;
 	connection->deadline_ms = deadline_ms;
 	code = sqlite3_prepare_v2(connection->db, query, -1, &statement, NULL);
-	while (code == SQLITE_OK && statement != NULL && good && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+	while (code == SQLITE_OK && statement != NULL && good &&
+	    (code = sqlite3_step(statement)) == SQLITE_ROW) {
 		good = read_row(ctx, config, statement, key, &result, error_r);
 		code = SQLITE_OK;
 	}
@@ -178,11 +182,13 @@ load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table
 static const struct sql_type type = { &driver, load };
 
 static void *
-sqlite_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
+sqlite_open(
+    TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
 	struct config *config = mem_new(NULL, struct config);
 
 	return sql_open(ctx, &type, config, &config->rules, env, argument, error_r);
 }
 
-const struct table_type table_sqlite = { "sqlite", TABLE_FOLD | TABLE_REMOTE, sqlite_open, sql_table_get, NULL };
+const struct table_type table_sqlite = { "sqlite", TABLE_FOLD | TABLE_REMOTE, sqlite_open,
+	sql_table_get, NULL };

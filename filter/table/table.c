@@ -5,11 +5,11 @@
  * checked and folded; for tables that ask a server, answers are cached, and a server that has
  * failed is left alone for a moment; and tables that are files are read anew when these change.
  *
- * What was read of a file is counted: a lookup holds it while it looks, so a newer content can take its place at any
- * time, and the last lookup frees the old.
+ * What was read of a file is counted: a lookup holds it while it looks, so a newer content can take
+ * its place at any time, and the last lookup frees the old.
  *
- * Threads: what a type opened is read-only or has locks of its own; so have cache and breaker. table->lock guards
- * the pointer to the content; the stamps belong to the thread that tends.
+ * Threads: what a type opened is read-only or has locks of its own; so have cache and breaker.
+ * table->lock guards the pointer to the content; the stamps belong to the thread that tends.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -49,7 +49,7 @@ struct table {
 	pthread_mutex_t lock;
 	struct content *content;
 	const char *spec;
-	const char *file;		/* TABLE_FILE: its path, or NULL where the rules are in the name */
+	const char *file; /* TABLE_FILE: its path, or NULL where the rules are in the name */
 	struct stamp loaded;		/* the file as it was when it was read */
 	struct stamp seen;		/* as it was at the last look */
 	struct stamp refused;		/* as it was when it could not be used */
@@ -137,7 +137,8 @@ table_types(TALLOC_CTX *ctx)
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		if (types[i].type != NULL)
-			text = mem_check(talloc_asprintf_append_buffer(text, "%s%s", text[0] != '\0' ? " " : "", types[i].prefix));
+			text = mem_check(talloc_asprintf_append_buffer(
+			    text, "%s%s", text[0] != '\0' ? " " : "", types[i].prefix));
 	return text;
 }
 
@@ -154,12 +155,15 @@ table_limits_of(const struct table_env *env)
 static const struct table_type *
 find_type(TALLOC_CTX *ctx, const char *spec, const char **argument_r, const char **error_r)
 {
-	const struct type_row *row = row_of(strncmp(spec, "proxy:", 6) == 0 ? spec + 6 : spec, argument_r);
+	const struct type_row *row =
+	    row_of(strncmp(spec, "proxy:", 6) == 0 ? spec + 6 : spec, argument_r);
 
 	if (row == NULL)
-		*error_r = mem_printf(ctx, "\"%s\" is no table known here; write texthash:/path/to/file", spec);
+		*error_r = mem_printf(
+		    ctx, "\"%s\" is no table known here; write texthash:/path/to/file", spec);
 	else if (row->type == NULL)
-		*error_r = mem_printf(ctx, "\"%s\": this countersign was built without %s tables; install %s and build it anew",
+		*error_r = mem_printf(ctx,
+		    "\"%s\": this countersign was built without %s tables; install %s and build it anew",
 		    spec, row->prefix, row->package);
 	return row != NULL ? row->type : NULL;
 }
@@ -189,8 +193,8 @@ hold_content(struct table *table)
 
 /* open_content - have the type open it; NULL and *error_r on ctx */
 static struct content *
-open_content(TALLOC_CTX *ctx, const struct table_type *type, const struct table_env *env, const char *argument,
-    const char **error_r)
+open_content(TALLOC_CTX *ctx, const struct table_type *type, const struct table_env *env,
+    const char *argument, const char **error_r)
 {
 	struct content *content = mem_new(NULL, struct content);
 	const char *error = NULL;
@@ -247,7 +251,8 @@ table_free(struct table *table)
 
 /* table_open_with - open a table named as in Postfix */
 struct table *
-table_open_with(TALLOC_CTX *ctx, const struct table_env *env, const char *spec, const char **error_r)
+table_open_with(
+    TALLOC_CTX *ctx, const struct table_env *env, const char *spec, const char **error_r)
 {
 	struct table *table = mem_new(ctx, struct table);
 	const char *argument = NULL;
@@ -269,8 +274,8 @@ table_open_with(TALLOC_CTX *ctx, const struct table_env *env, const char *spec, 
 	}
 	if (table->type->flags & TABLE_REMOTE) {
 		table->breaker = table_breaker_new(table);
-		table->cache = table_cache_new(table, (size_t)table->limits.cache, table->limits.cache_ms,
-		    table->limits.negative_ms);
+		table->cache = table_cache_new(table, (size_t)table->limits.cache,
+		    table->limits.cache_ms, table->limits.negative_ms);
 	}
 	return table;
 }
@@ -317,7 +322,8 @@ read_again(struct table *table, const struct stamp *now)
 		drop_content(new);	/* it is not finished; the next look begins anew */
 	} else if (new == NULL) {
 		table->refused = *now;
-		log_error("table %s: %s; what was read of it before stays in force", table->spec, error);
+		log_error(
+		    "table %s: %s; what was read of it before stays in force", table->spec, error);
 	} else {
 		table->loaded = *now;
 		take_place(table, new);
@@ -376,15 +382,18 @@ ask_server(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadli
 		return;
 	table->type->get(table->content->state, ctx, key, deadline_ms, answer);
 	now_ms = clock_ms();
-	if (table_breaker_report(table->breaker, now_ms, answer->away ? answer->error : NULL) && !answer->away)
+	if (table_breaker_report(table->breaker, now_ms, answer->away ? answer->error : NULL) &&
+	    !answer->away)
 		log_info("table %s answers again", table->spec);
 	if (answer->outcome != TABLE_TEMPERROR)
-		table_cache_put(table->cache, key, answer->outcome == TABLE_FOUND ? answer->value : NULL, now_ms);
+		table_cache_put(table->cache, key,
+		    answer->outcome == TABLE_FOUND ? answer->value : NULL, now_ms);
 }
 
 /* ask - by the cache or by the type */
 static void
-ask(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, struct table_answer *answer)
+ask(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+    struct table_answer *answer)
 {
 	if (!(table->type->flags & TABLE_REMOTE)) {
 		ask_file(table, ctx, key, answer);
@@ -457,7 +466,9 @@ table_log_failure(struct table *table, const char *error)
 	}
 	untold = atomic_exchange(&table->untold, 0);
 	if (untold > 0)
-		log_warning("table %s cannot be read: %s (and %u lookups more since this was last told)", table->spec, error, untold);
+		log_warning(
+		    "table %s cannot be read: %s (and %u lookups more since this was last told)",
+		    table->spec, error, untold);
 	else
 		log_warning("table %s cannot be read: %s", table->spec, error);
 }

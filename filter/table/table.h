@@ -50,12 +50,13 @@ struct table_env {
 
 /*
  * table_open - open a table named as in Postfix: type:argument
- * Types: texthash:/path (also hash:, btree: and lmdb:, whose text source is read), inline:{ key=value ... },
- * cidr:/path, regexp:/path, pcre:/path, sqlite:, mysql:, pgsql: and ldap: with the path of one of Postfix's
- * .cf files, socketmap:ENDPOINT:name, redis:NAME:pattern. "proxy:" in front is ignored. Without env
- * there are no redis: tables, and the limits are the standard ones.
- * Returns NULL and *error_r (file:line where there is one) on ctx when it is unknown, unreadable, malformed or
- * of a type this program was built without. Connects to nothing, but may look up host names.
+ * Types: texthash:/path (also hash:, btree: and lmdb:, whose text source is read), inline:{
+ * key=value ... }, cidr:/path, regexp:/path, pcre:/path, sqlite:, mysql:, pgsql: and ldap: with the
+ * path of one of Postfix's .cf files, socketmap:ENDPOINT:name, redis:NAME:pattern. "proxy:" in
+ * front is ignored. Without env there are no redis: tables, and the limits are the standard ones.
+ * Returns NULL and *error_r (file:line where there is one) on ctx when it is unknown, unreadable,
+ * malformed or of a type this program was built without. Connects to nothing, but may look up host
+ * names.
  */
 struct table *table_open(TALLOC_CTX *ctx, const char *spec, const char **error_r);
 struct table *table_open_with(TALLOC_CTX *ctx, const struct table_env *env, const char *spec,
@@ -67,17 +68,17 @@ const char *table_spec(const struct table *table);
 /*
  * table_get - look up one key
  * Keys are compared without regard to ASCII case, as Postfix folds them (patterns decide for
- * themselves). deadline_ms is CLOCK_MONOTONIC in milliseconds; 0: none but the table's own. A key that
- * is no UTF-8 is not found, as in Postfix. *value_r lives at least as long as ctx and the table. *error_r,
- * on ctx, is set for TABLE_TEMPERROR only. Any thread.
+ * themselves). deadline_ms is CLOCK_MONOTONIC in milliseconds; 0: none but the table's own. A key
+ * that is no UTF-8 is not found, as in Postfix. *value_r lives at least as long as ctx and the
+ * table. *error_r, on ctx, is set for TABLE_TEMPERROR only. Any thread.
  */
 enum table_outcome table_get(struct table *table, TALLOC_CTX *ctx, const char *key,
     int64_t deadline_ms, const char **value_r, const char **error_r);
 
 /*
  * table_log_failure - a line in the log about a TABLE_TEMPERROR
- * While a server is away every message fails: there is a line every five seconds for each table, with the
- * number of failures it stands for. Any thread.
+ * While a server is away every message fails: there is a line every five seconds for each table,
+ * with the number of failures it stands for. Any thread.
  */
 void table_log_failure(struct table *table, const char *error);
 
@@ -86,9 +87,9 @@ const char *table_types(TALLOC_CTX *ctx);
 
 /*
  * table_tend - what is to be done for a table now and then, about every second; may wait
- * A table that is a file is read anew when the file has changed and has stayed as it is from one call to
- * the next. A file that is then wrong or gone is told in the log with file:line, once, and the old content
- * stays. One thread at a time for a table; never on the path of a message.
+ * A table that is a file is read anew when the file has changed and has stayed as it is from one
+ * call to the next. A file that is then wrong or gone is told in the log with file:line, once, and
+ * the old content stays. One thread at a time for a table; never on the path of a message.
  */
 void table_tend(struct table *table);
 

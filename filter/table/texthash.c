@@ -95,7 +95,8 @@ find_slot(const struct entries *entries, const char *key, size_t len, uint32_t h
 	for (;; i = (i + 1) & (entries->n_slots - 1)) {
 		struct slot *slot = &entries->slots[i];
 
-		if (slot->at == 0 || (slot->hash == hash && same_key(key, len, record_key(entries, slot))))
+		if (slot->at == 0 ||
+		    (slot->hash == hash && same_key(key, len, record_key(entries, slot))))
 			return slot;
 	}
 }
@@ -135,8 +136,8 @@ append(struct entries *entries, const void *octets, size_t len)
 
 /* add_entry - keep one pair; the same key twice is an error */
 static bool
-add_entry(TALLOC_CTX *ctx, struct entries *entries, const char *key, size_t key_len, const char *value,
-    unsigned int line, const char **error_r)
+add_entry(TALLOC_CTX *ctx, struct entries *entries, const char *key, size_t key_len,
+    const char *value, unsigned int line, const char **error_r)
 {
 	uint32_t hash = hash_of(key, key_len), stamp = line;
 	struct slot *slot;
@@ -145,12 +146,14 @@ add_entry(TALLOC_CTX *ctx, struct entries *entries, const char *key, size_t key_
 		grow_slots(entries);
 	slot = find_slot(entries, key, key_len, hash);
 	if (slot->at != 0) {
-		*error_r = mem_printf(ctx, "%s:%u: the key \"%.*s\" stands in line %u already; join the two lines",
+		*error_r = mem_printf(ctx,
+		    "%s:%u: the key \"%.*s\" stands in line %u already; join the two lines",
 		    entries->path, line, (int)key_len, key, record_line(entries, slot));
 		return false;
 	}
 	if (entries->used + key_len + strlen(value) + 16 > MAX_TEXT / 2) {
-		*error_r = mem_printf(ctx, "%s:%u: the table is larger than 2 GB", entries->path, line);
+		*error_r =
+		    mem_printf(ctx, "%s:%u: the table is larger than 2 GB", entries->path, line);
 		return false;
 	}
 	*slot = (struct slot){ hash, (uint32_t)entries->used + 1 };
@@ -177,8 +180,9 @@ add_line(TALLOC_CTX *ctx, struct entries *entries, char *text, unsigned int line
 	while (text[key_len] != '\0' && !is_space(text[key_len]))
 		key_len++;
 	if (text[key_len] == '\0') {
-		*error_r = mem_printf(ctx, "%s:%u: \"%.60s\" has no value; write: key, white space, value",
-		    entries->path, line, text);
+		*error_r =
+		    mem_printf(ctx, "%s:%u: \"%.60s\" has no value; write: key, white space, value",
+			entries->path, line, text);
 		return false;
 	}
 	char *value = text + key_len;
@@ -212,15 +216,17 @@ take_line(TALLOC_CTX *ctx, struct entries *entries, struct pending *pending, cha
 		return true;
 	if (first != text) {
 		if (pending->text == NULL) {
-			*error_r = mem_printf(ctx, "%s:%u: begins with white space but continues nothing",
-			    entries->path, line);
+			*error_r =
+			    mem_printf(ctx, "%s:%u: begins with white space but continues nothing",
+				entries->path, line);
 			return false;
 		}
-		pending->text = mem_check(talloc_asprintf_append_buffer(pending->text, " %s", first));
+		pending->text =
+		    mem_check(talloc_asprintf_append_buffer(pending->text, " %s", first));
 		if (strlen(pending->text) <= MAX_LINE)
 			return true;
-		*error_r = mem_printf(ctx, "%s:%u: the entry is longer than %d octets", entries->path,
-		    pending->line, MAX_LINE);
+		*error_r = mem_printf(ctx, "%s:%u: the entry is longer than %d octets",
+		    entries->path, pending->line, MAX_LINE);
 		return false;
 	}
 	if (pending->text != NULL && !add_line(ctx, entries, pending->text, pending->line, error_r))
@@ -245,7 +251,8 @@ read_lines(TALLOC_CTX *ctx, struct entries *entries, FILE *file, const char **er
 	while (good && (len = getline(&buffer, &size, file)) >= 0) {
 		line++;
 		if (len > MAX_LINE || memchr(buffer, '\0', (size_t)len) != NULL) {
-			*error_r = mem_printf(ctx, "%s:%u: too long or not text", entries->path, line);
+			*error_r =
+			    mem_printf(ctx, "%s:%u: too long or not text", entries->path, line);
 			good = false;
 			break;
 		}
@@ -253,7 +260,8 @@ read_lines(TALLOC_CTX *ctx, struct entries *entries, FILE *file, const char **er
 	}
 	free(buffer);
 	if (good && ferror(file)) {
-		*error_r = mem_printf(ctx, "%s: cannot be read: %s", entries->path, strerror(errno));
+		*error_r =
+		    mem_printf(ctx, "%s: cannot be read: %s", entries->path, strerror(errno));
 		good = false;
 	}
 	if (good && pending.text != NULL)
@@ -263,7 +271,8 @@ read_lines(TALLOC_CTX *ctx, struct entries *entries, FILE *file, const char **er
 }
 
 static void *
-texthash_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
+texthash_open(
+    TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
 	struct entries *entries = mem_new(ctx, struct entries);
 	FILE *file;
@@ -296,7 +305,8 @@ inline_pair(TALLOC_CTX *ctx, struct entries *entries, char **p, const char **err
 	char *equals = memchr(text, '=', len);
 
 	if (equals == NULL || (braced && text[len] != '}')) {
-		*error_r = mem_printf(ctx, "inline: \"%.40s\" is no pair; write inline:{ key=value, { key = two values } }",
+		*error_r = mem_printf(ctx,
+		    "inline: \"%.40s\" is no pair; write inline:{ key=value, { key = two values } }",
 		    text);
 		return false;
 	}
@@ -318,7 +328,8 @@ inline_pair(TALLOC_CTX *ctx, struct entries *entries, char **p, const char **err
 }
 
 static void *
-inline_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
+inline_open(
+    TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
 	struct entries *entries = mem_new(ctx, struct entries);
 	char *text = mem_strdup(entries, argument);
@@ -349,7 +360,8 @@ inline_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, 
 }
 
 static void
-text_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, struct table_answer *answer_r)
+text_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+    struct table_answer *answer_r)
 {
 	const struct entries *entries = state;
 	size_t len = strlen(key);

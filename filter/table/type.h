@@ -14,7 +14,7 @@ struct table_answer {
 	enum table_outcome outcome;
 	const char *value;	/* TABLE_FOUND */
 	const char *error;	/* TABLE_TEMPERROR */
-	bool away;		/* TABLE_TEMPERROR: the server could not be asked at all, whatever the key */
+	bool away; /* TABLE_TEMPERROR: the server could not be asked at all, whatever the key */
 };
 
 /* Flags of a type. */
@@ -26,7 +26,8 @@ struct table_type {
 	const char *name;	/* before the colon of a specification */
 	unsigned int flags;
 	/* open: state on ctx, or NULL with *error_r on ctx */
-	void *(*open)(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r);
+	void *(*open)(TALLOC_CTX *ctx, const struct table_env *env, const char *argument,
+	    const char **error_r);
 	/* get: fills *answer_r, which is zeroed; from any thread. deadline_ms is never 0 for
 	 * TABLE_REMOTE, and the answer must be there by then. */
 	void (*get)(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,

@@ -2,17 +2,18 @@
  * workers.c - servers asked through libraries that may block
  *
  * A question is a job in a queue. A worker takes it, uses its connection or makes one, and puts the
- * answer into the job. Who asked waits on the job until its deadline; then it leaves, and a job that a
- * worker has in hand is freed by that worker, when its library lets it go.
+ * answer into the job. Who asked waits on the job until its deadline; then it leaves, and a job
+ * that a worker has in hand is freed by that worker, when its library lets it go.
  *
- * A worker whose connection broke makes a new one for the same job: the server may have been restarted since
- * the connection was last used. Then it goes through the other servers. Connections unused for a minute are
- * closed, and their threads end, as Postfix does it.
+ * A worker whose connection broke makes a new one for the same job: the server may have been
+ * restarted since the connection was last used. Then it goes through the other servers. Connections
+ * unused for a minute are closed, and their threads end, as Postfix does it.
  *
- * The table may be freed, with the last session of an old configuration, while workers are held up. So what
- * they share is counted: the table holds it, and each thread does. Freeing never waits.
+ * The table may be freed, with the last session of an old configuration, while workers are held up.
+ * So what they share is counted: the table holds it, and each thread does. Freeing never waits.
  *
- * How many worker threads there are is the one thing that the whole process shares, for workers_settle.
+ * How many worker threads there are is the one thing that the whole process shares, for
+ * workers_settle.
  *
  * Thread rule: shared->lock guards all of struct shared but what is fixed when it is made, and the
  * state of jobs. A job's strings belong to the worker until it is JOB_DONE, then to the asker.
@@ -152,7 +153,8 @@ workers_new(TALLOC_CTX *ctx, const struct worker_driver *driver, void *config,
 static bool
 wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_ms)
 {
-	struct timespec until = { .tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000 };
+	struct timespec until = { .tv_sec = deadline_ms / 1000,
+		.tv_nsec = deadline_ms % 1000 * 1000000 };
 
 	return pthread_cond_timedwait(cond, lock, &until) != ETIMEDOUT;
 }
@@ -176,7 +178,8 @@ dial(struct shared *shared, struct job *job, struct link *link, size_t server)
 {
 	link->memory = mem_check(talloc_named_const(NULL, 0, "table connection"));
 	link->server = server;
-	link->connection = shared->driver->connect(link->memory, shared->config, server, job->deadline_ms, &job->error);
+	link->connection = shared->driver->connect(
+	    link->memory, shared->config, server, job->deadline_ms, &job->error);
 	if (link->connection != NULL)
 		return true;
 	job->error = job->error != NULL ? mem_strdup(job, job->error) : "cannot connect";
@@ -190,16 +193,18 @@ static bool
 ask_link(struct shared *shared, struct job *job, struct link *link)
 {
 	job->value = job->error = NULL;
-	job->result = shared->driver->ask(shared->config, link->connection, job, job->key, job->deadline_ms,
-	    &job->value, &job->error);
+	job->result = shared->driver->ask(shared->config, link->connection, job, job->key,
+	    job->deadline_ms, &job->value, &job->error);
 	if (job->result == WORKER_LOST)
 		hang_up(shared, link);
 	return job->result != WORKER_LOST;
 }
 
-/* pick_servers - those from first on, n of them, that have (or have not) failed lately; with the lock held */
+/* pick_servers - those from first on, n of them, that have (or have not) failed lately; with the
+ * lock held */
 static size_t
-pick_servers(const struct shared *shared, size_t first, size_t n, bool failed, size_t turn, size_t *order_r)
+pick_servers(
+    const struct shared *shared, size_t first, size_t n, bool failed, size_t turn, size_t *order_r)
 {
 	int64_t now_ms = clock_ms();
 	size_t picked = 0;
@@ -218,7 +223,8 @@ pick_servers(const struct shared *shared, size_t first, size_t n, bool failed, s
 static void
 order_servers(struct shared *shared, size_t *order_r)
 {
-	size_t n = shared->servers.n, local = shared->servers.n_local < n ? shared->servers.n_local : n;
+	size_t n = shared->servers.n,
+	       local = shared->servers.n_local < n ? shared->servers.n_local : n;
 	uint32_t turn = 0;
 	size_t at = 0;
 
@@ -263,7 +269,8 @@ work(struct shared *shared, struct job *job, struct link *link)
 	}
 }
 
-/* next_job - wait for one; NULL when there is none for long or the table goes. With the lock held. */
+/* next_job - wait for one; NULL when there is none for long or the table goes. With the lock
+ * held. */
 static struct job *
 next_job(struct shared *shared)
 {
@@ -323,7 +330,8 @@ run_worker(void *arg)
 	return NULL;
 }
 
-/* start_worker - one more thread, without the signals that are the first one's; with the lock held */
+/* start_worker - one more thread, without the signals that are the first one's; with the lock
+ * held */
 static void
 start_worker(struct shared *shared)
 {
@@ -358,7 +366,8 @@ new_job(const char *key, int64_t deadline_ms)
 	return job;
 }
 
-/* enqueue - hand a job to the workers; with the lock held. False where there is none and none can be made. */
+/* enqueue - hand a job to the workers; with the lock held. False where there is none and none can
+ * be made. */
 static bool
 enqueue(struct shared *shared, struct job *job)
 {
@@ -397,7 +406,8 @@ take_answer(const struct job *job, TALLOC_CTX *ctx, struct table_answer *answer)
 		return;
 	}
 	answer->outcome = TABLE_TEMPERROR;
-	answer->error = mem_strdup(ctx, job->error != NULL ? job->error : "the server gave no reason");
+	answer->error =
+	    mem_strdup(ctx, job->error != NULL ? job->error : "the server gave no reason");
 	answer->away = job->result == WORKER_LOST;
 }
 
@@ -420,7 +430,8 @@ workers_ask(struct workers *workers, TALLOC_CTX *ctx, const char *key, int64_t d
 	if (!queued) {
 		answer_r->error = "no thread can be started";
 	} else if (job->state == JOB_QUEUED) {
-		answer_r->error = mem_printf(ctx, "all %u connections were busy until the time was up", shared->n_threads);
+		answer_r->error = mem_printf(
+		    ctx, "all %u connections were busy until the time was up", shared->n_threads);
 		withdraw(shared, job);
 	} else if (job->state == JOB_TAKEN) {
 		answer_r->error = "no answer within the time allowed";

@@ -1,10 +1,10 @@
 /*
  * workers.h - servers asked through libraries that may block
  *
- * The client libraries of databases and directories bound their waiting badly or not at all: names are
- * looked up, TLS is spoken, a lock waited for in the caller's thread. So connections live on
- * threads of their own, at most so many for each table; who asks waits for an answer until a deadline
- * and goes on then, whatever the library does.
+ * The client libraries of databases and directories bound their waiting badly or not at all: names
+ * are looked up, TLS is spoken, a lock waited for in the caller's thread. So connections live on
+ * threads of their own, at most so many for each table; who asks waits for an answer until a
+ * deadline and goes on then, whatever the library does.
  *
  * Threads: workers_ask from any number at once. A driver's functions run on worker threads, one at
  * a time for each connection.
@@ -16,19 +16,19 @@
 
 /* What a driver says of a question. */
 enum worker_result {
-	WORKER_ANSWER,		/* value_r, or NULL: not found */
-	WORKER_ERROR,		/* the server answered that it cannot, or the answer cannot be used */
-	WORKER_LOST		/* the connection is no good any more */
+	WORKER_ANSWER, /* value_r, or NULL: not found */
+	WORKER_ERROR,  /* the server answered that it cannot, or the answer cannot be used */
+	WORKER_LOST    /* the connection is no good any more */
 };
 
 struct worker_driver {
-	/* connect: to the server of that index, within the deadline as far as the library allows; NULL and
-	 * *error_r on ctx. The connection may hang from ctx, which lives until close. */
+	/* connect: to the server of that index, within the deadline as far as the library allows;
+	 * NULL and *error_r on ctx. The connection may hang from ctx, which lives until close. */
 	void *(*connect)(TALLOC_CTX *ctx, const void *config, size_t server, int64_t deadline_ms,
 	    const char **error_r);
 	/* ask: strings on ctx */
-	enum worker_result (*ask)(const void *config, void *connection, TALLOC_CTX *ctx, const char *key,
-	    int64_t deadline_ms, const char **value_r, const char **error_r);
+	enum worker_result (*ask)(const void *config, void *connection, TALLOC_CTX *ctx,
+	    const char *key, int64_t deadline_ms, const char **value_r, const char **error_r);
 	void (*close)(void *connection);
 	void (*thread_end)(void);	/* or NULL; before a worker thread ends */
 };
@@ -44,8 +44,8 @@ struct worker_servers {
 
 /*
  * workers_new - no connection yet, no thread yet
- * config is a talloc root (its parent must be NULL); it goes to the workers, is only read from here on, and is freed
- * with the last of them, which may be after the table.
+ * config is a talloc root (its parent must be NULL); it goes to the workers, is only read from here
+ * on, and is freed with the last of them, which may be after the table.
  */
 struct workers *workers_new(TALLOC_CTX *ctx, const struct worker_driver *driver, void *config,
     const struct worker_servers *servers, const struct table_limits *limits);
@@ -55,8 +55,9 @@ void workers_ask(struct workers *workers, TALLOC_CTX *ctx, const char *key, int6
     struct table_answer *answer_r);
 
 /*
- * workers_settle - before the process ends: wait, at most so many milliseconds, for worker threads to end
- * Their tables must have been freed. Libraries clean up at exit, and no thread should be in them then.
+ * workers_settle - before the process ends: wait, at most so many milliseconds, for worker threads
+ * to end Their tables must have been freed. Libraries clean up at exit, and no thread should be in
+ * them then.
  */
 void workers_settle(int64_t wait_ms);
 

@@ -800,7 +800,7 @@ struct shown {
 	struct span local;
 	struct span domain;
 	bool spaced;		/* blanks stand around its at sign */
-	bool divided;		/* it stands as in a list: a bracket at it, or a divider behind it */
+	bool divided; /* it stands as in a list: a bracket at it, or a divider behind it */
 };
 
 /* What a scan of a display name found. */

@@ -21,7 +21,8 @@
 #include <stddef.h>
 #include <talloc.h>
 
-/* Octets of an unquoted local part. RFC 5321 says 64; reply and bounce addresses of real services are longer. */
+/* Octets of an unquoted local part. RFC 5321 says 64; reply and bounce addresses of real services
+ * are longer. */
 #define ADDRESS_LOCAL_MAX	512
 /* Mailboxes read from one field; more are malformed. */
 #define ADDRESS_MAILBOXES_MAX	100
@@ -31,7 +32,8 @@
 /* How addresses are read; part of the configuration. */
 struct address_rules {
 	bool fold_local;	/* local parts in lower case: Alice@ is alice@ */
-	const char *default_domain; /* normal domain given to addresses without one, or NULL: then they are malformed */
+	const char *default_domain; /* normal domain given to addresses without one, or NULL: then
+				       they are malformed */
 };
 
 /* An address in normal form. */
@@ -78,22 +80,27 @@ enum address_path address_parse_path(TALLOC_CTX *ctx, const char *path, size_t l
 
 /* What users see in a display name besides a name. */
 enum address_display {
-	ADDRESS_DISPLAY_PLAIN,		/* nothing remarkable */
-	ADDRESS_DISPLAY_ADDRESS,	/* it shows an address that is not the mailbox's own */
-	ADDRESS_DISPLAY_MAILBOX,	/* the same, disguised as a mailbox: a bracket at it or a divider behind it
-					 * ("Chief <ceo@bank.example>", "ceo@bank.example, x"), an at sign
-					 * that only looks like one, an encoded address, or the name of a group */
-	ADDRESS_DISPLAY_OVERRIDE	/* it holds a bidirectional override (U+202D, U+202E) */
+	ADDRESS_DISPLAY_PLAIN,   /* nothing remarkable */
+	ADDRESS_DISPLAY_ADDRESS, /* it shows an address that is not the mailbox's own */
+	ADDRESS_DISPLAY_MAILBOX, /* the same, disguised as a mailbox: a bracket at it or a divider
+				  * behind it
+				  * ("Chief <ceo@bank.example>", "ceo@bank.example, x"), an at sign
+				  * that only looks like one, an encoded address, or the name of a
+				  * group */
+	ADDRESS_DISPLAY_OVERRIDE /* it holds a bidirectional override (U+202D, U+202E) */
 };
 
 /* One mailbox of a From or Sender field. */
 struct mailbox {
-	const char *display_raw;	/* text before "<" as sent, at most ADDRESS_DISPLAY_MAX octets; "" if none */
-	const char *display;		/* as a reader shows it: unquoted, decoded, with comments, as long; "" if none */
-	const char *group;		/* name of its RFC 6854 group, decoded, as long; NULL outside groups */
+	const char *display_raw; /* text before "<" as sent, at most ADDRESS_DISPLAY_MAX octets; ""
+				    if none */
+	const char *display; /* as a reader shows it: unquoted, decoded, with comments, as long; ""
+				if none */
+	const char *group;   /* name of its RFC 6854 group, decoded, as long; NULL outside groups */
 	struct address address;
 	enum address_display finding;	/* what display (or the group's name) shows */
-	const char *shown;		/* for ADDRESS and MAILBOX: the address shown, normal form where it has one; else NULL */
+	const char *shown; /* for ADDRESS and MAILBOX: the address shown, normal form where it has
+			      one; else NULL */
 };
 
 /*
@@ -112,8 +119,9 @@ struct mailbox {
  * Malformed is, among others: control octets, a fold without white space, what
  * does not close, two addresses without comma, text behind ">", a foreign address
  * unquoted before "<", source routes, encoded words in an address, an address in
- * comments or groups that belong to no mailbox, invisible characters in an address, an address without domain (but see default_domain), a
- * trailing dot, and encoded words that hide a NUL or a line end.
+ * comments or groups that belong to no mailbox, invisible characters in an address, an address
+ * without domain (but see default_domain), a trailing dot, and encoded words that hide a NUL or a
+ * line end.
  *
  * Returns 0 with *n_r mailboxes (0 is possible: "undisclosed:;"; an empty value is
  * malformed), or -1 with *error_r; then there are none. Time is linear in len;

@@ -54,13 +54,13 @@ enum outcome {
 
 /* Where in a message a sender is named. */
 enum claim_place {
-	CLAIM_ENVELOPE,		/* MAIL FROM */
+	CLAIM_ENVELOPE, /* MAIL FROM */
 	CLAIM_FROM,
 	CLAIM_SENDER,
 	CLAIM_RESENT_FROM,
 	CLAIM_RESENT_SENDER,
-	CLAIM_DISPLAY,		/* shown in a From display name; claims nothing, but readers see it */
-	CLAIM_DISGUISE		/* the same, written so that some readers take it for the mailbox */
+	CLAIM_DISPLAY, /* shown in a From display name; claims nothing, but readers see it */
+	CLAIM_DISGUISE /* the same, written so that some readers take it for the mailbox */
 };
 
 /* Whether the account owns an address that the message claims. */
@@ -132,7 +132,7 @@ struct dkim_fact {
 	const char *algorithm;	/* a= */
 	const char *b_prefix;	/* first 8 characters of b= (RFC 6008) */
 	unsigned int key_bits;	/* 0 where no key was read */
-	bool testing;		/* the key says t=y: a failure must not count (RFC 6376 section 3.6.1) */
+	bool testing; /* the key says t=y: a failure must not count (RFC 6376 section 3.6.1) */
 	const char *problem;	/* why it is no pass, or NULL */
 };
 
@@ -147,14 +147,16 @@ struct sign_fact {
 
 /* What the charge said. */
 struct quota_fact {
-	enum outcome outcome;	/* NONE: no limit applies; PASS; FAIL: over; TEMPERROR: store away, nothing known */
+	enum outcome outcome;   /* NONE: no limit applies; PASS; FAIL: over; TEMPERROR: store away,
+				   nothing known */
 	bool charged;		/* the message was counted */
 	bool observed_over;	/* over a limit that only observes (watch, warn) */
 	bool blocked;		/* the account is blocked, whatever outcome says */
 	const char *block_reason; /* for the log */
 	const char *account;	/* who was charged */
-	const char *limit;	/* the limit nearest to full, or the one hit, as the admin wrote it */
-	const char *subject;	/* whose limit that is where not the account's: "pool acme"; else NULL */
+	const char *limit; /* the limit nearest to full, or the one hit, as the admin wrote it */
+	const char
+	    *subject; /* whose limit that is where not the account's: "pool acme"; else NULL */
 	enum action on_over;	/* what that limit does when it is exceeded */
 	uint64_t used;		/* of that limit, with this message where charged */
 	uint64_t max;		/* its size */
@@ -172,7 +174,8 @@ struct facts {
 	const char *daemon_name; /* {daemon_name} as sent at CONNECT, or NULL */
 	const char *client_addr; /* textual IPv4 or IPv6 address, or NULL */
 	const char *client_name; /* PTR name as the MTA gives it */
-	enum outcome iprev;	/* what the MTA found of it, RFC 8601 section 2.7.3; NONE: it does not say */
+	enum outcome
+	    iprev; /* what the MTA found of it, RFC 8601 section 2.7.3; NONE: it does not say */
 	unsigned int client_port; /* 0: unknown or pickup */
 	const char *helo;	/* last HELO/EHLO argument, or NULL */
 	bool tls;		/* the session is encrypted */
@@ -181,8 +184,9 @@ struct facts {
 	/* the envelope */
 	const char *login;	/* {auth_authen} as sent, or NULL */
 	bool auth_without_login; /* {auth_type} came without {auth_authen} */
-	const char *account;	/* who answers for the message: normal form of the login, the listener's
-				 * account, or the envelope sender of local mail; NULL: nobody */
+	const char
+	    *account; /* who answers for the message: normal form of the login, the listener's
+		       * account, or the envelope sender of local mail; NULL: nobody */
 	const char *login_malformed; /* why the login is no account, or NULL */
 	const char *lookup_failed; /* what could not be looked up (a login, a recipient), or NULL */
 	bool network_refused;	/* the account may not send from this client's network */
@@ -202,8 +206,8 @@ struct facts {
 	/* the checks */
 	struct spf_fact spf_helo;
 	struct spf_fact spf_mailfrom;
-	const char *spf_client;	/* whose address SPF judges: client_addr, or the client that a trusted relay
-				 * names in Received; NULL: nobody's */
+	const char *spf_client;      /* whose address SPF judges: client_addr, or the client that a
+				      * trusted relay      names in Received; NULL: nobody's */
 	const char *spf_client_helo; /* the HELO argument of that client, or NULL */
 	struct dkim_fact *dkim;
 	size_t n_dkim;

@@ -65,7 +65,8 @@ hash_mix(uint64_t number)
 
 /*
  * hash_quick - another hash, eight octets at a time, all of whose bits are good
- * For what every message looks up and nothing that is kept depends on: the order of octets is the machine's.
+ * For what every message looks up and nothing that is kept depends on: the order of octets is the
+ * machine's.
  */
 static inline uint64_t
 hash_quick(uint64_t seed, const char *octets, size_t len)

@@ -33,8 +33,9 @@ mem_count(size_t n)
 
 /* A zeroed object, a zeroed array, a growing array, copies and formatted text. */
 #define mem_new(ctx, type)		((type *)mem_check(talloc_zero((ctx), type)))
-#define mem_array(ctx, type, n)		((type *)mem_check(talloc_zero_array((ctx), type, mem_count(n))))
-#define mem_grow(ctx, p, type, n)	((type *)mem_check(talloc_realloc((ctx), (p), type, mem_count(n))))
+#define mem_array(ctx, type, n) ((type *)mem_check(talloc_zero_array((ctx), type, mem_count(n))))
+#define mem_grow(ctx, p, type, n) \
+	((type *)mem_check(talloc_realloc((ctx), (p), type, mem_count(n))))
 #define mem_strdup(ctx, s)		((char *)mem_check(talloc_strdup((ctx), (s))))
 #define mem_strndup(ctx, s, n)		((char *)mem_check(talloc_strndup((ctx), (s), (n))))
 #define mem_memdup(ctx, p, n)		(mem_check(talloc_memdup((ctx), (p), (n))))

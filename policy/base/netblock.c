@@ -116,7 +116,8 @@ netblock_contains(const struct netblock *blocks, size_t n, const struct ip_addre
 {
 	for (size_t i = 0; i < n; i++)
 		if (blocks[i].network.bits == address->bits &&
-		    netblock_prefix_equal(blocks[i].network.octets, address->octets, blocks[i].prefix))
+		    netblock_prefix_equal(
+			blocks[i].network.octets, address->octets, blocks[i].prefix))
 			return true;
 	return false;
 }

@@ -308,21 +308,21 @@ text_list_next(struct span *rest, struct span *item_r)
 
 /* How the octets of a charset show ASCII, which is all that matters here. */
 enum charset {
-	CHARSET_UTF8,		/* ASCII is ASCII; copied */
-	CHARSET_LATIN1,		/* ISO-8859-1 and its superset Windows-1252 */
-	CHARSET_SINGLE,		/* ASCII is ASCII; high octets are something else */
-	CHARSET_DOUBLE,		/* a high octet and any octet after it are a character */
-	CHARSET_EUC_JP,		/* the same, with the signs of JIS X 0208 */
-	CHARSET_BIG5,		/* the same, with signs of its own */
-	CHARSET_SJIS,		/* the same, but A0 to DF stand alone */
-	CHARSET_ISO2022,	/* escape sequences switch ASCII off and on */
-	CHARSET_HZ,		/* ~{ and ~} do, RFC 1843 */
-	CHARSET_UTF7,		/* + and - do, RFC 2152 */
-	CHARSET_UTF16,		/* two octets a character, the high one first unless a mark says else */
-	CHARSET_UTF16LE,	/* the low one first */
-	CHARSET_UTF32,		/* four octets a character, likewise */
+	CHARSET_UTF8,    /* ASCII is ASCII; copied */
+	CHARSET_LATIN1,  /* ISO-8859-1 and its superset Windows-1252 */
+	CHARSET_SINGLE,  /* ASCII is ASCII; high octets are something else */
+	CHARSET_DOUBLE,  /* a high octet and any octet after it are a character */
+	CHARSET_EUC_JP,  /* the same, with the signs of JIS X 0208 */
+	CHARSET_BIG5,    /* the same, with signs of its own */
+	CHARSET_SJIS,    /* the same, but A0 to DF stand alone */
+	CHARSET_ISO2022, /* escape sequences switch ASCII off and on */
+	CHARSET_HZ,      /* ~{ and ~} do, RFC 1843 */
+	CHARSET_UTF7,    /* + and - do, RFC 2152 */
+	CHARSET_UTF16,   /* two octets a character, the high one first unless a mark says else */
+	CHARSET_UTF16LE, /* the low one first */
+	CHARSET_UTF32,   /* four octets a character, likewise */
 	CHARSET_UTF32LE,
-	CHARSET_EBCDIC		/* letters in places of their own */
+	CHARSET_EBCDIC /* letters in places of their own */
 };
 
 /* Names are beginnings, in lower case; what is not listed is CHARSET_SINGLE. */
@@ -594,7 +594,8 @@ is_lead(enum charset charset, unsigned char c)
 	return charset == CHARSET_SJIS && c >= 0x81 && (c < 0xa0 || c >= 0xe0);
 }
 
-/* fullwidth - the ASCII of a fullwidth sign in a set of 94 times 94 (JIS X 0208, GB 2312, KS X 1001); else '?' */
+/* fullwidth - the ASCII of a fullwidth sign in a set of 94 times 94 (JIS X 0208, GB 2312, KS X
+ * 1001); else '?' */
 static uint32_t
 fullwidth(unsigned char row, unsigned char cell)
 {
@@ -710,7 +711,8 @@ decoder_put_utf7(struct decoder *decoder, const unsigned char *text, size_t len)
 	}
 }
 
-/* ebcdic_ascii - the ASCII character of an EBCDIC octet, as all variants for mail have it; else '?' */
+/* ebcdic_ascii - the ASCII character of an EBCDIC octet, as all variants for mail have it; else
+ * '?' */
 static char
 ebcdic_ascii(unsigned char c)
 {
@@ -730,7 +732,8 @@ ebcdic_ascii(unsigned char c)
 	return '?';
 }
 
-/* decoder_put_odd - append text of a charset in which ASCII does not stand as such; false: it does */
+/* decoder_put_odd - append text of a charset in which ASCII does not stand as such; false: it
+ * does */
 static bool
 decoder_put_odd(struct decoder *decoder, enum charset charset,
     const unsigned char *text, size_t len)
@@ -769,17 +772,22 @@ decoder_put_odd(struct decoder *decoder, enum charset charset,
 	return false;
 }
 
-/* decoder_put_pair - append a character of two octets: a fullwidth sign as its ASCII sign, else '?' */
+/* decoder_put_pair - append a character of two octets: a fullwidth sign as its ASCII sign, else
+ * '?' */
 static void
-decoder_put_pair(struct decoder *decoder, enum charset charset, unsigned char lead, unsigned char trail)
+decoder_put_pair(
+    struct decoder *decoder, enum charset charset, unsigned char lead, unsigned char trail)
 {
 	uint32_t uc = '?';
 
 	if (charset == CHARSET_SJIS && lead == 0x81) {	/* row 1 of JIS X 0208 */
 		uc = fullwidth(0x21, (unsigned char)(trail - (trail < 0x80 ? 0x1f : 0x20)));
 	} else if (charset == CHARSET_SJIS && lead == 0x82 && trail >= 0x4f && trail <= 0x9a) {
-		uc = trail <= 0x58 ? '0' + (trail - 0x4fu) : trail < 0x60 ? '?' :
-		    trail <= 0x79 ? 'A' + (trail - 0x60u) : trail < 0x81 ? '?' : 'a' + (trail - 0x81u);
+		uc = trail <= 0x58  ? '0' + (trail - 0x4fu)
+		    : trail < 0x60  ? '?'
+		    : trail <= 0x79 ? 'A' + (trail - 0x60u)
+		    : trail < 0x81  ? '?'
+				    : 'a' + (trail - 0x81u);
 	} else if (charset == CHARSET_EUC_JP && lead >= 0xa1) {
 		uc = fullwidth(lead & 0x7f, trail & 0x7f);
 	} else if (charset == CHARSET_DOUBLE && lead == 0xa3 && trail >= 0xa1) {

@@ -66,7 +66,8 @@ size_t text_invisible(const char *bytes, size_t len);
  *
  * True for control characters, white space beyond ASCII, invisible characters
  * (see text_invisible), characters that imitate the at sign (U+FE6B, U+FF20), and
- * those that the normal form would turn into ASCII (U+212A, U+037E, U+1FEF). ASCII space and tab are not strange here. Malformed UTF-8 is.
+ * those that the normal form would turn into ASCII (U+212A, U+037E, U+1FEF). ASCII space and tab
+ * are not strange here. Malformed UTF-8 is.
  */
 bool text_has_strange(const char *bytes, size_t len);
 

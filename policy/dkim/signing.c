@@ -103,7 +103,8 @@ signing_forbidden(const char *name)
 	return is_among(name, forbidden, FORBIDDEN);
 }
 
-/* is_field_name - RFC 5322 section 3.6.8: printable ASCII without the colon; here without ";" too */
+/* is_field_name - RFC 5322 section 3.6.8: printable ASCII without the colon; here without ";"
+ * too */
 static bool
 is_field_name(const char *name)
 {
@@ -132,8 +133,10 @@ read_word(TALLOC_CTX *ctx, const char *word, struct signing_field *field_r, cons
 		return -1;
 	}
 	if (signing_forbidden(field_r->name)) {
-		*error_r = mem_printf(ctx, "%s changes or vanishes on the way and must not be signed; "
-		    "remove it from the list", field_r->name);
+		*error_r = mem_printf(ctx,
+		    "%s changes or vanishes on the way and must not be signed; "
+		    "remove it from the list",
+		    field_r->name);
 		return -1;
 	}
 	return 0;
@@ -216,7 +219,8 @@ signing_identity_fits(const char *identity, const char *domain)
 		return false;
 	/* what would need quoting there (RFC 6376 section 3.5) is left out instead */
 	for (const char *p = identity; p < at; p++)
-		if (!text_is_alnum(*p) && (*p == '\0' || strchr("!#$%&'*+-/=?^_`{|}~.", *p) == NULL))
+		if (!text_is_alnum(*p) &&
+		    (*p == '\0' || strchr("!#$%&'*+-/=?^_`{|}~.", *p) == NULL))
 			return false;
 	return true;
 }
@@ -233,24 +237,29 @@ signing_identity(TALLOC_CTX *ctx, enum sign_identity kind, const char *address, 
 	return signing_identity_fits(at, domain) ? mem_strdup(ctx, at) : NULL;
 }
 
-/* Fields of addresses: where one has no domain, an MTA that completes headers adds its own, behind the filter. */
+/* Fields of addresses: where one has no domain, an MTA that completes headers adds its own, behind
+ * the filter. */
 static const char *const addressed[] = {
 	"Cc", "Reply-To", "Resent-Cc", "Resent-Sender", "Resent-To", "Sender", "To",
 };
 
 #define ADDRESSED	(sizeof(addressed) / sizeof(addressed[0]))
 
-/* is_unqualified - does this field hold an address without a domain, which a domain would complete? */
+/* is_unqualified - does this field hold an address without a domain, which a domain would
+ * complete? */
 static bool
 is_unqualified(TALLOC_CTX *ctx, const struct header_field *field)
 {
-	const struct address_rules bare = { 0 }, completed_by = { .default_domain = "completed.invalid" };
+	const struct address_rules bare = { 0 },
+				   completed_by = { .default_domain = "completed.invalid" };
 	TALLOC_CTX *tmp = mem_new(ctx, char);
 	struct mailbox *mailboxes;
 	const char *error;
 	size_t n;
-	bool result = address_parse_list(tmp, field->value, field->value_len, &bare, &mailboxes, &n, &error) != 0 &&
-	    address_parse_list(tmp, field->value, field->value_len, &completed_by, &mailboxes, &n, &error) == 0;
+	bool result = address_parse_list(tmp, field->value, field->value_len, &bare, &mailboxes, &n,
+			  &error) != 0 &&
+	    address_parse_list(
+		tmp, field->value, field->value_len, &completed_by, &mailboxes, &n, &error) == 0;
 
 	talloc_free(tmp);
 	return result;
@@ -335,6 +344,7 @@ signing_plan(TALLOC_CTX *ctx, const struct signing_rules *rules, const char *dom
 	    plan->n_covered + plan->n_oversigned > SIGNING_COVERED_MAX)
 		plan->problem = "there are too many header fields to sign";
 	else if (from != 1)
-		plan->problem = from == 0 ? "there is no From field" : "there are several From fields";
+		plan->problem =
+		    from == 0 ? "there is no From field" : "there are several From fields";
 	return plan;
 }

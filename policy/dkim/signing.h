@@ -39,15 +39,16 @@ struct signing_field {
 struct signing_rules {
 	const struct signing_field *fields; /* begins with From, sealed */
 	size_t n;
-	bool mta_completes;	/* the MTA adds a missing Date or Message-ID, and its domain to addresses
-				 * without one, after the filter (Sendmail) */
+	bool mta_completes; /* the MTA adds a missing Date or Message-ID, and its domain to
+			     * addresses without one, after the filter (Sendmail) */
 };
 
 /* What i= names (RFC 6376 section 3.5): for whom the domain signs. */
 enum sign_identity {
-	SIGN_IDENTITY_NONE,	/* there is no i=, which means @d= */
-	SIGN_IDENTITY_DOMAIN,	/* "@" and the domain of the From address, where that is at or below d= */
-	SIGN_IDENTITY_ADDRESS	/* the From address, likewise */
+	SIGN_IDENTITY_NONE,   /* there is no i=, which means @d= */
+	SIGN_IDENTITY_DOMAIN, /* "@" and the domain of the From address, where that is at or below
+				 d= */
+	SIGN_IDENTITY_ADDRESS /* the From address, likewise */
 };
 
 /* How the signatures of a domain are made. All zero is the default. */
@@ -99,7 +100,8 @@ const struct claim *signing_author(const struct claim *claims, size_t n);
 
 /*
  * signing_identity - the text of i= for an author and a signing domain, or NULL: none
- * address, domain: normal form. Never one that conflicts with d=, nor one that a header could not carry.
+ * address, domain: normal form. Never one that conflicts with d=, nor one that a header could not
+ * carry.
  */
 const char *signing_identity(TALLOC_CTX *ctx, enum sign_identity kind, const char *address,
     const char *domain);
@@ -120,7 +122,8 @@ const char *signing_domain(const struct claim *claims, size_t n, const char *sig
 /*
  * signing_plan - which fields of this header the domain's signatures cover
  *
- * domain: not NULL, for messages only. Never returns NULL; look at problem. The strings of the arguments are not copied.
+ * domain: not NULL, for messages only. Never returns NULL; look at problem. The strings of the
+ * arguments are not copied.
  */
 struct sign_plan *signing_plan(TALLOC_CTX *ctx, const struct signing_rules *rules,
     const char *domain, const struct header_list *list);

@@ -131,7 +131,8 @@ static bool
 next_line(struct reader *reader, char **key_r, char **value_r)
 {
 	while (reader->at < reader->end) {
-		char *start = reader->at, *end = memchr(start, '\n', (size_t)(reader->end - start)), *p;
+		char *start = reader->at, *end = memchr(start, '\n', (size_t)(reader->end - start)),
+		     *p;
 
 		if (end == NULL)
 			end = reader->end;
@@ -186,11 +187,15 @@ dataset_read_spec(TALLOC_CTX *ctx, const char *spec, enum dataset_kind *kind_r,
     const char **path_r, const char **error_r)
 {
 	*kind_r = strncmp(spec, "refile:", 7) == 0 ? DATASET_REFILE : DATASET_FILE;
-	*path_r = *kind_r == DATASET_REFILE ? spec + 7 : strncmp(spec, "file:", 5) == 0 ? spec + 5 : spec;
+	*path_r = *kind_r == DATASET_REFILE  ? spec + 7
+	    : strncmp(spec, "file:", 5) == 0 ? spec + 5
+					     : spec;
 	if (**path_r == '/')
 		return 0;
-	*error_r = mem_printf(ctx, "\"%s\" must be a file: \"/path\", \"file:/path\" or \"refile:/path\" "
-	    "(opendkim's other kinds of data sets are not read here; write their content to a file)", spec);
+	*error_r = mem_printf(ctx,
+	    "\"%s\" must be a file: \"/path\", \"file:/path\" or \"refile:/path\" "
+	    "(opendkim's other kinds of data sets are not read here; write their content to a file)",
+	    spec);
 	return -1;
 }
 
@@ -226,7 +231,8 @@ new_index(TALLOC_CTX *ctx, size_t n, size_t n_others)
 	return index;
 }
 
-/* put_row - add a row to the index; called from the last row to the first, so that chains are in order */
+/* put_row - add a row to the index; called from the last row to the first, so that chains are in
+ * order */
 static void
 put_row(struct table_index *index, const char *key, size_t row, unsigned int *next_r)
 {
@@ -279,7 +285,8 @@ normalise_in_place(TALLOC_CTX *ctx, char *text, const char **error_r)
 bool
 key_row_is_file(const struct key_row *row)
 {
-	return row->key[0] == '/' || strncmp(row->key, "./", 2) == 0 || strncmp(row->key, "../", 3) == 0;
+	return row->key[0] == '/' || strncmp(row->key, "./", 2) == 0 ||
+	    strncmp(row->key, "../", 3) == 0;
 }
 
 bool
@@ -301,7 +308,8 @@ read_key_row(TALLOC_CTX *ctx, struct key_row *row, char *name, char *value)
 	row->selector = selector;
 	row->key = trim_in_place(value, value + strlen(value));
 	if (*domain == '\0' || *selector == '\0' || *row->key == '\0')
-		return mem_printf(ctx, "%s needs three values, domain:selector:key, where key is the path of a file",
+		return mem_printf(ctx,
+		    "%s needs three values, domain:selector:key, where key is the path of a file",
 		    name);
 	if (strcmp(domain, ANY_DOMAIN) != 0) {
 		row->domain = normalise_in_place(ctx, domain, &problem);
@@ -310,12 +318,15 @@ read_key_row(TALLOC_CTX *ctx, struct key_row *row, char *name, char *value)
 			    problem != NULL ? problem : "it is an address literal");
 	}
 	if (strcmp(selector, ANY_DOMAIN) != 0 && !domain_is_labels(selector))
-		return mem_printf(ctx, "%s: %s is no selector; use letters, digits, hyphens and single dots",
-		    name, selector);
+		return mem_printf(ctx,
+		    "%s: %s is no selector; use letters, digits, hyphens and single dots", name,
+		    selector);
 	if (!key_row_is_file(row) && strncmp(row->key, "MI", 2) != 0 &&
 	    strncmp(row->key, "-----BEGIN", 10) != 0)
-		return mem_printf(ctx, "%s: the third value is neither a path (it would begin with /) nor a key "
-		    "in base64 (it would begin with MI)", name);
+		return mem_printf(ctx,
+		    "%s: the third value is neither a path (it would begin with /) nor a key "
+		    "in base64 (it would begin with MI)",
+		    name);
 	return NULL;
 }
 
@@ -332,7 +343,8 @@ index_keys(struct key_table *table, enum dataset_kind kind)
 		struct key_row *row = &table->rows[i];
 
 		if (kind == DATASET_REFILE && strchr(row->name, '*') != NULL)
-			table->index->others[--n_others] = (unsigned int)i, table->index->n_others++;
+			table->index->others[--n_others] = (unsigned int)i,
+			table->index->n_others++;
 		else
 			put_row(table->index, row->name, i, &row->next);
 	}
@@ -361,8 +373,11 @@ key_table_read(TALLOC_CTX *ctx, enum dataset_kind kind, const char *file, char *
 	for (size_t i = 0; i < table->n; i++)
 		if (strchr(table->rows[i].name, '*') == NULL &&
 		    key_table_find(table, table->rows[i].name) != &table->rows[i])
-			advice(report, file, table->rows[i].line, mem_printf(table, "%s was named before; "
-			    "this line is not used", table->rows[i].name));
+			advice(report, file, table->rows[i].line,
+			    mem_printf(table,
+				"%s was named before; "
+				"this line is not used",
+				table->rows[i].name));
 	return table;
 }
 
@@ -371,7 +386,8 @@ key_table_find(const struct key_table *table, const char *name)
 {
 	const struct key_row *found = NULL;
 
-	for (unsigned int i = *slot_of(table->index, name); i != 0 && found == NULL; i = table->rows[i - 1].next)
+	for (unsigned int i = *slot_of(table->index, name); i != 0 && found == NULL;
+	     i = table->rows[i - 1].next)
 		if (strcasecmp(table->rows[i - 1].name, name) == 0)
 			found = &table->rows[i - 1];
 	for (size_t i = 0; i < table->index->n_others; i++) {
@@ -451,10 +467,11 @@ read_signing_row(TALLOC_CTX *ctx, struct signing_row *row, char *pattern, char *
 	value = trim_in_place(value, value + strlen(value));
 	row->identity = *value == '\0' ? NULL : value;
 	if (*row->key == '\0')
-		return mem_printf(ctx, "%s needs a value: the name of a key in the KeyTable", pattern);
+		return mem_printf(
+		    ctx, "%s needs a value: the name of a key in the KeyTable", pattern);
 	if (row->identity != NULL && strchr(row->identity, '@') == NULL)
-		return mem_printf(ctx, "%s: \"%s\" cannot stand in i=; write an address or @domain", pattern,
-		    row->identity);
+		return mem_printf(ctx, "%s: \"%s\" cannot stand in i=; write an address or @domain",
+		    pattern, row->identity);
 	return NULL;
 }
 
@@ -472,7 +489,8 @@ index_signers(struct signing_table *table)
 	size_t n_others = 0;
 
 	for (size_t i = 0; i < table->n; i++)
-		n_others += table->kind == DATASET_REFILE && !has_plain_domain(table->rows[i].pattern);
+		n_others +=
+		    table->kind == DATASET_REFILE && !has_plain_domain(table->rows[i].pattern);
 	table->index = new_index(table, table->n, n_others);
 	for (size_t i = table->n; i-- > 0;) {
 		struct signing_row *row = &table->rows[i];
@@ -482,7 +500,8 @@ index_signers(struct signing_table *table)
 		else if (has_plain_domain(row->pattern))
 			put_row(table->index, pattern_domain(row->pattern), i, &row->next);
 		else
-			table->index->others[--n_others] = (unsigned int)i, table->index->n_others++;
+			table->index->others[--n_others] = (unsigned int)i,
+			table->index->n_others++;
 	}
 }
 
@@ -493,16 +512,19 @@ advise_pattern(const struct signing_table *table, const struct signing_row *row,
 {
 	const char *domain = pattern_domain(row->pattern);
 
-	if (table->kind != DATASET_FILE || strchr(row->pattern, '*') == NULL || strcmp(domain, "*") == 0)
+	if (table->kind != DATASET_FILE || strchr(row->pattern, '*') == NULL ||
+	    strcmp(domain, "*") == 0)
 		return;
-	advice(report, file, row->line, mem_printf(report->ctx, "%s matches nothing, because patterns are for "
-	    "refile: tables; write \"refile:%s\" in the configuration, or %s here", row->pattern, file,
-	    strncmp(row->pattern, "*@", 2) == 0 ? domain : "a domain"));
+	advice(report, file, row->line,
+	    mem_printf(report->ctx,
+		"%s matches nothing, because patterns are for "
+		"refile: tables; write \"refile:%s\" in the configuration, or %s here",
+		row->pattern, file, strncmp(row->pattern, "*@", 2) == 0 ? domain : "a domain"));
 }
 
 struct signing_table *
-signing_table_read(TALLOC_CTX *ctx, enum dataset_kind kind, const char *file, char *text, size_t len,
-    const struct key_table *keys, struct table_report *report)
+signing_table_read(TALLOC_CTX *ctx, enum dataset_kind kind, const char *file, char *text,
+    size_t len, const struct key_table *keys, struct table_report *report)
 {
 	struct signing_table *table = mem_new(ctx, struct signing_table);
 	struct reader reader = { .at = text, .end = text + len };
@@ -591,9 +613,11 @@ look_up_all(const struct signing_table *table, struct search *search, const char
 	TALLOC_CTX *tmp = mem_new(search->ctx, char);
 	bool over = look_up(table, search, address) || look_up(table, search, search->domain);
 
-	for (const char *p = strchr(search->domain, '.'); !over && p != NULL; p = strchr(p + 1, '.'))
+	for (const char *p = strchr(search->domain, '.'); !over && p != NULL;
+	     p = strchr(p + 1, '.'))
 		over = look_up(table, search, mem_printf(tmp, "%.*s%s", (int)local, address, p));
-	for (const char *p = strchr(search->domain, '.'); !over && p != NULL; p = strchr(p + 1, '.'))
+	for (const char *p = strchr(search->domain, '.'); !over && p != NULL;
+	     p = strchr(p + 1, '.'))
 		over = look_up(table, search, p);
 	if (!over)
 		over = look_up(table, search, mem_printf(tmp, "%.*s*", (int)local, address));
@@ -628,8 +652,10 @@ void
 signing_table_find(TALLOC_CTX *ctx, const struct signing_table *table, const char *address,
     bool multiple, struct signing_match *matches_r, size_t *n_r, bool *more_r)
 {
-	struct search search = { .ctx = ctx, .domain = pattern_domain(address), .multiple = multiple,
-	    .matches = matches_r };
+	struct search search = { .ctx = ctx,
+		.domain = pattern_domain(address),
+		.multiple = multiple,
+		.matches = matches_r };
 
 	if (table->kind == DATASET_FILE)
 		look_up_all(table, &search, address);

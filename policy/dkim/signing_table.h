@@ -28,7 +28,8 @@ enum dataset_kind {
 
 /*
  * dataset_read_spec - take a data set's name apart: "file:/x", "refile:/x" or "/x"
- * Returns 0 with the path, which points into spec, or -1 and *error_r on ctx: a kind that is not read here.
+ * Returns 0 with the path, which points into spec, or -1 and *error_r on ctx: a kind that is not
+ * read here.
  */
 int dataset_read_spec(TALLOC_CTX *ctx, const char *spec, enum dataset_kind *kind_r,
     const char **path_r, const char **error_r);
@@ -95,7 +96,8 @@ struct signing_table *signing_table_read(TALLOC_CTX *ctx, enum dataset_kind kind
 /* How many lines it has. */
 size_t signing_table_rows(const struct signing_table *table);
 
-/* signing_table_has_domain - is there a line for this very domain (normal form)? Lines for single addresses may be missed. */
+/* signing_table_has_domain - is there a line for this very domain (normal form)? Lines for single
+ * addresses may be missed. */
 bool signing_table_has_domain(const struct signing_table *table, const char *domain);
 
 /* A line that holds for an address. */

@@ -354,18 +354,24 @@ scale(const struct reading *r, struct span number, uint64_t factor, uint64_t *ma
 	uint64_t value, part = 0;
 
 	if (!split_fraction(number, &whole, &fraction)) {
-		*r->error_r = mem_printf(r->ctx, "\"%s\" in the limit \"%s\" is not a number; write "
-		    "digits, with at most one point and three decimals", shown(r, number), r->shown);
+		*r->error_r = mem_printf(r->ctx,
+		    "\"%s\" in the limit \"%s\" is not a number; write "
+		    "digits, with at most one point and three decimals",
+		    shown(r, number), r->shown);
 		return -1;
 	}
 	if (fraction.len > 0 && factor == 1) {
-		*r->error_r = mem_printf(r->ctx, "the limit \"%s\" counts in whole numbers; write \"%s\" "
-		    "without a fraction", r->shown, shown(r, number));
+		*r->error_r = mem_printf(r->ctx,
+		    "the limit \"%s\" counts in whole numbers; write \"%s\" "
+		    "without a fraction",
+		    r->shown, shown(r, number));
 		return -1;
 	}
 	if (!read_digits(whole, &value) || value > (uint64_t)LIMIT_MAX_COUNT / factor) {
-		*r->error_r = mem_printf(r->ctx, "the limit \"%s\" is larger than can be counted (%" PRId64
-		    "); write \"unlimited\" where nothing is to be limited", r->shown, LIMIT_MAX_COUNT);
+		*r->error_r = mem_printf(r->ctx,
+		    "the limit \"%s\" is larger than can be counted (%" PRId64
+		    "); write \"unlimited\" where nothing is to be limited",
+		    r->shown, LIMIT_MAX_COUNT);
 		return -1;
 	}
 	for (size_t i = 0; i < 3; i++)
@@ -380,9 +386,10 @@ scale(const struct reading *r, struct span number, uint64_t factor, uint64_t *ma
 static int
 refuse_number(const struct reading *r, struct span number)
 {
-	*r->error_r = mem_printf(r->ctx, "the number \"%s\" in the limit \"%s\" has separators, which "
-	    "countries read differently; write \"%s\"", shown(r, number), r->shown,
-	    without_separators(r, number));
+	*r->error_r = mem_printf(r->ctx,
+	    "the number \"%s\" in the limit \"%s\" has separators, which "
+	    "countries read differently; write \"%s\"",
+	    shown(r, number), r->shown, without_separators(r, number));
 	return -1;
 }
 
@@ -393,8 +400,10 @@ read_number(const struct reading *r, struct tokens *tokens, struct span *number_
 	struct span token = peek(tokens);
 
 	if (token.len == 0 || !text_is_digit(token.at[0])) {
-		*r->error_r = mem_printf(r->ctx, "the limit \"%s\" does not begin with a number; write for "
-		    "example \"100 recipients per hour\", or \"unlimited\"", r->shown);
+		*r->error_r = mem_printf(r->ctx,
+		    "the limit \"%s\" does not begin with a number; write for "
+		    "example \"100 recipients per hour\", or \"unlimited\"",
+		    r->shown);
 		return -1;
 	}
 	for (size_t i = 0; i < token.len; i++)
@@ -418,7 +427,8 @@ refuse_unit(const struct reading *r, struct span number, struct span word)
 {
 	const char *right = probable_unit(word);
 
-	*r->error_r = mem_printf(r->ctx, "\"%s\" in the limit \"%s\" is nothing that can be counted; write "
+	*r->error_r = mem_printf(r->ctx,
+	    "\"%s\" in the limit \"%s\" is nothing that can be counted; write "
 	    "messages, recipients, external-recipients, new-recipients, client-addresses, bytes, KB, MB, GB, "
 	    "TB or PB, for example \"%s %s per hour\"",
 	    shown(r, word), r->shown, shown(r, number), right != NULL ? right : "recipients");
@@ -433,9 +443,10 @@ read_unit(const struct reading *r, struct tokens *tokens, struct span number,
 	struct span token = peek(tokens);
 
 	if (token.len == 0 || is_per(token)) {
-		*r->error_r = mem_printf(r->ctx, "the limit \"%s\" does not say what is counted; write \"%s "
-		    "recipients per hour\" or \"%s messages per hour\"", r->shown, shown(r, number),
-		    shown(r, number));
+		*r->error_r = mem_printf(r->ctx,
+		    "the limit \"%s\" does not say what is counted; write \"%s "
+		    "recipients per hour\" or \"%s messages per hour\"",
+		    r->shown, shown(r, number), shown(r, number));
 		return -1;
 	}
 	*unit_r = find_unit(token);
@@ -457,12 +468,15 @@ read_per(const struct reading *r, struct tokens *tokens, struct span number,
 		return 0;
 	}
 	if (token.len == 0)
-		*r->error_r = mem_printf(r->ctx, "the limit \"%s\" does not say per how long; write for "
-		    "example \"%s %s per hour\"", r->shown, shown(r, number), unit->word);
+		*r->error_r = mem_printf(r->ctx,
+		    "the limit \"%s\" does not say per how long; write for "
+		    "example \"%s %s per hour\"",
+		    r->shown, shown(r, number), unit->word);
 	else
-		*r->error_r = mem_printf(r->ctx, "\"%s\" in the limit \"%s\" stands where \"per\" is expected; "
-		    "write for example \"%s %s per hour\"", shown(r, token), r->shown,
-		    shown(r, number), unit->word);
+		*r->error_r = mem_printf(r->ctx,
+		    "\"%s\" in the limit \"%s\" stands where \"per\" is expected; "
+		    "write for example \"%s %s per hour\"",
+		    shown(r, token), r->shown, shown(r, number), unit->word);
 	return -1;
 }
 
@@ -476,8 +490,10 @@ read_count(const struct reading *r, struct tokens *tokens, uint64_t *count_r)
 	if (token.len == 0 || !text_is_digit(token.at[0]))
 		return 0;
 	if (!read_digits(token, count_r) || *count_r == 0) {
-		*r->error_r = mem_printf(r->ctx, "\"%s\" in the limit \"%s\" is no length of time; write a whole "
-		    "number, for example \"per 30 minutes\"", shown(r, token), r->shown);
+		*r->error_r = mem_printf(r->ctx,
+		    "\"%s\" in the limit \"%s\" is no length of time; write a whole "
+		    "number, for example \"per 30 minutes\"",
+		    shown(r, token), r->shown);
 		return -1;
 	}
 	tokens->next++;
@@ -500,15 +516,19 @@ read_window(const struct reading *r, struct tokens *tokens, struct span number,
 	span = find_span(token);
 	if (span == NULL) {
 		right = probable_span(token);
-		*r->error_r = mem_printf(r->ctx, "\"%s\" in the limit \"%s\" is no length of time; write second, "
-		    "minute, hour, day or week, for example \"%s %s per %s\"", shown(r, token), r->shown,
-		    shown(r, number), unit->word, right != NULL ? right : "hour");
+		*r->error_r = mem_printf(r->ctx,
+		    "\"%s\" in the limit \"%s\" is no length of time; write second, "
+		    "minute, hour, day or week, for example \"%s %s per %s\"",
+		    shown(r, token), r->shown, shown(r, number), unit->word,
+		    right != NULL ? right : "hour");
 		return -1;
 	}
 	tokens->next++;
 	if (count > (uint64_t)(LIMIT_MAX_WINDOW_MS / span->ms)) {
-		*r->error_r = mem_printf(r->ctx, "the window of the limit \"%s\" is too long; write at most "
-		    "\"per 366 days\"", r->shown);
+		*r->error_r = mem_printf(r->ctx,
+		    "the window of the limit \"%s\" is too long; write at most "
+		    "\"per 366 days\"",
+		    r->shown);
 		return -1;
 	}
 	*window_ms_r = (int64_t)count * span->ms;
@@ -537,8 +557,10 @@ read_counted(const struct reading *r, struct tokens *tokens, struct limit *limit
 		return -1;
 	limit->unit = unit->unit;
 	if (limit->unit == LIMIT_CLIENTS && limit->max > LIMIT_MAX_CLIENTS) {
-		*r->error_r = mem_printf(r->ctx, "the limit \"%s\" is too large, because every address is kept; write "
-		    "at most \"%d client-addresses\"", r->shown, LIMIT_MAX_CLIENTS);
+		*r->error_r = mem_printf(r->ctx,
+		    "the limit \"%s\" is too large, because every address is kept; write "
+		    "at most \"%d client-addresses\"",
+		    r->shown, LIMIT_MAX_CLIENTS);
 		return -1;
 	}
 	return 0;
@@ -552,7 +574,8 @@ expect_end(const struct reading *r, const struct tokens *tokens)
 
 	if (token.len == 0)
 		return 0;
-	*r->error_r = mem_printf(r->ctx, "\"%s\" in the limit \"%s\" is too much; a limit ends after its "
+	*r->error_r = mem_printf(r->ctx,
+	    "\"%s\" in the limit \"%s\" is too much; a limit ends after its "
 	    "length of time, as in \"100 recipients per hour\", and each limit is a text of its own",
 	    shown(r, token), r->shown);
 	return -1;
@@ -569,21 +592,26 @@ limit_parse(TALLOC_CTX *ctx, const char *text, struct limit *limit_r, const char
 	memset(limit_r, 0, sizeof(*limit_r));
 	r.shown = text_escape(ctx, trimmed.at, trimmed.len, MAX_QUOTED);
 	if (trimmed.len == 0) {
-		*error_r = mem_strdup(ctx, "the limit is empty; write for example \"100 recipients per "
+		*error_r = mem_strdup(ctx,
+		    "the limit is empty; write for example \"100 recipients per "
 		    "hour\", or \"unlimited\"");
 		return -1;
 	}
 	if (trimmed.len > MAX_TEXT || !cut_up(trimmed, &tokens)) {
-		*error_r = mem_printf(ctx, "the limit \"%s\" is too long; write for example \"100 recipients "
-		    "per hour\", each limit as a text of its own", r.shown);
+		*error_r = mem_printf(ctx,
+		    "the limit \"%s\" is too long; write for example \"100 recipients "
+		    "per hour\", each limit as a text of its own",
+		    r.shown);
 		return -1;
 	}
 	if (is(tokens.at[0], "unlimited")) {
 		limit_r->unlimited = true;
 		tokens.next = 1;
 		if (tokens.n > 1) {
-			*error_r = mem_printf(ctx, "\"unlimited\" stands alone; write \"unlimited\" instead of "
-			    "\"%s\"", r.shown);
+			*error_r = mem_printf(ctx,
+			    "\"unlimited\" stands alone; write \"unlimited\" instead of "
+			    "\"%s\"",
+			    r.shown);
 			return -1;
 		}
 	} else if (read_counted(&r, &tokens, limit_r) < 0)
@@ -607,12 +635,15 @@ limit_parse_size(TALLOC_CTX *ctx, const char *text, uint64_t *size_r, const char
 
 	r.shown = text_escape(ctx, trimmed.at, trimmed.len, MAX_QUOTED);
 	r.error_r = &why;
-	if (trimmed.len > 0 && trimmed.len <= MAX_TEXT && cut_up(trimmed, &tokens) && tokens.n == 2 &&
-	    read_number(&r, &tokens, &number) == 0 && read_unit(&r, &tokens, number, &unit) == 0 &&
-	    unit->unit == LIMIT_BYTES && scale(&r, number, unit->factor, size_r) == 0 && *size_r > 0)
+	if (trimmed.len > 0 && trimmed.len <= MAX_TEXT && cut_up(trimmed, &tokens) &&
+	    tokens.n == 2 && read_number(&r, &tokens, &number) == 0 &&
+	    read_unit(&r, &tokens, number, &unit) == 0 && unit->unit == LIMIT_BYTES &&
+	    scale(&r, number, unit->factor, size_r) == 0 && *size_r > 0)
 		return 0;
-	*error_r = mem_printf(ctx, "\"%s\" is no size; write a number and bytes, KB, MB or GB, for example "
-	    "\"25 MB\"", r.shown);
+	*error_r = mem_printf(ctx,
+	    "\"%s\" is no size; write a number and bytes, KB, MB or GB, for example "
+	    "\"25 MB\"",
+	    r.shown);
 	return -1;
 }
 
@@ -620,10 +651,12 @@ limit_parse_size(TALLOC_CTX *ctx, const char *text, uint64_t *size_r, const char
 char *
 limit_field(TALLOC_CTX *ctx, enum limit_unit unit, int64_t window_ms)
 {
-	/* Addresses are kept each with its time, all else in buckets, whose number is part of the name. */
+	/* Addresses are kept each with its time, all else in buckets, whose number is part of the
+	 * name. */
 	if (unit == LIMIT_CLIENTS)
 		return mem_printf(ctx, "%c%" PRId64, limit_unit_letter(unit), window_ms);
-	return mem_printf(ctx, "%c%" PRId64 ".%d", limit_unit_letter(unit), window_ms, WINDOW_BUCKETS);
+	return mem_printf(
+	    ctx, "%c%" PRId64 ".%d", limit_unit_letter(unit), window_ms, WINDOW_BUCKETS);
 }
 
 /* limit_text - a limit as one would write it */
@@ -638,9 +671,10 @@ limit_text(TALLOC_CTX *ctx, enum limit_unit unit, uint64_t max, int64_t window_m
 			best = &spans[i];
 	count = window_ms / best->ms;
 	if (count == 1)
-		return mem_printf(ctx, "%" PRIu64 " %s per %s", max, limit_unit_name(unit), best->word);
-	return mem_printf(ctx, "%" PRIu64 " %s per %" PRId64 " %ss", max, limit_unit_name(unit), count,
-	    best->word);
+		return mem_printf(
+		    ctx, "%" PRIu64 " %s per %s", max, limit_unit_name(unit), best->word);
+	return mem_printf(ctx, "%" PRIu64 " %s per %" PRId64 " %ss", max, limit_unit_name(unit),
+	    count, best->word);
 }
 
 /* limit_unit_name - the plural name of a unit */

@@ -73,13 +73,17 @@ resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, struct plan *plan, const 
 		const struct plan *next = find_plan(plans, n, from->like);
 
 		if (next == NULL) {
-			*error_r = mem_printf(ctx, "plan \"%s\" is like \"%s\", but there is no plan of that "
-			    "name", from->name, from->like);
+			*error_r = mem_printf(ctx,
+			    "plan \"%s\" is like \"%s\", but there is no plan of that "
+			    "name",
+			    from->name, from->like);
 			return -1;
 		}
 		if (next == plan || steps >= n) {
-			*error_r = mem_printf(ctx, "plan \"%s\" is like itself, by way of plan \"%s\"; take "
-			    "one \"like\" away", plan->name, from->name);
+			*error_r = mem_printf(ctx,
+			    "plan \"%s\" is like itself, by way of plan \"%s\"; take "
+			    "one \"like\" away",
+			    plan->name, from->name);
 			return -1;
 		}
 		inherit(plan, next);
@@ -96,7 +100,8 @@ quota_plans_resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, size_t *culpr
 	for (size_t i = 0; i < n; i++) {
 		*culprit_r = i;
 		if (find_plan(plans, i, plans[i].name) != NULL) {
-			*error_r = mem_printf(ctx, "there are two plans named \"%s\"", plans[i].name);
+			*error_r =
+			    mem_printf(ctx, "there are two plans named \"%s\"", plans[i].name);
 			return -1;
 		}
 	}
@@ -260,7 +265,8 @@ cost_in(const struct quota_cost *cost, enum limit_unit unit)
 	return 1;
 }
 
-/* one_in - what the smallest message costs in a unit: to one of us, written to before, from a known client */
+/* one_in - what the smallest message costs in a unit: to one of us, written to before, from a known
+ * client */
 static uint64_t
 one_in(enum limit_unit unit)
 {
@@ -305,7 +311,8 @@ quota_counts(const struct quota_party *parties, size_t n, enum limit_unit unit)
 	return false;
 }
 
-/* key_of - "{HOME}:KIND:NAME" of two encoded names; a printf would cost a charge a tenth of its time */
+/* key_of - "{HOME}:KIND:NAME" of two encoded names; a printf would cost a charge a tenth of its
+ * time */
 static char *
 key_of(struct quota_plan *asked, const char *home, char kind, const char *name)
 {
@@ -332,7 +339,8 @@ add_subject(struct quota_plan *asked, const struct quota_party *party, const cha
 	    quota_encode(asked, party->name);
 
 	subject->kind = party->kind;
-	subject->name = party->kind == QUOTA_ACCOUNT ? asked->account : mem_strdup(asked, party->name);
+	subject->name =
+	    party->kind == QUOTA_ACCOUNT ? asked->account : mem_strdup(asked, party->name);
 	subject->key = key_of(asked, party->kind == QUOTA_NETWORK ? encoded : asked->home,
 	    (char)party->kind, encoded);
 	subject->known_key = NULL;
@@ -367,7 +375,8 @@ find_counter(struct quota_plan *asked, size_t subject, const struct limit *limit
 	return NULL;
 }
 
-/* add_counter - one limit of a subject, for which there is room; of two for one window the smaller counts */
+/* add_counter - one limit of a subject, for which there is room; of two for one window the smaller
+ * counts */
 static void
 add_counter(struct quota_plan *asked, size_t subject, const struct limit *limit,
     const struct quota_party *party, uint64_t cost)
@@ -415,7 +424,8 @@ add_party(struct quota_plan *asked, const struct quota_party *party, const char 
 			    cost_in(cost, plan->limits[i].unit));
 }
 
-/* begin - a plan without counters yet, with room for so many; its parts come from one piece of memory */
+/* begin - a plan without counters yet, with room for so many; its parts come from one piece of
+ * memory */
 static struct quota_plan *
 begin(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n, size_t n_limits,
     const uint8_t *id)
@@ -427,12 +437,14 @@ begin(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n, size_t n_lim
 	for (size_t i = 0; i < n; i++)
 		names += strlen(parties[i].name);
 	asked = mem_check(talloc_pooled_object(ctx, struct quota_plan, (unsigned int)(6 + 4 * n),
-	    n_limits * sizeof(struct quota_counter) + n * sizeof(struct quota_subject) + 16 * names + 256));
+	    n_limits * sizeof(struct quota_counter) + n * sizeof(struct quota_subject) +
+		16 * names + 256));
 	memset(asked, 0, sizeof(*asked));
 	asked->account = mem_strdup(asked, parties[0].name);
 	asked->home = quota_encode(asked, home);
 	asked->subjects = mem_check(talloc_array(asked, struct quota_subject, (unsigned int)n));
-	asked->counters = mem_check(talloc_array(asked, struct quota_counter, (unsigned int)n_limits));
+	asked->counters =
+	    mem_check(talloc_array(asked, struct quota_counter, (unsigned int)n_limits));
 	if (id != NULL)
 		memcpy(asked->id, id, sizeof(asked->id));
 	return asked;
@@ -447,7 +459,8 @@ take_marks(struct quota_plan *asked, const struct quota_cost *cost)
 	asked->has_client = cost->has_client;
 	asked->n_marks = cost->n_marks;
 	if (cost->n_marks > 0)
-		asked->marks = mem_memdup(asked, cost->marks, cost->n_marks * sizeof(cost->marks[0]));
+		asked->marks =
+		    mem_memdup(asked, cost->marks, cost->n_marks * sizeof(cost->marks[0]));
 }
 
 /* quota_plan_of - list the counters that one message of n parties touches */
@@ -467,7 +480,8 @@ quota_plan_of(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
 		take_marks(asked, cost);
 	for (size_t i = 0; i < n; i++)
 		if (i == 0 || parties[i].plan != NULL)
-			add_party(asked, &parties[i], quota_home(parties, n), cost != NULL ? cost : &nothing);
+			add_party(asked, &parties[i], quota_home(parties, n),
+			    cost != NULL ? cost : &nothing);
 	return asked;
 }
 
@@ -481,7 +495,8 @@ quota_plan_offence(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
 	struct quota_plan *asked = begin(ctx, parties, n, 1, id);
 
 	asked->observe_only = true;
-	add_counter(asked, add_subject(asked, &observed, quota_home(parties, n)), limit, &observed, 1);
+	add_counter(
+	    asked, add_subject(asked, &observed, quota_home(parties, n)), limit, &observed, 1);
 	return asked;
 }
 
@@ -533,7 +548,8 @@ keeps_out_longer(int64_t a, int64_t b)
 	return a > b;
 }
 
-/* hit_counter - of a refused message: of the binding limits with the severest on_over that with the longest wait */
+/* hit_counter - of a refused message: of the binding limits with the severest on_over that with the
+ * longest wait */
 static size_t
 hit_counter(const struct quota_plan *plan, const struct quota_reply *reply)
 {
@@ -564,8 +580,8 @@ fullness(const struct quota_count *count)
 	return (double)count->used / (double)count->max;
 }
 
-/* weight - what an exceeded limit does; a limit that is not exceeded, or binding (it was exceeded by
- * merging), does nothing */
+/* weight - what an exceeded limit does; a limit that is not exceeded, or binding (it was exceeded
+ * by merging), does nothing */
 static int
 weight(const struct quota_counter *counter, const struct quota_count *count)
 {
@@ -680,8 +696,9 @@ judge_refused(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota
 	else if (reply->counts[hit].max == 0)
 		fact->problem = mem_strdup(ctx, "the limit lets nothing pass");
 	else
-		fact->problem = mem_printf(ctx, "this message alone (%" PRIu64 ") is larger than the limit",
-		    reply->counts[hit].cost);
+		fact->problem =
+		    mem_printf(ctx, "this message alone (%" PRIu64 ") is larger than the limit",
+			reply->counts[hit].cost);
 }
 
 /* judge_charged - the message was counted; what it exceeds was only observed */

@@ -46,9 +46,10 @@ struct plan {
 	size_t n_limits;
 	enum action on_over;		/* default ACTION_TEMPFAIL */
 	size_t max_recipients;		/* of one message; 0: no bound. Not checked here */
-	uint64_t max_size;		/* of one message in octets; 0: no bound. Not checked here */
+	uint64_t max_size; /* of one message in octets; 0: no bound. Not checked here */
 	unsigned int warn_at;		/* percent of a limit, 1..100; 0: no warning */
-	const struct limit *block_on;	/* of foreign-senders: more of them block the account; or NULL */
+	const struct limit
+	    *block_on; /* of foreign-senders: more of them block the account; or NULL */
 	long block_for_ms;		/* ... for so long; 0: not said */
 	bool has_limits;		/* an empty list is a list: nothing is counted */
 	bool has_on_over;
@@ -61,7 +62,8 @@ struct plan {
 /*
  * quota_plans_resolve - let each plan inherit from the one it is like
  * plans is an array of n; what is inherited is shared, not copied. Returns 0, or -1,
- * *culprit_r (the index of a plan) and *error_r (on ctx) for an unknown name, a circle, or a name given twice.
+ * *culprit_r (the index of a plan) and *error_r (on ctx) for an unknown name, a circle, or a name
+ * given twice.
  */
 int quota_plans_resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, size_t *culprit_r,
     const char **error_r);
@@ -136,7 +138,8 @@ struct quota_plan {
 	bool observe_only;	/* as given */
 	bool block_binds;	/* a blocked account is refused; else its block is only reported.
 				 * false; for the caller to set */
-	const char *hand_key;	/* what operators set: a block, raised limits; without the store's prefix */
+	const char
+	    *hand_key; /* what operators set: a block, raised limits; without the store's prefix */
 };
 
 /*
@@ -146,9 +149,11 @@ const char *quota_home(const struct quota_party *parties, size_t n);
 
 /*
  * quota_party_named - whose limit it was
- * subject: as in quota_fact; NULL for the account, which is parties[0]. Returns NULL where it is none of these.
+ * subject: as in quota_fact; NULL for the account, which is parties[0]. Returns NULL where it is
+ * none of these.
  */
-const struct quota_party *quota_party_named(const struct quota_party *parties, size_t n, const char *subject);
+const struct quota_party *quota_party_named(
+    const struct quota_party *parties, size_t n, const char *subject);
 
 /* quota_counts - whether some limit of some party counts unit */
 bool quota_counts(const struct quota_party *parties, size_t n, enum limit_unit unit);
@@ -231,9 +236,9 @@ struct quota_reply {
  *	CHARGED	over, on_over is quarantine	FAIL, charged
  *	CHARGED	over, otherwise observed	PASS, charged, observed_over
  *	REFUSED					FAIL, retry_after
- *	REFUSED, the account is blocked		FAIL, blocked, retry_after (0: until it is unblocked)
- *	CHARGED, the account is blocked		as above, and blocked
- *	UNKNOWN					TEMPERROR, problem
+ *	REFUSED, the account is blocked		FAIL, blocked, retry_after (0: until it is
+ *unblocked) CHARGED, the account is blocked		as above, and blocked UNKNOWN
+ *TEMPERROR, problem
  *
  * The limit named is the one that is exceeded (the one with the longest wait when there
  * are several), else the one nearest to full. retry_after is seconds, rounded up, until this
@@ -245,7 +250,8 @@ void quota_judge(TALLOC_CTX *ctx, const struct quota_plan *plan,
 
 /*
  * quota_warned - the counter whose warn_at mark this charge has just crossed, or NULL
- * Only with QUOTA_CHARGED; the caller makes the event of it. plan->subjects[counter->subject] is who crossed it.
+ * Only with QUOTA_CHARGED; the caller makes the event of it. plan->subjects[counter->subject] is
+ * who crossed it.
  */
 const struct quota_counter *quota_warned(const struct quota_plan *plan,
     const struct quota_reply *reply);
@@ -265,8 +271,8 @@ int64_t quota_one_wait(const struct quota_plan *plan, const struct quota_reply *
 void quota_block_fact(TALLOC_CTX *ctx, const struct quota_block *block, struct quota_fact *fact);
 
 /*
- * quota_name_limit - write limit, subject, used, max and on_over of a fact: those of the counter at index i
- * Strings are copied to ctx.
+ * quota_name_limit - write limit, subject, used, max and on_over of a fact: those of the counter at
+ * index i Strings are copied to ctx.
  */
 void quota_name_limit(TALLOC_CTX *ctx, const struct quota_plan *plan,
     const struct quota_reply *reply, size_t i, struct quota_fact *fact);
@@ -279,7 +285,8 @@ const char *quota_limit_text(TALLOC_CTX *ctx, const struct quota_counter *counte
     const struct quota_count *count);
 
 /*
- * quota_find_limit - the counter of plan's account on the unit and window of limit; NULL: there is none
+ * quota_find_limit - the counter of plan's account on the unit and window of limit; NULL: there is
+ * none
  */
 const struct quota_counter *quota_find_limit(const struct quota_plan *plan,
     const struct limit *limit);

@@ -5,8 +5,8 @@
  * window), or of a recipient (who is a new one). Whoever makes the marks chooses the key.
  *
  * Times are milliseconds of one clock, passed in. Where times are equal, the smaller mark counts as
- * the older one. filter/store/quota.lua holds the same rules; tests/unit/test_store_redis.c compares them.
- * Pure. Threads: the caller's lock guards the struct.
+ * the older one. filter/store/quota.lua holds the same rules; tests/unit/test_store_redis.c
+ * compares them. Pure. Threads: the caller's lock guards the struct.
  */
 #ifndef POLICY_QUOTA_RECENT_H
 #define POLICY_QUOTA_RECENT_H
@@ -40,8 +40,9 @@ long recent_find(const struct recent *set, uint64_t mark);
 
 /*
  * recent_turn - as of now, forget marks that were last seen life_ms ago or longer
- * When the newest mark lies ahead of now by no more than life_ms, time stands still at it; by more, a clock
- * was wrong, and all marks are moved so that the newest is now. Returns the time that holds.
+ * When the newest mark lies ahead of now by no more than life_ms, time stands still at it; by more,
+ * a clock was wrong, and all marks are moved so that the newest is now. Returns the time that
+ * holds.
  */
 int64_t recent_turn(struct recent *set, int64_t life_ms, int64_t now);
 
@@ -50,7 +51,8 @@ void recent_prune(struct recent *set, int64_t life_ms, int64_t now);
 
 /*
  * recent_see - a mark was seen; its time only moves forward
- * At most max marks are kept (1 at least): the oldest is forgotten. Memory is on ctx, always the same one.
+ * At most max marks are kept (1 at least): the oldest is forgotten. Memory is on ctx, always the
+ * same one.
  */
 void recent_see(TALLOC_CTX *ctx, struct recent *set, uint64_t mark, int64_t seen, uint32_t max);
 

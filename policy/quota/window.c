@@ -49,7 +49,8 @@ window_turn(struct window *window, int64_t width, int64_t now)
 	if (ahead == 0)
 		return;
 	if (window->total == 0) {
-		window->head += ahead;	/* nothing is counted, so there is nothing to keep in order */
+		window->head +=
+		    ahead; /* nothing is counted, so there is nothing to keep in order */
 		return;
 	}
 	if (ahead < 0 && ahead >= -WINDOW_BUCKETS)

@@ -30,7 +30,8 @@ window_older_width(const struct window *window)
 
 /* window_pack - write window to packed and older */
 void
-window_pack(const struct window *window, struct window_packed *packed, void *older, unsigned int width)
+window_pack(
+    const struct window *window, struct window_packed *packed, void *older, unsigned int width)
 {
 	uint16_t *narrow = older;
 	uint32_t *middle = older;
@@ -60,7 +61,8 @@ window_unpack(const struct window_packed *packed, const void *older, unsigned in
 	window_r->total = packed->total;
 	window_r->slots[0] = packed->newest;
 	if (width == 0)
-		memset(&window_r->slots[1], 0, sizeof(window_r->slots) - sizeof(window_r->slots[0]));
+		memset(
+		    &window_r->slots[1], 0, sizeof(window_r->slots) - sizeof(window_r->slots[0]));
 	else if (width == 2)
 		for (size_t i = 0; i < WINDOW_BUCKETS; i++)
 			window_r->slots[i + 1] = narrow[i];

@@ -27,7 +27,8 @@ struct window_packed {
 	uint64_t newest;	/* slot 0 */
 };
 
-/* window_older_size - octets of memory for the older buckets of one window: width is 0, 2, 4 or 8 */
+/* window_older_size - octets of memory for the older buckets of one window: width is 0, 2, 4 or
+ * 8 */
 static inline size_t
 window_older_size(unsigned int width)
 {
@@ -39,12 +40,14 @@ unsigned int window_older_width(const struct window *window);
 
 /*
  * window_pack - write window to packed and older
- * older has window_older_size(width) octets, aligned for its width; width is at least window_older_width().
+ * older has window_older_size(width) octets, aligned for its width; width is at least
+ * window_older_width().
  */
 void window_pack(const struct window *window, struct window_packed *packed, void *older,
     unsigned int width);
 
-/* window_unpack - the window that was packed; width 0: all older buckets are zero, and older is not looked at */
+/* window_unpack - the window that was packed; width 0: all older buckets are zero, and older is not
+ * looked at */
 void window_unpack(const struct window_packed *packed, const void *older, unsigned int width,
     struct window *window_r);
 

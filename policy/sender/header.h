@@ -20,7 +20,8 @@
 struct header_field {
 	const char *name;	/* as sent, without the colon */
 	size_t name_len;
-	const char *value;	/* all that followed the colon, its leading space included; folds as "\n" */
+	const char
+	    *value; /* all that followed the colon, its leading space included; folds as "\n" */
 	size_t value_len;
 };
 
@@ -62,7 +63,8 @@ struct header_display {
 	enum claim_place place;		/* the field it stands in */
 	enum address_display finding;	/* never ADDRESS_DISPLAY_PLAIN */
 	const char *display;		/* the name as shown, decoded; a stranger's octets */
-	const char *shown;		/* the address it shows, normal form where it has one; NULL for an override */
+	const char
+	    *shown; /* the address it shows, normal form where it has one; NULL for an override */
 	const char *address;		/* the address of the mailbox itself, normal form */
 };
 

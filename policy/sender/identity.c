@@ -118,7 +118,8 @@ is_dotted(const struct address *address)
 	    strpbrk(address->local, " \t\"(),:;<>@[\\]") == NULL;
 }
 
-/* add_keys - the key of one address, or of its local part; also without quotes where only dots need them */
+/* add_keys - the key of one address, or of its local part; also without quotes where only dots need
+ * them */
 static size_t
 add_keys(TALLOC_CTX *ctx, const struct address *address, bool with_domain,
     const char *keys_r[IDENTITY_KEYS_MAX], size_t n)

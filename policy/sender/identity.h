@@ -59,7 +59,8 @@ size_t identity_owner_keys(TALLOC_CTX *ctx, const char *address,
 bool identity_list_has(const char *value, const char *account, const char *login,
     const char *realm);
 
-/* Does the account's own name, quoted where an address must be, or a sub-address of it, equal the address? */
+/* Does the account's own name, quoted where an address must be, or a sub-address of it, equal the
+ * address? */
 bool identity_owns_itself(const char *account, const char *address,
     const char *delimiters);
 

@@ -47,7 +47,8 @@ take_word(struct span *rest)
 {
 	struct span word = { rest->at, 0 };
 
-	while (rest->len > 0 && !text_is_space(rest->at[0]) && rest->at[0] != '(' && rest->at[0] != ';') {
+	while (rest->len > 0 && !text_is_space(rest->at[0]) && rest->at[0] != '(' &&
+	    rest->at[0] != ';') {
 		rest->at++;
 		rest->len--;
 		word.len++;
@@ -172,7 +173,8 @@ find_address(struct span word, bool has_comment, struct span comment, struct ip_
 		return text_trim(head).len == 0;
 	}
 	*helo_r = word;
-	return has_comment && literals_in(comment, &other) == 0 && read_address(text_trim(comment), ip_r);
+	return has_comment && literals_in(comment, &other) == 0 &&
+	    read_address(text_trim(comment), ip_r);
 }
 
 /* address_text - an address as text */
@@ -219,7 +221,8 @@ received_read(TALLOC_CTX *ctx, const char *value, size_t len, struct received_cl
 
 	memset(client_r, 0, sizeof(*client_r));
 	skip_space(&rest);
-	/* "by HOST": written by the program that made the message; "(qmail 123 ...)" tells nothing */
+	/* "by HOST": written by the program that made the message; "(qmail 123 ...)" tells
+	 * nothing */
 	if (rest.len >= 3 && strncasecmp(rest.at, "by", 2) == 0 && text_is_space(rest.at[2]))
 		return RECEIVED_LOCAL;
 	if (rest.len < 5 || strncasecmp(rest.at, "from", 4) != 0 || !text_is_space(rest.at[4]))
@@ -237,7 +240,8 @@ received_read(TALLOC_CTX *ctx, const char *value, size_t len, struct received_cl
 		return RECEIVED_LOCAL;
 	client_r->address = address_text(ctx, &client_r->ip);
 	if (helo.at != NULL)
-		client_r->helo = mem_strndup(ctx, helo.at, helo.len < WORD_MAX ? helo.len : WORD_MAX);
+		client_r->helo =
+		    mem_strndup(ctx, helo.at, helo.len < WORD_MAX ? helo.len : WORD_MAX);
 	return RECEIVED_CLIENT;
 }
 

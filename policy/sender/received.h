@@ -26,10 +26,10 @@ struct received_client {
 };
 
 enum received_outcome {
-	RECEIVED_CLIENT,	/* *client_r is the client */
-	RECEIVED_LOCAL,		/* no stranger: the message began on the host that wrote the field, by a
-				 * program there or by a user who had logged in (RFC 3848) */
-	RECEIVED_UNREADABLE	/* the field does not tell, or could be read in two ways */
+	RECEIVED_CLIENT,    /* *client_r is the client */
+	RECEIVED_LOCAL,     /* no stranger: the message began on the host that wrote the field, by a
+			     * program there or by a user who had logged in (RFC 3848) */
+	RECEIVED_UNREADABLE /* the field does not tell, or could be read in two ways */
 };
 
 /*

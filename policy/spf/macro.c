@@ -407,7 +407,8 @@ expand(struct sink *sink, const char *text, size_t len, bool explanation,
 	}
 }
 
-/* item_octets - how many octets the macro or literal at the start of text expands to, as far as that matters */
+/* item_octets - how many octets the macro or literal at the start of text expands to, as far as
+ * that matters */
 static size_t
 item_octets(const char *text, size_t len, const struct spf_values *values)
 {

@@ -278,7 +278,8 @@ authres_is_ours(const char *value, size_t len, const char *authserv_id)
 		ours = same_id(scratch, id, authserv_id);
 	} else {
 		const char *lower = text_lower_copy(scratch, authserv_id, strlen(authserv_id));
-		const char *normal = domain_normalise(scratch, authserv_id, strlen(authserv_id), NULL);
+		const char *normal =
+		    domain_normalise(scratch, authserv_id, strlen(authserv_id), NULL);
 
 		ours = holds(scratch, value, len, lower) ||
 		    (normal != NULL && holds(scratch, value, len, normal));
@@ -461,8 +462,10 @@ add_dkim(struct result *result, const struct dkim_fact *fact)
 	result->pass = fact->result == DKIM_IS_PASS;
 	add_word(words, mem_printf(words->ctx, "dkim=%s", dkim_word(fact->result)));
 	if (!result->pass)
-		add_reason(words, fact->testing && fact->problem != NULL ?
-		    mem_printf(words->ctx, "%s; the key is in testing mode", fact->problem) : fact->problem);
+		add_reason(words,
+		    fact->testing && fact->problem != NULL
+			? mem_printf(words->ctx, "%s; the key is in testing mode", fact->problem)
+			: fact->problem);
 	add_property(words, "header.d", fact->sdid, 255);
 	add_property(words, "header.i", fact->auid, 320);
 	add_property(words, "header.s", fact->selector, 255);
@@ -497,14 +500,16 @@ gather(TALLOC_CTX *ctx, const struct authres_options *options, const struct fact
 		add_property(&results[n++].words, "smtp.auth", facts->login, 255);
 	}
 	if (facts->iprev != OUTCOME_NONE && facts->client_addr != NULL) {
-		add_word(&results[n].words, mem_printf(results, "iprev=%s", outcome_word(facts->iprev)));
+		add_word(
+		    &results[n].words, mem_printf(results, "iprev=%s", outcome_word(facts->iprev)));
 		add_property(&results[n++].words, "policy.iprev", facts->client_addr, 64);
 	}
 	if (facts->spf_helo.result != SPF_NOT_CHECKED)
 		add_spf(&results[n++], &facts->spf_helo, "smtp.helo",
 		    facts->spf_helo.domain != NULL ? facts->spf_helo.domain : facts->helo);
 	if (facts->spf_mailfrom.result != SPF_NOT_CHECKED && null_sender && !same_helo(facts))
-		add_spf(&results[n++], &facts->spf_mailfrom, "smtp.helo", facts->spf_mailfrom.domain);
+		add_spf(
+		    &results[n++], &facts->spf_mailfrom, "smtp.helo", facts->spf_mailfrom.domain);
 	else if (facts->spf_mailfrom.result != SPF_NOT_CHECKED && !null_sender)
 		add_spf(&results[n++], &facts->spf_mailfrom, "smtp.mailfrom", mailfrom(facts));
 

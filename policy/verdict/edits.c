@@ -32,7 +32,8 @@ plan_deletes(TALLOC_CTX *ctx, const struct header_list *list, const char *authse
 		if (!header_is(field, AUTHRES_NAME))
 			continue;
 		if (authres_is_ours(field->value, field->value_len, authserv_id))
-			edits->deletes[edits->n_deletes++] = (struct edit_delete){ AUTHRES_NAME, index };
+			edits->deletes[edits->n_deletes++] =
+			    (struct edit_delete){ AUTHRES_NAME, index };
 		index--;
 	}
 }

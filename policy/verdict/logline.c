@@ -90,7 +90,8 @@ append_value(struct spelled *line, const char *value)
 		unsigned char c = (unsigned char)*value;
 
 		if (c < 0x20 || c > 0x7e || c == '"' || c == '\\')
-			put_octets(line, escaped, (size_t)snprintf(escaped, sizeof(escaped), "\\x%02x", c));
+			put_octets(line, escaped,
+			    (size_t)snprintf(escaped, sizeof(escaped), "\\x%02x", c));
 		else
 			put_octets(line, value, 1);
 	}
@@ -173,8 +174,9 @@ append(struct builder *line, const char *key, const char *value)
 	if (made->n == LOGLINE_FIELDS_MAX)
 		return;
 	made->fields[made->n].key = key;
-	made->fields[made->n++].value = value != NULL && value[0] != '\0' && strcmp(value, "-") != 0 ?
-	    mem_strdup(made, value) : NULL;
+	made->fields[made->n++].value = value != NULL && value[0] != '\0' && strcmp(value, "-") != 0
+	    ? mem_strdup(made, value)
+	    : NULL;
 }
 
 /* client_text - ADDRESS[NAME]:PORT as far as known */
@@ -183,8 +185,8 @@ client_text(TALLOC_CTX *ctx, const struct facts *facts)
 {
 	if (facts->client_addr == NULL)
 		return NULL;
-	return mem_printf(ctx, "%s[%s]", facts->client_name != NULL ? facts->client_name : "unknown",
-	    facts->client_addr);
+	return mem_printf(ctx, "%s[%s]",
+	    facts->client_name != NULL ? facts->client_name : "unknown", facts->client_addr);
 }
 
 /* claims_text - the addresses claimed at one place, comma-separated */
@@ -233,7 +235,8 @@ spf_text(TALLOC_CTX *ctx, const struct facts *facts)
 	bool relayed = facts->spf_client != NULL && facts->client_addr != NULL &&
 	    strcmp(facts->spf_client, facts->client_addr) != 0;
 
-	if (facts->spf_mailfrom.result == SPF_NOT_CHECKED && facts->spf_helo.result == SPF_NOT_CHECKED)
+	if (facts->spf_mailfrom.result == SPF_NOT_CHECKED &&
+	    facts->spf_helo.result == SPF_NOT_CHECKED)
 		return NULL;
 	return mem_printf(ctx, "%s/%s%s%s%s", spf_result_word(facts->spf_mailfrom.result),
 	    spf_result_word(facts->spf_helo.result), relayed ? "(" : "",
@@ -319,7 +322,8 @@ logline_make(TALLOC_CTX *ctx, const struct facts *facts, enum mode mode,
 	append(&line, "client", client_text(tmp, facts));
 	append(&line, "helo", facts->helo);
 	append(&line, "tls", facts->tls ? "yes" : "no");
-	append(&line, "from", facts->sender == NULL ? NULL : mem_printf(tmp, "<%s>", facts->sender));
+	append(
+	    &line, "from", facts->sender == NULL ? NULL : mem_printf(tmp, "<%s>", facts->sender));
 	append(&line, "header_from", claims_text(tmp, facts, CLAIM_FROM));
 	append(&line, "recipients", mem_printf(tmp, "%zu", facts->recipients));
 	append(&line, "size", mem_printf(tmp, "%" PRIu64, facts->size));

@@ -12,7 +12,8 @@
 #define LOGLINE_FIELDS_MAX	40
 #define LOGLINE_VALUE_MAX	256
 
-/* What the line says, before it is spelled. Owns all it points to, but the keys, which are static. */
+/* What the line says, before it is spelled. Owns all it points to, but the keys, which are
+ * static. */
 struct logline {
 	const char *queue_id;	/* NULL: not known */
 	struct {
@@ -24,7 +25,8 @@ struct logline {
 
 /*
  * logline_make - what happened to a message and why, field by field, always in the same order
- * On ctx, and sharing nothing with facts. mode is the one the verdict was made in. Pure; any thread.
+ * On ctx, and sharing nothing with facts. mode is the one the verdict was made in. Pure; any
+ * thread.
  */
 struct logline *logline_make(TALLOC_CTX *ctx, const struct facts *facts, enum mode mode,
     const struct verdict *verdict);

@@ -76,7 +76,8 @@ comment_text(TALLOC_CTX *ctx, const struct facts *facts, const struct spf_fact *
 		[SPF_IS_PERMERROR] = "the record of %s is in error, client %s",
 	};
 	const char *of = identity == SPF_IDENTITY_HELO ? spf->domain : spf->sender;
-	const char *who = mem_printf(ctx, "%s %s", identity == SPF_IDENTITY_HELO ? "the HELO name" : "the domain of",
+	const char *who = mem_printf(ctx, "%s %s",
+	    identity == SPF_IDENTITY_HELO ? "the HELO name" : "the domain of",
 	    of != NULL && of[0] != '\0' ? of : "(empty)");
 	const char *client = facts->spf_client != NULL ? facts->spf_client : "an unknown client";
 	const char *sentence = sentences[spf->result];
@@ -101,7 +102,8 @@ append_pair(TALLOC_CTX *ctx, char **out, size_t *column, const char *key, const 
 		shown = mem_printf(ctx, "\"%s\"", escaped(ctx, value, "\"\\"));
 	pair = mem_printf(ctx, "%s=%s", key, shown);
 	if (*column == 0 || *column + strlen(pair) + 3 > COLUMNS) {
-		*out = mem_check(talloc_asprintf_append_buffer(*out, "%s\n\t%s", *column == 0 ? "" : ";", pair));
+		*out = mem_check(
+		    talloc_asprintf_append_buffer(*out, "%s\n\t%s", *column == 0 ? "" : ";", pair));
 		*column = 8 + strlen(pair);
 	} else {
 		*out = mem_check(talloc_asprintf_append_buffer(*out, "; %s", pair));
@@ -114,7 +116,8 @@ char *
 received_spf_write(TALLOC_CTX *ctx, const char *receiver, const struct facts *facts,
     enum spf_identity identity)
 {
-	const struct spf_fact *spf = identity == SPF_IDENTITY_HELO ? &facts->spf_helo : &facts->spf_mailfrom;
+	const struct spf_fact *spf =
+	    identity == SPF_IDENTITY_HELO ? &facts->spf_helo : &facts->spf_mailfrom;
 	TALLOC_CTX *tmp;
 	size_t column = 0;
 	char *out;
@@ -122,13 +125,15 @@ received_spf_write(TALLOC_CTX *ctx, const char *receiver, const struct facts *fa
 	if (spf->result == SPF_NOT_CHECKED)
 		return NULL;
 	tmp = mem_check(talloc_new(NULL));
-	out = mem_printf(ctx, " %s (%s:\n\t%s)", spf_result_word(spf->result), escaped(tmp, receiver, "()\\"),
+	out = mem_printf(ctx, " %s (%s:\n\t%s)", spf_result_word(spf->result),
+	    escaped(tmp, receiver, "()\\"),
 	    escaped(tmp, comment_text(tmp, facts, spf, identity), "()\\"));
 	append_pair(tmp, &out, &column, "receiver", receiver);
-	append_pair(tmp, &out, &column, "identity", identity == SPF_IDENTITY_HELO ? "helo" : "mailfrom");
+	append_pair(
+	    tmp, &out, &column, "identity", identity == SPF_IDENTITY_HELO ? "helo" : "mailfrom");
 	append_pair(tmp, &out, &column, "client-ip", facts->spf_client);
-	append_pair(tmp, &out, &column, "envelope-from", facts->sender != NULL && facts->sender[0] != '\0' ?
-	    facts->sender : "<>");
+	append_pair(tmp, &out, &column, "envelope-from",
+	    facts->sender != NULL && facts->sender[0] != '\0' ? facts->sender : "<>");
 	append_pair(tmp, &out, &column, "helo", facts->spf_client_helo);
 	append_pair(tmp, &out, &column, "problem", spf->problem);
 	talloc_free(tmp);
@@ -173,18 +178,21 @@ received_spf_is_ours(const char *value, size_t len, const char *receiver)
 
 /* add_deletes - forged fields, last one first */
 static void
-add_deletes(TALLOC_CTX *ctx, const struct header_list *list, const char *receiver, struct edits *edits)
+add_deletes(
+    TALLOC_CTX *ctx, const struct header_list *list, const char *receiver, struct edits *edits)
 {
 	size_t index = header_count(list, FIELD_NAME);
 
-	edits->deletes = mem_grow(ctx, edits->deletes, struct edit_delete, edits->n_deletes + index + 1);
+	edits->deletes =
+	    mem_grow(ctx, edits->deletes, struct edit_delete, edits->n_deletes + index + 1);
 	for (size_t i = list->n; i-- > 0;) {
 		const struct header_field *field = &list->fields[i];
 
 		if (!header_is(field, FIELD_NAME))
 			continue;
 		if (received_spf_is_ours(field->value, field->value_len, receiver))
-			edits->deletes[edits->n_deletes++] = (struct edit_delete){ FIELD_NAME, index };
+			edits->deletes[edits->n_deletes++] =
+			    (struct edit_delete){ FIELD_NAME, index };
 		index--;
 	}
 }

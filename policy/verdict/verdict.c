@@ -68,29 +68,34 @@ found_claim(const struct claim *claim, struct finding *finding)
 }
 
 static bool
-is_draining(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+is_draining(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)facts, (void)f;
 	return rules->draining;
 }
 
 static bool
-has_no_listener(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_no_listener(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules, (void)f;
 	return facts->listener == NULL;
 }
 
 static bool
-has_no_login(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_no_login(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules, (void)f;
 	return facts->role == ROLE_SUBMISSION && facts->login == NULL && !facts->auth_without_login;
 }
 
-/* has_no_account - a relay's client has its account by its network, or none; no login would help it */
+/* has_no_account - a relay's client has its account by its network, or none; no login would help
+ * it */
 static bool
-has_no_account(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_no_account(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules, (void)f;
 	return facts->role == ROLE_RELAY && facts->account == NULL && facts->lookup_failed == NULL;
@@ -100,11 +105,13 @@ static bool
 has_no_tls(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)f;
-	return facts->role == ROLE_SUBMISSION && rules->require_tls && !facts->tls && !facts->loopback;
+	return facts->role == ROLE_SUBMISSION && rules->require_tls && !facts->tls &&
+	    !facts->loopback;
 }
 
 static bool
-has_bad_login(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_bad_login(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
 	/* elsewhere a login is only a fact for the log */
@@ -116,12 +123,14 @@ has_bad_login(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *fa
 	}
 	if (facts->login == NULL || facts->account != NULL)
 		return false;
-	f->problem = facts->login_malformed != NULL ? facts->login_malformed : "it is no account name";
+	f->problem =
+	    facts->login_malformed != NULL ? facts->login_malformed : "it is no account name";
 	return true;
 }
 
 static bool
-has_malformed_envelope(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_malformed_envelope(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
 	f->address = facts->sender;
@@ -130,21 +139,24 @@ has_malformed_envelope(TALLOC_CTX *ctx, const struct rules *rules, const struct 
 }
 
 static bool
-has_foreign_envelope(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_foreign_envelope(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
 	return found_claim(claim_with(facts, CLAIM_ENVELOPE, CLAIM_ENVELOPE, OWNED_NO), f);
 }
 
 static bool
-has_null_sender(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_null_sender(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules, (void)f;
 	return facts->role != ROLE_INBOUND && facts->sender != NULL && facts->sender[0] == '\0';
 }
 
 static bool
-has_too_many_recipients(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_too_many_recipients(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	if (rules->max_recipients == 0 || facts->recipients <= rules->max_recipients)
 		return false;
@@ -153,37 +165,43 @@ has_too_many_recipients(TALLOC_CTX *ctx, const struct rules *rules, const struct
 }
 
 static bool
-is_too_large(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+is_too_large(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
-	if (rules->max_size == 0 || (facts->size <= rules->max_size && facts->declared_size <= rules->max_size))
+	if (rules->max_size == 0 ||
+	    (facts->size <= rules->max_size && facts->declared_size <= rules->max_size))
 		return false;
 	f->problem = mem_printf(ctx, "%" PRIu64, rules->max_size);
 	return true;
 }
 
 static bool
-has_oversized_header(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_oversized_header(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules, (void)f;
 	return facts->header.too_many;
 }
 
 static bool
-has_no_from(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_no_from(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules, (void)f;
 	return facts->header.from_fields == 0;
 }
 
 static bool
-has_several_from(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_several_from(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules, (void)f;
 	return facts->header.from_fields > 1;
 }
 
 static bool
-has_malformed_from(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_malformed_from(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
 	f->problem = facts->header.malformed;
@@ -191,42 +209,48 @@ has_malformed_from(TALLOC_CTX *ctx, const struct rules *rules, const struct fact
 }
 
 static bool
-has_foreign_from(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_foreign_from(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
 	return found_claim(claim_with(facts, CLAIM_FROM, CLAIM_FROM, OWNED_NO), f);
 }
 
 static bool
-has_foreign_domain(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_foreign_domain(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
 	return found_claim(claim_with(facts, CLAIM_FROM, CLAIM_FROM, OWNED_NO_DOMAIN), f);
 }
 
 static bool
-has_foreign_sender(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_foreign_sender(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
 	return found_claim(claim_with(facts, CLAIM_SENDER, CLAIM_SENDER, OWNED_NO), f);
 }
 
 static bool
-has_foreign_resent(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_foreign_resent(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
 	return found_claim(claim_with(facts, CLAIM_RESENT_FROM, CLAIM_RESENT_SENDER, OWNED_NO), f);
 }
 
 static bool
-has_foreign_display(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_foreign_display(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
 	return found_claim(claim_with(facts, CLAIM_DISPLAY, CLAIM_DISPLAY, OWNED_NO), f);
 }
 
 static bool
-has_disguised_from(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_disguised_from(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
 	if (found_claim(claim_with(facts, CLAIM_DISGUISE, CLAIM_DISGUISE, OWNED_NO), f))
@@ -237,14 +261,16 @@ has_disguised_from(TALLOC_CTX *ctx, const struct rules *rules, const struct fact
 }
 
 static bool
-has_foreign_network(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_foreign_network(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules, (void)f;
 	return facts->network_refused;
 }
 
 static bool
-has_restricted_recipient(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_restricted_recipient(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
 	f->address = facts->restricted;
@@ -252,7 +278,8 @@ has_restricted_recipient(TALLOC_CTX *ctx, const struct rules *rules, const struc
 }
 
 static bool
-has_lookup_failure(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_lookup_failure(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
 	f->address = facts->lookup_failed;
@@ -266,8 +293,8 @@ has_lookup_failure(TALLOC_CTX *ctx, const struct rules *rules, const struct fact
  * usual case for HELO, and no finding to name in every line of the log.
  */
 static bool
-spf_found(const struct spf_fact *spf, enum spf_result result, enum action action, const char *address,
-    struct finding *f)
+spf_found(const struct spf_fact *spf, enum spf_result result, enum action action,
+    const char *address, struct finding *f)
 {
 	if (spf->result != result || (action == ACTION_ACCEPT &&
 	    (result == SPF_IS_NONE || result == SPF_IS_NEUTRAL)))
@@ -300,7 +327,8 @@ SPF_RULE(has_spf_helo_none, REASON_SPF_HELO_NONE, SPF_IS_NONE, spf_helo, domain)
 SPF_RULE(has_spf_helo_temperror, REASON_SPF_HELO_TEMPERROR, SPF_IS_TEMPERROR, spf_helo, domain)
 SPF_RULE(has_spf_helo_permerror, REASON_SPF_HELO_PERMERROR, SPF_IS_PERMERROR, spf_helo, domain)
 
-/* counts - may a signature that does not pass be held against the message? Not while its key is being tried out. */
+/* counts - may a signature that does not pass be held against the message? Not while its key is
+ * being tried out. */
 static bool
 counts(const struct dkim_fact *dkim)
 {
@@ -312,7 +340,8 @@ static const struct dkim_fact *
 dkim_with(const struct facts *facts, enum dkim_result first, enum dkim_result last)
 {
 	for (size_t i = 0; i < facts->n_dkim; i++)
-		if (counts(&facts->dkim[i]) && facts->dkim[i].result >= first && facts->dkim[i].result <= last)
+		if (counts(&facts->dkim[i]) && facts->dkim[i].result >= first &&
+		    facts->dkim[i].result <= last)
 			return &facts->dkim[i];
 	return NULL;
 }
@@ -325,7 +354,8 @@ static bool
 found_dkim(const struct facts *facts, const struct dkim_fact *dkim, enum action action,
     struct finding *f)
 {
-	if (action == ACTION_ACCEPT || !facts->dkim_checked || dkim == NULL || dkim_with(facts, DKIM_IS_PASS, DKIM_IS_PASS) != NULL)
+	if (action == ACTION_ACCEPT || !facts->dkim_checked || dkim == NULL ||
+	    dkim_with(facts, DKIM_IS_PASS, DKIM_IS_PASS) != NULL)
 		return false;
 	f->address = dkim->sdid;
 	f->problem = dkim->problem;
@@ -333,7 +363,8 @@ found_dkim(const struct facts *facts, const struct dkim_fact *dkim, enum action 
 }
 
 static bool
-has_no_dkim(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_no_dkim(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)f;
 	return rules->actions[REASON_DKIM_NONE] != ACTION_ACCEPT && facts->dkim_checked &&
@@ -341,7 +372,8 @@ has_no_dkim(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *fact
 }
 
 static bool
-has_dkim_temperror(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_dkim_temperror(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx;
 	return found_dkim(facts, dkim_with(facts, DKIM_IS_TEMPERROR, DKIM_IS_TEMPERROR),
@@ -349,7 +381,8 @@ has_dkim_temperror(TALLOC_CTX *ctx, const struct rules *rules, const struct fact
 }
 
 static bool
-has_dkim_fail(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_dkim_fail(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx;
 	/* what may pass the next time is not said to have failed */
@@ -359,7 +392,8 @@ has_dkim_fail(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *fa
 }
 
 static bool
-has_dkim_permerror(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_dkim_permerror(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx;
 	return dkim_with(facts, DKIM_IS_PASS, DKIM_IS_TEMPERROR) == NULL &&
@@ -367,7 +401,8 @@ has_dkim_permerror(TALLOC_CTX *ctx, const struct rules *rules, const struct fact
 	    rules->actions[REASON_DKIM_PERMERROR], f);
 }
 
-/* is_aligned - is a signature that of the author's domain, or of one above it that is no top-level domain? */
+/* is_aligned - is a signature that of the author's domain, or of one above it that is no top-level
+ * domain? */
 static bool
 is_aligned(const struct dkim_fact *dkim, const struct claim *author)
 {
@@ -386,7 +421,8 @@ author_of(const struct facts *facts)
 }
 
 static bool
-has_unaligned_dkim(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_unaligned_dkim(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	const struct claim *author = author_of(facts);
 
@@ -395,7 +431,8 @@ has_unaligned_dkim(TALLOC_CTX *ctx, const struct rules *rules, const struct fact
 		return false;
 	/* one that may pass the next time is on_dkim_temperror's affair */
 	for (size_t i = 0; author != NULL && i < facts->n_dkim; i++)
-		if ((facts->dkim[i].result == DKIM_IS_PASS || facts->dkim[i].result == DKIM_IS_TEMPERROR) &&
+		if ((facts->dkim[i].result == DKIM_IS_PASS ||
+			facts->dkim[i].result == DKIM_IS_TEMPERROR) &&
 		    is_aligned(&facts->dkim[i], author))
 			return false;
 	f->address = author != NULL ? author->address : NULL;
@@ -403,7 +440,8 @@ has_unaligned_dkim(TALLOC_CTX *ctx, const struct rules *rules, const struct fact
 }
 
 static bool
-has_missing_key(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_missing_key(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
 	f->problem = facts->sign.problem;
@@ -411,7 +449,8 @@ has_missing_key(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *
 }
 
 static bool
-has_signing_failure(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+has_signing_failure(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
 	f->problem = facts->sign.problem;
@@ -444,7 +483,8 @@ is_over(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, s
 }
 
 static bool
-is_store_away(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+is_store_away(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
 	(void)ctx, (void)rules;
 	f->problem = facts->quota.problem;
@@ -533,7 +573,8 @@ carry_out(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts,
 		    verdict->problem, NULL);
 	if (verdict->action < ACTION_TEMPFAIL)
 		return;
-	verdict->reply_code = verdict->action == ACTION_REJECT ? row->reject_code : row->tempfail_code;
+	verdict->reply_code =
+	    verdict->action == ACTION_REJECT ? row->reject_code : row->tempfail_code;
 	verdict->reply_status = verdict->action == ACTION_REJECT ?
 	    row->reject_status : row->tempfail_status;
 	verdict->reply_text = reply_text(ctx, verdict->reason, facts, verdict->address,

@@ -1,12 +1,12 @@
 /*
  * dkim_bench.c - what a signature costs beside its cryptography
  *
- * One line a figure: NAME VALUE UNIT. "bare" is OpenSSL alone with a key that is parsed already: the
- * signature over a digest, or the check of one, and the SHA-256 of the octets that a
- * signature covers (header and body). "message" is all that sign.c or verify.c
- * do from the end of the header to the finished field or result, choosing fields and feeding the body in
- * pieces included. Both are measured in turn, in rounds, so that
- * a busy machine is busy for both; figures are medians, in CPU time of the thread.
+ * One line a figure: NAME VALUE UNIT. "bare" is OpenSSL alone with a key that is parsed already:
+ * the signature over a digest, or the check of one, and the SHA-256 of the octets that a signature
+ * covers (header and body). "message" is all that sign.c or verify.c do from the end of the header
+ * to the finished field or result, choosing fields and feeding the body in pieces included. Both
+ * are measured in turn, in rounds, so that a busy machine is busy for both; figures are medians, in
+ * CPU time of the thread.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -78,7 +78,8 @@ struct world {
 };
 
 static struct dns_answer *
-zone_ask(void *state, TALLOC_CTX *ctx, const char *name, size_t len, enum dns_type type, int64_t deadline_ms)
+zone_ask(void *state, TALLOC_CTX *ctx, const char *name, size_t len, enum dns_type type,
+    int64_t deadline_ms)
 {
 	struct world *world = state;
 	struct dns_answer *answer = mem_new(ctx, struct dns_answer);
@@ -87,7 +88,8 @@ zone_ask(void *state, TALLOC_CTX *ctx, const char *name, size_t len, enum dns_ty
 	answer->status = DNS_OK;
 	answer->count = 1;
 	answer->records = mem_new(answer, struct dns_record);
-	answer->records[0] = (struct dns_record){ (const unsigned char *)world->record, strlen(world->record), 0 };
+	answer->records[0] =
+	    (struct dns_record){ (const unsigned char *)world->record, strlen(world->record), 0 };
 	return answer;
 }
 
@@ -120,7 +122,9 @@ hash_covered(const struct world *world, unsigned char digest_r[32])
 	unsigned int n;
 
 	require(EVP_Digest(world->body, world->body_len, digest_r, &n, EVP_sha256(), NULL) == 1 &&
-	    EVP_Digest(world->covered, world->covered_len, digest_r, &n, EVP_sha256(), NULL) == 1, "SHA-256");
+		EVP_Digest(world->covered, world->covered_len, digest_r, &n, EVP_sha256(), NULL) ==
+		    1,
+	    "SHA-256");
 }
 
 static void
@@ -132,14 +136,19 @@ sign_bare(struct world *world)
 	world->signature_len = sizeof(world->signature);
 	if (EVP_PKEY_get_base_id(world->bare) == EVP_PKEY_ED25519) {
 		hash_covered(world, digest);
-		require(EVP_DigestSignInit(md, NULL, NULL, NULL, world->bare) == 1 && EVP_DigestSign(md,
-		    world->signature, &world->signature_len, digest, sizeof(digest)) == 1, "sign");
+		require(EVP_DigestSignInit(md, NULL, NULL, NULL, world->bare) == 1 &&
+			EVP_DigestSign(md, world->signature, &world->signature_len, digest,
+			    sizeof(digest)) == 1,
+		    "sign");
 	} else {
 		EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(world->bare, NULL);
 
 		hash_covered(world, digest);
-		require(EVP_PKEY_sign_init(ctx) == 1 && EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) == 1 &&
-		    EVP_PKEY_sign(ctx, world->signature, &world->signature_len, digest, sizeof(digest)) == 1, "sign");
+		require(EVP_PKEY_sign_init(ctx) == 1 &&
+			EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) == 1 &&
+			EVP_PKEY_sign(ctx, world->signature, &world->signature_len, digest,
+			    sizeof(digest)) == 1,
+		    "sign");
 		EVP_PKEY_CTX_free(ctx);
 	}
 	EVP_MD_CTX_free(md);
@@ -153,13 +162,18 @@ verify_bare(struct world *world)
 
 	hash_covered(world, digest);
 	if (EVP_PKEY_get_base_id(world->bare) == EVP_PKEY_ED25519) {
-		require(EVP_DigestVerifyInit(md, NULL, NULL, NULL, world->bare) == 1 && EVP_DigestVerify(md,
-		    world->signature, world->signature_len, digest, sizeof(digest)) == 1, "verify");
+		require(EVP_DigestVerifyInit(md, NULL, NULL, NULL, world->bare) == 1 &&
+			EVP_DigestVerify(md, world->signature, world->signature_len, digest,
+			    sizeof(digest)) == 1,
+		    "verify");
 	} else {
 		EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(world->bare, NULL);
 
-		require(EVP_PKEY_verify_init(ctx) == 1 && EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) == 1 &&
-		    EVP_PKEY_verify(ctx, world->signature, world->signature_len, digest, sizeof(digest)) == 1, "verify");
+		require(EVP_PKEY_verify_init(ctx) == 1 &&
+			EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) == 1 &&
+			EVP_PKEY_verify(ctx, world->signature, world->signature_len, digest,
+			    sizeof(digest)) == 1,
+		    "verify");
 		EVP_PKEY_CTX_free(ctx);
 	}
 	EVP_MD_CTX_free(md);
@@ -172,12 +186,14 @@ sign_one(struct world *world, TALLOC_CTX *ctx)
 	struct sign_choice choice = { .outcome = OUTCOME_PASS, .domain = "example.org",
 	    .requests = world->requests + world->first, .n = world->requested };
 	struct sign_plan *plan = signing_plan(ctx, &world->rules, "example.org", world->header);
-	struct dkim_signing *signing = dkim_sign_start(ctx, world->service, &choice, plan, world->header);
+	struct dkim_signing *signing =
+	    dkim_sign_start(ctx, world->service, &choice, plan, world->header);
 	const char **values = NULL;
 	struct sign_fact fact;
 
 	for (size_t i = 0; i < world->body_len; i += PIECE)
-		dkim_sign_body(signing, world->body + i, world->body_len - i < PIECE ? world->body_len - i : PIECE);
+		dkim_sign_body(signing, world->body + i,
+		    world->body_len - i < PIECE ? world->body_len - i : PIECE);
 	dkim_sign_finish(signing, ctx, &fact, &values);
 	require(fact.outcome == OUTCOME_PASS, fact.problem != NULL ? fact.problem : "not signed");
 	return values;
@@ -196,14 +212,17 @@ static void
 verify_message(struct world *world)
 {
 	TALLOC_CTX *ctx = mem_new(NULL, char);
-	struct dkim_verification *v = dkim_verify_start(ctx, world->service, world->signed_header, "example.org");
+	struct dkim_verification *v =
+	    dkim_verify_start(ctx, world->service, world->signed_header, "example.org");
 	struct dkim_fact *facts;
 	size_t n;
 
 	for (size_t i = 0; i < world->body_len; i += PIECE)
-		dkim_verify_body(v, world->body + i, world->body_len - i < PIECE ? world->body_len - i : PIECE);
+		dkim_verify_body(
+		    v, world->body + i, world->body_len - i < PIECE ? world->body_len - i : PIECE);
 	dkim_verify_finish(v, ctx, INT64_MAX, &facts, &n);
-	require(n == 1 && facts[0].result == DKIM_IS_PASS, n == 1 && facts[0].problem != NULL ? facts[0].problem : "no pass");
+	require(n == 1 && facts[0].result == DKIM_IS_PASS,
+	    n == 1 && facts[0].problem != NULL ? facts[0].problem : "no pass");
 	talloc_free(ctx);
 }
 
@@ -247,7 +266,8 @@ calls_of(struct world *world, void (*call)(struct world *))
 
 /* compare - a message beside the bare cryptography, in turn */
 static void
-compare(struct world *world, const char *name, void (*bare)(struct world *), void (*message)(struct world *))
+compare(struct world *world, const char *name, void (*bare)(struct world *),
+    void (*message)(struct world *))
 {
 	size_t bare_calls = calls_of(world, bare), message_calls = calls_of(world, message);
 	double bares[ROUNDS], messages[ROUNDS], ratios[ROUNDS];
@@ -318,7 +338,8 @@ make_world(void)
 	world->rsa = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
 	world->ed = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 
-	char *rsa = write_key(world, dir, "rsa", world->rsa), *ed = write_key(world, dir, "ed", world->ed);
+	char *rsa = write_key(world, dir, "rsa", world->rsa),
+	     *ed = write_key(world, dir, "ed", world->ed);
 
 	world->keyring = keyring_new(world, &options);
 	keys[0] = keyring_add_file(world->keyring, "example.org", "rsa", rsa, &report);
@@ -335,9 +356,11 @@ make_world(void)
 	world->header = header_list_new(world, 1024 * 1024);
 	world->covered = mem_strdup(world, "");
 	for (size_t i = 0; i < FIELDS; i++) {
-		header_append(world->header, fields[i][0], strlen(fields[i][0]), fields[i][1], strlen(fields[i][1]));
+		header_append(world->header, fields[i][0], strlen(fields[i][0]), fields[i][1],
+		    strlen(fields[i][1]));
 		if (i > 0 && i < 12)
-			world->covered = mem_printf(world, "%s%s:%s\r\n", world->covered, fields[i][0], fields[i][1] + 1);
+			world->covered = mem_printf(
+			    world, "%s%s:%s\r\n", world->covered, fields[i][0], fields[i][1] + 1);
 	}
 	/* and the signature's own field */
 	world->covered_len = strlen(world->covered) + 400;
@@ -354,7 +377,10 @@ set_body(struct world *world, size_t len)
 	world->body = mem_array(world, char, len + 1);
 	world->body_len = len;
 	for (size_t i = 0; i < len; i++)
-		world->body[i] = i % 72 == 70 ? '\r' : i % 72 == 71 ? '\n' : i % 9 == 8 ? ' ' : (char)('a' + i % 23);
+		world->body[i] = i % 72 == 70 ? '\r'
+		    : i % 72 == 71            ? '\n'
+		    : i % 9 == 8              ? ' '
+					      : (char)('a' + i % 23);
 	world->body[len - 2] = '\r';
 	world->body[len - 1] = '\n';
 }
@@ -375,7 +401,8 @@ use_key(struct world *world, size_t which)
 	world->signed_header = header_list_new(world, 1024 * 1024);
 	header_append(world->signed_header, "DKIM-Signature", 14, values[0], strlen(values[0]));
 	for (size_t i = 0; i < FIELDS; i++)
-		header_append(world->signed_header, fields[i][0], strlen(fields[i][0]), fields[i][1], strlen(fields[i][1]));
+		header_append(world->signed_header, fields[i][0], strlen(fields[i][0]),
+		    fields[i][1], strlen(fields[i][1]));
 }
 
 int

@@ -43,7 +43,8 @@ static const struct letter_field ordinary[] = {
 static char *
 make_body(TALLOC_CTX *ctx, size_t len)
 {
-	static const char line[] = "The quick brown fox jumps over the lazy dog and  runs into the woods.\r\n";
+	static const char line[] =
+	    "The quick brown fox jumps over the lazy dog and  runs into the woods.\r\n";
 	char *body = mem_array(ctx, char, len + 1);
 
 	for (size_t i = 0; i < len; i++)
@@ -68,8 +69,9 @@ letter_make(TALLOC_CTX *ctx, size_t n_fields, size_t body_len)
 		if (i < n_ordinary)
 			letter->fields[i] = ordinary[i];
 		else
-			letter->fields[i] = (struct letter_field){ mem_printf(letter, "X-Field-%zu", i),
-			    " a field that nobody asked for, of ordinary length" };
+			letter->fields[i] =
+			    (struct letter_field){ mem_printf(letter, "X-Field-%zu", i),
+				    " a field that nobody asked for, of ordinary length" };
 	}
 	letter->body = make_body(letter, body_len);
 	letter->body_len = body_len;
@@ -115,7 +117,8 @@ add_field(struct letter *letter, char *text)
 		return NULL;
 	*colon = '\0';
 	*end = '\0';
-	letter->fields = mem_grow(letter, letter->fields, struct letter_field, letter->n_fields + 1);
+	letter->fields =
+	    mem_grow(letter, letter->fields, struct letter_field, letter->n_fields + 1);
 	letter->fields[letter->n_fields++] = (struct letter_field){ text, colon + 1 };
 	return end + 1;
 }

@@ -70,11 +70,13 @@ static void
 watch(struct run *run, struct line *line)
 {
 	bool writing = mta_wants_write(&line->mta);
-	struct epoll_event event = { .events = EPOLLIN | (writing ? EPOLLOUT : 0u), .data.ptr = line };
+	struct epoll_event event = { .events = EPOLLIN | (writing ? EPOLLOUT : 0u),
+		.data.ptr = line };
 
 	if (line->registered && line->writing == writing)
 		return;
-	if (epoll_ctl(run->epoll, line->registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, line->mta.fd, &event) != 0)
+	if (epoll_ctl(run->epoll, line->registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, line->mta.fd,
+		&event) != 0)
 		fail("epoll does not take a connection");
 	line->registered = true;
 	line->writing = writing;
@@ -105,7 +107,8 @@ due_us(const struct run *run)
 static bool
 as_wanted(char wanted, char answer)
 {
-	return wanted == '\0' || answer == wanted || (wanted == SMFIR_CONTINUE && answer == SMFIR_ACCEPT);
+	return wanted == '\0' || answer == wanted ||
+	    (wanted == SMFIR_CONTINUE && answer == SMFIR_ACCEPT);
 }
 
 /* note_answer - count what became of a message */
@@ -206,7 +209,8 @@ run_phase(struct run *run, size_t messages)
 	struct epoll_event events[64];
 
 	run->target = messages;
-	run->begun = run->finished = run->accepted = run->otherwise = run->unexpected = run->edits = 0;
+	run->begun = run->finished = run->accepted = run->otherwise = run->unexpected = run->edits =
+	    0;
 	run->start_us = run->progress_us = mta_now_us();
 	while (run->finished < run->target) {
 		int n;
@@ -261,7 +265,8 @@ print_times(const char *name, double *times, size_t n)
 	qsort(times, n, sizeof(times[0]), compare);
 	printf(", \"%s_us\": {", name);
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		printf("\"%s\": %.0f, ", names[i], n > 0 ? times[(size_t)((double)(n - 1) * parts[i])] : 0);
+		printf("\"%s\": %.0f, ", names[i],
+		    n > 0 ? times[(size_t)((double)(n - 1) * parts[i])] : 0);
 	printf("\"max\": %.0f}", n > 0 ? times[n - 1] : 0);
 }
 
@@ -303,18 +308,23 @@ print_report(const struct run *run, const struct readings *before, const struct 
 	double n = (double)run->finished;
 	double seconds = (after->at_us - before->at_us) / 1e6;
 
-	printf("{\"name\": \"%s\", \"messages\": %zu, \"answered_as_wanted\": %zu, \"otherwise\": %zu, "
-	    "\"without_expected\": %zu, \"edits\": %zu, \"broken\": %zu", options->name, run->finished, run->accepted,
-	    run->otherwise, run->unexpected, run->edits, run->broken);
-	printf(", \"connections\": %zu, \"idle\": %zu, \"per_connection\": %zu, \"recipients\": %zu, \"fields\": %zu, "
-	    "\"body\": %zu, \"users\": %zu, \"domains\": %zu", options->connections, options->idle,
-	    options->per_connection, options->traffic.recipients, options->traffic.letter->n_fields,
+	printf(
+	    "{\"name\": \"%s\", \"messages\": %zu, \"answered_as_wanted\": %zu, \"otherwise\": %zu, "
+	    "\"without_expected\": %zu, \"edits\": %zu, \"broken\": %zu",
+	    options->name, run->finished, run->accepted, run->otherwise, run->unexpected,
+	    run->edits, run->broken);
+	printf(
+	    ", \"connections\": %zu, \"idle\": %zu, \"per_connection\": %zu, \"recipients\": %zu, \"fields\": %zu, "
+	    "\"body\": %zu, \"users\": %zu, \"domains\": %zu",
+	    options->connections, options->idle, options->per_connection,
+	    options->traffic.recipients, options->traffic.letter->n_fields,
 	    options->traffic.letter->body_len, options->traffic.users, options->traffic.domains);
 	printf(", \"seconds\": %.3f, \"per_second\": %.1f", seconds, n / seconds);
 	if (options->pid > 0)
-		printf(", \"cpu_us\": %.2f, \"rss_kb\": %lu, \"anon_kb\": %lu, \"peak_kb\": %lu, \"threads\": %lu",
-		    (after->filter.cpu_us - before->filter.cpu_us) / n, after->filter.rss_kb, after->filter.anon_kb,
-		    after->filter.peak_kb, after->filter.threads);
+		printf(
+		    ", \"cpu_us\": %.2f, \"rss_kb\": %lu, \"anon_kb\": %lu, \"peak_kb\": %lu, \"threads\": %lu",
+		    (after->filter.cpu_us - before->filter.cpu_us) / n, after->filter.rss_kb,
+		    after->filter.anon_kb, after->filter.peak_kb, after->filter.threads);
 	for (size_t i = 0; i < options->n_also; i++)
 		printf(", \"%s_cpu_us\": %.2f", options->also[i].name,
 		    (after->also[i].cpu_us - before->also[i].cpu_us) / n);
@@ -329,11 +339,12 @@ static bool
 complain(const struct run *run)
 {
 	if (run->otherwise > 0)
-		fprintf(stderr, "load: %zu of %zu messages were answered otherwise than wanted, the first with %c %s\n",
+		fprintf(stderr,
+		    "load: %zu of %zu messages were answered otherwise than wanted, the first with %c %s\n",
 		    run->otherwise, run->finished, run->other_answer, run->other_reply);
 	if (run->unexpected > 0)
-		fprintf(stderr, "load: %zu of %zu messages got no header edit with \"%s\"\n", run->unexpected,
-		    run->finished, run->options->traffic.expected);
+		fprintf(stderr, "load: %zu of %zu messages got no header edit with \"%s\"\n",
+		    run->unexpected, run->finished, run->options->traffic.expected);
 	if (run->broken > 0)
 		fprintf(stderr, "load: the filter broke %zu connections off\n", run->broken);
 	return run->otherwise > 0 || run->unexpected > 0 || run->broken > 0;

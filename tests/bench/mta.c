@@ -65,7 +65,8 @@ mta_open(struct mta *mta, const struct mta_traffic *traffic)
 	if (traffic->address.ss_family != AF_UNIX)
 		(void)setsockopt(mta->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	/* a connect that waits for its turn in the backlog is fine; what follows must not block */
-	if (connect(mta->fd, (const struct sockaddr *)&traffic->address, traffic->address_len) == 0 &&
+	if (connect(mta->fd, (const struct sockaddr *)&traffic->address, traffic->address_len) ==
+		0 &&
 	    fcntl(mta->fd, F_SETFL, O_NONBLOCK) == 0)
 		return true;
 	(void)close(mta->fd);
@@ -124,8 +125,8 @@ put_connect(struct mta *mta)
 	static const char *const daemons[] = { "ORIGINATING", "mx.example.org", "mx.example.org" };
 	static const char *const clients[] = { "127.0.0.1", "192.0.2.7", "127.0.0.1" };
 	enum mta_role role = mta->traffic->role;
-	const char *pairs[] = { "j", "mx.example.org", "{daemon_name}", daemons[role], "{daemon_port}", "587",
-		"v", "Postfix 3.7.11", NULL };
+	const char *pairs[] = { "j", "mx.example.org", "{daemon_name}", daemons[role],
+		"{daemon_port}", "587", "v", "Postfix 3.7.11", NULL };
 	uint16_t port = htons(role == MTA_LOCAL ? 0 : 40000);
 	size_t place;
 
@@ -142,7 +143,8 @@ static void
 put_mail(struct mta *mta)
 {
 	char path[sizeof(mta->from) + 2];
-	const char *login[] = { "{auth_type}", "PLAIN", "{auth_authen}", mta->from, "{mail_addr}", mta->from, NULL };
+	const char *login[] = { "{auth_type}", "PLAIN", "{auth_authen}", mta->from, "{mail_addr}",
+		mta->from, NULL };
 	const char *plain[] = { "{mail_addr}", mta->from, NULL };
 
 	put_macros(mta, SMFIC_MAIL, mta->traffic->role == MTA_SUBMISSION ? login : plain);
@@ -161,7 +163,8 @@ put_rcpt(struct mta *mta)
 	put_command(mta, SMFIC_RCPT, path);
 }
 
-/* put_each - the macros that Postfix sends with each command of the content, and Sendmail does not */
+/* put_each - the macros that Postfix sends with each command of the content, and Sendmail does
+ * not */
 static void
 put_each(struct mta *mta, char command)
 {
@@ -305,7 +308,8 @@ make_more(struct mta *mta)
 			continue;
 		}
 		put_step(mta);
-		mta->waiting = mta->step == STEP_NEGOTIATE || (mta->steps & step_bits[mta->step].silent) == 0;
+		mta->waiting =
+		    mta->step == STEP_NEGOTIATE || (mta->steps & step_bits[mta->step].silent) == 0;
 	}
 }
 
@@ -319,7 +323,8 @@ finish(struct mta *mta, char answer)
 	mta->result.answered_us = mta_now_us();
 	mta->step = STEP_IDLE;
 	mta->index = 0;
-	/* between messages, and after a refusal, Postfix aborts; it goes out with what comes next */
+	/* between messages, and after a refusal, Postfix aborts; it goes out with what comes
+	 * next */
 	if (mta->traffic->macros_each)
 		put_macros(mta, SMFIC_ABORT, none);
 	put_command(mta, SMFIC_ABORT, NULL);
@@ -332,7 +337,8 @@ note_edit(struct mta *mta, const struct packet *packet)
 	const char *expected = mta->traffic->expected;
 
 	mta->result.edits++;
-	if (expected != NULL && memmem(packet->data, packet->len, expected, strlen(expected)) != NULL)
+	if (expected != NULL &&
+	    memmem(packet->data, packet->len, expected, strlen(expected)) != NULL)
 		mta->result.as_expected = true;
 }
 
@@ -340,7 +346,8 @@ note_edit(struct mta *mta, const struct packet *packet)
 static void
 note_reply(struct mta *mta, const struct packet *packet)
 {
-	snprintf(mta->result.reply, sizeof(mta->result.reply), "%.*s", (int)packet->len, packet->data);
+	snprintf(
+	    mta->result.reply, sizeof(mta->result.reply), "%.*s", (int)packet->len, packet->data);
 }
 
 /* take_negotiation - what the filter negotiated; false where it is nonsense */

@@ -1,9 +1,9 @@
 /*
  * mta.h - one connection of an MTA to a filter, as a state machine
  *
- * It sends what Postfix sends, in the same order and with the same macros, in the same writes: commands
- * without reply wait in the buffer until one that has a reply. The socket is
- * non-blocking; mta_go() does what can be done and says what it waits for.
+ * It sends what Postfix sends, in the same order and with the same macros, in the same writes:
+ * commands without reply wait in the buffer until one that has a reply. The socket is non-blocking;
+ * mta_go() does what can be done and says what it waits for.
  *
  * Threads: a connection belongs to one thread; the traffic is fixed.
  */
@@ -35,7 +35,8 @@ struct mta_traffic {
 	size_t recipients;	/* of each message */
 	size_t users;		/* different senders */
 	size_t domains;		/* of theirs */
-	bool macros_each;	/* a packet of macros before every command, as Postfix does; else as Sendmail */
+	bool macros_each;       /* a packet of macros before every command, as Postfix does; else as
+				   Sendmail */
 	const char *expected;	/* text that a header edit of each message must hold, or NULL */
 };
 
@@ -44,7 +45,7 @@ struct mta_result {
 	double begun_us;	/* MAIL was sent */
 	double ended_us;	/* the end of message was sent; 0: it did not come so far */
 	double answered_us;	/* the last reply came */
-	char answer;		/* SMFIR_*: of the end of message, or of the command that was refused */
+	char answer; /* SMFIR_*: of the end of message, or of the command that was refused */
 	char reply[MTA_REPLY_MAX]; /* its text, where it has one */
 	size_t edits;		/* header edits */
 	bool as_expected;	/* one of them held the expected text */
@@ -88,7 +89,8 @@ bool mta_open(struct mta *mta, const struct mta_traffic *traffic);
 /* mta_send - begin message number on a connection that is READY or DONE; mta_go() must follow */
 void mta_send(struct mta *mta, size_t number);
 
-/* mta_go - go on; call it after mta_open(), mta_send() and whenever the socket is readable or writable */
+/* mta_go - go on; call it after mta_open(), mta_send() and whenever the socket is readable or
+ * writable */
 enum mta_state mta_go(struct mta *mta);
 
 /* mta_wants_write - whether there is something that the socket has not taken yet */

@@ -22,13 +22,15 @@ static bool negotiating;	/* set before smfi_main(), then only read */
 
 static sfsistat
 nothing_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps, unsigned long unused2,
-    unsigned long unused3, unsigned long *actions_r, unsigned long *steps_r, unsigned long *unused2_r,
-    unsigned long *unused3_r)
+    unsigned long unused3, unsigned long *actions_r, unsigned long *steps_r,
+    unsigned long *unused2_r, unsigned long *unused3_r)
 {
 	(void)ctx, (void)unused2, (void)unused3;
 	*actions_r = actions & (SMFIF_ADDHDRS | SMFIF_CHGHDRS);
-	*steps_r = negotiating ? steps & (SMFIP_HDR_LEADSPC | SMFIP_NOHELO | SMFIP_NODATA | SMFIP_NOUNKNOWN |
-	    SMFIP_NR_HDR | SMFIP_NR_BODY) : 0;
+	*steps_r = negotiating ? steps &
+		(SMFIP_HDR_LEADSPC | SMFIP_NOHELO | SMFIP_NODATA | SMFIP_NOUNKNOWN | SMFIP_NR_HDR |
+		    SMFIP_NR_BODY)
+			       : 0;
 	*unused2_r = *unused3_r = 0;
 	return SMFIS_CONTINUE;
 }
@@ -110,7 +112,8 @@ main(int argc, char **argv)
 		fprintf(stderr, "Usage: nothing [-n] SOCKET (as smfi_setconn takes it)\n");
 		return 2;
 	}
-	if (smfi_register(description) != MI_SUCCESS || smfi_setconn(argv[1 + negotiating]) != MI_SUCCESS ||
+	if (smfi_register(description) != MI_SUCCESS ||
+	    smfi_setconn(argv[1 + negotiating]) != MI_SUCCESS ||
 	    smfi_opensocket(true) != MI_SUCCESS) {
 		fprintf(stderr, "nothing: cannot listen on %s\n", argv[1 + negotiating]);
 		return 1;

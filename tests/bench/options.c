@@ -20,32 +20,32 @@
 #include "tests/bench/options.h"
 
 static const char usage[] =
-	"Usage: load [OPTION...] SOCKET\n"
-	"Speaks the milter protocol to the filter at SOCKET (inet:HOST:PORT or unix:PATH) as Postfix does,\n"
-	"and prints what it measured as one line of JSON. The status is 0 when every message got its answer.\n"
-	"\n"
-	"  --connections N       connections at once (8)\n"
-	"  --per-connection N    messages on each before it is opened anew (10)\n"
-	"  --idle N              further connections that send nothing (0)\n"
-	"  --messages N          messages measured (2000)\n"
-	"  --warmup N            messages before them (200)\n"
-	"  --rate N              messages a second; 0: as fast as answers come (0)\n"
-	"  --recipients N        of each message (1)\n"
-	"  --fields N            header fields of each message (18)\n"
-	"  --body N              octets of body (4096)\n"
-	"  --letter FILE         send this message instead\n"
-	"  --users N             senders (1: alice@example.org; more: u0, u1, ...)\n"
-	"  --domains N           of the senders (1: example.org; more: d0.example, d1.example, ...)\n"
-	"  --role ROLE           submission, inbound or local (submission)\n"
-	"  --macros HOW          each: a packet before every command, as Postfix; few: as Sendmail (each)\n"
-	"  --answer LETTER       what every message must be answered: c continue, r reject, t tempfail, y reply code;\n"
-	"                        any: do not look (c)\n"
-	"  --expect TEXT         a header edit of every message must hold TEXT\n"
-	"  --pid PID             process of the filter, to measure it and its children\n"
-	"  --also NAME=PID       another process to measure; may be repeated\n"
-	"  --stall SECONDS       give up after so long without an answer (30)\n"
-	"  --name NAME           what the run is called in the report\n"
-	"  --print-letter        write the message to standard output, and end\n";
+    "Usage: load [OPTION...] SOCKET\n"
+    "Speaks the milter protocol to the filter at SOCKET (inet:HOST:PORT or unix:PATH) as Postfix does,\n"
+    "and prints what it measured as one line of JSON. The status is 0 when every message got its answer.\n"
+    "\n"
+    "  --connections N       connections at once (8)\n"
+    "  --per-connection N    messages on each before it is opened anew (10)\n"
+    "  --idle N              further connections that send nothing (0)\n"
+    "  --messages N          messages measured (2000)\n"
+    "  --warmup N            messages before them (200)\n"
+    "  --rate N              messages a second; 0: as fast as answers come (0)\n"
+    "  --recipients N        of each message (1)\n"
+    "  --fields N            header fields of each message (18)\n"
+    "  --body N              octets of body (4096)\n"
+    "  --letter FILE         send this message instead\n"
+    "  --users N             senders (1: alice@example.org; more: u0, u1, ...)\n"
+    "  --domains N           of the senders (1: example.org; more: d0.example, d1.example, ...)\n"
+    "  --role ROLE           submission, inbound or local (submission)\n"
+    "  --macros HOW          each: a packet before every command, as Postfix; few: as Sendmail (each)\n"
+    "  --answer LETTER       what every message must be answered: c continue, r reject, t tempfail, y reply code;\n"
+    "                        any: do not look (c)\n"
+    "  --expect TEXT         a header edit of every message must hold TEXT\n"
+    "  --pid PID             process of the filter, to measure it and its children\n"
+    "  --also NAME=PID       another process to measure; may be repeated\n"
+    "  --stall SECONDS       give up after so long without an answer (30)\n"
+    "  --name NAME           what the run is called in the report\n"
+    "  --print-letter        write the message to standard output, and end\n";
 
 /* fail - tell a mistake and end */
 static void __attribute__((noreturn))
@@ -64,8 +64,10 @@ number(const char *option, const char *text, size_t least, size_t most)
 
 	errno = 0;
 	value = strtoull(text, &end, 10);
-	if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || value < least || value > most) {
-		fprintf(stderr, "load: --%s %s: write a whole number from %zu to %zu\n", option, text, least, most);
+	if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || value < least ||
+	    value > most) {
+		fprintf(stderr, "load: --%s %s: write a whole number from %zu to %zu\n", option,
+		    text, least, most);
 		exit(2);
 	}
 	return (size_t)value;
@@ -110,7 +112,8 @@ read_socket(const char *text, struct mta_traffic *traffic)
 		read_unix(text + 5, traffic);
 		return;
 	}
-	if (strncmp(text, "inet:", 5) != 0 || colon < text + 6 || (size_t)(colon - text) - 5 >= sizeof(host))
+	if (strncmp(text, "inet:", 5) != 0 || colon < text + 6 ||
+	    (size_t)(colon - text) - 5 >= sizeof(host))
 		fail("write inet:HOST:PORT or unix:PATH", text);
 	snprintf(host, sizeof(host), "%.*s", (int)(colon - text - 5), text + 5);
 	name.sin_port = htons((uint16_t)number("port", colon + 1, 1, 65535));
@@ -122,9 +125,28 @@ read_socket(const char *text, struct mta_traffic *traffic)
 
 /* Options by the letter that getopt_long() gives. */
 enum option_key {
-	OPT_CONNECTIONS = 256, OPT_PER_CONNECTION, OPT_IDLE, OPT_MESSAGES, OPT_WARMUP, OPT_RATE, OPT_RECIPIENTS,
-	OPT_FIELDS, OPT_BODY, OPT_LETTER, OPT_USERS, OPT_DOMAINS, OPT_ROLE, OPT_MACROS, OPT_ANSWER, OPT_EXPECT,
-	OPT_PID, OPT_ALSO, OPT_STALL, OPT_NAME, OPT_PRINT_LETTER, OPT_HELP
+	OPT_CONNECTIONS = 256,
+	OPT_PER_CONNECTION,
+	OPT_IDLE,
+	OPT_MESSAGES,
+	OPT_WARMUP,
+	OPT_RATE,
+	OPT_RECIPIENTS,
+	OPT_FIELDS,
+	OPT_BODY,
+	OPT_LETTER,
+	OPT_USERS,
+	OPT_DOMAINS,
+	OPT_ROLE,
+	OPT_MACROS,
+	OPT_ANSWER,
+	OPT_EXPECT,
+	OPT_PID,
+	OPT_ALSO,
+	OPT_STALL,
+	OPT_NAME,
+	OPT_PRINT_LETTER,
+	OPT_HELP
 };
 
 static const struct option table[] = {
@@ -277,8 +299,13 @@ options_read(TALLOC_CTX *ctx, int argc, char **argv, struct options *options_r)
 	struct letter_options letter = { .fields = 18, .body = 4096 };
 	int key, index = 0;
 
-	*options_r = (struct options){ .name = "run", .connections = 8, .per_connection = 10, .messages = 2000,
-		.warmup = 200, .answer = 'c', .stall_s = 30,
+	*options_r = (struct options){ .name = "run",
+		.connections = 8,
+		.per_connection = 10,
+		.messages = 2000,
+		.warmup = 200,
+		.answer = 'c',
+		.stall_s = 30,
 		.traffic = { .recipients = 1, .users = 1, .domains = 1, .macros_each = true } };
 	while ((key = getopt_long(argc, argv, "", table, &index)) != -1) {
 		if (key == OPT_HELP) {

@@ -34,7 +34,8 @@ struct options {
 	size_t stall_s;			/* seconds without an answer that end the run */
 };
 
-/* options_read - read the command line; mistakes are told and end the program, as --help and --print-letter do */
+/* options_read - read the command line; mistakes are told and end the program, as --help and
+ * --print-letter do */
 void options_read(TALLOC_CTX *ctx, int argc, char **argv, struct options *options_r);
 
 #endif

@@ -3,10 +3,11 @@
  *
  *	quota_bench [ROUNDS [ACCOUNTS]]
  *
- * One line a figure: NAME VALUE UNIT, the median of ROUNDS rounds (5). What could not be done with less stands
- * beside each figure, measured in turn with it: a table of the same accounts with nothing but a
- * hash, a lock and three numbers; a script that does nothing, on the same Redis by the same kind of socket.
- * ACCOUNTS (100 000) are charged in an order that no processor's cache foresees, each to three windows.
+ * One line a figure: NAME VALUE UNIT, the median of ROUNDS rounds (5). What could not be done with
+ *less stands beside each figure, measured in turn with it: a table of the same accounts with
+ *nothing but a hash, a lock and three numbers; a script that does nothing, on the same Redis by the
+ *same kind of socket. ACCOUNTS (100 000) are charged in an order that no processor's cache
+ *foresees, each to three windows.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -91,7 +92,8 @@ make_plan(TALLOC_CTX *ctx, const char *const texts[3], struct plan *plan)
 	plan->on_over = ACTION_TEMPFAIL;
 	plan->limits = mem_array(ctx, struct limit, 3);
 	for (; plan->n_limits < 3; plan->n_limits++)
-		require(limit_parse(ctx, texts[plan->n_limits], &plan->limits[plan->n_limits], &error) == 0,
+		require(limit_parse(
+			    ctx, texts[plan->n_limits], &plan->limits[plan->n_limits], &error) == 0,
 		    "a limit cannot be read");
 }
 
@@ -128,9 +130,15 @@ struct quota_plan *
 ask(TALLOC_CTX *ctx, const struct world *world, const struct plan *plan, uint32_t account,
     uint64_t *random)
 {
-	const uint64_t id[QUOTA_ID_LEN / sizeof(uint64_t)] = { next_random(random), next_random(random) };
-	const struct quota_cost cost = { .messages = world->amount, .recipients = world->amount,
-	    .bytes = 4096, .marks = &id[0], .n_marks = plan == &world->lists, .client = id[1], .has_client = plan == &world->lists };
+	const uint64_t id[QUOTA_ID_LEN / sizeof(uint64_t)] = { next_random(random),
+		next_random(random) };
+	const struct quota_cost cost = { .messages = world->amount,
+		.recipients = world->amount,
+		.bytes = 4096,
+		.marks = &id[0],
+		.n_marks = plan == &world->lists,
+		.client = id[1],
+		.has_client = plan == &world->lists };
 
 	return quota_plan_make(ctx, plan, world->names[account], &cost, false, (const uint8_t *)id);
 }

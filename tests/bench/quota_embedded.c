@@ -120,7 +120,8 @@ struct series {
 
 /* charge_bare - the table that does the least */
 static void
-charge_bare(struct series *series, TALLOC_CTX *ctx, struct quota_plan **plans, const uint32_t *picks)
+charge_bare(
+    struct series *series, TALLOC_CTX *ctx, struct quota_plan **plans, const uint32_t *picks)
 {
 	(void)ctx, (void)picks;
 	for (size_t i = 0; i < BATCH; i++)
@@ -129,7 +130,8 @@ charge_bare(struct series *series, TALLOC_CTX *ctx, struct quota_plan **plans, c
 
 /* charge_store - the store, by its door */
 static void
-charge_store(struct series *series, TALLOC_CTX *ctx, struct quota_plan **plans, const uint32_t *picks)
+charge_store(
+    struct series *series, TALLOC_CTX *ctx, struct quota_plan **plans, const uint32_t *picks)
 {
 	struct quota_reply reply;
 
@@ -142,7 +144,8 @@ charge_store(struct series *series, TALLOC_CTX *ctx, struct quota_plan **plans, 
 
 /* charge_planned - the same, from the account's name and its limits on */
 static void
-charge_planned(struct series *series, TALLOC_CTX *ctx, struct quota_plan **plans, const uint32_t *picks)
+charge_planned(
+    struct series *series, TALLOC_CTX *ctx, struct quota_plan **plans, const uint32_t *picks)
 {
 	struct quota_reply reply;
 
@@ -158,7 +161,8 @@ charge_planned(struct series *series, TALLOC_CTX *ctx, struct quota_plan **plans
 
 /* charge_table - the rules alone, with a clock of ours */
 static void
-charge_table(struct series *series, TALLOC_CTX *ctx, struct quota_plan **plans, const uint32_t *picks)
+charge_table(
+    struct series *series, TALLOC_CTX *ctx, struct quota_plan **plans, const uint32_t *picks)
 {
 	struct quota_reply reply;
 
@@ -184,10 +188,12 @@ run(void *arg)
 		double began;
 
 		for (size_t i = 0; i < BATCH; i++) {
-			picks[i] = series->table != NULL ? world->order[(done + i) % world->accounts] :
-			    (uint32_t)(next_random(&series->random) % world->accounts);
+			picks[i] = series->table != NULL
+			    ? world->order[(done + i) % world->accounts]
+			    : (uint32_t)(next_random(&series->random) % world->accounts);
 			if (series->planned)
-				plans[i] = ask(ctx, world, &world->windows, picks[i], &series->random);
+				plans[i] =
+				    ask(ctx, world, &world->windows, picks[i], &series->random);
 		}
 		began = clock_us(CLOCK_THREAD_CPUTIME_ID);
 		series->charge(series, replies, plans, picks);
@@ -229,7 +235,8 @@ fill_store(const struct world *world, struct store *store)
 	uint64_t random = 4711;
 
 	for (uint32_t i = 0; i < world->accounts; i++) {
-		struct quota_plan *plan = ask(NULL, world, &world->windows, world->order[i], &random);
+		struct quota_plan *plan =
+		    ask(NULL, world, &world->windows, world->order[i], &random);
 		struct quota_reply reply;
 
 		store_charge(store, plan, plan, 0, &reply);
@@ -257,7 +264,8 @@ print_speed(double ns[WAYS][ROUNDS_MAX], size_t rounds)
 	row("embedded/charge-with-plan", median(ns[PLANNED], rounds), "ns");
 	row("embedded/charge-2-threads", median(ns[CHARGE_THREADS], rounds), "ns");
 	row("embedded/charges-a-core", 1e9 / median(ns[CHARGE], rounds), "per-second");
-	row("embedded/charges-two-cores", THREADS * 1e9 / median(ns[CHARGE_THREADS], rounds), "per-second");
+	row("embedded/charges-two-cores", THREADS * 1e9 / median(ns[CHARGE_THREADS], rounds),
+	    "per-second");
 	row("embedded/charge-to-bare-table", median(ratios, rounds), "x");
 	row("embedded/2-threads-to-1", median(ratios_threads, rounds), "x");
 }
@@ -266,7 +274,8 @@ print_speed(double ns[WAYS][ROUNDS_MAX], size_t rounds)
 static void
 speed(const struct world *world)
 {
-	const struct store_options options = { .kind = STORE_EMBEDDED, .max_accounts = world->accounts };
+	const struct store_options options = { .kind = STORE_EMBEDDED,
+		.max_accounts = world->accounts };
 	const char *error = NULL;
 	struct store *store = store_open(NULL, &options, &error);
 	struct bare *bare = bare_make(NULL, world);
@@ -275,8 +284,12 @@ speed(const struct world *world)
 	require(store != NULL, error);
 	fill_store(world, store);
 	for (size_t i = 0; i < world->rounds; i++) {
-		struct series series = { .world = world, .store = store, .bare = bare, .planned = true,
-		    .random = 88172645463325252u + i, .n = world->accounts };
+		struct series series = { .world = world,
+			.store = store,
+			.bare = bare,
+			.planned = true,
+			.random = 88172645463325252u + i,
+			.n = world->accounts };
 
 		series.charge = charge_bare;
 		ns[BARE][i] = cost_ns(&series, 1);
@@ -298,8 +311,13 @@ static void
 evicting(const struct world *world)
 {
 	struct embedded *table = embedded_new(NULL, world->accounts / 2, true);
-	struct series series = { .world = world, .table = table, .charge = charge_table, .planned = true,
-	    .random = 4711, .n = world->accounts, .now = T0 };
+	struct series series = { .world = world,
+		.table = table,
+		.charge = charge_table,
+		.planned = true,
+		.random = 4711,
+		.n = world->accounts,
+		.now = T0 };
 	double ns[ROUNDS_MAX];
 
 	(void)cost_ns(&series, 1);
@@ -317,8 +335,13 @@ moving(const struct world *world)
 {
 	struct embedded *table = embedded_new(NULL, world->accounts, true);
 	double still[ROUNDS_MAX], moved[ROUNDS_MAX];
-	struct series series = { .world = world, .table = table, .charge = charge_table, .planned = true,
-	    .random = 4711, .n = world->accounts, .now = T0 };
+	struct series series = { .world = world,
+		.table = table,
+		.charge = charge_table,
+		.planned = true,
+		.random = 4711,
+		.n = world->accounts,
+		.now = T0 };
 
 	(void)cost_ns(&series, 1);
 	for (size_t i = 0; i < world->rounds; i++) {
@@ -341,15 +364,16 @@ resident(void)
 	FILE *file = fopen("/proc/self/statm", "re");
 	unsigned long pages = 0;
 
-	require(file != NULL && fscanf(file, "%*u %lu", &pages) == 1, "/proc/self/statm cannot be read");
+	require(file != NULL && fscanf(file, "%*u %lu", &pages) == 1,
+	    "/proc/self/statm cannot be read");
 	(void)fclose(file);
 	return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
 /* charge_all - each account sends once */
 static void
-charge_all(struct embedded *table, const struct world *world, const struct plan *plan, uint32_t accounts,
-    int64_t now)
+charge_all(struct embedded *table, const struct world *world, const struct plan *plan,
+    uint32_t accounts, int64_t now)
 {
 	uint64_t random = (uint64_t)now | 1;
 
@@ -374,7 +398,8 @@ charge_everywhere(struct embedded *table, const struct world *world, uint32_t ac
 		charge_all(table, world, &world->windows, accounts, now);
 }
 
-/* fill_windows, fill_buckets, fill_lists, fill_days - what memory is measured of; how many accounts */
+/* fill_windows, fill_buckets, fill_lists, fill_days - what memory is measured of; how many
+ * accounts */
 static uint32_t
 fill_windows(const struct world *world)
 {
@@ -404,7 +429,8 @@ static uint32_t
 fill_days(const struct world *world)
 {
 	static const struct plan unlimited;
-	const struct store_options options = { .kind = STORE_EMBEDDED, .max_accounts = world->accounts };
+	const struct store_options options = { .kind = STORE_EMBEDDED,
+		.max_accounts = world->accounts };
 	const char *error = NULL;
 	struct store *store = store_open(NULL, &options, &error);
 	uint64_t random = 4711;
@@ -420,7 +446,8 @@ fill_days(const struct world *world)
 	return world->accounts;
 }
 
-/* memory - of an account, as a process grows; each time a new one, because freed memory stays with a process */
+/* memory - of an account, as a process grows; each time a new one, because freed memory stays with
+ * a process */
 static void
 memory(const char *name, uint32_t (*fill)(const struct world *), const struct world *world)
 {
@@ -459,7 +486,8 @@ stand_by(void *arg)
 
 	while (!atomic_load(&bystander->stop)) {
 		uint32_t pick = (uint32_t)(next_random(&random) % bystander->world->accounts);
-		struct quota_plan *plan = ask(NULL, bystander->world, &bystander->world->windows, pick, &random);
+		struct quota_plan *plan =
+		    ask(NULL, bystander->world, &bystander->world->windows, pick, &random);
 		const struct store_top_entry entry = { .account = plan->account, .messages = 1 };
 		struct quota_reply reply;
 		double began = clock_us(CLOCK_MONOTONIC), took;
@@ -474,7 +502,8 @@ stand_by(void *arg)
 	return NULL;
 }
 
-/* save_ms - one save beside somebody who charges, or as long a time of doing nothing as busily; the slowest charge */
+/* save_ms - one save beside somebody who charges, or as long a time of doing nothing as busily; the
+ * slowest charge */
 static double
 save_ms(struct bystander *bystander, double instead_ms, double *worst_r)
 {
@@ -505,7 +534,8 @@ load_ms(const struct world *world, const char *path, int64_t now)
 	double began = clock_us(CLOCK_THREAD_CPUTIME_ID);
 	const char *error = NULL;
 	struct usage *usage = usage_new(NULL, world->accounts);
-	struct embedded *table = embedded_open(NULL, world->accounts, path, NULL, usage, now, &error);
+	struct embedded *table =
+	    embedded_open(NULL, world->accounts, path, NULL, usage, now, &error);
 
 	require(table != NULL, error);
 	began = (clock_us(CLOCK_THREAD_CPUTIME_ID) - began) / 1000;
@@ -527,7 +557,8 @@ file(const struct world *world)
 	require(mkdtemp(directory) != NULL, "no directory");
 	path = mem_printf(ctx, "%s/counters", directory);
 	bystander.usage = usage_new(ctx, world->accounts);
-	bystander.table = embedded_open(NULL, world->accounts, path, NULL, bystander.usage, T0, &error);
+	bystander.table =
+	    embedded_open(NULL, world->accounts, path, NULL, bystander.usage, T0, &error);
 	require(bystander.table != NULL, error);
 	for (uint32_t i = 0; i < world->accounts; i++)
 		usage_note(bystander.usage, T0 / (24 * HOUR_MS),

@@ -2,8 +2,8 @@
  * quota_redis.c - what limits cost in Redis
  *
  * A redis-server of our own on a unix socket. The floor is a script that does nothing, called by
- * hiredis on a connection of its own: what any store in Redis that decides in one step must cost. Both
- * are measured in turn, one call after the other and by several threads at once.
+ * hiredis on a connection of its own: what any store in Redis that decides in one step must cost.
+ * Both are measured in turn, one call after the other and by several threads at once.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -57,7 +57,8 @@ connected(const char *path)
 
 /* command - whose answer is a text, on ctx */
 static char *
-command(TALLOC_CTX *ctx, redisContext *redis, const char *first, const char *second, const char *third)
+command(
+    TALLOC_CTX *ctx, redisContext *redis, const char *first, const char *second, const char *third)
 {
 	const char *words[3] = { first, second, third };
 	redisReply *answer = redisCommandArgv(redis, third != NULL ? 3 : 2, words, NULL);
@@ -82,7 +83,8 @@ call_nothing(const struct series *series)
 		double began = clock_us(CLOCK_MONOTONIC);
 		redisReply *answer = redisCommandArgv(redis, 3, words, NULL);
 
-		require(answer != NULL && answer->type == REDIS_REPLY_INTEGER, "Redis does not do nothing");
+		require(answer != NULL && answer->type == REDIS_REPLY_INTEGER,
+		    "Redis does not do nothing");
 		freeReplyObject(answer);
 		if (series->us != NULL)
 			series->us[i] = clock_us(CLOCK_MONOTONIC) - began;
@@ -96,14 +98,16 @@ call_store(struct series *series)
 {
 	for (size_t i = 0; i < series->n; i++) {
 		uint32_t pick = (uint32_t)(next_random(&series->random) % series->world->accounts);
-		struct quota_plan *plan = ask(NULL, series->world, &series->world->windows, pick, &series->random);
+		struct quota_plan *plan =
+		    ask(NULL, series->world, &series->world->windows, pick, &series->random);
 		struct quota_reply reply;
 		double began = clock_us(CLOCK_MONOTONIC);
 
 		store_charge(series->store, plan, plan, store_clock_ms() + PATIENCE_MS, &reply);
 		if (series->us != NULL)
 			series->us[i] = clock_us(CLOCK_MONOTONIC) - began;
-		require(reply.state == QUOTA_CHARGED && strcmp(reply.store, "redis") == 0, "Redis did not charge");
+		require(reply.state == QUOTA_CHARGED && strcmp(reply.store, "redis") == 0,
+		    "Redis did not charge");
 		talloc_free(plan);
 	}
 }
@@ -213,7 +217,8 @@ static double
 used_memory(redisContext *redis)
 {
 	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
-	const char *text = command(ctx, redis, "INFO", "memory", NULL), *at = strstr(text, "used_memory:");
+	const char *text = command(ctx, redis, "INFO", "memory", NULL),
+		   *at = strstr(text, "used_memory:");
 	double octets;
 
 	require(at != NULL, "Redis does not tell its memory");
@@ -235,24 +240,28 @@ take_answers(redisContext *redis, size_t n)
 	}
 }
 
-/* send_charge - one message at a time, without waiting; its id is forgotten at once unless it shall be kept */
+/* send_charge - one message at a time, without waiting; its id is forgotten at once unless it shall
+ * be kept */
 static void
-send_charge(redisContext *redis, const struct quota_plan *plan, const char *digest, int64_t now, bool keep)
+send_charge(
+    redisContext *redis, const struct quota_plan *plan, const char *digest, int64_t now, bool keep)
 {
-	struct quota_command *charge = quota_command_make(NULL, "countersign:", digest, QUOTA_OP_CHARGE, plan,
-	    &now, 0);
+	struct quota_command *charge =
+	    quota_command_make(NULL, "countersign:", digest, QUOTA_OP_CHARGE, plan, &now, 0);
 	const char *words[2] = { "DEL", charge->argv[3] };
 
-	require(redisAppendCommandArgv(redis, charge->argc, charge->argv, charge->argv_len) == REDIS_OK &&
-	    redisAppendCommandArgv(redis, 2, keep ? (const char *[]){ "ECHO", "" } : words, NULL) == REDIS_OK,
+	require(redisAppendCommandArgv(redis, charge->argc, charge->argv, charge->argv_len) ==
+		    REDIS_OK &&
+		redisAppendCommandArgv(
+		    redis, 2, keep ? (const char *[]){ "ECHO", "" } : words, NULL) == REDIS_OK,
 	    "no memory");
 	talloc_free(charge);
 }
 
 /* charge_all - each of the first accounts sends once */
 static void
-charge_all(const struct world *world, redisContext *redis, const char *digest, const struct plan *plan,
-    uint32_t accounts, int64_t now, bool keep)
+charge_all(const struct world *world, redisContext *redis, const char *digest,
+    const struct plan *plan, uint32_t accounts, int64_t now, bool keep)
 {
 	uint64_t random = (uint64_t)now | 1;
 
@@ -302,15 +311,18 @@ memory(const struct world *world, const struct redis_server *server)
 	(void)command(ctx, redis, "FLUSHALL", "SYNC", NULL);
 	before = used_memory(redis);
 	charge_all(world, redis, digest, &world->windows, world->accounts, T0, true);
-	row("redis/memory-of-a-charge", (used_memory(redis) - before) / world->accounts - without, "octets");
+	row("redis/memory-of-a-charge", (used_memory(redis) - before) / world->accounts - without,
+	    "octets");
 	(void)command(ctx, redis, "FLUSHALL", "SYNC", NULL);
 	before = used_memory(redis);
 	charge_all(world, redis, digest, &world->lists, world->accounts, T0, false);
-	row("redis/memory-recipients-clients", (used_memory(redis) - before) / world->accounts, "octets");
+	row("redis/memory-recipients-clients", (used_memory(redis) - before) / world->accounts,
+	    "octets");
 	(void)command(ctx, redis, "FLUSHALL", "SYNC", NULL);
 	row("redis/memory-all-buckets-in-use", memory_of_all(world, redis, digest, 1), "octets");
 	(void)command(ctx, redis, "FLUSHALL", "SYNC", NULL);
-	row("redis/memory-all-buckets-1000-each", memory_of_all(world, redis, digest, 1000), "octets");
+	row("redis/memory-all-buckets-1000-each", memory_of_all(world, redis, digest, 1000),
+	    "octets");
 	redisFree(redis);
 	talloc_free(ctx);
 }
@@ -323,7 +335,8 @@ bench_redis(const struct world *world)
 	struct redis_server server;
 	redisContext *redis;
 
-	require(redis_server_make(&server), "there is no redis-server (apt-get install redis-server)");
+	require(
+	    redis_server_make(&server), "there is no redis-server (apt-get install redis-server)");
 	redis_server_start(&server, NULL);
 	redis = connected(server.socket);
 	memory(world, &server);

@@ -59,16 +59,19 @@ sign_once(struct subject *subject)
 		EVP_MD_CTX *md = EVP_MD_CTX_new();
 
 		good = EVP_DigestSignInit(md, NULL, NULL, NULL, subject->key) == 1 &&
-		    EVP_DigestSign(md, subject->signature, &subject->len, subject->hash, sizeof(subject->hash)) == 1;
+		    EVP_DigestSign(md, subject->signature, &subject->len, subject->hash,
+			sizeof(subject->hash)) == 1;
 		EVP_MD_CTX_free(md);
 		return good;
 	}
 
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(subject->key, NULL);
 
-	good = EVP_PKEY_sign_init(ctx) == 1 && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 &&
+	good = EVP_PKEY_sign_init(ctx) == 1 &&
+	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 &&
 	    EVP_PKEY_CTX_set_signature_md(ctx, subject->digest) == 1 &&
-	    EVP_PKEY_sign(ctx, subject->signature, &subject->len, subject->hash, sizeof(subject->hash)) == 1;
+	    EVP_PKEY_sign(
+		ctx, subject->signature, &subject->len, subject->hash, sizeof(subject->hash)) == 1;
 	EVP_PKEY_CTX_free(ctx);
 	return good;
 }
@@ -83,16 +86,19 @@ verify_once(struct subject *subject)
 		EVP_MD_CTX *md = EVP_MD_CTX_new();
 
 		good = EVP_DigestVerifyInit(md, NULL, NULL, NULL, subject->key) == 1 &&
-		    EVP_DigestVerify(md, subject->signature, subject->len, subject->hash, sizeof(subject->hash)) == 1;
+		    EVP_DigestVerify(md, subject->signature, subject->len, subject->hash,
+			sizeof(subject->hash)) == 1;
 		EVP_MD_CTX_free(md);
 		return good;
 	}
 
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(subject->key, NULL);
 
-	good = EVP_PKEY_verify_init(ctx) == 1 && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 &&
+	good = EVP_PKEY_verify_init(ctx) == 1 &&
+	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 &&
 	    EVP_PKEY_CTX_set_signature_md(ctx, subject->digest) == 1 &&
-	    EVP_PKEY_verify(ctx, subject->signature, subject->len, subject->hash, sizeof(subject->hash)) == 1;
+	    EVP_PKEY_verify(
+		ctx, subject->signature, subject->len, subject->hash, sizeof(subject->hash)) == 1;
 	EVP_PKEY_CTX_free(ctx);
 	return good;
 }

@@ -64,7 +64,8 @@ cpu_us(void)
 
 /* record - the ask of struct spf_dns that also notes the question */
 static struct dns_answer *
-record(void *state, TALLOC_CTX *ctx, const char *name, size_t len, enum dns_type type, int64_t deadline_ms)
+record(void *state, TALLOC_CTX *ctx, const char *name, size_t len, enum dns_type type,
+    int64_t deadline_ms)
 {
 	struct recorder *recorder = state;
 
@@ -85,7 +86,8 @@ fill(struct zone *zone)
 	char *longest = mem_strdup(zone, "v=spf1"), *name;
 
 	zone_add(zone, "plain.example", DNS_A, "192.0.2.1");
-	zone_add(zone, "small.example", DNS_TXT, "v=spf1 ip4:192.0.2.0/28 include:esp.example mx -all");
+	zone_add(
+	    zone, "small.example", DNS_TXT, "v=spf1 ip4:192.0.2.0/28 include:esp.example mx -all");
 	zone_put(zone, "small.example", DNS_MX, "mx1.small.example", 17, 10);
 	zone_put(zone, "small.example", DNS_MX, "mx2.small.example", 17, 20);
 	zone_add(zone, "mx1.small.example", DNS_A, "192.0.2.17");
@@ -98,13 +100,15 @@ fill(struct zone *zone)
 		char *text = mem_strdup(zone, "v=spf1");
 
 		for (int k = 0; k < 10; k++)
-			text = mem_check(talloc_asprintf_append_buffer(text, " ip4:203.0.%d.0/24", 10 * i + k));
+			text = mem_check(
+			    talloc_asprintf_append_buffer(text, " ip4:203.0.%d.0/24", 10 * i + k));
 		name = mem_printf(zone, "n%d.large.example", i);
 		zone_add(zone, name, DNS_TXT, mem_printf(zone, "%s ~all", text));
 	}
 	zone_add(zone, "macro.example", DNS_TXT,
 	    "v=spf1 exists:%{ir}.%{v}.%{l1r-}.%{d2}.macro.example -all exp=why.%{d}");
-	zone_add(zone, "why.macro.example", DNS_TXT, "%{i} may not send for %{s}, see http://%{d}/%{L}");
+	zone_add(
+	    zone, "why.macro.example", DNS_TXT, "%{i} may not send for %{s}, see http://%{d}/%{L}");
 	for (int i = 0; i < 10; i++) {
 		longest = mem_check(talloc_asprintf_append_buffer(longest, " mx:m%d.example", i));
 		name = mem_printf(zone, "m%d.example", i);
@@ -130,7 +134,8 @@ compare(const void *a, const void *b)
 static double
 check_us(struct spf_service *service, const struct subject *subject, unsigned int times)
 {
-	const struct spf_client client = { .address = subject->client, .helo = "mail.client.example" };
+	const struct spf_client client = { .address = subject->client,
+		.helo = "mail.client.example" };
 	double start = cpu_us();
 
 	for (unsigned int i = 0; i < times; i++) {
@@ -153,8 +158,8 @@ answers_us(const struct recorder *recorder, unsigned int times)
 		TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
 
 		for (size_t k = 0; k < recorder->n; k++)
-			(void)zone_ask(recorder->zone, ctx, recorder->asked[k].name, recorder->asked[k].len,
-			    recorder->asked[k].type, 0);
+			(void)zone_ask(recorder->zone, ctx, recorder->asked[k].name,
+			    recorder->asked[k].len, recorder->asked[k].type, 0);
 		talloc_free(ctx);
 	}
 	return (cpu_us() - start) / times;
@@ -199,7 +204,8 @@ count_trips(const struct subject *subject)
 		zone->watch_trips = true;
 		service.dns.prefetch = ahead ? zone_ahead : NULL;
 		(void)check_us(&service, subject, 1);
-		(void)printf("spf/%s/%s %u round-trips\n", subject->name, words[ahead], zone->trips);
+		(void)printf(
+		    "spf/%s/%s %u round-trips\n", subject->name, words[ahead], zone->trips);
 		talloc_free(zone);
 	}
 }
@@ -223,10 +229,12 @@ measure_cache(void)
 		double start;
 
 		/* a port where nobody listens: a failure, kept for a second */
-		talloc_free(resolver_ask(resolver, NULL, name, strlen(name), DNS_TXT, zone_deadline()));
+		talloc_free(
+		    resolver_ask(resolver, NULL, name, strlen(name), DNS_TXT, zone_deadline()));
 		start = cpu_us();
 		for (int k = 0; k < times; k++)
-			talloc_free(resolver_ask(resolver, NULL, name, strlen(name), DNS_TXT, zone_deadline()));
+			talloc_free(resolver_ask(
+			    resolver, NULL, name, strlen(name), DNS_TXT, zone_deadline()));
 		values[i] = (cpu_us() - start) / times;
 	}
 	qsort(values, ROUNDS, sizeof(values[0]), compare);

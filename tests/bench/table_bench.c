@@ -71,7 +71,8 @@ write_lines(const char *path, const char *before, const char *behind, unsigned i
 	if (file == NULL)
 		give_up("a file cannot be written");
 	for (unsigned int i = 0; i < n; i++)
-		(void)fprintf(file, "%s%u%s login%u, shared\n", before, (unsigned int)((uint64_t)i * STRIDE % LINES), behind, i);
+		(void)fprintf(file, "%s%u%s login%u, shared\n", before,
+		    (unsigned int)((uint64_t)i * STRIDE % LINES), behind, i);
 	if (fclose(file) != 0)
 		give_up("a file cannot be written");
 }
@@ -123,7 +124,8 @@ run(void *arg)
 	for (unsigned int i = 0; i < series->n; i++) {
 		const char *value, *error;
 
-		if ((table_get(series->table, ctx, series->keys[i], 0, &value, &error) == TABLE_FOUND) != series->found)
+		if ((table_get(series->table, ctx, series->keys[i], 0, &value, &error) ==
+			TABLE_FOUND) != series->found)
 			give_up("a lookup gave the wrong answer");
 		if (i % 16 == 0)
 			talloc_free_children(ctx);
@@ -140,17 +142,21 @@ make_keys(TALLOC_CTX *ctx, const char *name, unsigned int n)
 	const char **keys = mem_array(ctx, const char *, n);
 
 	for (unsigned int i = 0; i < n; i++) {
-		keys[i] = mem_printf(keys, "%s%u@example.org", name, (uint32_t)((uint64_t)i * 48271 % LINES));
+		keys[i] = mem_printf(
+		    keys, "%s%u@example.org", name, (uint32_t)((uint64_t)i * 48271 % LINES));
 	}
 	return keys;
 }
 
 /* row - nanoseconds of one lookup */
 static void
-row(const char *name, struct table *table, const char *key_name, unsigned int n, bool found, size_t rounds)
+row(const char *name, struct table *table, const char *key_name, unsigned int n, bool found,
+    size_t rounds)
 {
 	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
-	struct series series = { .table = table, .keys = make_keys(ctx, key_name, n), .n = n, .found = found };
+	struct series series = {
+		.table = table, .keys = make_keys(ctx, key_name, n), .n = n, .found = found
+	};
 	double times[ROUNDS_MAX];
 
 	for (size_t i = 0; i < rounds; i++) {
@@ -175,7 +181,9 @@ row_threads(const char *name, struct table *table, const char *key_name, size_t 
 		double sum = 0;
 
 		for (int k = 0; k < THREADS; k++) {
-			series[k] = (struct series){ .table = table, .keys = keys, .n = LINES, .found = true };
+			series[k] = (struct series){
+				.table = table, .keys = keys, .n = LINES, .found = true
+			};
 			if (pthread_create(&threads[k], NULL, run, &series[k]) != 0)
 				give_up("no thread");
 		}

@@ -30,7 +30,8 @@ struct packet {
 	size_t len;
 };
 
-/* wire_begin - begin a packet; what it holds is put behind; wire_end() closes it. Returns its place. */
+/* wire_begin - begin a packet; what it holds is put behind; wire_end() closes it. Returns its
+ * place. */
 size_t wire_begin(struct wire *wire, char command);
 
 /* wire_put - octets; wire_text - a text and its NUL; wire_number - 32 bits */

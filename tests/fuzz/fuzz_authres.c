@@ -67,13 +67,23 @@ static void
 check_writer(TALLOC_CTX *ctx, const char *text)
 {
 	struct dkim_fact dkim[] = {
-		{ .result = DKIM_IS_FAIL, .sdid = text, .selector = text, .auid = text, .algorithm = text,
-		    .b_prefix = text, .problem = text },
+		{ .result = DKIM_IS_FAIL,
+		    .sdid = text,
+		    .selector = text,
+		    .auid = text,
+		    .algorithm = text,
+		    .b_prefix = text,
+		    .problem = text },
 		{ .result = DKIM_IS_PASS, .sdid = text, .auid = text },
 	};
-	struct facts facts = { .sender = text, .login = text, .helo = text, .dkim = dkim, .n_dkim = 2,
-	    .dkim_checked = true, .spf_helo = { .result = SPF_IS_FAIL, .domain = text, .problem = text },
-	    .spf_mailfrom = { .result = SPF_IS_PASS, .domain = text, .sender = text } };
+	struct facts facts = { .sender = text,
+		.login = text,
+		.helo = text,
+		.dkim = dkim,
+		.n_dkim = 2,
+		.dkim_checked = true,
+		.spf_helo = { .result = SPF_IS_FAIL, .domain = text, .problem = text },
+		.spf_mailfrom = { .result = SPF_IS_PASS, .domain = text, .sender = text } };
 	struct authres_options options = { .authserv_id = OURS, .show_login = true };
 	char *value = authres_write(ctx, &options, &facts);
 	const char *id = authres_read_id(ctx, value, strlen(value));

@@ -42,7 +42,8 @@ require(bool holds)
 }
 
 static struct dns_answer *
-zone_ask(void *state, TALLOC_CTX *ctx, const char *name, size_t len, enum dns_type type, int64_t deadline_ms)
+zone_ask(void *state, TALLOC_CTX *ctx, const char *name, size_t len, enum dns_type type,
+    int64_t deadline_ms)
 {
 	const struct zone *zone = state;
 	struct dns_answer *answer = mem_new(ctx, struct dns_answer);
@@ -96,8 +97,8 @@ read_header(TALLOC_CTX *ctx, struct span text)
 
 /* verify - the results with the body in pieces of so many octets */
 static struct dkim_fact *
-verify(TALLOC_CTX *ctx, struct dkim_service *service, const struct header_list *list, struct span body,
-    size_t piece, size_t *n_r)
+verify(TALLOC_CTX *ctx, struct dkim_service *service, const struct header_list *list,
+    struct span body, size_t piece, size_t *n_r)
 {
 	struct dkim_verification *v = dkim_verify_start(ctx, service, list, "example.org");
 	struct dkim_fact *facts;
@@ -111,7 +112,8 @@ verify(TALLOC_CTX *ctx, struct dkim_service *service, const struct header_list *
 
 /* check - what must hold of every result */
 static void
-check(const struct dkim_service *service, const struct zone *zone, const struct dkim_fact *facts, size_t n)
+check(const struct dkim_service *service, const struct zone *zone, const struct dkim_fact *facts,
+    size_t n)
 {
 	size_t tried = 0;
 
@@ -133,13 +135,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct dkim_service *service;	/* one for all inputs; it is not changed by them */
 	static struct zone zone;
-	struct span rest = text_span_of((const char *)data, size), header = cut(&rest), records = cut(&rest);
+	struct span rest = text_span_of((const char *)data, size), header = cut(&rest),
+		    records = cut(&rest);
 	TALLOC_CTX *ctx = mem_new(NULL, char);
 	const char *error = NULL;
 
 	if (service == NULL) {
 		/* the messages of the corpus are of a certain day */
-		const struct dkim_options options = { .dns = { zone_ask, NULL, &zone }, .clock_drift = 2000000000 };
+		const struct dkim_options options = { .dns = { zone_ask, NULL, &zone },
+			.clock_drift = 2000000000 };
 
 		service = dkim_service_new(NULL, &options, &error);
 	}

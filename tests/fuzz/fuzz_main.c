@@ -52,8 +52,8 @@ main(int argc, char **argv)
 
 	(void)argc;
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
-	(void)snprintf(folder, sizeof(folder), "%s/tests/fuzz/corpus/%s", srcdir != NULL ? srcdir : ".",
-	    base != NULL ? base + 5 : "");
+	(void)snprintf(folder, sizeof(folder), "%s/tests/fuzz/corpus/%s",
+	    srcdir != NULL ? srcdir : ".", base != NULL ? base + 5 : "");
 	directory = opendir(folder);
 	if (directory == NULL) {
 		(void)printf("Bail out! no corpus in %s\n", folder);

@@ -31,9 +31,13 @@ must(bool holds)
 static void
 check_written(TALLOC_CTX *ctx, const char *text)
 {
-	const struct facts facts = { .sender = text, .spf_client = "192.0.2.1", .spf_client_helo = text,
-	    .spf_mailfrom = { .result = SPF_IS_PERMERROR, .domain = text, .sender = text, .problem = text } };
-	const char *value = received_spf_write(ctx, "mx.example.org", &facts, SPF_IDENTITY_MAILFROM);
+	const struct facts facts = { .sender = text,
+		.spf_client = "192.0.2.1",
+		.spf_client_helo = text,
+		.spf_mailfrom = {
+		    .result = SPF_IS_PERMERROR, .domain = text, .sender = text, .problem = text } };
+	const char *value =
+	    received_spf_write(ctx, "mx.example.org", &facts, SPF_IDENTITY_MAILFROM);
 	size_t column = 0;
 
 	must(value != NULL && value[0] == ' ');
@@ -60,7 +64,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(exact, data, size);
 	if (received_read(ctx, exact, size, &client) == RECEIVED_CLIENT) {
 		must(ip_address_parse(client.address, &again));
-		must(again.bits == client.ip.bits && memcmp(again.octets, client.ip.octets, 16) == 0);
+		must(again.bits == client.ip.bits &&
+		    memcmp(again.octets, client.ip.octets, 16) == 0);
 	}
 	(void)received_spf_is_ours(exact, size, "mx.example.org");
 	check_written(ctx, text);

@@ -75,15 +75,18 @@ new_certificate(const char *name, EVP_PKEY *key, struct certificate_dates dates)
 	X509_NAME *subject = X509_NAME_new();
 	uint32_t serial;
 
-	must(certificate != NULL && subject != NULL && RAND_bytes((unsigned char *)&serial, sizeof(serial)) == 1,
+	must(certificate != NULL && subject != NULL &&
+		RAND_bytes((unsigned char *)&serial, sizeof(serial)) == 1,
 	    "a certificate");
 	must(X509_set_version(certificate, 2) == 1 &&
-	    ASN1_INTEGER_set(X509_get_serialNumber(certificate), (long)(serial >> 1)) == 1 &&
-	    X509_gmtime_adj(X509_getm_notBefore(certificate), dates.from * DAY) != NULL &&
-	    X509_gmtime_adj(X509_getm_notAfter(certificate), dates.until * DAY) != NULL &&
-	    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0) == 1 &&
-	    X509_set_subject_name(certificate, subject) == 1 &&
-	    X509_set_pubkey(certificate, key) == 1, "a certificate's fields");
+		ASN1_INTEGER_set(X509_get_serialNumber(certificate), (long)(serial >> 1)) == 1 &&
+		X509_gmtime_adj(X509_getm_notBefore(certificate), dates.from * DAY) != NULL &&
+		X509_gmtime_adj(X509_getm_notAfter(certificate), dates.until * DAY) != NULL &&
+		X509_NAME_add_entry_by_txt(
+		    subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0) == 1 &&
+		X509_set_subject_name(certificate, subject) == 1 &&
+		X509_set_pubkey(certificate, key) == 1,
+	    "a certificate's fields");
 	X509_NAME_free(subject);
 	return certificate;
 }
@@ -96,14 +99,15 @@ save(const char *directory, const char *name, X509 *certificate, EVP_PKEY *key)
 	must(PEM_write_X509(file, certificate) == 1, "writing a certificate");
 	fclose(file);
 	file = open_file(directory, name, ".key", "w");
-	must(fchmod(fileno(file), 0600) == 0 && PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) == 1,
+	must(fchmod(fileno(file), 0600) == 0 &&
+		PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) == 1,
 	    "writing a key");
 	fclose(file);
 }
 
 void
-certificate_make(const char *directory, const char *name, const char *issuer_name, const char *alternative,
-    struct certificate_dates dates)
+certificate_make(const char *directory, const char *name, const char *issuer_name,
+    const char *alternative, struct certificate_dates dates)
 {
 	EVP_PKEY *key = new_key(), *issuer_key = key;
 	X509 *certificate = new_certificate(name, key, dates), *issuer = certificate;
@@ -119,7 +123,8 @@ certificate_make(const char *directory, const char *name, const char *issuer_nam
 	}
 	must(issuer != NULL && issuer_key != NULL &&
 	    X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) == 1, "the issuer");
-	add_extension(certificate, issuer, NID_basic_constraints, issuer_name == NULL ? "critical,CA:TRUE" : "critical,CA:FALSE");
+	add_extension(certificate, issuer, NID_basic_constraints,
+	    issuer_name == NULL ? "critical,CA:TRUE" : "critical,CA:FALSE");
 	add_extension(certificate, issuer, NID_subject_key_identifier, "hash");
 	if (alternative != NULL)
 		add_extension(certificate, issuer, NID_subject_alt_name, alternative);

@@ -1,8 +1,9 @@
 /*
  * clock_shift.c - for LD_PRELOAD: a wall clock that is wrong by as many seconds as a file says
  *
- * The file named by CLOCK_SHIFT holds an int64_t, which is mapped, so that another process can set the clock at any
- * time. Monotonic clocks are left alone. (libfaketime does not get along with redis-server's jemalloc.)
+ * The file named by CLOCK_SHIFT holds an int64_t, which is mapped, so that another process can set
+ * the clock at any time. Monotonic clocks are left alone. (libfaketime does not get along with
+ * redis-server's jemalloc.)
  *
  * Thread rule: the map is made before main() and only read.
  */

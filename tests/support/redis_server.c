@@ -53,8 +53,8 @@ redis_server_before(int major, int minor, const char *what)
 
 	(void)snprintf(command, sizeof(command), "'%s' --version", redis_server_program());
 	out = popen(command, "r");
-	if (out == NULL || fgets(line, sizeof(line), out) == NULL || (at = strstr(line, "v=")) == NULL ||
-	    sscanf(at, "v=%d.%d", &its_major, &its_minor) != 2)
+	if (out == NULL || fgets(line, sizeof(line), out) == NULL ||
+	    (at = strstr(line, "v=")) == NULL || sscanf(at, "v=%d.%d", &its_major, &its_minor) != 2)
 		give_up(command);
 	(void)pclose(out);
 	if (its_major > major || (its_major == major && its_minor >= minor))
@@ -69,7 +69,8 @@ redis_server_exists(void)
 {
 	char command[512];
 
-	(void)snprintf(command, sizeof(command), "command -v '%s' >/dev/null 2>&1", redis_server_program());
+	(void)snprintf(
+	    command, sizeof(command), "command -v '%s' >/dev/null 2>&1", redis_server_program());
 	return system(command) == 0;
 }
 
@@ -177,7 +178,9 @@ redis_server_start_sentinel(struct redis_server *server, const char *lines)
 
 	(void)snprintf(path, sizeof(path), "%s/sentinel.conf", server->directory);
 	file = fopen(path, "w");
-	if (file == NULL || fprintf(file, "unixsocket %s\ndir %s\n%s\n", server->socket, server->directory, lines) < 0 ||
+	if (file == NULL ||
+	    fprintf(file, "unixsocket %s\ndir %s\n%s\n", server->socket, server->directory, lines) <
+		0 ||
 	    fclose(file) != 0)
 		give_up(path);
 	fflush(NULL);

@@ -96,7 +96,8 @@ road_cut_after(struct road *road, size_t octets)
 	pthread_mutex_unlock(&road->lock);
 }
 
-/* road_late - connections closed here that still have something to say: FIN_WAIT1, LAST_ACK, CLOSING */
+/* road_late - connections closed here that still have something to say: FIN_WAIT1, LAST_ACK,
+ * CLOSING */
 int
 road_late(const struct road *road)
 {
@@ -128,7 +129,8 @@ meet(struct road *road)
 		return;
 	pair.far = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	memcpy(name.sun_path, road->path, sizeof(name.sun_path));
-	if (road->n == MANY_PAIRS || connect(pair.far, (struct sockaddr *)&name, sizeof(name)) < 0) {
+	if (road->n == MANY_PAIRS ||
+	    connect(pair.far, (struct sockaddr *)&name, sizeof(name)) < 0) {
 		close(pair.near);
 		close(pair.far);
 		return;
@@ -199,8 +201,10 @@ run(void *arg)
 		pthread_mutex_unlock(&road->lock);
 		entries[0] = (struct pollfd){ .fd = road->listener, .events = POLLIN };
 		for (size_t i = 0; i < n; i++) {
-			entries[1 + 2 * i] = (struct pollfd){ .fd = road->pairs[i].near, .events = POLLIN };
-			entries[2 + 2 * i] = (struct pollfd){ .fd = hold ? -1 : road->pairs[i].far, .events = POLLIN };
+			entries[1 + 2 * i] =
+			    (struct pollfd){ .fd = road->pairs[i].near, .events = POLLIN };
+			entries[2 + 2 * i] = (struct pollfd){ .fd = hold ? -1 : road->pairs[i].far,
+				.events = POLLIN };
 		}
 		(void)poll(entries, 1 + 2 * n, 10);
 		pthread_mutex_lock(&road->lock);
@@ -223,15 +227,18 @@ struct road *
 road_open(const char *socket_path, int *port_r)
 {
 	struct road *road = calloc(1, sizeof(*road));
-	struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in name = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(name);
 
 	if (road == NULL || strlen(socket_path) >= sizeof(road->path))
 		give_up("road");
 	memcpy(road->path, socket_path, strlen(socket_path) + 1);
 	road->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (road->listener < 0 || bind(road->listener, (struct sockaddr *)&name, sizeof(name)) < 0 ||
-	    listen(road->listener, 64) < 0 || getsockname(road->listener, (struct sockaddr *)&name, &len) < 0)
+	if (road->listener < 0 ||
+	    bind(road->listener, (struct sockaddr *)&name, sizeof(name)) < 0 ||
+	    listen(road->listener, 64) < 0 ||
+	    getsockname(road->listener, (struct sockaddr *)&name, &len) < 0)
 		give_up("listen");
 	*port_r = road->port = ntohs(name.sin_port);
 	pthread_mutex_init(&road->lock, NULL);

@@ -50,7 +50,8 @@ struct zone {
 	unsigned int questions;	/* asked so far */
 	unsigned int ahead;	/* asked ahead so far */
 	unsigned int trips;	/* round trips waited for */
-	struct zone_coming *coming; /* what was asked ahead and is not in yet; kept where watch_trips is set */
+	struct zone_coming
+	    *coming; /* what was asked ahead and is not in yet; kept where watch_trips is set */
 	bool watch_trips;
 };
 

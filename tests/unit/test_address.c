@@ -37,7 +37,8 @@ struct row {
 	const char *value;
 	const char *addresses;	/* normal forms divided by blanks; NULL: malformed */
 	char finding;		/* of the first mailbox; NUL counts as '-' */
-	const char *text;	/* of the first mailbox: what is shown, or the display name where plain; NULL: not compared */
+	const char *text; /* of the first mailbox: what is shown, or the display name where plain;
+			     NULL: not compared */
 };
 
 /* finding_letter - how a finding is written in the tables */
@@ -631,7 +632,8 @@ test_nul(void **state)
 static void
 test_group_and_raw(void **state)
 {
-	static const char value[] = " Team =?utf-8?Q?=C3=A9?=: \"A, B\" <a@x.example>, b@x.example;, C <c@x.example>";
+	static const char value[] =
+	    " Team =?utf-8?Q?=C3=A9?=: \"A, B\" <a@x.example>, b@x.example;, C <c@x.example>";
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	struct mailbox *mailboxes;
 	size_t n;

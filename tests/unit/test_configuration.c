@@ -121,12 +121,14 @@ load_good(TALLOC_CTX *ctx, const struct place *place, const char *label, const c
 static bool
 says(TALLOC_CTX *ctx, const char *error, const char *file, unsigned int line, const char *part)
 {
-	const char *where = line == 0 ? mem_printf(ctx, "%s: ", file) : mem_printf(ctx, "%s:%u: ", file, line);
+	const char *where =
+	    line == 0 ? mem_printf(ctx, "%s: ", file) : mem_printf(ctx, "%s:%u: ", file, line);
 
 	for (const char *p = error; p != NULL && *p != '\0'; p += *p == '\n') {
 		size_t len = strcspn(p, "\n");
 
-		if (strncmp(p, where, strlen(where)) == 0 && strstr(mem_strndup(ctx, p, len), part) != NULL)
+		if (strncmp(p, where, strlen(where)) == 0 &&
+		    strstr(mem_strndup(ctx, p, len), part) != NULL)
 			return true;
 		p += len;
 	}
@@ -187,7 +189,8 @@ test_unknown_options(void **state)
 	/* nothing is suggested that is not alike; nor in a group without actions an action */
 	assert_null(load_text(ctx, *state, "entirely_something_else = 1", &error));
 	assert_null(strstr(error, "did you mean"));
-	assert_null(load_text(ctx, *state, "accounts = ( { login = \"a@example.org\" on_over = \"reject\" } )", &error));
+	assert_null(load_text(ctx, *state,
+	    "accounts = ( { login = \"a@example.org\" on_over = \"reject\" } )", &error));
 	assert_null(strstr(error, "did you mean"));
 	talloc_free(ctx);
 }
@@ -299,20 +302,24 @@ static void
 test_accounts_mistakes(void **state)
 {
 	static const struct mistake rows[] = {
-		{ "accounts = (\n { owns = \"a@example.org\" } )", 3, "an account needs a login: { login = \"alice\" }" },
-		{ "accounts = ( { login = \"a@example.org\" },\n { login = \"a@example.org\" } )", 3,
-		    "the account a@example.org is given twice" },
-		{ "realm = \"example.org\"\naccounts = ( { login = \"alice\" },\n { login = \"ALICE@Example.ORG\" } )", 4,
-		    "the account alice@example.org is given twice" },
+		{ "accounts = (\n { owns = \"a@example.org\" } )", 3,
+		    "an account needs a login: { login = \"alice\" }" },
+		{ "accounts = ( { login = \"a@example.org\" },\n { login = \"a@example.org\" } )",
+		    3, "the account a@example.org is given twice" },
+		{ "realm = \"example.org\"\naccounts = ( { login = \"alice\" },\n { login = \"ALICE@Example.ORG\" } )",
+		    4, "the account alice@example.org is given twice" },
 		{ "accounts = (\n { login = \"\" } )", 3, "login \"\": " },
 		{ "accounts = (\n { login = \"a b\" } )", 3, "login \"a b\": " },
-		{ "accounts = ( { login = \"a@example.org\" },\n { login = \"b@example.org\" plan = \"gold\" } )", 3,
-		    "plan \"gold\" is not among the plans" },
-		{ "accounts = ( { login = \"a@example.org\" plan = \"gold\" } )\nplans = { silver = { } }", 2,
-		    "plan \"gold\" is not among the plans" },
-		{ "accounts = ( { login = \"a@example.org\"\n owns = [\"info\"] } )", 2, "owns \"info\": " },
-		{ "accounts = ( { login = \"a@example.org\" owns = [\"b@example.org\", \"@\"] } )", 2, "owns \"@\": " },
-		{ "accounts = ( { login = \"a@example.org\" owns = [\"example.net\"] } )", 2, "write it as @example.org" },
+		{ "accounts = ( { login = \"a@example.org\" },\n { login = \"b@example.org\" plan = \"gold\" } )",
+		    3, "plan \"gold\" is not among the plans" },
+		{ "accounts = ( { login = \"a@example.org\" plan = \"gold\" } )\nplans = { silver = { } }",
+		    2, "plan \"gold\" is not among the plans" },
+		{ "accounts = ( { login = \"a@example.org\"\n owns = [\"info\"] } )", 2,
+		    "owns \"info\": " },
+		{ "accounts = ( { login = \"a@example.org\" owns = [\"b@example.org\", \"@\"] } )",
+		    2, "owns \"@\": " },
+		{ "accounts = ( { login = \"a@example.org\" owns = [\"example.net\"] } )", 2,
+		    "write it as @example.org" },
 	};
 
 	check_mistakes(*state, rows, COUNT(rows));
@@ -324,20 +331,27 @@ test_spf_mistakes(void **state)
 	static const struct mistake rows[] = {
 		{ "spf = \"on\"", 2, "spf must be a group in braces" },
 		{ "spf = { exept = [\"10.0.0.0/8\"] }", 2, "did you mean \"exempt\"?" },
-		{ "spf = {\n exempt = [\"10.0.0.1/8\"] }", 3, "exempt: \"10.0.0.1/8\" has bits set behind its prefix" },
-		{ "spf = {\n trusted_relays = \"mx2.example.org\" }", 3, "trusted_relays: \"mx2.example.org\" is no IP address or network" },
+		{ "spf = {\n exempt = [\"10.0.0.1/8\"] }", 3,
+		    "exempt: \"10.0.0.1/8\" has bits set behind its prefix" },
+		{ "spf = {\n trusted_relays = \"mx2.example.org\" }", 3,
+		    "trusted_relays: \"mx2.example.org\" is no IP address or network" },
 		{ "spf = {\n trusted_relays = [\"::/0\"] }", 3, "must not hold every address" },
 		{ "spf = { explain = \"no\" }", 2, "explain must be true or false" },
 		{ "spf = { void_limit = 11 }", 2, "must be from 0 to 10" },
 		{ "spf = { timeout = \"26 s\" }", 2, "must be a duration from 100 ms to 25 s" },
 		{ "spf = { overrides = { } }", 2, "overrides must be a list in parentheses" },
-		{ "spf = { overrides = ( \"v=spf1\" ) }", 2, "an override must be a group in braces" },
-		{ "spf = { overrides = ( { domain = \"example.com\" } ) }", 2, "an override needs both" },
-		{ "spf = { overrides = ( { domain = \"a..b\" record = \"v=spf1\" } ) }", 2, "domain = \"a..b\": " },
-		{ "spf = { overrides = ( { domain = \"a.example\" record = \"v=spf2 -all\" } ) }", 2, "begins with v=spf1" },
-		{ "spf = { overrides = ( { domain = \"a.example\" record = \"v=spf1 \\\"a\\\"\" } ) }", 2, "unknown mechanism" },
-		{ "spf = { overrides = (\n { domain = \"a.example\"\n record = \"v=spf1 ipv4:192.0.2.1 -all\" } ) }", 3,
-		    "the record for a.example: unknown mechanism in \"ipv4:192.0.2.1\"" },
+		{ "spf = { overrides = ( \"v=spf1\" ) }", 2,
+		    "an override must be a group in braces" },
+		{ "spf = { overrides = ( { domain = \"example.com\" } ) }", 2,
+		    "an override needs both" },
+		{ "spf = { overrides = ( { domain = \"a..b\" record = \"v=spf1\" } ) }", 2,
+		    "domain = \"a..b\": " },
+		{ "spf = { overrides = ( { domain = \"a.example\" record = \"v=spf2 -all\" } ) }",
+		    2, "begins with v=spf1" },
+		{ "spf = { overrides = ( { domain = \"a.example\" record = \"v=spf1 \\\"a\\\"\" } ) }",
+		    2, "unknown mechanism" },
+		{ "spf = { overrides = (\n { domain = \"a.example\"\n record = \"v=spf1 ipv4:192.0.2.1 -all\" } ) }",
+		    3, "the record for a.example: unknown mechanism in \"ipv4:192.0.2.1\"" },
 	};
 
 	check_mistakes(*state, rows, COUNT(rows));
@@ -347,7 +361,8 @@ test_spf_mistakes(void **state)
 static void
 test_spf(void **state)
 {
-	static const char text[] = "spf = { exempt = [\"10.0.0.0/8\"] trusted_relays = \"192.0.2.25\" explain = false\n"
+	static const char text[] =
+	    "spf = { exempt = [\"10.0.0.0/8\"] trusted_relays = \"192.0.2.25\" explain = false\n"
 	    "received_spf = false strict_voids = true void_limit = 0 timeout = \"1 s\"\n"
 	    "overrides = ( { domain = \"Bank.Example\" record = \"v=spf1 -all\" },\n"
 	    "  { domain = \".b\303\274cher.example\" record = \"V=SPF1 ?all\" } ) }\n"
@@ -400,33 +415,42 @@ static void
 test_listeners_mistakes(void **state)
 {
 	static const struct mistake rows[] = {
-		{ "listeners = {\n users = { daemon = \"x\" } }", 3, "listener users needs a role: submission, relay, local or inbound" },
+		{ "listeners = {\n users = { daemon = \"x\" } }", 3,
+		    "listener users needs a role: submission, relay, local or inbound" },
 		{ "listeners = {\n lists = { role = \"relay\" client = \"10.0.0.1\" } }", 3,
 		    "listener lists of role relay needs account = \"...\": who answers for its mail" },
 		{ "listeners = {\n mx = { role = \"inbound\" account = \"a@example.org\" } }", 3,
 		    "listener mx: account and client_accounts are for role relay only" },
-		{ "listeners = {\n users = { role = \"submission\" account = \"a@example.org\" } }", 3,
-		    "account and client_accounts are for role relay only" },
-		{ "listeners = {\n lists = { role = \"relay\" account = \"a b\" } }", 3, "account = \"a b\": " },
-		{ "listeners = {\n php = { role = \"local\" pickup = true on_over = \"tempfail\" } }", 3,
+		{ "listeners = {\n users = { role = \"submission\" account = \"a@example.org\" } }",
+		    3, "account and client_accounts are for role relay only" },
+		{ "listeners = {\n lists = { role = \"relay\" account = \"a b\" } }", 3,
+		    "account = \"a b\": " },
+		{ "listeners = {\n php = { role = \"local\" pickup = true on_over = \"tempfail\" } }",
+		    3,
 		    "on_over = \"tempfail\" in listener php: mail of role local would stay in maildrop and come back "
 		    "every minute; write reject or quarantine" },
-		{ "listeners = {\n php = { role = \"local\" on_lookup_failure = \"tempfail\" } }", 3,
-		    "on_lookup_failure = \"tempfail\" in listener php" },
+		{ "listeners = {\n php = { role = \"local\" on_lookup_failure = \"tempfail\" } }",
+		    3, "on_lookup_failure = \"tempfail\" in listener php" },
 		{ "listeners = {\n a = { role = \"inbound\" on_no_listener = \"reject\" } }", 3,
 		    "on_no_listener stands outside the listeners" },
 		{ "listeners = { a = { role = \"inbound\"\n client = [\"10.0.3.1/28\"] } }", 3,
 		    "client: \"10.0.3.1/28\" has bits set behind its prefix" },
-		{ "listeners = { a = { role = \"inbound\"\n client = [\"10.0.0.0/8\", \"mail.example.org\"] } }", 3,
-		    "client: \"mail.example.org\" is no IP address or network" },
-		{ "listeners = { a = { role = \"inbound\"\n client = \"10.0.0.0/33\" } }", 3, "the prefix must be 0 to 32" },
-		{ "listeners = { a = { role = \"inbound\"\n client = 10 } }", 3, "client must be a text or a list of texts" },
+		{ "listeners = { a = { role = \"inbound\"\n client = [\"10.0.0.0/8\", \"mail.example.org\"] } }",
+		    3, "client: \"mail.example.org\" is no IP address or network" },
+		{ "listeners = { a = { role = \"inbound\"\n client = \"10.0.0.0/33\" } }", 3,
+		    "the prefix must be 0 to 32" },
+		{ "listeners = { a = { role = \"inbound\"\n client = 10 } }", 3,
+		    "client must be a text or a list of texts" },
 		{ "listeners = { a = { role = \"inbound\"\n port = \"587\" } }", 3,
 		    "port must be a number from 1 to 65535, or a list of them: [587, 465]" },
-		{ "listeners = { a = { role = \"inbound\"\n port = 0 } }", 3, "port must be a number" },
-		{ "listeners = { a = { role = \"inbound\"\n port = [587, 65536] } }", 3, "port must be a number" },
-		{ "listeners = { a = { role = \"inbound\"\n port = [\"587\"] } }", 3, "port must be a number" },
-		{ "listeners = { a = { role = \"inbound\" },\n a = { role = \"local\" } }", 3, "duplicate" },
+		{ "listeners = { a = { role = \"inbound\"\n port = 0 } }", 3,
+		    "port must be a number" },
+		{ "listeners = { a = { role = \"inbound\"\n port = [587, 65536] } }", 3,
+		    "port must be a number" },
+		{ "listeners = { a = { role = \"inbound\"\n port = [\"587\"] } }", 3,
+		    "port must be a number" },
+		{ "listeners = { a = { role = \"inbound\" },\n a = { role = \"local\" } }", 3,
+		    "duplicate" },
 	};
 
 	check_mistakes(*state, rows, COUNT(rows));
@@ -452,29 +476,41 @@ test_plans_mistakes(void **state)
 		{ "plans = { a = {\n limits = [\"100 rcpts per hour\"] } }", 3, "write" },
 		{ "plans = { a = { limits = \"100\" } }", 2, "\"100 recipients per hour\"" },
 		{ "plans = { a = { limits = [100] } }", 2, "must be a text in quotation marks" },
-		{ "plans = { a = { limits = 100 } }", 2, "limits must be a text or a list of texts" },
-		{ "plans = { a = { max_recipients = 0 } }", 2, "max_recipients must be a number from 1 on, without quotation marks" },
-		{ "plans = { a = { max_recipients = -5 } }", 2, "max_recipients must be a number from 1 on" },
-		{ "plans = { a = { max_recipients = \"100\" } }", 2, "max_recipients must be a number from 1 on" },
-		{ "plans = { a = { warn_at = \"80\" } }", 2, "must be a percentage such as \"80%\"" },
+		{ "plans = { a = { limits = 100 } }", 2,
+		    "limits must be a text or a list of texts" },
+		{ "plans = { a = { max_recipients = 0 } }", 2,
+		    "max_recipients must be a number from 1 on, without quotation marks" },
+		{ "plans = { a = { max_recipients = -5 } }", 2,
+		    "max_recipients must be a number from 1 on" },
+		{ "plans = { a = { max_recipients = \"100\" } }", 2,
+		    "max_recipients must be a number from 1 on" },
+		{ "plans = { a = { warn_at = \"80\" } }", 2,
+		    "must be a percentage such as \"80%\"" },
 		{ "plans = { a = { warn_at = \"0%\" } }", 2, "must be a percentage" },
 		{ "plans = { a = { warn_at = \"101%\" } }", 2, "must be a percentage" },
 		{ "plans = { a = { warn_at = \"%\" } }", 2, "must be a percentage" },
 		{ "plans = { a = { warn_at = \"80%%\" } }", 2, "must be a percentage" },
-		{ "plans = { a = { limits = [\n\"5 messages per day\",\n\"10 mails per day\"] } }", 4, "\"10 messages per hour\"" },
-		{ "plans = { a = { limits = [\n\"5 messages\"] } }", 3, "does not say per how long" },
-		{ "plans = { a = { limits = [\n\"5 foreign-senders per day\"] } }", 3, "write block_on = \"5 foreign-senders per day\"" },
+		{ "plans = { a = { limits = [\n\"5 messages per day\",\n\"10 mails per day\"] } }",
+		    4, "\"10 messages per hour\"" },
+		{ "plans = { a = { limits = [\n\"5 messages\"] } }", 3,
+		    "does not say per how long" },
+		{ "plans = { a = { limits = [\n\"5 foreign-senders per day\"] } }", 3,
+		    "write block_on = \"5 foreign-senders per day\"" },
 		{ "plans = { a = { limits = [\"1 message per day\", \"2 messages per day\", \"3 messages per day\", "
-		    "\"4 messages per day\", \"5 messages per day\", \"6 messages per day\", \"7 messages per day\", "
-		    "\"8 messages per day\", \"9 messages per day\", \"10 messages per day\", \"11 messages per day\", "
-		    "\"12 messages per day\", \"13 messages per day\"] } }", 2, "at most 12 limits" },
+		  "\"4 messages per day\", \"5 messages per day\", \"6 messages per day\", \"7 messages per day\", "
+		  "\"8 messages per day\", \"9 messages per day\", \"10 messages per day\", \"11 messages per day\", "
+		  "\"12 messages per day\", \"13 messages per day\"] } }",
+		    2, "at most 12 limits" },
 		{ "plans = { a = { max_size = \"25\" } }", 2, "for example \"25 MB\"" },
 		{ "plans = { a = { max_size = \"25 messages\" } }", 2, "for example \"25 MB\"" },
 		{ "plans = { a = { max_size = \"0 MB\" } }", 2, "for example \"25 MB\"" },
 		{ "plans = { a = { max_size = 25000 } }", 2, "max_size must be a text" },
-		{ "plans = { a = { block_on = \"20 messages per hour\" } }", 2, "must count refused foreign senders" },
-		{ "plans = { a = { block_on = \"20 foreign-senders\" } }", 2, "does not say per how long" },
-		{ "plans = { a = { warn_at = 80 } }", 2, "warn_at must be a text in quotation marks" },
+		{ "plans = { a = { block_on = \"20 messages per hour\" } }", 2,
+		    "must count refused foreign senders" },
+		{ "plans = { a = { block_on = \"20 foreign-senders\" } }", 2,
+		    "does not say per how long" },
+		{ "plans = { a = { warn_at = 80 } }", 2,
+		    "warn_at must be a text in quotation marks" },
 		{ "plans = { a = { },\n a = { } }", 3, "duplicate" },
 	};
 
@@ -486,65 +522,93 @@ static void
 test_late_mistakes(void **state)
 {
 	static const struct mistake rows[] = {
-		{ "\ndefault_plan = \"gold\"", 3, "default_plan = \"gold\" is not among the plans" },
-		{ "\nplans = { a = { like = \"b\" } }", 3, "plan \"a\" is like \"b\", but there is no plan of that name" },
-		{ "\nplans = { a = { like = \"b\" }\n b = { like = \"a\" } }", 3, "is like itself" },
-		{ "\nplans = {\n a = { block_on = \"20 foreign-senders per hour\" } }", 4, "block_for = \"4 hours\"" },
+		{ "\ndefault_plan = \"gold\"", 3,
+		    "default_plan = \"gold\" is not among the plans" },
+		{ "\nplans = { a = { like = \"b\" } }", 3,
+		    "plan \"a\" is like \"b\", but there is no plan of that name" },
+		{ "\nplans = { a = { like = \"b\" }\n b = { like = \"a\" } }", 3,
+		    "is like itself" },
+		{ "\nplans = {\n a = { block_on = \"20 foreign-senders per hour\" } }", 4,
+		    "block_for = \"4 hours\"" },
 		{ "\nplans = {\n a = { block_for = \"1 hour\" } }", 4, "needs a reason: block_on" },
-		{ "\nplans = {\n a = { like = \"b\" }\n c = { } }", 4, "there is no plan of that name" },
+		{ "\nplans = {\n a = { like = \"b\" }\n c = { } }", 4,
+		    "there is no plan of that name" },
 		{ "\npool_plan = \"a\" plans = { a = { } }", 3, "pool_of is missing" },
 		{ "\nnetwork_plan_of = \"inline:{ a=a }\"", 3, "network_of is missing" },
 		{ "\npool_of = \"inline:{ a=a }\"", 3, "pool_plan is missing" },
 		{ "\ndomain_plan = \"gold\"", 3, "domain_plan = \"gold\" is not among the plans" },
-		{ "\nstore = \"redis:main\"", 3, "must be \"embedded\", \"file:/absolute/path\", or \"redis:NAME\" with NAME in the redis group" },
+		{ "\nstore = \"redis:main\"", 3,
+		    "must be \"embedded\", \"file:/absolute/path\", or \"redis:NAME\" with NAME in the redis group" },
 		{ "\nstore = \"memory\"", 3, "must be \"embedded\"" },
-		{ "\nstore = \"file:counters\"", 3, "must be \"embedded\", \"file:/absolute/path\"" },
-		{ "redis = { main = { server = \"unix:/x\" } }\nstore = \"redis:mian\"", 3, "with NAME in the redis group" },
-		{ "redis = {\n main = { } }", 3, "redis main needs a server: \"unix:/path\" or \"inet:host:port\"" },
-		{ "redis = {\n main = { server = [\"inet:127.0.0.1:1\", \"inet:127.0.0.1:2\"] } }", 3, "write cluster = true" },
+		{ "\nstore = \"file:counters\"", 3,
+		    "must be \"embedded\", \"file:/absolute/path\"" },
+		{ "redis = { main = { server = \"unix:/x\" } }\nstore = \"redis:mian\"", 3,
+		    "with NAME in the redis group" },
+		{ "redis = {\n main = { } }", 3,
+		    "redis main needs a server: \"unix:/path\" or \"inet:host:port\"" },
+		{ "redis = {\n main = { server = [\"inet:127.0.0.1:1\", \"inet:127.0.0.1:2\"] } }",
+		    3, "write cluster = true" },
 		{ "redis = {\n main = { server = \"inet:127.0.0.1\" } }", 3, "cannot be read" },
-		{ "redis = {\n main = { sentinels = \"inet:127.0.0.1:1\" } }", 3, "belong together" },
-		{ "redis = {\n main = { server = \"unix:/x\"  master = \"m\" } }", 3, "belong together" },
-		{ "redis = {\n main = { server = \"unix:/x\"  sentinels = \"inet:127.0.0.1:1\"  master = \"m\" } }", 3, "keep one of" },
-		{ "redis = {\n main = { sentinels = \"inet:127.0.0.1:1\"  master = \"m\"  cluster = true } }", 3, "has no Sentinels" },
-		{ "redis = {\n main = { server = \"unix:/x\"  cluster = true  database = 1 } }", 3, "has one database" },
-		{ "redis = {\n main = { server = \"unix:/x\"  tls = true } }", 3, "a unix socket needs no TLS" },
-		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  tls_name = \"redis.example.org\" } }", 3,
-		    "mean nothing without tls = true" },
-		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  tls = true  tls_ca_cert_file = \"/nonexistent\" } }", 3,
-		    "tls_ca_cert_file /nonexistent cannot be used: No such file or directory" },
-		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  tls = true  tls_cert_file = \"/nonexistent\" } }", 3,
-		    "tls_cert_file and tls_key_file belong together" },
-		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  tls = true  tls_cert_file = \"/nonexistent\"  tls_key_file = \"/k\" } }", 3,
-		    "tls_cert_file /nonexistent cannot be used" },
-		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  tls = true  tls_name = \".example.org\" } }", 3,
-		    "neither a host name nor an address" },
-		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  sentinel_user = \"u\"  sentinel_password_file = \"/p\" } }", 3,
-		    "are for sentinels" },
-		{ "redis = {\n main = { sentinels = \"inet:127.0.0.1:1\"  master = \"m\"  sentinel_user = \"u\" } }", 3,
-		    "needs sentinel_password_file" },
+		{ "redis = {\n main = { sentinels = \"inet:127.0.0.1:1\" } }", 3,
+		    "belong together" },
+		{ "redis = {\n main = { server = \"unix:/x\"  master = \"m\" } }", 3,
+		    "belong together" },
+		{ "redis = {\n main = { server = \"unix:/x\"  sentinels = \"inet:127.0.0.1:1\"  master = \"m\" } }",
+		    3, "keep one of" },
+		{ "redis = {\n main = { sentinels = \"inet:127.0.0.1:1\"  master = \"m\"  cluster = true } }",
+		    3, "has no Sentinels" },
+		{ "redis = {\n main = { server = \"unix:/x\"  cluster = true  database = 1 } }", 3,
+		    "has one database" },
+		{ "redis = {\n main = { server = \"unix:/x\"  tls = true } }", 3,
+		    "a unix socket needs no TLS" },
+		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  tls_name = \"redis.example.org\" } }",
+		    3, "mean nothing without tls = true" },
+		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  tls = true  tls_ca_cert_file = \"/nonexistent\" } }",
+		    3, "tls_ca_cert_file /nonexistent cannot be used: No such file or directory" },
+		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  tls = true  tls_cert_file = \"/nonexistent\" } }",
+		    3, "tls_cert_file and tls_key_file belong together" },
+		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  tls = true  tls_cert_file = \"/nonexistent\"  tls_key_file = \"/k\" } }",
+		    3, "tls_cert_file /nonexistent cannot be used" },
+		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  tls = true  tls_name = \".example.org\" } }",
+		    3, "neither a host name nor an address" },
+		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  sentinel_user = \"u\"  sentinel_password_file = \"/p\" } }",
+		    3, "are for sentinels" },
+		{ "redis = {\n main = { sentinels = \"inet:127.0.0.1:1\"  master = \"m\"  sentinel_user = \"u\" } }",
+		    3, "needs sentinel_password_file" },
 		{ "store = \"redis:main\" redis = { main = { server = \"unix:/x\"  cluster = true } }\nplans = { p = { } } network_plan = \"p\"\n"
-		    "network_of = \"cidr:/n\"", 4, "cannot be kept in a Redis Cluster" },
+		  "network_of = \"cidr:/n\"",
+		    4, "cannot be kept in a Redis Cluster" },
 		{ "\ncontrol = \"run/control\"", 3, "must be an absolute path" },
-		{ "\nhelp_url = \"https://x/%20\"", 3, "must be printable ASCII without spaces and %" },
-		{ "\nhelp_url = \"https://x/ y\"", 3, "must be printable ASCII without spaces and %" },
+		{ "\nhelp_url = \"https://x/%20\"", 3,
+		    "must be printable ASCII without spaces and %" },
+		{ "\nhelp_url = \"https://x/ y\"", 3,
+		    "must be printable ASCII without spaces and %" },
 		{ "\nlog = \"file\"", 3, "log must be \"syslog\" or \"stderr\"" },
 		{ "\nrealm = \"exa mple\"", 3, "realm = \"exa mple\": " },
-		{ "\ndkim = { key_table = \"/k\" }", 3, "belong together; signing_table is missing" },
-		{ "\ndkim = { signing_table = \"/s\" }", 3, "belong together; key_table is missing" },
-		{ "\ndkim = { key_table = \"/k\"  signing_table = \"dsn:mysql://x\" }", 3, "must be a file" },
-		{ "keys = \"/keys\"\ndkim = { key_table = \"/k\"  signing_table = \"/s\" }", 3, "keep one of the two" },
-		{ "keys = \"/keys\"\ndkim = { multiple_signatures = true }", 3, "multiple_signatures is for signing_table" },
+		{ "\ndkim = { key_table = \"/k\" }", 3,
+		    "belong together; signing_table is missing" },
+		{ "\ndkim = { signing_table = \"/s\" }", 3,
+		    "belong together; key_table is missing" },
+		{ "\ndkim = { key_table = \"/k\"  signing_table = \"dsn:mysql://x\" }", 3,
+		    "must be a file" },
+		{ "keys = \"/keys\"\ndkim = { key_table = \"/k\"  signing_table = \"/s\" }", 3,
+		    "keep one of the two" },
+		{ "keys = \"/keys\"\ndkim = { multiple_signatures = true }", 3,
+		    "multiple_signatures is for signing_table" },
 		{ "\ndkim = { base_directory = \"keys\" }", 3, "must be an absolute path" },
 		{ "\ndkim = { canonicalization = \"nowsp\" }", 3, "must be \"relaxed/relaxed\"" },
-		{ "\ndkim = { canonicalization = \"relaxed/\" }", 3, "must be \"relaxed/relaxed\"" },
+		{ "\ndkim = { canonicalization = \"relaxed/\" }", 3,
+		    "must be \"relaxed/relaxed\"" },
 		{ "\ndkim = { sign_headers = [\"Bcc\"] }", 3, "Bcc changes or vanishes" },
 		{ "\ndkim = { expire_after = \"1 second\" }", 3, "must be a duration from" },
-		{ "\ndkim = { on_missing_key = \"quarantine\" }", 3, "known are: unsigned, tempfail, reject" },
-		{ "on_missing_key = \"reject\"\ndkim = { on_missing_key = \"reject\" }", 2, "is given in dkim as well" },
+		{ "\ndkim = { on_missing_key = \"quarantine\" }", 3,
+		    "known are: unsigned, tempfail, reject" },
+		{ "on_missing_key = \"reject\"\ndkim = { on_missing_key = \"reject\" }", 2,
+		    "is given in dkim as well" },
 		{ "\ndkim = { domains = ( { identity = \"none\" } ) }", 3, "needs to say which" },
 		{ "\ndkim = { domains = ( { domain = \"a b\" } ) }", 3, "domain = \"a b\": " },
-		{ "\ndkim = { domains = ( { domain = \"a.example\" },\n { domain = \"A.example.\" } ) }", 4, "given twice" },
+		{ "\ndkim = { domains = ( { domain = \"a.example\" },\n { domain = \"A.example.\" } ) }",
+		    4, "given twice" },
 		{ "\ndkim = { max_signatures = 51 }", 3, "must be from 1 to 50" },
 		{ "\ndkim = { min_key_bits = 256 }", 3, "must be from 512 to 4096" },
 	};
@@ -594,7 +658,9 @@ test_listen(void **state)
 		if (config != NULL) {
 			assert_string_equal(config->listen, rows[i].listen);
 			assert_string_equal(config->listen_spec, rows[i].spec);
-		} else if (!says(ctx, error, place->conf, 2, "must be \"inet:HOST:PORT\", \"inet6:[ADDRESS]:PORT\" or \"unix:/path\"")) {
+		} else if (
+		    !says(ctx, error, place->conf, 2,
+			"must be \"inet:HOST:PORT\", \"inet6:[ADDRESS]:PORT\" or \"unix:/path\"")) {
 			fail_msg("%s: not at line 2: %s", rows[i].listen, error);
 		}
 		talloc_free(ctx);
@@ -615,8 +681,10 @@ test_listen_port(void **state)
 		TALLOC_CTX *ctx = talloc_new(NULL);
 		const char *error;
 
-		if (load_raw(ctx, place, mem_printf(ctx, "authserv_id = \"mx.example.org\"\nlisten = \"%s\"\n",
-		    rows[i]), &error) != NULL)
+		if (load_raw(ctx, place,
+			mem_printf(
+			    ctx, "authserv_id = \"mx.example.org\"\nlisten = \"%s\"\n", rows[i]),
+			&error) != NULL)
 			fail_msg("%s: taken", rows[i]);
 		assert_non_null(strstr(error, rows[i]));
 		talloc_free(ctx);
@@ -631,10 +699,12 @@ test_listen_missing(void **state)
 	const char *error;
 
 	assert_null(load_raw(ctx, place, "authserv_id = \"mx.example.org\"\n", &error));
-	assert_true(says(ctx, error, place->conf, 0, "listen is missing; write for example listen = \"inet:127.0.0.1:8891\""));
+	assert_true(says(ctx, error, place->conf, 0,
+	    "listen is missing; write for example listen = \"inet:127.0.0.1:8891\""));
 	assert_null(load_raw(ctx, place, "", &error));
 	assert_true(says(ctx, error, place->conf, 0, "listen is missing"));
-	assert_null(load_raw(ctx, place, "listen = \"inet:127.0.0.1:1\"\nauthserv_id = \"a b\"\n", &error));
+	assert_null(
+	    load_raw(ctx, place, "listen = \"inet:127.0.0.1:1\"\nauthserv_id = \"a b\"\n", &error));
 	assert_non_null(strstr(error, "authserv_id = \"a b\" must be a host name"));
 	talloc_free(ctx);
 }
@@ -733,7 +803,8 @@ test_many_mistakes(void **state)
 		const char *error;
 
 		for (unsigned int k = 0; k < rows[i].mistakes; k++)
-			text = mem_check(talloc_asprintf_append_buffer(text, "wrong_option_%u = 1\n", k));
+			text = mem_check(
+			    talloc_asprintf_append_buffer(text, "wrong_option_%u = 1\n", k));
 		assert_null(load_text(ctx, place, text, &error));
 		for (const char *p = error; (p = strchr(p, '\n')) != NULL; p++)
 			lines++;
@@ -750,7 +821,8 @@ test_include(void **state)
 {
 	const struct place *place = *state;
 	TALLOC_CTX *ctx = talloc_new(NULL);
-	const char *text = mem_printf(ctx, "@include \"%s\"\nhelp_url = \"https://x/\"\n", place->other);
+	const char *text =
+	    mem_printf(ctx, "@include \"%s\"\nhelp_url = \"https://x/\"\n", place->other);
 	const char *error;
 	struct config *config;
 
@@ -777,7 +849,8 @@ test_include_open_comment(void **state)
 	const char *error;
 
 	write_text(place->other, "/* no end\nmode = \"enforce\"\n");
-	assert_null(load_text(ctx, place, mem_printf(ctx, "@include \"%s\"\n", place->other), &error));
+	assert_null(
+	    load_text(ctx, place, mem_printf(ctx, "@include \"%s\"\n", place->other), &error));
 	assert_true(says(ctx, error, place->other, 1, "this comment has no end"));
 	talloc_free(ctx);
 }
@@ -821,7 +894,8 @@ test_defaults(void **state)
 		assert_int_equal(listener->mode, MODE_WATCH);
 		assert_true(listener->require_tls);
 		for (enum reason reason = REASON_NONE; reason < REASON_COUNT; reason++)
-			assert_int_equal(listener->actions[reason], reply_default_action(reason, roles[i]));
+			assert_int_equal(
+			    listener->actions[reason], reply_default_action(reason, roles[i]));
 	}
 	talloc_free(ctx);
 }
@@ -946,7 +1020,8 @@ test_listeners(void **state)
 		assert_int_equal(listener->role, roles[i]);
 		assert_string_equal(listener->where, mem_printf(ctx, "%s:%zu", place->conf, i + 3));
 		for (enum reason reason = REASON_NONE; reason < REASON_COUNT; reason++)
-			assert_int_equal(listener->actions[reason], reply_default_action(reason, roles[i]));
+			assert_int_equal(
+			    listener->actions[reason], reply_default_action(reason, roles[i]));
 	}
 	assert_int_equal(config->listeners[0].n_clients, 2);
 	assert_int_equal(config->listeners[0].clients[1].prefix, 32);
@@ -975,7 +1050,11 @@ test_inheritance(void **state)
 	    "  php   = { role = \"local\"  on_foreign_from = \"reject\" }\n"
 	    "  mx    = { role = \"inbound\"  on_over = \"accept\" }\n"
 	    "}\n";
-	static const struct { const char *listener; enum reason reason; enum action action; } rows[] = {
+	static const struct {
+		const char *listener;
+		enum reason reason;
+		enum action action;
+	} rows[] = {
 		/* its own word first */
 		{ "own", REASON_FOREIGN_FROM, ACTION_WARN },
 		{ "php", REASON_FOREIGN_FROM, ACTION_REJECT },
@@ -999,10 +1078,12 @@ test_inheritance(void **state)
 	struct config *config = load_good(ctx, *state, "inheritance", text);
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		enum action action = listener_named(config, rows[i].listener)->actions[rows[i].reason];
+		enum action action =
+		    listener_named(config, rows[i].listener)->actions[rows[i].reason];
 
 		if (action != rows[i].action)
-			fail_msg("%s %s: %s", rows[i].listener, reply_row(rows[i].reason)->word, action_word(action));
+			fail_msg("%s %s: %s", rows[i].listener, reply_row(rows[i].reason)->word,
+			    action_word(action));
 	}
 	assert_int_equal(listener_named(config, "own")->mode, MODE_WATCH);
 	assert_int_equal(listener_named(config, "heir")->mode, MODE_ENFORCE);
@@ -1010,7 +1091,8 @@ test_inheritance(void **state)
 	assert_true(listener_named(config, "own")->require_tls);
 	assert_false(listener_named(config, "heir")->require_tls);
 	/* automatic listeners inherit as well */
-	config = load_good(ctx, *state, "automatic", "mode = \"enforce\" on_over = \"tempfail\" on_null_sender = \"warn\"");
+	config = load_good(ctx, *state, "automatic",
+	    "mode = \"enforce\" on_over = \"tempfail\" on_null_sender = \"warn\"");
 	assert_int_equal(listener_named(config, "local")->actions[REASON_OVER], ACTION_REJECT);
 	assert_int_equal(listener_named(config, "local")->actions[REASON_NULL_SENDER], ACTION_WARN);
 	assert_int_equal(listener_named(config, "inbound")->actions[REASON_OVER], ACTION_TEMPFAIL);
@@ -1025,7 +1107,8 @@ test_every_action(void **state)
 	for (enum reason reason = REASON_NONE; reason < REASON_COUNT; reason++) {
 		const char *option = reply_row(reason)->option;
 
-		for (enum action action = ACTION_ACCEPT; option != NULL && action <= ACTION_REJECT; action++) {
+		for (enum action action = ACTION_ACCEPT; option != NULL && action <= ACTION_REJECT;
+		     action++) {
 			enum action other = (enum action)(ACTION_REJECT - action);
 			bool above_only = reason == REASON_NO_LISTENER;
 			TALLOC_CTX *ctx = talloc_new(NULL);
@@ -1036,7 +1119,8 @@ test_every_action(void **state)
 
 			assert_int_equal(config->set.of[reason], action);
 			assert_int_equal(config->listeners[0].actions[reason], action);
-			assert_int_equal(config->listeners[1].actions[reason], above_only ? action : other);
+			assert_int_equal(
+			    config->listeners[1].actions[reason], above_only ? action : other);
 			talloc_free(ctx);
 		}
 	}
@@ -1065,7 +1149,8 @@ test_owners(void **state)
 
 		assert_int_equal(listener->owner_tables.n, specs[i][1] == NULL ? 1 : 2);
 		for (size_t k = 0; k < listener->owner_tables.n; k++)
-			assert_string_equal(config->tables.items[listener->owner_tables.indexes[k]], specs[i][k]);
+			assert_string_equal(
+			    config->tables.items[listener->owner_tables.indexes[k]], specs[i][k]);
 	}
 	talloc_free(ctx);
 }
@@ -1142,8 +1227,10 @@ test_plans_file(void **state)
 	struct config *config;
 
 	write_text(place->other, plans);
-	config = load_good(ctx, place, "plans file", mem_printf(ctx,
-	    "plans_file = \"%s\"\naccounts = ( { login = \"a@example.org\" plan = \"form\" } )", place->other));
+	config = load_good(ctx, place, "plans file",
+	    mem_printf(ctx,
+		"plans_file = \"%s\"\naccounts = ( { login = \"a@example.org\" plan = \"form\" } )",
+		place->other));
 	assert_string_equal(config->plans_file, place->other);
 	assert_int_equal(config->n_plans, 2);
 	assert_string_equal(config->assign.account.plan->name, "person");
@@ -1182,7 +1269,8 @@ test_plans_file_mistakes(void **state)
 		const char *error;
 
 		write_text(place->other, rows[i].plans);
-		if (load_text(ctx, place, mem_printf(ctx, "plans_file = \"%s\"", place->other), &error) != NULL)
+		if (load_text(ctx, place, mem_printf(ctx, "plans_file = \"%s\"", place->other),
+			&error) != NULL)
 			fail_msg("%s: taken", rows[i].plans);
 		if (!says(ctx, error, place->other, rows[i].line, rows[i].part))
 			fail_msg("%s: not at line %u: %s", rows[i].plans, rows[i].line, error);
@@ -1200,15 +1288,16 @@ test_two_files(void **state)
 	const char *error;
 
 	write_text(place->other, plans);
-	assert_null(load_text(ctx, place, mem_printf(ctx, "plans_file = \"%s\"\nplans = { b = { } }",
-	    place->other), &error));
-	assert_true(says(ctx, error, place->other, 2, "plans are given in the configuration file already; keep one of the two"));
+	assert_null(load_text(ctx, place,
+	    mem_printf(ctx, "plans_file = \"%s\"\nplans = { b = { } }", place->other), &error));
+	assert_true(says(ctx, error, place->other, 2,
+	    "plans are given in the configuration file already; keep one of the two"));
 	assert_null(load_text(ctx, place, mem_printf(ctx, "plans_file = \"%s\"\naccounts = (\n"
 	    "{ login = \"a@example.org\" plan = \"gold\" } )", place->other), &error));
 	assert_true(says(ctx, error, place->conf, 4, "plan \"gold\" is not among the plans"));
 	write_text(place->other, "default_plan = \"a\" plans = { a = { } }\n");
-	assert_null(load_text(ctx, place, mem_printf(ctx, "plans_file = \"%s\"\ndefault_plan = \"a\"",
-	    place->other), &error));
+	assert_null(load_text(ctx, place,
+	    mem_printf(ctx, "plans_file = \"%s\"\ndefault_plan = \"a\"", place->other), &error));
 	assert_non_null(strstr(error, "default_plan is given already"));
 	assert_non_null(strstr(error, "); keep one of the two"));
 	write_text(place->other, "frob = 1\n");
@@ -1217,7 +1306,8 @@ test_two_files(void **state)
 	assert_true(says(ctx, error, place->conf, 4, "plan \"gold\" is not among the plans"));
 	assert_true(says(ctx, error, place->other, 1, "unknown option \"frob\""));
 	assert_int_equal(unlink(place->other), 0);
-	assert_null(load_text(ctx, place, mem_printf(ctx, "plans_file = \"%s\"", place->other), &error));
+	assert_null(
+	    load_text(ctx, place, mem_printf(ctx, "plans_file = \"%s\"", place->other), &error));
 	assert_non_null(strstr(error, mem_printf(ctx, "%s: cannot be opened", place->other)));
 	talloc_free(ctx);
 }
@@ -1266,15 +1356,18 @@ test_fixed_difference(void **state)
 		TALLOC_CTX *ctx = talloc_new(NULL);
 		const char *error;
 		struct config *old = load_raw(ctx, *state, rows[i].old, &error);
-		struct config *new = old == NULL ? NULL : load_raw(ctx, *state, rows[i].new, &error);
+		struct config *new =
+		    old == NULL ? NULL : load_raw(ctx, *state, rows[i].new, &error);
 		const char *there, *back;
 
 		if (new == NULL)
 			fail_msg("%s: %s", rows[i].label, error);
 		there = config_fixed_difference(old, new);
 		back = config_fixed_difference(new, old);
-		if ((there == NULL) != (rows[i].option == NULL) || (there == NULL) != (back == NULL) ||
-		    (there != NULL && (strcmp(there, rows[i].option) != 0 || strcmp(back, rows[i].option) != 0)))
+		if ((there == NULL) != (rows[i].option == NULL) ||
+		    (there == NULL) != (back == NULL) ||
+		    (there != NULL &&
+			(strcmp(there, rows[i].option) != 0 || strcmp(back, rows[i].option) != 0)))
 			fail_msg("%s: %s, %s", rows[i].label, there, back);
 		talloc_free(ctx);
 	}

@@ -87,7 +87,8 @@ zone_ask(void *state, TALLOC_CTX *ctx, const char *name, size_t name_len, enum d
 	for (size_t i = 0; i < zone->n; i++) {
 		const struct zone_entry *entry = &zone->entries[i];
 
-		if (strlen(entry->name) != name_len || strncasecmp(entry->name, name, name_len) != 0)
+		if (strlen(entry->name) != name_len ||
+		    strncasecmp(entry->name, name, name_len) != 0)
 			continue;
 		answer->status = entry->status;
 		if (entry->status == DNS_FAILURE)
@@ -96,8 +97,9 @@ zone_ask(void *state, TALLOC_CTX *ctx, const char *name, size_t name_len, enum d
 			return answer;
 		answer->records = mem_array(answer, struct dns_record, N(entry->records));
 		for (size_t j = 0; j < N(entry->records) && entry->records[j] != NULL; j++)
-			answer->records[answer->count++] = (struct dns_record){
-			    (const unsigned char *)entry->records[j], strlen(entry->records[j]), 0 };
+			answer->records[answer->count++] =
+			    (struct dns_record){ (const unsigned char *)entry->records[j],
+				    strlen(entry->records[j]), 0 };
 	}
 	return answer;
 }
@@ -267,7 +269,8 @@ header_of(TALLOC_CTX *ctx, const char *text)
 		while ((end = strchr(end, '\n')) != NULL && (end[1] == ' ' || end[1] == '\t'))
 			end++;
 		assert_non_null(end);
-		header_append(list, text, (size_t)(colon - text), colon + 1, (size_t)(end - colon) - 1);
+		header_append(
+		    list, text, (size_t)(colon - text), colon + 1, (size_t)(end - colon) - 1);
 		text = end + 1;
 	}
 	return list;
@@ -303,7 +306,9 @@ static struct sign_choice
 choose(TALLOC_CTX *ctx, const struct keyring *keyring, const char *domain, const char *selector)
 {
 	const struct keyring_domain *found = keyring_find(keyring, domain);
-	struct sign_choice choice = { .outcome = OUTCOME_PASS, .domain = domain, .on_missing_key = -1 };
+	struct sign_choice choice = {
+		.outcome = OUTCOME_PASS, .domain = domain, .on_missing_key = -1
+	};
 
 	if (found == NULL) {
 		choice.outcome = OUTCOME_FAIL;
@@ -313,7 +318,8 @@ choose(TALLOC_CTX *ctx, const struct keyring *keyring, const char *domain, const
 	choice.requests = mem_array(ctx, struct sign_request, found->n);
 	for (size_t i = 0; i < found->n; i++)
 		if (selector == NULL || strcmp(selector, found->keys[i].selector) == 0)
-			choice.requests[choice.n++] = (struct sign_request){ &found->keys[i], NULL, &profile };
+			choice.requests[choice.n++] =
+			    (struct sign_request){ &found->keys[i], NULL, &profile };
 	return choice;
 }
 
@@ -381,7 +387,8 @@ result_name(enum dkim_result result)
 
 /* expect - one fact must have this result and, where given, this in its problem */
 static void
-expect(const char *label, const struct dkim_fact *fact, enum dkim_result result, const char *problem)
+expect(
+    const char *label, const struct dkim_fact *fact, enum dkim_result result, const char *problem)
 {
 	if (fact->result != result)
 		fail_msg("%s: %s (%s), expected %s", label, result_name(fact->result),
@@ -413,18 +420,22 @@ static const struct round_trip {
 	{ "only white space", BASE, " \t \n \n" },
 	{ "white space in lines", BASE, "a  b\t\tc  \n  d\n\t\n" },
 	{ "no line end at the end", BASE, "Hello" },
-	{ "8-bit body", BASE, "Gr\xc3\xbc\xc3\x9f" "e \xff\xfe\n" },
+	{ "8-bit body", BASE,
+	    "Gr\xc3\xbc\xc3\x9f"
+	    "e \xff\xfe\n" },
 	{ "8-bit header", BASE "Comments: \xc3\xa9\nList-ID: \xe9 <l.example.org>\n", "x\n" },
-	{ "folded header", "From: Alice\n <alice@example.org>\nTo: a@example.net,\n\tb@example.net,\n"
-	    "  c@example.net\nSubject:\n hello\nDate: x\n", "x\n" },
+	{ "folded header",
+	    "From: Alice\n <alice@example.org>\nTo: a@example.net,\n\tb@example.net,\n"
+	    "  c@example.net\nSubject:\n hello\nDate: x\n",
+	    "x\n" },
 	{ "no space after colon", "From:alice@example.org\nSubject:x\nTo:  y\n", "x\n" },
 	{ "space at end of fields", "From: alice@example.org  \nSubject: x \t\n", "x\n" },
 	{ "empty fields", "From: alice@example.org\nSubject:\nTo: \n", "x\n" },
 	{ "upper case names", "FROM: alice@example.org\nSUBJECT: x\nmime-version: 1.0\n", "x\n" },
-	{ "names of several lines", BASE "List-Unsubscribe: <a>\nList-Unsubscribe: <b>\nList-Post: <c>\n",
-	    "x\n" },
-	{ "several To, Cc, Resent fields", BASE "To: c@example.net\nCc: d\nCc: e\nResent-To: f\nResent-To: g\n",
-	    "x\n" },
+	{ "names of several lines",
+	    BASE "List-Unsubscribe: <a>\nList-Unsubscribe: <b>\nList-Post: <c>\n", "x\n" },
+	{ "several To, Cc, Resent fields",
+	    BASE "To: c@example.net\nCc: d\nCc: e\nResent-To: f\nResent-To: g\n", "x\n" },
 	{ "dots and From lines", BASE, ".\n..\nFrom here\n" },
 	{ "colon in value", BASE "List-Help: a:b; c=d\n", "x\n" },
 };
@@ -439,14 +450,15 @@ test_round_trip(void **state)
 	for (size_t i = 0; i < N(round_trips); i++) {
 		for (size_t j = 0; j < N(pieces); j++) {
 			/* every combination of canonicalisations, and i= and x= with some */
-			profile = (struct sign_profile){ .simple_header = j % 2 == 1, .simple_body = j / 2 == 1,
-			    .ttl = j > 2 ? 3600 : 0 };
+			profile = (struct sign_profile){ .simple_header = j % 2 == 1,
+				.simple_body = j / 2 == 1,
+				.ttl = j > 2 ? 3600 : 0 };
 
 			const struct round_trip *row = &round_trips[i];
 			TALLOC_CTX *ctx = mem_new(NULL, char);
 			char *body = crlf(ctx, row->body);
-			struct signed_message out = sign_with(world, ctx, &world->rules, DOMAIN, NULL,
-			    row->header, body, pieces[j]);
+			struct signed_message out = sign_with(
+			    world, ctx, &world->rules, DOMAIN, NULL, row->header, body, pieces[j]);
 			size_t n;
 
 			if (out.fact.outcome != OUTCOME_PASS)
@@ -455,8 +467,8 @@ test_round_trip(void **state)
 			assert_string_equal(out.fact.selector, "r1");
 			assert_string_equal(out.fact.value, out.values[0]);
 
-			struct dkim_fact *facts = verify_with(world->service, ctx, out.header, body, NULL,
-			    pieces[(j + 1) % N(pieces)], &n);
+			struct dkim_fact *facts = verify_with(world->service, ctx, out.header, body,
+			    NULL, pieces[(j + 1) % N(pieces)], &n);
 
 			assert_int_equal(n, 2);
 			for (size_t k = 0; k < n; k++)
@@ -498,10 +510,13 @@ test_profile(void **state)
 	assert_int_equal(dkim_tags_read(values[0], strlen(values[0]), &tags, &error), 0);
 	assert_string_equal(dkim_tags_text(ctx, &tags, "c", 100), "simple/relaxed");
 	assert_string_equal(dkim_tags_text(ctx, &tags, "i", 100), "alice@sub." DOMAIN);
-	assert_int_equal(atol(dkim_tags_text(ctx, &tags, "x", 100)) - atol(dkim_tags_text(ctx, &tags, "t", 100)), 86400);
+	assert_int_equal(
+	    atol(dkim_tags_text(ctx, &tags, "x", 100)) - atol(dkim_tags_text(ctx, &tags, "t", 100)),
+	    86400);
 
 	size_t n;
-	struct dkim_fact *facts = verify(world, ctx, mem_printf(ctx, SIGNATURE ":%s\n" BASE, values[0]), "x\r\n", &n);
+	struct dkim_fact *facts =
+	    verify(world, ctx, mem_printf(ctx, SIGNATURE ":%s\n" BASE, values[0]), "x\r\n", &n);
 
 	expect("with a profile", &facts[0], DKIM_IS_PASS, NULL);
 	assert_string_equal(facts[0].auid, "alice@sub." DOMAIN);
@@ -521,12 +536,14 @@ test_profile(void **state)
 static void
 test_shape(void **state)
 {
-	static const char *const never[] = { "received", "return-path", "bcc", "authentication-results",
-		"dkim-signature", "x-other" };
+	static const char *const never[] = { "received", "return-path", "bcc",
+		"authentication-results", "dkim-signature", "x-other" };
 	struct world *world = *state;
 	TALLOC_CTX *ctx = mem_new(NULL, char);
-	struct signed_message out = sign(world, ctx, BASE "Received: by x\nReturn-Path: <a>\nBcc: b\n"
-	    "Authentication-Results: x; none\n" SIGNATURE ": v=1\nX-Other: y\n", "x\r\n");
+	struct signed_message out = sign(world, ctx,
+	    BASE "Received: by x\nReturn-Path: <a>\nBcc: b\n"
+		 "Authentication-Results: x; none\n" SIGNATURE ": v=1\nX-Other: y\n",
+	    "x\r\n");
 
 	assert_int_equal(out.fact.outcome, OUTCOME_PASS);
 	for (size_t i = 0; i < 2; i++) {
@@ -594,8 +611,9 @@ test_changes(void **state)
 		TALLOC_CTX *ctx = mem_new(NULL, char);
 		struct signed_message out = sign(world, ctx, BASE, "one\r\ntwo\r\n");
 		size_t n;
-		struct dkim_fact *facts = verify(world, ctx, mem_printf(ctx, "%s%s%s", rows[i].before,
-		    out.header, rows[i].after), rows[i].body, &n);
+		struct dkim_fact *facts = verify(world, ctx,
+		    mem_printf(ctx, "%s%s%s", rows[i].before, out.header, rows[i].after),
+		    rows[i].body, &n);
 
 		assert_int_equal(n, 2);
 		expect(rows[i].label, &facts[0], rows[i].result, rows[i].problem);
@@ -624,14 +642,15 @@ test_changed_fields(void **state)
 
 	for (size_t i = 0; i < N(rows); i++) {
 		TALLOC_CTX *ctx = mem_new(NULL, char);
-		struct signed_message out = sign_with(world, ctx, &world->rules, DOMAIN, "r1", BASE, "x\r\n", 0);
+		struct signed_message out =
+		    sign_with(world, ctx, &world->rules, DOMAIN, "r1", BASE, "x\r\n", 0);
 		const char *at = strstr(out.header, rows[i].from);
 		size_t n;
 
 		assert_non_null(at);
 
-		char *changed = mem_printf(ctx, "%.*s%s%s", (int)(at - out.header), out.header, rows[i].to,
-		    at + strlen(rows[i].from));
+		char *changed = mem_printf(ctx, "%.*s%s%s", (int)(at - out.header), out.header,
+		    rows[i].to, at + strlen(rows[i].from));
 		struct dkim_fact *facts = verify(world, ctx, changed, "x\r\n", &n);
 
 		assert_int_equal(n, 1);
@@ -657,13 +676,15 @@ test_mta_completes(void **state)
 		assert_int_equal(signing_rules_read(ctx, words, N(words), &rules, &error), 0);
 		rules.mta_completes = completes == 1;
 
-		struct signed_message out = sign_with(world, ctx, &rules, DOMAIN, NULL, header, "x\r\n", 0);
+		struct signed_message out =
+		    sign_with(world, ctx, &rules, DOMAIN, NULL, header, "x\r\n", 0);
 		struct dkim_fact *facts = verify(world, ctx,
 		    mem_printf(ctx, "Date: now\nMessage-Id: <x@y>\n%s", out.header), "x\r\n", &n);
 
 		assert_int_equal(n, 2);
 		expect("completed", &facts[1], completes == 1 ? DKIM_IS_PASS : DKIM_IS_FAIL, NULL);
-		facts = verify(world, ctx, mem_printf(ctx, "Subject: y\n%s", out.header), "x\r\n", &n);
+		facts =
+		    verify(world, ctx, mem_printf(ctx, "Subject: y\n%s", out.header), "x\r\n", &n);
 		expect("still closed", &facts[1], DKIM_IS_FAIL, NULL);
 		talloc_free(ctx);
 	}
@@ -781,7 +802,8 @@ test_key_went_away(void **state)
 	world->keyring = keyring_load(ctx, world->keys, &options, &warnings, &error);
 	assert_non_null(world->keyring);
 
-	/* the last domain's last selector was parsed at load; its Ed25519 key does not sign alone */
+	/* the last domain's last selector was parsed at load; its Ed25519 key does not sign
+	 * alone */
 	assert_int_equal(rename(path, away), 0);
 	out = sign_with(world, ctx, &world->rules, "lazy.example", NULL, BASE, "x\r\n", 0);
 	assert_int_equal(out.fact.outcome, OUTCOME_FAIL);
@@ -828,7 +850,8 @@ test_rfc6376(void **state)
 	    "Subject: Is dinner ready?\n"
 	    "Date: Fri, 11 Jul 2003 21:00:37 -0700 (PDT)\n"
 	    "Message-ID: <20030712040037.46341.5F8J@football.example.com>\n";
-	static const char body[] = "Hi.\r\n\r\nWe lost the game. Are you hungry yet?\r\n\r\nJoe.\r\n";
+	static const char body[] =
+	    "Hi.\r\n\r\nWe lost the game. Are you hungry yet?\r\n\r\nJoe.\r\n";
 	struct world *world = *state;
 	TALLOC_CTX *ctx = mem_new(NULL, char);
 	size_t n;
@@ -874,7 +897,8 @@ test_rfc8463(void **state)
 	    "Subject: Is dinner ready?\n"
 	    "Date: Fri, 11 Jul 2003 21:00:37 -0700 (PDT)\n"
 	    "Message-ID: <20030712040037.46341.5F8J@football.example.com>\n";
-	static const char body[] = "Hi.\r\n\r\nWe lost the game.  Are you hungry yet?\r\n\r\nJoe.\r\n";
+	static const char body[] =
+	    "Hi.\r\n\r\nWe lost the game.  Are you hungry yet?\r\n\r\nJoe.\r\n";
 	struct world *world = *state;
 	TALLOC_CTX *ctx = mem_new(NULL, char);
 	size_t n;
@@ -899,9 +923,9 @@ test_rfc8463(void **state)
 
 /* foreign_sign - what another signer with libopendkim might send; length: l=, or -1 */
 static char *
-foreign_sign(struct world *world, TALLOC_CTX *ctx, dkim_canon_t header_canon, dkim_canon_t body_canon,
-    dkim_alg_t algorithm, ssize_t length, uint64_t time, uint64_t ttl, const char *header,
-    const char *body)
+foreign_sign(struct world *world, TALLOC_CTX *ctx, dkim_canon_t header_canon,
+    dkim_canon_t body_canon, dkim_alg_t algorithm, ssize_t length, uint64_t time, uint64_t ttl,
+    const char *header, const char *body)
 {
 	DKIM_LIB *lib = dkim_init(NULL, NULL);
 	DKIM_STAT status;
@@ -922,7 +946,8 @@ foreign_sign(struct world *world, TALLOC_CTX *ctx, dkim_canon_t header_canon, dk
 		assert_int_equal(dkim_feed_field(dkim, ctx, &list->fields[i]), DKIM_STAT_OK);
 	assert_int_equal(dkim_eoh(dkim), DKIM_STAT_OK);
 	if (*body != '\0')
-		assert_int_equal(dkim_body(dkim, (unsigned char *)octets, strlen(body)), DKIM_STAT_OK);
+		assert_int_equal(
+		    dkim_body(dkim, (unsigned char *)octets, strlen(body)), DKIM_STAT_OK);
 	assert_int_equal(dkim_eom(dkim, NULL), DKIM_STAT_OK);
 	assert_int_equal(dkim_getsighdr_d(dkim, 16, &text, &len), DKIM_STAT_OK);
 
@@ -941,7 +966,8 @@ foreign_sign(struct world *world, TALLOC_CTX *ctx, dkim_canon_t header_canon, dk
 static void
 test_canonicalisation(void **state)
 {
-	static const char header[] = "From: Alice\n <alice@example.org> \nSubject:  a  b\t c\nX-Fold: a\n"
+	static const char header[] =
+	    "From: Alice\n <alice@example.org> \nSubject:  a  b\t c\nX-Fold: a\n"
 	    "\tb\n   c\nempty:\n";
 	static const char *const bodies[] = { "", "\r\n", "x\r\n", " x  y \r\n\r\n\t\r\n\r\n" };
 	struct world *world = *state;
@@ -949,8 +975,8 @@ test_canonicalisation(void **state)
 	for (int i = 0; i < 4; i++) {
 		for (size_t j = 0; j < N(bodies); j++) {
 			TALLOC_CTX *ctx = mem_new(NULL, char);
-			char *text = foreign_sign(world, ctx, i & 1, i >> 1, DKIM_SIGN_RSASHA256, -1,
-			    0, 0, header, bodies[j]);
+			char *text = foreign_sign(world, ctx, i & 1, i >> 1, DKIM_SIGN_RSASHA256,
+			    -1, 0, 0, header, bodies[j]);
 			size_t n;
 			struct dkim_fact *facts = verify(world, ctx, text, bodies[j], &n);
 
@@ -963,8 +989,8 @@ test_canonicalisation(void **state)
 			assert_non_null(fold);
 			fold[1] = ' ';
 			facts = verify(world, ctx, text, bodies[j], &n);
-			expect("fold changed", &facts[0], (i & 1) == DKIM_CANON_SIMPLE ? DKIM_IS_FAIL :
-			    DKIM_IS_PASS, NULL);
+			expect("fold changed", &facts[0],
+			    (i & 1) == DKIM_CANON_SIMPLE ? DKIM_IS_FAIL : DKIM_IS_PASS, NULL);
 			talloc_free(ctx);
 		}
 	}
@@ -1015,19 +1041,21 @@ test_policy(void **state)
 
 	for (size_t i = 0; i < N(rows); i++) {
 		TALLOC_CTX *ctx = mem_new(NULL, char);
-		char *header = foreign_sign(world, ctx, 0, rows[i].canon, rows[i].algorithm, rows[i].length,
-		    rows[i].time, rows[i].ttl, BASE, rows[i].body);
+		char *header = foreign_sign(world, ctx, 0, rows[i].canon, rows[i].algorithm,
+		    rows[i].length, rows[i].time, rows[i].ttl, BASE, rows[i].body);
 		char *body = mem_printf(ctx, "%s%s", rows[i].body, rows[i].more);
 		size_t n;
 
 		for (size_t piece = 0; piece < 3; piece++) {
-			struct dkim_fact *facts = verify_with(world->service, ctx, header, body, NULL, piece, &n);
+			struct dkim_fact *facts =
+			    verify_with(world->service, ctx, header, body, NULL, piece, &n);
 
 			assert_int_equal(n, 1);
 			expect(rows[i].label, &facts[0], rows[i].result, rows[i].problem);
 		}
 		if (rows[i].problem != NULL && strncmp(rows[i].problem, "l= covers", 9) == 0) {
-			struct dkim_fact *facts = verify_with(trusts, ctx, header, body, NULL, 0, &n);
+			struct dkim_fact *facts =
+			    verify_with(trusts, ctx, header, body, NULL, 0, &n);
 
 			expect(rows[i].label, &facts[0], DKIM_IS_PASS, NULL);
 		}
@@ -1218,7 +1246,8 @@ test_strict_subdomain(void **state)
 	struct dkim_fact *facts = verify(world, ctx, header, "x\r\n", &n);
 
 	expect("t=s, no i=", &facts[0], DKIM_IS_PASS, NULL);
-	facts = verify(world, ctx, mem_printf(ctx, SIGNATURE ": " GOOD "; i=@sub.example.org\n" BASE), "x\r\n", &n);
+	facts = verify(world, ctx,
+	    mem_printf(ctx, SIGNATURE ": " GOOD "; i=@sub.example.org\n" BASE), "x\r\n", &n);
 	expect("t=s, i= below", &facts[0], DKIM_IS_PERMERROR, "subdomain");
 	zone_put(&world->zone, "r1._domainkey." DOMAIN, DNS_OK, world->rsa_record);
 	talloc_free(ctx);
@@ -1263,18 +1292,21 @@ test_many_signatures(void **state)
 {
 	struct world *world = *state;
 	TALLOC_CTX *ctx = mem_new(NULL, char);
-	struct signed_message out = sign_with(world, ctx, &world->rules, DOMAIN, "r1", BASE, "x\r\n", 0);
+	struct signed_message out =
+	    sign_with(world, ctx, &world->rules, DOMAIN, "r1", BASE, "x\r\n", 0);
 	char *many = mem_strdup(ctx, "");
 	size_t n;
 
 	for (int i = 0; i < 60; i++)
-		many = mem_check(talloc_asprintf_append_buffer(many, SIGNATURE ": v=1; a=rsa-sha256; "
-		    "d=d%d.example.com; s=s%d; h=from; " GOOD_BH " b=AAAA\n", i, i));
+		many = mem_check(talloc_asprintf_append_buffer(many,
+		    SIGNATURE ": v=1; a=rsa-sha256; "
+			      "d=d%d.example.com; s=s%d; h=from; " GOOD_BH " b=AAAA\n",
+		    i, i));
 	world->zone.asked = world->zone.prefetched = 0;
 
 	/* the author's own comes last, and is verified first */
-	struct dkim_fact *facts = verify_with(world->service, ctx, mem_printf(ctx, "%s%s", many, out.header),
-	    "x\r\n", "example.org", 0, &n);
+	struct dkim_fact *facts = verify_with(world->service, ctx,
+	    mem_printf(ctx, "%s%s", many, out.header), "x\r\n", "example.org", 0, &n);
 
 	assert_int_equal(n, 61);
 	expect("aligned", &facts[60], DKIM_IS_PASS, NULL);
@@ -1324,25 +1356,29 @@ test_expensive(void **state)
 	for (int i = 0; i < 9000; i++)
 		fields = mem_check(talloc_asprintf_append_buffer(fields, "x: y\n"));
 
-	char *value = mem_printf(ctx, "v=1; a=rsa-sha256; d=example.org; s=r1; h=%s; " GOOD_BH " b=AAAA", names);
-	struct dkim_fact *facts = verify(world, ctx, mem_printf(ctx, SIGNATURE ": %s\n" BASE "%s", value, fields),
-	    "x\r\n", &n);
+	char *value = mem_printf(
+	    ctx, "v=1; a=rsa-sha256; d=example.org; s=r1; h=%s; " GOOD_BH " b=AAAA", names);
+	struct dkim_fact *facts = verify(
+	    world, ctx, mem_printf(ctx, SIGNATURE ": %s\n" BASE "%s", value, fields), "x\r\n", &n);
 
 	expect("names times fields", &facts[0], DKIM_IS_POLICY, "too long");
 
 	/* the same names over a header that has few such fields are no matter */
-	facts = verify(world, ctx, mem_printf(ctx, SIGNATURE ": %s\n" BASE "x: y\nx: z\n", value), "x\r\n", &n);
+	facts = verify(world, ctx, mem_printf(ctx, SIGNATURE ": %s\n" BASE "x: y\nx: z\n", value),
+	    "x\r\n", &n);
 	expect("names alone", &facts[0], DKIM_IS_FAIL, "header");
 
 	for (int i = 0; i < 10; i++)
 		names = mem_check(talloc_asprintf_append_buffer(names, ":x"));
-	value = mem_printf(ctx, "v=1; a=rsa-sha256; d=example.org; s=r1; h=%s; " GOOD_BH " b=AAAA", names);
+	value = mem_printf(
+	    ctx, "v=1; a=rsa-sha256; d=example.org; s=r1; h=%s; " GOOD_BH " b=AAAA", names);
 	facts = verify(world, ctx, mem_printf(ctx, SIGNATURE ": %s\n" BASE, value), "x\r\n", &n);
 	expect("too many names", &facts[0], DKIM_IS_POLICY, "h=");
 
 	value = mem_array(ctx, char, 20000);
 	memset(value, ' ', 19000);
-	facts = verify(world, ctx, mem_printf(ctx, SIGNATURE ": " GOOD "%s\n" BASE, value), "x\r\n", &n);
+	facts = verify(
+	    world, ctx, mem_printf(ctx, SIGNATURE ": " GOOD "%s\n" BASE, value), "x\r\n", &n);
 	expect("too long", &facts[0], DKIM_IS_POLICY, "too long");
 	talloc_free(ctx);
 }
@@ -1356,16 +1392,21 @@ test_more_names_than_fields(void **state)
 	size_t n;
 
 	for (int fields = 1; fields < 12; fields++) {
-		char *header = mem_strdup(ctx, "From: alice@example.org\n"), *names = mem_strdup(ctx, "from");
+		char *header = mem_strdup(ctx, "From: alice@example.org\n"),
+		     *names = mem_strdup(ctx, "from");
 
 		for (int i = 1; i < fields; i++) {
 			header = mem_check(talloc_asprintf_append_buffer(header, "x: y\n"));
 			names = mem_check(talloc_asprintf_append_buffer(names, ":x"));
 		}
 
-		struct dkim_fact *facts = verify(world, ctx, mem_printf(ctx, SIGNATURE ": v=1; a=rsa-sha256; "
-		    "d=example.org; s=r1; h=%s:dkim-signature:to:cc:from; " GOOD_BH " b=AAAA\n%s", names,
-		    header), "x\r\n", &n);
+		struct dkim_fact *facts = verify(world, ctx,
+		    mem_printf(ctx,
+			SIGNATURE ": v=1; a=rsa-sha256; "
+				  "d=example.org; s=r1; h=%s:dkim-signature:to:cc:from; " GOOD_BH
+				  " b=AAAA\n%s",
+			names, header),
+		    "x\r\n", &n);
 
 		expect("more names than fields", &facts[0], DKIM_IS_FAIL, "header");
 	}
@@ -1387,7 +1428,8 @@ test_signed_signatures(void **state)
 	expect("outer", &facts[0], DKIM_IS_PASS, NULL);
 	expect("inner", &facts[1], DKIM_IS_PASS, NULL);
 
-	facts = verify(world, ctx, mem_printf(ctx, "%s" SIGNATURE ": rubbish\n", outer), "x\r\n", &n);
+	facts =
+	    verify(world, ctx, mem_printf(ctx, "%s" SIGNATURE ": rubbish\n", outer), "x\r\n", &n);
 	assert_int_equal(n, 3);
 	expect("outer, beside rubbish", &facts[0], DKIM_IS_POLICY, "signs signatures");
 	expect("inner, beside rubbish", &facts[1], DKIM_IS_PASS, NULL);
@@ -1399,8 +1441,9 @@ test_signed_signatures(void **state)
 static void
 test_odd_from(void **state)
 {
-	static const char *const froms[] = { "", " ", "((((", "\"", "a@", "@", "<>", "<a@b", "a b c", ",,,",
-		"=?utf-8?q?x?=", "\\", "(\\", "\"\\", "x:;", "<@a,@b:c@d>", "a@[1.2.3.4]", "\xff\xfe" };
+	static const char *const froms[] = { "", " ", "((((", "\"", "a@", "@", "<>", "<a@b",
+		"a b c", ",,,", "=?utf-8?q?x?=", "\\", "(\\", "\"\\", "x:;", "<@a,@b:c@d>",
+		"a@[1.2.3.4]", "\xff\xfe" };
 	struct world *world = *state;
 
 	for (size_t i = 0; i < N(froms); i++) {
@@ -1437,12 +1480,14 @@ test_wants_body(void **state)
 {
 	struct world *world = *state;
 	TALLOC_CTX *ctx = mem_new(NULL, char);
-	struct dkim_verification *v = dkim_verify_start(ctx, world->service, header_of(ctx, BASE), NULL);
+	struct dkim_verification *v =
+	    dkim_verify_start(ctx, world->service, header_of(ctx, BASE), NULL);
 
 	assert_false(dkim_verify_wants_body(v));
 	v = dkim_verify_start(ctx, world->service, header_of(ctx, SIGNATURE ": x\n" BASE), NULL);
 	assert_false(dkim_verify_wants_body(v));
-	v = dkim_verify_start(ctx, world->service, header_of(ctx, SIGNATURE ": " GOOD "\n" BASE), NULL);
+	v = dkim_verify_start(
+	    ctx, world->service, header_of(ctx, SIGNATURE ": " GOOD "\n" BASE), NULL);
 	assert_true(dkim_verify_wants_body(v));
 	talloc_free(ctx);
 }
@@ -1459,7 +1504,8 @@ test_endless_line(void **state)
 
 	memset(line, 'x', 3 * DKIM_LINE_MAX - 1);
 
-	struct dkim_fact *facts = verify_with(world->service, ctx, out.header, line, NULL, 65535, &n);
+	struct dkim_fact *facts =
+	    verify_with(world->service, ctx, out.header, line, NULL, 65535, &n);
 
 	expect("endless line", &facts[1], DKIM_IS_POLICY, "line");
 	facts = verify_with(world->service, ctx, out.header, line, NULL, 0, &n);
@@ -1582,12 +1628,13 @@ sign_and_verify(void *argument)
 
 	for (int i = 0; i < 25; i++) {
 		TALLOC_CTX *ctx = mem_new(NULL, char);
-		struct signed_message out = sign(world, ctx, i % 2 == 0 ? BASE : BASE "Sender: x\n", "x\r\n");
+		struct signed_message out =
+		    sign(world, ctx, i % 2 == 0 ? BASE : BASE "Sender: x\n", "x\r\n");
 		size_t n = 0;
 		struct dkim_fact *facts = verify(world, ctx, out.header, "x\r\n", &n);
 
-		bad += out.fact.outcome != OUTCOME_PASS || n != 2 || facts[0].result != DKIM_IS_PASS ||
-		    facts[1].result != DKIM_IS_PASS;
+		bad += out.fact.outcome != OUTCOME_PASS || n != 2 ||
+		    facts[0].result != DKIM_IS_PASS || facts[1].result != DKIM_IS_PASS;
 		talloc_free(ctx);
 	}
 	return (void *)bad;
@@ -1619,7 +1666,8 @@ find_python(void)
 	for (size_t i = 0; i < N(candidates); i++) {
 		char command[200];
 
-		snprintf(command, sizeof(command), "%s -c 'import dkim, nacl' >/dev/null 2>&1", candidates[i]);
+		snprintf(command, sizeof(command), "%s -c 'import dkim, nacl' >/dev/null 2>&1",
+		    candidates[i]);
 		if (system(command) == 0)
 			return candidates[i];
 	}
@@ -1643,7 +1691,8 @@ write_text(struct world *world, const char *name, const char *text)
 static char *
 read_text(struct world *world, TALLOC_CTX *ctx, const char *name)
 {
-	char *path = mem_printf(ctx, "%s/%s", world->dir, name), *text = mem_array(ctx, char, 100000);
+	char *path = mem_printf(ctx, "%s/%s", world->dir, name),
+	     *text = mem_array(ctx, char, 100000);
 	FILE *file = fopen(path, "r");
 
 	assert_non_null(file);

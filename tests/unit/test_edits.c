@@ -34,7 +34,8 @@ add(struct header_list *list, const char *name, const char *value)
  * fields of that name which are there now
  */
 static void
-delete_as_postfix(const char *names[], const char *values[], size_t *n, const struct edit_delete *edit)
+delete_as_postfix(
+    const char *names[], const char *values[], size_t *n, const struct edit_delete *edit)
 {
 	size_t index = 0;
 
@@ -99,7 +100,8 @@ test_deletes(void **state)
 			fail_msg("%s: %zu deletions", rows[i].label, edits.n_deletes);
 		for (size_t k = 0; k < edits.n_deletes; k++) {
 			if (edits.deletes[k].index != (size_t)(rows[i].indexes[k] - '0'))
-				fail_msg("%s: deletion %zu is number %zu", rows[i].label, k, edits.deletes[k].index);
+				fail_msg("%s: deletion %zu is number %zu", rows[i].label, k,
+				    edits.deletes[k].index);
 			assert_string_equal(edits.deletes[k].name, "Authentication-Results");
 			delete_as_postfix(names, values, &n, &edits.deletes[k]);
 		}
@@ -124,7 +126,8 @@ test_many_deletes(void **state)
 
 	(void)state;
 	for (int i = 0; i < 9000; i++)
-		add(list, "Authentication-Results", i % 3 == 0 ? " other.example; none" : " " OUR_ID "; none");
+		add(list, "Authentication-Results",
+		    i % 3 == 0 ? " other.example; none" : " " OUR_ID "; none");
 	edits_plan(ctx, list, &facts, OUR_ID, NULL, &edits);
 	assert_int_equal(edits.n_deletes, 6000);
 	assert_int_equal(edits.deletes[0].index, 9000);
@@ -199,7 +202,8 @@ test_what_comes(void **state)
 		add(list, "Authentication-Results", " elsewhere.example; none");
 		edits_plan(ctx, list, &facts, OUR_ID, rows[i].signatures, &edits);
 		if (edits.n_deletes != 0 || edits.n_inserts != rows[i].inserts)
-			fail_msg("%s: %zu and %zu", rows[i].label, edits.n_deletes, edits.n_inserts);
+			fail_msg(
+			    "%s: %zu and %zu", rows[i].label, edits.n_deletes, edits.n_inserts);
 		if (rows[i].last != NULL)
 			assert_string_equal(edits.inserts[edits.n_inserts - 1].name, rows[i].last);
 		talloc_free(ctx);
@@ -211,8 +215,12 @@ static void
 test_results_of_facts(void **state)
 {
 	static const struct facts facts = {
-		.role = ROLE_INBOUND, .sender = "x@example.com", .helo = "mail.example.com",
-		.spf_mailfrom = { .result = SPF_IS_PASS, .domain = "example.com", .sender = "x@example.com" },
+		.role = ROLE_INBOUND,
+		.sender = "x@example.com",
+		.helo = "mail.example.com",
+		.spf_mailfrom = { .result = SPF_IS_PASS,
+		    .domain = "example.com",
+		    .sender = "x@example.com" },
 		.dkim_checked = true,
 	};
 	TALLOC_CTX *ctx = talloc_new(NULL);
@@ -224,7 +232,8 @@ test_results_of_facts(void **state)
 	edits_plan(ctx, list, &facts, OUR_ID, NULL, &edits);
 	assert_int_equal(edits.n_inserts, 1);
 	value = edits.inserts[0].value;
-	assert_string_equal(value, " mx.example.org;\n\tspf=pass smtp.mailfrom=x@example.com;\n\tdkim=none");
+	assert_string_equal(
+	    value, " mx.example.org;\n\tspf=pass smtp.mailfrom=x@example.com;\n\tdkim=none");
 	assert_null(strchr(value, '\r'));
 	talloc_free(ctx);
 }

@@ -1,8 +1,8 @@
 /*
  * test_journal.c - history, daybook and events: in the process, in files, and in a real Redis
  *
- * The same questions to both kinds. The script of the daybook and its C rules are held to each other
- * by random days.
+ * The same questions to both kinds. The script of the daybook and its C rules are held to each
+ * other by random days.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -57,7 +57,9 @@ tear_down(void **state)
 static struct journal_redis *
 shared(TALLOC_CTX *ctx, const char *prefix)
 {
-	const struct store_options options = { .kind = STORE_REDIS, .server = server.address, .prefix = prefix };
+	const struct store_options options = {
+		.kind = STORE_REDIS, .server = server.address, .prefix = prefix
+	};
 	const char *error = NULL;
 	struct journal_redis *redis = NULL;
 
@@ -75,7 +77,11 @@ test_row_as_text(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	struct daybook_row row = {
-		.day = { 10, 250, 99 }, .connections = 7, .peak = { 4, 100, 50 }, .hour = 23, .of_hour = { 1, 2, 3 },
+		.day = { 10, 250, 99 },
+		.connections = 7,
+		.peak = { 4, 100, 50 },
+		.hour = 23,
+		.of_hour = { 1, 2, 3 },
 	};
 	struct daybook_row back;
 
@@ -83,7 +89,8 @@ test_row_as_text(void **state)
 	assert_string_equal(daybook_write(ctx, &row), "10 250 99 7 4 100 50 23 1 2 3 -");
 	row.refused[REASON_OVER] = 5;
 	row.would[REASON_FOREIGN_FROM] = 2;
-	assert_string_equal(daybook_write(ctx, &row), "10 250 99 7 4 100 50 23 1 2 3 over=5,would-foreign-from=2");
+	assert_string_equal(
+	    daybook_write(ctx, &row), "10 250 99 7 4 100 50 23 1 2 3 over=5,would-foreign-from=2");
 	daybook_parse(daybook_write(ctx, &row), &back);
 	assert_memory_equal(&row, &back, sizeof(row));
 	talloc_free(ctx);
@@ -94,8 +101,14 @@ static void
 test_row_nonsense(void **state)
 {
 	static const char *const texts[] = {
-		"", "x", "1", "1 2 3 4 5 6 7 8 9 10 11", "1 2 3 4 5 6 7 8 9 10 11 =,=5,over,over=,unknown-word=7,",
-		"99999999999999999999999 1", "1 2 3 4 5 6 7 8 9 10 11 would-,would-=1", "-1 -2 -3",
+		"",
+		"x",
+		"1",
+		"1 2 3 4 5 6 7 8 9 10 11",
+		"1 2 3 4 5 6 7 8 9 10 11 =,=5,over,over=,unknown-word=7,",
+		"99999999999999999999999 1",
+		"1 2 3 4 5 6 7 8 9 10 11 would-,would-=1",
+		"-1 -2 -3",
 	};
 	struct daybook_row row;
 
@@ -130,7 +143,8 @@ dump_row(void *arg, const char *account, const struct daybook_row *row)
 	struct dump *dump = arg;
 
 	assert_true(dump->n < 64);
-	dump->lines[dump->n++] = mem_printf(dump->ctx, "%s %s", account, daybook_write(dump->ctx, row));
+	dump->lines[dump->n++] =
+	    mem_printf(dump->ctx, "%s %s", account, daybook_write(dump->ctx, row));
 }
 
 static int
@@ -154,9 +168,11 @@ dump_day(TALLOC_CTX *ctx, struct daybook *daybook, int day)
 static struct daybook_delta
 random_delta(TALLOC_CTX *ctx)
 {
-	struct daybook_delta delta = { .account = mem_printf(ctx, "user%ld@example.org", random() % 5) };
+	struct daybook_delta delta = { .account =
+					   mem_printf(ctx, "user%ld@example.org", random() % 5) };
 
-	delta.sums = (struct daybook_sums){ (uint64_t)(random() % 3), (uint64_t)(random() % 100), (uint64_t)random() * 4096 };
+	delta.sums = (struct daybook_sums){ (uint64_t)(random() % 3), (uint64_t)(random() % 100),
+		(uint64_t)random() * 4096 };
 	delta.connections = (uint64_t)(random() % 2);
 	if (random() % 3 == 0)
 		delta.refused[1 + random() % (REASON_COUNT - 1)] = (uint32_t)(random() % 4);
@@ -210,9 +226,11 @@ test_peak_hour(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		const struct daybook_delta delta = { .account = "a@example.org", .sums = { 1, steps[i].recipients, 1 } };
+		const struct daybook_delta delta = { .account = "a@example.org",
+			.sums = { 1, steps[i].recipients, 1 } };
 
-		(void)daybook_add(daybook, ctx, 20 * DAY_MS + steps[i].minute * 60000, &delta, 1, &error);
+		(void)daybook_add(
+		    daybook, ctx, 20 * DAY_MS + steps[i].minute * 60000, &delta, 1, &error);
 	}
 	dump = dump_day(ctx, daybook, 19700121);
 	daybook_parse(strchr(dump.lines[0], ' ') + 1, &row);
@@ -230,7 +248,9 @@ test_days_and_file(void **state)
 	char path[] = "/tmp/test_journal.XXXXXX";
 	int fd = mkstemp(path);
 	struct daybook *daybook = daybook_new(ctx, NULL, path);
-	const struct daybook_delta delta = { .account = "a@example.org", .sums = { 1, 2, 3 }, .refused[REASON_OVER] = 4 };
+	const struct daybook_delta delta = {
+		.account = "a@example.org", .sums = { 1, 2, 3 }, .refused[REASON_OVER] = 4
+	};
 	const char *error = NULL;
 	struct stat st;
 
@@ -258,12 +278,13 @@ test_days_and_file(void **state)
 
 /* add - one verdict */
 static void
-add(struct history *history, TALLOC_CTX *ctx, int64_t at_ms, const char *account, const char *queue_id,
-    const char *action)
+add(struct history *history, TALLOC_CTX *ctx, int64_t at_ms, const char *account,
+    const char *queue_id, const char *action)
 {
-	const struct history_item item = { at_ms, account, mem_printf(ctx,
-	    "{\"at\":%lld,\"queue_id\":\"%s\",\"account\":\"%s\",\"action\":\"%s\"}", (long long)at_ms, queue_id,
-	    account != NULL ? account : "-", action) };
+	const struct history_item item = { at_ms, account,
+		mem_printf(ctx,
+		    "{\"at\":%lld,\"queue_id\":\"%s\",\"account\":\"%s\",\"action\":\"%s\"}",
+		    (long long)at_ms, queue_id, account != NULL ? account : "-", action) };
 	const char *error = NULL;
 
 	assert_int_equal(history_add(history, ctx, &item, 1, &error), 0);
@@ -386,7 +407,8 @@ count_keys(const char *pattern)
 	return n;
 }
 
-/* Bounded in Redis: the stream about, an account's list to 20, and the number of lists. Pages are crossed. */
+/* Bounded in Redis: the stream about, an account's list to 20, and the number of lists. Pages are
+ * crossed. */
 static void
 test_bounds_there(void **state)
 {
@@ -401,8 +423,11 @@ test_bounds_there(void **state)
 		struct history_item items[100];
 
 		for (int k = 0; k < 100; k++)
-			items[k] = (struct history_item){ now, mem_printf(ctx, "u%d@example.org", (i + k) / 3), mem_printf(ctx,
-			    "{\"at\":%lld,\"queue_id\":\"Q%d\",\"action\":\"accept\"}", (long long)now, i + k) };
+			items[k] = (struct history_item){ now,
+				mem_printf(ctx, "u%d@example.org", (i + k) / 3),
+				mem_printf(ctx,
+				    "{\"at\":%lld,\"queue_id\":\"Q%d\",\"action\":\"accept\"}",
+				    (long long)now, i + k) };
 		assert_int_equal(history_add(history, ctx, items, 100, &error), 0);
 	}
 	assert_int_equal(json_array_size(answer = history_why(history, ctx, "Q2999", &error)), 1);
@@ -447,14 +472,16 @@ test_told_once(void **state)
 		assert_true(event_flush(two, ctx, &no_program, &error) >= 0);
 	}
 	event_raise(two, EVENT_OVER, "account", "a@example.org", "day", "a over by day", NULL);
-	event_raise(two, EVENT_OVER, "account", "b@example.org", "hour", "b over", json_pack("{s:i}", "n", 7));
+	event_raise(two, EVENT_OVER, "account", "b@example.org", "hour", "b over",
+	    json_pack("{s:i}", "n", 7));
 	event_raise(one, EVENT_RELOAD, NULL, NULL, NULL, "again", NULL);
 	event_raise(one, EVENT_RELOAD, NULL, NULL, NULL, "again", NULL);
 	assert_true(event_flush(two, ctx, &no_program, &error) >= 0);
 	assert_true(event_flush(one, ctx, &no_program, &error) >= 0);
 	answer = events_last(one, ctx, 100, &error);
 	assert_int_equal(json_array_size(answer), 5);
-	assert_string_equal(json_string_value(json_object_get(json_array_get(answer, 4), "text")), "a over");
+	assert_string_equal(
+	    json_string_value(json_object_get(json_array_get(answer, 4), "text")), "a over");
 	assert_int_equal(json_integer_value(json_object_get(json_array_get(answer, 2), "n")), 7);
 	json_decref(answer);
 	talloc_free(ctx);
@@ -478,8 +505,10 @@ test_events_bounded(void **state)
 	assert_true(event_flush(events, ctx, &no_program, &error) >= 0);
 	answer = events_last(events, ctx, 5000, &error);
 	assert_int_equal(json_array_size(answer), 1000);
-	assert_string_equal(json_string_value(json_object_get(json_array_get(answer, 0), "event")), "store-back");
-	assert_string_equal(json_string_value(json_object_get(json_array_get(answer, 10), "event")), "reload");
+	assert_string_equal(
+	    json_string_value(json_object_get(json_array_get(answer, 0), "event")), "store-back");
+	assert_string_equal(
+	    json_string_value(json_object_get(json_array_get(answer, 10), "event")), "reload");
 	json_decref(answer);
 	talloc_free(ctx);
 }

@@ -73,7 +73,8 @@ judge(struct world *world, const struct keyring_public *key, const char *const *
 
 	answer.records = mem_array(world, struct dns_record, 16);
 	for (; texts[answer.count] != NULL; answer.count++) {
-		answer.records[answer.count].data = mem_memdup(world, texts[answer.count], strlen(texts[answer.count]) + 1);
+		answer.records[answer.count].data =
+		    mem_memdup(world, texts[answer.count], strlen(texts[answer.count]) + 1);
 		answer.records[answer.count].len = strlen(texts[answer.count]);
 	}
 	key_record_judge(world, key, &answer, &finding);
@@ -90,7 +91,9 @@ fill(struct world *world, const char *text)
 		const char *more = NULL;
 
 		if (*text == '@')
-			more = *++text == 'r' ? world->rsa_p : *text == 'e' ? world->ed_p : world->other_p;
+			more = *++text == 'r' ? world->rsa_p
+			    : *text == 'e'    ? world->ed_p
+					      : world->other_p;
 		out = more != NULL ? mem_check(talloc_strdup_append_buffer(out, more)) :
 		    mem_check(talloc_asprintf_append_buffer(out, "%c", *text));
 	}
@@ -134,13 +137,16 @@ one_record(void **state)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const char *texts[] = { fill(world, rows[i].record), NULL };
-		struct key_finding finding = judge(world, rows[i].ed ? &world->ed : &world->rsa, texts);
+		struct key_finding finding =
+		    judge(world, rows[i].ed ? &world->ed : &world->rsa, texts);
 
 		if (finding.state != rows[i].state)
 			fail_msg("%s: %s (%s)", rows[i].label, key_state_word(finding.state),
 			    finding.problem != NULL ? finding.problem : "");
-		if (rows[i].problem != NULL && (finding.problem == NULL || strstr(finding.problem, rows[i].problem) == NULL))
-			fail_msg("%s: problem %s", rows[i].label, finding.problem != NULL ? finding.problem : "none");
+		if (rows[i].problem != NULL &&
+		    (finding.problem == NULL || strstr(finding.problem, rows[i].problem) == NULL))
+			fail_msg("%s: problem %s", rows[i].label,
+			    finding.problem != NULL ? finding.problem : "none");
 		for (const char *p = finding.problem; p != NULL && *p != '\0'; p++)
 			if ((unsigned char)*p < ' ')
 				fail_msg("%s: a control character in the problem", rows[i].label);
@@ -167,7 +173,8 @@ several_records(void **state)
 {
 	struct world *world = *state;
 	char *right = fill(world, "v=DKIM1; p=@r"), *other = fill(world, "v=DKIM1; p=@o");
-	const char *good[] = { "v=spf1 -all", other, right, NULL }, *bad[] = { "v=spf1 -all", other, NULL };
+	const char *good[] = { "v=spf1 -all", other, right, NULL },
+		   *bad[] = { "v=spf1 -all", other, NULL };
 	struct key_finding finding = judge(world, &world->rsa, good);
 
 	assert_int_equal(finding.state, KEY_MATCHES);
@@ -181,7 +188,8 @@ wrapped_otherwise(void **state)
 {
 	struct world *world = *state;
 	struct keyring_public bare = world->rsa, wrapped = world->ed;
-	unsigned char spki[44] = { 0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00 };
+	unsigned char spki[44] = { 0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21,
+		0x00 };
 	struct key_finding finding;
 
 	bare.octets += 24;

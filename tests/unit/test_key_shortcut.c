@@ -115,7 +115,8 @@ test_no_handle(void **state)
 
 	snprintf(text, sizeof(text), "-----countersign key %llu", number);
 	assert_null(read_text(text));		/* the number alone */
-	snprintf(text, sizeof(text), "-----countersign key %llu 00000000000000000000000000000000", number);
+	snprintf(text, sizeof(text), "-----countersign key %llu 00000000000000000000000000000000",
+	    number);
 	assert_null(read_text(text));		/* a wrong secret */
 	snprintf(text, sizeof(text), "%s ", handle);
 	assert_null(read_text(text));		/* something behind it */
@@ -168,7 +169,8 @@ test_forwarded(void **state)
 static void
 test_public_cache(void **state)
 {
-	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024), *first, *second, *third = NULL;
+	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024), *first, *second,
+		 *third = NULL;
 	struct key_shortcut_counts before, after;
 	unsigned char *der, two[4096];
 	size_t len = public_der(key, &der);
@@ -265,7 +267,8 @@ use_keys(void *argument)
 		RSA *signer = EVP_PKEY_get1_RSA(private), *verifier = EVP_PKEY_get1_RSA(public);
 
 		bad += RSA_sign(NID_sha256, digest, sizeof(digest), signature, &len, signer) != 1;
-		bad += RSA_verify(NID_sha256, digest, sizeof(digest), signature, len, verifier) != 1;
+		bad +=
+		    RSA_verify(NID_sha256, digest, sizeof(digest), signature, len, verifier) != 1;
 		bad += key_shortcut_add(private, handle) != 0;
 		key_shortcut_remove(handle);
 		RSA_free(signer);

@@ -55,7 +55,8 @@ struct world {
 
 /* ask - for struct dkim_dns */
 static struct dns_answer *
-ask(void *state, TALLOC_CTX *ctx, const char *name, size_t name_len, enum dns_type type, int64_t deadline_ms)
+ask(void *state, TALLOC_CTX *ctx, const char *name, size_t name_len, enum dns_type type,
+    int64_t deadline_ms)
 {
 	struct world *world = state;
 	struct dns_answer *answer = mem_new(ctx, struct dns_answer);
@@ -164,7 +165,8 @@ key_of(const struct world *world, const char *selector)
 
 /* says - DNS says this of a selector: the key of another one (or the same), or only a status */
 static void
-says(struct world *world, const char *selector, const char *bears, enum dns_status status, uint32_t ttl)
+says(struct world *world, const char *selector, const char *bears, enum dns_status status,
+    uint32_t ttl)
 {
 	const char *error = NULL;
 	char *name = key_record_name(world, selector, "example.org");
@@ -190,10 +192,12 @@ filter(struct world *world, const char *selectors)
 	world->choice = (struct sign_choice){ .outcome = OUTCOME_PASS, .domain = "example.org",
 	    .requests = world->requests };
 	for (const char *p = selectors; *p != '\0'; p += p[2] == '\0' ? 2 : 3)
-		world->requests[world->choice.n++] = (struct sign_request){ .key = key_of(world, mem_strndup(world, p, 2)) };
+		world->requests[world->choice.n++] =
+		    (struct sign_request){ .key = key_of(world, mem_strndup(world, p, 2)) };
 	key_watch_filter(world->watch, world, &world->choice, world->now);
 	for (size_t i = 0; i < world->choice.n; i++)
-		result = mem_printf(world, "%s%s%s", result, i > 0 ? " " : "", world->requests[i].key->selector);
+		result = mem_printf(
+		    world, "%s%s%s", result, i > 0 ? " " : "", world->requests[i].key->selector);
 	return world->choice.outcome == OUTCOME_FAIL ? mem_printf(world, "%s!", result) : result;
 }
 
@@ -370,8 +374,12 @@ one_thread(void *state)
 	struct world *world = state;
 
 	for (int i = 0; i < 500; i++) {
-		struct sign_request requests[2] = { { .key = key_of(world, "r1") }, { .key = key_of(world, "r2") } };
-		struct sign_choice choice = { .outcome = OUTCOME_PASS, .domain = "example.org", .requests = requests, .n = 2 };
+		struct sign_request requests[2] = { { .key = key_of(world, "r1") },
+			{ .key = key_of(world, "r2") } };
+		struct sign_choice choice = { .outcome = OUTCOME_PASS,
+			.domain = "example.org",
+			.requests = requests,
+			.n = 2 };
 		TALLOC_CTX *ctx = mem_new(NULL, char);
 
 		key_watch_filter(world->watch, ctx, &choice, world->now + i * 10 * (int64_t)S);
@@ -384,7 +392,8 @@ one_thread(void *state)
 
 /* ask_threads - ask() without counting */
 static struct dns_answer *
-ask_threads(void *state, TALLOC_CTX *ctx, const char *name, size_t name_len, enum dns_type type, int64_t deadline_ms)
+ask_threads(void *state, TALLOC_CTX *ctx, const char *name, size_t name_len, enum dns_type type,
+    int64_t deadline_ms)
 {
 	struct world quiet = *(struct world *)state;
 

@@ -141,7 +141,8 @@ static void
 refuse(struct world *world, const char *label, const char *what, const char *cure)
 {
 	const char *error = NULL, *warnings = NULL;
-	struct keyring *keyring = keyring_load(world, world->dir, &world->options, &warnings, &error);
+	struct keyring *keyring =
+	    keyring_load(world, world->dir, &world->options, &warnings, &error);
 
 	if (keyring != NULL)
 		fail_msg("%s: was loaded", label);
@@ -276,10 +277,12 @@ test_refused_otherwise(void **state)
 	unlink(path);
 
 	file = fopen(path, "w");
-	assert_int_equal(PEM_write_PrivateKey(file, world->rsa2048, EVP_aes_128_cbc(), NULL, 0, NULL,
-	    (void *)(uintptr_t)"secret"), 1);
+	assert_int_equal(PEM_write_PrivateKey(file, world->rsa2048, EVP_aes_128_cbc(), NULL, 0,
+			     NULL, (void *)(uintptr_t) "secret"),
+	    1);
 	fclose(file);
-	refuse(world, "with a passphrase, for which nobody may be asked", "without a passphrase", "s.pem");
+	refuse(world, "with a passphrase, for which nobody may be asked", "without a passphrase",
+	    "s.pem");
 
 	text = mem_array(world, char, KEYRING_FILE_MAX + 2);
 	memset(text, 'x', KEYRING_FILE_MAX + 1);
@@ -287,7 +290,8 @@ test_refused_otherwise(void **state)
 	refuse(world, "huge", "octets", "PEM");
 	unlink(path);
 
-	/* two keys of which one can be used: the file is refused whole, and all files are told of */
+	/* two keys of which one can be used: the file is refused whole, and all files are told
+	 * of */
 	put_text(world, "a.example/s.pem", "x");
 	put_text(world, "b.example/t.pem", "x");
 	refuse(world, "two mistakes", "a.example/s.pem", "b.example/t.pem");
@@ -416,7 +420,9 @@ test_lazy(void **state)
 			assert_non_null(strstr(error, "d05.example/s.pem"));
 	}
 	assert_int_equal(n, 19);
-	assert_int_equal(keyring_ready(world, &keyring_find(keyring, "aa.example")->keys[0], &ready, &error), -1);
+	assert_int_equal(
+	    keyring_ready(world, &keyring_find(keyring, "aa.example")->keys[0], &ready, &error),
+	    -1);
 	assert_non_null(strstr(error, "no private key"));
 	talloc_free(keyring);
 	done(world);
@@ -437,7 +443,8 @@ test_empty(void **state)
 	done(world);
 }
 
-/* What is searched for in memory: octets of a prime, kept disguised so that the search does not find itself. */
+/* What is searched for in memory: octets of a prime, kept disguised so that the search does not
+ * find itself. */
 #define NEEDLE	24
 
 struct needle {
@@ -475,12 +482,14 @@ count_needles(const struct needle *needle)
 		unsigned long from, to;
 		char rights[8];
 
-		if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 || rights[0] != 'r' || rights[1] != 'w')
+		if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 || rights[0] != 'r' ||
+		    rights[1] != 'w')
 			continue;
 		for (unsigned long at = from; at < to; at += (1 << 20) - NEEDLE) {
 			size_t want = to - at < 1 << 20 ? to - at : 1 << 20;
 
-			if (fseek(memory, (long)at, SEEK_SET) != 0 || (want = fread(copy, 1, want, memory)) < NEEDLE)
+			if (fseek(memory, (long)at, SEEK_SET) != 0 ||
+			    (want = fread(copy, 1, want, memory)) < NEEDLE)
 				continue;
 			for (size_t i = 0; i + NEEDLE <= want; i++) {
 				size_t k = 0;
@@ -522,7 +531,8 @@ test_wiped(void **state)
 	assert_int_equal(count_needles(&needle), 0);
 
 	keyring = load(world, NULL);
-	assert_int_equal(keyring_ready(world, &keyring_find(keyring, "a.example")->keys[0], &ready, &error), 0);
+	assert_int_equal(
+	    keyring_ready(world, &keyring_find(keyring, "a.example")->keys[0], &ready, &error), 0);
 	assert_true(count_needles(&needle) > 0);
 	talloc_free(keyring);
 	assert_int_equal(count_needles(&needle), 0);

@@ -26,7 +26,8 @@ listener_new(struct config *config, const char *name, const char *daemons, const
 	const char *lists[] = { daemons, ports, clients };
 	struct listener *listener;
 
-	config->listeners = mem_grow(config, config->listeners, struct listener, config->n_listeners + 1);
+	config->listeners =
+	    mem_grow(config, config->listeners, struct listener, config->n_listeners + 1);
 	listener = &config->listeners[config->n_listeners++];
 	memset(listener, 0, sizeof(*listener));
 	listener->name = name;
@@ -46,7 +47,8 @@ listener_new(struct config *config, const char *name, const char *daemons, const
 				listener->daemons.items[listener->daemons.n++] = word;
 			else if (i == 1)
 				listener->ports.items[listener->ports.n++] = word;
-			else if (!netblock_parse(config, word, &listener->clients[listener->n_clients++], &error))
+			else if (!netblock_parse(config, word,
+				     &listener->clients[listener->n_clients++], &error))
 				fail_msg("%s", error);
 		}
 	}
@@ -55,11 +57,12 @@ listener_new(struct config *config, const char *name, const char *daemons, const
 
 /* find - the name of the listener that is found, or "none" */
 static const char *
-find(const struct config *config, const char *daemon, const char *port, const char *client, bool pickup,
-    bool login)
+find(const struct config *config, const char *daemon, const char *port, const char *client,
+    bool pickup, bool login)
 {
-	struct listener_traits traits = { .daemon_name = daemon, .daemon_port = port, .pickup = pickup,
-	    .login = login };
+	struct listener_traits traits = {
+		.daemon_name = daemon, .daemon_port = port, .pickup = pickup, .login = login
+	};
 	const struct listener *found;
 
 	if (client != NULL)
@@ -79,14 +82,21 @@ test_conditions(void **state)
 		const char *daemon, *port, *client;
 		bool pickup, match;
 	} rows[] = {
-		{ "no condition: all", NULL, NULL, NULL, -1, "smtpd", "25", "192.0.2.1", false, true },
-		{ "no condition: pickup too", NULL, NULL, NULL, -1, NULL, NULL, "127.0.0.1", true, true },
-		{ "no condition: nothing known", NULL, NULL, NULL, -1, NULL, NULL, NULL, false, true },
+		{ "no condition: all", NULL, NULL, NULL, -1, "smtpd", "25", "192.0.2.1", false,
+		    true },
+		{ "no condition: pickup too", NULL, NULL, NULL, -1, NULL, NULL, "127.0.0.1", true,
+		    true },
+		{ "no condition: nothing known", NULL, NULL, NULL, -1, NULL, NULL, NULL, false,
+		    true },
 		{ "daemon", "ORIGINATING", NULL, NULL, -1, "ORIGINATING", NULL, NULL, false, true },
-		{ "daemon, other case", "ORIGINATING", NULL, NULL, -1, "Originating", NULL, NULL, false, true },
-		{ "daemon, second of two", "a,MSA", NULL, NULL, -1, "MSA", NULL, NULL, false, true },
-		{ "another daemon", "ORIGINATING", NULL, NULL, -1, "mail.example.org", NULL, NULL, false, false },
-		{ "part of a daemon name", "ORIGINATING", NULL, NULL, -1, "ORIGIN", NULL, NULL, false, false },
+		{ "daemon, other case", "ORIGINATING", NULL, NULL, -1, "Originating", NULL, NULL,
+		    false, true },
+		{ "daemon, second of two", "a,MSA", NULL, NULL, -1, "MSA", NULL, NULL, false,
+		    true },
+		{ "another daemon", "ORIGINATING", NULL, NULL, -1, "mail.example.org", NULL, NULL,
+		    false, false },
+		{ "part of a daemon name", "ORIGINATING", NULL, NULL, -1, "ORIGIN", NULL, NULL,
+		    false, false },
 		{ "daemon unknown", "ORIGINATING", NULL, NULL, -1, NULL, NULL, NULL, false, false },
 		{ "daemon empty", "ORIGINATING", NULL, NULL, -1, "", NULL, NULL, false, false },
 		{ "port", NULL, "587", NULL, -1, NULL, "587", NULL, false, true },
@@ -95,20 +105,29 @@ test_conditions(void **state)
 		{ "longer port", NULL, "587", NULL, -1, NULL, "5870", NULL, false, false },
 		{ "port unknown", NULL, "587", NULL, -1, NULL, NULL, NULL, false, false },
 		{ "client", NULL, NULL, "10.0.3.0/28", -1, NULL, NULL, "10.0.3.5", false, true },
-		{ "mapped client", NULL, NULL, "10.0.3.0/28", -1, NULL, NULL, "::ffff:10.0.3.5", false, true },
-		{ "client of the second network", NULL, NULL, "10.0.3.0/28,2001:db8::/32", -1, NULL, NULL,
-		    "IPv6:2001:db8::5", false, true },
-		{ "client outside", NULL, NULL, "10.0.3.0/28", -1, NULL, NULL, "10.0.3.16", false, false },
-		{ "client unknown", NULL, NULL, "0.0.0.0/0,::/0", -1, NULL, NULL, NULL, false, false },
+		{ "mapped client", NULL, NULL, "10.0.3.0/28", -1, NULL, NULL, "::ffff:10.0.3.5",
+		    false, true },
+		{ "client of the second network", NULL, NULL, "10.0.3.0/28,2001:db8::/32", -1, NULL,
+		    NULL, "IPv6:2001:db8::5", false, true },
+		{ "client outside", NULL, NULL, "10.0.3.0/28", -1, NULL, NULL, "10.0.3.16", false,
+		    false },
+		{ "client unknown", NULL, NULL, "0.0.0.0/0,::/0", -1, NULL, NULL, NULL, false,
+		    false },
 		{ "pickup only", NULL, NULL, NULL, 1, NULL, NULL, "127.0.0.1", true, true },
 		{ "pickup only, SMTP", NULL, NULL, NULL, 1, NULL, NULL, "127.0.0.1", false, false },
 		{ "never pickup", NULL, NULL, NULL, 0, NULL, NULL, "127.0.0.1", false, true },
-		{ "never pickup, pickup", NULL, NULL, NULL, 0, NULL, NULL, "127.0.0.1", true, false },
-		{ "all hold", "MSA", "587", "10.0.0.0/8", 0, "MSA", "587", "10.1.1.1", false, true },
-		{ "all but the daemon", "MSA", "587", "10.0.0.0/8", 0, "MTA", "587", "10.1.1.1", false, false },
-		{ "all but the port", "MSA", "587", "10.0.0.0/8", 0, "MSA", "25", "10.1.1.1", false, false },
-		{ "all but the client", "MSA", "587", "10.0.0.0/8", 0, "MSA", "587", "11.1.1.1", false, false },
-		{ "all but pickup", "MSA", "587", "10.0.0.0/8", 0, "MSA", "587", "10.1.1.1", true, false },
+		{ "never pickup, pickup", NULL, NULL, NULL, 0, NULL, NULL, "127.0.0.1", true,
+		    false },
+		{ "all hold", "MSA", "587", "10.0.0.0/8", 0, "MSA", "587", "10.1.1.1", false,
+		    true },
+		{ "all but the daemon", "MSA", "587", "10.0.0.0/8", 0, "MTA", "587", "10.1.1.1",
+		    false, false },
+		{ "all but the port", "MSA", "587", "10.0.0.0/8", 0, "MSA", "25", "10.1.1.1", false,
+		    false },
+		{ "all but the client", "MSA", "587", "10.0.0.0/8", 0, "MSA", "587", "11.1.1.1",
+		    false, false },
+		{ "all but pickup", "MSA", "587", "10.0.0.0/8", 0, "MSA", "587", "10.1.1.1", true,
+		    false },
 	};
 
 	(void)state;
@@ -139,7 +158,8 @@ test_order(void **state)
 		{ "second", "ORIGINATING", "192.0.2.1", false, "users" },
 		{ "third", "smtp", "10.0.4.7", false, "lists" },
 		{ "pickup", "smtp", "127.0.0.1", true, "php" },
-		/* stock Postfix sends its host name for port 25 and for pickup: only pickup tells */
+		/* stock Postfix sends its host name for port 25 and for pickup: only pickup
+		 * tells */
 		{ "the same name, not pickup", "smtp", "127.0.0.1", false, "none" },
 	};
 	struct config *config = mem_new(NULL, struct config);
@@ -150,7 +170,8 @@ test_order(void **state)
 	(void)listener_new(config, "lists", NULL, NULL, "10.0.4.7", -1);
 	(void)listener_new(config, "php", NULL, NULL, NULL, 1);
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		const char *name = find(config, rows[i].daemon, "25", rows[i].client, rows[i].pickup, false);
+		const char *name =
+		    find(config, rows[i].daemon, "25", rows[i].client, rows[i].pickup, false);
 
 		if (strcmp(name, rows[i].name) != 0)
 			fail_msg("%s: %s", rows[i].label, name);
@@ -178,7 +199,8 @@ test_automatic(void **state)
 	listener_new(config, "local", NULL, NULL, NULL, -1)->role = ROLE_LOCAL;
 	listener_new(config, "inbound", NULL, NULL, NULL, -1)->role = ROLE_INBOUND;
 	for (size_t i = 0; i < COUNT(rows); i++)
-		assert_string_equal(find(config, "smtp", "25", "127.0.0.1", rows[i].pickup, rows[i].login),
+		assert_string_equal(
+		    find(config, "smtp", "25", "127.0.0.1", rows[i].pickup, rows[i].login),
 		    rows[i].name);
 	/* a client of which nothing is known is a stranger */
 	assert_string_equal(find(config, NULL, NULL, NULL, false, false), "inbound");

@@ -20,9 +20,30 @@
 #define COUNT(rows)	(sizeof(rows) / sizeof((rows)[0]))
 
 static const char *const keys[] = {
-	"listener", "role", "mode", "account", "client", "helo", "tls", "from", "header_from",
-	"recipients", "size", "sender", "spf", "dkim", "quota", "limit", "limit_of", "store", "sign",
-	"action", "would", "reason", "address", "why",
+	"listener",
+	"role",
+	"mode",
+	"account",
+	"client",
+	"helo",
+	"tls",
+	"from",
+	"header_from",
+	"recipients",
+	"size",
+	"sender",
+	"spf",
+	"dkim",
+	"quota",
+	"limit",
+	"limit_of",
+	"store",
+	"sign",
+	"action",
+	"would",
+	"reason",
+	"address",
+	"why",
 };
 
 /* line_of - facts and verdict straight to the line */
@@ -44,14 +65,28 @@ test_accepted(void **state)
 		{ CLAIM_FROM, "alice@example.org", "example.org", OWNED_YES },
 	};
 	const struct facts facts = {
-		.listener = "users", .role = ROLE_SUBMISSION, .client_addr = "192.0.2.7",
-		.client_name = "host.example.net", .helo = "[192.0.2.7]", .tls = true,
-		.login = "alice", .account = "alice@example.org", .queue_id = "4TxYz1",
-		.sender = "alice@example.org", .recipients = 3, .size = 18234,
-		.header = { .from_fields = 1 }, .claims = claims, .n_claims = 2,
+		.listener = "users",
+		.role = ROLE_SUBMISSION,
+		.client_addr = "192.0.2.7",
+		.client_name = "host.example.net",
+		.helo = "[192.0.2.7]",
+		.tls = true,
+		.login = "alice",
+		.account = "alice@example.org",
+		.queue_id = "4TxYz1",
+		.sender = "alice@example.org",
+		.recipients = 3,
+		.size = 18234,
+		.header = { .from_fields = 1 },
+		.claims = claims,
+		.n_claims = 2,
 		.sign = { .outcome = OUTCOME_PASS, .sdid = "example.org", .selector = "s2024" },
-		.quota = { .outcome = OUTCOME_PASS, .charged = true, .limit = "200 recipients per hour",
-		    .used = 187, .max = 200, .store = "redis" },
+		.quota = { .outcome = OUTCOME_PASS,
+		    .charged = true,
+		    .limit = "200 recipients per hour",
+		    .used = 187,
+		    .max = 200,
+		    .store = "redis" },
 	};
 	const struct verdict verdict = { .action = ACTION_ACCEPT };
 	char *line = line_of(NULL, &facts, MODE_ENFORCE, &verdict);
@@ -145,7 +180,8 @@ test_nothing_known(void **state)
 	talloc_free(line);
 }
 
-/* read_value - the raw value of the next key in a line, past it; NULL: another key, or badly quoted */
+/* read_value - the raw value of the next key in a line, past it; NULL: another key, or badly
+ * quoted */
 static char *
 read_value(TALLOC_CTX *ctx, const char **line, const char *key)
 {
@@ -245,7 +281,8 @@ test_hostile_everywhere(void **state)
 		claims[i] = (struct claim){ CLAIM_FROM, huge, huge, OWNED_NO };
 	for (size_t i = 0; i < COUNT(dkim); i++)
 		dkim[i] = (struct dkim_fact){ .result = DKIM_IS_FAIL, .sdid = huge };
-	facts.listener = facts.daemon_name = facts.client_addr = facts.client_name = facts.helo = huge;
+	facts.listener = facts.daemon_name = facts.client_addr = facts.client_name = facts.helo =
+	    huge;
 	facts.login = facts.account = facts.queue_id = facts.sender = huge;
 	facts.sign.sdid = facts.sign.selector = facts.quota.limit = facts.quota.store = huge;
 	verdict.address = verdict.problem = huge;
@@ -397,7 +434,8 @@ test_spf_and_dkim(void **state)
 	}
 }
 
-/* Ten mailboxes and ten signatures are named, not more; a login without account is shown as sent. */
+/* Ten mailboxes and ten signatures are named, not more; a login without account is shown as
+ * sent. */
 static void
 test_lists(void **state)
 {
@@ -417,13 +455,15 @@ test_lists(void **state)
 	line = line_of(NULL, &facts, MODE_WATCH, &verdict);
 	assert_non_null(strstr(line, " header_from=f@f.example,f@f.example,f@f.example,f@f.example,"
 	    "f@f.example,f@f.example,f@f.example,f@f.example,f@f.example,f@f.example recipients="));
-	assert_non_null(strstr(line, " dkim=pass:d,pass:d,pass:d,pass:d,pass:d,pass:d,pass:d,pass:d,"
+	assert_non_null(strstr(line,
+	    " dkim=pass:d,pass:d,pass:d,pass:d,pass:d,pass:d,pass:d,pass:d,"
 	    "pass:d,pass:d quota="));
 	assert_non_null(strstr(line, " account=alice "));
 	talloc_free(line);
 }
 
-/* The same in JSON: what is not known is left out, numbers are numbers, octets stay inside strings. */
+/* The same in JSON: what is not known is left out, numbers are numbers, octets stay inside
+ * strings. */
 static void
 test_json(void **state)
 {

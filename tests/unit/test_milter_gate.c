@@ -59,7 +59,8 @@ test_closing(void **state)
 	milter_gate_count(-SESSIONS);
 }
 
-/* beyond the room nobody gets in, the pipe always does, and after enough rounds everybody was in as often */
+/* beyond the room nobody gets in, the pipe always does, and after enough rounds everybody was in as
+ * often */
 static void
 test_turns(void **state)
 {

@@ -335,7 +335,8 @@ make_directory(void **state)
 static int
 remove_directory(void **state)
 {
-	static const char *const names[] = { "other", "followed", "several", "end", "large", "milter" };
+	static const char *const names[] = { "other", "followed", "several", "end", "large",
+		"milter" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -47,12 +47,15 @@ in_child(int (*test)(const char *directory), const char *directory)
 static int
 open_at(const char *listen, long mode, const char **error_r)
 {
-	struct config config = { .file = "conf", .listen = listen, .listen_spec = listen, .listen_mode = mode };
+	struct config config = {
+		.file = "conf", .listen = listen, .listen_spec = listen, .listen_mode = mode
+	};
 
 	return callbacks_register(&nobody) == 0 ? milter_socket_open(NULL, &config, error_r) : -2;
 }
 
-/* accepted_nodelay - TCP_NODELAY of a connection accepted from the only listening socket; -1: none found */
+/* accepted_nodelay - TCP_NODELAY of a connection accepted from the only listening socket; -1: none
+ * found */
 static int
 accepted_nodelay(void)
 {
@@ -65,15 +68,17 @@ accepted_nodelay(void)
 		int server;
 		int nodelay = 0;
 
-		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &size) != 0 || !accepting ||
-		    getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &size) != 0 ||
+		    !accepting || getsockname(fd, (struct sockaddr *)&address, &len) != 0)
 			continue;
 		client = socket(AF_INET, SOCK_STREAM, 0);
 		if (connect(client, (const struct sockaddr *)&address, sizeof(address)) != 0)
 			return -1;
 		server = accept(fd, NULL, NULL);
 		size = sizeof(nodelay);
-		return getsockopt(server, IPPROTO_TCP, TCP_NODELAY, &nodelay, &size) == 0 ? nodelay != 0 : -1;
+		return getsockopt(server, IPPROTO_TCP, TCP_NODELAY, &nodelay, &size) == 0
+		    ? nodelay != 0
+		    : -1;
 	}
 	return -1;
 }
@@ -143,7 +148,9 @@ child_unusable(const char *directory)
 	(void)directory;
 	if (open_at("inet:8891@192.0.2.1", 0660, &error) != -1)
 		return 3;
-	return strstr(error, "cannot be listened on") != NULL && strncmp(error, "conf: ", 6) == 0 ? 0 : 4;
+	return strstr(error, "cannot be listened on") != NULL && strncmp(error, "conf: ", 6) == 0
+	    ? 0
+	    : 4;
 }
 
 static void

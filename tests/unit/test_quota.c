@@ -48,7 +48,8 @@ test_keys(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct quota_plan *asked = quota_plan_make(NULL, NULL, rows[i].account, NULL, false, id);
+		struct quota_plan *asked =
+		    quota_plan_make(NULL, NULL, rows[i].account, NULL, false, id);
 
 		assert_int_equal(asked->n_subjects, 1);
 		assert_string_equal(asked->subjects[0].key, rows[i].key);
@@ -120,8 +121,10 @@ test_binding(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct plan *plan = plan_of(NULL, rows[i].on_over, "1 message per hour", NULL, NULL);
-		struct quota_plan *asked = quota_plan_make(plan, plan, "alice", &cost, rows[i].observe, id);
+		struct plan *plan =
+		    plan_of(NULL, rows[i].on_over, "1 message per hour", NULL, NULL);
+		struct quota_plan *asked =
+		    quota_plan_make(plan, plan, "alice", &cost, rows[i].observe, id);
 
 		assert_int_equal(asked->counters[0].binding, rows[i].binding);
 		talloc_free(plan);
@@ -152,33 +155,37 @@ static void
 test_judge(void **state)
 {
 	static const struct judgement rows[] = {
-		{ "nothing asked", ACTION_TEMPFAIL, false, QUOTA_NONE, { { 0 } },
-		    OUTCOME_NONE, false, false, NULL, 0, 0, 0, NULL },
-		{ "not known", ACTION_TEMPFAIL, false, QUOTA_UNKNOWN, { { 0 } },
-		    OUTCOME_TEMPERROR, false, false, NULL, 0, 0, 0, "away" },
+		{ "nothing asked", ACTION_TEMPFAIL, false, QUOTA_NONE, { { 0 } }, OUTCOME_NONE,
+		    false, false, NULL, 0, 0, 0, NULL },
+		{ "not known", ACTION_TEMPFAIL, false, QUOTA_UNKNOWN, { { 0 } }, OUTCOME_TEMPERROR,
+		    false, false, NULL, 0, 0, 0, "away" },
 		{ "the hour is nearer to full", ACTION_TEMPFAIL, false, QUOTA_CHARGED,
-		    { { .used = 6 }, { .used = 11 } },
-		    OUTCOME_PASS, true, false, HOURLY, 6, 10, 0, NULL },
+		    { { .used = 6 }, { .used = 11 } }, OUTCOME_PASS, true, false, HOURLY, 6, 10, 0,
+		    NULL },
 		{ "the day is nearer to full", ACTION_TEMPFAIL, false, QUOTA_CHARGED,
-		    { { .used = 6 }, { .used = 13 } },
-		    OUTCOME_PASS, true, false, DAILY, 13, 20, 0, NULL },
-		{ "full is not over", ACTION_WARN, false, QUOTA_CHARGED, { { .used = 10 }, { .used = 3 } },
-		    OUTCOME_PASS, true, false, HOURLY, 10, 10, 0, NULL },
-		{ "over, only warned", ACTION_WARN, false, QUOTA_CHARGED, { { .used = 11 }, { .used = 3 } },
-		    OUTCOME_PASS, true, true, HOURLY, 11, 10, 0, NULL },
-		{ "over, only watched", ACTION_REJECT, true, QUOTA_CHARGED, { { .used = 4 }, { .used = 21 } },
-		    OUTCOME_PASS, true, true, DAILY, 21, 20, 0, NULL },
-		{ "over, held", ACTION_QUARANTINE, false, QUOTA_CHARGED, { { .used = 12 }, { .used = 3 } },
-		    OUTCOME_FAIL, true, false, HOURLY, 12, 10, 0, NULL },
+		    { { .used = 6 }, { .used = 13 } }, OUTCOME_PASS, true, false, DAILY, 13, 20, 0,
+		    NULL },
+		{ "full is not over", ACTION_WARN, false, QUOTA_CHARGED,
+		    { { .used = 10 }, { .used = 3 } }, OUTCOME_PASS, true, false, HOURLY, 10, 10, 0,
+		    NULL },
+		{ "over, only warned", ACTION_WARN, false, QUOTA_CHARGED,
+		    { { .used = 11 }, { .used = 3 } }, OUTCOME_PASS, true, true, HOURLY, 11, 10, 0,
+		    NULL },
+		{ "over, only watched", ACTION_REJECT, true, QUOTA_CHARGED,
+		    { { .used = 4 }, { .used = 21 } }, OUTCOME_PASS, true, true, DAILY, 21, 20, 0,
+		    NULL },
+		{ "over, held", ACTION_QUARANTINE, false, QUOTA_CHARGED,
+		    { { .used = 12 }, { .used = 3 } }, OUTCOME_FAIL, true, false, HOURLY, 12, 10, 0,
+		    NULL },
 		{ "over, would be held", ACTION_QUARANTINE, true, QUOTA_CHARGED,
-		    { { .used = 12 }, { .used = 3 } },
-		    OUTCOME_PASS, true, true, HOURLY, 12, 10, 0, NULL },
-		{ "binding and over: counted while Redis was away", ACTION_TEMPFAIL, false, QUOTA_CHARGED,
-		    { { .used = 12 }, { .used = 3 } },
-		    OUTCOME_PASS, true, false, HOURLY, 12, 10, 0, NULL },
+		    { { .used = 12 }, { .used = 3 } }, OUTCOME_PASS, true, true, HOURLY, 12, 10, 0,
+		    NULL },
+		{ "binding and over: counted while Redis was away", ACTION_TEMPFAIL, false,
+		    QUOTA_CHARGED, { { .used = 12 }, { .used = 3 } }, OUTCOME_PASS, true, false,
+		    HOURLY, 12, 10, 0, NULL },
 		{ "refused by the hour", ACTION_TEMPFAIL, false, QUOTA_REFUSED,
-		    { { .used = 9, .wait_ms = 5001 }, { .used = 19, .wait_ms = 0 } },
-		    OUTCOME_FAIL, false, false, HOURLY, 9, 10, 6, NULL },
+		    { { .used = 9, .wait_ms = 5001 }, { .used = 19, .wait_ms = 0 } }, OUTCOME_FAIL,
+		    false, false, HOURLY, 9, 10, 6, NULL },
 		{ "refused by both: the longer wait", ACTION_TEMPFAIL, false, QUOTA_REFUSED,
 		    { { .used = 10, .wait_ms = 5000 }, { .used = 20, .wait_ms = 60000 } },
 		    OUTCOME_FAIL, false, false, DAILY, 20, 20, 60, NULL },
@@ -186,8 +193,8 @@ test_judge(void **state)
 		    { { .used = 1, .wait_ms = -1 }, { .used = 20, .wait_ms = 60000 } },
 		    OUTCOME_FAIL, false, false, HOURLY, 1, 10, 0, "larger than the limit" },
 		{ "a millisecond is a second", ACTION_TEMPFAIL, false, QUOTA_REFUSED,
-		    { { .used = 10, .wait_ms = 1 }, { .used = 0 } },
-		    OUTCOME_FAIL, false, false, HOURLY, 10, 10, 1, NULL },
+		    { { .used = 10, .wait_ms = 1 }, { .used = 0 } }, OUTCOME_FAIL, false, false,
+		    HOURLY, 10, 10, 1, NULL },
 	};
 	struct quota_cost cost = { .messages = 1, .recipients = 3, .bytes = 1 };
 
@@ -195,7 +202,8 @@ test_judge(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct judgement *row = &rows[i];
 		struct plan *plan = plan_of(NULL, row->on_over, HOURLY, DAILY, NULL);
-		struct quota_plan *asked = quota_plan_make(plan, plan, "alice", &cost, row->observe, id);
+		struct quota_plan *asked =
+		    quota_plan_make(plan, plan, "alice", &cost, row->observe, id);
 		struct quota_count counts[2];
 		struct quota_reply reply = { .state = row->state, .counts = counts, .n_counts = 2,
 		    .store = "redis", .problem = row->state == QUOTA_UNKNOWN ? "away" : NULL };
@@ -208,9 +216,10 @@ test_judge(void **state)
 		if (fact.outcome != row->outcome || fact.charged != row->charged ||
 		    fact.observed_over != row->observed_over || fact.used != row->used ||
 		    fact.max != row->max || fact.retry_after != row->retry_after)
-			fail_msg("%s: outcome %d charged %d over %d used %llu max %llu retry %u", row->label,
-			    (int)fact.outcome, fact.charged, fact.observed_over,
-			    (unsigned long long)fact.used, (unsigned long long)fact.max, fact.retry_after);
+			fail_msg("%s: outcome %d charged %d over %d used %llu max %llu retry %u",
+			    row->label, (int)fact.outcome, fact.charged, fact.observed_over,
+			    (unsigned long long)fact.used, (unsigned long long)fact.max,
+			    fact.retry_after);
 		if ((fact.limit == NULL) != (row->limit == NULL) ||
 		    (fact.limit != NULL && strcmp(fact.limit, row->limit) != 0))
 			fail_msg("%s: limit %s", row->label, fact.limit);
@@ -245,7 +254,12 @@ test_nothing_passes(void **state)
 static void
 test_warned(void **state)
 {
-	static const struct { const char *label; unsigned int at; uint64_t used; bool warned; } rows[] = {
+	static const struct {
+		const char *label;
+		unsigned int at;
+		uint64_t used;
+		bool warned;
+	} rows[] = {
 		{ "not asked for", 0, 10, false },
 		{ "below", 80, 7, false },
 		{ "crossed", 80, 8, true },
@@ -260,7 +274,9 @@ test_warned(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct plan *plan = plan_of(NULL, ACTION_TEMPFAIL, HOURLY, NULL, NULL);
 		struct quota_count count = { .used = rows[i].used, .cost = 3, .max = 10 };
-		struct quota_reply reply = { .state = QUOTA_CHARGED, .counts = &count, .n_counts = 1 };
+		struct quota_reply reply = {
+			.state = QUOTA_CHARGED, .counts = &count, .n_counts = 1
+		};
 		struct quota_plan *asked;
 
 		plan->warn_at = rows[i].at;
@@ -306,10 +322,21 @@ test_like(void **state)
 	const char *error;
 	struct plan plans[] = {
 		{ .name = "big", .like = "business", .has_warn_at = true, .warn_at = 50 },
-		{ .name = "business", .like = "person", .has_limits = true, .limits = &daily, .n_limits = 1 },
-		{ .name = "person", .has_limits = true, .limits = &hourly, .n_limits = 1,
-		    .has_on_over = true, .on_over = ACTION_REJECT, .has_warn_at = true, .warn_at = 80,
-		    .has_max_recipients = true, .max_recipients = 100 },
+		{ .name = "business",
+		    .like = "person",
+		    .has_limits = true,
+		    .limits = &daily,
+		    .n_limits = 1 },
+		{ .name = "person",
+		    .has_limits = true,
+		    .limits = &hourly,
+		    .n_limits = 1,
+		    .has_on_over = true,
+		    .on_over = ACTION_REJECT,
+		    .has_warn_at = true,
+		    .warn_at = 80,
+		    .has_max_recipients = true,
+		    .max_recipients = 100 },
 		{ .name = "free", .like = "person", .has_limits = true },
 		{ .name = "alone" },
 	};

@@ -29,33 +29,54 @@ test_values(void **state)
 		const char *value;
 	} rows[] = {
 		{ "fail of MAIL FROM", SPF_IDENTITY_MAILFROM,
-		    { .sender = "ceo@bank.example", .spf_client = "203.0.113.9", .spf_client_helo = "mail.s.example",
-		    .spf_mailfrom = { .result = SPF_IS_FAIL, .domain = "bank.example", .sender = "ceo@bank.example" } },
+		    { .sender = "ceo@bank.example",
+			.spf_client = "203.0.113.9",
+			.spf_client_helo = "mail.s.example",
+			.spf_mailfrom = { .result = SPF_IS_FAIL,
+			    .domain = "bank.example",
+			    .sender = "ceo@bank.example" } },
 		    " fail (mx.example.org:\n\tthe domain of ceo@bank.example does not permit 203.0.113.9)\n"
 		    "\treceiver=mx.example.org; identity=mailfrom; client-ip=203.0.113.9;\n"
 		    "\tenvelope-from=\"ceo@bank.example\"; helo=mail.s.example" },
 		{ "pass of HELO, IPv6, null sender", SPF_IDENTITY_HELO,
-		    { .sender = "", .spf_client = "2001:db8::7", .spf_client_helo = "out.f.example",
-		    .spf_helo = { .result = SPF_IS_PASS, .domain = "out.f.example", .sender = "postmaster@out.f.example" } },
+		    { .sender = "",
+			.spf_client = "2001:db8::7",
+			.spf_client_helo = "out.f.example",
+			.spf_helo = { .result = SPF_IS_PASS,
+			    .domain = "out.f.example",
+			    .sender = "postmaster@out.f.example" } },
 		    " pass (mx.example.org:\n\tthe HELO name out.f.example permits 2001:db8::7)\n"
 		    "\treceiver=mx.example.org; identity=helo; client-ip=\"2001:db8::7\";\n"
 		    "\tenvelope-from=\"<>\"; helo=out.f.example" },
 		{ "an error and its problem", SPF_IDENTITY_MAILFROM,
-		    { .sender = "a@b.example", .spf_client = "192.0.2.1", .spf_client_helo = NULL,
-		    .spf_mailfrom = { .result = SPF_IS_PERMERROR, .domain = "b.example", .sender = "a@b.example",
-		    .problem = "unknown mechanism in \"moo\"" } },
+		    { .sender = "a@b.example",
+			.spf_client = "192.0.2.1",
+			.spf_client_helo = NULL,
+			.spf_mailfrom = { .result = SPF_IS_PERMERROR,
+			    .domain = "b.example",
+			    .sender = "a@b.example",
+			    .problem = "unknown mechanism in \"moo\"" } },
 		    " permerror (mx.example.org:\n\tthe record of the domain of a@b.example is in error, client 192.0.2.1)\n"
 		    "\treceiver=mx.example.org; identity=mailfrom; client-ip=192.0.2.1;\n"
 		    "\tenvelope-from=\"a@b.example\"; problem=\"unknown mechanism in \\\"moo\\\"\"" },
 		{ "a record of this site", SPF_IDENTITY_MAILFROM,
-		    { .sender = "a@b.example", .spf_client = "192.0.2.1", .spf_client_helo = "x",
-		    .spf_mailfrom = { .result = SPF_IS_NEUTRAL, .domain = "b.example", .sender = "a@b.example", .local = true } },
+		    { .sender = "a@b.example",
+			.spf_client = "192.0.2.1",
+			.spf_client_helo = "x",
+			.spf_mailfrom = { .result = SPF_IS_NEUTRAL,
+			    .domain = "b.example",
+			    .sender = "a@b.example",
+			    .local = true } },
 		    " neutral (mx.example.org:\n\tthe domain of a@b.example neither permits nor denies 192.0.2.1, by a record of this site)\n"
 		    "\treceiver=mx.example.org; identity=mailfrom; client-ip=192.0.2.1;\n"
 		    "\tenvelope-from=\"a@b.example\"; helo=x" },
 		{ "nothing that ends a comment, a quoted string or a line", SPF_IDENTITY_MAILFROM,
-		    { .sender = "a)(\\\"\r\n@b.example", .spf_client = "192.0.2.1", .spf_client_helo = "..\r\nX: y",
-		    .spf_mailfrom = { .result = SPF_IS_NONE, .domain = "b.example", .sender = "a)(\\\"\r\n@b.example" } },
+		    { .sender = "a)(\\\"\r\n@b.example",
+			.spf_client = "192.0.2.1",
+			.spf_client_helo = "..\r\nX: y",
+			.spf_mailfrom = { .result = SPF_IS_NONE,
+			    .domain = "b.example",
+			    .sender = "a)(\\\"\r\n@b.example" } },
 		    " none (mx.example.org:\n\tthe domain of a\\)\\(\\\\\"\?\?@b.example has no SPF record for 192.0.2.1)\n"
 		    "\treceiver=mx.example.org; identity=mailfrom; client-ip=192.0.2.1;\n"
 		    "\tenvelope-from=\"a)(\\\\\\\"\?\?@b.example\"; helo=\"..\?\?X: y\"" },
@@ -87,8 +108,13 @@ test_bounds(void **state)
 	memset(longest, '(', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
 	for (result = SPF_IS_NONE; result <= SPF_IS_PERMERROR; result++) {
-		const struct facts facts = { .sender = longest, .spf_client = "192.0.2.1", .spf_client_helo = longest,
-		    .spf_mailfrom = { .result = result, .domain = longest, .sender = longest, .problem = longest } };
+		const struct facts facts = { .sender = longest,
+			.spf_client = "192.0.2.1",
+			.spf_client_helo = longest,
+			.spf_mailfrom = { .result = result,
+			    .domain = longest,
+			    .sender = longest,
+			    .problem = longest } };
 		char *value = received_spf_write(NULL, RECEIVER, &facts, SPF_IDENTITY_MAILFROM);
 
 		assert_non_null(value);
@@ -123,7 +149,8 @@ test_forged(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (received_spf_is_ours(rows[i].value, strlen(rows[i].value), RECEIVER) != rows[i].ours)
+		if (received_spf_is_ours(rows[i].value, strlen(rows[i].value), RECEIVER) !=
+		    rows[i].ours)
 			fail_msg("%s", rows[i].value);
 	assert_true(received_spf_is_ours(" p\0mx.example.org", 17, RECEIVER));
 }
@@ -131,9 +158,12 @@ test_forged(void **state)
 static void
 test_plan(void **state)
 {
-	struct facts facts = { .role = ROLE_INBOUND, .sender = "a@b.example", .spf_client = "192.0.2.1",
-	    .spf_helo = { .result = SPF_IS_NONE, .domain = "h.example" },
-	    .spf_mailfrom = { .result = SPF_IS_PASS, .domain = "b.example", .sender = "a@b.example" } };
+	struct facts facts = { .role = ROLE_INBOUND,
+		.sender = "a@b.example",
+		.spf_client = "192.0.2.1",
+		.spf_helo = { .result = SPF_IS_NONE, .domain = "h.example" },
+		.spf_mailfrom = {
+		    .result = SPF_IS_PASS, .domain = "b.example", .sender = "a@b.example" } };
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	struct header_list *list = header_list_new(ctx, 10000);
 	struct edits edits;

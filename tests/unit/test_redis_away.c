@@ -1,8 +1,10 @@
 /*
- * test_redis_away.c - Redis goes away and comes back under load: packets are lost, answers are lost, charges are handed over
+ * test_redis_away.c - Redis goes away and comes back under load: packets are lost, answers are
+ * lost, charges are handed over
  *
- * The server is a real one, behind a road on which packets get lost (road.h). Several threads charge more mail than
- * limits allow; what the store promised is compared with what it let pass and with what Redis has counted.
+ * The server is a real one, behind a road on which packets get lost (road.h). Several threads
+ * charge more mail than limits allow; what the store promised is compared with what it let pass and
+ * with what Redis has counted.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -128,7 +130,8 @@ wait_away(struct store *store, bool away)
 	}
 }
 
-/* wait_late - until what was sent before packets were lost has arrived, on connections long given up */
+/* wait_late - until what was sent before packets were lost has arrived, on connections long given
+ * up */
 static void
 wait_late(struct fixture *f)
 {
@@ -154,7 +157,8 @@ ask(struct fixture *f, const struct plan *plan, const char *account)
 }
 
 static enum quota_state
-charge(struct fixture *f, struct store *store, const struct plan *plan, const char *account, bool *local_r)
+charge(struct fixture *f, struct store *store, const struct plan *plan, const char *account,
+    bool *local_r)
 {
 	struct quota_plan *asked = ask(f, plan, account);
 	struct quota_reply reply;
@@ -209,8 +213,9 @@ crowd_member(void *arg)
 		int64_t before = store_clock_ms(), took;
 		bool local;
 		char room[64];
-		enum quota_state state = charge(crowd->f, crowd->stores[i / ACCOUNTS % crowd->n_stores], crowd->f->plan,
-		    account_name(room, sizeof(room), i % ACCOUNTS), &local);
+		enum quota_state state =
+		    charge(crowd->f, crowd->stores[i / ACCOUNTS % crowd->n_stores], crowd->f->plan,
+			account_name(room, sizeof(room), i % ACCOUNTS), &local);
 
 		took = store_clock_ms() - before;
 		if (took > atomic_load(&crowd->longest))
@@ -279,12 +284,15 @@ end_crowd(struct crowd *crowd, const char *what, int extra)
 	for (unsigned int i = 0; i < ACCOUNTS; i++) {
 		char room[64];
 
-		assert_int_equal(counted(crowd->f, crowd->stores[0], crowd->f->plan, account_name(room, sizeof(room), i)),
+		assert_int_equal(counted(crowd->f, crowd->stores[0], crowd->f->plan,
+				     account_name(room, sizeof(room), i)),
 		    crowd->passed[i]);
 		most = crowd->passed[i] > most ? crowd->passed[i] : most;
 	}
-	printf("# %s: limit %d; promised %d; seen %d; %d passed and were counted; %d answers without Redis; the longest took "
-	    "%d ms of %u\n", what, LIMIT, LIMIT + extra, most, total(crowd), crowd->local, (int)crowd->longest,
+	printf(
+	    "# %s: limit %d; promised %d; seen %d; %d passed and were counted; %d answers without Redis; the longest took "
+	    "%d ms of %u\n",
+	    what, LIMIT, LIMIT + extra, most, total(crowd), crowd->local, (int)crowd->longest,
 	    crowd->f->options.deadline_ms);
 	assert_true(most <= LIMIT + extra);
 	assert_int_equal(crowd->unknown, 0);
@@ -293,7 +301,8 @@ end_crowd(struct crowd *crowd, const char *what, int extra)
 
 /* --- packets get lost --- */
 
-/* No packet arrives, three times, for longer and longer; half-open connections are left behind each time. */
+/* No packet arrives, three times, for longer and longer; half-open connections are left behind each
+ * time. */
 static void
 test_partition(void **state)
 {
@@ -338,7 +347,8 @@ test_answers_lost(void **state)
 	store_close(crowd.stores[0]);
 }
 
-/* Two filters that cannot see each other: each lets pass what was left when it heard of Redis last. */
+/* Two filters that cannot see each other: each lets pass what was left when it heard of Redis
+ * last. */
 static void
 test_two_filters(void **state)
 {
@@ -351,12 +361,14 @@ test_two_filters(void **state)
 		crowd.stores[i] = open_store(f);
 		wait_away(crowd.stores[i], false);
 	}
-	/* both have just heard of every account that seen is used, but for the first one's last charge */
+	/* both have just heard of every account that seen is used, but for the first one's last
+	 * charge */
 	for (unsigned int i = 0; i < ACCOUNTS; i++)
 		for (int k = 0; k < seen; k++) {
 			char room[64];
 
-			assert_int_equal(charge(f, crowd.stores[k % 2], f->plan, account_name(room, sizeof(room), i), &local),
+			assert_int_equal(charge(f, crowd.stores[k % 2], f->plan,
+					     account_name(room, sizeof(room), i), &local),
 			    QUOTA_CHARGED);
 			atomic_fetch_add(&crowd.passed[i], 1);
 		}
@@ -386,8 +398,8 @@ redis(struct fixture *f, const char *words)
 }
 
 /*
- * FLUSHALL under load: what had passed is lost with the store, and the limit holds from then on. No filter asks whether that
- * happened: Redis is there all the time.
+ * FLUSHALL under load: what had passed is lost with the store, and the limit holds from then on. No
+ * filter asks whether that happened: Redis is there all the time.
  */
 static void
 test_flush_all(void **state)
@@ -410,14 +422,16 @@ test_flush_all(void **state)
 		pthread_join(crowd.threads[i], NULL);
 	for (unsigned int i = 0; i < ACCOUNTS; i++) {
 		char room[64];
-		int used = counted(f, crowd.stores[0], f->plan, account_name(room, sizeof(room), i));
+		int used =
+		    counted(f, crowd.stores[0], f->plan, account_name(room, sizeof(room), i));
 
 		assert_int_equal(used, LIMIT);
 		assert_true(crowd.passed[i] <= 2 * LIMIT);
 		most = crowd.passed[i] > most ? crowd.passed[i] : most;
 	}
-	printf("# FLUSHALL after %d messages: limit %d; promised %d and what the store lost; seen %d\n", before, LIMIT, LIMIT,
-	    most);
+	printf(
+	    "# FLUSHALL after %d messages: limit %d; promised %d and what the store lost; seen %d\n",
+	    before, LIMIT, LIMIT, most);
 	assert_true(total(&crowd) <= ACCOUNTS * LIMIT + before + CROWD);
 	assert_int_equal(crowd.unknown, 0);
 	assert_int_equal(crowd.local, 0);
@@ -425,7 +439,8 @@ test_flush_all(void **state)
 	store_close(crowd.stores[0]);
 }
 
-/* A server that is full (noeviction), or takes no writes because its disk fails, under load: as if it were away. */
+/* A server that is full (noeviction), or takes no writes because its disk fails, under load: as if
+ * it were away. */
 static void
 test_full(void **state)
 {
@@ -442,7 +457,8 @@ test_full(void **state)
 	wait_away(crowd.stores[0], false);
 	start_crowd(&crowd);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (strstr(rows[i].on, "replicas") != NULL && redis_server_before(7, 0, "min-replicas-to-write, for scripts"))
+		if (strstr(rows[i].on, "replicas") != NULL &&
+		    redis_server_before(7, 0, "min-replicas-to-write, for scripts"))
 			continue;
 		wait_passed(&crowd, (int)(i + 1) * ACCOUNTS * LIMIT / 5);
 		redis(f, rows[i].on);
@@ -461,7 +477,8 @@ test_full(void **state)
 static void
 set_clock(struct fixture *f, int64_t seconds)
 {
-	int fd = open(mem_printf(f->ctx, "%s/clock", f->server.directory), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	int fd = open(mem_printf(f->ctx, "%s/clock", f->server.directory),
+	    O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
 	assert_true(fd >= 0);
 	assert_int_equal(pwrite(fd, &seconds, sizeof(seconds), 0), sizeof(seconds));
@@ -483,7 +500,8 @@ clock_of(struct fixture *f)
 	return now;
 }
 
-/* start_shifted - the server with a clock that can be set (clock_shift.c, which lies beside this program) */
+/* start_shifted - the server with a clock that can be set (clock_shift.c, which lies beside this
+ * program) */
 static void
 start_shifted(struct fixture *f)
 {
@@ -502,8 +520,9 @@ start_shifted(struct fixture *f)
 }
 
 /*
- * The server's clock jumps. What is counted stays counted when it runs back, however far; when it runs ahead, counts leave
- * the window that it says has passed, and no others. No account gets more than its limit in any day of the server's own time.
+ * The server's clock jumps. What is counted stays counted when it runs back, however far; when it
+ * runs ahead, counts leave the window that it says has passed, and no others. No account gets more
+ * than its limit in any day of the server's own time.
  */
 static void
 test_clock_jumps(void **state)
@@ -537,7 +556,8 @@ test_clock_jumps(void **state)
 		used = counted(f, store, f->plan, "alice");
 		assert_in_range(clock_of(f) - time(NULL) - rows[i].seconds + 60, 0, 120);
 		if (used != rows[i].used)
-			fail_msg("clock wrong by %lld s: %d passed, %d used", (long long)rows[i].seconds, passed, used);
+			fail_msg("clock wrong by %lld s: %d passed, %d used",
+			    (long long)rows[i].seconds, passed, used);
 	}
 	store_close(store);
 }
@@ -552,14 +572,17 @@ queue_many(struct fixture *f, struct store *store, const struct plan *plan, int 
 		bool local;
 		char room[64];
 
-		assert_int_equal(charge(f, store, plan, account_name(room, sizeof(room), (unsigned int)(i % accounts)), &local),
+		assert_int_equal(
+		    charge(f, store, plan,
+			account_name(room, sizeof(room), (unsigned int)(i % accounts)), &local),
 		    QUOTA_CHARGED);
 		assert_true(local);
 	}
 	assert_int_equal(status_of(store).pending, n);
 }
 
-/* What is handed over counts once, though the connection is cut in the middle of a batch's answers again and again. */
+/* What is handed over counts once, though the connection is cut in the middle of a batch's answers
+ * again and again. */
 static void
 test_hand_over_cut(void **state)
 {
@@ -596,7 +619,8 @@ test_hand_over_cut(void **state)
 	store_close(store);
 }
 
-/* While one filter hands over, the messages of another one are answered by Redis within their deadline. */
+/* While one filter hands over, the messages of another one are answered by Redis within their
+ * deadline. */
 static void
 test_hand_over_beside(void **state)
 {
@@ -627,8 +651,9 @@ test_hand_over_beside(void **state)
 		beside++;
 		during += status_of(store).merged > 0;
 	}
-	printf("# while %d charges were handed over, %d others were answered, the slowest in %d ms\n", 5 * MANY, during,
-	    (int)longest);
+	printf(
+	    "# while %d charges were handed over, %d others were answered, the slowest in %d ms\n",
+	    5 * MANY, during, (int)longest);
 	assert_int_equal(counted(f, other, plan, "beside"), beside);
 	assert_int_equal(status_of(store).merged, 5 * MANY);
 	store_close(other);
@@ -643,7 +668,8 @@ take_line(void *arg, enum store_log_level level, const char *text)
 		snprintf(arg, 256, "%s", text);
 }
 
-/* More charges than may wait: messages go on being judged, and the oldest charges are given up, which is told. */
+/* More charges than may wait: messages go on being judged, and the oldest charges are given up,
+ * which is told. */
 static void
 test_too_many(void **state)
 {
@@ -660,7 +686,8 @@ test_too_many(void **state)
 	store = open_store(f);
 	wait_away(store, true);
 	for (int i = 0; i < 150; i++)
-		assert_int_equal(charge(f, store, plan, i < 75 ? "early" : "late", &local), QUOTA_CHARGED);
+		assert_int_equal(
+		    charge(f, store, plan, i < 75 ? "early" : "late", &local), QUOTA_CHARGED);
 	assert_int_equal(status_of(store).pending, 100);
 	assert_int_equal(status_of(store).dropped, 50);
 	redis_server_start(&f->server, "appendonly no");
@@ -689,9 +716,10 @@ merges(struct fixture *f, TALLOC_CTX *ctx, const struct plan *plan, size_t n)
 	redisFree(c);
 	for (size_t i = 0; i < n; i++) {
 		char room[64];
-		struct quota_plan *asked = ask(f, plan, account_name(room, sizeof(room), (unsigned int)(i % 100)));
-		struct quota_command *made = quota_command_make(ctx, "countersign:", mem_strdup(ctx, digest),
-		    QUOTA_OP_MERGE, asked, NULL, 1000);
+		struct quota_plan *asked =
+		    ask(f, plan, account_name(room, sizeof(room), (unsigned int)(i % 100)));
+		struct quota_command *made = quota_command_make(ctx,
+		    "countersign:", mem_strdup(ctx, digest), QUOTA_OP_MERGE, asked, NULL, 1000);
 
 		commands[i] = (struct redis_pool_command){ .argc = made->argc, .argv = made->argv,
 		    .argv_len = made->argv_len };
@@ -714,7 +742,8 @@ test_batches(void **state)
 
 	for (size_t row = 0; row < 2; row++) {
 		TALLOC_CTX *tmp = talloc_new(NULL);
-		struct redis_pool_options options = { .server = f->server.address, .connections = 1 };
+		struct redis_pool_options options = { .server = f->server.address,
+			.connections = 1 };
 		struct redis_pool_command *one_by_one, *batches;
 		const char *error = NULL;
 		struct redis_pool *pool;
@@ -727,20 +756,24 @@ test_batches(void **state)
 		batches = merges(f, tmp, plan, n);
 		begin = store_clock_ms();
 		for (size_t i = 0; i < n; i++) {
-			assert_int_equal(redis_pool_command(pool, tmp, &one_by_one[i], true, store_clock_ms() + PATIENCE_MS),
+			assert_int_equal(redis_pool_command(pool, tmp, &one_by_one[i], true,
+					     store_clock_ms() + PATIENCE_MS),
 			    POOL_ANSWERED);
 			freeReplyObject(one_by_one[i].reply);
 		}
 		middle = store_clock_ms();
 		for (size_t i = 0; i < n; i += some)
-			redis_pool_batch(pool, tmp, &batches[i], some, store_clock_ms() + PATIENCE_MS);
+			redis_pool_batch(
+			    pool, tmp, &batches[i], some, store_clock_ms() + PATIENCE_MS);
 		end = store_clock_ms();
 		for (size_t i = 0; i < n; i++) {
 			assert_int_equal(batches[i].outcome, POOL_ANSWERED);
 			freeReplyObject(batches[i].reply);
 		}
-		printf("# %zu charges merged, %s: one by one %d ms, in batches %d ms, %.1f times as fast\n", n, rows[row].what,
-		    (int)(middle - begin), (int)(end - middle), (double)(middle - begin) / (double)(end - middle + 1));
+		printf(
+		    "# %zu charges merged, %s: one by one %d ms, in batches %d ms, %.1f times as fast\n",
+		    n, rows[row].what, (int)(middle - begin), (int)(end - middle),
+		    (double)(middle - begin) / (double)(end - middle + 1));
 		talloc_free(tmp);
 	}
 }

@@ -2,8 +2,8 @@
  * test_redis_cluster.c - a Redis Cluster and Sentinels, real ones, that fail over under load
  *
  * Three masters and a replica of the first; or a master, its replica and a Sentinel. Messages are
- * charged by several threads while a master is killed, a slot is moved, or the network is cut (SIGSTOP).
- * What the store promised is compared with what it let pass.
+ * charged by several threads while a master is killed, a slot is moved, or the network is cut
+ * (SIGSTOP). What the store promised is compared with what it let pass.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -42,7 +42,8 @@
 #define LIMIT		40
 #define CROWD		6
 
-#define CLUSTER_LINES	"cluster-enabled yes\ncluster-node-timeout 1000\ncluster-config-file nodes.conf\n" \
+#define CLUSTER_LINES \
+	"cluster-enabled yes\ncluster-node-timeout 1000\ncluster-config-file nodes.conf\n" \
 	"cluster-require-full-coverage no"
 
 struct fixture {
@@ -89,7 +90,8 @@ free_port(void)
 	}
 }
 
-/* tell - one command to a node; the answer, which belongs to the caller; NULL: a Sentinel closed the connection */
+/* tell - one command to a node; the answer, which belongs to the caller; NULL: a Sentinel closed
+ * the connection */
 static redisReply *
 tell(struct fixture *f, size_t node, const char *format, ...)
 {
@@ -121,7 +123,8 @@ static bool
 says(struct fixture *f, size_t node, const char *command, const char *part)
 {
 	redisReply *reply = tell(f, node, command);
-	bool found = reply != NULL && reply->type == REDIS_REPLY_STRING && strstr(reply->str, part) != NULL;
+	bool found =
+	    reply != NULL && reply->type == REDIS_REPLY_STRING && strstr(reply->str, part) != NULL;
 
 	freeReplyObject(reply);
 	return found;
@@ -139,7 +142,8 @@ wait_says(struct fixture *f, size_t node, const char *command, const char *part)
 	}
 }
 
-/* wait_flows - until a replica gets what its master writes: after the first copy that may take a second */
+/* wait_flows - until a replica gets what its master writes: after the first copy that may take a
+ * second */
 static void
 wait_flows(struct fixture *f, size_t master, size_t replica)
 {
@@ -215,9 +219,11 @@ start_node(struct fixture *f, const char *line)
 
 	assert_true(redis_server_make(&f->nodes[i]));
 	f->ports[i] = free_port();
-	redis_server_start(&f->nodes[i], mem_printf(f->ctx, "bind 127.0.0.1\nport %d\nrepl-diskless-sync-delay 0\n"
-	    "repl-ping-replica-period 1\n%s",
-	    f->ports[i], line));
+	redis_server_start(&f->nodes[i],
+	    mem_printf(f->ctx,
+		"bind 127.0.0.1\nport %d\nrepl-diskless-sync-delay 0\n"
+		"repl-ping-replica-period 1\n%s",
+		f->ports[i], line));
 }
 
 static int
@@ -228,7 +234,8 @@ set_up_cluster(void **state)
 	for (size_t i = 0; i < NODES; i++)
 		start_node(f, CLUSTER_LINES);
 	for (int i = 0; i < MASTERS; i++)
-		for (int slot = i * REDIS_SLOTS / MASTERS; slot < (i + 1) * REDIS_SLOTS / MASTERS; slot++)
+		for (int slot = i * REDIS_SLOTS / MASTERS; slot < (i + 1) * REDIS_SLOTS / MASTERS;
+		     slot++)
 			tell_ok(f, (size_t)i, "CLUSTER ADDSLOTS %s%d", "", slot, 0);
 	for (int i = 1; i < NODES; i++)
 		tell_ok(f, 0, "CLUSTER MEET %s %d", "127.0.0.1", f->ports[i], 0);
@@ -244,7 +251,8 @@ set_up_cluster(void **state)
 	for (size_t i = 0; i < NODES; i++)
 		wait_says(f, i, "CLUSTER INFO", "cluster_state:ok");
 	f->options.cluster = true;
-	f->options.server = mem_printf(f->ctx, "inet:127.0.0.1:%d inet:127.0.0.1:%d", f->ports[1], f->ports[2]);
+	f->options.server =
+	    mem_printf(f->ctx, "inet:127.0.0.1:%d inet:127.0.0.1:%d", f->ports[1], f->ports[2]);
 	*state = f;
 	return 0;
 }
@@ -263,13 +271,17 @@ set_up_sentinel(void **state)
 	    "sentinel monitor mail 127.0.0.1 %d 1\nsentinel down-after-milliseconds mail 1000\n"
 	    "sentinel failover-timeout mail 5000", f->sentinel_port, f->ports[0]));
 	/* one that does not exist stands in front */
-	f->options.sentinels = mem_printf(f->ctx, "inet:127.0.0.1:%d inet:127.0.0.1:%d", free_port(), f->sentinel_port);
+	f->options.sentinels = mem_printf(
+	    f->ctx, "inet:127.0.0.1:%d inet:127.0.0.1:%d", free_port(), f->sentinel_port);
 	f->options.master = "mail";
-	/* it must have heard of the replica before the master is killed: it asks every 10 seconds at most */
+	/* it must have heard of the replica before the master is killed: it asks every 10 seconds
+	 * at most */
 	for (int64_t end = store_clock_ms() + PATIENCE_MS;; usleep(100000)) {
 		redisContext *c = redisConnect("127.0.0.1", f->sentinel_port);
-		redisReply *reply = c != NULL && c->err == 0 ? redisCommand(c, "INFO sentinel") : NULL;
-		bool knows = reply != NULL && reply->type == REDIS_REPLY_STRING && strstr(reply->str, "slaves=1") != NULL;
+		redisReply *reply =
+		    c != NULL && c->err == 0 ? redisCommand(c, "INFO sentinel") : NULL;
+		bool knows = reply != NULL && reply->type == REDIS_REPLY_STRING &&
+		    strstr(reply->str, "slaves=1") != NULL;
 
 		freeReplyObject(reply);
 		redisFree(c);
@@ -296,7 +308,8 @@ tear_down(void **state)
 	return 0;
 }
 
-/* be_patient - nodes do not give each other up on a machine with other work: for tests without fail-over */
+/* be_patient - nodes do not give each other up on a machine with other work: for tests without
+ * fail-over */
 static void
 be_patient(struct fixture *f)
 {
@@ -317,7 +330,8 @@ open_store(struct fixture *f)
 	return store;
 }
 
-/* open_patient - one that waits longer: for tests in which Redis is to decide, on a machine with other work */
+/* open_patient - one that waits longer: for tests in which Redis is to decide, on a machine with
+ * other work */
 static struct store *
 open_patient(struct fixture *f)
 {
@@ -360,7 +374,8 @@ ask(struct fixture *f, const char *account)
 }
 
 static enum quota_state
-charge(struct fixture *f, struct store *store, const char *account, uint64_t *used_r, const char **where_r)
+charge(struct fixture *f, struct store *store, const char *account, uint64_t *used_r,
+    const char **where_r)
 {
 	struct quota_plan *asked = ask(f, account);
 	struct quota_reply reply;
@@ -401,8 +416,8 @@ crowd_member(void *arg)
 		char room[64];
 		const char *where = NULL;
 		int64_t before = store_clock_ms();
-		enum quota_state state = charge(crowd->f, crowd->store, account_name(room, sizeof(room), i % ACCOUNTS),
-		    NULL, &where);
+		enum quota_state state = charge(crowd->f, crowd->store,
+		    account_name(room, sizeof(room), i % ACCOUNTS), NULL, &where);
 
 		/* the deadline, and as much again for a machine with other work */
 		if (store_clock_ms() - before > 3 * (int64_t)crowd->f->options.deadline_ms)
@@ -468,8 +483,8 @@ counted(struct crowd *crowd, unsigned int i)
 
 /*
  * end_crowd - every account has had its fill; what was promised, and what was seen
- * Promised are the limit, what was in flight, and what the store itself lost: charges that the old master had
- * answered and that the new one does not have.
+ * Promised are the limit, what was in flight, and what the store itself lost: charges that the old
+ * master had answered and that the new one does not have.
  */
 static void
 end_crowd(struct crowd *crowd, const char *what)
@@ -490,9 +505,10 @@ end_crowd(struct crowd *crowd, const char *what)
 		over = used - LIMIT > over ? used - LIMIT : over;
 		assert_true(passed >= LIMIT);
 	}
-	printf("# %s: limit %d; promised %d and what the store loses; seen %d; of %d charges the store lost %d; "
-	    "%d answers without Redis, %d late\n", what, LIMIT, LIMIT + 2 * CROWD, most, total(crowd), lost,
-	    crowd->local, crowd->late);
+	printf(
+	    "# %s: limit %d; promised %d and what the store loses; seen %d; of %d charges the store lost %d; "
+	    "%d answers without Redis, %d late\n",
+	    what, LIMIT, LIMIT + 2 * CROWD, most, total(crowd), lost, crowd->local, crowd->late);
 	assert_true(over <= 2 * CROWD);
 	assert_true(lost >= 0);	/* none counted twice */
 	assert_int_equal(crowd->unknown, 0);
@@ -516,7 +532,11 @@ test_slots(void **state)
 static void
 test_redirects(void **state)
 {
-	static const struct { const char *text; bool good; enum redis_redirect_kind kind; } rows[] = {
+	static const struct {
+		const char *text;
+		bool good;
+		enum redis_redirect_kind kind;
+	} rows[] = {
 		{ "MOVED 3999 127.0.0.1:6381", true, REDIS_REDIRECT_MOVED },
 		{ "ASK 3999 ::1:6381", true, REDIS_REDIRECT_ASK },
 		{ "MOVED 16384 127.0.0.1:6381", false, REDIS_REDIRECT_MOVED },
@@ -556,18 +576,24 @@ test_cluster(void **state)
 	for (unsigned int i = 0; i < 50; i++) {
 		char room[64];
 
-		assert_int_equal(charge(f, store, account_name(room, sizeof(room), i), &used, &where), QUOTA_CHARGED);
+		assert_int_equal(
+		    charge(f, store, account_name(room, sizeof(room), i), &used, &where),
+		    QUOTA_CHARGED);
 		assert_string_equal(where, "redis");
 		assert_int_equal(used, 1);
 		assert_int_equal(charge(f, other, room, &used, &where), QUOTA_CHARGED);
 		assert_int_equal(used, 2);
 	}
-	assert_int_equal(store_block(store, f->ctx, alice, 0, "why", "me", store_clock_ms() + 2000, &error), 0);
-	assert_int_equal(charge(f, other, "alice", NULL, NULL), QUOTA_CHARGED);	/* block_binds is false: only reported */
+	assert_int_equal(
+	    store_block(store, f->ctx, alice, 0, "why", "me", store_clock_ms() + 2000, &error), 0);
+	assert_int_equal(charge(f, other, "alice", NULL, NULL),
+	    QUOTA_CHARGED); /* block_binds is false: only reported */
 	assert_int_equal(store_unblock(other, f->ctx, alice, store_clock_ms() + 2000, &error), 1);
-	for (int64_t end = store_clock_ms() + PATIENCE_MS; n < 50 && store_clock_ms() < end; usleep(50000))
-		assert_int_equal(store_top(store, f->ctx, STORE_TOP_MESSAGES, 0, 100, store_clock_ms() + 2000, &list,
-		    &n, &error), 0);
+	for (int64_t end = store_clock_ms() + PATIENCE_MS; n < 50 && store_clock_ms() < end;
+	     usleep(50000))
+		assert_int_equal(store_top(store, f->ctx, STORE_TOP_MESSAGES, 0, 100,
+				     store_clock_ms() + 2000, &list, &n, &error),
+		    0);
 	assert_true(n >= 50);
 	talloc_free(alice);
 	store_close(other);
@@ -578,7 +604,9 @@ test_cluster(void **state)
 static enum pool_outcome
 set_one(struct fixture *f, const char *key)
 {
-	const struct redis_pool_options options = { .server = f->options.server, .cluster = true, .connections = 1 };
+	const struct redis_pool_options options = {
+		.server = f->options.server, .cluster = true, .connections = 1
+	};
 	const char *argv[3] = { "SET", key, "1" }, *error = NULL;
 	const size_t argv_len[3] = { 3, strlen(key), 1 };
 	struct redis_pool *pool = redis_pool_new(f->ctx, &options, &error);
@@ -587,7 +615,8 @@ set_one(struct fixture *f, const char *key)
 
 	assert_non_null(pool);
 	assert_int_equal(redis_pool_resolve(pool, f->ctx, &error), 0);
-	outcome = redis_pool_call(pool, f->ctx, 3, argv, argv_len, true, store_clock_ms() + 2000, &reply, &error);
+	outcome = redis_pool_call(
+	    pool, f->ctx, 3, argv, argv_len, true, store_clock_ms() + 2000, &reply, &error);
 	freeReplyObject(reply);
 	talloc_free(pool);
 	return outcome;
@@ -607,7 +636,8 @@ test_cluster_journal(void **state)
 {
 	struct fixture *f = *state;
 	static const struct event_program no_program;
-	const struct history_item item = { 1, "a@example.org", "{\"at\":9999999999999,\"queue_id\":\"Q1\"}" };
+	const struct history_item item = { 1, "a@example.org",
+		"{\"at\":9999999999999,\"queue_id\":\"Q1\"}" };
 	const struct daybook_delta delta = { .account = "a@example.org", .sums = { 1, 7, 1 } };
 	const char *error = NULL;
 	struct journal_redis *redis = journal_redis_new(f->ctx, &f->options, &error);
@@ -621,10 +651,12 @@ test_cluster_journal(void **state)
 	assert_int_equal(history_add(history, f->ctx, &item, 1, &error), 0);
 	assert_int_equal(json_array_size(answer = history_why(history, f->ctx, "Q1", &error)), 1);
 	json_decref(answer);
-	assert_int_equal(json_array_size(answer = history_last(history, f->ctx, "a@example.org", 5, &error)), 1);
+	assert_int_equal(
+	    json_array_size(answer = history_last(history, f->ctx, "a@example.org", 5, &error)), 1);
 	json_decref(answer);
 	assert_int_equal(daybook_add(daybook, f->ctx, 0, &delta, 1, &error), 0);
-	assert_int_equal(daybook_read(daybook, f->ctx, 19700101, count_row, &recipients, &error), 0);
+	assert_int_equal(
+	    daybook_read(daybook, f->ctx, 19700101, count_row, &recipients, &error), 0);
 	assert_int_equal(recipients, 7);
 	event_raise(events, EVENT_OVER, "account", "a@example.org", NULL, "over", NULL);
 	assert_true(event_flush(events, f->ctx, &no_program, &error) >= 0);
@@ -656,15 +688,19 @@ test_cluster_moves(void **state)
 	assert_int_equal(charge(f, store, "mover", &used, NULL), QUOTA_CHARGED);
 	id_from = tell(f, from, "CLUSTER MYID");
 	id_to = tell(f, to, "CLUSTER MYID");
-	tell_ok(f, to, mem_printf(f->ctx, "CLUSTER SETSLOT %u IMPORTING %%s", slot), id_from->str, 0, 0);
-	tell_ok(f, from, mem_printf(f->ctx, "CLUSTER SETSLOT %u MIGRATING %%s", slot), id_to->str, 0, 0);
-	/* a script of several keys cannot run while its slot moves: TRYAGAIN, so this one is decided here */
+	tell_ok(f, to, mem_printf(f->ctx, "CLUSTER SETSLOT %u IMPORTING %%s", slot), id_from->str,
+	    0, 0);
+	tell_ok(f, from, mem_printf(f->ctx, "CLUSTER SETSLOT %u MIGRATING %%s", slot), id_to->str,
+	    0, 0);
+	/* a script of several keys cannot run while its slot moves: TRYAGAIN, so this one is
+	 * decided here */
 	assert_int_equal(charge(f, store, "mover", &used, &where), QUOTA_CHARGED);
 	assert_int_equal(used, 2);
 	assert_string_equal(where, "local");
 	keys = tell(f, from, "CLUSTER GETKEYSINSLOT %d 100", (int)slot);
 	for (size_t i = 0; i < keys->elements; i++) {
-		redisReply *moved = tell(f, from, "MIGRATE 127.0.0.1 %d %s 0 5000", f->ports[to], keys->element[i]->str);
+		redisReply *moved = tell(
+		    f, from, "MIGRATE 127.0.0.1 %d %s 0 5000", f->ports[to], keys->element[i]->str);
 
 		assert_int_not_equal(moved->type, REDIS_REPLY_ERROR);
 		freeReplyObject(moved);
@@ -676,7 +712,8 @@ test_cluster_moves(void **state)
 	assert_true(keys->integer > 1);
 	freeReplyObject(keys);
 	for (size_t i = 0; i < MASTERS; i++)
-		tell_ok(f, i, mem_printf(f->ctx, "CLUSTER SETSLOT %u NODE %%s", slot), id_to->str, 0, 0);
+		tell_ok(f, i, mem_printf(f->ctx, "CLUSTER SETSLOT %u NODE %%s", slot), id_to->str,
+		    0, 0);
 	wait_back(store);
 	assert_int_equal(charge(f, store, "mover", &used, &where), QUOTA_CHARGED);
 	assert_int_equal(used, 3);
@@ -708,15 +745,18 @@ test_cluster_fails_over(void **state)
 }
 
 /*
- * A node that has had more addresses than are remembered, as where each start gives a new one: it is found all the same.
- * The node says of itself where it is; that nobody is there is of no interest here.
+ * A node that has had more addresses than are remembered, as where each start gives a new one: it
+ * is found all the same. The node says of itself where it is; that nobody is there is of no
+ * interest here.
  */
 static void
 test_cluster_addresses(void **state)
 {
 	struct fixture *f = *state;
-	const struct redis_pool_options options = { .server = mem_printf(f->ctx, "inet:127.0.0.1:%d", f->ports[1]),
-	    .cluster = true, .connections = 1 };
+	const struct redis_pool_options options = { .server = mem_printf(
+							f->ctx, "inet:127.0.0.1:%d", f->ports[1]),
+		.cluster = true,
+		.connections = 1 };
 	const char *argv[2] = { "GET", "a" }, *error = NULL;	/* in a slot of the last third */
 	const size_t argv_len[2] = { 3, 1 };
 	struct redis_pool *pool = redis_pool_new(f->ctx, &options, &error);
@@ -734,7 +774,8 @@ test_cluster_addresses(void **state)
 	for (int i = 0; i < 140; i++) {
 		/* all of them: whichever is asked has a new one */
 		for (int node = 0; node < MASTERS; node++)
-			tell_ok(f, (size_t)node, "CONFIG SET cluster-announce-port %s%d", "", 1000 + MASTERS * i + node, 0);
+			tell_ok(f, (size_t)node, "CONFIG SET cluster-announce-port %s%d", "",
+			    1000 + MASTERS * i + node, 0);
 		redis_pool_drop_idle(pool, 0);
 		if (redis_pool_resolve(pool, f->ctx, &error) < 0)
 			fail_msg("%d: %s", i, error);
@@ -742,11 +783,13 @@ test_cluster_addresses(void **state)
 			assert_int_not_equal(redis_pool_part(pool, slot), REDIS_PART_UNKNOWN);
 	}
 	for (int node = 0; node < MASTERS; node++)
-		tell_ok(f, (size_t)node, "CONFIG SET cluster-announce-port %s%d", "", f->ports[node], 0);
+		tell_ok(f, (size_t)node, "CONFIG SET cluster-announce-port %s%d", "",
+		    f->ports[node], 0);
 	for (int64_t end = store_clock_ms() + PATIENCE_MS;; usleep(50000)) {
 		redis_pool_drop_idle(pool, 0);
-		if (redis_pool_resolve(pool, f->ctx, &error) == 0 && redis_pool_call(pool, f->ctx, 2, argv, argv_len, true,
-		    store_clock_ms() + 3000, &reply, &error) == POOL_ANSWERED)
+		if (redis_pool_resolve(pool, f->ctx, &error) == 0 &&
+		    redis_pool_call(pool, f->ctx, 2, argv, argv_len, true, store_clock_ms() + 3000,
+			&reply, &error) == POOL_ANSWERED)
 			break;
 		if (store_clock_ms() > end)
 			fail_msg("%s", error);
@@ -760,8 +803,8 @@ static size_t
 node_of(unsigned int account)
 {
 	char room[64];
-	unsigned int slot = redis_slot(account_name(room, sizeof(room), account), strlen(account_name(room,
-	    sizeof(room), account)));
+	unsigned int slot = redis_slot(account_name(room, sizeof(room), account),
+	    strlen(account_name(room, sizeof(room), account)));
 	size_t node = 0;
 
 	while (slot >= (node + 1) * REDIS_SLOTS / MASTERS)
@@ -770,8 +813,8 @@ node_of(unsigned int account)
 }
 
 /*
- * A master is killed, and nobody stands in for it: its accounts are decided here, those of the others in
- * Redis as if nothing had happened. When it is back, with what it had, all is as it was.
+ * A master is killed, and nobody stands in for it: its accounts are decided here, those of the
+ * others in Redis as if nothing had happened. When it is back, with what it had, all is as it was.
  */
 static void
 test_cluster_without_one(void **state)
@@ -794,12 +837,16 @@ test_cluster_without_one(void **state)
 	wait_passed(&crowd, ACCOUNTS * LIMIT / 3);
 	redis_server_kill(&f->nodes[1], SIGKILL);
 	wait_log(f, mem_printf(f->ctx, "Redis node 127.0.0.1:%d is away: ", f->ports[1]));
-	/* a call without answer may be in a total seen already and counts once more here, until Redis says: a little too strict */
+	/* a call without answer may be in a total seen already and counts once more here, until
+	 * Redis says: a little too strict */
 	wait_passed(&crowd, ACCOUNTS * LIMIT - CROWD);
 	usleep(500000);
 	assert_true(is_away(crowd.store));
-	redis_server_start(&f->nodes[1], mem_printf(f->ctx, "bind 127.0.0.1\nport %d\nappendonly yes\n"
-	    "appendfsync always\n" CLUSTER_LINES, f->ports[1]));
+	redis_server_start(&f->nodes[1],
+	    mem_printf(f->ctx,
+		"bind 127.0.0.1\nport %d\nappendonly yes\n"
+		"appendfsync always\n" CLUSTER_LINES,
+		f->ports[1]));
 	end_crowd(&crowd, "Cluster, a master without replica killed");
 	wait_log(f, mem_printf(f->ctx, "Redis node 127.0.0.1:%d is back after ", f->ports[1]));
 	for (unsigned int i = 0; i < ACCOUNTS; i++) {
@@ -814,34 +861,39 @@ test_cluster_without_one(void **state)
 	store_close(crowd.store);
 }
 
-/* move_slot - from one master to another, key by key, while it is in use; hold: for how long in ms keys lie on both sides */
+/* move_slot - from one master to another, key by key, while it is in use; hold: for how long in ms
+ * keys lie on both sides */
 static void
 move_slot(struct fixture *f, unsigned int slot, size_t from, size_t to, unsigned int hold)
 {
-	redisReply *id_from = tell(f, from, "CLUSTER MYID"), *id_to = tell(f, to, "CLUSTER MYID"), *keys;
+	redisReply *id_from = tell(f, from, "CLUSTER MYID"), *id_to = tell(f, to, "CLUSTER MYID"),
+		   *keys;
 	size_t n;
 
-	tell_ok(f, to, mem_printf(f->ctx, "CLUSTER SETSLOT %u IMPORTING %%s", slot), id_from->str, 0, 0);
-	tell_ok(f, from, mem_printf(f->ctx, "CLUSTER SETSLOT %u MIGRATING %%s", slot), id_to->str, 0, 0);
+	tell_ok(f, to, mem_printf(f->ctx, "CLUSTER SETSLOT %u IMPORTING %%s", slot), id_from->str,
+	    0, 0);
+	tell_ok(f, from, mem_printf(f->ctx, "CLUSTER SETSLOT %u MIGRATING %%s", slot), id_to->str,
+	    0, 0);
 	do {
 		keys = tell(f, from, "CLUSTER GETKEYSINSLOT %d 1", (int)slot);
 		n = keys->elements;
 		if (n > 0)
-			freeReplyObject(tell(f, from, "MIGRATE 127.0.0.1 %d %s 0 5000", f->ports[to],
-			    keys->element[0]->str));
+			freeReplyObject(tell(f, from, "MIGRATE 127.0.0.1 %d %s 0 5000",
+			    f->ports[to], keys->element[0]->str));
 		freeReplyObject(keys);
 		usleep(hold * 1000);
 		hold = 2;
 	} while (n > 0);
 	for (size_t i = 0; i < MASTERS; i++)
-		tell_ok(f, (to + i) % MASTERS, mem_printf(f->ctx, "CLUSTER SETSLOT %u NODE %%s", slot), id_to->str, 0, 0);
+		tell_ok(f, (to + i) % MASTERS,
+		    mem_printf(f->ctx, "CLUSTER SETSLOT %u NODE %%s", slot), id_to->str, 0, 0);
 	freeReplyObject(id_from);
 	freeReplyObject(id_to);
 }
 
 /*
- * Slots move under load, there and back: their accounts are decided here while keys lie on both sides, all others in Redis; and
- * every message is counted once.
+ * Slots move under load, there and back: their accounts are decided here while keys lie on both
+ * sides, all others in Redis; and every message is counted once.
  */
 static void
 test_cluster_moves_under_load(void **state)
@@ -873,13 +925,15 @@ test_cluster_moves_under_load(void **state)
 		if (moved[i])
 			without += crowd.without[i];
 		else if (crowd.without[i] != 0)
-			fail_msg("account %u was decided without Redis %d times: %s", i, crowd.without[i], f->log);
+			fail_msg("account %u was decided without Redis %d times: %s", i,
+			    crowd.without[i], f->log);
 	}
 	assert_true(without > 0);
 	assert_true(log_says(f, "has slots on the move: TRYAGAIN"));
 	wait_log(f, "has moved its slots after ");
 	assert_false(log_says(f, " is away: "));
-	printf("# of the accounts whose slots moved %d messages were decided without Redis\n", without);
+	printf("# of the accounts whose slots moved %d messages were decided without Redis\n",
+	    without);
 	store_close(crowd.store);
 }
 
@@ -906,9 +960,9 @@ test_sentinel_fails_over(void **state)
 }
 
 /*
- * The master hangs, is given up, and wakes, for a moment still as a master: the calls it holds are not counted
- * twice. That it takes no more then is for min-replicas-to-write, which countersign.conf(5) advises; without it
- * all that it takes in that moment is lost with it.
+ * The master hangs, is given up, and wakes, for a moment still as a master: the calls it holds are
+ * not counted twice. That it takes no more then is for min-replicas-to-write, which
+ * countersign.conf(5) advises; without it all that it takes in that moment is lost with it.
  */
 static void
 test_sentinel_partition(void **state)
@@ -957,10 +1011,14 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_cluster_moves, set_up_cluster, tear_down),
 		cmocka_unit_test_setup_teardown(test_cluster_fails_over, set_up_cluster, tear_down),
 		cmocka_unit_test_setup_teardown(test_cluster_addresses, set_up_cluster, tear_down),
-		cmocka_unit_test_setup_teardown(test_cluster_without_one, set_up_cluster, tear_down),
-		cmocka_unit_test_setup_teardown(test_cluster_moves_under_load, set_up_cluster, tear_down),
-		cmocka_unit_test_setup_teardown(test_sentinel_fails_over, set_up_sentinel, tear_down),
-		cmocka_unit_test_setup_teardown(test_sentinel_partition, set_up_sentinel, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_cluster_without_one, set_up_cluster, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_cluster_moves_under_load, set_up_cluster, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_sentinel_fails_over, set_up_sentinel, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_sentinel_partition, set_up_sentinel, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_sentinel, set_up_sentinel, tear_down),
 	};
 

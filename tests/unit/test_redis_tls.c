@@ -1,8 +1,8 @@
 /*
  * test_redis_tls.c - TLS to Redis, and Sentinels that ask for a password, with real servers
  *
- * Certificates are made here. What no real server does on purpose (say nothing, dribble, hang up in the middle of the
- * handshake, speak an old version) a thread of the test does.
+ * Certificates are made here. What no real server does on purpose (say nothing, dribble, hang up in
+ * the middle of the handshake, speak an old version) a thread of the test does.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -43,7 +43,8 @@
 
 struct fixture {
 	TALLOC_CTX *ctx;
-	struct redis_server servers[MASTERS + 1]; /* the first has the certificates in its directory */
+	struct redis_server
+	    servers[MASTERS + 1]; /* the first has the certificates in its directory */
 	int ports[MASTERS + 1];
 	size_t n_servers;
 	struct redis_pool_options options;
@@ -67,17 +68,22 @@ make_certificates(const char *directory)
 
 	certificate_make(directory, "ca", NULL, NULL, good);
 	certificate_make(directory, "other-ca", NULL, NULL, good);
-	certificate_make(directory, "good", "ca", "DNS:localhost,DNS:redis.example.org,IP:127.0.0.1", good);
+	certificate_make(
+	    directory, "good", "ca", "DNS:localhost,DNS:redis.example.org,IP:127.0.0.1", good);
 	certificate_make(directory, "renewed", "other-ca", "DNS:localhost,IP:127.0.0.1", good);
-	certificate_make(directory, "elsewhere", "ca", "DNS:elsewhere.example.org,IP:192.0.2.1", good);
-	certificate_make(directory, "expired", "ca", "DNS:localhost,IP:127.0.0.1", (struct certificate_dates){ -9, -2 });
-	certificate_make(directory, "early", "ca", "DNS:localhost,IP:127.0.0.1", (struct certificate_dates){ 2, 9 });
+	certificate_make(
+	    directory, "elsewhere", "ca", "DNS:elsewhere.example.org,IP:192.0.2.1", good);
+	certificate_make(directory, "expired", "ca", "DNS:localhost,IP:127.0.0.1",
+	    (struct certificate_dates){ -9, -2 });
+	certificate_make(directory, "early", "ca", "DNS:localhost,IP:127.0.0.1",
+	    (struct certificate_dates){ 2, 9 });
 	certificate_make(directory, "alone", NULL, "IP:127.0.0.1", good);
 	certificate_make(directory, "client", "ca", NULL, good);
 	certificate_make(directory, "foreign-client", "other-ca", NULL, good);
 }
 
-/* listen_free - a listening socket on a free port of 127.0.0.1, with its bus port (10000 more) free as well */
+/* listen_free - a listening socket on a free port of 127.0.0.1, with its bus port (10000 more) free
+ * as well */
 static int
 listen_free(int *port_r)
 {
@@ -91,8 +97,9 @@ listen_free(int *port_r)
 
 		*port_r = 20000 + rand_r(&seed) % 12000;
 		for (int i = 0; i < 2; i++) {
-			struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-			    .sin_port = htons((uint16_t)(*port_r + i * 10000)) };
+			struct sockaddr_in name = { .sin_family = AF_INET,
+				.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+				.sin_port = htons((uint16_t)(*port_r + i * 10000)) };
 
 			fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 			good = good && bind(fd[i], (struct sockaddr *)&name, sizeof(name)) == 0;
@@ -117,9 +124,10 @@ free_port(void)
 static const char *
 tls_lines(struct fixture *f, const char *certificate, int port, const char *more)
 {
-	return mem_printf(f->ctx, "bind 127.0.0.1\ntls-port %d\ntls-cert-file %s.pem\ntls-key-file %s.key\n"
-	    "tls-ca-cert-file %s\ntls-auth-clients no\n%s", port, path(f, certificate), path(f, certificate),
-	    path(f, "ca.pem"), more);
+	return mem_printf(f->ctx,
+	    "bind 127.0.0.1\ntls-port %d\ntls-cert-file %s.pem\ntls-key-file %s.key\n"
+	    "tls-ca-cert-file %s\ntls-auth-clients no\n%s",
+	    port, path(f, certificate), path(f, certificate), path(f, "ca.pem"), more);
 }
 
 /* start - the first server, with a certificate */
@@ -186,11 +194,13 @@ call(struct fixture *f, int64_t patience_ms, const char *words, const char **tex
 	redisReply *reply;
 	int argc = 0;
 
-	for (char *word = strtok_r(copy, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save)) {
+	for (char *word = strtok_r(copy, " ", &save); word != NULL;
+	     word = strtok_r(NULL, " ", &save)) {
 		argv[argc] = word;
 		argv_len[argc++] = strlen(word);
 	}
-	outcome = redis_pool_call(f->pool, f->ctx, argc, argv, argv_len, true, store_clock_ms() + patience_ms, &reply, text_r);
+	outcome = redis_pool_call(f->pool, f->ctx, argc, argv, argv_len, true,
+	    store_clock_ms() + patience_ms, &reply, text_r);
 	if (outcome == POOL_ANSWERED)
 		*text_r = reply->str != NULL ? mem_strdup(f->ctx, reply->str) : "";
 	freeReplyObject(reply);
@@ -216,7 +226,8 @@ expect_unsent(struct fixture *f, int64_t patience_ms, const char *part, const ch
 
 	new_pool(f);
 	outcome = call(f, patience_ms, "SET never 1", &text);
-	if (outcome != POOL_NOT_SENT || strstr(text, part) == NULL || (other_part != NULL && strstr(text, other_part) == NULL))
+	if (outcome != POOL_NOT_SENT || strstr(text, part) == NULL ||
+	    (other_part != NULL && strstr(text, other_part) == NULL))
 		fail_msg("outcome %d, %s", (int)outcome, text);
 }
 
@@ -270,11 +281,13 @@ test_large(void **state)
 		value[i] = (char)(i * 2654435761u >> 24);
 	start(f, "good", "");
 	new_pool(f);
-	assert_int_equal(redis_pool_call(f->pool, f->ctx, 3, set, set_len, false, store_clock_ms() + PATIENCE_MS, &reply,
-	    &error), POOL_ANSWERED);
+	assert_int_equal(redis_pool_call(f->pool, f->ctx, 3, set, set_len, false,
+			     store_clock_ms() + PATIENCE_MS, &reply, &error),
+	    POOL_ANSWERED);
 	freeReplyObject(reply);
-	assert_int_equal(redis_pool_call(f->pool, f->ctx, 2, get, get_len, false, store_clock_ms() + PATIENCE_MS, &reply,
-	    &error), POOL_ANSWERED);
+	assert_int_equal(redis_pool_call(f->pool, f->ctx, 2, get, get_len, false,
+			     store_clock_ms() + PATIENCE_MS, &reply, &error),
+	    POOL_ANSWERED);
 	assert_int_equal((size_t)reply->len, len);
 	assert_memory_equal(reply->str, value, len);
 	freeReplyObject(reply);
@@ -316,8 +329,9 @@ many_calls(void *arg)
 		argv_len[1] = (size_t)snprintf(word, sizeof(word), "%d-%d", caller->number, i);
 		if (i % 3 == 0)
 			leave_errors();
-		if (redis_pool_call(caller->f->pool, ctx, 2, argv, argv_len, false, store_clock_ms() + PATIENCE_MS,
-		    &reply, &error) == POOL_ANSWERED && strcmp(reply->str, word) == 0)
+		if (redis_pool_call(caller->f->pool, ctx, 2, argv, argv_len, false,
+			store_clock_ms() + PATIENCE_MS, &reply, &error) == POOL_ANSWERED &&
+		    strcmp(reply->str, word) == 0)
 			caller->good++;
 		freeReplyObject(reply);
 		if (i % 100 == 50 && caller->number == 0)
@@ -328,7 +342,8 @@ many_calls(void *arg)
 	return NULL;
 }
 
-/* Threads with errors of others in their queues share four connections, and files are read again meanwhile. */
+/* Threads with errors of others in their queues share four connections, and files are read again
+ * meanwhile. */
 static void
 test_threads(void **state)
 {
@@ -339,7 +354,8 @@ test_threads(void **state)
 	new_pool(f);
 	for (int i = 0; i < CALLERS; i++) {
 		callers[i] = (struct caller){ .f = f, .number = i };
-		assert_int_equal(pthread_create(&callers[i].thread, NULL, many_calls, &callers[i]), 0);
+		assert_int_equal(
+		    pthread_create(&callers[i].thread, NULL, many_calls, &callers[i]), 0);
 	}
 	for (int i = 0; i < CALLERS; i++) {
 		assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
@@ -350,10 +366,15 @@ test_threads(void **state)
 static void
 test_certificates(void **state)
 {
-	static const struct { const char *label, *certificate, *ca, *name, *part, *other; } rows[] = {
-		{ "another authority", "good", "other-ca.pem", NULL, "not accepted", "tls_ca_cert_file" },
-		{ "another address", "elsewhere", "ca.pem", NULL, "IP address mismatch", "tls_name" },
-		{ "another name", "good", "ca.pem", "redis.example.com", "ostname mismatch", "tls_name" },
+	static const struct {
+		const char *label, *certificate, *ca, *name, *part, *other;
+	} rows[] = {
+		{ "another authority", "good", "other-ca.pem", NULL, "not accepted",
+		    "tls_ca_cert_file" },
+		{ "another address", "elsewhere", "ca.pem", NULL, "IP address mismatch",
+		    "tls_name" },
+		{ "another name", "good", "ca.pem", "redis.example.com", "ostname mismatch",
+		    "tls_name" },
 		{ "part of a name", "good", "ca.pem", "example.org", "ostname mismatch", NULL },
 		{ "expired", "expired", "ca.pem", NULL, "has expired", NULL },
 		{ "not valid yet", "early", "ca.pem", NULL, "not yet valid", NULL },
@@ -469,8 +490,9 @@ test_bad_files(void **state)
 		EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
 		FILE *out = fopen(path(f, "locked.key"), "w");
 
-		assert_int_equal(PEM_write_PrivateKey(out, key, EVP_aes_128_cbc(), (const unsigned char *)"word", 4, NULL,
-		    NULL), 1);
+		assert_int_equal(PEM_write_PrivateKey(out, key, EVP_aes_128_cbc(),
+				     (const unsigned char *)"word", 4, NULL, NULL),
+		    1);
 		fchmod(fileno(out), 0600);
 		fclose(out);
 		EVP_PKEY_free(key);
@@ -479,7 +501,8 @@ test_bad_files(void **state)
 	f->options.server = "inet:127.0.0.1:1";
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct redis_tls_options tls = { true, path(f, rows[i].ca),
-		    rows[i].cert != NULL ? path(f, rows[i].cert) : NULL, rows[i].key != NULL ? path(f, rows[i].key) : NULL, NULL };
+			rows[i].cert != NULL ? path(f, rows[i].cert) : NULL,
+			rows[i].key != NULL ? path(f, rows[i].key) : NULL, NULL };
 		const char *error = NULL, *pool_error = NULL;
 
 		f->options.tls = tls;
@@ -500,7 +523,9 @@ test_names(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct redis_tls_options tls = { .on = true, .ca_file = path(f, "ca.pem"), .name = rows[i].name };
+		const struct redis_tls_options tls = {
+			.on = true, .ca_file = path(f, "ca.pem"), .name = rows[i].name
+		};
 		const char *error = NULL;
 
 		if (redis_tls_check(f->ctx, &tls, &error) != rows[i].good)
@@ -570,8 +595,10 @@ speak_old(struct stranger *stranger, int fd)
 	SSL_CTX_set_security_level(ctx, 0);
 	SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
 	SSL_CTX_set_max_proto_version(ctx, TLS1_1_VERSION);
-	assert_int_equal(SSL_CTX_use_certificate_file(ctx, path(stranger->f, "good.pem"), SSL_FILETYPE_PEM), 1);
-	assert_int_equal(SSL_CTX_use_PrivateKey_file(ctx, path(stranger->f, "good.key"), SSL_FILETYPE_PEM), 1);
+	assert_int_equal(
+	    SSL_CTX_use_certificate_file(ctx, path(stranger->f, "good.pem"), SSL_FILETYPE_PEM), 1);
+	assert_int_equal(
+	    SSL_CTX_use_PrivateKey_file(ctx, path(stranger->f, "good.key"), SSL_FILETYPE_PEM), 1);
 	ssl = SSL_new(ctx);
 	SSL_set_fd(ssl, fd);
 	assert_int_not_equal(SSL_accept(ssl), 1);
@@ -592,7 +619,8 @@ be_strange(void *arg)
 		n = read(fd, stranger->heard, 10);
 	if (stranger->manner == MANNER_LISTEN)
 		while (n > 0 && stranger->n_heard < sizeof(stranger->heard)) {
-			n = read(fd, stranger->heard + stranger->n_heard, sizeof(stranger->heard) - stranger->n_heard);
+			n = read(fd, stranger->heard + stranger->n_heard,
+			    sizeof(stranger->heard) - stranger->n_heard);
 			stranger->n_heard += n > 0 ? (size_t)n : 0;
 		}
 	if (stranger->manner == MANNER_DRIBBLE)
@@ -781,7 +809,9 @@ static void
 test_store(void **state)
 {
 	struct fixture *f = *state;
-	struct store_options options = { .kind = STORE_REDIS, .deadline_ms = 3000, .log = keep_log, .log_arg = f };
+	struct store_options options = {
+		.kind = STORE_REDIS, .deadline_ms = 3000, .log = keep_log, .log_arg = f
+	};
 	struct journal_words *words = journal_words_new(f->ctx);
 	struct journal_redis *journal;
 	redisReply *reply;
@@ -834,15 +864,16 @@ add_server(struct fixture *f, const char *more)
 	return i;
 }
 
-/* add_sentinel - a Sentinel that knows the first server as "mail"; without TLS where it has a plain port */
+/* add_sentinel - a Sentinel that knows the first server as "mail"; without TLS where it has a plain
+ * port */
 static void
 add_sentinel(struct fixture *f, const char *lines)
 {
 	size_t i = f->n_servers++;
 
 	assert_true(redis_server_make(&f->servers[i]));
-	redis_server_start_sentinel(&f->servers[i], mem_printf(f->ctx, "sentinel monitor mail 127.0.0.1 %d 1\n%s",
-	    f->ports[0], lines));
+	redis_server_start_sentinel(&f->servers[i],
+	    mem_printf(f->ctx, "sentinel monitor mail 127.0.0.1 %d 1\n%s", f->ports[0], lines));
 }
 
 /* expect_found - until the pool has found the master */
@@ -879,8 +910,10 @@ test_sentinel_tls(void **state)
 	int port = free_port();
 
 	start(f, "good", "tls-replication yes\nrequirepass of-the-server");
-	add_sentinel(f, tls_lines(f, "good", port, "tls-replication yes\nsentinel auth-pass mail of-the-server\n"
-	    "requirepass of-the-sentinel"));
+	add_sentinel(f,
+	    tls_lines(f, "good", port,
+		"tls-replication yes\nsentinel auth-pass mail of-the-server\n"
+		"requirepass of-the-sentinel"));
 	f->options.server = NULL;
 	f->options.sentinels = mem_printf(f->ctx, "inet:127.0.0.1:%d", port);
 	f->options.master = "mail";
@@ -903,7 +936,8 @@ test_sentinel_password(void **state)
 	f->options.tls.on = false;
 	redis_server_start(&f->servers[0], mem_printf(f->ctx, "bind 127.0.0.1\nport %d", data));
 	f->ports[0] = data;
-	add_sentinel(f, mem_printf(f->ctx, "bind 127.0.0.1\nport %d\nrequirepass of-the-sentinel", port));
+	add_sentinel(
+	    f, mem_printf(f->ctx, "bind 127.0.0.1\nport %d\nrequirepass of-the-sentinel", port));
 	f->options.sentinels = mem_printf(f->ctx, "inet:127.0.0.1:%d", port);
 	f->options.master = "mail";
 	expect_not_found(f, "NOAUTH");
@@ -944,7 +978,8 @@ test_sentinel_user(void **state)
 	expect_found(f);
 }
 
-/* tell - a command to a server over its unix socket; whether the answer has part, or is no error with NULL */
+/* tell - a command to a server over its unix socket; whether the answer has part, or is no error
+ * with NULL */
 static bool
 tell(struct fixture *f, size_t i, const char *command, const char *part)
 {
@@ -963,7 +998,8 @@ static void
 test_cluster_tls(void **state)
 {
 	struct fixture *f = *state;
-	const char *lines = "cluster-enabled yes\ncluster-node-timeout 2000\ncluster-config-file nodes.conf\n"
+	const char *lines =
+	    "cluster-enabled yes\ncluster-node-timeout 2000\ncluster-config-file nodes.conf\n"
 	    "tls-cluster yes\ntls-replication yes\nrequirepass of-the-server";
 	const char *error = NULL, *keys[MASTERS] = { NULL };
 	int64_t until = store_clock_ms() + PATIENCE_MS;
@@ -974,14 +1010,16 @@ test_cluster_tls(void **state)
 		redisContext *c = redisConnectUnix(f->servers[i].socket);
 
 		freeReplyObject(redisCommand(c, "AUTH of-the-server"));
-		for (int slot = (int)(i - 1) * REDIS_SLOTS / MASTERS; slot < (int)i * REDIS_SLOTS / MASTERS; slot++)
+		for (int slot = (int)(i - 1) * REDIS_SLOTS / MASTERS;
+		     slot < (int)i * REDIS_SLOTS / MASTERS; slot++)
 			freeReplyObject(redisCommand(c, "CLUSTER ADDSLOTS %d", slot));
 		freeReplyObject(redisCommand(c, "CLUSTER MEET 127.0.0.1 %d", f->ports[1]));
 		freeReplyObject(redisCommand(c, "CONFIG SET requirepass %s", ""));
 		redisFree(c);
 	}
 	for (size_t i = 1; i <= MASTERS; i++)
-		while (!tell(f, i, "CLUSTER INFO", "cluster_state:ok") || !tell(f, i, "CLUSTER INFO", "cluster_known_nodes:3")) {
+		while (!tell(f, i, "CLUSTER INFO", "cluster_state:ok") ||
+		    !tell(f, i, "CLUSTER INFO", "cluster_known_nodes:3")) {
 			if (store_clock_ms() > until)
 				fail_msg("the Cluster does not come about");
 			usleep(50000);

@@ -25,8 +25,8 @@ static const enum role all_roles[] = { ROLE_SUBMISSION, ROLE_RELAY, ROLE_LOCAL, 
 static bool
 is_code(const char *code, char class)
 {
-	return code != NULL && strlen(code) == 3 && code[0] == class && isdigit((unsigned char)code[1]) &&
-	    isdigit((unsigned char)code[2]);
+	return code != NULL && strlen(code) == 3 && code[0] == class &&
+	    isdigit((unsigned char)code[1]) && isdigit((unsigned char)code[2]);
 }
 
 /* is_status - "5.7.28": RFC 3463 section 2, of this class */
@@ -60,9 +60,11 @@ test_codes(void **state)
 		if (row->word == NULL || row->text == NULL)
 			fail_msg("reason %d has no row", (int)reason);
 		if (!is_code(row->reject_code, '5') || !is_status(row->reject_status, '5'))
-			fail_msg("%s: reject %s %s", row->word, row->reject_code, row->reject_status);
+			fail_msg(
+			    "%s: reject %s %s", row->word, row->reject_code, row->reject_status);
 		if (!is_code(row->tempfail_code, '4') || !is_status(row->tempfail_status, '4'))
-			fail_msg("%s: tempfail %s %s", row->word, row->tempfail_code, row->tempfail_status);
+			fail_msg("%s: tempfail %s %s", row->word, row->tempfail_code,
+			    row->tempfail_status);
 	}
 }
 
@@ -125,7 +127,8 @@ test_words(void **state)
 			*p = *p == '-' ? '_' : *p;
 		assert_string_equal(row->option, option);
 		if (reply_reason_of_option(row->option) != reason)
-			fail_msg("%s finds reason %d", row->option, (int)reply_reason_of_option(row->option));
+			fail_msg("%s finds reason %d", row->option,
+			    (int)reply_reason_of_option(row->option));
 	}
 	assert_int_equal(reply_reason_of_option("on_shutting_down"), REASON_NONE);
 	assert_int_equal(reply_reason_of_option("on_store_away"), REASON_NONE);
@@ -152,26 +155,33 @@ test_defaults(void **state)
 	} rows[] = {
 		{ REASON_NONE, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_ACCEPT },
 		/* never passed unchecked */
-		{ REASON_NO_LISTENER, ACTION_TEMPFAIL, ACTION_TEMPFAIL, ACTION_TEMPFAIL, ACTION_TEMPFAIL },
-		{ REASON_SHUTTING_DOWN, ACTION_TEMPFAIL, ACTION_TEMPFAIL, ACTION_TEMPFAIL, ACTION_TEMPFAIL },
+		{ REASON_NO_LISTENER, ACTION_TEMPFAIL, ACTION_TEMPFAIL, ACTION_TEMPFAIL,
+		    ACTION_TEMPFAIL },
+		{ REASON_SHUTTING_DOWN, ACTION_TEMPFAIL, ACTION_TEMPFAIL, ACTION_TEMPFAIL,
+		    ACTION_TEMPFAIL },
 		{ REASON_NO_LOGIN, ACTION_REJECT, ACTION_REJECT, ACTION_ACCEPT, ACTION_ACCEPT },
 		{ REASON_NO_ACCOUNT, ACTION_REJECT, ACTION_REJECT, ACTION_ACCEPT, ACTION_ACCEPT },
 		{ REASON_NO_TLS, ACTION_REJECT, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_ACCEPT },
 		/* cron, sieve and Mailman write foreign names from this host */
-		{ REASON_FOREIGN_ENVELOPE, ACTION_REJECT, ACTION_REJECT, ACTION_WARN, ACTION_ACCEPT },
+		{ REASON_FOREIGN_ENVELOPE, ACTION_REJECT, ACTION_REJECT, ACTION_WARN,
+		    ACTION_ACCEPT },
 		{ REASON_FOREIGN_FROM, ACTION_REJECT, ACTION_REJECT, ACTION_WARN, ACTION_ACCEPT },
 		{ REASON_FOREIGN_SENDER, ACTION_REJECT, ACTION_REJECT, ACTION_WARN, ACTION_ACCEPT },
 		/* read receipts have it (RFC 8098 section 3) */
 		{ REASON_NULL_SENDER, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_ACCEPT },
-		{ REASON_LOOKUP_FAILURE, ACTION_TEMPFAIL, ACTION_TEMPFAIL, ACTION_WARN, ACTION_TEMPFAIL },
+		{ REASON_LOOKUP_FAILURE, ACTION_TEMPFAIL, ACTION_TEMPFAIL, ACTION_WARN,
+		    ACTION_TEMPFAIL },
 		{ REASON_FOREIGN_DOMAIN, ACTION_REJECT, ACTION_REJECT, ACTION_WARN, ACTION_ACCEPT },
 		{ REASON_FOREIGN_RESENT, ACTION_REJECT, ACTION_REJECT, ACTION_WARN, ACTION_ACCEPT },
 		/* a name may show much; strangers' names are not ours to judge */
-		/* written to be mistaken for a sender; but list servers and scripts know no better */
+		/* written to be mistaken for a sender; but list servers and scripts know no
+		 * better */
 		{ REASON_DISGUISED_FROM, ACTION_REJECT, ACTION_WARN, ACTION_ACCEPT, ACTION_ACCEPT },
 		{ REASON_FOREIGN_DISPLAY, ACTION_WARN, ACTION_WARN, ACTION_ACCEPT, ACTION_ACCEPT },
-		{ REASON_FOREIGN_NETWORK, ACTION_REJECT, ACTION_REJECT, ACTION_ACCEPT, ACTION_ACCEPT },
-		{ REASON_RESTRICTED_RECIPIENT, ACTION_REJECT, ACTION_REJECT, ACTION_REJECT, ACTION_REJECT },
+		{ REASON_FOREIGN_NETWORK, ACTION_REJECT, ACTION_REJECT, ACTION_ACCEPT,
+		    ACTION_ACCEPT },
+		{ REASON_RESTRICTED_RECIPIENT, ACTION_REJECT, ACTION_REJECT, ACTION_REJECT,
+		    ACTION_REJECT },
 		/* forwarders: accept and mark */
 		{ REASON_SPF_FAIL, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_ACCEPT, ACTION_WARN },
 		{ REASON_OVER, ACTION_TEMPFAIL, ACTION_TEMPFAIL, ACTION_REJECT, ACTION_ACCEPT },
@@ -187,7 +197,8 @@ test_defaults(void **state)
 		    reply_default_action(rows[i].reason, ROLE_LOCAL) != rows[i].local ||
 		    reply_default_action(rows[i].reason, ROLE_INBOUND) != rows[i].inbound)
 			fail_msg("%s", reply_row(rows[i].reason)->word);
-		assert_int_equal(reply_default_action(rows[i].reason, ROLE_AUTO), rows[i].submission);
+		assert_int_equal(
+		    reply_default_action(rows[i].reason, ROLE_AUTO), rows[i].submission);
 	}
 }
 
@@ -208,12 +219,14 @@ test_local_is_not_deferred(void **state)
 {
 	(void)state;
 	for (enum reason reason = REASON_NONE; reason < REASON_COUNT; reason++) {
-		if (reason == REASON_NO_LISTENER || reason == REASON_SHUTTING_DOWN || reason == REASON_BAD_LOGIN)
+		if (reason == REASON_NO_LISTENER || reason == REASON_SHUTTING_DOWN ||
+		    reason == REASON_BAD_LOGIN)
 			continue;	/* not about the content, or not possible there */
 		if (reply_default_action(reason, ROLE_LOCAL) == ACTION_TEMPFAIL)
 			fail_msg("%s", reply_row(reason)->word);
 		for (size_t i = 0; i < COUNT(all_roles); i++)
-			assert_in_range(reply_default_action(reason, all_roles[i]), ACTION_ACCEPT, ACTION_REJECT);
+			assert_in_range(reply_default_action(reason, all_roles[i]), ACTION_ACCEPT,
+			    ACTION_REJECT);
 	}
 }
 
@@ -246,7 +259,8 @@ test_items(void **state)
 		    "the envelope sender <bob@example.org> does not belong to the login alice" },
 		{ REASON_NULL_SENDER, NULL, NULL,
 		    "the null envelope sender <> is not for the login alice; use an address of your own" },
-		{ REASON_TOO_MANY_RECIPIENTS, NULL, "100", "a message may have 100 recipients at most" },
+		{ REASON_TOO_MANY_RECIPIENTS, NULL, "100",
+		    "a message may have 100 recipients at most" },
 		{ REASON_MALFORMED_FROM, NULL, "no end of the comment",
 		    "the Resent-From field cannot be read in exactly one way: no end of the comment" },
 		{ REASON_FOREIGN_FROM, "bob@example.org", "From",
@@ -287,7 +301,8 @@ test_items(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		char *text = reply_text(NULL, rows[i].reason, &full, rows[i].address, rows[i].problem, NULL);
+		char *text =
+		    reply_text(NULL, rows[i].reason, &full, rows[i].address, rows[i].problem, NULL);
 
 		assert_string_equal(text, rows[i].text);
 		talloc_free(text);
@@ -304,7 +319,8 @@ test_nothing_known(void **state)
 	for (enum reason reason = REASON_NONE; reason < REASON_COUNT; reason++) {
 		char *text = reply_text(NULL, reason, &nothing, NULL, NULL, NULL);
 
-		if (text[0] == '\0' || strpbrk(text, "?%{}") != NULL || strstr(text, "null)") != NULL)
+		if (text[0] == '\0' || strpbrk(text, "?%{}") != NULL ||
+		    strstr(text, "null)") != NULL)
 			fail_msg("%s: %s", reply_row(reason)->word, text);
 		talloc_free(text);
 	}
@@ -319,9 +335,11 @@ test_fallbacks(void **state)
 		enum reason reason;
 		const char *text;
 	} rows[] = {
-		{ "login missing: the account", { .account = "lists@example.org" }, REASON_FOREIGN_FROM,
+		{ "login missing: the account", { .account = "lists@example.org" },
+		    REASON_FOREIGN_FROM,
 		    "the From address <x@y.example> does not belong to the login lists@example.org" },
-		{ "login wins over account", { .login = "al", .account = "alice@example.org" }, REASON_FOREIGN_FROM,
+		{ "login wins over account", { .login = "al", .account = "alice@example.org" },
+		    REASON_FOREIGN_FROM,
 		    "the From address <x@y.example> does not belong to the login al" },
 		{ "quota account missing: the account", { .account = "a@b.example" }, REASON_OVER,
 		    "the sending limit of a@b.example is used up: -, 0 used" },
@@ -329,15 +347,17 @@ test_fallbacks(void **state)
 		    "there is no usable DKIM key for the sender" },
 		{ "no field name", { .account = "a@b.example" }, REASON_MALFORMED_FROM,
 		    "the From field cannot be read in exactly one way: -" },
-		{ "the client of a trusted relay", { .client_addr = "192.0.2.1", .spf_client = "203.0.113.9" },
-		    REASON_SPF_FAIL, "SPF: 203.0.113.9 may not send mail as x@y.example" },
+		{ "the client of a trusted relay",
+		    { .client_addr = "192.0.2.1", .spf_client = "203.0.113.9" }, REASON_SPF_FAIL,
+		    "SPF: 203.0.113.9 may not send mail as x@y.example" },
 		{ "no explanation", { .client_addr = "192.0.2.1" }, REASON_SPF_FAIL,
 		    "SPF: 192.0.2.1 may not send mail as x@y.example" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		char *text = reply_text(NULL, rows[i].reason, &rows[i].facts, "x@y.example", NULL, NULL);
+		char *text =
+		    reply_text(NULL, rows[i].reason, &rows[i].facts, "x@y.example", NULL, NULL);
 
 		if (strcmp(text, rows[i].text) != 0)
 			fail_msg("%s: %s", rows[i].label, text);
@@ -372,11 +392,13 @@ test_retry(void **state)
 static void
 test_help_url(void **state)
 {
-	char *text = reply_text(NULL, REASON_NO_FROM, &full, NULL, NULL, "https://example.org/why%20me");
+	char *text =
+	    reply_text(NULL, REASON_NO_FROM, &full, NULL, NULL, "https://example.org/why%20me");
 
 	(void)state;
 	/* libmilter takes the text as a format, but that is for apply.c to mind */
-	assert_string_equal(text, "the message has no From field; see https://example.org/why%20me");
+	assert_string_equal(
+	    text, "the message has no From field; see https://example.org/why%20me");
 	talloc_free(text);
 }
 
@@ -407,7 +429,8 @@ test_hostile_octets(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		char *text = reply_text(NULL, REASON_FOREIGN_FROM, &full, rows[i].value, NULL, NULL);
+		char *text =
+		    reply_text(NULL, REASON_FOREIGN_FROM, &full, rows[i].value, NULL, NULL);
 
 		if (!is_safe(text) || strstr(text, rows[i].shown) == NULL)
 			fail_msg("%s: %s", rows[i].label, text);
@@ -415,7 +438,8 @@ test_hostile_octets(void **state)
 	}
 }
 
-/* Every string that a stranger or an administrator fills, 10 000 octets of every value, in every sentence. */
+/* Every string that a stranger or an administrator fills, 10 000 octets of every value, in every
+ * sentence. */
 static void
 test_hostile_lengths(void **state)
 {
@@ -440,7 +464,8 @@ test_hostile_lengths(void **state)
 	talloc_free(ctx);
 }
 
-/* An item is cut at its own bound, so that a long address leaves room for the login and the help. */
+/* An item is cut at its own bound, so that a long address leaves room for the login and the
+ * help. */
 static void
 test_bound(void **state)
 {
@@ -455,8 +480,10 @@ test_bound(void **state)
 		const char *text;
 
 		memset(address, 'a', len);
-		text = reply_text(ctx, REASON_FOREIGN_FROM, &facts, address, NULL, "https://h.example/");
-		assert_int_equal(strlen(text), strlen(empty) + kept + strlen("; see https://h.example/"));
+		text = reply_text(
+		    ctx, REASON_FOREIGN_FROM, &facts, address, NULL, "https://h.example/");
+		assert_int_equal(
+		    strlen(text), strlen(empty) + kept + strlen("; see https://h.example/"));
 		assert_non_null(strstr(text, "login al; see https://h.example/"));
 	}
 	talloc_free(ctx);

@@ -252,7 +252,8 @@ stop_nsd(struct fixture *fixture)
 	fixture->nsd = 0;
 }
 
-/* serves_soon - whether the server that was started answers, before it ends or ten seconds are over */
+/* serves_soon - whether the server that was started answers, before it ends or ten seconds are
+ * over */
 static bool
 serves_soon(struct fixture *fixture)
 {
@@ -269,7 +270,8 @@ serves_soon(struct fixture *fixture)
 	return false;
 }
 
-/* start_nsd - start the server on the fixture's port and wait until it serves; false: the port may be another's by now */
+/* start_nsd - start the server on the fixture's port and wait until it serves; false: the port may
+ * be another's by now */
 static bool
 start_nsd(struct fixture *fixture)
 {
@@ -296,7 +298,8 @@ set_up(void **state)
 	strcpy(fixture->directory, "/tmp/countersign-dns-XXXXXX");
 	assert_non_null(mkdtemp(fixture->directory));
 	write_zones(fixture);
-	/* Whatever runs beside this test may take the port between our looking and the server's start. */
+	/* Whatever runs beside this test may take the port between our looking and the server's
+	 * start. */
 	for (int i = 0; i < PORTS_TRIED && fixture->nsd == 0; i++) {
 		fixture->port = 0;
 		close(bound_socket(&fixture->port));

@@ -95,7 +95,8 @@ start_server(void **state)
 {
 	const char *top = getenv("srcdir");
 	struct fixture *fixture = mem_new(NULL, struct fixture);
-	char *script = mem_printf(fixture, "%s/tests/support/dns_server.py", top != NULL ? top : ".");
+	char *script =
+	    mem_printf(fixture, "%s/tests/support/dns_server.py", top != NULL ? top : ".");
 	int in[2], out[2];
 	unsigned int port = 0;
 	FILE *answer;
@@ -146,7 +147,8 @@ new_resolver(const struct fixture *fixture)
 	return resolver;
 }
 
-/* is_dropped - libunbound 1.22 drops an address of a wrong length, where earlier ones take the whole answer for broken */
+/* is_dropped - libunbound 1.22 drops an address of a wrong length, where earlier ones take the
+ * whole answer for broken */
 static bool
 is_dropped(const struct row *row, const struct dns_answer *answer)
 {
@@ -162,8 +164,9 @@ test_answers(void **state)
 		const struct row *row = &rows[i];
 		struct resolver *resolver = new_resolver(*state);
 		char *name = mem_printf(resolver, "%s.bad.test", row->name);
-		struct dns_answer *answer = resolver_ask(resolver, resolver, name, strlen(name), row->type,
-		    clock_ms() + (row->status == DNS_TIMEOUT ? SILENCE_MS : PATIENCE_MS));
+		struct dns_answer *answer =
+		    resolver_ask(resolver, resolver, name, strlen(name), row->type,
+			clock_ms() + (row->status == DNS_TIMEOUT ? SILENCE_MS : PATIENCE_MS));
 
 		if (is_dropped(row, answer)) {
 			assert_int_equal(answer->count, 0);
@@ -207,9 +210,11 @@ test_spf(void **state)
 		spf_service_init(&service, resolver, "mx.example.org");
 		spf_check_mailfrom(resolver, &service, &client,
 		    mem_printf(resolver, "x@%s.bad.test", checks[i].name),
-		    clock_ms() + (strcmp(checks[i].name, "silent") == 0 ? SILENCE_MS : PATIENCE_MS), &fact);
+		    clock_ms() + (strcmp(checks[i].name, "silent") == 0 ? SILENCE_MS : PATIENCE_MS),
+		    &fact);
 		if (fact.result != checks[i].result)
-			fail_msg("%s: %d (%s)", checks[i].name, fact.result, fact.problem != NULL ? fact.problem : "-");
+			fail_msg("%s: %d (%s)", checks[i].name, fact.result,
+			    fact.problem != NULL ? fact.problem : "-");
 		assert_int_equal(fact.problem != NULL, fact.result == SPF_IS_TEMPERROR);
 		talloc_free(resolver);
 	}

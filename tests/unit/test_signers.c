@@ -76,7 +76,8 @@ put(struct world *world, const char *name, const char *text, mode_t mode)
 	char *path = mem_printf(world, "%s/%s", world->dir, name);
 	FILE *file;
 
-	for (char *p = strchr(path + strlen(world->dir) + 1, '/'); p != NULL; p = strchr(p + 1, '/')) {
+	for (char *p = strchr(path + strlen(world->dir) + 1, '/'); p != NULL;
+	     p = strchr(p + 1, '/')) {
 		*p = '\0';
 		mkdir(path, 0700);
 		*p = '/';
@@ -190,7 +191,8 @@ check(TALLOC_CTX *ctx, const struct signers *signers, const struct expectation *
 		char *got = chosen(ctx, signers, rows[i].address, rows[i].sign_as);
 
 		if (strcmp(got, rows[i].what) != 0)
-			fail_msg("%s: %s: \"%s\" instead of \"%s\"", rows[i].label, rows[i].address, got, rows[i].what);
+			fail_msg("%s: %s: \"%s\" instead of \"%s\"", rows[i].label, rows[i].address,
+			    got, rows[i].what);
 	}
 }
 
@@ -253,7 +255,8 @@ test_profiles(void **state)
 	fresh(world);
 	for (int i = 0; i < 3; i++)
 		put_key(world, mem_printf(ctx, "keys/%c.example/r.pem", 'a' + i), world->rsa);
-	signers = load(world, ctx, "keys = \"@/keys\"  dkim = { canonicalization = \"relaxed/simple\"\n"
+	signers = load(world, ctx,
+	    "keys = \"@/keys\"  dkim = { canonicalization = \"relaxed/simple\"\n"
 	    " expire_after = \"5 days\"  domains = (\n"
 	    " { domain = \"b.example\"  expire_after = \"2 hours\"  on_missing_key = \"reject\" },\n"
 	    " { domain = \"c.example\"  canonicalization = \"simple\"  on_missing_key = \"tempfail\" } ) }");
@@ -307,14 +310,21 @@ test_tables(void **state)
 	for (int i = 0; i < 3; i++)
 		put_key(world, mem_printf(ctx, "k/%d", i), world->rsa);
 	put_key(world, "by/p.example/x.pem", world->rsa);
-	put(world, "KeyTable", mem_printf(ctx, "a a.example:r:@/k/0\nv a.example:v:@/k/1\n"
-	    "p %%:sel:@/by/%%/x.pem\ni inline.example:i:%s\nany %%:any:%s\nrel rel.example:rel:./k/2\n"
-	    "id id.example:r:@/k/0\nmu m\xc3\xbcller.example:r:@/k/0\n", world->base64, world->base64), 0600);
-	put(world, "SigningTable", "vip@a.example v\n*@a.example a\n*@p.example p\n*@*.p.example p\n"
+	put(world, "KeyTable",
+	    mem_printf(ctx,
+		"a a.example:r:@/k/0\nv a.example:v:@/k/1\n"
+		"p %%:sel:@/by/%%/x.pem\ni inline.example:i:%s\nany %%:any:%s\nrel rel.example:rel:./k/2\n"
+		"id id.example:r:@/k/0\nmu m\xc3\xbcller.example:r:@/k/0\n",
+		world->base64, world->base64),
+	    0600);
+	put(world, "SigningTable",
+	    "vip@a.example v\n*@a.example a\n*@p.example p\n*@*.p.example p\n"
 	    "*@inline.example i\n*@sub.inline.example any\n*@rel.example rel\n*@customer.example a\n"
-	    "*@id.example id:boss@%\n*@wrong.example a:boss@%\n*@m\xc3\xbcller.example mu\n", 0644);
+	    "*@id.example id:boss@%\n*@wrong.example a:boss@%\n*@m\xc3\xbcller.example mu\n",
+	    0644);
 	check(ctx, load(world, ctx, TABLES "base_directory = \"@/\" }"), first, N(first));
-	check(ctx, load(world, ctx, TABLES "base_directory = \"@/\"  multiple_signatures = true }"), all, N(all));
+	check(ctx, load(world, ctx, TABLES "base_directory = \"@/\"  multiple_signatures = true }"),
+	    all, N(all));
 	talloc_free(ctx);
 }
 
@@ -356,12 +366,17 @@ test_unusable(void **state)
 		if (signers != NULL || strstr(error, rows[i].what) == NULL)
 			fail_msg("%s: %s", rows[i].label, signers != NULL ? "was taken" : error);
 
-		signers = try_load(world, ctx, TABLES "on_missing_key = \"tempfail\" }", &warnings, &error);
+		signers = try_load(
+		    world, ctx, TABLES "on_missing_key = \"tempfail\" }", &warnings, &error);
 		if (signers == NULL || warnings == NULL || strstr(warnings, rows[i].what) == NULL)
-			fail_msg("%s: %s", rows[i].label, signers == NULL ? error : warnings == NULL ? "-" : warnings);
+			fail_msg("%s: %s", rows[i].label,
+			    signers == NULL        ? error
+				: warnings == NULL ? "-"
+						   : warnings);
 		signers_choose(ctx, signers, "x@a.example", NULL, &choice);
 		if (choice.outcome == OUTCOME_PASS)
-			assert_int_equal(keyring_ready(ctx, choice.requests[0].key, &ready, &error), -1);
+			assert_int_equal(
+			    keyring_ready(ctx, choice.requests[0].key, &ready, &error), -1);
 		else
 			assert_int_equal(choice.outcome, OUTCOME_FAIL);
 		talloc_free(ctx);
@@ -375,7 +390,8 @@ test_tolerated(void **state)
 	struct world *world = *state;
 	TALLOC_CTX *ctx = mem_new(NULL, char);
 	const char *warnings, *error;
-	const char *text = "keys = \"@/keys\"  dkim = { domains = ( { domain = \"a.example\"  on_missing_key = \"unsigned\" } ) }";
+	const char *text =
+	    "keys = \"@/keys\"  dkim = { domains = ( { domain = \"a.example\"  on_missing_key = \"unsigned\" } ) }";
 
 	fresh(world);
 	put(world, "keys/a.example/r.pem", "hello\n", 0600);
@@ -403,10 +419,13 @@ test_table_files(void **state)
 	put(world, "SigningTable", "*@a.example a\n", 0644);
 	assert_non_null(try_load(world, ctx, TABLES "}", &warnings, &error));
 	assert_int_equal(chmod(mem_printf(ctx, "%s/SigningTable", world->dir), 0646), 0);
-	assert_null(try_load(world, ctx, TABLES "on_missing_key = \"unsigned\" }", &warnings, &error));
-	assert_non_null(strstr(error, "SigningTable: others could name other keys there; run: chmod go-w"));
+	assert_null(
+	    try_load(world, ctx, TABLES "on_missing_key = \"unsigned\" }", &warnings, &error));
+	assert_non_null(
+	    strstr(error, "SigningTable: others could name other keys there; run: chmod go-w"));
 	assert_int_equal(unlink(mem_printf(ctx, "%s/SigningTable", world->dir)), 0);
-	assert_null(try_load(world, ctx, TABLES "on_missing_key = \"unsigned\" }", &warnings, &error));
+	assert_null(
+	    try_load(world, ctx, TABLES "on_missing_key = \"unsigned\" }", &warnings, &error));
 	assert_non_null(strstr(error, "SigningTable: No such file"));
 	put(world, "SigningTable", "*@a.example a\n", 0644);
 	put(world, "KeyTable", mem_printf(ctx, "a a.example:r:%s\n", world->base64), 0644);
@@ -433,7 +452,8 @@ test_borrowed(void **state)
 		TALLOC_CTX *message = mem_new(ctx, char);
 		struct sign_choice choice;
 
-		signers_choose(message, signers, mem_printf(message, "x@d%d.example", i), NULL, &choice);
+		signers_choose(
+		    message, signers, mem_printf(message, "x@d%d.example", i), NULL, &choice);
 		assert_int_equal(choice.outcome, OUTCOME_PASS);
 		talloc_free(message);
 	}
@@ -464,17 +484,20 @@ sign_often(void *arg)
 		struct keyring_ready ready;
 		const char *error;
 
-		signers_choose(message, signer->signers, mem_printf(message, "x@d%u.example", which), NULL, &choice);
+		signers_choose(message, signer->signers,
+		    mem_printf(message, "x@d%u.example", which), NULL, &choice);
 		/* of the last two there is no file */
 		for (size_t k = 0; k < choice.n; k++)
-			signer->bad += (keyring_ready(message, choice.requests[k].key, &ready, &error) == 0) != (which < 10 || k > 0);
+			signer->bad += (keyring_ready(message, choice.requests[k].key, &ready,
+					    &error) == 0) != (which < 10 || k > 0);
 		signer->bad += choice.n != 2;
 		talloc_free(message);
 	}
 	return NULL;
 }
 
-/* Keys that many messages use for the first time at once: those of the table, and those by the sender. */
+/* Keys that many messages use for the first time at once: those of the table, and those by the
+ * sender. */
 static void
 test_threads(void **state)
 {
@@ -489,11 +512,13 @@ test_threads(void **state)
 	put_key(world, "k/0", world->rsa);
 	put(world, "KeyTable", "p %:sel:@/by/%/x.pem\nall a.example:r:@/k/0\n", 0600);
 	put(world, "SigningTable", "* p\n* all\n", 0644);
-	keys = load(world, ctx, TABLES "multiple_signatures = true  on_missing_key = \"unsigned\" }");
+	keys =
+	    load(world, ctx, TABLES "multiple_signatures = true  on_missing_key = \"unsigned\" }");
 	for (size_t i = 0; i < N(signers); i++) {
 		signers[i].signers = keys;
 		signers[i].seed = (unsigned int)i;
-		assert_int_equal(pthread_create(&signers[i].thread, NULL, sign_often, &signers[i]), 0);
+		assert_int_equal(
+		    pthread_create(&signers[i].thread, NULL, sign_often, &signers[i]), 0);
 	}
 	for (size_t i = 0; i < N(signers); i++) {
 		assert_int_equal(pthread_join(signers[i].thread, NULL), 0);

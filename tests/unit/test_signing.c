@@ -109,13 +109,19 @@ test_plan(void **state)
 		{ "usual", "Received|From|To|Subject|Date|Message-ID|X-Mailer",
 		    "From,To,Subject,Date,Message-ID,/" SEALED "Date,Message-ID,", NULL },
 		{ "any case", "FROM|subject", "FROM,subject,/" SEALED, NULL },
-		{ "white space before the colon", "From |Subject\t", "From ,Subject\t,/" SEALED, NULL },
-		{ "closed where there", "From|Sender|MIME-Version|Content-Type|Content-Transfer-Encoding|References|In-Reply-To",
+		{ "white space before the colon", "From |Subject\t", "From ,Subject\t,/" SEALED,
+		    NULL },
+		{ "closed where there",
+		    "From|Sender|MIME-Version|Content-Type|Content-Transfer-Encoding|References|In-Reply-To",
 		    "From,Sender,MIME-Version,Content-Type,Content-Transfer-Encoding,References,In-Reply-To,/" SEALED
-		    "Sender,In-Reply-To,References,MIME-Version,Content-Type,Content-Transfer-Encoding,", NULL },
-		{ "lists are signed, not closed", "From|List-ID|List-Unsubscribe|List-Unsubscribe-Post|List-Post|Resent-From",
-		    "From,List-ID,List-Unsubscribe,List-Unsubscribe-Post,List-Post,Resent-From,/" SEALED, NULL },
-		{ "never", "From|Bcc|Return-Path|Authentication-Results|Received|DKIM-Signature|Resent-Bcc|ARC-Seal|Received-SPF",
+		    "Sender,In-Reply-To,References,MIME-Version,Content-Type,Content-Transfer-Encoding,",
+		    NULL },
+		{ "lists are signed, not closed",
+		    "From|List-ID|List-Unsubscribe|List-Unsubscribe-Post|List-Post|Resent-From",
+		    "From,List-ID,List-Unsubscribe,List-Unsubscribe-Post,List-Post,Resent-From,/" SEALED,
+		    NULL },
+		{ "never",
+		    "From|Bcc|Return-Path|Authentication-Results|Received|DKIM-Signature|Resent-Bcc|ARC-Seal|Received-SPF",
 		    "From,/" SEALED, NULL },
 		{ "several", "To|From|To|Cc|Cc", "To,From,To,Cc,Cc,/" SEALED, NULL },
 		{ "no From", "To", "To,/" SEALED, "there is no From field" },
@@ -136,7 +142,8 @@ test_plan(void **state)
 			fail_msg("%s: got %s", rows[i].label, got);
 		if ((plan->problem == NULL) != (rows[i].problem == NULL) ||
 		    (plan->problem != NULL && strcmp(plan->problem, rows[i].problem) != 0))
-			fail_msg("%s: problem %s", rows[i].label, plan->problem == NULL ? "none" : plan->problem);
+			fail_msg("%s: problem %s", rows[i].label,
+			    plan->problem == NULL ? "none" : plan->problem);
 		assert_int_equal(plan->n_fields, list->n);
 		assert_string_equal(plan->domain, "b.example");
 		talloc_free(ctx);
@@ -204,9 +211,11 @@ test_read(void **state)
 
 		if (result != (rows[i].error == NULL ? 0 : -1) ||
 		    (result != 0 && strstr(error, rows[i].error) == NULL))
-			fail_msg("%s: %d, %s", rows[i].label, result, error == NULL ? "no error" : error);
+			fail_msg("%s: %d, %s", rows[i].label, result,
+			    error == NULL ? "no error" : error);
 		if (result == 0) {
-			const char *got = covered_names(ctx, signing_plan(ctx, &rules, "b.example", list), list);
+			const char *got =
+			    covered_names(ctx, signing_plan(ctx, &rules, "b.example", list), list);
 
 			if (strcmp(got, rows[i].covered) != 0)
 				fail_msg("%s: got %s", rows[i].label, got);
@@ -222,7 +231,8 @@ test_mta_completes(void **state)
 	static const char *const words[] = { "(o)date", "(o)message-id", "(o)subject" };
 	TALLOC_CTX *ctx = mem_new(NULL, char);
 	struct signing_rules rules;
-	struct header_list *without = list_of(ctx, "From"), *with = list_of(ctx, "From|Date|Message-Id");
+	struct header_list *without = list_of(ctx, "From"),
+			   *with = list_of(ctx, "From|Date|Message-Id");
 	const char *error;
 
 	(void)state;

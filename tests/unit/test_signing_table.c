@@ -77,7 +77,8 @@ found(TALLOC_CTX *ctx, const struct signing_table *table, const char *address, b
 	assert_false(more);
 	for (size_t i = 0; i < n; i++)
 		text = mem_printf(ctx, "%s%s%s%s%s%s", text, i > 0 ? " " : "", matches[i].key,
-		    matches[i].identity != NULL ? "(i=" : "", matches[i].identity != NULL ? matches[i].identity : "",
+		    matches[i].identity != NULL ? "(i=" : "",
+		    matches[i].identity != NULL ? matches[i].identity : "",
 		    matches[i].identity != NULL ? ")" : "");
 	return text;
 }
@@ -131,8 +132,10 @@ test_key_patterns(void **state)
 {
 	TALLOC_CTX *ctx = mem_new(NULL, char);
 	struct table_report report = { .ctx = ctx };
-	struct key_table *table = read_keys(ctx, DATASET_REFILE, "a.b x.example:1:/1\n*.b x.example:2:/2\n"
-	    "c.b x.example:3:/3\nd x.example:4:/4\n*z* x.example:5:/5\n", &report);
+	struct key_table *table = read_keys(ctx, DATASET_REFILE,
+	    "a.b x.example:1:/1\n*.b x.example:2:/2\n"
+	    "c.b x.example:3:/3\nd x.example:4:/4\n*z* x.example:5:/5\n",
+	    &report);
 
 	(void)state;
 	assert_string_equal(key_table_find(table, "a.b")->selector, "1");
@@ -168,9 +171,12 @@ test_key_mistakes(void **state)
 		    mem_printf(ctx, "\n%s\ngood a.example:s1:/k\n", rows[i].line), &report);
 		const char *bar = strchr(rows[i].what, '|');
 
-		if (report.missing == NULL || (strstr(report.missing, bar != NULL ? bar + 1 : rows[i].what) == NULL &&
-		    strstr(report.missing, mem_strndup(ctx, rows[i].what, strcspn(rows[i].what, "|"))) == NULL))
-			fail_msg("%s: %s", rows[i].label, report.missing == NULL ? "-" : report.missing);
+		if (report.missing == NULL ||
+		    (strstr(report.missing, bar != NULL ? bar + 1 : rows[i].what) == NULL &&
+			strstr(report.missing,
+			    mem_strndup(ctx, rows[i].what, strcspn(rows[i].what, "|"))) == NULL))
+			fail_msg(
+			    "%s: %s", rows[i].label, report.missing == NULL ? "-" : report.missing);
 		assert_non_null(strstr(report.missing, "KeyTable:2: "));
 		assert_null(key_table_find(table, "one"));
 		assert_non_null(key_table_find(table, "good"));
@@ -214,10 +220,10 @@ test_find(void **state)
 	struct table_report report = { .ctx = ctx };
 	struct key_table *keys = read_keys(ctx, DATASET_FILE, keys_text, &report);
 	struct signing_table *tables[] = {
-		[DATASET_FILE] = signing_table_read(ctx, DATASET_FILE, "F", mem_strdup(ctx, names_text),
-		    strlen(names_text), keys, &report),
-		[DATASET_REFILE] = signing_table_read(ctx, DATASET_REFILE, "R", mem_strdup(ctx, patterns_text),
-		    strlen(patterns_text), keys, &report),
+		[DATASET_FILE] = signing_table_read(ctx, DATASET_FILE, "F",
+		    mem_strdup(ctx, names_text), strlen(names_text), keys, &report),
+		[DATASET_REFILE] = signing_table_read(ctx, DATASET_REFILE, "R",
+		    mem_strdup(ctx, patterns_text), strlen(patterns_text), keys, &report),
 	};
 
 	(void)state;
@@ -282,7 +288,8 @@ test_many(void **state)
 	}
 
 	struct key_table *keys = read_keys(ctx, DATASET_FILE, keys_of, &report);
-	struct signing_table *table = signing_table_read(ctx, DATASET_REFILE, "T", text, strlen(text), keys, &report);
+	struct signing_table *table =
+	    signing_table_read(ctx, DATASET_REFILE, "T", text, strlen(text), keys, &report);
 
 	signing_table_find(ctx, table, "x@a.example", true, matches, &n, &more);
 	assert_int_equal(n, SIGNING_MATCHES_MAX);
@@ -298,14 +305,16 @@ test_signing_mistakes(void **state)
 	TALLOC_CTX *ctx = mem_new(NULL, char);
 	struct table_report report = { .ctx = ctx };
 	struct key_table *keys = read_keys(ctx, DATASET_FILE, keys_text, &report);
-	const char *text = "*@a.example\n*@b.example one:nobody\n*@c.example three\n*@d.example one\n";
-	struct signing_table *table = signing_table_read(ctx, DATASET_REFILE, "T", mem_strdup(ctx, text),
-	    strlen(text), keys, &report);
+	const char *text =
+	    "*@a.example\n*@b.example one:nobody\n*@c.example three\n*@d.example one\n";
+	struct signing_table *table = signing_table_read(
+	    ctx, DATASET_REFILE, "T", mem_strdup(ctx, text), strlen(text), keys, &report);
 
 	(void)state;
 	assert_non_null(strstr(report.errors, "T:1: *@a.example needs a value"));
 	assert_non_null(strstr(report.errors, "T:2: *@b.example: \"nobody\" cannot stand in i="));
-	assert_non_null(strstr(report.missing, "T:3: *@c.example: the KeyTable has no key named three"));
+	assert_non_null(
+	    strstr(report.missing, "T:3: *@c.example: the KeyTable has no key named three"));
 	assert_int_equal(signing_table_rows(table), 2);
 	/* the line whose key is missing stays: its mail has a missing key, not none */
 	assert_string_equal(found(ctx, table, "x@c.example", false), "three");
@@ -314,7 +323,8 @@ test_signing_mistakes(void **state)
 	/* what OpenDKIM's users ask about again and again */
 	report = (struct table_report){ .ctx = ctx };
 	text = "*@a.example one\n* one\n";
-	(void)signing_table_read(ctx, DATASET_FILE, "T", mem_strdup(ctx, text), strlen(text), keys, &report);
+	(void)signing_table_read(
+	    ctx, DATASET_FILE, "T", mem_strdup(ctx, text), strlen(text), keys, &report);
 	assert_non_null(strstr(report.warnings, "T:1: *@a.example matches nothing"));
 	assert_non_null(strstr(report.warnings, "refile:T"));
 	assert_null(strstr(report.warnings, "T:2"));
@@ -365,7 +375,8 @@ test_substitute(void **state)
 	TALLOC_CTX *ctx = mem_new(NULL, char);
 
 	(void)state;
-	assert_string_equal(table_substitute(ctx, "/k/%/%.pem", "a.example"), "/k/a.example/a.example.pem");
+	assert_string_equal(
+	    table_substitute(ctx, "/k/%/%.pem", "a.example"), "/k/a.example/a.example.pem");
 	assert_string_equal(table_substitute(ctx, "/k", "a.example"), "/k");
 	assert_string_equal(table_substitute(ctx, "", "a.example"), "");
 	assert_string_equal(table_substitute(ctx, "%", "%"), "%");

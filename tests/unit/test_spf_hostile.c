@@ -217,7 +217,8 @@ static void
 test_overflow_in_explanation(void **state)
 {
 	struct bench *bench = *state;
-	char *text = repeat(bench, "", "%{d}", 127, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	char *text = repeat(bench, "", "%{d}", 127,
+	    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
 
 	txt(bench, "v=spf1 -all exp=why.site.example");
@@ -344,7 +345,8 @@ test_as_many_terms_as_may_be_set(void **state)
 	/* What reaches libspf2 stays within its room at the highest limit. */
 	bench->service.limits.terms = 1000;
 	bench->service.limits.voids = 1000;
-	txt(bench, repeat(bench, "v=spf1", " ~include:in.site.example", 18, " -a:host.site.example"));
+	txt(bench,
+	    repeat(bench, "v=spf1", " ~include:in.site.example", 18, " -a:host.site.example"));
 	zone_add(bench->zone, "in.site.example", DNS_TXT, "v=spf1 -all");
 	zone_add(bench->zone, "host.site.example", DNS_A, "192.0.2.1");
 	spf_check(bench, &bench->service, &bench->client, "x@site.example", zone_deadline(),
@@ -558,7 +560,8 @@ test_prefetch_is_bounded(void **state)
 static void
 test_begin_helo(void **state)
 {
-	static const struct spf_override override = { .domain = "own.example", .record = "v=spf1 -all" };
+	static const struct spf_override override = { .domain = "own.example",
+		.record = "v=spf1 -all" };
 	static const struct {
 		const char *helo;
 		unsigned int ahead;
@@ -620,12 +623,15 @@ test_overrides(void **state)
 	bench->service.n_overrides = sizeof(overrides) / sizeof(overrides[0]);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		bench->client.address = rows[i].client;
-		if (check(bench, rows[i].sender) != rows[i].result || bench->fact.local != rows[i].local)
-			fail_msg("%s from %s: %d", rows[i].sender, rows[i].client, bench->fact.result);
+		if (check(bench, rows[i].sender) != rows[i].result ||
+		    bench->fact.local != rows[i].local)
+			fail_msg(
+			    "%s from %s: %d", rows[i].sender, rows[i].client, bench->fact.result);
 	}
 }
 
-/* A cold check of an ordinary record takes few round trips, because its terms are asked side by side. */
+/* A cold check of an ordinary record takes few round trips, because its terms are asked side by
+ * side. */
 static void
 test_round_trips(void **state)
 {
@@ -651,12 +657,16 @@ test_round_trips(void **state)
 			bench->zone->trips = bench->zone->ahead = 0;
 			bench->service.dns.prefetch = round == 0 ? NULL : zone_ahead;
 			txt(bench, rows[i].record);
-			zone_add(bench->zone, "esp.example", DNS_TXT, "v=spf1 ip4:203.0.113.0/24 -all");
+			zone_add(
+			    bench->zone, "esp.example", DNS_TXT, "v=spf1 ip4:203.0.113.0/24 -all");
 			zone_add(bench->zone, "big.example", DNS_TXT,
 			    "v=spf1 include:n1.example include:n2.example include:n3.example ~all");
-			zone_add(bench->zone, "n1.example", DNS_TXT, "v=spf1 ip4:203.0.113.0/24 ~all");
-			zone_add(bench->zone, "n2.example", DNS_TXT, "v=spf1 ip4:203.0.113.0/24 ~all");
-			zone_add(bench->zone, "n3.example", DNS_TXT, "v=spf1 ip4:203.0.113.0/24 ~all");
+			zone_add(
+			    bench->zone, "n1.example", DNS_TXT, "v=spf1 ip4:203.0.113.0/24 ~all");
+			zone_add(
+			    bench->zone, "n2.example", DNS_TXT, "v=spf1 ip4:203.0.113.0/24 ~all");
+			zone_add(
+			    bench->zone, "n3.example", DNS_TXT, "v=spf1 ip4:203.0.113.0/24 ~all");
 			zone_add(bench->zone, "site.example", DNS_A, "203.0.113.1");
 			zone_put(bench->zone, "site.example", DNS_MX, "h1.example", 10, 10);
 			zone_put(bench->zone, "site.example", DNS_MX, "h2.example", 10, 20);
@@ -664,7 +674,8 @@ test_round_trips(void **state)
 			zone_add(bench->zone, "h2.example", DNS_A, "203.0.113.2");
 			zone_add(bench->zone, "h3.example", DNS_A, "203.0.113.3");
 			check(bench, "x@site.example");
-			if (bench->zone->trips != (round == 0 ? rows[i].serial : rows[i].side_by_side))
+			if (bench->zone->trips !=
+			    (round == 0 ? rows[i].serial : rows[i].side_by_side))
 				fail_msg("%s: %u trips", rows[i].record, bench->zone->trips);
 		}
 	}

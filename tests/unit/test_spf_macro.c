@@ -187,13 +187,15 @@ test_long_names_lose_labels(void **state)
 	talloc_free(ctx);
 }
 
-/* A spec of which only the end is expanded gives the name that a shorter one with the same end gives. */
+/* A spec of which only the end is expanded gives the name that a shorter one with the same end
+ * gives. */
 static void
 test_long_specs(void **state)
 {
-	static const char *const pieces[] = { "ab.", "a", "%{l}.", "%{o}.", "%{h1}", "%{i}", "%%", "%-", "%_x.",
-	    "%{s2r-}.", "%{D1}", "%{l1-}.", "%{v}%{i}." };
-	static const char *const ends[] = { ".example", "%{d}", "%{i}.%{v}.x.example.", "%{h}%{h}", "%{l1r-}.c" };
+	static const char *const pieces[] = { "ab.", "a", "%{l}.", "%{o}.", "%{h1}", "%{i}", "%%",
+		"%-", "%_x.", "%{s2r-}.", "%{D1}", "%{l1-}.", "%{v}%{i}." };
+	static const char *const ends[] = { ".example", "%{d}", "%{i}.%{v}.x.example.", "%{h}%{h}",
+		"%{l1r-}.c" };
 	struct spf_values values = values_for(IPV4);
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	size_t i, k, n;
@@ -201,18 +203,22 @@ test_long_specs(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
 		for (k = 0; k < sizeof(ends) / sizeof(ends[0]); k++) {
-			/* from as long as is expanded whole to far beyond, around the bound one by one */
+			/* from as long as is expanded whole to far beyond, around the bound one by
+			 * one */
 			size_t few = 980 / strlen(pieces[i]), len, other_len;
-			char *name = spf_macro_expand_name(ctx, repeat(ctx, pieces[i], few, ends[k]),
-			    few * strlen(pieces[i]) + strlen(ends[k]), &values, &len);
+			char *name =
+			    spf_macro_expand_name(ctx, repeat(ctx, pieces[i], few, ends[k]),
+				few * strlen(pieces[i]) + strlen(ends[k]), &values, &len);
 
 			for (n = few; n < few + 400; n += n < few + 100 ? 1 : 37) {
-				char *other = spf_macro_expand_name(ctx, repeat(ctx, pieces[i], n, ends[k]),
+				char *other = spf_macro_expand_name(ctx,
+				    repeat(ctx, pieces[i], n, ends[k]),
 				    n * strlen(pieces[i]) + strlen(ends[k]), &values, &other_len);
 
 				if (dns_name_ok(name, len) != dns_name_ok(other, other_len) ||
 				    (dns_name_ok(name, len) && strcmp(name, other) != 0))
-					fail_msg("%s * %zu + %s: %s, not %s", pieces[i], n, ends[k], other, name);
+					fail_msg("%s * %zu + %s: %s, not %s", pieces[i], n, ends[k],
+					    other, name);
 			}
 		}
 	}

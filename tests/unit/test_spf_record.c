@@ -327,8 +327,8 @@ test_rewrite_is_bounded(void **state)
 static void
 test_token_number(void **state)
 {
-	static const char *const bad[] = { "", ".t", "t", "1", "1.", "1.tt", "-1.t", " 1.t", "1234567.t",
-	    "x.t", "1.T", "0x1.t" };
+	static const char *const bad[] = { "", ".t", "t", "1", "1.", "1.tt", "-1.t", " 1.t",
+		"1234567.t", "x.t", "1.T", "0x1.t" };
 	size_t i, number;
 
 	(void)state;

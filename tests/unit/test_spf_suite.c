@@ -181,7 +181,8 @@ load_name(struct zone *zone, yaml_document_t *document, const char *name,
 		if (record->type == YAML_SCALAR_NODE)
 			zone_add(zone, name, ZONE_SILENT, "");
 		else
-			load_record(zone, document, name, record->data.mapping.pairs.start, has_txt);
+			load_record(
+			    zone, document, name, record->data.mapping.pairs.start, has_txt);
 	}
 }
 
@@ -357,7 +358,8 @@ main(void)
 	int failed;
 
 	if (file == NULL) {
-		printf("1..0 # SKIP no RFC 7208 test suite: set COUNTERSIGN_SPF_SUITE to its file\n");
+		printf(
+		    "1..0 # SKIP no RFC 7208 test suite: set COUNTERSIGN_SPF_SUITE to its file\n");
 		talloc_free(suite);
 		return 0;
 	}

@@ -66,8 +66,9 @@ new_fixture(void)
 	f->plan->on_over = ACTION_TEMPFAIL;
 	f->plan->limits = mem_array(f->plan, struct limit, 2);
 	for (size_t i = 0; i < 2; i++)
-		assert_int_equal(limit_parse(f->plan, texts[i], &f->plan->limits[f->plan->n_limits++],
-		    &error), 0);
+		assert_int_equal(
+		    limit_parse(f->plan, texts[i], &f->plan->limits[f->plan->n_limits++], &error),
+		    0);
 	return f;
 }
 
@@ -162,7 +163,8 @@ test_block(void **state)
 	size_t n;
 
 	assert_false(store_known_block(f->store, f->ctx, alice->account, NULL));
-	if (store_block(f->store, f->ctx, alice, 0, "sends spam\n% {x}", "root", soon(), &error) < 0)
+	if (store_block(f->store, f->ctx, alice, 0, "sends spam\n% {x}", "root", soon(), &error) <
+	    0)
 		fail_msg("%s", error);
 	reply = charge(f, f->store, alice->account, 1);
 	assert_int_equal(reply.state, QUOTA_REFUSED);
@@ -174,8 +176,9 @@ test_block(void **state)
 	assert_true(fact.blocked);
 	assert_int_equal(fact.retry_after, 0);
 	assert_int_equal(charge(f, f->store, "bob@example.org", 1).state, QUOTA_CHARGED);
-	assert_int_equal(store_block(f->store, f->ctx, ask(f, f->plan, "bob@example.org", 1), HOUR_MS,
-	    "", "rule", soon(), &error), 0);
+	assert_int_equal(store_block(f->store, f->ctx, ask(f, f->plan, "bob@example.org", 1),
+			     HOUR_MS, "", "rule", soon(), &error),
+	    0);
 	reopen(f);
 	for (int64_t end = soon(); store_blocked(f->store, f->ctx, &list, &n), n < 2; usleep(10000))
 		if (store_clock_ms() > end)
@@ -195,8 +198,9 @@ test_block(void **state)
 	assert_int_equal(store_unblock(f->store, f->ctx, alice, soon(), &error), 1);
 	assert_int_equal(store_unblock(f->store, f->ctx, alice, soon(), &error), 0);
 	assert_int_equal(charge(f, f->store, alice->account, 1).state, QUOTA_CHARGED);
-	assert_int_equal(store_unblock(f->store, f->ctx, ask(f, f->plan, "bob@example.org", 1), soon(),
-	    &error), 1);
+	assert_int_equal(
+	    store_unblock(f->store, f->ctx, ask(f, f->plan, "bob@example.org", 1), soon(), &error),
+	    1);
 	store_blocked(f->store, f->ctx, &list, &n);
 	assert_int_equal(n, 0);
 }
@@ -212,7 +216,8 @@ test_block_ends(void **state)
 	const char *error = NULL;
 	int64_t end = soon();
 
-	assert_int_equal(store_block(f->store, f->ctx, alice, 400, "short", "x", soon(), &error), 0);
+	assert_int_equal(
+	    store_block(f->store, f->ctx, alice, 400, "short", "x", soon(), &error), 0);
 	assert_int_equal(charge(f, f->store, "alice", 1).state, QUOTA_REFUSED);
 	alice->block_binds = false;
 	store_charge(f->store, f->ctx, alice, soon(), &reply);
@@ -272,7 +277,8 @@ test_raise(void **state)
 	assert_non_null(strstr(error, "\"5 recipients per hour\", \"100 messages per day\""));
 }
 
-/* charge_in_pool - a message of an account whose counters lie with its pool's; the plan that was asked with in *asked_r */
+/* charge_in_pool - a message of an account whose counters lie with its pool's; the plan that was
+ * asked with in *asked_r */
 static struct quota_reply
 charge_in_pool(struct fixture *f, const char *account, struct quota_plan **asked_r)
 {
@@ -293,8 +299,8 @@ charge_in_pool(struct fixture *f, const char *account, struct quota_plan **asked
 }
 
 /*
- * An account moves to another home and back: counters begin anew, at most one window's worth; what is blocked stays
- * blocked, and what was unblocked in the new home is so in its own one as well.
+ * An account moves to another home and back: counters begin anew, at most one window's worth; what
+ * is blocked stays blocked, and what was unblocked in the new home is so in its own one as well.
  */
 static void
 test_moves_home(void **state)
@@ -311,7 +317,8 @@ test_moves_home(void **state)
 	assert_int_equal(reply.counts[0].used, 1);
 	assert_int_equal(store_block(f->store, f->ctx, alice, 0, "why", "root", soon(), &error), 0);
 	reopen(f);
-	for (int64_t end = soon(); !store_known_block(f->store, f->ctx, "alice", NULL); usleep(10000))
+	for (int64_t end = soon(); !store_known_block(f->store, f->ctx, "alice", NULL);
+	     usleep(10000))
 		if (store_clock_ms() > end)
 			fail_msg("the block was lost");
 	reply = charge_in_pool(f, "alice", &in_pool);
@@ -337,12 +344,13 @@ test_top(void **state)
 		charge(f, f->store, "alice", 1);
 	charge(f, f->store, "bob", 5);
 	charge(f, f->store, "bob", 1);
-	store_charge(f->store, f->ctx, ask(f, NULL, "carol", 4), soon(), &reply);	/* no plan */
+	store_charge(f->store, f->ctx, ask(f, NULL, "carol", 4), soon(), &reply); /* no plan */
 	assert_int_equal(reply.state, QUOTA_NONE);
 	do {
 		usleep(10000);
-		assert_int_equal(store_top(f->store, f->ctx, STORE_TOP_RECIPIENTS, 0, 10, soon(), &list, &n,
-		    &error), 0);
+		assert_int_equal(store_top(f->store, f->ctx, STORE_TOP_RECIPIENTS, 0, 10, soon(),
+				     &list, &n, &error),
+		    0);
 	} while (n < 3 && store_clock_ms() < end);
 	assert_int_equal(n, 3);
 	assert_string_equal(list[0].account, "bob");
@@ -352,17 +360,21 @@ test_top(void **state)
 	assert_string_equal(list[1].account, "carol");
 	assert_string_equal(list[2].account, "alice");
 	reopen(f);
-	assert_int_equal(store_top(f->store, f->ctx, STORE_TOP_MESSAGES, 0, 1, soon(), &list, &n, &error), 0);
+	assert_int_equal(
+	    store_top(f->store, f->ctx, STORE_TOP_MESSAGES, 0, 1, soon(), &list, &n, &error), 0);
 	assert_int_equal(n, 1);
 	assert_string_equal(list[0].account, "alice");
 	assert_int_equal(list[0].messages, 3);
-	assert_int_equal(store_top(f->store, f->ctx, STORE_TOP_REFUSED, 0, 10, soon(), &list, &n, &error), 0);
+	assert_int_equal(
+	    store_top(f->store, f->ctx, STORE_TOP_REFUSED, 0, 10, soon(), &list, &n, &error), 0);
 	assert_int_equal(n, 1);
-	assert_int_equal(store_top(f->store, f->ctx, STORE_TOP_RECIPIENTS, 1, 10, soon(), &list, &n, &error), 0);
+	assert_int_equal(
+	    store_top(f->store, f->ctx, STORE_TOP_RECIPIENTS, 1, 10, soon(), &list, &n, &error), 0);
 	assert_int_equal(n, 0);
 }
 
-/* What one filter blocks, the next charge at another one knows; and it holds while Redis is away. */
+/* What one filter blocks, the next charge at another one knows; and it holds while Redis is
+ * away. */
 static void
 test_two_filters(void **state)
 {
@@ -388,11 +400,11 @@ test_two_filters(void **state)
 	assert_int_equal(charge(f, other, "bob", 1).state, QUOTA_CHARGED);
 	assert_int_equal(store_unblock(other, f->ctx, alice, store_clock_ms() + 300, &error), -1);
 	redis_server_start(&f->server, "appendonly yes\nappendfsync always");
-	for (end = store_clock_ms() + PATIENCE_MS; store_unblock(other, f->ctx, alice, soon(), &error) != 1;
-	    usleep(10000))
+	for (end = store_clock_ms() + PATIENCE_MS;
+	     store_unblock(other, f->ctx, alice, soon(), &error) != 1; usleep(10000))
 		assert_true(store_clock_ms() < end);
-	for (end = store_clock_ms() + PATIENCE_MS; store_known_block(f->store, f->ctx, "alice", NULL);
-	    usleep(10000))
+	for (end = store_clock_ms() + PATIENCE_MS;
+	     store_known_block(f->store, f->ctx, "alice", NULL); usleep(10000))
 		assert_true(store_clock_ms() < end);
 	store_close(other);
 }
@@ -415,13 +427,15 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_top, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_two_filters, set_up_redis, tear_down),
 	};
-	struct CMUnitTest all[sizeof(embedded) / sizeof(embedded[0]) + sizeof(redis) / sizeof(redis[0])];
+	struct CMUnitTest
+	    all[sizeof(embedded) / sizeof(embedded[0]) + sizeof(redis) / sizeof(redis[0])];
 	bool has_redis = redis_server_exists();
 
 	signal(SIGPIPE, SIG_IGN);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	if (!has_redis)
-		return cmocka_run_group_tests_name("store by hand (no redis-server: embedded only)", embedded, NULL, NULL);
+		return cmocka_run_group_tests_name(
+		    "store by hand (no redis-server: embedded only)", embedded, NULL, NULL);
 	memcpy(all, embedded, sizeof(embedded));
 	memcpy(all + sizeof(embedded) / sizeof(embedded[0]), redis, sizeof(redis));
 	return cmocka_run_group_tests_name("store by hand", all, NULL, NULL);

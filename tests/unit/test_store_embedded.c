@@ -249,8 +249,8 @@ struct model {
 
 /* charge_model - one message of so many octets, in the table and by the definition */
 static void
-charge_model(struct fixture *f, struct embedded *table, const struct plan *plan, struct model *model,
-    uint64_t octets, int64_t now)
+charge_model(struct fixture *f, struct embedded *table, const struct plan *plan,
+    struct model *model, uint64_t octets, int64_t now)
 {
 	const struct quota_cost cost = { .messages = 1, .recipients = 1, .bytes = octets };
 	uint64_t id[2] = { atomic_fetch_add(&f->ids, 1) + 1, 0 };
@@ -277,7 +277,8 @@ static void
 test_widths(void **state)
 {
 	struct fixture *f = *state;
-	static const uint64_t sizes[] = { 100, 100000, UINT64_C(10000000000), UINT64_C(1000000000000) };
+	static const uint64_t sizes[] = { 100, 100000, UINT64_C(10000000000),
+		UINT64_C(1000000000000) };
 	struct plan *plan = plan_of(f->ctx, "9 PB per day", "1000000 messages per hour");
 	struct model models[4] = { { .name = "small" }, { .name = "large" }, { .name = "larger" },
 	    { .name = "largest" } };
@@ -291,7 +292,8 @@ test_widths(void **state)
 		size_t scale = (size_t)i * 4 / 3000 < which ? (size_t)i * 4 / 3000 : which;
 
 		now += (int64_t)(next_random(&random) % (20 * MINUTE));
-		charge_model(f, table, plan, &models[which], next_random(&random) % sizes[scale] + 1, now);
+		charge_model(
+		    f, table, plan, &models[which], next_random(&random) % sizes[scale] + 1, now);
 		if (i % 500 == 499)
 			table = reopen(f, table, now);
 	}
@@ -311,7 +313,8 @@ test_baseline(void **state)
 
 	embedded_seen(table, asked, &reply, 1000, T0, true);
 	assert_int_equal(used(f, table, plan, "alice", T0), 7);
-	/* An older answer that comes late is ignored, one of the same time only when larger counts. */
+	/* An older answer that comes late is ignored, one of the same time only when larger
+	 * counts. */
 	seen.used = 6;
 	embedded_seen(table, asked, &reply, 999, T0 + 10, true);
 	embedded_seen(table, asked, &reply, 1000, T0 + 10, true);
@@ -449,10 +452,12 @@ static void
 test_bad_file(void **state)
 {
 	struct fixture *f = *state;
-	static const struct { const char *label, *text, *part; } rows[] = {
+	static const struct { const char *label, *text, *part;
+	} rows[] = {
 		{ "empty", "", "not written by countersign" },
 		{ "foreign", "root:x:0:0\n", "not written by countersign" },
-		{ "another version", "countersign-counters 1\nend 0 cbf29ce484222325\n", "another format" },
+		{ "another version", "countersign-counters 1\nend 0 cbf29ce484222325\n",
+		    "another format" },
 		{ "no end", "countersign-counters 2\n", "torn" },
 		{ "wrong sum", "countersign-counters 2\nend 0 cbf29ce484222326\n", "damaged" },
 		{ "wrong number", "countersign-counters 2\nend 1 cbf29ce484222325\n", "damaged" },
@@ -461,17 +466,23 @@ test_bad_file(void **state)
 		{ "no braces", "countersign-counters 2\nalice r1.48 1 1 1\n", "cannot be read" },
 		{ "no slots", "countersign-counters 2\n{a}:a:a r1.48 1 1\n", "cannot be read" },
 		{ "a sign", "countersign-counters 2\n{a}:a:a r1.48 1 1 -1\n", "cannot be read" },
-		{ "too much", "countersign-counters 2\n{a}:a:a r1.48 1 1 9007199254740991 1\n", "cannot be read" },
-		{ "no width", "countersign-counters 2\n{a}:a:a r1.48 0 1 1\n", "cannot be read" },
-		{ "long field", "countersign-counters 2\n{a}:a:a r12345678901234567890123456789012345 1 1 1\n",
+		{ "too much", "countersign-counters 2\n{a}:a:a r1.48 1 1 9007199254740991 1\n",
 		    "cannot be read" },
-		{ "a raise without an end", "countersign-counters 2\nraise {a}:a:a r1.48 1 5\n", "cannot be read" },
+		{ "no width", "countersign-counters 2\n{a}:a:a r1.48 0 1 1\n", "cannot be read" },
+		{ "long field",
+		    "countersign-counters 2\n{a}:a:a r12345678901234567890123456789012345 1 1 1\n",
+		    "cannot be read" },
+		{ "a raise without an end", "countersign-counters 2\nraise {a}:a:a r1.48 1 5\n",
+		    "cannot be read" },
 		{ "a block of nobody", "countersign-counters 2\nblock 1 2 %\n", "cannot be read" },
-		{ "a block badly encoded", "countersign-counters 2\nblock a%4 1 2 x y\n", "cannot be read" },
+		{ "a block badly encoded", "countersign-counters 2\nblock a%4 1 2 x y\n",
+		    "cannot be read" },
 		{ "a day cut", "countersign-counters 2\nusage a 1 2 3\n", "cannot be read" },
 		{ "a word of no meaning", "countersign-counters 2\nnothing\n", "cannot be read" },
-		{ "50 slots", "countersign-counters 2\n{a}:a:a r1.48 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"
-		    " 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n", "cannot be read" },
+		{ "50 slots",
+		    "countersign-counters 2\n{a}:a:a r1.48 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"
+		    " 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n",
+		    "cannot be read" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -538,7 +549,8 @@ static void
 test_front(void **state)
 {
 	struct fixture *f = *state;
-	struct plan *plan = plan_of(f->ctx, "2 recipients per hour", NULL), *none = plan_of(f->ctx, NULL, NULL);
+	struct plan *plan = plan_of(f->ctx, "2 recipients per hour", NULL),
+		    *none = plan_of(f->ctx, NULL, NULL);
 	atomic_int lines = 0;
 	struct store_options options = { .kind = STORE_EMBEDDED, .file = f->file, .log = count_line,
 	    .log_arg = &lines };

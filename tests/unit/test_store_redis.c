@@ -135,8 +135,8 @@ command(struct fixture *f, const char *words)
 		argv[argc] = word;
 		argv_len[argc++] = strlen(word);
 	}
-	if (redis_pool_call(f->pool, f->ctx, argc, argv, argv_len, true, store_clock_ms() + PATIENCE_MS,
-	    &reply, &error) != POOL_ANSWERED)
+	if (redis_pool_call(f->pool, f->ctx, argc, argv, argv_len, true,
+		store_clock_ms() + PATIENCE_MS, &reply, &error) != POOL_ANSWERED)
 		fail_msg("%s: %s", words, error);
 	if (reply->type == REDIS_REPLY_INTEGER)
 		value = reply->integer;
@@ -360,10 +360,11 @@ both(struct twins *t, const char *label, enum quota_op op, const struct quota_pl
 
 		if (a->used != b->used || a->wait_ms != b->wait_ms || a->one_ms != b->one_ms ||
 		    a->next_ms != b->next_ms || a->max != b->max || a->raised_ms != b->raised_ms)
-			fail_msg("%s: counter %zu (%s): Lua %llu %lld %lld %lld, C %llu %lld %lld %lld", label, i,
-			    asked->counters[i].field,
-			    (unsigned long long)a->used, (long long)a->wait_ms, (long long)a->one_ms,
-			    (long long)a->next_ms, (unsigned long long)b->used, (long long)b->wait_ms,
+			fail_msg(
+			    "%s: counter %zu (%s): Lua %llu %lld %lld %lld, C %llu %lld %lld %lld",
+			    label, i, asked->counters[i].field, (unsigned long long)a->used,
+			    (long long)a->wait_ms, (long long)a->one_ms, (long long)a->next_ms,
+			    (unsigned long long)b->used, (long long)b->wait_ms,
 			    (long long)b->one_ms, (long long)b->next_ms);
 	}
 	return c;
@@ -387,26 +388,28 @@ test_cases(void **state)
 		uint64_t used[3];
 	} rows[] = {
 		{ "first", QUOTA_OP_CHARGE, T0, 0, 4, false, QUOTA_CHARGED, { 4, 1, 1000 } },
-		{ "the same again", QUOTA_OP_CHARGE, T0 + 5, 0, 4, true, QUOTA_CHARGED, { 4, 1, 1000 } },
+		{ "the same again", QUOTA_OP_CHARGE, T0 + 5, 0, 4, true, QUOTA_CHARGED,
+		    { 4, 1, 1000 } },
 		{ "over in one window: none is charged", QUOTA_OP_CHARGE, T0 + 10, 0, 7, false,
 		    QUOTA_REFUSED, { 4, 1, 1000 } },
 		{ "larger than the limit", QUOTA_OP_CHARGE, T0 + 10, 0, 11, false, QUOTA_REFUSED,
 		    { 4, 1, 1000 } },
-		{ "exactly full", QUOTA_OP_CHARGE, T0 + 10, 0, 6, false, QUOTA_CHARGED, { 10, 2, 2000 } },
+		{ "exactly full", QUOTA_OP_CHARGE, T0 + 10, 0, 6, false, QUOTA_CHARGED,
+		    { 10, 2, 2000 } },
 		{ "reading charges nothing", QUOTA_OP_READ, T0 + 10, 0, 1, false, QUOTA_READ,
 		    { 10, 2, 2000 } },
-		{ "merging goes past the limit", QUOTA_OP_MERGE, T0 + 10, MINUTE, 5, false, QUOTA_CHARGED,
-		    { 15, 3, 3000 } },
+		{ "merging goes past the limit", QUOTA_OP_MERGE, T0 + 10, MINUTE, 5, false,
+		    QUOTA_CHARGED, { 15, 3, 3000 } },
 		{ "merged once", QUOTA_OP_MERGE, T0 + 20, MINUTE, 5, true, QUOTA_CHARGED,
 		    { 15, 3, 3000 } },
-		{ "merging what has left one window", QUOTA_OP_MERGE, T0 + 20, 2 * 60 * MINUTE, 5, false,
-		    QUOTA_CHARGED, { 15, 4, 4000 } },
-		{ "the hour is over, the day is not", QUOTA_OP_CHARGE, T0 + 62 * MINUTE, 0, 1, false,
-		    QUOTA_CHARGED, { 1, 5, 5000 } },
+		{ "merging what has left one window", QUOTA_OP_MERGE, T0 + 20, 2 * 60 * MINUTE, 5,
+		    false, QUOTA_CHARGED, { 15, 4, 4000 } },
+		{ "the hour is over, the day is not", QUOTA_OP_CHARGE, T0 + 62 * MINUTE, 0, 1,
+		    false, QUOTA_CHARGED, { 1, 5, 5000 } },
 		{ "time runs back", QUOTA_OP_CHARGE, T0 + 30 * MINUTE, 0, 1, false, QUOTA_CHARGED,
 		    { 2, 6, 6000 } },
-		{ "time runs back for good", QUOTA_OP_CHARGE, T0 - 10 * 24 * 60 * MINUTE, 0, 1, false,
-		    QUOTA_CHARGED, { 3, 7, 7000 } },
+		{ "time runs back for good", QUOTA_OP_CHARGE, T0 - 10 * 24 * 60 * MINUTE, 0, 1,
+		    false, QUOTA_CHARGED, { 3, 7, 7000 } },
 		{ "reset", QUOTA_OP_RESET, T0, 0, 1, false, QUOTA_READ, { 0 } },
 		{ "empty after it", QUOTA_OP_READ, T0, 0, 1, false, QUOTA_READ, { 0 } },
 	};
@@ -453,8 +456,11 @@ test_exact(void **state)
 		    quota_plan_make(f->ctx, plan, "bob", &cost, false, id), T0 + i * MINUTE, 0);
 	}
 	cost.bytes = 1;
-	assert_int_equal(both(&t, "full", QUOTA_OP_READ,
-	    quota_plan_make(f->ctx, plan, "bob", &cost, false, NULL), T0 + 9 * MINUTE, 0).counts[0].used,
+	assert_int_equal(
+	    both(&t, "full", QUOTA_OP_READ,
+		quota_plan_make(f->ctx, plan, "bob", &cost, false, NULL), T0 + 9 * MINUTE, 0)
+		.counts[0]
+		.used,
 	    LIMIT_MAX_COUNT);
 }
 
@@ -525,11 +531,16 @@ static struct quota_plan *
 random_message(struct fixture *f, uint64_t *random, struct plan **plans)
 {
 	static const char *const accounts[] = { "a", "b@example.org", "we{ird} %name\xff", "" };
-	struct quota_party parties[4] = { { .kind = QUOTA_ACCOUNT }, { .kind = QUOTA_DOMAIN, .name = "dom" },
-	    { .kind = QUOTA_POOL, .name = "pool" }, { .kind = QUOTA_NETWORK, .name = "net" } };
+	struct quota_party parties[4] = { { .kind = QUOTA_ACCOUNT },
+		{ .kind = QUOTA_DOMAIN, .name = "dom" }, { .kind = QUOTA_POOL, .name = "pool" },
+		{ .kind = QUOTA_NETWORK, .name = "net" } };
 	uint64_t marks[6], number;
-	struct quota_cost cost = { .messages = 1, .recipients = next_random(random) % 6 + 1, .bytes = 1000,
-	    .marks = marks, .client = next_random(random) % 9, .has_client = next_random(random) % 8 > 0 };
+	struct quota_cost cost = { .messages = 1,
+		.recipients = next_random(random) % 6 + 1,
+		.bytes = 1000,
+		.marks = marks,
+		.client = next_random(random) % 9,
+		.has_client = next_random(random) % 8 > 0 };
 	uint8_t id[QUOTA_ID_LEN] = { 0 };
 
 	cost.external = next_random(random) % (cost.recipients + 1);
@@ -538,8 +549,11 @@ random_message(struct fixture *f, uint64_t *random, struct plan **plans)
 		marks[i] = (next_random(random) % 60) * UINT64_C(0x0101010101010101);
 	parties[0].name = accounts[next_random(random) % 4];
 	for (size_t i = 0; i < 4; i++) {
-		parties[i].plan = i == 0 ? plans[next_random(random) % 5] : next_random(random) % 3 ? NULL : plans[5];
-		parties[i].on_over = parties[i].plan != NULL ? parties[i].plan->on_over : ACTION_ACCEPT;
+		parties[i].plan = i == 0      ? plans[next_random(random) % 5]
+		    : next_random(random) % 3 ? NULL
+					      : plans[5];
+		parties[i].on_over =
+		    parties[i].plan != NULL ? parties[i].plan->on_over : ACTION_ACCEPT;
 	}
 	number = ++f->ids;
 	memcpy(id, &number, sizeof(number));
@@ -574,12 +588,16 @@ raise_both(struct twins *t, const struct quota_plan *asked, uint64_t *random, in
 static void
 random_plans(struct fixture *f, struct plan **plans)
 {
-	plans[0] = plan_of(f->ctx, "12 recipients per hour", "40 recipients per day", "9 messages per 7 minutes");
+	plans[0] = plan_of(
+	    f->ctx, "12 recipients per hour", "40 recipients per day", "9 messages per 7 minutes");
 	plans[1] = plan_of(f->ctx, "30 recipients per hour", "5 messages per minute", NULL);
 	plans[2] = plan_of(f->ctx, "0", NULL, NULL);
-	plans[3] = plan_of(f->ctx, "20 KB per 10 minutes", "7 client-addresses per 10 minutes", "3 messages per 61 seconds");
-	plans[4] = plan_of(f->ctx, "20 new-recipients per 20 minutes", "3 client-addresses per hour", "8 external-recipients per 30 minutes");
-	plans[5] = plan_of(f->ctx, "60 recipients per hour", "40 new-recipients per day", "6 client-addresses per 5 minutes");
+	plans[3] = plan_of(f->ctx, "20 KB per 10 minutes", "7 client-addresses per 10 minutes",
+	    "3 messages per 61 seconds");
+	plans[4] = plan_of(f->ctx, "20 new-recipients per 20 minutes",
+	    "3 client-addresses per hour", "8 external-recipients per 30 minutes");
+	plans[5] = plan_of(f->ctx, "60 recipients per hour", "40 new-recipients per day",
+	    "6 client-addresses per 5 minutes");
 	plans[1]->on_over = ACTION_WARN;
 }
 
@@ -660,7 +678,8 @@ test_store(void **state)
 	/* Where it was said, and for how long: a key of the account and one for each charge. */
 	command(f, "SELECT 3");
 	assert_int_equal(command(f, "EXISTS mine:{alice}:a:alice"), 1);
-	assert_in_range(command(f, "DBSIZE"), 3, 7);	/* the others: the store's trial at start, the day's lists */
+	assert_in_range(command(f, "DBSIZE"), 3,
+	    7); /* the others: the store's trial at start, the day's lists */
 	assert_in_range(command(f, "PTTL mine:{alice}:a:alice"), 86400000, 2 * 86400000);
 	asked = ask(f, plan, "alice", 1);
 	assert_int_equal(store_reset(store, f->ctx, asked, store_clock_ms() + 1000, &error), 0);
@@ -692,7 +711,8 @@ crowd_member(void *arg)
 	struct crowd *crowd = arg;
 
 	for (int i = 0; i < crowd->messages; i++) {
-		enum quota_state state = charge(crowd->f, crowd->store, crowd->plan, "crowd", 1, NULL, NULL);
+		enum quota_state state =
+		    charge(crowd->f, crowd->store, crowd->plan, "crowd", 1, NULL, NULL);
 
 		if (state == QUOTA_CHARGED)
 			atomic_fetch_add(&crowd->charged, 1);
@@ -988,7 +1008,8 @@ test_password(void **state)
 	struct store *store;
 	struct plan *plan;
 
-	redis_server_start(&f->server, "user default on >open-sesame ~* +@all\n"
+	redis_server_start(&f->server,
+	    "user default on >open-sesame ~* +@all\n"
 	    "user countersign on >swordfish ~countersign:* -@all +evalsha +eval +time "
 	    "+get +set +hmget +hget +hgetall +hset +hdel +hlen +hexists +pttl +pexpire "
 	    "+persist +del +zadd +zincrby +zcard +zremrangebyrank +zremrangebyscore +zrevrange +zscore");
@@ -1047,14 +1068,17 @@ test_full_and_read_only(void **state)
 	plan = plan_of(f->ctx, "10 recipients per hour", NULL, NULL);
 	assert_int_equal(charge(f, store, plan, "alice", 1, &used, &where), QUOTA_CHARGED);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (strcmp(rows[i].word, "NOREPLICAS") == 0 && redis_server_before(7, 0, "min-replicas-to-write, for scripts"))
+		if (strcmp(rows[i].word, "NOREPLICAS") == 0 &&
+		    redis_server_before(7, 0, "min-replicas-to-write, for scripts"))
 			continue;
 		command(f, rows[i].on);
 		if (charge(f, store, plan, "alice", 2, &used, &where) != QUOTA_CHARGED ||
 		    strcmp(where, "local") != 0 || used != 3 + 2 * i)
-			fail_msg("%s: from %s, used %llu", rows[i].label, where, (unsigned long long)used);
+			fail_msg("%s: from %s, used %llu", rows[i].label, where,
+			    (unsigned long long)used);
 		wait_away(f, store, true);
-		for (int64_t end = store_clock_ms() + PATIENCE_MS; count_in_log(f, rows[i].word) == 0;) {
+		for (int64_t end = store_clock_ms() + PATIENCE_MS;
+		     count_in_log(f, rows[i].word) == 0;) {
 			if (store_clock_ms() > end)
 				fail_msg("%s: not in the log", rows[i].label);
 			usleep(5000);
@@ -1066,7 +1090,8 @@ test_full_and_read_only(void **state)
 	store_close(store);
 }
 
-/* A server that a script keeps busy, and one that may not do all we need, answer but do not serve. */
+/* A server that a script keeps busy, and one that may not do all we need, answer but do not
+ * serve. */
 static void *
 keep_busy(void *arg)
 {
@@ -1186,7 +1211,8 @@ test_loading(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, charge_on, &w), 0);
 	usleep(1000000);
 	redis_server_kill(&f->server, SIGKILL);
-	redis_server_start(&f->server, KEEP "\nkey-load-delay 5000\nloading-process-events-interval-bytes 1024");
+	redis_server_start(
+	    &f->server, KEEP "\nkey-load-delay 5000\nloading-process-events-interval-bytes 1024");
 	wait_away(f, w.store, false);
 	assert_true(w.loading);
 	atomic_store(&w.stop, true);
@@ -1215,7 +1241,8 @@ cut_server(void *arg)
 	return NULL;
 }
 
-/* A reply that is cut in the middle may have been executed: POOL_LOST, and never taken for another one. */
+/* A reply that is cut in the middle may have been executed: POOL_LOST, and never taken for another
+ * one. */
 static void
 test_cut(void **state)
 {

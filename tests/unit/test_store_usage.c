@@ -24,7 +24,9 @@
 static void
 note(struct usage *usage, int64_t day, const char *account, uint64_t recipients)
 {
-	const struct store_top_entry entry = { .account = account, .messages = 1, .recipients = recipients };
+	const struct store_top_entry entry = {
+		.account = account, .messages = 1, .recipients = recipients
+	};
 
 	usage_note(usage, day, &entry);
 }
@@ -36,7 +38,8 @@ recipients_of(struct usage *usage, int64_t day, const char *account)
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	uint64_t result = 0;
 	size_t n;
-	const struct store_top_entry *list = usage_top(usage, tmp, day, STORE_TOP_RECIPIENTS, 0, &n);
+	const struct store_top_entry *list =
+	    usage_top(usage, tmp, day, STORE_TOP_RECIPIENTS, 0, &n);
 
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(list[i].account, account) == 0)
@@ -144,7 +147,8 @@ reader(void *arg)
 	size_t n;
 
 	for (unsigned int i = 0; !atomic_load(&crowd->stop); i++) {
-		talloc_free(usage_top(crowd->usage, NULL, TODAY, STORE_TOP_MESSAGES, i % 2 * 10, &n));
+		talloc_free(
+		    usage_top(crowd->usage, NULL, TODAY, STORE_TOP_MESSAGES, i % 2 * 10, &n));
 		if (i % 4 == 0)
 			take(crowd);
 	}
@@ -181,7 +185,8 @@ test_growing(void **state)
 	(void)state;
 	assert_int_equal(pthread_create(&thread, NULL, crowd_member, &crowd), 0);
 	while (n < 4001) {
-		struct store_top_entry *list = usage_top(crowd.usage, NULL, TODAY, STORE_TOP_RECIPIENTS, 0, &n);
+		struct store_top_entry *list =
+		    usage_top(crowd.usage, NULL, TODAY, STORE_TOP_RECIPIENTS, 0, &n);
 
 		assert_true(n <= 4001);
 		for (size_t i = 0; i < n; i++)

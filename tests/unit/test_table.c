@@ -225,7 +225,12 @@ static void
 test_types(void **state)
 {
 	static const char *const names[] = {
-		"texthash:%s", "hash:%s", "btree:%s", "lmdb:%s", "proxy:texthash:%s", "proxy:hash:%s",
+		"texthash:%s",
+		"hash:%s",
+		"btree:%s",
+		"lmdb:%s",
+		"proxy:texthash:%s",
+		"proxy:hash:%s",
 	};
 	static const char *const unknown[] = {
 		"%s", "nosuch:%s", "TEXTHASH:%s", "text:%s", "texthashes:%s", ":%s", "", "proxy:%s",
@@ -322,7 +327,8 @@ test_inline_mistakes(void **state)
 
 		if (table_open(ctx, rows[i].spec, &error) != NULL)
 			fail_msg("%s: taken", rows[i].spec);
-		if (error == NULL || strstr(error, "inline") == NULL || strstr(error, rows[i].part) == NULL)
+		if (error == NULL || strstr(error, "inline") == NULL ||
+		    strstr(error, rows[i].part) == NULL)
 			fail_msg("%s: %s", rows[i].spec, error);
 		talloc_free(ctx);
 	}
@@ -402,7 +408,8 @@ file_says(struct table *table, TALLOC_CTX *ctx, const char *value)
 		assert_string_equal(got, value);
 }
 
-/* look - what the daemon does every second, often enough for a change to be seen and to have settled */
+/* look - what the daemon does every second, often enough for a change to be seen and to have
+ * settled */
 static void
 look(struct table *table)
 {
@@ -489,7 +496,8 @@ test_cidr(void **state)
 	const char *error = NULL;
 	struct table *table;
 
-	write_text(place, "# networks\n192.0.2.8 host\n\n192.0.2.0/24\tnet \n192.0.2.9 never\n2001:db8::/32  six, and more\n");
+	write_text(place,
+	    "# networks\n192.0.2.8 host\n\n192.0.2.0/24\tnet \n192.0.2.9 never\n2001:db8::/32  six, and more\n");
 	table = table_open(spec, spec, &error);
 	assert_non_null(table);
 	for (size_t i = 0; i < COUNT(rows); i++) {

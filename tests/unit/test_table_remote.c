@@ -93,7 +93,8 @@ answer(struct server *server, int fd, const char *question)
 		return;
 	}
 	if (strncmp(question, "map known", 9) == 0) {
-		len = snprintf(text, sizeof(text), "%zu:OK value/%s,", strlen("OK value/") + strlen(question + 4), question + 4);
+		len = snprintf(text, sizeof(text), "%zu:OK value/%s,",
+		    strlen("OK value/") + strlen(question + 4), question + 4);
 	} else {
 		len = snprintf(text, sizeof(text), "9:NOTFOUND ,");
 	}
@@ -171,7 +172,8 @@ setup(void **state)
 	struct server *server = calloc(1, sizeof(*server));
 
 	pthread_mutex_init(&server->lock, NULL);
-	(void)snprintf(server->directory, sizeof(server->directory), "/tmp/test_table_remote.XXXXXX");
+	(void)snprintf(
+	    server->directory, sizeof(server->directory), "/tmp/test_table_remote.XXXXXX");
 	if (mkdtemp(server->directory) == NULL)
 		return -1;
 	(void)snprintf(server->path, sizeof(server->path), "%s/socket", server->directory);
@@ -236,9 +238,11 @@ test_socketmap(void **state)
 	struct table *table = open_server(ctx, server, 4, 0);
 	char *longest = mem_array(ctx, char, 10001);
 
-	assert_int_equal(outcome_of(table, "known@example.org", "value/known@example.org", NULL), TABLE_FOUND);
+	assert_int_equal(
+	    outcome_of(table, "known@example.org", "value/known@example.org", NULL), TABLE_FOUND);
 	assert_string_equal(server->last, "map known@example.org");
-	assert_int_equal(outcome_of(table, "KNOWN two,3:x@", "value/known two,3:x@", NULL), TABLE_FOUND);
+	assert_int_equal(
+	    outcome_of(table, "KNOWN two,3:x@", "value/known two,3:x@", NULL), TABLE_FOUND);
 	assert_int_equal(outcome_of(table, "other", NULL, NULL), TABLE_NOT_FOUND);
 	memset(longest, 'x', 10000);
 	memcpy(longest, "known", 5);
@@ -255,12 +259,18 @@ static void
 test_socketmap_replies(void **state)
 {
 #define REPLY(text)	text, sizeof(text) - 1
-	static const struct { const char *reply; size_t len; enum table_outcome outcome; const char *value, *problem; } rows[] = {
+	static const struct {
+		const char *reply;
+		size_t len;
+		enum table_outcome outcome;
+		const char *value, *problem;
+	} rows[] = {
 		{ REPLY("7:OK a, b,"), TABLE_FOUND, "a, b", NULL },
 		{ REPLY("3:OK ,"), TABLE_TEMPERROR, NULL, "the value is empty" },
 		{ REPLY("9:NOTFOUND ,"), TABLE_NOT_FOUND, NULL, NULL },
 		{ REPLY("8:NOTFOUND,"), TABLE_TEMPERROR, NULL, "the server answered: NOTFOUND" },
-		{ REPLY("12:TEMP no disk,"), TABLE_TEMPERROR, NULL, "the server answered: TEMP no disk" },
+		{ REPLY("12:TEMP no disk,"), TABLE_TEMPERROR, NULL,
+		    "the server answered: TEMP no disk" },
 		{ REPLY("9:TIMEOUT x,"), TABLE_TEMPERROR, NULL, "TIMEOUT x" },
 		{ REPLY("6:PERM x,"), TABLE_TEMPERROR, NULL, "PERM x" },
 		{ REPLY("2:OK,"), TABLE_TEMPERROR, NULL, "the server answered: OK" },
@@ -328,12 +338,14 @@ test_silence(void **state)
 
 	atomic_store(&server->silent, true);
 	/* the caller's own deadline holds where it is nearer */
-	assert_int_equal(table_get(table, ctx, "known", began + 50, &value, &error), TABLE_TEMPERROR);
+	assert_int_equal(
+	    table_get(table, ctx, "known", began + 50, &value, &error), TABLE_TEMPERROR);
 	assert_int_equal(outcome_of(table, "known", NULL, "time"), TABLE_TEMPERROR);
 	/* now the server is left alone: this fails without a question */
 	unsigned int questions = atomic_load(&server->questions);
 
-	assert_int_equal(outcome_of(table, "known", NULL, "failed 2 times in a row"), TABLE_TEMPERROR);
+	assert_int_equal(
+	    outcome_of(table, "known", NULL, "failed 2 times in a row"), TABLE_TEMPERROR);
 	assert_int_equal(atomic_load(&server->questions), questions);
 	/* and it is asked again after a while */
 	atomic_store(&server->silent, false);
@@ -437,7 +449,8 @@ test_cached(void **state)
 		assert_int_equal(outcome_of(table, "other", NULL, NULL), TABLE_NOT_FOUND);
 	}
 	assert_int_equal(atomic_load(&server->questions), 2);
-	/* what is known is known while the server is away; what failed is not remembered as an answer */
+	/* what is known is known while the server is away; what failed is not remembered as an
+	 * answer */
 	stop_server(server);
 	atomic_store(&server->hang_up, true);
 	(void)outcome_of(table, "third", NULL, NULL);
@@ -446,9 +459,11 @@ test_cached(void **state)
 	assert_int_equal(outcome_of(table, "other", NULL, NULL), TABLE_NOT_FOUND);
 	atomic_store(&server->hang_up, false);
 	start_server(server);
-	for (int i = 0; i < 1000 && outcome_of(table, "known fourth", NULL, NULL) != TABLE_FOUND; i++)
+	for (int i = 0; i < 1000 && outcome_of(table, "known fourth", NULL, NULL) != TABLE_FOUND;
+	     i++)
 		usleep(10000);
-	assert_int_equal(outcome_of(table, "known fourth", "value/known fourth", NULL), TABLE_FOUND);
+	assert_int_equal(
+	    outcome_of(table, "known fourth", "value/known fourth", NULL), TABLE_FOUND);
 	talloc_free(ctx);
 }
 
@@ -546,7 +561,8 @@ test_breaker(void **state)
 /* --- redis --- */
 
 static struct table *
-open_redis(TALLOC_CTX *ctx, const struct redis_server *redis, const char *spec, const char **error_r)
+open_redis(
+    TALLOC_CTX *ctx, const struct redis_server *redis, const char *spec, const char **error_r)
 {
 	const struct table_redis servers[] = {
 		{ .name = "main", .options.server = redis->address },
@@ -583,7 +599,8 @@ test_redis(void **state)
 	redis_do(&redis, "SET example.org/alice split");
 	redis_do(&redis, "SADD owner:set x");
 	redis_do(&redis, "SET 'owner:a b\r\nSET x' '%s'");
-	redis_do(&redis, "EVAL \"redis.call('SET', 'owner:nul', 'a\\\\0b'); redis.call('SET', 'owner:octets', '\\\\255')\" 0");
+	redis_do(&redis,
+	    "EVAL \"redis.call('SET', 'owner:nul', 'a\\\\0b'); redis.call('SET', 'owner:octets', '\\\\255')\" 0");
 	table = open_redis(ctx, &redis, "redis:main:owner:%s", &error);
 	parts = open_redis(ctx, &redis, "redis:main:%d/%u", &error);
 	assert_non_null(table);
@@ -605,13 +622,15 @@ test_redis(void **state)
 	redis_server_signal(&redis, SIGSTOP);
 	assert_int_equal(outcome_of(table, "alice@example.org", NULL, ""), TABLE_TEMPERROR);
 	redis_server_signal(&redis, SIGCONT);
-	for (int i = 0; i < 1000 && outcome_of(table, "alice@example.org", NULL, NULL) != TABLE_FOUND; i++)
+	for (int i = 0;
+	     i < 1000 && outcome_of(table, "alice@example.org", NULL, NULL) != TABLE_FOUND; i++)
 		usleep(10000);
 	redis_server_kill(&redis, SIGKILL);
 	assert_int_equal(outcome_of(table, "alice@example.org", NULL, ""), TABLE_TEMPERROR);
 	redis_server_start(&redis, NULL);
 	redis_do(&redis, "SET owner:alice@example.org carol");
-	for (int i = 0; i < 1000 && outcome_of(table, "alice@example.org", NULL, NULL) != TABLE_FOUND; i++)
+	for (int i = 0;
+	     i < 1000 && outcome_of(table, "alice@example.org", NULL, NULL) != TABLE_FOUND; i++)
 		usleep(10000);
 	assert_int_equal(outcome_of(table, "alice@example.org", "carol", NULL), TABLE_FOUND);
 	table_tend(table);

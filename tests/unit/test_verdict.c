@@ -29,7 +29,8 @@ struct message {
 static void
 add_claim(struct message *m, enum claim_place place, const char *address, enum ownership owned)
 {
-	m->claims[m->facts.n_claims++] = (struct claim){ place, address, strchr(address, '@') + 1, owned };
+	m->claims[m->facts.n_claims++] =
+	    (struct claim){ place, address, strchr(address, '@') + 1, owned };
 }
 
 /* sound - a message from alice against which nothing can be said; every reason would refuse */
@@ -64,18 +65,51 @@ sound(struct message *m)
 static void nothing(struct message *m) { (void)m; }
 static void draining(struct message *m) { m->rules.draining = true; }
 static void no_listener(struct message *m) { m->facts.listener = NULL; }
-static void auth_without_login(struct message *m) { m->facts.auth_without_login = true; m->facts.login = NULL; }
-static void bad_login(struct message *m) { m->facts.account = NULL; m->facts.login_malformed = "it is empty"; }
+static void
+auth_without_login(struct message *m)
+{
+	m->facts.auth_without_login = true;
+	m->facts.login = NULL;
+}
+static void
+bad_login(struct message *m)
+{
+	m->facts.account = NULL;
+	m->facts.login_malformed = "it is empty";
+}
 static void no_account(struct message *m) { m->facts.account = NULL; }
 static void no_login(struct message *m) { m->facts.login = m->facts.account = NULL; }
 static void no_tls(struct message *m) { m->facts.tls = false; }
-static void bad_envelope(struct message *m) { m->facts.sender = "a@@b"; m->facts.sender_malformed = "two of them"; }
-static void foreign_envelope(struct message *m) { add_claim(m, CLAIM_ENVELOPE, "bob@example.net", OWNED_NO); }
+static void
+bad_envelope(struct message *m)
+{
+	m->facts.sender = "a@@b";
+	m->facts.sender_malformed = "two of them";
+}
+static void
+foreign_envelope(struct message *m)
+{
+	add_claim(m, CLAIM_ENVELOPE, "bob@example.net", OWNED_NO);
+}
 static void null_sender(struct message *m) { m->facts.sender = ""; }
-static void unknown_envelope(struct message *m) { add_claim(m, CLAIM_ENVELOPE, "bob@example.net", OWNED_TEMPERROR); }
-static void unknown_resent(struct message *m) { add_claim(m, CLAIM_RESENT_SENDER, "carol@example.net", OWNED_TEMPERROR); }
+static void
+unknown_envelope(struct message *m)
+{
+	add_claim(m, CLAIM_ENVELOPE, "bob@example.net", OWNED_TEMPERROR);
+}
+static void
+unknown_resent(struct message *m)
+{
+	add_claim(m, CLAIM_RESENT_SENDER, "carol@example.net", OWNED_TEMPERROR);
+}
 #define SPF(name, identity, wanted, checked, whole, why) \
-static void name(struct message *m) { m->facts.spf_##identity = (struct spf_fact){ .result = SPF_IS_##wanted, .domain = checked, .sender = whole, .problem = why }; }
+	static void name(struct message *m) \
+	{ \
+		m->facts.spf_##identity = (struct spf_fact){ .result = SPF_IS_##wanted, \
+			.domain = checked, \
+			.sender = whole, \
+			.problem = why }; \
+	}
 SPF(spf_fail, mailfrom, FAIL, "example.com", "x@example.com", NULL)
 SPF(spf_helo_fail, helo, FAIL, "mail.example.com", "postmaster@mail.example.com", NULL)
 SPF(spf_softfail, mailfrom, SOFTFAIL, "example.com", "x@example.com", NULL)
@@ -85,48 +119,148 @@ SPF(spf_maybe, mailfrom, NEUTRAL, "example.com", "x@example.com", NULL)
 SPF(spf_helo_softfail, helo, SOFTFAIL, "mail.example.com", "postmaster@mail.example.com", NULL)
 SPF(spf_helo_maybe, helo, NEUTRAL, "mail.example.com", "postmaster@mail.example.com", NULL)
 SPF(spf_helo_no, helo, NONE, "mail.example.com", "postmaster@mail.example.com", NULL)
-SPF(spf_helo_temperror, helo, TEMPERROR, "mail.example.com", "postmaster@mail.example.com", "timeout")
-SPF(spf_helo_permerror, helo, PERMERROR, "mail.example.com", "postmaster@mail.example.com", "two records")
+SPF(spf_helo_temperror, helo, TEMPERROR, "mail.example.com", "postmaster@mail.example.com",
+    "timeout")
+SPF(spf_helo_permerror, helo, PERMERROR, "mail.example.com", "postmaster@mail.example.com",
+    "two records")
 SPF(spf_permerror, mailfrom, PERMERROR, "example.com", "x@example.com", "two records")
-static void over(struct message *m) { m->facts.quota.outcome = OUTCOME_FAIL; m->facts.quota.retry_after = 60; }
-static void blocked(struct message *m) { m->facts.quota.outcome = OUTCOME_FAIL; m->facts.quota.blocked = true; m->facts.quota.block_reason = "sends spam"; }
-static void blocked_held(struct message *m) { blocked(m); m->facts.quota.outcome = OUTCOME_PASS; m->facts.quota.charged = true; }
+static void
+over(struct message *m)
+{
+	m->facts.quota.outcome = OUTCOME_FAIL;
+	m->facts.quota.retry_after = 60;
+}
+static void
+blocked(struct message *m)
+{
+	m->facts.quota.outcome = OUTCOME_FAIL;
+	m->facts.quota.blocked = true;
+	m->facts.quota.block_reason = "sends spam";
+}
+static void
+blocked_held(struct message *m)
+{
+	blocked(m);
+	m->facts.quota.outcome = OUTCOME_PASS;
+	m->facts.quota.charged = true;
+}
 static void too_large(struct message *m) { m->rules.max_size = 1000; m->facts.size = 1001; }
-static void declared_large(struct message *m) { m->rules.max_size = 1000; m->facts.declared_size = 1001; }
-static void held_over(struct message *m) { m->facts.quota.outcome = OUTCOME_FAIL; m->facts.quota.charged = true; }
+static void
+declared_large(struct message *m)
+{
+	m->rules.max_size = 1000;
+	m->facts.declared_size = 1001;
+}
+static void
+held_over(struct message *m)
+{
+	m->facts.quota.outcome = OUTCOME_FAIL;
+	m->facts.quota.charged = true;
+}
 static void never_fits(struct message *m) { m->facts.quota.outcome = OUTCOME_FAIL; }
 static void observed_over(struct message *m) { m->facts.quota.observed_over = true; }
 static void many_recipients(struct message *m) { m->facts.recipients = 101; }
 static void large_header(struct message *m) { m->facts.header.too_many = true; }
 static void several_from(struct message *m) { m->facts.header.from_fields = 2; }
 static void no_from(struct message *m) { m->facts.header.from_fields = 0; }
-static void bad_from(struct message *m) { m->facts.header.malformed = "no end of the comment"; m->facts.header.malformed_field = "Sender"; }
-static void foreign_from(struct message *m) { add_claim(m, CLAIM_FROM, "bob@example.net", OWNED_NO); }
-static void foreign_sender(struct message *m) { add_claim(m, CLAIM_SENDER, "bob@example.net", OWNED_NO); }
-static void foreign_resent_from(struct message *m) { add_claim(m, CLAIM_RESENT_FROM, "bob@example.net", OWNED_NO); }
-static void foreign_resent_sender(struct message *m) { add_claim(m, CLAIM_RESENT_SENDER, "bob@example.net", OWNED_NO); }
-static void foreign_domain(struct message *m) { add_claim(m, CLAIM_FROM, "bob@example.com", OWNED_NO_DOMAIN); }
-static void foreign_display(struct message *m) { add_claim(m, CLAIM_DISPLAY, "ceo@example.com", OWNED_NO); }
-static void disguised_from(struct message *m) { add_claim(m, CLAIM_DISGUISE, "ceo@example.com", OWNED_NO); }
-static void own_disguise(struct message *m) { add_claim(m, CLAIM_DISGUISE, "alice@example.org", OWNED_YES); }
+static void
+bad_from(struct message *m)
+{
+	m->facts.header.malformed = "no end of the comment";
+	m->facts.header.malformed_field = "Sender";
+}
+static void
+foreign_from(struct message *m)
+{
+	add_claim(m, CLAIM_FROM, "bob@example.net", OWNED_NO);
+}
+static void
+foreign_sender(struct message *m)
+{
+	add_claim(m, CLAIM_SENDER, "bob@example.net", OWNED_NO);
+}
+static void
+foreign_resent_from(struct message *m)
+{
+	add_claim(m, CLAIM_RESENT_FROM, "bob@example.net", OWNED_NO);
+}
+static void
+foreign_resent_sender(struct message *m)
+{
+	add_claim(m, CLAIM_RESENT_SENDER, "bob@example.net", OWNED_NO);
+}
+static void
+foreign_domain(struct message *m)
+{
+	add_claim(m, CLAIM_FROM, "bob@example.com", OWNED_NO_DOMAIN);
+}
+static void
+foreign_display(struct message *m)
+{
+	add_claim(m, CLAIM_DISPLAY, "ceo@example.com", OWNED_NO);
+}
+static void
+disguised_from(struct message *m)
+{
+	add_claim(m, CLAIM_DISGUISE, "ceo@example.com", OWNED_NO);
+}
+static void
+own_disguise(struct message *m)
+{
+	add_claim(m, CLAIM_DISGUISE, "alice@example.org", OWNED_YES);
+}
 static void override_display(struct message *m) { m->facts.header.override = true; }
 static void foreign_network(struct message *m) { m->facts.network_refused = true; }
 static void restricted(struct message *m) { m->facts.restricted = "announce@example.org"; }
 static void lookup_failed(struct message *m) { m->facts.lookup_failed = "announce@example.org"; }
-static void own_display(struct message *m) { add_claim(m, CLAIM_DISPLAY, "alice@example.org", OWNED_YES); }
-static void unknown_display(struct message *m) { add_claim(m, CLAIM_DISPLAY, "x@example.com", OWNED_TEMPERROR); }
-static void relay_unknown(struct message *m) { m->facts.login = m->facts.account = NULL; m->facts.role = ROLE_RELAY; }
-static void missing_key(struct message *m) { m->facts.sign.outcome = OUTCOME_FAIL; m->facts.sign.problem = "no file"; }
-static void unusable_key(struct message *m) { m->facts.sign.outcome = OUTCOME_PERMERROR; m->facts.sign.problem = "too short"; }
-static void signing_failure(struct message *m) { m->facts.sign.outcome = OUTCOME_TEMPERROR; m->facts.sign.problem = "no memory"; }
-static void store_away(struct message *m) { m->facts.quota.outcome = OUTCOME_TEMPERROR; m->facts.quota.problem = "timeout"; }
+static void
+own_display(struct message *m)
+{
+	add_claim(m, CLAIM_DISPLAY, "alice@example.org", OWNED_YES);
+}
+static void
+unknown_display(struct message *m)
+{
+	add_claim(m, CLAIM_DISPLAY, "x@example.com", OWNED_TEMPERROR);
+}
+static void
+relay_unknown(struct message *m)
+{
+	m->facts.login = m->facts.account = NULL;
+	m->facts.role = ROLE_RELAY;
+}
+static void
+missing_key(struct message *m)
+{
+	m->facts.sign.outcome = OUTCOME_FAIL;
+	m->facts.sign.problem = "no file";
+}
+static void
+unusable_key(struct message *m)
+{
+	m->facts.sign.outcome = OUTCOME_PERMERROR;
+	m->facts.sign.problem = "too short";
+}
+static void
+signing_failure(struct message *m)
+{
+	m->facts.sign.outcome = OUTCOME_TEMPERROR;
+	m->facts.sign.problem = "no memory";
+}
+static void
+store_away(struct message *m)
+{
+	m->facts.quota.outcome = OUTCOME_TEMPERROR;
+	m->facts.quota.problem = "timeout";
+}
 
 /* silent - SPF results that say nothing are found only where something is done about them */
 static bool
 silent(enum reason reason, enum action action)
 {
-	return action == ACTION_ACCEPT && (reason == REASON_SPF_NONE || reason == REASON_SPF_NEUTRAL ||
-	    reason == REASON_SPF_HELO_NONE || reason == REASON_SPF_HELO_NEUTRAL);
+	return action == ACTION_ACCEPT &&
+	    (reason == REASON_SPF_NONE || reason == REASON_SPF_NEUTRAL ||
+		reason == REASON_SPF_HELO_NONE || reason == REASON_SPF_HELO_NEUTRAL);
 }
 
 /*
@@ -143,60 +277,87 @@ static const struct {
 } rules[] = {
 	{ "draining", draining, 1, REASON_SHUTTING_DOWN, STAGE_MAIL, NULL, NULL },
 	{ "no listener", no_listener, 2, REASON_NO_LISTENER, STAGE_MAIL, NULL, NULL },
-	{ "auth_type without auth_authen", auth_without_login, 3, REASON_BAD_LOGIN, STAGE_MAIL, NULL,
-	    "the MTA does not send the auth_authen macro" },
+	{ "auth_type without auth_authen", auth_without_login, 3, REASON_BAD_LOGIN, STAGE_MAIL,
+	    NULL, "the MTA does not send the auth_authen macro" },
 	{ "malformed login", bad_login, 3, REASON_BAD_LOGIN, STAGE_MAIL, NULL, "it is empty" },
-	{ "login without account", no_account, 3, REASON_BAD_LOGIN, STAGE_MAIL, NULL, "it is no account name" },
+	{ "login without account", no_account, 3, REASON_BAD_LOGIN, STAGE_MAIL, NULL,
+	    "it is no account name" },
 	{ "no login", no_login, 3, REASON_NO_LOGIN, STAGE_MAIL, NULL, NULL },
-	{ "relay's client without account", relay_unknown, 3, REASON_NO_ACCOUNT, STAGE_MAIL, NULL, NULL },
+	{ "relay's client without account", relay_unknown, 3, REASON_NO_ACCOUNT, STAGE_MAIL, NULL,
+	    NULL },
 	{ "no TLS", no_tls, 4, REASON_NO_TLS, STAGE_MAIL, NULL, NULL },
 	{ "blocked", blocked, 9, REASON_BLOCKED, STAGE_MAIL, NULL, "sends spam" },
-	{ "blocked, charged to be held", blocked_held, 9, REASON_BLOCKED, STAGE_MAIL, NULL, "sends spam" },
+	{ "blocked, charged to be held", blocked_held, 9, REASON_BLOCKED, STAGE_MAIL, NULL,
+	    "sends spam" },
 	{ "foreign network", foreign_network, 17, REASON_FOREIGN_NETWORK, STAGE_MAIL, NULL, NULL },
-	{ "malformed envelope", bad_envelope, 5, REASON_MALFORMED_ENVELOPE, STAGE_MAIL, "a@@b", "two of them" },
-	{ "foreign envelope", foreign_envelope, 6, REASON_FOREIGN_ENVELOPE, STAGE_MAIL, "bob@example.net", "MAIL FROM" },
+	{ "malformed envelope", bad_envelope, 5, REASON_MALFORMED_ENVELOPE, STAGE_MAIL, "a@@b",
+	    "two of them" },
+	{ "foreign envelope", foreign_envelope, 6, REASON_FOREIGN_ENVELOPE, STAGE_MAIL,
+	    "bob@example.net", "MAIL FROM" },
 	{ "null sender", null_sender, 5, REASON_NULL_SENDER, STAGE_MAIL, NULL, NULL },
-	{ "owner of the envelope unknown", unknown_envelope, 7, REASON_LOOKUP_FAILURE, STAGE_MAIL, "bob@example.net", "MAIL FROM" },
-	{ "a lookup that failed", lookup_failed, 7, REASON_LOOKUP_FAILURE, STAGE_MAIL, "announce@example.org", NULL },
-	{ "owner of a resender unknown", unknown_resent, 7, REASON_LOOKUP_FAILURE, STAGE_MAIL, "carol@example.net", "Resent-Sender" },
+	{ "owner of the envelope unknown", unknown_envelope, 7, REASON_LOOKUP_FAILURE, STAGE_MAIL,
+	    "bob@example.net", "MAIL FROM" },
+	{ "a lookup that failed", lookup_failed, 7, REASON_LOOKUP_FAILURE, STAGE_MAIL,
+	    "announce@example.org", NULL },
+	{ "owner of a resender unknown", unknown_resent, 7, REASON_LOOKUP_FAILURE, STAGE_MAIL,
+	    "carol@example.net", "Resent-Sender" },
 	{ "SPF fail", spf_fail, 8, REASON_SPF_FAIL, STAGE_MAIL, "x@example.com", NULL },
-	{ "SPF fail of HELO", spf_helo_fail, 19, REASON_SPF_HELO_FAIL, STAGE_MAIL, "mail.example.com", NULL },
-	{ "SPF permerror", spf_permerror, 8, REASON_SPF_PERMERROR, STAGE_MAIL, "x@example.com", "two records" },
-	{ "SPF permerror of HELO", spf_helo_permerror, 19, REASON_SPF_HELO_PERMERROR, STAGE_MAIL, "mail.example.com", "two records" },
-	{ "SPF temperror", spf_temperror, 8, REASON_SPF_TEMPERROR, STAGE_MAIL, "x@example.com", "timeout" },
-	{ "SPF temperror of HELO", spf_helo_temperror, 19, REASON_SPF_HELO_TEMPERROR, STAGE_MAIL, "mail.example.com", "timeout" },
+	{ "SPF fail of HELO", spf_helo_fail, 19, REASON_SPF_HELO_FAIL, STAGE_MAIL,
+	    "mail.example.com", NULL },
+	{ "SPF permerror", spf_permerror, 8, REASON_SPF_PERMERROR, STAGE_MAIL, "x@example.com",
+	    "two records" },
+	{ "SPF permerror of HELO", spf_helo_permerror, 19, REASON_SPF_HELO_PERMERROR, STAGE_MAIL,
+	    "mail.example.com", "two records" },
+	{ "SPF temperror", spf_temperror, 8, REASON_SPF_TEMPERROR, STAGE_MAIL, "x@example.com",
+	    "timeout" },
+	{ "SPF temperror of HELO", spf_helo_temperror, 19, REASON_SPF_HELO_TEMPERROR, STAGE_MAIL,
+	    "mail.example.com", "timeout" },
 	{ "SPF softfail", spf_softfail, 8, REASON_SPF_SOFTFAIL, STAGE_MAIL, "x@example.com", NULL },
-	{ "SPF softfail of HELO", spf_helo_softfail, 19, REASON_SPF_HELO_SOFTFAIL, STAGE_MAIL, "mail.example.com", NULL },
+	{ "SPF softfail of HELO", spf_helo_softfail, 19, REASON_SPF_HELO_SOFTFAIL, STAGE_MAIL,
+	    "mail.example.com", NULL },
 	{ "SPF neutral", spf_maybe, 8, REASON_SPF_NEUTRAL, STAGE_MAIL, "x@example.com", NULL },
-	{ "SPF neutral of HELO", spf_helo_maybe, 19, REASON_SPF_HELO_NEUTRAL, STAGE_MAIL, "mail.example.com", NULL },
+	{ "SPF neutral of HELO", spf_helo_maybe, 19, REASON_SPF_HELO_NEUTRAL, STAGE_MAIL,
+	    "mail.example.com", NULL },
 	{ "SPF none", spf_no, 8, REASON_SPF_NONE, STAGE_MAIL, "x@example.com", NULL },
-	{ "SPF none of HELO", spf_helo_no, 19, REASON_SPF_HELO_NONE, STAGE_MAIL, "mail.example.com", NULL },
+	{ "SPF none of HELO", spf_helo_no, 19, REASON_SPF_HELO_NONE, STAGE_MAIL, "mail.example.com",
+	    NULL },
 	{ "over", over, 9, REASON_OVER, STAGE_MAIL, NULL, NULL },
 	{ "over, charged to be held", held_over, 9, REASON_OVER, STAGE_MAIL, NULL, NULL },
 	{ "over, observed", observed_over, 9, REASON_OVER, STAGE_MAIL, NULL, NULL },
-	{ "larger than a limit by itself", never_fits, 9, REASON_NEVER_FITS, STAGE_MAIL, NULL, NULL },
-	{ "restricted recipient", restricted, 18, REASON_RESTRICTED_RECIPIENT, STAGE_RCPT, "announce@example.org", NULL },
-	{ "too many recipients", many_recipients, 10, REASON_TOO_MANY_RECIPIENTS, STAGE_RCPT, NULL, "100" },
+	{ "larger than a limit by itself", never_fits, 9, REASON_NEVER_FITS, STAGE_MAIL, NULL,
+	    NULL },
+	{ "restricted recipient", restricted, 18, REASON_RESTRICTED_RECIPIENT, STAGE_RCPT,
+	    "announce@example.org", NULL },
+	{ "too many recipients", many_recipients, 10, REASON_TOO_MANY_RECIPIENTS, STAGE_RCPT, NULL,
+	    "100" },
 	{ "too large", too_large, 30, REASON_TOO_LARGE, STAGE_MAIL, NULL, "1000" },
-	{ "too large by what it declares", declared_large, 30, REASON_TOO_LARGE, STAGE_MAIL, NULL, "1000" },
+	{ "too large by what it declares", declared_large, 30, REASON_TOO_LARGE, STAGE_MAIL, NULL,
+	    "1000" },
 	{ "oversized header", large_header, 11, REASON_OVERSIZED_HEADER, STAGE_HEADER, NULL, NULL },
 	{ "several From", several_from, 12, REASON_SEVERAL_FROM, STAGE_HEADER, NULL, NULL },
 	{ "no From", no_from, 12, REASON_NO_FROM, STAGE_HEADER, NULL, NULL },
-	{ "malformed From", bad_from, 13, REASON_MALFORMED_FROM, STAGE_HEADER, NULL, "no end of the comment" },
-	{ "foreign From", foreign_from, 14, REASON_FOREIGN_FROM, STAGE_HEADER, "bob@example.net", "From" },
-	{ "foreign From of a foreign domain", foreign_domain, 19, REASON_FOREIGN_DOMAIN, STAGE_HEADER, "bob@example.com", "From" },
-	{ "foreign Sender", foreign_sender, 15, REASON_FOREIGN_SENDER, STAGE_HEADER, "bob@example.net", "Sender" },
-	{ "foreign Resent-From", foreign_resent_from, 20, REASON_FOREIGN_RESENT, STAGE_HEADER, "bob@example.net", "Resent-From" },
-	{ "foreign Resent-Sender", foreign_resent_sender, 20, REASON_FOREIGN_RESENT, STAGE_HEADER, "bob@example.net", "Resent-Sender" },
-	{ "a display name that looks like a mailbox", disguised_from, 21, REASON_DISGUISED_FROM, STAGE_HEADER,
-	    "ceo@example.com", "From display name" },
-	{ "a display name written backwards", override_display, 21, REASON_DISGUISED_FROM, STAGE_HEADER,
-	    "text written backwards", "From display name" },
-	{ "a display name that shows another's address", foreign_display, 22, REASON_FOREIGN_DISPLAY, STAGE_HEADER,
-	    "ceo@example.com", "From display name" },
+	{ "malformed From", bad_from, 13, REASON_MALFORMED_FROM, STAGE_HEADER, NULL,
+	    "no end of the comment" },
+	{ "foreign From", foreign_from, 14, REASON_FOREIGN_FROM, STAGE_HEADER, "bob@example.net",
+	    "From" },
+	{ "foreign From of a foreign domain", foreign_domain, 19, REASON_FOREIGN_DOMAIN,
+	    STAGE_HEADER, "bob@example.com", "From" },
+	{ "foreign Sender", foreign_sender, 15, REASON_FOREIGN_SENDER, STAGE_HEADER,
+	    "bob@example.net", "Sender" },
+	{ "foreign Resent-From", foreign_resent_from, 20, REASON_FOREIGN_RESENT, STAGE_HEADER,
+	    "bob@example.net", "Resent-From" },
+	{ "foreign Resent-Sender", foreign_resent_sender, 20, REASON_FOREIGN_RESENT, STAGE_HEADER,
+	    "bob@example.net", "Resent-Sender" },
+	{ "a display name that looks like a mailbox", disguised_from, 21, REASON_DISGUISED_FROM,
+	    STAGE_HEADER, "ceo@example.com", "From display name" },
+	{ "a display name written backwards", override_display, 21, REASON_DISGUISED_FROM,
+	    STAGE_HEADER, "text written backwards", "From display name" },
+	{ "a display name that shows another's address", foreign_display, 22,
+	    REASON_FOREIGN_DISPLAY, STAGE_HEADER, "ceo@example.com", "From display name" },
 	{ "missing key", missing_key, 16, REASON_MISSING_KEY, STAGE_SIGNED, NULL, "no file" },
 	{ "unusable key", unusable_key, 16, REASON_MISSING_KEY, STAGE_SIGNED, NULL, "too short" },
-	{ "signing failure", signing_failure, 16, REASON_SIGNING_FAILURE, STAGE_SIGNED, NULL, "no memory" },
+	{ "signing failure", signing_failure, 16, REASON_SIGNING_FAILURE, STAGE_SIGNED, NULL,
+	    "no memory" },
 	{ "store away", store_away, 9, REASON_STORE_AWAY, STAGE_CHARGED, NULL, "timeout" },
 };
 
@@ -236,8 +397,10 @@ test_each_rule_at_each_stage(void **state)
 				continue;
 			}
 			check(rules[i].label, &verdict, rules[i].reason, ACTION_REJECT);
-			if (!same(verdict.address, rules[i].address) || !same(verdict.problem, rules[i].problem))
-				fail_msg("%s: %s, %s", rules[i].label, verdict.address, verdict.problem);
+			if (!same(verdict.address, rules[i].address) ||
+			    !same(verdict.problem, rules[i].problem))
+				fail_msg(
+				    "%s: %s, %s", rules[i].label, verdict.address, verdict.problem);
 			talloc_free(ctx);
 		}
 	}
@@ -261,28 +424,96 @@ test_every_reason_has_a_rule(void **state)
 	}
 }
 
-static void role_relay(struct message *m) { no_login(m); m->facts.role = ROLE_RELAY; m->facts.tls = false; m->facts.account = "lists@example.org"; }
-static void role_local(struct message *m) { no_login(m); m->facts.role = ROLE_LOCAL; m->facts.tls = false; }
-static void role_inbound(struct message *m) { no_login(m); m->facts.role = ROLE_INBOUND; m->facts.tls = false; }
+static void
+role_relay(struct message *m)
+{
+	no_login(m);
+	m->facts.role = ROLE_RELAY;
+	m->facts.tls = false;
+	m->facts.account = "lists@example.org";
+}
+static void
+role_local(struct message *m)
+{
+	no_login(m);
+	m->facts.role = ROLE_LOCAL;
+	m->facts.tls = false;
+}
+static void
+role_inbound(struct message *m)
+{
+	no_login(m);
+	m->facts.role = ROLE_INBOUND;
+	m->facts.tls = false;
+}
 static void inbound_with_login(struct message *m) { bad_login(m); m->facts.role = ROLE_INBOUND; }
-static void relay_with_auth_type(struct message *m) { role_relay(m); m->facts.auth_without_login = true; }
+static void
+relay_with_auth_type(struct message *m)
+{
+	role_relay(m);
+	m->facts.auth_without_login = true;
+}
 static void local_with_login(struct message *m) { bad_login(m); m->facts.role = ROLE_LOCAL; }
 static void from_loopback(struct message *m) { no_tls(m); m->facts.loopback = true; }
 static void tls_not_required(struct message *m) { no_tls(m); m->rules.require_tls = false; }
 static void inbound_bounce(struct message *m) { role_inbound(m); m->facts.sender = ""; }
 static void sender_unknown(struct message *m) { m->facts.sender = NULL; }
 static void hundred_recipients(struct message *m) { m->facts.recipients = 100; }
-static void no_bound(struct message *m) { m->facts.recipients = 100000; m->rules.max_recipients = 0; }
-static void not_asked(struct message *m) { m->claims[0].owned = m->claims[1].owned = OWNED_NOT_ASKED; }
+static void
+no_bound(struct message *m)
+{
+	m->facts.recipients = 100000;
+	m->rules.max_recipients = 0;
+}
+static void
+not_asked(struct message *m)
+{
+	m->claims[0].owned = m->claims[1].owned = OWNED_NOT_ASKED;
+}
 static void no_claims(struct message *m) { m->facts.claims = NULL; m->facts.n_claims = 0; }
-static void other_senders(struct message *m) { add_claim(m, CLAIM_SENDER, "alice@example.org", OWNED_YES); add_claim(m, CLAIM_RESENT_FROM, "alice@example.org", OWNED_YES); }
-static void spf_silence(struct message *m) { m->rules.actions[REASON_SPF_NONE] = m->rules.actions[REASON_SPF_HELO_NONE] = m->rules.actions[REASON_SPF_NEUTRAL] = m->rules.actions[REASON_SPF_HELO_NEUTRAL] = ACTION_ACCEPT; }
-static void spf_neutral(struct message *m) { spf_silence(m); m->facts.spf_mailfrom.result = m->facts.spf_helo.result = SPF_IS_NEUTRAL; }
-static void spf_none(struct message *m) { spf_silence(m); m->facts.spf_mailfrom.result = m->facts.spf_helo.result = SPF_IS_NONE; }
-static void spf_unchecked(struct message *m) { m->facts.spf_mailfrom.result = m->facts.spf_helo.result = SPF_NOT_CHECKED; }
-static void not_signed(struct message *m) { m->facts.sign.outcome = OUTCOME_NONE; m->facts.sign.problem = "nothing asked"; }
+static void
+other_senders(struct message *m)
+{
+	add_claim(m, CLAIM_SENDER, "alice@example.org", OWNED_YES);
+	add_claim(m, CLAIM_RESENT_FROM, "alice@example.org", OWNED_YES);
+}
+static void
+spf_silence(struct message *m)
+{
+	m->rules.actions[REASON_SPF_NONE] = m->rules.actions[REASON_SPF_HELO_NONE] =
+	    m->rules.actions[REASON_SPF_NEUTRAL] = m->rules.actions[REASON_SPF_HELO_NEUTRAL] =
+		ACTION_ACCEPT;
+}
+static void
+spf_neutral(struct message *m)
+{
+	spf_silence(m);
+	m->facts.spf_mailfrom.result = m->facts.spf_helo.result = SPF_IS_NEUTRAL;
+}
+static void
+spf_none(struct message *m)
+{
+	spf_silence(m);
+	m->facts.spf_mailfrom.result = m->facts.spf_helo.result = SPF_IS_NONE;
+}
+static void
+spf_unchecked(struct message *m)
+{
+	m->facts.spf_mailfrom.result = m->facts.spf_helo.result = SPF_NOT_CHECKED;
+}
+static void
+not_signed(struct message *m)
+{
+	m->facts.sign.outcome = OUTCOME_NONE;
+	m->facts.sign.problem = "nothing asked";
+}
 static void no_limits(struct message *m) { m->facts.quota.outcome = OUTCOME_NONE; }
-static void local_store(struct message *m) { m->facts.quota.problem = "redis is away"; m->facts.quota.store = "local"; }
+static void
+local_store(struct message *m)
+{
+	m->facts.quota.problem = "redis is away";
+	m->facts.quota.store = "local";
+}
 static void fields_within(struct message *m) { m->facts.header.fields = 10000; }
 
 /* What comes near to a rule and is not meant by it. */
@@ -429,10 +660,12 @@ test_pairs(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(rules); i++) {
 		for (size_t j = i + 1; j < COUNT(rules); j++) {
-			if (rules[i].group == rules[j].group || rules[i].reason == rules[j].reason ||
+			if (rules[i].group == rules[j].group ||
+			    rules[i].reason == rules[j].reason ||
 			    rules[i].reason == REASON_SHUTTING_DOWN ||
 			    /* seen in role relay only, where others are not */
-			    rules[i].reason == REASON_NO_ACCOUNT || rules[j].reason == REASON_NO_ACCOUNT)
+			    rules[i].reason == REASON_NO_ACCOUNT ||
+			    rules[j].reason == REASON_NO_ACCOUNT)
 				continue;
 			pairs++;
 			for (int pair = 0; pair < 25; pair++) {
@@ -442,7 +675,8 @@ test_pairs(void **state)
 				struct verdict verdict;
 				struct message m;
 
-				if (silent(rules[i].reason, first) || silent(rules[j].reason, second))
+				if (silent(rules[i].reason, first) ||
+				    silent(rules[j].reason, second))
 					continue;
 				ctx = talloc_new(NULL);
 				sound(&m);
@@ -509,20 +743,25 @@ test_reply_follows_action(void **state)
 				assert_null(verdict.reply_code);
 				assert_null(verdict.reply_status);
 				assert_null(verdict.reply_text);
-				assert_int_equal(verdict.hold_text != NULL, action == ACTION_QUARANTINE);
+				assert_int_equal(
+				    verdict.hold_text != NULL, action == ACTION_QUARANTINE);
 			} else {
 				assert_string_equal(verdict.reply_code,
-				    action == ACTION_REJECT ? row->reject_code : row->tempfail_code);
+				    action == ACTION_REJECT ? row->reject_code
+							    : row->tempfail_code);
 				assert_string_equal(verdict.reply_status,
-				    action == ACTION_REJECT ? row->reject_status : row->tempfail_status);
-				assert_non_null(strstr(verdict.reply_text, "https://help.example/"));
+				    action == ACTION_REJECT ? row->reject_status
+							    : row->tempfail_status);
+				assert_non_null(
+				    strstr(verdict.reply_text, "https://help.example/"));
 			}
 			talloc_free(ctx);
 		}
 	}
 }
 
-/* Watch decides as enforce does, and refuses nothing; only a daemon that drains cannot take mail. */
+/* Watch decides as enforce does, and refuses nothing; only a daemon that drains cannot take
+ * mail. */
 static void
 test_watch(void **state)
 {
@@ -546,7 +785,8 @@ test_watch(void **state)
 			    action > ACTION_WARN && !drains ? ACTION_WARN : action);
 			assert_int_equal(verdict.would, action);
 			assert_true(same(verdict.address, rules[i].address));
-			assert_int_equal(verdict_passes(&verdict), !drains || action < ACTION_TEMPFAIL);
+			assert_int_equal(
+			    verdict_passes(&verdict), !drains || action < ACTION_TEMPFAIL);
 			if (verdict_passes(&verdict))
 				assert_null(verdict.reply_text);
 			else
@@ -577,7 +817,8 @@ test_drain_and_watch(void **state)
 	foreign_envelope(&m);
 	verdict_decide(ctx, &m.rules, &m.facts, STAGE_MAIL, &verdict);
 	if (verdict_passes(&verdict))
-		fail_msg("a watched %s let a message into a daemon that drains", reply_row(verdict.reason)->word);
+		fail_msg("a watched %s let a message into a daemon that drains",
+		    reply_row(verdict.reason)->word);
 	talloc_free(ctx);
 }
 
@@ -618,7 +859,11 @@ static void unasked_from(struct message *m) { m->claims[1].owned = OWNED_NOT_ASK
 static void unknown_from(struct message *m) { m->claims[1].owned = OWNED_TEMPERROR; }
 static void from_unclaimed(struct message *m) { m->facts.n_claims = 1; }
 static void sender_instead_of_from(struct message *m) { m->claims[1].place = CLAIM_SENDER; }
-static void one_of_two_from(struct message *m) { add_claim(m, CLAIM_FROM, "bob@example.net", OWNED_NO); }
+static void
+one_of_two_from(struct message *m)
+{
+	add_claim(m, CLAIM_FROM, "bob@example.net", OWNED_NO);
+}
 static void inbound_with_all(struct message *m) { m->facts.role = ROLE_INBOUND; }
 
 /*
@@ -683,7 +928,8 @@ test_watched_is_not_signed(void **state)
 		for (enum action action = ACTION_QUARANTINE; action <= ACTION_REJECT; action++) {
 			struct message m;
 
-			if (rules[i].stage > STAGE_CONTENT || rules[i].reason == REASON_SHUTTING_DOWN)
+			if (rules[i].stage > STAGE_CONTENT ||
+			    rules[i].reason == REASON_SHUTTING_DOWN)
 				continue;
 			sound(&m);
 			rules[i].change(&m);
@@ -695,12 +941,41 @@ test_watched_is_not_signed(void **state)
 	}
 }
 
-static void relay_sound(struct message *m) { m->facts.role = ROLE_RELAY; m->facts.login = NULL; m->facts.account = "alice@example.org"; }
-static void local_sound(struct message *m) { m->facts.role = ROLE_LOCAL; m->facts.login = NULL; m->facts.account = "alice@example.org"; }
+static void
+relay_sound(struct message *m)
+{
+	m->facts.role = ROLE_RELAY;
+	m->facts.login = NULL;
+	m->facts.account = "alice@example.org";
+}
+static void
+local_sound(struct message *m)
+{
+	m->facts.role = ROLE_LOCAL;
+	m->facts.login = NULL;
+	m->facts.account = "alice@example.org";
+}
 static void watch_sound(struct message *m) { m->rules.mode = MODE_WATCH; }
-static void two_from_mailboxes(struct message *m) { add_claim(m, CLAIM_FROM, "info@example.org", OWNED_YES); }
-static void envelope_only_null(struct message *m) { relay_sound(m); m->facts.sender = ""; m->claims[0] = m->claims[1]; m->facts.n_claims = 1; m->rules.actions[REASON_NULL_SENDER] = ACTION_ACCEPT; }
-static void warned_no_tls(struct message *m) { no_tls(m); m->rules.actions[REASON_NO_TLS] = ACTION_WARN; }
+static void
+two_from_mailboxes(struct message *m)
+{
+	add_claim(m, CLAIM_FROM, "info@example.org", OWNED_YES);
+}
+static void
+envelope_only_null(struct message *m)
+{
+	relay_sound(m);
+	m->facts.sender = "";
+	m->claims[0] = m->claims[1];
+	m->facts.n_claims = 1;
+	m->rules.actions[REASON_NULL_SENDER] = ACTION_ACCEPT;
+}
+static void
+warned_no_tls(struct message *m)
+{
+	no_tls(m);
+	m->rules.actions[REASON_NO_TLS] = ACTION_WARN;
+}
 
 static void
 test_may_sign(void **state)
@@ -730,7 +1005,8 @@ test_may_sign(void **state)
 	}
 }
 
-/* DKIM of incoming mail: which word is about which results, each signature as "result sdid" or with a ! for t=y. */
+/* DKIM of incoming mail: which word is about which results, each signature as "result sdid" or with
+ * a ! for t=y. */
 static void
 test_dkim(void **state)
 {
@@ -738,7 +1014,7 @@ test_dkim(void **state)
 		const char *label;
 		const char *signatures[4];
 		bool unchecked;
-		const char *reasons;	/* those found when each alone refuses, with blanks between */
+		const char *reasons; /* those found when each alone refuses, with blanks between */
 	} rows[] = {
 		{ "not checked", { NULL }, true, "" },
 		{ "no signature", { NULL }, false, "dkim-none dkim-unaligned" },
@@ -763,17 +1039,22 @@ test_dkim(void **state)
 		{ "a pass while the key is tried out", { "!pass example.com" }, false, "" },
 		{ "tried out beside a real failure", { "!fail example.com", "fail lists.example" }, false, "dkim-fail dkim-unaligned" },
 	};
-	static const enum reason reasons[] = { REASON_DKIM_NONE, REASON_DKIM_TEMPERROR, REASON_DKIM_FAIL,
-		REASON_DKIM_PERMERROR, REASON_DKIM_UNALIGNED };
+	static const enum reason reasons[] = { REASON_DKIM_NONE, REASON_DKIM_TEMPERROR,
+		REASON_DKIM_FAIL, REASON_DKIM_PERMERROR, REASON_DKIM_UNALIGNED };
 	struct claim from = { CLAIM_FROM, "x@example.com", "example.com", OWNED_NOT_ASKED };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		TALLOC_CTX *ctx = mem_new(NULL, char);
 		struct dkim_fact dkim[4];
-		struct facts facts = { .listener = "mx", .role = ROLE_INBOUND, .sender = "x@example.com",
-		    .header = { .from_fields = 1 }, .claims = &from, .n_claims = 1, .dkim = dkim,
-		    .dkim_checked = !rows[i].unchecked };
+		struct facts facts = { .listener = "mx",
+			.role = ROLE_INBOUND,
+			.sender = "x@example.com",
+			.header = { .from_fields = 1 },
+			.claims = &from,
+			.n_claims = 1,
+			.dkim = dkim,
+			.dkim_checked = !rows[i].unchecked };
 		char *found = mem_strdup(ctx, "");
 
 		for (const char *const *text = rows[i].signatures; *text != NULL; text++) {
@@ -781,9 +1062,12 @@ test_dkim(void **state)
 			const char *blank = strchr(*text, ' ');
 			struct dkim_fact *fact = &dkim[facts.n_dkim++];
 
-			*fact = (struct dkim_fact){ .testing = testing, .sdid = blank + 1, .problem = "why" };
+			*fact = (struct dkim_fact){
+				.testing = testing, .sdid = blank + 1, .problem = "why"
+			};
 			for (enum dkim_result r = DKIM_IS_NONE; r <= DKIM_IS_PERMERROR; r++)
-				if (strncmp(*text + testing, dkim_result_word(r), (size_t)(blank - *text) - testing) == 0)
+				if (strncmp(*text + testing, dkim_result_word(r),
+					(size_t)(blank - *text) - testing) == 0)
 					fact->result = r;
 		}
 		for (size_t k = 0; k < COUNT(reasons); k++) {
@@ -793,9 +1077,12 @@ test_dkim(void **state)
 			config.actions[reasons[k]] = ACTION_REJECT;
 			verdict_decide(ctx, &config, &facts, STAGE_CONTENT, &verdict);
 			if (verdict.reason == reasons[k])
-				found = mem_printf(ctx, "%s%s%s", found, *found != '\0' ? " " : "", reply_row(verdict.reason)->word);
-			assert_int_equal(verdict.action, verdict.reason == reasons[k] ? ACTION_REJECT : ACTION_ACCEPT);
-			/* not before the whole message was seen, and not a word where nothing is done */
+				found = mem_printf(ctx, "%s%s%s", found, *found != '\0' ? " " : "",
+				    reply_row(verdict.reason)->word);
+			assert_int_equal(verdict.action,
+			    verdict.reason == reasons[k] ? ACTION_REJECT : ACTION_ACCEPT);
+			/* not before the whole message was seen, and not a word where nothing is
+			 * done */
 			verdict_decide(ctx, &config, &facts, STAGE_HEADER, &verdict);
 			assert_int_equal(verdict.reason, REASON_NONE);
 			config.actions[reasons[k]] = ACTION_ACCEPT;
@@ -803,7 +1090,8 @@ test_dkim(void **state)
 			assert_int_equal(verdict.reason, REASON_NONE);
 		}
 		if (strcmp(found, rows[i].reasons) != 0)
-			fail_msg("%s: \"%s\" instead of \"%s\"", rows[i].label, found, rows[i].reasons);
+			fail_msg(
+			    "%s: \"%s\" instead of \"%s\"", rows[i].label, found, rows[i].reasons);
 		talloc_free(ctx);
 	}
 }

@@ -42,7 +42,8 @@ test_width(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (window_width(rows[i].length) != rows[i].width)
-			fail_msg("%s: width %lld", rows[i].label, (long long)window_width(rows[i].length));
+			fail_msg("%s: width %lld", rows[i].label,
+			    (long long)window_width(rows[i].length));
 		assert_true(window_width(rows[i].length) * WINDOW_BUCKETS >= rows[i].length);
 	}
 }
@@ -211,7 +212,8 @@ check_pattern(uint64_t seed)
 			continue;
 		}
 		if (cost <= max && held_late(&a, now, length, width) + cost <= max)
-			fail_msg("seed %llu: room returned later than a bucket", (unsigned long long)seed);
+			fail_msg("seed %llu: room returned later than a bucket",
+			    (unsigned long long)seed);
 		if (wait < 0)
 			continue;
 		/* The wait is exact: refused one millisecond before, admitted then. */
@@ -242,7 +244,8 @@ check_packed(const struct window *window)
 	struct window_packed packed;
 	struct window back;
 
-	for (unsigned int width = window_older_width(window); width <= 8; width += width < 4 ? 2 : 4) {
+	for (unsigned int width = window_older_width(window); width <= 8;
+	     width += width < 4 ? 2 : 4) {
 		memset(older, 0xa5, sizeof(older));
 		window_pack(window, &packed, older, width);
 		window_unpack(&packed, older, width, &back);
@@ -272,7 +275,8 @@ test_packed(void **state)
 
 			window.slots[slot] = rows[i].count;
 			if (window_older_width(&window) != rows[i].width)
-				fail_msg("%s: width %u", rows[i].label, window_older_width(&window));
+				fail_msg(
+				    "%s: width %u", rows[i].label, window_older_width(&window));
 			check_packed(&window);
 		}
 	}
