@@ -1,9 +1,7 @@
 /*
  * configuration.h - the configuration as values
  *
- * config_load() reads the file (and the plans file it names), checks every
- * word, and gives either a whole configuration or a list of mistakes, each
- * with file:line and how to mend it. It opens no table, key, store or socket.
+ * config_load() (load.h) fills it; what is declared here looks things up in it.
  */
 #ifndef FILTER_CONFIG_CONFIGURATION_H
 #define FILTER_CONFIG_CONFIGURATION_H
@@ -13,8 +11,8 @@
 #include <talloc.h>
 
 #include "filter/base/log.h"
-#include "filter/config/load_spf.h"
 #include "filter/dns/resolver.h"
+#include "filter/spf/spf.h"
 #include "filter/store/store.h"
 #include "filter/table/table.h"
 #include "policy/base/facts.h"
@@ -165,6 +163,21 @@ struct dkim_config {
 	int trust_partial_body;
 };
 
+/* How incoming mail is checked. */
+struct spf_config {
+	struct netblock *exempt; /* clients that are not checked */
+	size_t n_exempt;
+	struct netblock *relays; /* hosts of ours that pass strangers' mail on */
+	size_t n_relays;
+	struct spf_override *overrides;
+	size_t n_overrides;
+	int explain;		/* the domain's own explanation in refusals */
+	int received_spf;	/* write Received-SPF */
+	int strict_voids;	/* count void lookups below mx and ptr, too */
+	long void_limit;	/* void lookups of a check */
+	long timeout_ms;	/* for both checks of a message */
+};
+
 struct config {
 	const char *file;	/* its path */
 
@@ -233,14 +246,6 @@ struct config {
 	size_t n_redis;
 };
 
-/*
- * config_load - read and check a configuration file
- * Returns the configuration on ctx, or NULL and *error_r on ctx: one or more lines
- * "file:line: what is wrong; what to do", without a final newline. Any thread, but not twice at
- * once for the same ctx.
- */
-struct config *config_load(TALLOC_CTX *ctx, const char *file, const char **error_r);
-
 /* config_dkim_domain - the settings that mail signed for a domain (normal form) goes by; never
  * NULL. Any thread. */
 const struct dkim_domain *config_dkim_domain(const struct config *config, const char *domain);
@@ -257,6 +262,24 @@ const struct plan *config_find_plan(const struct config *config, const char *nam
 /* config_has_domain - does some account of the file have or own addresses of this domain (normal
  * form)? Any thread. */
 bool config_has_domain(const struct config *config, const char *domain);
+
+/*
+ * config_spf_service - what the checks of this configuration have in common
+ * spf and receiver (our host name) must outlive the service.
+ */
+void config_spf_service(const struct spf_config *spf, struct resolver *resolver,
+    const char *receiver, struct spf_service *service_r);
+
+/* config_sort_... - put the accounts, the domains that they name, the domains of the dkim group
+ * into the order in which the functions above search; for those who fill a configuration */
+void config_sort_accounts(struct config *config);
+void config_sort_domains(struct config *config);
+void config_sort_dkim_names(struct config *config);
+
+/* config_tables - enter a list of table specifications into config->tables (memory on config) and
+ * return their indexes; specs stay referenced. While a configuration is filled. */
+void config_tables(
+    struct config *config, const struct words *specs, struct table_list *list_r);
 
 /*
  * config_fixed_difference - the option that differs between two configurations though only a

@@ -5,7 +5,7 @@
  * judged. A domain's section names only what differs; the rest is taken over here, so that
  * nobody has to look in two places when a message is signed.
  *
- * Threads: as configuration.c.
+ * Threads: as load.c.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -197,16 +197,11 @@ finish_domain(
 		domain->subdomains = all->subdomains;
 }
 
-static int
-compare_names(const void *a, const void *b)
-{
-	return strcmp(((const struct dkim_name *)a)->name, ((const struct dkim_name *)b)->name);
-}
-
 /* finish_names - the domains by name, sorted */
 static void
-finish_names(struct options_reader *reader, struct dkim_config *dkim)
+finish_names(struct options_reader *reader, struct config *config)
 {
+	struct dkim_config *dkim = &config->dkim;
 	size_t n = 0;
 
 	for (size_t i = 0; i < dkim->n_domains; i++)
@@ -226,8 +221,7 @@ finish_names(struct options_reader *reader, struct dkim_config *dkim)
 				dkim->names[dkim->n_names++] = (struct dkim_name){ name, domain };
 		}
 	}
-	if (dkim->n_names > 1)
-		qsort(dkim->names, dkim->n_names, sizeof(dkim->names[0]), compare_names);
+	config_sort_dkim_names(config);
 	for (size_t i = 1; i < dkim->n_names; i++)
 		if (strcmp(dkim->names[i - 1].name, dkim->names[i].name) == 0)
 			options_error_at(reader, dkim->names[i].domain->where,
@@ -300,25 +294,9 @@ configuration_dkim_finish(
 	finish_domain(reader, &dkim->all, &dkim->all);
 	for (size_t i = 0; i < dkim->n_domains; i++)
 		finish_domain(reader, &dkim->domains[i], &dkim->all);
-	finish_names(reader, dkim);
+	finish_names(reader, config);
 	signing_rules_default(&dkim->rules);
 	if (dkim->sign_headers.n > 0 && signing_rules_read(reader->ctx, dkim->sign_headers.items,
 	    dkim->sign_headers.n, &dkim->rules, &error) != 0)
 		options_error_at(reader, dkim->all.where, "sign_headers: %s", error);
-}
-
-const struct dkim_domain *
-config_dkim_domain(const struct config *config, const char *domain)
-{
-	const struct dkim_name wanted = { .name = domain };
-	const struct dkim_name *found = config->dkim.n_names == 0 ? NULL : bsearch(&wanted,
-	    config->dkim.names, config->dkim.n_names, sizeof(config->dkim.names[0]), compare_names);
-
-	return found != NULL ? found->domain : &config->dkim.all;
-}
-
-bool
-config_signs(const struct config *config)
-{
-	return config->keys != NULL || config->dkim.key_table != NULL;
 }

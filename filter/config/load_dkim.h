@@ -1,6 +1,6 @@
 /*
  * load_dkim.h - the dkim group of the configuration file
- * For configuration.c alone.
+ * For load.c alone.
  */
 #ifndef FILTER_CONFIG_LOAD_DKIM_H
 #define FILTER_CONFIG_LOAD_DKIM_H

@@ -255,22 +255,12 @@ configuration_plans_read_of(struct options_reader *reader, config_setting_t *set
 	party->of_where = options_where(reader, setting);
 }
 
-/* config_find_plan - a plan by its name */
-const struct plan *
-config_find_plan(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->n_plans; i++)
-		if (strcmp(config->plans[i].name, name) == 0)
-			return &config->plans[i];
-	return NULL;
-}
-
 /* finish_party - the plan that is named, and the tables */
 static void
 finish_party(struct options_reader *reader, struct config *config, struct party_config *party)
 {
-	configuration_tables(reader, config, &party->of, &party->of_tables);
-	configuration_tables(reader, config, &party->plan_of, &party->plan_tables);
+	config_tables(config, &party->of, &party->of_tables);
+	config_tables(config, &party->plan_of, &party->plan_tables);
 	if (party->plan_name == NULL)
 		return;
 	party->plan = config_find_plan(config, party->plan_name);

@@ -1,6 +1,6 @@
 /*
  * load_plans.h - plans and who has them, in the configuration file and in the plans file
- * For configuration.c alone.
+ * For load.c alone.
  */
 #ifndef FILTER_CONFIG_LOAD_PLANS_H
 #define FILTER_CONFIG_LOAD_PLANS_H
@@ -38,9 +38,5 @@ void configuration_plans_read(
 /* configuration_plans_finish - inherit, resolve, check, once both files are read and the store is
  * known */
 void configuration_plans_finish(struct options_reader *reader, struct config *config);
-
-/* configuration_tables - a list of table specifications as indexes (configuration.c) */
-void configuration_tables(struct options_reader *reader, struct config *config,
-    const struct words *specs, struct table_list *list_r);
 
 #endif

@@ -178,16 +178,3 @@ config_spf_defaults(TALLOC_CTX *ctx, struct spf_config *spf)
 	spf->void_limit = SPF_LIMIT_VOIDS;
 	spf->timeout_ms = SPF_TIMEOUT_MS;
 }
-
-/* config_spf_service - what the checks of this configuration have in common */
-void
-config_spf_service(const struct spf_config *spf, struct resolver *resolver, const char *receiver,
-    struct spf_service *service_r)
-{
-	spf_service_init(service_r, resolver, receiver);
-	service_r->limits.voids = (unsigned int)spf->void_limit;
-	service_r->limits.strict_voids = spf->strict_voids != 0;
-	service_r->explain = spf->explain != 0;
-	service_r->overrides = spf->overrides;
-	service_r->n_overrides = spf->n_overrides;
-}

@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #include "filter/base/unix_socket.h"
-#include "filter/config/configuration.h"
+#include "filter/config/load.h"
 #include "filter/control/control_answer.h"
 #include "filter/ctl/ctl.h"
 #include "filter/daemon/daemon.h"

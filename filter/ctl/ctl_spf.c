@@ -24,7 +24,8 @@
 #include <unistd.h>
 
 #include "filter/base/clock.h"
-#include "filter/config/configuration.h"
+#include "filter/config/load.h"
+#include "filter/config/load_spf.h"
 #include "filter/ctl/ctl.h"
 #include "filter/spf/spf.h"
 #include "policy/base/mem.h"

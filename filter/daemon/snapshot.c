@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "filter/config/load.h"
 #include "filter/config/table_servers.h"
 #include "filter/daemon/snapshot.h"
 #include "policy/base/mem.h"

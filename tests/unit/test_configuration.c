@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "filter/config/configuration.h"
+#include "filter/config/load.h"
 #include "policy/base/mem.h"
 
 #define COUNT(rows)	(sizeof(rows) / sizeof((rows)[0]))

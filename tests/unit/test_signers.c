@@ -24,6 +24,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include "filter/config/load.h"
 #include "filter/dkim/signers.h"
 #include "policy/base/mem.h"
 
