@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#define CLOCK_DAY_MS	(INT64_C(24) * 3600 * 1000)
+
 /* clock_ms - CLOCK_MONOTONIC in milliseconds, for deadlines. Any thread. */
 static inline int64_t
 clock_ms(void)
@@ -26,6 +28,13 @@ clock_wall_ms(void)
 
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* clock_today - the day, UTC, as a number since 1970. Any thread. */
+static inline int64_t
+clock_today(void)
+{
+	return clock_wall_ms() / CLOCK_DAY_MS;
 }
 
 #endif

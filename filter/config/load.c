@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "filter/base/clock.h"
 #include "filter/config/load.h"
 #include "filter/config/load_dkim.h"
 #include "filter/config/load_plans.h"
@@ -24,8 +25,6 @@
 #include "filter/redis/tls.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
-
-#define DAY_MS		(24L * 3600 * 1000)
 
 static void read_accounts(struct options_reader *, config_setting_t *, void *);
 static void read_listeners(struct options_reader *, config_setting_t *, void *);
@@ -241,11 +240,11 @@ static const struct option tables_rows[] = {
 	{ .name = "cache_time",
 	    .type = OPTION_DURATION,
 	    .offset = AT(table_limits, cache_ms),
-	    .max = DAY_MS },
+	    .max = CLOCK_DAY_MS },
 	{ .name = "negative_time",
 	    .type = OPTION_DURATION,
 	    .offset = AT(table_limits, negative_ms),
-	    .max = DAY_MS },
+	    .max = CLOCK_DAY_MS },
 	{ .name = NULL },
 };
 static const struct option_group tables_group = { "tables", tables_rows, -1 };

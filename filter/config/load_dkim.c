@@ -14,13 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filter/base/clock.h"
 #include "filter/config/load_dkim.h"
 #include "filter/dkim/dkim.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
 #include "policy/dkim/signing_table.h"
-
-#define DAY_MS		(24L * 3600 * 1000)
 
 static void read_domains(struct options_reader *, config_setting_t *, void *);
 
@@ -48,7 +47,7 @@ static const struct option dkim_rows[] = {
 	    .type = OPTION_DURATION,
 	    .offset = AT(all.expire_ms),
 	    .min = 3600L * 1000,
-	    .max = 3650 * DAY_MS },
+	    .max = 3650 * CLOCK_DAY_MS },
 	{ .name = "identity",
 	    .type = OPTION_CHOICE,
 	    .offset = AT(all.identity),
@@ -73,7 +72,7 @@ static const struct option dkim_rows[] = {
 	    .type = OPTION_DURATION,
 	    .offset = AT(clock_drift_ms),
 	    .min = 1000,
-	    .max = DAY_MS },
+	    .max = CLOCK_DAY_MS },
 	{ .name = "trust_partial_body", .type = OPTION_BOOL, .offset = AT(trust_partial_body) },
 	{ .name = NULL },
 };
@@ -88,7 +87,7 @@ static const struct option domain_rows[] = {
 	    .type = OPTION_DURATION,
 	    .offset = AT_DOMAIN(expire_ms),
 	    .min = 3600L * 1000,
-	    .max = 3650 * DAY_MS },
+	    .max = 3650 * CLOCK_DAY_MS },
 	{ .name = "identity",
 	    .type = OPTION_CHOICE,
 	    .offset = AT_DOMAIN(identity),

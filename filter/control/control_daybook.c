@@ -17,7 +17,6 @@
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
 
-#define DAY_MS		(INT64_C(24) * 3600 * 1000)
 #define ROWS_MAX	1000	/* accounts or domains in an answer at most */
 #define TOP_DEFAULT	20
 #define USES_MAX	1000000	/* accounts times days that suggest weighs */
@@ -485,7 +484,7 @@ control_suggest(const struct asked *asked)
 	size_t n;
 
 	for (int i = first; i < n_days + first; i++) {
-		uses.day = daybook_day(now - i * DAY_MS);
+		uses.day = daybook_day(now - i * CLOCK_DAY_MS);
 		if (daybook_read(journal_daybook(asked->daemon->journal), asked->ctx, uses.day,
 			take_use, &uses, &error) != 0)
 			return control_failed(
@@ -496,7 +495,7 @@ control_suggest(const struct asked *asked)
 	habits = habits_of(&uses, percent, &n);
 	answer = suggestion(asked->ctx, habits, n, percent);
 	json_object_set_new(
-	    answer, "from", json_integer(daybook_day(now - (n_days + first - 1) * DAY_MS)));
-	json_object_set_new(answer, "to", json_integer(daybook_day(now - first * DAY_MS)));
+	    answer, "from", json_integer(daybook_day(now - (n_days + first - 1) * CLOCK_DAY_MS)));
+	json_object_set_new(answer, "to", json_integer(daybook_day(now - first * CLOCK_DAY_MS)));
 	return answer;
 }

@@ -108,7 +108,7 @@ check_block(struct message *message)
 		message->session->daemon->store, message, message->facts.account, &known))
 		return;
 	block.reason = known.reason;
-	block.left_ms = known.until == 0 ? -1 : known.until - store_wall_ms();
+	block.left_ms = known.until == 0 ? -1 : known.until - clock_wall_ms();
 	fact->account = message->facts.account;
 	quota_block_fact(message, &block, fact);
 }

@@ -15,10 +15,10 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "filter/base/clock.h"
 #include "filter/redis/inside.h"
 #include "filter/redis/route.h"
 #include "filter/redis/wire.h"
-#include "filter/store/store.h"
 #include "policy/base/mem.h"
 
 #define MANY_HOPS	5	/* redirections of one call */
@@ -226,7 +226,7 @@ call_cluster(const struct call *call)
 			continue;
 		}
 		/* TRYAGAIN: keys of ours lie on both sides of a slot that moves. */
-		if (!call->patient || store_clock_ms() + TRYAGAIN_MS >= call->deadline_ms)
+		if (!call->patient || clock_ms() + TRYAGAIN_MS >= call->deadline_ms)
 			break;
 		(void)poll(NULL, 0, TRYAGAIN_MS);
 	}
@@ -379,7 +379,7 @@ batch_follow(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_pool_command
 		return;
 	command->part = REDIS_PART_SLOT;
 	if (redis_redirect_kind(command->error) != REDIS_REDIRECT_TRYAGAIN &&
-	    store_clock_ms() < deadline_ms)
+	    clock_ms() < deadline_ms)
 		(void)make_call(&call);
 }
 

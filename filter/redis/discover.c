@@ -14,10 +14,10 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "filter/base/clock.h"
 #include "filter/redis/inside.h"
 #include "filter/redis/route.h"
 #include "filter/redis/wire.h"
-#include "filter/store/store.h"
 #include "policy/base/mem.h"
 
 #define REDISCOVER_MS 10000 /* Sentinels and Clusters are asked that often, though nothing failed
@@ -96,7 +96,7 @@ ask_sentinels(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 		if (redis_place_resolve(&pool->seeds[i], pool, error_r) < 0)
 			continue;
 		reply = ask_place(
-		    pool, &pool->seeds[i], ctx, 3, argv, store_clock_ms() + DISCOVER_MS, error_r);
+		    pool, &pool->seeds[i], ctx, 3, argv, clock_ms() + DISCOVER_MS, error_r);
 		if (reply == NULL)
 			continue;
 		result = take_master(pool, ctx, reply, error_r);
@@ -172,7 +172,7 @@ ask_cluster(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 		if (place.n == 0)
 			continue;
 		reply =
-		    ask_place(pool, &place, ctx, 2, argv, store_clock_ms() + DISCOVER_MS, error_r);
+		    ask_place(pool, &place, ctx, 2, argv, clock_ms() + DISCOVER_MS, error_r);
 		if (reply == NULL)
 			continue;
 		result = take_slots(pool, ctx, reply, place.host, error_r);
@@ -210,7 +210,7 @@ is_due(struct redis_pool *pool)
 
 	pthread_mutex_lock(&pool->lock);
 	due = pool->stale || pool->discovered == 0 ||
-	    store_clock_ms() - pool->discovered > REDISCOVER_MS;
+	    clock_ms() - pool->discovered > REDISCOVER_MS;
 	pthread_mutex_unlock(&pool->lock);
 	return due;
 }
@@ -227,7 +227,7 @@ discover(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 	    pool->cluster ? ask_cluster(pool, ctx, error_r) : ask_sentinels(pool, ctx, error_r);
 	pthread_mutex_lock(&pool->lock);
 	pool->stale = result < 0;
-	pool->discovered = store_clock_ms();
+	pool->discovered = clock_ms();
 	pthread_mutex_unlock(&pool->lock);
 	return result;
 }

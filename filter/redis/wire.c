@@ -26,9 +26,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "filter/base/clock.h"
 #include "filter/base/socket.h"
 #include "filter/redis/wire.h"
-#include "filter/store/store.h"
 #include "policy/base/mem.h"
 
 #define PIECE_MAX	16384	/* octets read at once: what one record of TLS has at most */
@@ -269,7 +269,7 @@ connect_any(const struct redis_place *place, int64_t deadline_ms)
 	errno = EHOSTUNREACH;
 	for (size_t i = 0; i < place->n && fd < 0; i++) {
 		/* Each gets its share of the time, so that a silent one does not eat it all. */
-		int64_t now = store_clock_ms();
+		int64_t now = clock_ms();
 
 		fd = connect_to(
 		    &place->addresses[i], now + (deadline_ms - now) / (int64_t)(place->n - i));

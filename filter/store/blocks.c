@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "filter/base/clock.h"
 #include "filter/store/blocks.h"
 #include "policy/base/mem.h"
 
@@ -249,7 +250,7 @@ blocks_offender(struct blocks *blocks, const struct store_options *options,
     const struct quota_plan *offence, int64_t for_ms)
 {
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
-	int64_t now = store_wall_ms();
+	int64_t now = clock_wall_ms();
 	const struct quota_counter *counter = &offence->counters[0];
 	const struct store_block block = { .account = offence->account,
 		.by = "block_on",

@@ -22,12 +22,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "filter/base/clock.h"
 #include "filter/store/embedded_table.h"
 #include "policy/base/hash.h"
 #include "policy/base/mem.h"
 
 #define MARKS_A_LINE	100
-#define DAY_MS		(INT64_C(24) * 3600 * 1000)
 #define SLICE		32	/* subjects that are copied with the lock held once */
 #define MAX_NUMBER	20	/* digits of a number of 64 bits */
 
@@ -376,7 +376,7 @@ save_lists(struct saving *s, struct embedded *table, int64_t now)
 	int result = 0;
 
 	put_blocks(&text, tmp, table->blocks, now);
-	for (int64_t day = now / DAY_MS - 1; day <= now / DAY_MS; day++)
+	for (int64_t day = now / CLOCK_DAY_MS - 1; day <= now / CLOCK_DAY_MS; day++)
 		put_usage(&text, tmp, table->usage, day);
 	talloc_free(tmp);
 	s->lines += text.lines;

@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "filter/base/clock.h"
 #include "filter/store/store_redis_inside.h"
 #include "policy/base/mem.h"
 
@@ -136,7 +137,7 @@ probe(struct keeping *k, TALLOC_CTX *ctx, unsigned int part, const char **error_
 	enum pool_outcome outcome;
 
 	outcome = store_redis_run(redis, ctx, QUOTA_OP_VOID, nothing, 0,
-	    store_clock_ms() + redis->deadline_ms, &answer, NULL, error_r);
+	    clock_ms() + redis->deadline_ms, &answer, NULL, error_r);
 	freeReplyObject(answer);
 	return outcome == POOL_ANSWERED ? 0 : -1;
 }
@@ -147,7 +148,7 @@ probe(struct keeping *k, TALLOC_CTX *ctx, unsigned int part, const char **error_
 static size_t
 make_commands(struct keeping *k, TALLOC_CTX *ctx, size_t n)
 {
-	int64_t now = store_clock_ms();
+	int64_t now = clock_ms();
 	size_t octets = 0, made = 0;
 
 	while (made < n && (made == 0 || octets < BATCH_OCTETS)) {
@@ -225,7 +226,7 @@ static size_t
 hand_over(struct keeping *k, TALLOC_CTX *ctx, unsigned int part, const char **error_r)
 {
 	struct store_redis *redis = k->redis;
-	int64_t start = store_clock_ms(), now;
+	int64_t start = clock_ms(), now;
 	size_t taken = away_take(redis->away, k->parts, part, start, k->batch, k->taken);
 	size_t n = make_commands(k, ctx, taken), settled = 0;
 
@@ -239,7 +240,7 @@ hand_over(struct keeping *k, TALLOC_CTX *ctx, unsigned int part, const char **er
 		    store_redis_run(redis, ctx, k->taken[0]->annul ? QUOTA_OP_VOID : QUOTA_OP_MERGE,
 			k->taken[0]->plan, start - k->taken[0]->at, start + redis->deadline_ms,
 			&k->commands[0].reply, &k->commands[0].part, &k->commands[0].error);
-	now = store_clock_ms();
+	now = clock_ms();
 	for (size_t i = 0; i < taken; i++) {
 		k->results[i] = i < n ? result_of(k->commands[i].outcome) : AWAY_KEPT;
 		if (k->results[i] == AWAY_MERGED || k->results[i] == AWAY_DROPPED)
@@ -270,7 +271,7 @@ come_back(
 	if (part == REDIS_PART_UNKNOWN || probe(k, ctx, part, error_r) < 0)
 		return -1;
 	while (!is_stopped(redis) &&
-	    !away_is_back(redis->away, k->parts, part, name, store_clock_ms())) {
+	    !away_is_back(redis->away, k->parts, part, name, clock_ms())) {
 		TALLOC_CTX *batch = mem_check(talloc_new(ctx));
 		size_t settled = hand_over(k, batch, part, error_r);
 
@@ -323,14 +324,14 @@ try_part(struct keeping *k, unsigned int part, bool found, const char *why)
 	const char *name = redis_pool_part_name(k->redis->pool, tmp, part);
 
 	if (!watch->off)
-		notice(k, part, name, store_clock_ms());
-	if (watch->next_trial <= store_clock_ms()) {
+		notice(k, part, name, clock_ms());
+	if (watch->next_trial <= clock_ms()) {
 		if (found && come_back(k, tmp, part, name, &why) == 0) {
 			watch->off = false;
-			watch->up_since = store_clock_ms();
+			watch->up_since = clock_ms();
 		} else {
-			away_is_gone(k->redis->away, part, name, why, store_clock_ms());
-			watch->next_trial = store_clock_ms() + watch->pause_ms;
+			away_is_gone(k->redis->away, part, name, why, clock_ms());
+			watch->next_trial = clock_ms() + watch->pause_ms;
 			watch->pause_ms = watch->pause_ms * 2 > LAST_PAUSE_MS ? LAST_PAUSE_MS
 									      : watch->pause_ms * 2;
 		}
@@ -351,11 +352,11 @@ try_slots(struct keeping *k)
 
 	while (settled > 0 && !is_stopped(redis))
 		settled = hand_over(k, tmp, REDIS_PART_SLOT, &why);
-	watch->off = !away_is_back(redis->away, k->parts, REDIS_PART_SLOT, name, store_clock_ms());
-	watch->next_trial = watch->off ? store_clock_ms() + AWAY_SLOT_REST_MS : 0;
+	watch->off = !away_is_back(redis->away, k->parts, REDIS_PART_SLOT, name, clock_ms());
+	watch->next_trial = watch->off ? clock_ms() + AWAY_SLOT_REST_MS : 0;
 	/* a slot that moves within a moment is not worth a line in the log */
 	if (watch->off && why != NULL && away_state(redis->away, REDIS_PART_SLOT) != AWAY_UP)
-		away_is_gone(redis->away, REDIS_PART_SLOT, name, why, store_clock_ms());
+		away_is_gone(redis->away, REDIS_PART_SLOT, name, why, clock_ms());
 	talloc_free(tmp);
 }
 
@@ -377,7 +378,7 @@ try_parts(struct keeping *k)
 	const char *why = NULL;
 
 	for (unsigned int part = 0; part < REDIS_PART_SLOT && !is_stopped(k->redis); part++) {
-		if (!is_due(k, part, store_clock_ms()))
+		if (!is_due(k, part, clock_ms()))
 			continue;
 		if (!asked)
 			found = find_masters(k, tmp, &why);
@@ -392,7 +393,7 @@ static bool
 has_strays(const struct keeping *k)
 {
 	return away_state(k->redis->away, REDIS_PART_SLOT) != AWAY_UP ||
-	    away_has_work(k->redis->away, k->parts, REDIS_PART_SLOT, store_clock_ms());
+	    away_has_work(k->redis->away, k->parts, REDIS_PART_SLOT, clock_ms());
 }
 
 /* look_around - whatever is to be done now; when to look again */
@@ -404,14 +405,14 @@ look_around(struct keeping *k)
 
 	try_parts(k);
 	redis_pool_parts(redis->pool, k->parts);
-	if (has_strays(k) && k->watches[REDIS_PART_SLOT].next_trial <= store_clock_ms())
+	if (has_strays(k) && k->watches[REDIS_PART_SLOT].next_trial <= clock_ms())
 		try_slots(k);
 	store_redis_count_offences(redis);
-	if (k->next_chores <= store_clock_ms()) {
+	if (k->next_chores <= clock_ms()) {
 		store_redis_chores(redis);
-		k->next_chores = store_clock_ms() + CHORES_MS;
+		k->next_chores = clock_ms() + CHORES_MS;
 	}
-	now = store_clock_ms();
+	now = clock_ms();
 	next = has_strays(k) ? k->watches[REDIS_PART_SLOT].next_trial : k->next_chores;
 	for (unsigned int part = 0; part < REDIS_PART_SLOT; part++) {
 		if (k->watches[part].off && k->watches[part].next_trial < next)
@@ -426,7 +427,7 @@ look_around(struct keeping *k)
 static void
 first_trials(struct keeping *k)
 {
-	int64_t now = store_clock_ms();
+	int64_t now = clock_ms();
 
 	redis_pool_parts(k->redis->pool, k->parts);
 	for (unsigned int part = 0; part < REDIS_PART_SLOT; part++) {
@@ -476,14 +477,14 @@ store_redis_last_words(struct store_redis *redis)
 {
 	struct keeping *k = redis->keeping;
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
-	int64_t end = store_clock_ms() + redis->deadline_ms;
+	int64_t end = clock_ms() + redis->deadline_ms;
 	const char *error;
 
 	redis_pool_parts(redis->pool, k->parts);
-	for (unsigned int part = 0; part < REDIS_PART_UNKNOWN && store_clock_ms() < end; part++)
-		if (away_has_work(redis->away, k->parts, part, store_clock_ms()) &&
+	for (unsigned int part = 0; part < REDIS_PART_UNKNOWN && clock_ms() < end; part++)
+		if (away_has_work(redis->away, k->parts, part, clock_ms()) &&
 		    probe(k, tmp, part, &error) == 0)
-			while (store_clock_ms() < end && hand_over(k, tmp, part, &error) > 0)
+			while (clock_ms() < end && hand_over(k, tmp, part, &error) > 0)
 				continue;
 	talloc_free(tmp);
 }

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filter/base/clock.h"
 #include "filter/store/store_redis_inside.h"
 #include "policy/base/mem.h"
 
@@ -77,7 +78,7 @@ blame(struct store_redis *redis, enum pool_outcome outcome, unsigned int slot, u
 		return;
 	atomic_fetch_add(&redis->failed, 1);
 	if (outcome != POOL_BROKEN)
-		away_failed(redis->away, &place, error, store_clock_ms());
+		away_failed(redis->away, &place, error, clock_ms());
 }
 
 /* run_chore - as run_index(), for the keeper: a failure is noted */
@@ -90,7 +91,7 @@ run_chore(struct store_redis *redis, TALLOC_CTX *ctx, struct quota_command *comm
 	const char *error;
 
 	outcome = store_redis_run_script(redis, ctx, &redis->index, command, resend,
-	    store_clock_ms() + redis->deadline_ms, answer_r, &part, &error);
+	    clock_ms() + redis->deadline_ms, answer_r, &part, &error);
 	blame(redis, outcome, redis->index_slot, part, error);
 	return outcome;
 }
@@ -131,14 +132,14 @@ take_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const redisReply *answer
 	blocks_replace(redis->blocks, list, n);
 	talloc_free(redis->blocks_version);
 	redis->blocks_version = mem_strdup(redis, answer->element[0]->str);
-	redis->blocks_read = store_clock_ms();
+	redis->blocks_read = clock_ms();
 }
 
 /* renew_blocks - read the list again if it has changed; -1: it failed */
 static int
 renew_blocks(struct store_redis *redis, TALLOC_CTX *ctx)
 {
-	int64_t now = store_clock_ms();
+	int64_t now = clock_ms();
 	struct quota_command *command = index_command(redis, ctx, "blocks", 0, 1);
 	redisReply *answer;
 
@@ -241,7 +242,7 @@ block_offender(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence 
 		return 0;
 	return store_redis_block(redis, ctx, plan, offence->for_ms,
 	    blocks_offence_text(ctx, &plan->counters[0]), "block_on",
-	    store_clock_ms() + redis->deadline_ms, &ignored);
+	    clock_ms() + redis->deadline_ms, &ignored);
 }
 
 /* count_offence - one offence, and the block where it is one too many; -1: it is to be tried
@@ -258,10 +259,10 @@ count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *
 	int64_t stamp;
 	bool over;
 
-	if (!away_may_ask(redis->away, &place, store_clock_ms()))
+	if (!away_may_ask(redis->away, &place, clock_ms()))
 		return -1;
 	outcome = store_redis_run(redis, ctx, QUOTA_OP_CHARGE, plan, 0,
-	    store_clock_ms() + redis->deadline_ms, &answer, &place.part, &error);
+	    clock_ms() + redis->deadline_ms, &answer, &place.part, &error);
 	blame(redis, outcome, place.slot, place.part, error);
 	if (outcome == POOL_BROKEN)
 		return 0;	/* a matter of this account's key alone */
@@ -297,12 +298,12 @@ store_redis_chores(struct store_redis *redis)
 {
 	const struct away_place place = store_redis_place(redis, redis->index_slot);
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
-	int64_t today = store_today();
+	int64_t today = clock_today();
 	const char *ignored;
 
 	(void)redis_pool_resolve(
 	    redis->pool, tmp, &ignored); /* as long as the master answers, Sentinels may be away */
-	if (away_may_ask(redis->away, &place, store_clock_ms()) && renew_blocks(redis, tmp) == 0 &&
+	if (away_may_ask(redis->away, &place, clock_ms()) && renew_blocks(redis, tmp) == 0 &&
 	    report_day(redis, tmp, today - 1) == 0)
 		(void)report_day(redis, tmp, today);
 	talloc_free(tmp);
@@ -413,7 +414,7 @@ store_redis_top(struct store_redis *redis, TALLOC_CTX *ctx, enum store_top_by by
 	redisReply *answer;
 
 	*n_r = 0;
-	if (!away_may_ask(redis->away, &place, store_clock_ms())) {
+	if (!away_may_ask(redis->away, &place, clock_ms())) {
 		*list_r = usage_top(redis->usage, ctx, day, by, max, n_r);
 		return 0;
 	}

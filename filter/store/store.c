@@ -29,8 +29,6 @@
 #define OVER_SLOTS	1024	/* accounts remembered as over; a newer one may displace an older */
 #define OVER_MS		3000	/* for how long at most */
 
-#define DAY_MS		(INT64_C(24) * 3600 * 1000)
-
 /* What both kinds keep in this process. */
 struct store_lists {
 	struct blocks *blocks;
@@ -80,13 +78,6 @@ struct over_table {
 	struct over *slots;
 };
 
-/* store_clock_ms - CLOCK_MONOTONIC in milliseconds */
-int64_t
-store_clock_ms(void)
-{
-	return clock_ms();
-}
-
 struct store {
 	const struct store_ops *ops;
 	void *impl;
@@ -110,27 +101,6 @@ struct embedded_impl {
 	char *problem;			/* a talloc root, or NULL */
 };
 
-/* store_wall_ms - counts in a file outlive the machine's uptime, so they are stamped with this */
-int64_t
-store_wall_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* store_today - the day, UTC, as a number since 1970 */
-int64_t
-store_today(void)
-{
-	struct timespec now;
-
-	/* some milliseconds late, which no day notices, and cheap: every message asks */
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	return (int64_t)now.tv_sec * 1000 / DAY_MS;
-}
-
 static void *
 kind_embedded_open(TALLOC_CTX *ctx, const struct store_options *options,
     const struct store_lists *lists, const char **error_r)
@@ -140,7 +110,7 @@ kind_embedded_open(TALLOC_CTX *ctx, const struct store_options *options,
 	impl->lists = *lists;
 	if (options->file != NULL)
 		impl->table = embedded_open(impl, options->max_accounts, options->file,
-		    lists->blocks, lists->usage, store_wall_ms(), error_r);
+		    lists->blocks, lists->usage, clock_wall_ms(), error_r);
 	else
 		impl->table = embedded_new(impl, options->max_accounts, true);
 	if (impl->table == NULL) {
@@ -173,7 +143,7 @@ kind_embedded_tick(void *arg, const struct store_options *options)
 	struct embedded_impl *impl = arg;
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	const char *problem = NULL;
-	int saved = embedded_save(impl->table, tmp, store_wall_ms(), &problem);
+	int saved = embedded_save(impl->table, tmp, clock_wall_ms(), &problem);
 
 	if (saved != 0 && note_save(impl, problem) && options->log != NULL)
 		options->log(options->log_arg, problem != NULL ? STORE_LOG_ERROR : STORE_LOG_INFO,
@@ -199,7 +169,7 @@ kind_embedded_charge(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	struct embedded_impl *impl = arg;
 
 	(void)deadline_ms;	/* nothing here waits */
-	embedded_charge(impl->table, ctx, plan, store_wall_ms(), true, reply_r);
+	embedded_charge(impl->table, ctx, plan, clock_wall_ms(), true, reply_r);
 	reply_r->store = "embedded";
 }
 
@@ -210,7 +180,7 @@ kind_embedded_read(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	struct embedded_impl *impl = arg;
 
 	(void)deadline_ms;
-	embedded_read(impl->table, ctx, plan, store_wall_ms(), reply_r);
+	embedded_read(impl->table, ctx, plan, clock_wall_ms(), reply_r);
 	reply_r->store = "embedded";
 }
 
@@ -256,7 +226,7 @@ kind_embedded_offence(struct store *store, const struct quota_plan *offence, int
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	struct quota_reply reply;
 
-	embedded_charge(impl->table, tmp, offence, store_wall_ms(), false, &reply);
+	embedded_charge(impl->table, tmp, offence, clock_wall_ms(), false, &reply);
 	if (reply.counts[0].used > reply.counts[0].max)
 		blocks_offender(store->lists.blocks, &store->options, offence, for_ms);
 	talloc_free(tmp);
@@ -268,7 +238,7 @@ kind_embedded_raise(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
     const char **error_r)
 {
 	struct embedded_impl *impl = arg;
-	int64_t now = store_wall_ms();
+	int64_t now = clock_wall_ms();
 
 	(void)ctx, (void)deadline_ms, (void)error_r;
 	embedded_raise(impl->table, plan, counter, max, now + for_ms, now);
@@ -282,7 +252,7 @@ kind_embedded_unraise(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	struct embedded_impl *impl = arg;
 
 	(void)ctx, (void)deadline_ms, (void)error_r;
-	return embedded_unraise(impl->table, plan, store_wall_ms());
+	return embedded_unraise(impl->table, plan, clock_wall_ms());
 }
 
 static int
@@ -602,7 +572,7 @@ over_remember(struct over_table *over, const struct quota_plan *plan,
     const struct quota_reply *reply)
 {
 	size_t fullest;
-	int64_t wait = quota_one_wait(plan, reply, &fullest), now = store_clock_ms();
+	int64_t wait = quota_one_wait(plan, reply, &fullest), now = clock_ms();
 	struct quota_fact fact;
 	TALLOC_CTX *tmp;
 	struct over *slot;
@@ -661,7 +631,7 @@ bool
 store_known_over(struct store *store, TALLOC_CTX *ctx, const char *account,
     struct quota_fact *fact_r)
 {
-	int64_t now = store_clock_ms();
+	int64_t now = clock_ms();
 	struct over *slot;
 	bool known;
 
@@ -715,7 +685,7 @@ note_usage(struct store *store, const struct quota_plan *plan, enum quota_state 
 	case QUOTA_UNKNOWN:
 		return;
 	}
-	usage_note(store->lists.usage, store_today(), &entry);
+	usage_note(store->lists.usage, clock_today(), &entry);
 }
 
 /* known_block - the block of plan's account, on ctx; NULL: there is none */
@@ -728,7 +698,7 @@ known_block(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan)
 
 	if (!blocks_any(store->lists.blocks))
 		return NULL;
-	now = store_wall_ms();
+	now = clock_wall_ms();
 	if (!blocks_find(store->lists.blocks, ctx, plan->account, now, &known))
 		return NULL;
 	block = mem_new(ctx, struct quota_block);
@@ -821,7 +791,7 @@ int
 store_block(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t for_ms,
     const char *reason, const char *by, int64_t deadline_ms, const char **error_r)
 {
-	int64_t now = store_wall_ms();
+	int64_t now = clock_wall_ms();
 	const struct store_block block = { .account = plan->account, .since = now,
 	    .until = for_ms > 0 ? now + for_ms : 0, .reason = blocks_clean(ctx, reason),
 	    .by = blocks_clean(ctx, by) };
@@ -844,14 +814,14 @@ store_unblock(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *pla
 
 	if (there < 0)
 		return -1;
-	return blocks_remove(store->lists.blocks, plan->account, store_wall_ms()) || there > 0;
+	return blocks_remove(store->lists.blocks, plan->account, clock_wall_ms()) || there > 0;
 }
 
 /* store_blocked - all blocked accounts */
 void
 store_blocked(struct store *store, TALLOC_CTX *ctx, struct store_block **list_r, size_t *n_r)
 {
-	*list_r = blocks_list(store->lists.blocks, ctx, store_wall_ms(), n_r);
+	*list_r = blocks_list(store->lists.blocks, ctx, clock_wall_ms(), n_r);
 }
 
 /* store_known_block - whether account is blocked */
@@ -859,7 +829,7 @@ bool
 store_known_block(struct store *store, TALLOC_CTX *ctx, const char *account,
     struct store_block *block_r)
 {
-	return blocks_find(store->lists.blocks, ctx, account, store_wall_ms(), block_r);
+	return blocks_find(store->lists.blocks, ctx, account, clock_wall_ms(), block_r);
 }
 
 /* limits_of - the limits of plan's account, for an error text */
@@ -918,6 +888,6 @@ store_top(struct store *store, TALLOC_CTX *ctx, enum store_top_by by, unsigned i
 {
 	if (max == 0 || max > STORE_TOP_MAX)
 		max = STORE_TOP_MAX;
-	return store->ops->top(store->impl, ctx, by, store_today() - (int64_t)days_ago, max,
+	return store->ops->top(store->impl, ctx, by, clock_today() - (int64_t)days_ago, max,
 	    deadline_ms, list_r, n_r, error_r);
 }

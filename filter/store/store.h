@@ -8,7 +8,7 @@
  * threads at once. Redis needs one thread of its own, started by store_open: open after the
  * last fork. The process must ignore SIGPIPE.
  *
- * Deadlines are CLOCK_MONOTONIC in milliseconds (store_clock_ms()), absolute. No call
+ * Deadlines are CLOCK_MONOTONIC in milliseconds (clock_ms()), absolute. No call
  * on the message's path waits longer; the embedded store never waits.
  */
 #ifndef FILTER_STORE_STORE_H
@@ -273,20 +273,5 @@ void store_tick(struct store *store);
  * store_status - how the store is doing; strings are on ctx
  */
 void store_status(struct store *store, TALLOC_CTX *ctx, struct store_status *status_r);
-
-/*
- * store_clock_ms - CLOCK_MONOTONIC in milliseconds
- */
-int64_t store_clock_ms(void);
-
-/*
- * store_wall_ms - CLOCK_REALTIME in milliseconds
- */
-int64_t store_wall_ms(void);
-
-/*
- * store_today - the day by CLOCK_REALTIME, UTC, as a number since 1970
- */
-int64_t store_today(void);
 
 #endif

@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "filter/base/clock.h"
 #include "filter/store/index_lua.h"
 #include "filter/store/quota_lua.h"
 #include "filter/store/store_redis_inside.h"
@@ -260,7 +261,7 @@ take_answer(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan 
 		return;
 	}
 	reply->store = "redis";
-	away_seen(redis->away, plan, &place, reply, stamp, store_clock_ms());
+	away_seen(redis->away, plan, &place, reply, stamp, clock_ms());
 }
 
 /* fall_back - a call failed, for which place->part is to blame: decide here, and have it looked
@@ -269,7 +270,7 @@ static void
 fall_back(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
     const struct away_place *place, bool ambiguous, const char *why, struct quota_reply *reply)
 {
-	int64_t now = store_clock_ms();
+	int64_t now = clock_ms();
 
 	away_failed(redis->away, place, why, now);
 	away_charge(redis->away, ctx, plan, place->slot, ambiguous, now, reply);
@@ -282,7 +283,7 @@ store_redis_charge(struct store_redis *redis, TALLOC_CTX *ctx, const struct quot
     int64_t deadline_ms, struct quota_reply *reply_r)
 {
 	struct away_place place = store_redis_place(redis, store_redis_slot(redis, plan->home));
-	int64_t now = store_clock_ms();
+	int64_t now = clock_ms();
 	enum pool_outcome outcome;
 	redisReply *answer;
 	const char *why;
@@ -314,7 +315,7 @@ store_redis_read(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_
 	const char *why;
 
 	outcome = store_redis_run(redis, ctx, QUOTA_OP_READ, plan, 0,
-	    within(redis, store_clock_ms(), deadline_ms), &answer, NULL, &why);
+	    within(redis, clock_ms(), deadline_ms), &answer, NULL, &why);
 	if (outcome == POOL_ANSWERED)
 		take_answer(redis, ctx, plan, store_redis_slot(redis, plan->home), answer, reply_r);
 	else
@@ -334,7 +335,7 @@ store_redis_reset(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota
 
 	bare.n_counters = 0;
 	outcome = store_redis_run(redis, ctx, QUOTA_OP_RESET, &bare, 0,
-	    within(redis, store_clock_ms(), deadline_ms), &answer, NULL, &why);
+	    within(redis, clock_ms(), deadline_ms), &answer, NULL, &why);
 	freeReplyObject(answer);
 	if (outcome != POOL_ANSWERED) {
 		*error_r = mem_printf(ctx, "Redis could not be asked: %s", why);
@@ -374,5 +375,5 @@ store_redis_status(struct store_redis *redis, TALLOC_CTX *ctx, struct store_stat
 {
 	status->kind = "redis";
 	status->failed = atomic_load(&redis->failed);
-	away_status(redis->away, ctx, store_clock_ms(), status);
+	away_status(redis->away, ctx, clock_ms(), status);
 }

@@ -17,6 +17,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "filter/base/clock.h"
 #include "filter/store/quota_command.h"
 #include "filter/store/quota_lua.h"
 #include "filter/store/store.h"
@@ -103,7 +104,7 @@ call_store(struct series *series)
 		struct quota_reply reply;
 		double began = clock_us(CLOCK_MONOTONIC);
 
-		store_charge(series->store, plan, plan, store_clock_ms() + PATIENCE_MS, &reply);
+		store_charge(series->store, plan, plan, clock_ms() + PATIENCE_MS, &reply);
 		if (series->us != NULL)
 			series->us[i] = clock_us(CLOCK_MONOTONIC) - began;
 		require(reply.state == QUOTA_CHARGED && strcmp(reply.store, "redis") == 0,

@@ -29,7 +29,6 @@
 #include "tests/support/redis_server.h"
 
 #define HOUR_MS	INT64_C(3600000)
-#define DAY_MS	(24 * HOUR_MS)
 
 static struct redis_server server;
 static bool has_redis;
@@ -200,7 +199,7 @@ test_script_and_rules(void **state)
 		assert_int_equal(daybook_add(here, ctx, at, &delta, 1, &error), 0);
 		assert_int_equal(daybook_add(there, ctx, at, &delta, 1, &error), 0);
 	}
-	for (int64_t day = INT64_C(1795384935029); day <= at; day += DAY_MS) {
+	for (int64_t day = INT64_C(1795384935029); day <= at; day += CLOCK_DAY_MS) {
 		one = dump_day(ctx, here, daybook_day(day));
 		two = dump_day(ctx, there, daybook_day(day));
 		assert_int_equal(one.n, two.n);
@@ -230,7 +229,7 @@ test_peak_hour(void **state)
 			.sums = { 1, steps[i].recipients, 1 } };
 
 		(void)daybook_add(
-		    daybook, ctx, 20 * DAY_MS + steps[i].minute * 60000, &delta, 1, &error);
+		    daybook, ctx, 20 * CLOCK_DAY_MS + steps[i].minute * 60000, &delta, 1, &error);
 	}
 	dump = dump_day(ctx, daybook, 19700121);
 	daybook_parse(strchr(dump.lines[0], ' ') + 1, &row);
@@ -257,17 +256,17 @@ test_days_and_file(void **state)
 	(void)state;
 	assert_true(fd >= 0);
 	for (int day = 0; day <= DAYBOOK_DAYS; day++)
-		(void)daybook_add(daybook, ctx, (20000 + day) * DAY_MS, &delta, 1, &error);
-	assert_int_equal(dump_day(ctx, daybook, daybook_day(20000 * DAY_MS)).n, 0);
-	assert_int_equal(dump_day(ctx, daybook, daybook_day(20001 * DAY_MS)).n, 1);
-	(void)daybook_add(daybook, ctx, 19000 * DAY_MS, &delta, 1, &error);
-	assert_int_equal(dump_day(ctx, daybook, daybook_day(19000 * DAY_MS)).n, 0);
+		(void)daybook_add(daybook, ctx, (20000 + day) * CLOCK_DAY_MS, &delta, 1, &error);
+	assert_int_equal(dump_day(ctx, daybook, daybook_day(20000 * CLOCK_DAY_MS)).n, 0);
+	assert_int_equal(dump_day(ctx, daybook, daybook_day(20001 * CLOCK_DAY_MS)).n, 1);
+	(void)daybook_add(daybook, ctx, 19000 * CLOCK_DAY_MS, &delta, 1, &error);
+	assert_int_equal(dump_day(ctx, daybook, daybook_day(19000 * CLOCK_DAY_MS)).n, 0);
 	daybook_save(daybook);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 077, 0);
 	talloc_free(daybook);
 	daybook = daybook_new(ctx, NULL, path);
-	assert_string_equal(dump_day(ctx, daybook, daybook_day(20001 * DAY_MS)).lines[0],
+	assert_string_equal(dump_day(ctx, daybook, daybook_day(20001 * CLOCK_DAY_MS)).lines[0],
 	    "a@example.org 1 2 3 0 1 2 3 0 1 2 3 over=4");
 	(void)close(fd);
 	(void)unlink(path);
@@ -305,7 +304,7 @@ check_questions(struct history *history, TALLOC_CTX *ctx)
 	const char *error = NULL;
 	json_t *answer;
 
-	add(history, ctx, now - 3 * DAY_MS, "old@example.org", "OLD", "accept");
+	add(history, ctx, now - 3 * CLOCK_DAY_MS, "old@example.org", "OLD", "accept");
 	add(history, ctx, now, "alice@example.org", "A1", "accept");
 	add(history, ctx, now, "bob@example.org", "B1", "accept");
 	add(history, ctx, now, "alice@example.org", "A2", "tempfail");

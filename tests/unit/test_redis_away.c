@@ -27,6 +27,7 @@
 #include <cmocka.h>
 #include <hiredis/hiredis.h>
 
+#include "filter/base/clock.h"
 #include "filter/redis/pool.h"
 #include "filter/store/quota_command.h"
 #include "filter/store/quota_lua.h"
@@ -121,10 +122,10 @@ status_of(struct store *store)
 static void
 wait_away(struct store *store, bool away)
 {
-	int64_t end = store_clock_ms() + PATIENCE_MS;
+	int64_t end = clock_ms() + PATIENCE_MS;
 
 	while (status_of(store).away != away) {
-		if (store_clock_ms() > end)
+		if (clock_ms() > end)
 			fail_msg("the store is never %s", away ? "away" : "back");
 		usleep(5000);
 	}
@@ -135,10 +136,10 @@ wait_away(struct store *store, bool away)
 static void
 wait_late(struct fixture *f)
 {
-	int64_t end = store_clock_ms() + PATIENCE_MS;
+	int64_t end = clock_ms() + PATIENCE_MS;
 
 	while (road_late(f->road) > 0) {
-		if (store_clock_ms() > end)
+		if (clock_ms() > end)
 			fail_msg("packets never arrive");
 		usleep(50000);
 	}
@@ -163,7 +164,7 @@ charge(struct fixture *f, struct store *store, const struct plan *plan, const ch
 	struct quota_plan *asked = ask(f, plan, account);
 	struct quota_reply reply;
 
-	store_charge(store, asked, asked, store_clock_ms() + PATIENCE_MS, &reply);
+	store_charge(store, asked, asked, clock_ms() + PATIENCE_MS, &reply);
 	*local_r = reply.store != NULL && strcmp(reply.store, "local") == 0;
 	talloc_free(asked);
 	return reply.state;
@@ -176,7 +177,7 @@ counted(struct fixture *f, struct store *store, const struct plan *plan, const c
 	struct quota_reply reply;
 	int used;
 
-	store_read(store, asked, asked, store_clock_ms() + PATIENCE_MS, &reply);
+	store_read(store, asked, asked, clock_ms() + PATIENCE_MS, &reply);
 	assert_int_equal(reply.state, QUOTA_READ);
 	used = (int)reply.counts[0].used;
 	talloc_free(asked);
@@ -210,14 +211,14 @@ crowd_member(void *arg)
 	struct crowd *crowd = arg;
 
 	for (unsigned int i = 0; !atomic_load(&crowd->stop); i++) {
-		int64_t before = store_clock_ms(), took;
+		int64_t before = clock_ms(), took;
 		bool local;
 		char room[64];
 		enum quota_state state =
 		    charge(crowd->f, crowd->stores[i / ACCOUNTS % crowd->n_stores], crowd->f->plan,
 			account_name(room, sizeof(room), i % ACCOUNTS), &local);
 
-		took = store_clock_ms() - before;
+		took = clock_ms() - before;
 		if (took > atomic_load(&crowd->longest))
 			atomic_store(&crowd->longest, took);
 		/* the deadline, and as much again for a machine with other work */
@@ -254,10 +255,10 @@ total(struct crowd *crowd)
 static void
 wait_passed(struct crowd *crowd, int n)
 {
-	int64_t end = store_clock_ms() + PATIENCE_MS;
+	int64_t end = clock_ms() + PATIENCE_MS;
 
 	while (total(crowd) < n) {
-		if (store_clock_ms() > end)
+		if (clock_ms() > end)
 			fail_msg("only %d of %d messages passed", total(crowd), n);
 		usleep(2000);
 	}
@@ -500,16 +501,16 @@ clock_of(struct fixture *f)
 	return now;
 }
 
-/* start_shifted - the server with a clock that can be set (clock_shift.c, which lies beside this
- * program) */
+/* start_shifted - the server with a clock that can be set (tests/support/clock_shift.c) */
 static void
 start_shifted(struct fixture *f)
 {
 	char path[512] = "";
-	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 32);
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 64);
+	const char library[] = "/../support/clock_shift.so";
 
 	assert_true(len > 0);
-	memcpy(strrchr(path, '/'), "/clock_shift.so", sizeof("/clock_shift.so"));
+	memcpy(strrchr(path, '/'), library, sizeof(library));
 	assert_int_equal(access(path, R_OK), 0);
 	redis_server_kill(&f->server, SIGTERM);
 	set_clock(f, 0);
@@ -643,11 +644,11 @@ test_hand_over_beside(void **state)
 	other = store_open(f->ctx, &direct, &error);
 	assert_non_null(other);
 	while (status_of(store).away) {
-		int64_t before = store_clock_ms();
+		int64_t before = clock_ms();
 
 		assert_int_equal(charge(f, other, plan, "beside", &local), QUOTA_CHARGED);
 		assert_false(local);
-		longest = store_clock_ms() - before > longest ? store_clock_ms() - before : longest;
+		longest = clock_ms() - before > longest ? clock_ms() - before : longest;
 		beside++;
 		during += status_of(store).merged > 0;
 	}
@@ -754,18 +755,18 @@ test_batches(void **state)
 		pool = redis_pool_new(tmp, &options, &error);
 		one_by_one = merges(f, tmp, plan, n);
 		batches = merges(f, tmp, plan, n);
-		begin = store_clock_ms();
+		begin = clock_ms();
 		for (size_t i = 0; i < n; i++) {
 			assert_int_equal(redis_pool_command(pool, tmp, &one_by_one[i], true,
-					     store_clock_ms() + PATIENCE_MS),
+					     clock_ms() + PATIENCE_MS),
 			    POOL_ANSWERED);
 			freeReplyObject(one_by_one[i].reply);
 		}
-		middle = store_clock_ms();
+		middle = clock_ms();
 		for (size_t i = 0; i < n; i += some)
 			redis_pool_batch(
-			    pool, tmp, &batches[i], some, store_clock_ms() + PATIENCE_MS);
-		end = store_clock_ms();
+			    pool, tmp, &batches[i], some, clock_ms() + PATIENCE_MS);
+		end = clock_ms();
 		for (size_t i = 0; i < n; i++) {
 			assert_int_equal(batches[i].outcome, POOL_ANSWERED);
 			freeReplyObject(batches[i].reply);

@@ -26,6 +26,7 @@
 #include <cmocka.h>
 #include <hiredis/hiredis.h>
 
+#include "filter/base/clock.h"
 #include "filter/journal/daybook.h"
 #include "filter/journal/event.h"
 #include "filter/journal/history.h"
@@ -133,10 +134,10 @@ says(struct fixture *f, size_t node, const char *command, const char *part)
 static void
 wait_says(struct fixture *f, size_t node, const char *command, const char *part)
 {
-	int64_t end = store_clock_ms() + PATIENCE_MS;
+	int64_t end = clock_ms() + PATIENCE_MS;
 
 	while (!says(f, node, command, part)) {
-		if (store_clock_ms() > end)
+		if (clock_ms() > end)
 			fail_msg("%s never says %s", command, part);
 		usleep(50000);
 	}
@@ -147,11 +148,11 @@ wait_says(struct fixture *f, size_t node, const char *command, const char *part)
 static void
 wait_flows(struct fixture *f, size_t master, size_t replica)
 {
-	int64_t end = store_clock_ms() + PATIENCE_MS;
+	int64_t end = clock_ms() + PATIENCE_MS;
 
 	wait_says(f, master, "INFO replication", "state=online");
 	while (says(f, replica, "INFO replication", "slave_repl_offset:0\r")) {
-		if (store_clock_ms() > end)
+		if (clock_ms() > end)
 			fail_msg("the replica never gets anything");
 		usleep(20000);
 	}
@@ -182,10 +183,10 @@ log_says(struct fixture *f, const char *text)
 static void
 wait_log(struct fixture *f, const char *text)
 {
-	int64_t end = store_clock_ms() + PATIENCE_MS;
+	int64_t end = clock_ms() + PATIENCE_MS;
 
 	while (!log_says(f, text)) {
-		if (store_clock_ms() > end)
+		if (clock_ms() > end)
 			fail_msg("the log never says \"%s\": %s", text, f->log);
 		usleep(20000);
 	}
@@ -276,7 +277,7 @@ set_up_sentinel(void **state)
 	f->options.master = "mail";
 	/* it must have heard of the replica before the master is killed: it asks every 10 seconds
 	 * at most */
-	for (int64_t end = store_clock_ms() + PATIENCE_MS;; usleep(100000)) {
+	for (int64_t end = clock_ms() + PATIENCE_MS;; usleep(100000)) {
 		redisContext *c = redisConnect("127.0.0.1", f->sentinel_port);
 		redisReply *reply =
 		    c != NULL && c->err == 0 ? redisCommand(c, "INFO sentinel") : NULL;
@@ -287,7 +288,7 @@ set_up_sentinel(void **state)
 		redisFree(c);
 		if (knows)
 			break;
-		if (store_clock_ms() > end)
+		if (clock_ms() > end)
 			fail_msg("the Sentinel does not come to know the replica");
 	}
 	*state = f;
@@ -353,10 +354,10 @@ is_away(struct store *store)
 static void
 wait_back(struct store *store)
 {
-	int64_t end = store_clock_ms() + PATIENCE_MS;
+	int64_t end = clock_ms() + PATIENCE_MS;
 
 	while (is_away(store)) {
-		if (store_clock_ms() > end)
+		if (clock_ms() > end)
 			fail_msg("the store does not come back");
 		usleep(20000);
 	}
@@ -380,7 +381,7 @@ charge(struct fixture *f, struct store *store, const char *account, uint64_t *us
 	struct quota_plan *asked = ask(f, account);
 	struct quota_reply reply;
 
-	store_charge(store, asked, asked, store_clock_ms() + 1000, &reply);
+	store_charge(store, asked, asked, clock_ms() + 1000, &reply);
 	if (used_r != NULL)
 		*used_r = reply.n_counts > 0 ? reply.counts[0].used : 0;
 	if (where_r != NULL)
@@ -415,12 +416,12 @@ crowd_member(void *arg)
 	for (unsigned int i = 0; !atomic_load(&crowd->stop); i++) {
 		char room[64];
 		const char *where = NULL;
-		int64_t before = store_clock_ms();
+		int64_t before = clock_ms();
 		enum quota_state state = charge(crowd->f, crowd->store,
 		    account_name(room, sizeof(room), i % ACCOUNTS), NULL, &where);
 
 		/* the deadline, and as much again for a machine with other work */
-		if (store_clock_ms() - before > 3 * (int64_t)crowd->f->options.deadline_ms)
+		if (clock_ms() - before > 3 * (int64_t)crowd->f->options.deadline_ms)
 			atomic_fetch_add(&crowd->late, 1);
 		if (where != NULL && strcmp(where, "local") == 0) {
 			atomic_fetch_add(&crowd->local, 1);
@@ -456,10 +457,10 @@ total(struct crowd *crowd)
 static void
 wait_passed(struct crowd *crowd, int n)
 {
-	int64_t end = store_clock_ms() + PATIENCE_MS;
+	int64_t end = clock_ms() + PATIENCE_MS;
 
 	while (total(crowd) < n) {
-		if (store_clock_ms() > end)
+		if (clock_ms() > end)
 			fail_msg("only %d of %d messages passed", total(crowd), n);
 		usleep(5000);
 	}
@@ -474,7 +475,7 @@ counted(struct crowd *crowd, unsigned int i)
 	struct quota_reply reply;
 	int used;
 
-	store_read(crowd->store, asked, asked, store_clock_ms() + 2000, &reply);
+	store_read(crowd->store, asked, asked, clock_ms() + 2000, &reply);
 	assert_int_equal(reply.state, QUOTA_READ);
 	used = (int)reply.counts[0].used;
 	talloc_free(asked);
@@ -585,14 +586,14 @@ test_cluster(void **state)
 		assert_int_equal(used, 2);
 	}
 	assert_int_equal(
-	    store_block(store, f->ctx, alice, 0, "why", "me", store_clock_ms() + 2000, &error), 0);
+	    store_block(store, f->ctx, alice, 0, "why", "me", clock_ms() + 2000, &error), 0);
 	assert_int_equal(charge(f, other, "alice", NULL, NULL),
 	    QUOTA_CHARGED); /* block_binds is false: only reported */
-	assert_int_equal(store_unblock(other, f->ctx, alice, store_clock_ms() + 2000, &error), 1);
-	for (int64_t end = store_clock_ms() + PATIENCE_MS; n < 50 && store_clock_ms() < end;
+	assert_int_equal(store_unblock(other, f->ctx, alice, clock_ms() + 2000, &error), 1);
+	for (int64_t end = clock_ms() + PATIENCE_MS; n < 50 && clock_ms() < end;
 	     usleep(50000))
 		assert_int_equal(store_top(store, f->ctx, STORE_TOP_MESSAGES, 0, 100,
-				     store_clock_ms() + 2000, &list, &n, &error),
+				     clock_ms() + 2000, &list, &n, &error),
 		    0);
 	assert_true(n >= 50);
 	talloc_free(alice);
@@ -616,7 +617,7 @@ set_one(struct fixture *f, const char *key)
 	assert_non_null(pool);
 	assert_int_equal(redis_pool_resolve(pool, f->ctx, &error), 0);
 	outcome = redis_pool_call(
-	    pool, f->ctx, 3, argv, argv_len, true, store_clock_ms() + 2000, &reply, &error);
+	    pool, f->ctx, 3, argv, argv_len, true, clock_ms() + 2000, &reply, &error);
 	freeReplyObject(reply);
 	talloc_free(pool);
 	return outcome;
@@ -785,13 +786,13 @@ test_cluster_addresses(void **state)
 	for (int node = 0; node < MASTERS; node++)
 		tell_ok(f, (size_t)node, "CONFIG SET cluster-announce-port %s%d", "",
 		    f->ports[node], 0);
-	for (int64_t end = store_clock_ms() + PATIENCE_MS;; usleep(50000)) {
+	for (int64_t end = clock_ms() + PATIENCE_MS;; usleep(50000)) {
 		redis_pool_drop_idle(pool, 0);
 		if (redis_pool_resolve(pool, f->ctx, &error) == 0 &&
-		    redis_pool_call(pool, f->ctx, 2, argv, argv_len, true, store_clock_ms() + 3000,
+		    redis_pool_call(pool, f->ctx, 2, argv, argv_len, true, clock_ms() + 3000,
 			&reply, &error) == POOL_ANSWERED)
 			break;
-		if (store_clock_ms() > end)
+		if (clock_ms() > end)
 			fail_msg("%s", error);
 	}
 	freeReplyObject(reply);

@@ -30,6 +30,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+#include "filter/base/clock.h"
 #include "filter/journal/journal_redis.h"
 #include "filter/redis/pool.h"
 #include "filter/redis/route.h"
@@ -200,7 +201,7 @@ call(struct fixture *f, int64_t patience_ms, const char *words, const char **tex
 		argv_len[argc++] = strlen(word);
 	}
 	outcome = redis_pool_call(f->pool, f->ctx, argc, argv, argv_len, true,
-	    store_clock_ms() + patience_ms, &reply, text_r);
+	    clock_ms() + patience_ms, &reply, text_r);
 	if (outcome == POOL_ANSWERED)
 		*text_r = reply->str != NULL ? mem_strdup(f->ctx, reply->str) : "";
 	freeReplyObject(reply);
@@ -282,11 +283,11 @@ test_large(void **state)
 	start(f, "good", "");
 	new_pool(f);
 	assert_int_equal(redis_pool_call(f->pool, f->ctx, 3, set, set_len, false,
-			     store_clock_ms() + PATIENCE_MS, &reply, &error),
+			     clock_ms() + PATIENCE_MS, &reply, &error),
 	    POOL_ANSWERED);
 	freeReplyObject(reply);
 	assert_int_equal(redis_pool_call(f->pool, f->ctx, 2, get, get_len, false,
-			     store_clock_ms() + PATIENCE_MS, &reply, &error),
+			     clock_ms() + PATIENCE_MS, &reply, &error),
 	    POOL_ANSWERED);
 	assert_int_equal((size_t)reply->len, len);
 	assert_memory_equal(reply->str, value, len);
@@ -330,7 +331,7 @@ many_calls(void *arg)
 		if (i % 3 == 0)
 			leave_errors();
 		if (redis_pool_call(caller->f->pool, ctx, 2, argv, argv_len, false,
-			store_clock_ms() + PATIENCE_MS, &reply, &error) == POOL_ANSWERED &&
+			clock_ms() + PATIENCE_MS, &reply, &error) == POOL_ANSWERED &&
 		    strcmp(reply->str, word) == 0)
 			caller->good++;
 		freeReplyObject(reply);
@@ -829,8 +830,8 @@ test_store(void **state)
 	journal = journal_redis_new(f->ctx, &options, &error);
 	assert_non_null(journal);
 	journal_word(words, "PING");
-	until = store_clock_ms() + PATIENCE_MS;
-	while (!is_logged(f, "its certificate is not accepted") && store_clock_ms() < until)
+	until = clock_ms() + PATIENCE_MS;
+	while (!is_logged(f, "its certificate is not accepted") && clock_ms() < until)
 		usleep(20000);
 	if (!is_logged(f, "its certificate is not accepted"))
 		fail_msg("the log: %s", f->log);
@@ -840,8 +841,8 @@ test_store(void **state)
 	copy_file(f, "ca.pem", "trusted.pem");
 	assert_int_equal(store_renew(store, f->ctx, &error), 0);
 	assert_int_equal(journal_redis_renew(journal, f->ctx, &error), 0);
-	until = store_clock_ms() + PATIENCE_MS;
-	while (is_away(store, f) && store_clock_ms() < until)
+	until = clock_ms() + PATIENCE_MS;
+	while (is_away(store, f) && clock_ms() < until)
 		usleep(20000);
 	assert_false(is_away(store, f));
 	reply = journal_redis_call(journal, f->ctx, words, true, &error);
@@ -880,12 +881,12 @@ add_sentinel(struct fixture *f, const char *lines)
 static void
 expect_found(struct fixture *f)
 {
-	int64_t until = store_clock_ms() + PATIENCE_MS;
+	int64_t until = clock_ms() + PATIENCE_MS;
 	const char *error = NULL;
 
 	new_pool(f);
 	while (redis_pool_resolve(f->pool, f->ctx, &error) < 0) {
-		if (store_clock_ms() > until)
+		if (clock_ms() > until)
 			fail_msg("%s", error);
 		usleep(50000);
 	}
@@ -1002,7 +1003,7 @@ test_cluster_tls(void **state)
 	    "cluster-enabled yes\ncluster-node-timeout 2000\ncluster-config-file nodes.conf\n"
 	    "tls-cluster yes\ntls-replication yes\nrequirepass of-the-server";
 	const char *error = NULL, *keys[MASTERS] = { NULL };
-	int64_t until = store_clock_ms() + PATIENCE_MS;
+	int64_t until = clock_ms() + PATIENCE_MS;
 
 	for (size_t i = 1; i <= MASTERS; i++)
 		(void)add_server(f, lines);
@@ -1020,7 +1021,7 @@ test_cluster_tls(void **state)
 	for (size_t i = 1; i <= MASTERS; i++)
 		while (!tell(f, i, "CLUSTER INFO", "cluster_state:ok") ||
 		    !tell(f, i, "CLUSTER INFO", "cluster_known_nodes:3")) {
-			if (store_clock_ms() > until)
+			if (clock_ms() > until)
 				fail_msg("the Cluster does not come about");
 			usleep(50000);
 		}

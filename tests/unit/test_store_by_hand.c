@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "filter/base/clock.h"
 #include "filter/store/store.h"
 #include "policy/base/mem.h"
 #include "tests/support/redis_server.h"
@@ -40,7 +41,7 @@ struct fixture {
 static int64_t
 soon(void)
 {
-	return store_clock_ms() + 5000;
+	return clock_ms() + 5000;
 }
 
 static void
@@ -181,7 +182,7 @@ test_block(void **state)
 	    0);
 	reopen(f);
 	for (int64_t end = soon(); store_blocked(f->store, f->ctx, &list, &n), n < 2; usleep(10000))
-		if (store_clock_ms() > end)
+		if (clock_ms() > end)
 			fail_msg("blocks were lost");
 	assert_int_equal(n, 2);
 	assert_string_equal(list[0].account, "alice@example.org");
@@ -226,7 +227,7 @@ test_block_ends(void **state)
 	assert_true(fact.blocked);
 	assert_true(fact.charged);
 	while (charge(f, f->store, "alice", 1).state != QUOTA_CHARGED) {
-		if (store_clock_ms() > end)
+		if (clock_ms() > end)
 			fail_msg("the block does not end");
 		usleep(20000);
 	}
@@ -319,7 +320,7 @@ test_moves_home(void **state)
 	reopen(f);
 	for (int64_t end = soon(); !store_known_block(f->store, f->ctx, "alice", NULL);
 	     usleep(10000))
-		if (store_clock_ms() > end)
+		if (clock_ms() > end)
 			fail_msg("the block was lost");
 	reply = charge_in_pool(f, "alice", &in_pool);
 	assert_int_equal(reply.state, QUOTA_REFUSED);
@@ -337,7 +338,7 @@ test_top(void **state)
 	struct store_top_entry *list;
 	struct quota_reply reply;
 	const char *error = NULL;
-	int64_t end = store_clock_ms() + PATIENCE_MS;
+	int64_t end = clock_ms() + PATIENCE_MS;
 	size_t n = 0;
 
 	for (int i = 0; i < 3; i++)
@@ -351,7 +352,7 @@ test_top(void **state)
 		assert_int_equal(store_top(f->store, f->ctx, STORE_TOP_RECIPIENTS, 0, 10, soon(),
 				     &list, &n, &error),
 		    0);
-	} while (n < 3 && store_clock_ms() < end);
+	} while (n < 3 && clock_ms() < end);
 	assert_int_equal(n, 3);
 	assert_string_equal(list[0].account, "bob");
 	assert_int_equal(list[0].recipients, 5);
@@ -392,20 +393,20 @@ test_two_filters(void **state)
 	assert_int_equal(reply.state, QUOTA_REFUSED);
 	assert_non_null(reply.block);
 	assert_string_equal(reply.block->reason, "why");
-	for (end = store_clock_ms() + PATIENCE_MS; !store_known_block(other, f->ctx, "alice", NULL);
+	for (end = clock_ms() + PATIENCE_MS; !store_known_block(other, f->ctx, "alice", NULL);
 	    usleep(10000))
-		assert_true(store_clock_ms() < end);
+		assert_true(clock_ms() < end);
 	redis_server_kill(&f->server, SIGKILL);
 	assert_int_equal(charge(f, other, "alice", 1).state, QUOTA_REFUSED);
 	assert_int_equal(charge(f, other, "bob", 1).state, QUOTA_CHARGED);
-	assert_int_equal(store_unblock(other, f->ctx, alice, store_clock_ms() + 300, &error), -1);
+	assert_int_equal(store_unblock(other, f->ctx, alice, clock_ms() + 300, &error), -1);
 	redis_server_start(&f->server, "appendonly yes\nappendfsync always");
-	for (end = store_clock_ms() + PATIENCE_MS;
+	for (end = clock_ms() + PATIENCE_MS;
 	     store_unblock(other, f->ctx, alice, soon(), &error) != 1; usleep(10000))
-		assert_true(store_clock_ms() < end);
-	for (end = store_clock_ms() + PATIENCE_MS;
+		assert_true(clock_ms() < end);
+	for (end = clock_ms() + PATIENCE_MS;
 	     store_known_block(f->store, f->ctx, "alice", NULL); usleep(10000))
-		assert_true(store_clock_ms() < end);
+		assert_true(clock_ms() < end);
 	store_close(other);
 }
 

@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "filter/base/clock.h"
 #include "filter/store/embedded.h"
 #include "filter/store/store.h"
 #include "policy/base/mem.h"
@@ -563,20 +564,20 @@ test_front(void **state)
 	struct store *store = store_open(f->ctx, &options, &error);
 
 	assert_non_null(store);
-	store_charge(store, f->ctx, asked, store_clock_ms(), &reply);
+	store_charge(store, f->ctx, asked, clock_ms(), &reply);
 	assert_int_equal(reply.state, QUOTA_CHARGED);
 	assert_string_equal(reply.store, "embedded");
 	store_close(store);
 	assert_int_equal(access(f->file, F_OK), 0);
 	store = store_open(f->ctx, &options, &error);
-	store_charge(store, f->ctx, again, store_clock_ms(), &reply);
+	store_charge(store, f->ctx, again, clock_ms(), &reply);
 	assert_int_equal(reply.state, QUOTA_REFUSED);
 	assert_true(store_known_over(store, f->ctx, "alice", &fact));
-	store_charge(store, f->ctx, free_of_limits, store_clock_ms(), &reply);
+	store_charge(store, f->ctx, free_of_limits, clock_ms(), &reply);
 	assert_int_equal(reply.state, QUOTA_NONE);
-	assert_int_equal(store_reset(store, f->ctx, again, store_clock_ms(), &error), 0);
+	assert_int_equal(store_reset(store, f->ctx, again, clock_ms(), &error), 0);
 	assert_false(store_known_over(store, f->ctx, "alice", &fact));
-	store_charge(store, f->ctx, again, store_clock_ms(), &reply);
+	store_charge(store, f->ctx, again, clock_ms(), &reply);
 	assert_int_equal(reply.state, QUOTA_CHARGED);
 	store_tick(store);
 	store_tick(store);
@@ -588,7 +589,7 @@ test_front(void **state)
 	assert_int_equal(lines, 0);
 	/* A directory in the way of the temporary file: even root cannot write it. */
 	assert_int_equal(mkdir(mem_printf(f->ctx, "%s.tmp", f->file), 0700), 0);
-	store_reset(store, f->ctx, again, store_clock_ms(), &error);
+	store_reset(store, f->ctx, again, clock_ms(), &error);
 	store_tick(store);
 	store_tick(store);
 	store_status(store, f->ctx, &status);

@@ -27,6 +27,7 @@
 #include <hiredis/hiredis.h>
 #include <openssl/evp.h>
 
+#include "filter/base/clock.h"
 #include "filter/redis/pool.h"
 #include "filter/store/embedded.h"
 #include "filter/store/quota_lua.h"
@@ -136,7 +137,7 @@ command(struct fixture *f, const char *words)
 		argv_len[argc++] = strlen(word);
 	}
 	if (redis_pool_call(f->pool, f->ctx, argc, argv, argv_len, true,
-		store_clock_ms() + PATIENCE_MS, &reply, &error) != POOL_ANSWERED)
+		clock_ms() + PATIENCE_MS, &reply, &error) != POOL_ANSWERED)
 		fail_msg("%s: %s", words, error);
 	if (reply->type == REDIS_REPLY_INTEGER)
 		value = reply->integer;
@@ -203,7 +204,7 @@ charge(struct fixture *f, struct store *store, const struct plan *plan, const ch
 	struct quota_plan *asked = ask(f, plan, account, recipients);
 	struct quota_reply reply;
 
-	store_charge(store, asked, asked, store_clock_ms() + 1000, &reply);
+	store_charge(store, asked, asked, clock_ms() + 1000, &reply);
 	if (used_r != NULL)
 		*used_r = reply.n_counts > 0 ? reply.counts[0].used : 0;
 	if (store_r != NULL)
@@ -220,7 +221,7 @@ used_now(struct fixture *f, struct store *store, const struct plan *plan, const 
 	struct quota_reply reply;
 	uint64_t used;
 
-	store_read(store, asked, asked, store_clock_ms() + 1000, &reply);
+	store_read(store, asked, asked, clock_ms() + 1000, &reply);
 	assert_int_equal(reply.state, QUOTA_READ);
 	used = reply.counts[0].used;
 	talloc_free(asked);
@@ -240,10 +241,10 @@ is_away(struct fixture *f, struct store *store)
 static void
 wait_away(struct fixture *f, struct store *store, bool away)
 {
-	int64_t end = store_clock_ms() + PATIENCE_MS;
+	int64_t end = clock_ms() + PATIENCE_MS;
 
 	while (is_away(f, store) != away) {
-		if (store_clock_ms() > end)
+		if (clock_ms() > end)
 			fail_msg("the store does not get %s", away ? "away" : "back");
 		usleep(5000);
 	}
@@ -253,10 +254,10 @@ wait_away(struct fixture *f, struct store *store, bool away)
 static void
 wait_log(struct fixture *f, const char *part)
 {
-	int64_t end = store_clock_ms() + PATIENCE_MS;
+	int64_t end = clock_ms() + PATIENCE_MS;
 
 	while (count_in_log(f, part) == 0) {
-		if (store_clock_ms() > end)
+		if (clock_ms() > end)
 			fail_msg("the log does not say \"%s\" but: %s", part, f->log);
 		usleep(5000);
 	}
@@ -297,14 +298,14 @@ run_lua(struct twins *t, enum quota_op op, const struct quota_plan *asked, int64
 	int64_t stamp;
 
 	outcome = redis_pool_call(t->f->pool, tmp, c->argc, c->argv, c->argv_len, false,
-	    store_clock_ms() + PATIENCE_MS, &answer, &error);
+	    clock_ms() + PATIENCE_MS, &answer, &error);
 	if (outcome == POOL_NOSCRIPT) {
 		c->argv[0] = "EVAL";
 		c->argv_len[0] = 4;
 		c->argv[1] = quota_lua;
 		c->argv_len[1] = quota_lua_len;
 		outcome = redis_pool_call(t->f->pool, tmp, c->argc, c->argv, c->argv_len, false,
-		    store_clock_ms() + PATIENCE_MS, &answer, &error);
+		    clock_ms() + PATIENCE_MS, &answer, &error);
 	}
 	if (outcome != POOL_ANSWERED)
 		fail_msg("script: %s", error);
@@ -574,7 +575,7 @@ raise_both(struct twins *t, const struct quota_plan *asked, uint64_t *random, in
 	int changed;
 
 	if (redis_pool_call(t->f->pool, t->f->ctx, c->argc, c->argv, c->argv_len, false,
-	    store_clock_ms() + PATIENCE_MS, &answer, &error) != POOL_ANSWERED)
+	    clock_ms() + PATIENCE_MS, &answer, &error) != POOL_ANSWERED)
 		fail_msg("by hand: %s", error);
 	changed = quota_command_done(answer);
 	freeReplyObject(answer);
@@ -682,7 +683,7 @@ test_store(void **state)
 	    7); /* the others: the store's trial at start, the day's lists */
 	assert_in_range(command(f, "PTTL mine:{alice}:a:alice"), 86400000, 2 * 86400000);
 	asked = ask(f, plan, "alice", 1);
-	assert_int_equal(store_reset(store, f->ctx, asked, store_clock_ms() + 1000, &error), 0);
+	assert_int_equal(store_reset(store, f->ctx, asked, clock_ms() + 1000, &error), 0);
 	assert_false(store_known_over(store, f->ctx, "alice", &fact));
 	assert_int_equal(used_now(f, store, plan, "alice"), 0);
 	store_status(store, f->ctx, &status);
@@ -1077,9 +1078,9 @@ test_full_and_read_only(void **state)
 			fail_msg("%s: from %s, used %llu", rows[i].label, where,
 			    (unsigned long long)used);
 		wait_away(f, store, true);
-		for (int64_t end = store_clock_ms() + PATIENCE_MS;
+		for (int64_t end = clock_ms() + PATIENCE_MS;
 		     count_in_log(f, rows[i].word) == 0;) {
-			if (store_clock_ms() > end)
+			if (clock_ms() > end)
 				fail_msg("%s: not in the log", rows[i].label);
 			usleep(5000);
 		}
@@ -1261,7 +1262,7 @@ test_cut(void **state)
 	make_pool(f, NULL);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(redis_pool_call(f->pool, f->ctx, 2, argv, argv_len, true,
-		    store_clock_ms() + 5000, &reply, &error), POOL_LOST);
+		    clock_ms() + 5000, &reply, &error), POOL_LOST);
 		assert_null(reply);
 		assert_non_null(error);
 	}
@@ -1308,11 +1309,11 @@ test_trickle(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, trickle_server, &trickle), 0);
 	make_pool(f, NULL);
 	assert_int_not_equal(redis_pool_call(f->pool, f->ctx, 1, argv, argv_len, false,
-	    store_clock_ms() + 100, &reply, &error), POOL_ANSWERED);
+	    clock_ms() + 100, &reply, &error), POOL_ANSWERED);
 	assert_null(reply);
 	/* And one that accepts nothing. */
 	assert_int_equal(redis_pool_call(f->pool, f->ctx, 1, argv, argv_len, false,
-	    store_clock_ms() + 50, &reply, &error), POOL_LOST);
+	    clock_ms() + 50, &reply, &error), POOL_LOST);
 	atomic_store(&trickle.stop, true);
 	pthread_join(thread, NULL);
 	close(trickle.listener);
