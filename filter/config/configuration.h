@@ -13,7 +13,7 @@
 #include "filter/base/log.h"
 #include "filter/dns/resolver.h"
 #include "filter/spf/spf.h"
-#include "filter/store/store.h"
+#include "filter/store/types.h"
 #include "filter/table/table.h"
 #include "policy/base/facts.h"
 #include "policy/base/netblock.h"

@@ -24,7 +24,7 @@
 #include <talloc.h>
 
 #include "filter/redis/pool.h"
-#include "filter/store/store.h"
+#include "filter/store/types.h"
 #include "policy/quota/quota.h"
 
 #define AWAY_SLOT_REST_MS	500

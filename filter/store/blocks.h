@@ -14,7 +14,8 @@
 #include <stdint.h>
 #include <talloc.h>
 
-#include "filter/store/store.h"
+#include "filter/store/types.h"
+#include "policy/quota/quota.h"
 
 struct blocks;
 

@@ -11,7 +11,7 @@
 
 #include "filter/store/blocks.h"
 #include "filter/store/quota_command.h"
-#include "filter/store/store.h"
+#include "filter/store/types.h"
 #include "filter/store/usage.h"
 
 struct store_redis;

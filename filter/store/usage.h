@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <talloc.h>
 
-#include "filter/store/store.h"
+#include "filter/store/types.h"
 
 struct usage;
 
