@@ -29,7 +29,7 @@
 
 #include "filter/store/away.h"
 #include "filter/store/embedded.h"
-#include "filter/store/store_redis.h"
+#include "filter/store/quota_command.h"
 #include "policy/base/mem.h"
 #include "policy/quota/window.h"
 

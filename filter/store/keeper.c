@@ -11,7 +11,7 @@
  * take is then Redis's own, not that of as many round trips. A batch is bounded, so that Redis
  * answers messages between two of its reads.
  *
- * Thread rule: that of store_redis_inside.h; struct keeping is the thread's own, and after its end
+ * Thread rule: that of ask.h; struct keeping is the thread's own, and after its end
  * that of who ended it.
  */
 #ifdef HAVE_CONFIG_H
@@ -25,7 +25,9 @@
 #include <string.h>
 
 #include "filter/base/clock.h"
-#include "filter/store/store_redis_inside.h"
+#include "filter/store/ask.h"
+#include "filter/store/keeper.h"
+#include "filter/store/lists.h"
 #include "policy/base/mem.h"
 
 #define FIRST_BATCH	16	/* charges handed over at once; doubled and halved as they ... */
@@ -60,16 +62,6 @@ struct keeping {
 	struct redis_pool_command commands[LAST_BATCH];
 	int64_t next_chores;
 };
-
-/* store_redis_wake - there is something to do */
-void
-store_redis_wake(struct store_redis *redis)
-{
-	pthread_mutex_lock(&redis->lock);
-	redis->woken = true;
-	pthread_cond_signal(&redis->wake);
-	pthread_mutex_unlock(&redis->lock);
-}
 
 /* rest - wait until a time, or until woken; returns whether to go on */
 static bool

@@ -5,7 +5,7 @@
  * every few seconds, off the message's path; operators' changes are told to the lists and to the
  * account's home.
  *
- * Thread rule: that of store_redis_inside.h.
+ * Thread rule: that of ask.h.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -19,7 +19,8 @@
 #include <string.h>
 
 #include "filter/base/clock.h"
-#include "filter/store/store_redis_inside.h"
+#include "filter/store/ask.h"
+#include "filter/store/lists.h"
 #include "policy/base/mem.h"
 
 #define REREAD_MS 60000 /* the blocked accounts are read whole that often, whatever their version

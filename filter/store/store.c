@@ -21,6 +21,7 @@
 #include "filter/base/clock.h"
 #include "filter/store/blocks.h"
 #include "filter/store/embedded.h"
+#include "filter/store/lists.h"
 #include "filter/store/store.h"
 #include "filter/store/store_redis.h"
 #include "filter/store/usage.h"

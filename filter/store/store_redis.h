@@ -10,9 +10,9 @@
 #include <talloc.h>
 
 #include "filter/store/blocks.h"
-#include "filter/store/quota_command.h"
 #include "filter/store/types.h"
 #include "filter/store/usage.h"
+#include "policy/quota/quota.h"
 
 struct store_redis;
 
@@ -30,20 +30,11 @@ void store_redis_read(struct store_redis *redis, TALLOC_CTX *ctx,
     const struct quota_plan *plan, int64_t deadline_ms, struct quota_reply *reply_r);
 int store_redis_reset(struct store_redis *redis, TALLOC_CTX *ctx,
     const struct quota_plan *plan, int64_t deadline_ms, const char **error_r);
-int store_redis_block(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
-    int64_t for_ms, const char *reason, const char *by, int64_t deadline_ms, const char **error_r);
-int store_redis_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
-    int64_t deadline_ms, const char **error_r);
-void store_redis_offence(
-    struct store_redis *redis, const struct quota_plan *offence, int64_t for_ms);
 int store_redis_raise(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
     const struct quota_counter *counter, uint64_t max, int64_t for_ms, int64_t deadline_ms,
     const char **error_r);
 int store_redis_unraise(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r);
-int store_redis_top(struct store_redis *redis, TALLOC_CTX *ctx, enum store_top_by by, int64_t day,
-    size_t max, int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r,
-    const char **error_r);
 void store_redis_status(struct store_redis *redis, TALLOC_CTX *ctx,
     struct store_status *status);
 

@@ -30,6 +30,7 @@
 #include "filter/base/clock.h"
 #include "filter/redis/pool.h"
 #include "filter/store/embedded.h"
+#include "filter/store/quota_command.h"
 #include "filter/store/quota_lua.h"
 #include "filter/store/store.h"
 #include "filter/store/store_redis.h"

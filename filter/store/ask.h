@@ -1,15 +1,14 @@
 /*
- * store_redis_inside.h - what the files that make up the Redis store share
+ * ask.h - the Redis store from inside, and how Redis is asked
  *
- * store_redis.c: messages and operators; keeper.c: the thread that looks after Redis;
- * lists.c: what is kept of all accounts together. Nobody else includes this; store_redis.h is the
- * door.
+ * From the bottom up: ask.c; lists.c, what is kept of all accounts together; keeper.c, the thread
+ * that looks after Redis; store_redis.c, messages. Only these include this.
  *
  * Threads: options and digests never change after open. lock guards stop, woken and the offences;
  * the rest is in the pool and in away, which have rules of their own.
  */
-#ifndef FILTER_STORE_STORE_REDIS_INSIDE_H
-#define FILTER_STORE_STORE_REDIS_INSIDE_H
+#ifndef FILTER_STORE_ASK_H
+#define FILTER_STORE_ASK_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -20,8 +19,9 @@
 
 #include "filter/redis/pool.h"
 #include "filter/store/away.h"
+#include "filter/store/blocks.h"
 #include "filter/store/quota_command.h"
-#include "filter/store/store_redis.h"
+#include "filter/store/usage.h"
 
 #define STORE_DIGEST_LEN 41	/* SHA-1 in hex, with NUL */
 
@@ -60,8 +60,6 @@ struct store_redis {
 	size_t n_offences;
 };
 
-/* --- store_redis.c --- */
-
 /*
  * store_redis_run_script - EVALSHA, and EVAL where the server does not know the script; as
  * redis_pool_call() *part_r, where not NULL, is the part that was asked or is to blame (struct
@@ -88,27 +86,7 @@ int store_redis_by_hand(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_o
     const struct quota_plan *plan, const char *const *words, size_t n, int64_t deadline_ms,
     const char **error_r);
 
-/* --- keeper.c --- */
-
-/* store_redis_start_keeper - the thread, with all signals blocked; 0, or -1 with an error on ctx */
-int store_redis_start_keeper(TALLOC_CTX *ctx, struct store_redis *redis, const char **error_r);
-
 /* store_redis_wake - there is something for the keeper to do */
 void store_redis_wake(struct store_redis *redis);
-
-/* store_redis_last_words - at the end, without keeper: hand over what is queued if Redis takes
- * it */
-void store_redis_last_words(struct store_redis *redis);
-
-/* --- lists.c --- */
-
-/* store_redis_chores - the regular work; for the keeper. While Redis is away it does nothing */
-void store_redis_chores(struct store_redis *redis);
-
-/* store_redis_count_offences - those that wait, where Redis can be asked; for the keeper */
-void store_redis_count_offences(struct store_redis *redis);
-
-/* store_redis_drop_offences - at the end: those that still wait are not counted */
-void store_redis_drop_offences(struct store_redis *redis);
 
 #endif

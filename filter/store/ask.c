@@ -1,0 +1,103 @@
+/*
+ * ask.c - how Redis is asked: the scripts, the slots, and the keeper's bell
+ *
+ * Thread rule: that of ask.h.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <hiredis/hiredis.h>
+#include <pthread.h>
+
+#include "filter/store/ask.h"
+#include "policy/base/mem.h"
+
+/* store_redis_run_script - EVALSHA, and EVAL where the server does not know the script */
+enum pool_outcome
+store_redis_run_script(struct store_redis *redis, TALLOC_CTX *ctx, const struct script *script,
+    struct quota_command *command, bool resend, int64_t deadline_ms, redisReply **answer_r,
+    unsigned int *part_r, const char **error_r)
+{
+	struct redis_pool_command sent = { .argc = command->argc, .argv = command->argv,
+	    .argv_len = command->argv_len };
+
+	if (redis_pool_command(redis->pool, ctx, &sent, resend, deadline_ms) == POOL_NOSCRIPT) {
+		command->argv[0] = "EVAL";
+		command->argv_len[0] = 4;
+		command->argv[1] = script->text;
+		command->argv_len[1] = script->len;
+		(void)redis_pool_command(redis->pool, ctx, &sent, resend, deadline_ms);
+	}
+	talloc_free(command);
+	*answer_r = sent.reply;
+	*error_r = sent.error;
+	if (part_r != NULL)
+		*part_r = sent.part;
+	return sent.outcome;
+}
+
+/* store_redis_run - one run of quota.lua within the deadline */
+enum pool_outcome
+store_redis_run(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
+    const struct quota_plan *plan, int64_t age_ms, int64_t deadline_ms, redisReply **answer_r,
+    unsigned int *part_r, const char **error_r)
+{
+	return store_redis_run_script(redis, ctx, &redis->quota,
+	    quota_command_make(ctx, redis->prefix, redis->quota.digest, op, plan, NULL, age_ms),
+	    true, deadline_ms, answer_r, part_r, error_r);
+}
+
+/* store_redis_slot - the slot of a home's keys, or of a hash tag */
+unsigned int
+store_redis_slot(const struct store_redis *redis, const char *home)
+{
+	unsigned int slot;
+	char *key;
+
+	if (redis_pool_slots(redis->pool) == 1)
+		return 0;
+	key = mem_printf(NULL, "%s{%s}", redis->prefix, home);
+	slot = redis_pool_slot(redis->pool, key);
+	talloc_free(key);
+	return slot;
+}
+
+/* store_redis_place - where a slot's counts are now */
+struct away_place
+store_redis_place(const struct store_redis *redis, unsigned int slot)
+{
+	return (struct away_place){ .slot = slot, .part = redis_pool_part(redis->pool, slot) };
+}
+
+/* store_redis_by_hand - a change by an operator; how many things it changed, or -1 with an error */
+int
+store_redis_by_hand(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
+    const struct quota_plan *plan, const char *const *words, size_t n, int64_t deadline_ms,
+    const char **error_r)
+{
+	redisReply *answer;
+	enum pool_outcome outcome;
+	int done = -1;
+
+	outcome = store_redis_run_script(redis, ctx, &redis->quota,
+	    quota_command_by_hand(
+		ctx, redis->prefix, redis->quota.digest, op, plan, NULL, words, n),
+	    true, deadline_ms, &answer, NULL, error_r);
+	if (outcome == POOL_ANSWERED) {
+		done = quota_command_done(answer);
+		*error_r = "Redis gave an answer of an unexpected form";
+	}
+	freeReplyObject(answer);
+	return done;
+}
+
+/* store_redis_wake - there is something to do */
+void
+store_redis_wake(struct store_redis *redis)
+{
+	pthread_mutex_lock(&redis->lock);
+	redis->woken = true;
+	pthread_cond_signal(&redis->wake);
+	pthread_mutex_unlock(&redis->lock);
+}

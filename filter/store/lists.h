@@ -1,0 +1,35 @@
+/*
+ * lists.h - what Redis has of all accounts together: who is blocked, who sends most
+ * Threads: any number at once, but for what is marked as the keeper's.
+ */
+#ifndef FILTER_STORE_LISTS_H
+#define FILTER_STORE_LISTS_H
+
+#include <talloc.h>
+
+#include "filter/store/types.h"
+#include "policy/quota/quota.h"
+
+struct store_redis;
+
+/* As the functions of store.h, with Redis. */
+int store_redis_block(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t for_ms, const char *reason, const char *by, int64_t deadline_ms, const char **error_r);
+int store_redis_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, const char **error_r);
+void store_redis_offence(
+    struct store_redis *redis, const struct quota_plan *offence, int64_t for_ms);
+int store_redis_top(struct store_redis *redis, TALLOC_CTX *ctx, enum store_top_by by, int64_t day,
+    size_t max, int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r,
+    const char **error_r);
+
+/* store_redis_chores - the regular work; for the keeper. While Redis is away it does nothing */
+void store_redis_chores(struct store_redis *redis);
+
+/* store_redis_count_offences - those that wait, where Redis can be asked; for the keeper */
+void store_redis_count_offences(struct store_redis *redis);
+
+/* store_redis_drop_offences - at the end: those that still wait are not counted */
+void store_redis_drop_offences(struct store_redis *redis);
+
+#endif
