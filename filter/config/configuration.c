@@ -114,8 +114,10 @@ const struct dkim_domain *
 config_dkim_domain(const struct config *config, const char *domain)
 {
 	const struct dkim_name wanted = { .name = domain };
-	const struct dkim_name *found = config->dkim.n_names == 0 ? NULL : bsearch(&wanted,
-	    config->dkim.names, config->dkim.n_names, sizeof(config->dkim.names[0]), config_compare_names);
+	const struct dkim_name *found = config->dkim.n_names == 0
+	    ? NULL
+	    : bsearch(&wanted, config->dkim.names, config->dkim.n_names,
+		  sizeof(config->dkim.names[0]), config_compare_names);
 
 	return found != NULL ? found->domain : &config->dkim.all;
 }
@@ -198,7 +200,8 @@ config_fixed_difference(const struct config *old, const struct config *new)
 		return "log";
 	if (!store_options_equal(&old->store_options, &new->store_options) ||
 	    config_text_differs(old->store_password_file, new->store_password_file) ||
-	    config_text_differs(old->store_sentinel_password_file, new->store_sentinel_password_file))
+	    config_text_differs(
+		old->store_sentinel_password_file, new->store_sentinel_password_file))
 		return "store";
 	if (old->history_messages != new->history_messages ||
 	    old->history_days != new->history_days)

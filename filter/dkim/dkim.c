@@ -505,17 +505,19 @@ is_tag_name(struct span name)
 	return true;
 }
 
-/* is_tag_value - VALCHAR and white space; octets of UTF-8 are refused, as the library would */
+/* is_tag_value - VALCHAR and white space; UTF-8 in the three tags that name domains (RFC 8616) */
 static bool
-is_tag_value(struct span value)
+is_tag_value(struct span name, struct span value)
 {
-	for (size_t i = 0; i < value.len; i++) {
-		char c = value.at[i];
+	bool wide = name.len == 1 && strchr("dsi", name.at[0]) != NULL;
 
-		if (!text_is_space(c) && (c < '!' || c > '~'))
+	for (size_t i = 0; i < value.len; i++) {
+		unsigned char c = (unsigned char)value.at[i];
+
+		if (!text_is_space(value.at[i]) && (c < '!' || c == 0x7f || (c > '~' && !wide)))
 			return false;
 	}
-	return true;
+	return !wide || text_is_utf8(value.at, value.len);
 }
 
 /* read_tag - one tag-spec, without its semicolon; static error text, or NULL */
@@ -533,13 +535,14 @@ read_tag(struct span spec, struct dkim_tags *tags)
 
 	if (!is_tag_name(name))
 		return "the name of a tag is none";
-	if (!is_tag_value(value))
+	if (!is_tag_value(name, value))
 		return "a tag holds an octet that is not printable ASCII";
 	if (tags->n == DKIM_TAGS_MAX)
 		return "there are too many tags";
 	for (size_t i = 0; i < tags->n; i++)
 		if (text_equal(tags->tags[i].name, name))
 			return "a tag occurs twice";
+	tags->utf8 |= !text_is_ascii(value.at, value.len);
 	tags->tags[tags->n++] = (struct dkim_tag){ name, value, name.at + name.len != equals };
 	return NULL;
 }
@@ -550,6 +553,7 @@ dkim_tags_read(const char *text, size_t len, struct dkim_tags *tags_r, const cha
 	struct span rest = text_trim(text_span_of(text, len));
 
 	tags_r->n = 0;
+	tags_r->utf8 = false;
 	while (rest.len > 0) {
 		const char *end = memchr(rest.at, ';', rest.len);
 		size_t spec = end == NULL ? rest.len : (size_t)(end - rest.at);

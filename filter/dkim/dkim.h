@@ -130,12 +130,14 @@ struct dkim_tag {
 struct dkim_tags {
 	struct dkim_tag tags[DKIM_TAGS_MAX];
 	size_t n;
+	bool utf8;		/* d=, s= or i= is not ASCII */
 };
 
 /*
  * dkim_tags_read - read a tag list strictly
- * Returns 0, or -1 with *error_r static text: a stray character, a name that is none, a tag twice,
- * too many. The spans point into text.
+ * Values are ASCII, but those of d=, s= and i= may be UTF-8 (RFC 8616 section 4). Returns 0, or -1
+ * with *error_r static text: a stray character, a name that is none, a tag twice, too many. The
+ * spans point into text.
  */
 int dkim_tags_read(const char *text, size_t len, struct dkim_tags *tags_r, const char **error_r);
 

@@ -24,6 +24,7 @@
 
 #include "filter/dkim/dkim.h"
 #include "filter/dkim/key_record.h"
+#include "filter/dkim/public_key.h"
 #include "policy/base/mem.h"
 
 #define RECORDS_MAX	16	/* records at one name that are looked at */
@@ -124,22 +125,6 @@ has_word(const char *list, const char *word)
 	return false;
 }
 
-/* decode - the octets of p=; their number, or -1 for what is no base64 */
-static int
-decode(TALLOC_CTX *ctx, const char *text, unsigned char **octets_r)
-{
-	size_t len = strlen(text), pad = 0;
-	int n;
-
-	if (len == 0 || len % 4 != 0)
-		return -1;
-	while (pad < 2 && text[len - 1 - pad] == '=')
-		pad++;
-	*octets_r = mem_array(ctx, unsigned char, len + 1);
-	n = EVP_DecodeBlock(*octets_r, (const unsigned char *)text, (int)len);
-	return n < 0 ? -1 : n - (int)pad;
-}
-
 /* compare_octets - is p= this key? Sets state, and problem where there is more to say. */
 static void
 compare_octets(const struct keyring_public *key, const unsigned char *octets, size_t len,
@@ -154,7 +139,7 @@ compare_octets(const struct keyring_public *key, const unsigned char *octets, si
 	    memcmp(octets, key->octets + wrap, len) == 0) {
 		finding->state = KEY_UNFIT;
 		finding->problem =
-		    "p= is the right key without its SubjectPublicKeyInfo, which verifiers cannot read";
+		    "p= is the right key without its SubjectPublicKeyInfo, which many verifiers cannot read";
 	} else if (key->type == KEYRING_ED25519 && len == key->len + wrap &&
 	    memcmp(octets + wrap, key->octets, key->len) == 0) {
 		finding->state = KEY_UNFIT;
@@ -190,9 +175,9 @@ judge_record(TALLOC_CTX *ctx, const struct keyring_public *key, const struct dns
     struct key_finding *finding)
 {
 	const char *error = NULL, *version, *type, *p;
-	unsigned char *octets = NULL;
+	unsigned char octets[PUBLIC_KEY_OCTETS + 3];
 	struct dkim_tags tags;
-	int len;
+	size_t len;
 
 	*finding = (struct key_finding){ .state = KEY_UNFIT };
 	if (record->len > RECORD_OCTETS ||
@@ -215,10 +200,10 @@ judge_record(TALLOC_CTX *ctx, const struct keyring_public *key, const struct dns
 		finding->problem = mem_printf(ctx, "k=%s%s, and the key is of type %s",
 		    type != NULL ? shown(ctx, type) : "rsa", type != NULL ? "" : " (by default)",
 		    type_word(key->type));
-	else if ((len = decode(ctx, p, &octets)) < 0)
+	else if ((len = public_key_decode(p, octets, sizeof(octets))) == 0)
 		finding->problem = "p= is no base64";
 	else
-		compare_octets(key, octets, (size_t)len, finding);
+		compare_octets(key, octets, len, finding);
 	if (finding->state == KEY_MATCHES)
 		judge_flags(ctx, &tags, finding);
 }

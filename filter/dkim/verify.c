@@ -5,7 +5,8 @@
  * (RFC 6376 section 3.5 and 6.1.1); what is malformed, too weak or out of bounds has its
  * result at once and is never shown to libopendkim. Of the others as many as
  * the limit allows are chosen, those aligned with the author first, and
- * the library gets them with the fields they name, and no others. Then the body streams.
+ * the library gets them with the fields they name, and no others; one that it could not read it
+ * gets as a stand-in (stand_in.h). Then the body streams.
  * At the end the library asks for each key (dkim_verify_lookup), and
  * its findings are put into words.
  *
@@ -28,9 +29,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "filter/dkim/public_key.h"
+#include "filter/dkim/stand_in.h"
 #include "filter/dkim/verify.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
+#include "policy/dkim/canon.h"
 
 #define SIGNATURE_FIELD	"DKIM-Signature"
 #define RECORDS_MAX	8	/* key records at one name that are looked at */
@@ -55,13 +59,16 @@ struct check {
 	size_t n_names;
 	bool ed25519;
 	bool signs_signatures;	/* h= names DKIM-Signature */
+	bool relaxed_header;
 	bool relaxed;		/* body */
 	int64_t length;		/* l=, or -1 */
 	bool open;		/* has no result yet: the library is to say it */
 	size_t field;		/* index in the header list */
+	struct stand_in *stand_in; /* what the library gets instead; NULL: the field itself */
 	bool fed;		/* the library has it */
 	DKIM_SIGINFO *sig;	/* the library's; NULL where it was not given */
 	char *key_name;		/* where its key record is */
+	const char *p;		/* of the record that was chosen */
 	struct dns_answer *answer; /* for that; NULL before */
 	bool revoked;
 	const char *key_problem; /* why there is no key, or NULL */
@@ -137,26 +144,10 @@ read_canonicalisation(struct check *check, const char *text)
 	struct span header =
 	    text_span_of(text, slash == NULL ? strlen(text) : (size_t)(slash - text));
 
+	check->relaxed_header = text_equal_fold(header, text_span("relaxed"));
 	check->relaxed = strcasecmp(body, "relaxed") == 0;
 	return (check->relaxed || strcasecmp(body, "simple") == 0) &&
-	    (text_equal_fold(header, text_span("relaxed")) ||
-		text_equal_fold(header, text_span("simple")));
-}
-
-/* next_name - take the next name off h=; false at its end */
-static bool
-next_name(struct span *rest, struct span *name_r)
-{
-	if (rest->at == NULL)
-		return false;
-
-	const char *colon = memchr(rest->at, ':', rest->len);
-	size_t len = colon == NULL ? rest->len : (size_t)(colon - rest->at);
-
-	*name_r = text_trim(text_span_of(rest->at, len));
-	*rest = colon == NULL ? text_span_of(NULL, 0) :
-	    text_span_of(colon + 1, rest->len - len - 1);
-	return true;
+	    (check->relaxed_header || text_equal_fold(header, text_span("simple")));
 }
 
 /* read_names - h=: counts the names; a static problem, or NULL */
@@ -168,7 +159,7 @@ read_names(struct check *check)
 	bool from = false;
 
 	check->names = rest;
-	while (next_name(&rest, &name)) {
+	while (canon_next_name(&rest, &name)) {
 		if (name.len == 0)
 			return "h= holds an empty name";
 		for (size_t i = 0; i < name.len; i++)
@@ -181,36 +172,58 @@ read_names(struct check *check)
 	return from ? NULL : "the From field is not signed";
 }
 
-/* read_identity - d=, s= and i= (RFC 6376 section 3.5); a static problem, or NULL */
+/* read_domain - a name in A-labels, or NULL; ASCII stays as it is */
+static const char *
+read_domain(struct dkim_verification *v, const char *text)
+{
+	if (text_is_ascii(text, strlen(text)))
+		return domain_is_labels(text) ? text : NULL;
+	text = domain_normalise(v, text, strlen(text), NULL);
+	return text != NULL && domain_is_labels(text) ? text : NULL;
+}
+
+/* read_auid - i= (RFC 6376 section 3.5), its domain in A-labels; a static problem, or NULL */
+static const char *
+read_auid(struct dkim_verification *v, struct check *check)
+{
+	const char *auid = check->fact.auid, *at, *below;
+
+	if (auid == NULL)
+		return dkim_tags_find(&check->tags, "i") == NULL ? NULL : "i= is too long";
+	at = strrchr(auid, '@');
+	if (at == NULL)
+		return "i= is no address";
+	below = read_domain(v, at + 1);
+	if (below == NULL)
+		return "i= is not below d=";
+	if (!text_is_ascii(at, strlen(at)))
+		check->fact.auid = mem_printf(v, "%.*s@%s", (int)(at - auid), auid, below);
+	return domain_is_or_below(text_lower_copy(v, below, strlen(below)), check->fact.sdid) ?
+	    NULL : "i= is not below d=";
+}
+
+/* read_identity - d=, s= and i= (RFC 6376 section 3.5, RFC 8616); a static problem, or NULL */
 static const char *
 read_identity(struct dkim_verification *v, struct check *check)
 {
-	const struct dkim_fact *fact = &check->fact;
-	const char *at, *error;
+	struct dkim_fact *fact = &check->fact;
+	const char *domain, *selector;
 
 	if (fact->sdid == NULL || fact->selector == NULL)
 		return "d= or s= is missing or too long";
-	if (!domain_is_labels(fact->sdid) || !domain_is_labels(fact->selector))
+	domain = read_domain(v, fact->sdid);
+	selector = read_domain(v, fact->selector);
+	if (domain == NULL || selector == NULL)
 		return "d= or s= is no domain name";
-
-	char *domain = domain_normalise(v, fact->sdid, strlen(fact->sdid), &error);
-
+	fact->selector = selector;
+	domain = domain_normalise(v, domain, strlen(domain), NULL);
 	if (domain == NULL || domain_is_literal(domain))
 		return "d= is no domain name";
-	check->fact.sdid = domain;
-	check->key_name = mem_printf(v, "%s._domainkey.%s", fact->selector, domain);
+	fact->sdid = domain;
+	check->key_name = mem_printf(v, "%s._domainkey.%s", selector, domain);
 	if (strlen(check->key_name) > DOMAIN_MAX)
 		return "d= and s= are too long together";
-
-	if (fact->auid == NULL)
-		return dkim_tags_find(&check->tags, "i") == NULL ? NULL : "i= is too long";
-	at = strrchr(fact->auid, '@');
-	if (at == NULL)
-		return "i= is no address";
-
-	char *below = text_lower_copy(v, at + 1, strlen(at + 1));
-
-	return domain_is_or_below(below, domain) ? NULL : "i= is not below d=";
+	return read_auid(v, check);
 }
 
 /* read_algorithm - a=; settles the check where it is not verified */
@@ -267,19 +280,6 @@ read_options(struct dkim_verification *v, struct check *check)
 	return check->length == -2 ? "l= is no number" : NULL;
 }
 
-/* b_is_readable - libopendkim does not find "b =" when it takes the signature out of the hash */
-static bool
-b_is_readable(const struct check *check)
-{
-	for (size_t i = 0; i < check->tags.n; i++) {
-		struct span name = check->tags.tags[i].name;
-
-		if (name.at[name.len - 1] == 'b' && (name.len > 1 || check->tags.tags[i].spaced))
-			return false;
-	}
-	return true;
-}
-
 /* fill_fact - what is reported of a signature, whatever becomes of it */
 static void
 fill_fact(struct dkim_verification *v, struct check *check)
@@ -307,16 +307,14 @@ read_signature(struct dkim_verification *v, struct check *check, const struct he
 		settle(check, DKIM_IS_NEUTRAL, "there is white space before the colon");
 		return;
 	}
-	if (field->value_len > DKIM_SIGNATURE_OCTETS) {
-		settle(check, DKIM_IS_POLICY, "the signature is too long");
-		return;
-	}
 	if (dkim_tags_read(field->value, field->value_len, &check->tags, &problem) != 0) {
 		fill_fact(v, check);
 		settle(check, DKIM_IS_NEUTRAL, problem);
 		return;
 	}
 	fill_fact(v, check);
+	if (field->value_len > DKIM_SIGNATURE_OCTETS)
+		settle(check, DKIM_IS_POLICY, "the signature is too long");
 	read_algorithm(check);
 	if ((problem = read_hashes(v, check)) != NULL ||
 	    (problem = read_identity(v, check)) != NULL || (problem = read_names(check)) != NULL ||
@@ -324,8 +322,6 @@ read_signature(struct dkim_verification *v, struct check *check, const struct he
 		settle(check, DKIM_IS_PERMERROR, problem);
 	if (check->n_names > DKIM_NAMES_MAX || check->names.len > DKIM_NAMES_OCTETS)
 		settle(check, DKIM_IS_POLICY, "h= is too long");
-	if (check->open && !b_is_readable(check))
-		settle(check, DKIM_IS_NEUTRAL, "b= is written in a way that cannot be read");
 	if (check->ed25519 && !dkim_service_ed25519(v->service))
 		settle(check, DKIM_IS_NEUTRAL, "Ed25519 is not known here");
 }
@@ -378,7 +374,7 @@ mark_fields(struct dkim_verification *v, const struct header_list *list, bool *m
 	for (size_t i = 0; i < v->n; i++) {
 		struct span rest = v->checks[i]->names;
 
-		while (v->checks[i]->open && next_name(&rest, &names[n]))
+		while (v->checks[i]->open && canon_next_name(&rest, &names[n]))
 			n++;
 	}
 	qsort(names, n, sizeof(*names), compare_spans);
@@ -427,18 +423,30 @@ choose(struct dkim_verification *v, size_t fields, const char *author)
 	}
 }
 
-/* drop_dependent - a signature over signatures can only be verified where all are shown */
+/* replace_unreadable - stand-ins for the open signatures that the library cannot hash */
 static void
-drop_dependent(struct dkim_verification *v)
+replace_unreadable(struct dkim_verification *v, const struct header_list *list)
 {
-	bool all = v->not_reported == 0;
+	for (size_t i = 0; i < v->n; i++) {
+		struct check *check = v->checks[i];
 
-	for (size_t i = 0; i < v->n; i++)
-		all = all && v->checks[i]->open;
-	for (size_t i = 0; !all && i < v->n; i++)
-		if (v->checks[i]->signs_signatures)
-			settle(v->checks[i], DKIM_IS_POLICY,
-			    "it signs signatures that are not looked at");
+		if (!check->open || (!check->signs_signatures && !stand_in_needed(&check->tags)))
+			continue;
+		if (!dkim_service_ed25519(v->service)) {
+			settle(check, DKIM_IS_NEUTRAL, "libopendkim cannot read the signature");
+			continue;
+		}
+		check->stand_in = stand_in_new(v, &(struct stand_in_of){ .list = list,
+		    .field = check->field,
+		    .tags = &check->tags,
+		    .names = check->names,
+		    .sdid = check->fact.sdid,
+		    .auid = check->fact.auid,
+		    .ed25519 = check->ed25519,
+		    .relaxed_header = check->relaxed_header });
+		if (check->stand_in == NULL)
+			settle(check, DKIM_IS_TEMPERROR, "libcrypto cannot make a key");
+	}
 }
 
 /* --- feeding the library ----------------------------------------------- */
@@ -459,7 +467,9 @@ feed_header(struct dkim_verification *v, const struct header_list *list, const b
 		if (check == NULL && !marks[i])
 			continue;
 
-		DKIM_STAT status = dkim_feed_field(v->dkim, v, &list->fields[i]);
+		const struct header_field *field = check != NULL && check->stand_in != NULL ?
+		    stand_in_field(check->stand_in) : &list->fields[i];
+		DKIM_STAT status = dkim_feed_field(v->dkim, v, field);
 
 		if (check != NULL && status == DKIM_STAT_SYNTAX)
 			settle(check, DKIM_IS_NEUTRAL, "the signature cannot be read");
@@ -565,7 +575,7 @@ dkim_verify_start(TALLOC_CTX *ctx, struct dkim_service *service, const struct he
 	bool *marks = mem_array(v, bool, list->n + 1);
 
 	choose(v, mark_fields(v, list, marks), author);
-	drop_dependent(v);
+	replace_unreadable(v, list);
 	mark_fields(v, list, marks);
 	if (any_open(v) && !open_library(v, list, marks))
 		settle_all(v, DKIM_IS_TEMPERROR, "libopendkim cannot verify this message");
@@ -690,7 +700,7 @@ append_tag(char *record, const struct dkim_tags *tags, const char *name)
  * Returns the record written anew, or NULL with *problem_r: it does not fit this signature.
  */
 static char *
-read_record(struct dkim_verification *v, const struct check *check, const struct dns_record *data,
+read_record(struct dkim_verification *v, struct check *check, const struct dns_record *data,
     bool *revoked_r, const char **problem_r)
 {
 	struct dkim_tags tags;
@@ -698,7 +708,7 @@ read_record(struct dkim_verification *v, const struct check *check, const struct
 
 	*problem_r = "the key record cannot be read";
 	if (data->len > 8 * DKIM_KEY_OCTETS ||
-	    dkim_tags_read((const char *)data->data, data->len, &tags, &error) != 0)
+	    dkim_tags_read((const char *)data->data, data->len, &tags, &error) != 0 || tags.utf8)
 		return NULL;
 
 	const char *version = dkim_tags_text(v, &tags, "v", 20),
@@ -712,16 +722,24 @@ read_record(struct dkim_verification *v, const struct check *check, const struct
 			 : strcasecmp(type, wanted) != 0)
 		return NULL;
 
-	char *record = mem_printf(v, "v=DKIM1; k=%s", wanted);
+	const char *p = dkim_tags_text(v, &tags, "p", DKIM_KEY_OCTETS);
+	char *record = mem_strdup(v, "v=DKIM1");
 
+	*problem_r = "the key record is too long";
+	*revoked_r = dkim_tags_find(&tags, "p")->len == 0;
+	if (p == NULL)
+		return NULL;
 	record = append_tag(record, &tags, "h");
 	record = append_tag(record, &tags, "s");
 	record = append_tag(record, &tags, "t");
-	record = append_tag(record, &tags, "p");
-	*problem_r = "the key record is too long";
-	*revoked_r = dkim_tags_find(&tags, "p")->len == 0;
-	return strlen(record) > DKIM_KEY_OCTETS ||
-	    dkim_tags_text(v, &tags, "p", DKIM_KEY_OCTETS) == NULL ? NULL : record;
+	if (check->stand_in != NULL && !*revoked_r)
+		record = mem_check(talloc_asprintf_append_buffer(
+		    record, "; %s", stand_in_key(check->stand_in)));
+	else
+		record = mem_check(talloc_asprintf_append_buffer(record, "; k=%s; p=%s", wanted,
+		    check->ed25519 ? p : public_key_wrapped(record, p)));
+	check->p = p;
+	return strlen(record) > DKIM_KEY_OCTETS ? NULL : record;
 }
 
 /* choose_record - of the records at a name the first that fits and is not revoked */
@@ -839,6 +857,19 @@ settle_good(struct dkim_verification *v, struct check *check)
 	settle(check, DKIM_IS_PASS, NULL);
 }
 
+/* conclude_real - the signature that a stand-in stands for: settled unless it is good */
+static void
+conclude_real(struct dkim_verification *v, struct check *check)
+{
+	const struct dkim_options *options = dkim_service_options(v->service);
+	const char *problem;
+	enum dkim_result result = stand_in_verify(check->stand_in, check->p,
+	    options->min_key_bits, &check->fact.key_bits, &problem);
+
+	if (result != DKIM_IS_PASS)
+		settle(check, result, problem);
+}
+
 /* conclude - the result of one signature that the library has seen */
 static void
 conclude(struct dkim_verification *v, struct check *check)
@@ -847,12 +878,16 @@ conclude(struct dkim_verification *v, struct check *check)
 	int error = dkim_sig_geterror(check->sig), hash = dkim_sig_getbh(check->sig);
 
 	check->fact.testing = (flags & DKIM_SIGFLAG_TESTKEY) != 0;
-	if (check->ed25519)
+	if (check->stand_in != NULL)
+		check->fact.key_bits = 0;
+	else if (check->ed25519)
 		check->fact.key_bits = (flags & DKIM_SIGFLAG_PROCESSED) != 0 &&
 		    error != DKIM_SIGERROR_NOKEY ? 256 : 0;
 	else if (dkim_sig_getkeysize(check->sig, &bits) == DKIM_STAT_OK)
 		check->fact.key_bits = bits;
 
+	if (check->stand_in != NULL && (error == DKIM_SIGERROR_OK || error == DKIM_SIGERROR_BADSIG))
+		conclude_real(v, check);
 	if (check->key_temporary)
 		settle(check, DKIM_IS_TEMPERROR, check->key_problem);
 	else if (check->revoked)

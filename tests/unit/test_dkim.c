@@ -1114,7 +1114,10 @@ test_malformed(void **state)
 		{ "no b", "v=1; a=rsa-sha256; d=example.org; s=r1; h=from; " GOOD_BH, DKIM_IS_PERMERROR, "b=" },
 		{ "empty b", "v=1; a=rsa-sha256; d=example.org; s=r1; h=from; " GOOD_BH " b=", DKIM_IS_PERMERROR, "b=" },
 		{ "b no base64", "v=1; a=rsa-sha256; d=example.org; s=r1; h=from; " GOOD_BH " b=!!!!", DKIM_IS_FAIL, "header" },
-		{ "space before b's equals sign", "v=1; a=rsa-sha256; d=example.org; s=r1; h=from; " GOOD_BH " b =AAAA", DKIM_IS_NEUTRAL, "b=" },
+		{ "space before b's equals sign", "v=1; a=rsa-sha256; d=example.org; s=r1; h=from; " GOOD_BH " b =AAAA", DKIM_IS_FAIL, "header" },
+		{ "a tag that ends in b", GOOD "; xb=1", DKIM_IS_FAIL, "header" },
+		{ "d in UTF-8 that is none", "v=1; a=rsa-sha256; d=\xff.example; s=r1; h=from; " GOOD_BH " b=AAAA", DKIM_IS_NEUTRAL, "ASCII" },
+		{ "d of invisible letters", "v=1; a=rsa-sha256; d=\xe2\x80\x8b.example; s=r1; h=from; " GOOD_BH " b=AAAA", DKIM_IS_PERMERROR, "domain" },
 		{ "i of another domain", GOOD "; i=@example.com", DKIM_IS_PERMERROR, "i=" },
 		{ "i above d", GOOD "; i=@org", DKIM_IS_PERMERROR, "i=" },
 		{ "i that only ends like d", GOOD "; i=a@badexample.org", DKIM_IS_PERMERROR, "i=" },
@@ -1152,6 +1155,19 @@ test_malformed(void **state)
 	}
 }
 
+/* bare_record - the record of an RSA key without SubjectPublicKeyInfo (RFC 6376 section 3.6.1) */
+static char *
+bare_record(TALLOC_CTX *ctx, EVP_PKEY *key)
+{
+	unsigned char *der = NULL, text[1024];
+	int len = i2d_PublicKey(key, &der);
+
+	assert_in_range(len, 64, 700);
+	(void)EVP_EncodeBlock(text, der, len);
+	OPENSSL_free(der);
+	return mem_printf(ctx, "p=%s", (const char *)text);
+}
+
 /* What DNS may answer, for one RSA signature of example.org. */
 static void
 test_key_records(void **state)
@@ -1172,6 +1188,8 @@ test_key_records(void **state)
 		const char *problem;
 	} rows[] = {
 		{ "right", DNS_OK, { world->rsa_record }, DKIM_IS_PASS, NULL },
+		{ "bare RSAPublicKey", DNS_OK, { bare_record(texts, world->rsa) }, DKIM_IS_PASS, NULL },
+		{ "no key at all", DNS_OK, { "p=MAMCAQE=" }, DKIM_IS_PERMERROR, "key" },
 		{ "p alone", DNS_OK, { mem_printf(texts, "p=%s", p) }, DKIM_IS_PASS, NULL },
 		{ "spaces in p", DNS_OK, { mem_printf(texts, "v=DKIM1; p=%.10s \t %s ; ", p, p + 10) }, DKIM_IS_PASS, NULL },
 		{ "notes and granularity", DNS_OK, { mem_printf(texts, "v=DKIM1; g=*; n=a note; p=%s", p) }, DKIM_IS_PASS, NULL },
@@ -1380,6 +1398,7 @@ test_expensive(void **state)
 	facts = verify(
 	    world, ctx, mem_printf(ctx, SIGNATURE ": " GOOD "%s\n" BASE, value), "x\r\n", &n);
 	expect("too long", &facts[0], DKIM_IS_POLICY, "too long");
+	assert_string_equal(facts[0].sdid, DOMAIN);
 	talloc_free(ctx);
 }
 
@@ -1428,12 +1447,17 @@ test_signed_signatures(void **state)
 	expect("outer", &facts[0], DKIM_IS_PASS, NULL);
 	expect("inner", &facts[1], DKIM_IS_PASS, NULL);
 
+	/* h= counts from the bottom: rubbish below takes the place of the signature it covers */
 	facts =
 	    verify(world, ctx, mem_printf(ctx, "%s" SIGNATURE ": rubbish\n", outer), "x\r\n", &n);
 	assert_int_equal(n, 3);
-	expect("outer, beside rubbish", &facts[0], DKIM_IS_POLICY, "signs signatures");
-	expect("inner, beside rubbish", &facts[1], DKIM_IS_PASS, NULL);
+	expect("outer, above rubbish", &facts[0], DKIM_IS_FAIL, "header");
+	expect("inner, above rubbish", &facts[1], DKIM_IS_PASS, NULL);
 	expect("rubbish", &facts[2], DKIM_IS_NEUTRAL, NULL);
+	facts =
+	    verify(world, ctx, mem_printf(ctx, SIGNATURE ": rubbish\n%s", outer), "x\r\n", &n);
+	assert_int_equal(n, 3);
+	expect("outer, below rubbish", &facts[1], DKIM_IS_PASS, NULL);
 	talloc_free(ctx);
 }
 
@@ -1832,6 +1856,100 @@ test_dkimpy_signs(void **state)
 	}
 }
 
+/*
+ * Signatures that libopendkim cannot read, made by a signer of its own: blanks around "b =", a tag
+ * that ends in b, UTF-8 in d=, s= and i= (RFC 8616), and DKIM-Signature in h=.
+ */
+static void
+test_unreadable(void **state)
+{
+	static const char script[] =
+	    "import sys, base64, hashlib, re\n"
+	    "sys.path.append('/usr/lib/python3/dist-packages')\n"
+	    "from dkim.crypto import parse_pem_private_key, RSASSA_PKCS1_v1_5_sign\n"
+	    "import nacl.signing\n"
+	    "rsa = parse_pem_private_key(open('rsa.pem', 'rb').read())\n"
+	    "ed = nacl.signing.SigningKey(base64.b64decode(open('ed.b64', 'rb').read()))\n"
+	    "def canon(field, relaxed):\n"
+	    "    name, value = field.split(b':', 1)\n"
+	    "    if not relaxed: return field.replace(b'\\n', b'\\r\\n')\n"
+	    "    value = re.sub(rb'[ \\t]+', b' ', value.replace(b'\\n', b'')).strip(b' ')\n"
+	    "    return name.strip(b' \\t').lower() + b':' + value\n"
+	    "base = open('base', 'rb').read().rstrip(b'\\n')\n"
+	    "fields = re.split(rb'\\n(?![ \\t])', base)\n"
+	    "bh = base64.b64encode(hashlib.sha256(b'x\\r\\n').digest())\n"
+	    "rows = [l.split(b'|') for l in open('rows', 'rb').read().split(b'\\1') if l]\n"
+	    "for i, (algorithm, c, tags, blank, over) in enumerate(rows):\n"
+	    "    head = [over] + fields if over else fields\n"
+	    "    tags = tags.replace(b'BH', bh).replace(b'ALG', algorithm).replace(b'CANON', c)\n"
+	    "    sig = b'DKIM-Signature: ' + tags + b' b' + blank\n"
+	    "    data, used = b'', set()\n"
+	    "    for name in re.search(rb'h=([^;]*)', tags).group(1).split(b':'):\n"
+	    "        for n in range(len(head) - 1, -1, -1):\n"
+	    "            mine = head[n].split(b':', 1)[0].strip().lower()\n"
+	    "            if n not in used and mine == name.strip().lower():\n"
+	    "                used.add(n); data += canon(head[n], c == b'relaxed') + b'\\r\\n'; break\n"
+	    "    data += canon(sig, c == b'relaxed') if c == b'simple' else "
+	    "canon(sig + b'X', True)[:-1].rstrip(b' ')\n"
+	    "    h = hashlib.sha256(data)\n"
+	    "    if algorithm == b'rsa-sha256': b = RSASSA_PKCS1_v1_5_sign(h, rsa)\n"
+	    "    else: b = ed.sign(h.digest()).signature\n"
+	    "    out = sig + b'\\n ' + base64.b64encode(b) + b'\\n' + b'\\n'.join(head) + b'\\n'\n"
+	    "    open('odd.%d' % i, 'wb').write(out)\n";
+	static const struct {
+		const char *label, *algorithm, *canon, *tags, *blank, *over;
+	} rows[] = {
+		{ "plain", "rsa-sha256", "relaxed", "v=1; a=ALG; c=CANON; d=example.org; s=r1; h=from:subject; bh=BH;", "=", "" },
+		{ "a space", "rsa-sha256", "relaxed", "v=1; a=ALG; c=CANON; d=example.org; s=r1; h=from:subject; bh=BH;", " =", "" },
+		{ "a fold", "rsa-sha256", "simple", "v=1; a=ALG; c=CANON; d=example.org; s=r1; h=from:subject; bh=BH;", "\n\t =", "" },
+		{ "xb", "rsa-sha256", "relaxed", "v=1; xb=1/2; a=ALG; c=CANON; d=example.org; s=r1; h=from:subject; bh=BH;", "=", "" },
+		{ "xb, simple", "ed25519-sha256", "simple", "v=1; a=ALG; c=CANON; d=example.org; s=e1; h=from:subject; web =3; bh=BH;", "=", "" },
+		{ "i in UTF-8", "rsa-sha256", "relaxed", "v=1; a=ALG; c=CANON; d=example.org; s=r1; i=j\xc3\xbcrgen@m\xc3\xbcller.example.org; h=from:subject; bh=BH;", "=", "" },
+		{ "d and s in UTF-8", "rsa-sha256", "simple", "v=1; a=ALG; c=CANON; d=m\xc3\xbcller.example; s=\xc3\xa9t\xc3\xa9; h=from:subject; bh=BH;", "=", "" },
+		{ "over a sha1 signature", "rsa-sha256", "relaxed", "v=1; a=ALG; c=CANON; d=example.org; s=r1; h=from:DKIM-Signature:subject; bh=BH;", "=", "DKIM-Signature: v=1; a=rsa-sha1; d=example.org; s=r1; h=from; bh=BH; b=AAAA" },
+		{ "over rubbish", "ed25519-sha256", "simple", "v=1; a=ALG; c=CANON; d=example.org; s=e1; h=from:dkim-signature:subject; bh=BH;", "=", "DKIM-Signature: rubbish" },
+	};
+	struct world *world = *state;
+	const char *python = find_python();
+	TALLOC_CTX *ctx = mem_new(NULL, char);
+	char *text = mem_strdup(ctx, "");
+	unsigned char raw[32], encoded[64];
+	size_t len = sizeof(raw), n;
+
+	if (python == NULL) {
+		print_message("# SKIPPED: python3-dkim and python3-nacl are not installed\n");
+		skip();
+	}
+	zone_put(&world->zone, "xn--t-9fab._domainkey.xn--mller-kva.example", DNS_OK,
+	    world->rsa_record);
+	write_text(world, "rsa.pem", world->rsa_pem);
+	write_text(world, "base", BASE);
+	assert_int_equal(EVP_PKEY_get_raw_private_key(world->ed, raw, &len), 1);
+	EVP_EncodeBlock(encoded, raw, 32);
+	write_text(world, "ed.b64", (char *)encoded);
+	for (size_t i = 0; i < N(rows); i++) {
+		text = mem_check(talloc_asprintf_append(text, "%s|%s|%s|%s|%s\001",
+		    rows[i].algorithm, rows[i].canon, rows[i].tags, rows[i].blank, rows[i].over));
+	}
+	write_text(world, "rows", text);
+	assert_int_equal(run_python(world, python, script), 0);
+	for (size_t i = 0; i < N(rows); i++) {
+		char *header = read_text(world, ctx, mem_printf(ctx, "odd.%zu", i)), *subject;
+		struct dkim_fact *facts = verify(world, ctx, header, "x\r\n", &n);
+
+		expect(rows[i].label, &facts[0], DKIM_IS_PASS, NULL);
+		assert_true(facts[0].key_bits >= 256);
+		facts = verify(world, ctx, header, "y\r\n", &n);
+		expect(rows[i].label, &facts[0], DKIM_IS_FAIL, "body");
+		subject = strstr(header, "\nSubject:");
+		assert_non_null(subject);
+		subject[strlen("\nSubject: ")] ^= 1;
+		facts = verify(world, ctx, header, "x\r\n", &n);
+		expect(rows[i].label, &facts[0], DKIM_IS_FAIL, "header");
+	}
+	talloc_free(ctx);
+}
+
 int
 main(void)
 {
@@ -1866,6 +1984,7 @@ main(void)
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_dkimpy_verifies),
 		cmocka_unit_test(test_dkimpy_signs),
+		cmocka_unit_test(test_unreadable),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
