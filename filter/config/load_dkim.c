@@ -16,7 +16,6 @@
 
 #include "filter/base/clock.h"
 #include "filter/config/load_dkim.h"
-#include "filter/dkim/dkim.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
 #include "policy/dkim/signing_table.h"

@@ -24,10 +24,9 @@
 
 #include "filter/dns/resolver.h"
 #include "policy/base/text.h"
+#include "policy/dkim/signing.h"
 #include "policy/sender/header.h"
 
-#define DKIM_SIGNATURES_DEFAULT	10	/* verified of one message */
-#define DKIM_SIGNATURES_LIMIT	50	/* the most that may be configured */
 #define DKIM_FACTS_MAX		100	/* signatures reported of one message */
 #define DKIM_SIGNATURE_OCTETS	8192	/* longest DKIM-Signature looked at */
 #define DKIM_NAMES_MAX		256	/* fields one h= may name */

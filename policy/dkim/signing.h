@@ -22,6 +22,10 @@
 #define SIGNING_COVERED_MAX	256	/* fields one signature covers, oversigned ones included */
 #define SIGNING_NAMES_MAX	3500	/* octets of h=: the library cuts it off at 4096 */
 
+/* Bounds that the reader of the configuration and the verifier share. */
+#define DKIM_SIGNATURES_DEFAULT	10	/* verified of one message */
+#define DKIM_SIGNATURES_LIMIT	50	/* the most that may be configured */
+
 /* How a field is covered. */
 enum signing_class {
 	SIGNING_PRESENT,	/* each one that is there */
