@@ -93,6 +93,22 @@ watch_keys(struct daemon *daemon)
 	daemon->key_watch = key_watch_new(NULL, &dns);
 }
 
+/* event_program - what the configuration in force runs for each event */
+static void
+event_program(void *arg, TALLOC_CTX *ctx, struct event_program *program_r)
+{
+	struct snapshot *snapshot = daemon_snapshot(arg);
+	const struct words *words = &snapshot->config->event_command;
+	const char **argv = mem_array(ctx, const char *, words->n + 1);
+
+	for (size_t i = 0; i < words->n; i++)
+		argv[i] = mem_strdup(argv, words->items[i]);
+	program_r->argv = argv;
+	program_r->n = words->n;
+	program_r->timeout_ms = snapshot->config->event_timeout_ms;
+	snapshot_release(snapshot);
+}
+
 /* daemon_open - first snapshot, store and resolver */
 int
 daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, const char **error_r)
@@ -109,7 +125,8 @@ daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, cons
 		return -1;
 	if (open_store(ctx, daemon, first->config, error_r) != 0)
 		return -1;
-	return journal_start(daemon->journal, ctx, daemon, error_r);
+	return journal_start(
+	    daemon->journal, ctx, daemon->store, event_program, daemon, error_r);
 }
 
 /* forget_unmatched - a new configuration may match them, and if not, that is worth a new line */

@@ -21,7 +21,6 @@
 
 #include "filter/base/clock.h"
 #include "filter/base/log.h"
-#include "filter/daemon/daemon.h"
 #include "filter/journal/journal.h"
 #include "filter/journal/watch.h"
 #include "policy/base/hash.h"
@@ -71,7 +70,9 @@ struct journal {
 	struct daybook *daybook;
 	struct events *events;
 	struct event_runner *runner;
-	struct daemon *daemon;
+	struct store *store;
+	journal_program_fn *program_of;
+	void *program_arg;
 	char host[256];
 	pthread_t thread;
 	bool started;
@@ -551,21 +552,16 @@ write_pending(struct journal *journal)
 static void
 tell_events(struct journal *journal)
 {
-	struct snapshot *snapshot = daemon_snapshot(journal->daemon);
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
-	const struct event_program program = {
-		.runner = journal->runner,
-		.argv = snapshot->config->event_command.items,
-		.n = snapshot->config->event_command.n,
-		.timeout_ms = snapshot->config->event_timeout_ms,
-	};
+	struct event_program program = { .runner = journal->runner };
 	const char *error = NULL;
-	int n = event_flush(journal->events, tmp, &program, &error);
+	int n;
 
+	journal->program_of(journal->program_arg, tmp, &program);
+	n = event_flush(journal->events, tmp, &program, &error);
 	if (n != 0)
 		note_written(journal, WRITTEN_EVENTS, n < 0 ? error : NULL);
 	talloc_free(tmp);
-	snapshot_release(snapshot);
 }
 
 /* --- the thread --- */
@@ -593,7 +589,7 @@ turn(struct journal *journal)
 {
 	take_waiting(journal);
 	write_pending(journal);
-	journal_watch_look(journal->watch, journal->daemon->store, journal->events);
+	journal_watch_look(journal->watch, journal->store, journal->events);
 	tell_events(journal);
 	if (clock_ms() - journal->saved_ms >= SAVE_EVERY_MS) {
 		daybook_save(journal->daybook);
@@ -616,9 +612,12 @@ serve(void *arg)
 
 /* journal_start - start the thread */
 int
-journal_start(struct journal *journal, TALLOC_CTX *ctx, struct daemon *daemon, const char **error_r)
+journal_start(struct journal *journal, TALLOC_CTX *ctx, struct store *store,
+    journal_program_fn *program_of, void *arg, const char **error_r)
 {
-	journal->daemon = daemon;
+	journal->store = store;
+	journal->program_of = program_of;
+	journal->program_arg = arg;
 	journal->saved_ms = clock_ms();
 	journal->watch = journal_watch_new(journal);
 	journal->runner = event_runner_new(journal, error_r);

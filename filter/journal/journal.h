@@ -18,13 +18,13 @@
 #include "filter/journal/daybook.h"
 #include "filter/journal/event.h"
 #include "filter/journal/history.h"
+#include "filter/store/store.h"
 #include "policy/quota/quota.h"
 #include "policy/verdict/logline.h"
 #include "policy/verdict/verdict.h"
 
 #define JOURNAL_WAITING_MAX	5000	/* entries not yet written */
 
-struct daemon;
 struct journal;
 
 /*
@@ -37,10 +37,15 @@ struct journal *journal_open(TALLOC_CTX *ctx, const struct config *config,
 /* journal_renew - as store_renew() */
 int journal_renew(struct journal *journal, TALLOC_CTX *ctx, const char **error_r);
 
-/* journal_start - start the thread; daemon for its configuration and its store. 0, or -1 and
- * *error_r on ctx. */
-int journal_start(
-    struct journal *journal, TALLOC_CTX *ctx, struct daemon *daemon, const char **error_r);
+/*
+ * journal_program_fn - what to run for each event: fills argv (words on ctx), n and timeout_ms
+ * arg is that of journal_start(). Called by the journal's thread.
+ */
+typedef void journal_program_fn(void *arg, TALLOC_CTX *ctx, struct event_program *program_r);
+
+/* journal_start - start the thread; store is watched for events. 0, or -1 and *error_r on ctx. */
+int journal_start(struct journal *journal, TALLOC_CTX *ctx, struct store *store,
+    journal_program_fn *program_of, void *arg, const char **error_r);
 
 /* journal_stop - write what waits, as far as that works, and end the thread. NULL is fine. */
 void journal_stop(struct journal *journal);
