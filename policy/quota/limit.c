@@ -18,7 +18,6 @@
 #include "policy/base/mem.h"
 #include "policy/base/text.h"
 #include "policy/quota/limit.h"
-#include "policy/quota/window.h"
 
 #define MAX_TOKENS	8
 #define MAX_TEXT	200	/* octets of a limit */

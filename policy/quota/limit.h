@@ -25,8 +25,7 @@
 #include <stdint.h>
 #include <talloc.h>
 
-/* The largest count anywhere: 2^53 - 1, which Lua's numbers hold exactly (9 PB). */
-#define LIMIT_MAX_COUNT		INT64_C(9007199254740991)
+#include "policy/quota/window.h"
 
 /* Bounds of a window: one second, and 366 days. */
 #define LIMIT_MIN_WINDOW_MS	INT64_C(1000)

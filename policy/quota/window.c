@@ -18,7 +18,6 @@
 
 #include <string.h>
 
-#include "policy/quota/limit.h"
 #include "policy/quota/window.h"
 
 /* window_width - the width of a bucket, rounded up */

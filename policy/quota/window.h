@@ -20,6 +20,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The largest count anywhere: 2^53 - 1, which Lua's numbers hold exactly (9 PB). */
+#define LIMIT_MAX_COUNT		INT64_C(9007199254740991)
+
 /* Buckets a window is cut into. One more slot holds the bucket that is filling. */
 #define WINDOW_BUCKETS	48
 #define WINDOW_SLOTS	(WINDOW_BUCKETS + 1)

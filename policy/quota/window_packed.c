@@ -10,7 +10,6 @@
 
 #include <string.h>
 
-#include "policy/quota/limit.h"
 #include "policy/quota/window_packed.h"
 
 /* window_older_width - the width that the older buckets of a window need */
