@@ -82,6 +82,7 @@ struct dkim_verification {
 	void *memory;		/* the library's */
 	struct check **checks;
 	size_t n;
+	bool several_from;	/* the header has more than one From field */
 	size_t not_reported;	/* signatures beyond DKIM_FACTS_MAX */
 	struct dkim_body_watch watch;
 	bool counting;		/* some signature has l= */
@@ -567,6 +568,7 @@ dkim_verify_start(TALLOC_CTX *ctx, struct dkim_service *service, const struct he
 
 	v->service = service;
 	v->relaxed.relaxed = true;
+	v->several_from = header_count(list, "From") > 1;
 	talloc_set_destructor(v, verification_free);
 	read_signatures(v, list);
 	if (!any_open(v))
@@ -843,7 +845,7 @@ settle_bad(struct dkim_verification *v, struct check *check, int error, int hash
 	    mem_printf(v, "libopendkim: %s", text != NULL ? text : "unknown error"));
 }
 
-/* settle_good - a signature that verified: does it cover the whole body? */
+/* settle_good - a signature that verified: of one author, and over the whole body? */
 static void
 settle_good(struct dkim_verification *v, struct check *check)
 {
@@ -854,6 +856,9 @@ settle_good(struct dkim_verification *v, struct check *check)
 		settle(check, DKIM_IS_POLICY,
 		    mem_printf(v, "l= covers %lld of %lld octets of the body",
 			(long long)check->length, (long long)body));
+	if (v->several_from)
+		settle(check, DKIM_IS_POLICY,
+		    "the message has several From fields, and readers differ in the one they show");
 	settle(check, DKIM_IS_PASS, NULL);
 }
 

@@ -73,7 +73,7 @@ static const struct reply_row rows[REASON_COUNT] = {
 	    "the header section has too many or too large fields" },
 	[REASON_NO_FROM] = { "no-from", "on_no_from", REJECT, REJECT, WARN, ACCEPT, "550", "5.7.1",
 	    "450", "4.7.1", "the message has no From field" },
-	[REASON_SEVERAL_FROM] = { "several-from", "on_several_from", REJECT, REJECT, REJECT, ACCEPT,
+	[REASON_SEVERAL_FROM] = { "several-from", "on_several_from", REJECT, REJECT, REJECT, REJECT,
 	    "550", "5.7.1", "450", "4.7.1", "the message has more than one From field" },
 	[REASON_MALFORMED_FROM] = { "malformed-from", "on_malformed_from", REJECT, REJECT, WARN,
 	    ACCEPT, "550", "5.7.1", "450", "4.7.1",

@@ -129,6 +129,8 @@ FOREIGN = [
     ("local: foreign From, accepted", "phpfree", "", b"dave@example.org", [("From", " alice@example.org")], "eom c"),
     ("local: null sender", "local", "", b"", [("From", " alice@example.org")], "eom c"),
     ("inbound: our own domain from outside", "mx", "", b"<alice@example.org>", [("From", " alice@example.org")], "eom c"),
+    ("inbound: two From fields, as RFC 5322 allows one", "mx", "", b"<alice@example.org>",
+     [("From", " alice@example.org"), ("From", " alice@example.org")], "eoh y"),
     ("inbound: with a login, too", "mx", "alice", b"<alice@example.org>", [("From", " alice@example.org")], "eom c"),
 ]
 for label, listener, login, sender, fields, reply in FOREIGN:

@@ -1447,6 +1447,10 @@ test_signed_signatures(void **state)
 	expect("outer", &facts[0], DKIM_IS_PASS, NULL);
 	expect("inner", &facts[1], DKIM_IS_PASS, NULL);
 
+	/* a signature may cover one From field, or both: no reader knows which one it speaks of */
+	facts = verify(world, ctx, mem_printf(ctx, "From: ceo@bank.example\n%s", inner), "x\r\n", &n);
+	expect("two From fields", &facts[0], DKIM_IS_POLICY, "several From");
+
 	/* h= counts from the bottom: rubbish below takes the place of the signature it covers */
 	facts =
 	    verify(world, ctx, mem_printf(ctx, "%s" SIGNATURE ": rubbish\n", outer), "x\r\n", &n);
