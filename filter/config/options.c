@@ -18,6 +18,7 @@
 
 #include "filter/config/options.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define INCLUDE_DEPTH	10	/* as libconfig */
 #define INCLUDE_FILES	1000	/* a file may include others many times */
@@ -315,35 +316,6 @@ read_action(struct options_reader *reader, config_setting_t *setting, struct act
 	return true;
 }
 
-/* distance - how many letters differ between two names (Levenshtein), bounded */
-static unsigned int
-distance(const char *a, const char *b)
-{
-	unsigned int row[64];
-	size_t n = strlen(b);
-
-	if (strlen(a) > 60 || n > 60)
-		return 99;
-	for (unsigned int j = 0; j <= n; j++)
-		row[j] = j;
-	for (unsigned int i = 1; a[i - 1] != '\0'; i++) {
-		unsigned int corner = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= n; j++) {
-			unsigned int change = corner + (a[i - 1] != b[j - 1]);
-
-			corner = row[j];
-			if (row[j] + 1 < change)
-				change = row[j] + 1;
-			if (row[j - 1] + 1 < change)
-				change = row[j - 1] + 1;
-			row[j] = change;
-		}
-	}
-	return row[n];
-}
-
 /* nearest - the known option most like an unknown one, or NULL */
 static const char *
 nearest(const struct option_group *group, const char *name)
@@ -352,16 +324,16 @@ nearest(const struct option_group *group, const char *name)
 	unsigned int least = 4;
 
 	for (const struct option *option = group->rows; option->name != NULL; option++) {
-		if (distance(name, option->name) < least) {
-			least = distance(name, option->name);
+		if (text_distance(name, option->name) < least) {
+			least = text_distance(name, option->name);
 			best = option->name;
 		}
 	}
 	for (int reason = 1; group->actions_offset >= 0 && reason < REASON_COUNT; reason++) {
 		const char *option = reply_row((enum reason)reason)->option;
 
-		if (option != NULL && distance(name, option) < least) {
-			least = distance(name, option);
+		if (option != NULL && text_distance(name, option) < least) {
+			least = text_distance(name, option);
 			best = option;
 		}
 	}

@@ -21,8 +21,8 @@
 
 #include "filter/base/clock.h"
 #include "filter/base/log.h"
+#include "filter/config/listener.h"
 #include "filter/message/charge.h"
-#include "filter/message/listener.h"
 #include "filter/message/lookup.h"
 #include "filter/message/owners.h"
 #include "filter/message/restricted.h"

@@ -873,3 +873,32 @@ text_decode_words(TALLOC_CTX *ctx, const char *bytes, size_t len, size_t *len_r)
 	*len_r = decoder.n;
 	return decoder.out;
 }
+
+/* text_distance - Levenshtein distance of two names */
+unsigned int
+text_distance(const char *a, const char *b)
+{
+	unsigned int row[64];
+	size_t n = strlen(b);
+
+	if (strlen(a) > 60 || n > 60)
+		return 99;
+	for (unsigned int j = 0; j <= n; j++)
+		row[j] = j;
+	for (unsigned int i = 1; a[i - 1] != '\0'; i++) {
+		unsigned int corner = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= n; j++) {
+			unsigned int change = corner + (a[i - 1] != b[j - 1]);
+
+			corner = row[j];
+			if (row[j] + 1 < change)
+				change = row[j] + 1;
+			if (row[j - 1] + 1 < change)
+				change = row[j - 1] + 1;
+			row[j] = change;
+		}
+	}
+	return row[n];
+}

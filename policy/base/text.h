@@ -114,4 +114,11 @@ bool text_list_next(struct span *rest, struct span *item_r);
  */
 char *text_decode_words(TALLOC_CTX *ctx, const char *bytes, size_t len, size_t *len_r);
 
+/*
+ * text_distance - how many letters differ between two names (Levenshtein)
+ *
+ * For "did you mean". Names over 60 octets are 99 apart from everything.
+ */
+unsigned int text_distance(const char *a, const char *b);
+
 #endif

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "filter/message/listener.h"
+#include "filter/config/listener.h"
 #include "policy/base/mem.h"
 
 #define COUNT(rows)	(sizeof(rows) / sizeof((rows)[0]))

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "filter/message/listener.h"
+#include "filter/config/listener.h"
 
 /* one_of - is the word in the list? An empty list holds every word. */
 static bool

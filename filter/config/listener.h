@@ -1,8 +1,8 @@
 /*
  * listener.h - which listener a message belongs to
  */
-#ifndef FILTER_MESSAGE_LISTENER_H
-#define FILTER_MESSAGE_LISTENER_H
+#ifndef FILTER_CONFIG_LISTENER_H
+#define FILTER_CONFIG_LISTENER_H
 
 #include <stdbool.h>
 
