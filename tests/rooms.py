@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -B
 #
-# floors.py - does every include and every call between rooms run down the stairs?
+# rooms.py - does every include and every call between rooms run down the stairs?
 #
-# usage: floors.py SOURCE BUILD
+# usage: rooms.py SOURCE BUILD
 #
 # The rooms and who may use whom are the tables in SOURCE/filter/README and SOURCE/policy/README:
 #
