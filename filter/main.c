@@ -10,6 +10,7 @@
 #endif
 
 #include <errno.h>
+#include <getopt.h>
 #include <grp.h>
 #include <hiredis/hiredis.h>
 #include <libconfig.h>
@@ -61,9 +62,10 @@ static void
 usage(FILE *to)
 {
 	(void)fprintf(to, "usage: countersign [-c FILE] [-t] [-V]\n"
-	    "  -c FILE  configuration file (default " DEFAULT_FILE ")\n"
-	    "  -t       check the configuration and exit\n"
-	    "  -V       print the versions of countersign and its libraries\n"
+	    "  -c FILE        configuration file (default " DEFAULT_FILE ")\n"
+	    "  -t             check the configuration and exit\n"
+	    "  -V, --version  print the versions of countersign and its libraries\n"
+	    "  -h, --help     print this\n"
 	    "countersign stays in the foreground; see countersign(8).\n");
 }
 
@@ -97,10 +99,15 @@ print_versions(void)
 static struct arguments
 parse_arguments(int argc, char **argv)
 {
+	static const struct option long_options[] = {
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
 	struct arguments arguments = { .file = DEFAULT_FILE };
 	int option;
 
-	while ((option = getopt(argc, argv, "c:tVh")) != -1) {
+	while ((option = getopt_long(argc, argv, "c:tVh", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'c':
 			arguments.file = optarg;

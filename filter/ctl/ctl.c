@@ -1,16 +1,14 @@
 /*
  * ctl.c - countersignctl, the operator's tool
  *
- * Finds the command of the command line in a table and runs it; asks the daemon over its
- * control socket for those that need it. What a command does with its words and its
+ * Reads the command line by the table of commands and runs the command; asks the daemon over
+ * its control socket for those that need it. What a command does with its words and its
  * answer is in a file about its subject, see ctl.h.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
 
-#include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <pwd.h>
 #include <signal.h>
@@ -18,62 +16,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "filter/base/unix_socket.h"
 #include "filter/config/load.h"
 #include "filter/control/control_answer.h"
+#include "filter/ctl/commands.h"
 #include "filter/ctl/ctl.h"
 #include "filter/daemon/daemon.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define DEFAULT_FILE	SYSCONFDIR "/countersign/countersign.conf"
-#define ANSWER_MAX	(64 * 1024 * 1024) /* octets of an answer */
-#define CHUNK		65536
-#define WAIT_S		30		/* for the daemon's answer */
-
-/* All commands, one row each, sorted by subject. */
-static const struct ctl_command commands[] = {
-	{ "status", "", "how the daemon is doing", ctl_status },
-	{ "reload", "", "read the configuration anew", ctl_reload },
-	{ "last", "ACCOUNT [--count N]", "its last messages: what became of them and why",
-	    ctl_last },
-	{ "why", "QUEUEID", "what became of a message and why", ctl_why },
-	{ "hold-queue", "ACCOUNT --print", "the commands that hold what it still has queued",
-	    ctl_hold_queue },
-	{ "events", "[--count N]", "what happened lately that operators should know", ctl_events },
-	{ "quota show", "ACCOUNT", "what an account has used of its limits", ctl_quota_show },
-	{ "quota top", "[--by ORDER] [--count N]",
-	    "who sends most: by recipients, messages, refused, percent", ctl_quota_top },
-	{ "quota set", "ACCOUNT LIMIT --for TIME", "another limit for a while", ctl_quota_set },
-	{ "quota unset", "ACCOUNT", "the plan's own limits again", ctl_quota_unset },
-	{ "quota reset", "ACCOUNT", "empty the counters of an account", ctl_quota_reset },
-	{ "quota suggest", "[--days N] [--percentile P] [--today]",
-	    "a plans file from what accounts really send", ctl_quota_suggest },
-	{ "plan of", "ACCOUNT", "which plan it has, and where that is said", ctl_plan_of },
-	{ "block", "ACCOUNT [--for TIME] [--reason TEXT]", "no mail from an account", ctl_block },
-	{ "unblock", "ACCOUNT", "mail from an account again", ctl_unblock },
-	{ "blocked", "", "who is blocked", ctl_blocked },
-	{ "report", "[--day D] [--domain D] [--top N]", "a day's mail by account and domain",
-	    ctl_report },
-	{ "table get", "SPEC KEY",
-	    "what a table answers; KEY \"-\": keys from standard input, as they are",
-	    ctl_table_get },
-	{ "table check", "SPEC", "whether a table can be opened and its server answers",
-	    ctl_table_check },
-	{ "dkim list", "[DOMAIN]", "the private keys, their types and files", ctl_dkim_list },
-	{ "dkim check", "[DOMAIN [--selector S] | --all]",
-	    "whether DNS bears the public half of each key", ctl_dkim_check },
-	{ "dkim genkey", "DOMAIN [--selector S] [--type T] [--directory D]",
-	    "a new key and its DNS record; T: rsa2048, rsa4096, ed25519", ctl_dkim_genkey },
-	{ "dkim retire", "DOMAIN --selector S [--last]", "no longer sign with a key",
-	    ctl_dkim_retire },
-	{ "spf check", "--ip A --from B [--helo C] | --own DOMAIN", "explain an SPF check",
-	    ctl_spf_check },
-};
 
 /* ctl_text - a text member, never NULL */
 const char *
@@ -176,39 +130,6 @@ ctl_fail(const char *format, ...)
 	exit(EXIT_FAILURE);
 }
 
-static void
-usage(FILE *to)
-{
-	(void)fprintf(
-	    to, "usage: countersignctl [-c FILE | -s SOCKET] [--direct] [--json] COMMAND\n");
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		const struct ctl_command *command = &commands[i];
-		int len = fprintf(to, "  %s%s%s", command->name,
-		    command->arguments[0] != '\0' ? " " : "", command->arguments);
-
-		(void)fprintf(to, "%*s%s\n", len < 42 ? 42 - len : 1, "", command->help);
-	}
-	(void)fprintf(to, "  -c FILE    configuration file (default " DEFAULT_FILE ")\n"
-	    "  -s SOCKET  control socket, instead of the one the file names\n"
-	    "  --direct   work on the Redis that the configuration names, without a daemon\n"
-	    "  --json     print the answer as JSON\n");
-}
-
-/* words_of - how many words a command line begins with the command's name; 0: it does not */
-static int
-words_of(const struct ctl_command *command, char **words)
-{
-	const char *space = strchr(command->name, ' ');
-	size_t first = space != NULL ? (size_t)(space - command->name) : strlen(command->name);
-
-	if (words[0] == NULL || strlen(words[0]) != first ||
-	    memcmp(words[0], command->name, first) != 0)
-		return 0;
-	if (space == NULL)
-		return 1;
-	return words[1] != NULL && strcmp(words[1], space + 1) == 0 ? 2 : 0;
-}
-
 /* ctl_set - a text into a request */
 void
 ctl_set(json_t *request, const char *name, const char *text)
@@ -217,57 +138,48 @@ ctl_set(json_t *request, const char *name, const char *text)
 		ctl_fail("\"%s\" is not UTF-8", text);
 }
 
-/* take_words - take n words from place i out of a command's words */
-static void
-take_words(int *argc, char **argv, int i, int n)
+/* ctl_misuse - words that do not fit together */
+void
+ctl_misuse(const struct ctl *ctl, const char *format, ...)
 {
-	for (; i + n <= *argc; i++)
-		argv[i] = argv[i + n];
-	*argc -= n;
+	va_list args;
+
+	va_start(args, format);
+	(void)fprintf(stderr, "countersignctl: %s ", ctl->command->name);
+	(void)vfprintf(stderr, format, args);
+	(void)fprintf(
+	    stderr, "; usage: countersignctl %s\n", commands_usage(ctl->memory, ctl->command));
+	va_end(args);
+	exit(EXIT_FAILURE);
 }
 
-/* ctl_option - take "NAME VALUE" out of a command's words */
+/* ctl_option_next - the next value of an option that may be given several times */
 const char *
-ctl_option(int *argc, char **argv, const char *name)
+ctl_option_next(const struct ctl *ctl, const char *name, size_t *at)
 {
-	for (int i = 0; i < *argc; i++) {
-		const char *value = argv[i + 1];
+	while (*at < ctl->n_given) {
+		const struct ctl_given *given = &ctl->given[(*at)++];
 
-		if (strcmp(argv[i], name) != 0)
-			continue;
-		if (value == NULL)
-			ctl_fail("%s needs a value", name);
-		take_words(argc, argv, i, 2);
-		return value;
+		if (strcmp(given->option->name, name) == 0)
+			return given->value != NULL ? given->value : "";
 	}
 	return NULL;
 }
 
-/* ctl_flag - take NAME out of a command's words */
+/* ctl_option - the value of an option */
+const char *
+ctl_option(const struct ctl *ctl, const char *name)
+{
+	size_t at = 0;
+
+	return ctl_option_next(ctl, name, &at);
+}
+
+/* ctl_flag - is the option given? */
 bool
-ctl_flag(int *argc, char **argv, const char *name)
+ctl_flag(const struct ctl *ctl, const char *name)
 {
-	for (int i = 0; i < *argc; i++) {
-		if (strcmp(argv[i], name) != 0)
-			continue;
-		take_words(argc, argv, i, 1);
-		return true;
-	}
-	return false;
-}
-
-/* find_command - the command of the words; moves *words behind its name */
-static const struct ctl_command *
-find_command(char ***words)
-{
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		int n = words_of(&commands[i], *words);
-
-		*words += n;
-		if (n > 0)
-			return &commands[i];
-	}
-	return NULL;
+	return ctl_option(ctl, name) != NULL;
 }
 
 /* ctl_config - the configuration */
@@ -278,7 +190,7 @@ ctl_config(struct ctl *ctl)
 	const struct config *config = config_load(ctl->memory, ctl->file, &error);
 
 	if (config == NULL)
-		ctl_fail("%s\ncountersignctl: give the socket itself with -s SOCKET", error);
+		ctl_fail("%s", error);
 	return config;
 }
 
@@ -290,59 +202,6 @@ user_name(struct ctl *ctl)
 
 	return entry != NULL ? mem_strdup(ctl->memory, entry->pw_name) :
 	    mem_printf(ctl->memory, "uid %lu", (unsigned long)getuid());
-}
-
-/* socket_path - where the daemon listens */
-static const char *
-socket_path(struct ctl *ctl)
-{
-	const struct config *config;
-
-	if (ctl->socket != NULL)
-		return ctl->socket;
-	config = ctl_config(ctl);
-	if (config->control == NULL)
-		ctl_fail(
-		    "%s names no control socket; add for example: control = \"/run/countersign/control\"",
-		    ctl->file);
-	return config->control;
-}
-
-/* hear - read one line of answer */
-static char *
-hear(int fd, const char *path)
-{
-	char *answer = NULL;
-	size_t len = 0;
-	ssize_t got;
-
-	do {
-		answer = mem_grow(NULL, answer, char, len + CHUNK + 1);
-		got = recv(fd, answer + len, CHUNK, 0);
-		len += got > 0 ? (size_t)got : 0;
-	} while (got > 0 && answer[len - 1] != '\n' && len < ANSWER_MAX);
-	answer[len] = '\0';
-	if (len == 0)
-		ctl_fail("the daemon on %s gave no answer", path);
-	return answer;
-}
-
-/* talk - send one request to the daemon and read the answer */
-static char *
-talk(const char *path, const char *request)
-{
-	const struct timeval wait = { .tv_sec = WAIT_S };
-	int fd = unix_socket_connect(path);
-	char *answer;
-
-	if (fd < 0)
-		ctl_fail("no daemon answers on %s: %s", path, strerror(errno));
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-	/* one that turns us away says why before it reads; its words are heard in any case */
-	(void)send(fd, request, strlen(request), MSG_NOSIGNAL);
-	answer = hear(fd, path);
-	(void)close(fd);
-	return answer;
 }
 
 /* direct - answer the request here, on the store that the configuration names */
@@ -403,7 +262,7 @@ ctl_ask(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer))
 {
 	char *dumped = mem_check(json_dumps(request, JSON_COMPACT));
 	char *answer = ctl->direct ? direct(ctl, dumped) :
-	    talk(socket_path(ctl), mem_printf(ctl->memory, "%s\n", dumped));
+	    ctl_talk(ctl, mem_printf(ctl->memory, "%s\n", dumped));
 	int status = show(ctl, answer, print);
 
 	talloc_free(answer);
@@ -412,83 +271,249 @@ ctl_ask(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer))
 	return status;
 }
 
-/* take_json - --json may stand anywhere; takes it out of the words */
-static bool
-take_json(char **words)
+/* fail_option - an option that nothing knows, with the nearest one */
+static void __attribute__((noreturn))
+fail_option(const struct ctl *ctl, const char *name, size_t len)
 {
-	bool found = false;
-	char **to = words;
+	const struct ctl_option *lists[] = { ctl_global_options,
+		ctl->command != NULL ? ctl->command->options : ctl_global_options };
+	char *typed = mem_printf(ctl->memory, "%.*s", (int)len, name);
+	const char *near = NULL;
+	unsigned int least = 4;
 
-	for (; *words != NULL; words++) {
-		if (strcmp(*words, "--json") == 0)
-			found = true;
-		else
-			*to++ = *words;
-	}
-	*to = NULL;
-	return found;
+	for (size_t i = 0; i < 2; i++)
+		for (const struct ctl_option *option = lists[i]; option->name != NULL; option++)
+			if (text_distance(typed, option->name) <= least && len > 2 &&
+			    option->name[1] == '-') {
+				least = text_distance(typed, option->name);
+				near = option->name;
+			}
+	if (near != NULL && least < 4)
+		ctl_fail("%s option %s; did you mean %s?",
+		    ctl->command != NULL ? mem_printf(ctl->memory, "%s has no", ctl->command->name)
+					 : "there is no",
+		    typed, near);
+	if (ctl->command != NULL)
+		ctl_misuse(ctl, "has no option %s", typed);
+	ctl_fail("there is no option %s; countersignctl --help lists them", typed);
 }
 
-/* parse_arguments - options before the command; moves *words_r behind them */
+/* check_value - a value that must be one of some words */
 static void
-parse_arguments(struct ctl *ctl, int argc, char **argv, char ***words_r)
+check_value(const struct ctl *ctl, const struct ctl_option *option, const char *value)
 {
-	static const struct option long_options[] = {
-		{ "direct", no_argument, NULL, 'd' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int option;
+	struct span rest = text_span(option->words), word;
+	const char *near = NULL;
+	unsigned int least = 3;
 
-	/* "+": options behind the command are the command's */
-	while ((option = getopt_long(argc, argv, "+c:s:djh", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'c':
-			ctl->file = optarg;
-			break;
-		case 's':
-			ctl->socket = optarg;
-			break;
-		case 'd':
-			ctl->direct = true;
-			break;
-		case 'j':
-			ctl->json = true;
-			break;
-		case 'h':
-			usage(stdout);
-			exit(EXIT_SUCCESS);
-		default:
-			usage(stderr);
-			exit(EXIT_FAILURE);
+	if (option->words == NULL || strcmp(option->words, "FILE") == 0)
+		return;
+	while (text_list_next(&rest, &word)) {
+		const char *known = mem_printf(ctl->memory, "%.*s", (int)word.len, word.at);
+
+		if (strcmp(known, value) == 0 || strcmp(known, "...") == 0)
+			return;
+		if (text_distance(known, value) < least) {
+			least = text_distance(known, value);
+			near = known;
 		}
 	}
-	*words_r = argv + optind;
-	if (take_json(*words_r))
+	if (near != NULL)
+		ctl_fail("%s %s is not known; did you mean %s?", option->name, value, near);
+	ctl_fail("%s %s is not known; known are: %s", option->name, value, option->words);
+}
+
+/* print_version - of the program */
+static void
+print_version(void)
+{
+	(void)printf("countersignctl " PACKAGE_VERSION "\n");
+}
+
+/* What a word of the command line leads to, before any command is run. */
+struct wanted {
+	bool help;
+	const char *completion;
+};
+
+/* take_global - an option that every command has; false if this is none */
+static bool
+take_global(struct ctl *ctl, const struct ctl_option *option, const char *value,
+    struct wanted *wanted)
+{
+	if (strcmp(option->name, "-c") == 0)
+		ctl->file = value;
+	else if (strcmp(option->name, "-s") == 0)
+		ctl->socket = value;
+	else if (strcmp(option->name, "--direct") == 0)
+		ctl->direct = true;
+	else if (strcmp(option->name, "--json") == 0)
 		ctl->json = true;
+	else if (strcmp(option->name, "--help") == 0)
+		wanted->help = true;
+	else if (strcmp(option->name, "--completion") == 0)
+		wanted->completion = value;
+	else if (strcmp(option->name, "--version") == 0) {
+		print_version();
+		exit(EXIT_SUCCESS);
+	} else
+		return false;
+	return true;
+}
+
+/* short_name - the long name of a one-letter option, or the option itself */
+static const char *
+short_name(const char *word)
+{
+	static const struct { const char *letter, *name; } letters[] = { { "-d", "--direct" },
+		{ "-j", "--json" }, { "-h", "--help" }, { "-V", "--version" } };
+
+	for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
+		if (strcmp(word, letters[i].letter) == 0)
+			return letters[i].name;
+	return word;
+}
+
+/* take_option - the option that words begin with; returns how many words that is */
+static int
+take_option(struct ctl *ctl, char **words, struct wanted *wanted)
+{
+	const char *name = short_name(words[0]);
+	bool attached = name[1] != '-' && name[2] != '\0';	/* -cFILE */
+	size_t len = attached ? 2 : name[1] != '-' ? strlen(name) : strcspn(name, "=");
+	const struct ctl_option *option = commands_option(ctl->command, name, len);
+	const char *value = NULL;
+	int n = 1;
+
+	if (option == NULL || (attached && option->value == NULL))
+		fail_option(ctl, name, strcspn(name, "="));
+	if (name[len] != '\0')
+		value = name + len + (attached ? 0 : 1);
+	if (option->value == NULL && value != NULL)
+		ctl_fail("%s takes no value", option->name);
+	if (option->value != NULL && value == NULL) {
+		value = words[n++];
+		if (value == NULL)
+			ctl_fail("%s needs a value: %s %s", option->name, option->name,
+			    option->value);
+	}
+	if (value != NULL)
+		check_value(ctl, option, value);
+	if (take_global(ctl, option, value, wanted))
+		return n;
+	if (option->times != REPEATED && ctl_flag(ctl, option->name))
+		ctl_fail("%s is given twice", option->name);
+	ctl->given = mem_grow(ctl->memory, ctl->given, struct ctl_given, ctl->n_given + 1);
+	ctl->given[ctl->n_given++] = (struct ctl_given){ option, value };
+	return n;
+}
+
+/* is_option - does a word begin an option? "-" alone is an operand */
+static bool
+is_option(const char *word)
+{
+	return word[0] == '-' && word[1] != '\0';
+}
+
+/* check_words - are there as many operands as the command takes, and all options that it needs? */
+static void
+check_words(const struct ctl *ctl, int argc, char **argv)
+{
+	const struct ctl_command *command = ctl->command;
+	int n = 0;
+
+	for (; command->operands[n] != NULL; n++)
+		if (n >= argc && command->operands[n][0] != '[')
+			ctl_misuse(ctl, "needs %s", command->operands[n]);
+	if (argc > n)
+		ctl_misuse(ctl, "takes %s; \"%s\" is one word too many%s",
+		    n == 0 ? "no words" : n == 1 ? "one word" : "two words", argv[n],
+		    n > 1 ? " (quote a value that has spaces)" : "");
+	for (const struct ctl_option *option = command->options; option->name != NULL; option++)
+		if (option->times == REQUIRED && !ctl_flag(ctl, option->name))
+			ctl_misuse(ctl, "needs %s%s%s", option->name,
+			    option->value != NULL ? " " : "",
+			    option->value != NULL ? option->value : "");
+}
+
+/*
+ * parse - the command line: options before the command, the command, its words
+ * Leaves the operands in argv and returns their number, or -1 if the work is to print a text, which
+ * wanted names; then argv holds the words behind the options.
+ */
+static int
+parse(struct ctl *ctl, char **argv, struct wanted *wanted)
+{
+	char **words = argv + 1;
+	int n, argc = 0;
+
+	while (words[0] != NULL && is_option(words[0]) && strcmp(words[0], "--") != 0)
+		words += take_option(ctl, words, wanted);
+	if (words[0] != NULL && strcmp(words[0], "--") == 0)
+		words++;
+	ctl->command = commands_find(words, &n);
+	if (wanted->completion != NULL || wanted->help || ctl->command == NULL) {
+		do
+			*argv++ = *words;
+		while (*words++ != NULL);
+		return -1;
+	}
+	for (words += n; words[0] != NULL;) {
+		if (strcmp(words[0], "--") == 0) {
+			for (words++; words[0] != NULL; words++)
+				argv[argc++] = words[0];
+			break;
+		}
+		if (is_option(words[0]))
+			words += take_option(ctl, words, wanted);
+		else
+			argv[argc++] = *words++;
+	}
+	argv[argc] = NULL;
+	if (!wanted->help)
+		check_words(ctl, argc, argv);
+	return argc;
+}
+
+/* print_help - of all commands, or of those that the words name */
+static int
+print_help(const struct ctl *ctl, char **words)
+{
+	if (words[0] == NULL)
+		commands_print_all(stdout);
+	else if (!commands_print_named(ctl->memory, stdout, words))
+		ctl_fail("%s", commands_unknown(ctl->memory, words));
+	return EXIT_SUCCESS;
+}
+
+/* run - do what the command line says; the exit status */
+static int
+run(struct ctl *ctl, char **argv)
+{
+	struct wanted wanted = { false, NULL };
+	int argc = parse(ctl, argv, &wanted);
+
+	if (wanted.completion != NULL)
+		return completion_print(stdout, wanted.completion) ? EXIT_SUCCESS : EXIT_FAILURE;
+	if (wanted.help && argc < 0)
+		return print_help(ctl, argv);
+	if (argc < 0)
+		ctl_fail("%s", commands_unknown(ctl->memory, argv));
+	if (wanted.help) {
+		commands_print(ctl->memory, stdout, ctl->command);
+		return EXIT_SUCCESS;
+	}
+	return ctl->command->run(ctl, argv);
 }
 
 int
 main(int argc, char **argv)
 {
 	struct ctl ctl = { .memory = mem_check(talloc_new(NULL)), .file = DEFAULT_FILE };
-	const struct ctl_command *command;
-	char **words;
-	int status = CTL_USAGE;
-	int n = 0;
+	int status;
 
-	parse_arguments(&ctl, argc, argv, &words);
-	command = find_command(&words);
-	if (command != NULL) {
-		while (words[n] != NULL)
-			n++;
-		status = command->run(&ctl, n, words);
-	}
-	if (status == CTL_USAGE) {
-		usage(stderr);
-		status = EXIT_FAILURE;
-	}
+	(void)argc;
+	status = run(&ctl, argv);
 	talloc_free(ctl.memory);
 	return status;
 }

@@ -1,7 +1,7 @@
 /*
  * ctl.h - what the commands of countersignctl share
  *
- * A command is one row in ctl.c and one function in a file about its subject (ctl_quota.c,
+ * A command is one row in commands.c and one function in a file about its subject (ctl_quota.c,
  * ctl_admin.c ...). It may ask the daemon with ctl_ask(), or work on its own, say on
  * the configuration file.
  *
@@ -15,33 +15,39 @@
 #include <talloc.h>
 
 struct config;
+struct ctl_command;
+struct ctl_option;
 
-/* What the command line said before the command. */
+/* An option that was given on the command line. */
+struct ctl_given {
+	const struct ctl_option *option;
+	const char *value;	/* NULL: a flag */
+};
+
+/* The command line. */
 struct ctl {
 	TALLOC_CTX *memory;	/* until the program ends */
 	const char *file;	/* configuration file */
 	const char *socket;	/* control socket, or NULL: as the configuration says */
 	bool json;		/* --json: answers as they are */
 	bool direct;		/* --direct: the store itself, without a daemon */
+	const struct ctl_command *command;
+	struct ctl_given *given;	/* the command's options, in order */
+	size_t n_given;
 };
 
 /*
- * A command's function: argv holds the argc words behind its name, argv[argc] is NULL.
- * Returns the exit status, or CTL_USAGE where the words are not what it takes.
+ * A command's function: operands ends in NULL. Their number and the options are as the table of
+ * commands allows. Returns the exit status.
  */
-typedef int ctl_run(struct ctl *ctl, int argc, char **argv);
-
-#define CTL_USAGE	(-1)
-
-struct ctl_command {
-	const char *name;	/* one word or two: "quota show" */
-	const char *arguments;	/* for the usage text: "ACCOUNT", or "" */
-	const char *help;	/* one line */
-	ctl_run *run;
-};
+typedef int ctl_run(struct ctl *ctl, char **operands);
 
 /* ctl_fail - say why on standard error and end the program with status 1 */
 void ctl_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* ctl_misuse - as ctl_fail, for words that do not fit together; adds the usage of the command */
+void ctl_misuse(const struct ctl *ctl, const char *format, ...)
+    __attribute__((noreturn, format(printf, 2, 3)));
 
 /* ctl_config - the configuration; where it has mistakes, they are printed and the program ends */
 const struct config *ctl_config(struct ctl *ctl);
@@ -53,6 +59,12 @@ const struct config *ctl_config(struct ctl *ctl);
  */
 int ctl_ask(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer));
 
+/*
+ * ctl_talk - send one line to the daemon and read its answer (talloc, no parent)
+ * Ends the program if no daemon answers. The configuration may have errors.
+ */
+char *ctl_talk(struct ctl *ctl, const char *request);
+
 /* ctl_text, ctl_number - a member of an answer; "" and 0 where it has none */
 const char *ctl_text(const json_t *object, const char *name);
 long long ctl_number(const json_t *object, const char *name);
@@ -60,12 +72,12 @@ long long ctl_number(const json_t *object, const char *name);
 /* ctl_set - a text into a request; ends the program where it is no UTF-8 */
 void ctl_set(json_t *request, const char *name, const char *text);
 
-/*
- * ctl_option, ctl_flag - take "NAME VALUE", or NAME alone, out of a command's words
- * The value, NULL where it is not there. Ends the program where NAME comes last without a value.
- */
-const char *ctl_option(int *argc, char **argv, const char *name);
-bool ctl_flag(int *argc, char **argv, const char *name);
+/* ctl_option, ctl_flag - the value of an option of the command, NULL if it is not given */
+const char *ctl_option(const struct ctl *ctl, const char *name);
+bool ctl_flag(const struct ctl *ctl, const char *name);
+
+/* ctl_option_next - the same for each time that it is given; *at is 0 at first */
+const char *ctl_option_next(const struct ctl *ctl, const char *name, size_t *at);
 
 /* ctl_duration - "2h", "30 min", "4 hours" in milliseconds; ends the program where it is none */
 long long ctl_duration(const char *text);

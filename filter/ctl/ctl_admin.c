@@ -18,11 +18,9 @@ print_reload(const json_t *answer)
 
 /* ctl_reload - read the configuration anew */
 int
-ctl_reload(struct ctl *ctl, int argc, char **argv)
+ctl_reload(struct ctl *ctl, char **operands)
 {
-	(void)argv;
-	if (argc != 0)
-		return CTL_USAGE;
+	(void)operands;
 	return ctl_ask(ctl, json_pack("{s:s}", "command", "reload"), print_reload);
 }
 
@@ -47,10 +45,8 @@ print_status(const json_t *answer)
 
 /* ctl_status - how the daemon is doing */
 int
-ctl_status(struct ctl *ctl, int argc, char **argv)
+ctl_status(struct ctl *ctl, char **operands)
 {
-	(void)argv;
-	if (argc != 0)
-		return CTL_USAGE;
+	(void)operands;
 	return ctl_ask(ctl, json_pack("{s:s}", "command", "status"), print_status);
 }

@@ -107,15 +107,14 @@ day_of(const char *text)
 
 /* ctl_report - a day's mail by account and domain */
 int
-ctl_report(struct ctl *ctl, int argc, char **argv)
+ctl_report(struct ctl *ctl, char **operands)
 {
-	const char *day = ctl_option(&argc, argv, "--day");
-	const char *domain = ctl_option(&argc, argv, "--domain");
-	const char *top = ctl_option(&argc, argv, "--top");
+	const char *day = ctl_option(ctl, "--day");
+	const char *domain = ctl_option(ctl, "--domain");
+	const char *top = ctl_option(ctl, "--top");
 	json_t *request;
 
-	if (argc != 0)
-		return CTL_USAGE;
+	(void)operands;
 	request = json_pack("{s:s}", "command", "report");
 	if (day != NULL)
 		json_object_set_new(request, "day", json_integer(day_of(day)));
@@ -184,15 +183,14 @@ print_suggestion(const json_t *answer)
 
 /* ctl_quota_suggest - a plans file from what accounts really send */
 int
-ctl_quota_suggest(struct ctl *ctl, int argc, char **argv)
+ctl_quota_suggest(struct ctl *ctl, char **operands)
 {
-	const char *days = ctl_option(&argc, argv, "--days");
-	const char *percent = ctl_option(&argc, argv, "--percentile");
-	bool today = ctl_flag(&argc, argv, "--today");
+	const char *days = ctl_option(ctl, "--days");
+	const char *percent = ctl_option(ctl, "--percentile");
+	bool today = ctl_flag(ctl, "--today");
 	json_t *request;
 
-	if (argc != 0)
-		return CTL_USAGE;
+	(void)operands;
 	request = json_pack("{s:s, s:i}", "command", "quota suggest", "today", (int)today);
 	if (days != NULL)
 		json_object_set_new(request, "days", json_integer(ctl_count(days)));

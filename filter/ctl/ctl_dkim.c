@@ -154,16 +154,14 @@ list_key(struct ctl *ctl, const struct keyring_key *key, json_t *list)
 
 /* ctl_dkim_list - the private keys */
 int
-ctl_dkim_list(struct ctl *ctl, int argc, char **argv)
+ctl_dkim_list(struct ctl *ctl, char **operands)
 {
-	const char *domain = argc == 1 ? ctl_dkim_domain(ctl, argv[0]) : NULL;
+	const char *domain = operands[0] != NULL ? ctl_dkim_domain(ctl, operands[0]) : NULL;
 	const struct keyring_key *keys;
 	json_t *list = json_array();
 	int status = EXIT_SUCCESS;
 	size_t n;
 
-	if (argc > 1)
-		return CTL_USAGE;
 	keys = ctl_dkim_keys(ctl, ctl_dkim_load(ctl, ctl_config(ctl)), domain, &n);
 	if (n == 0 && domain != NULL)
 		ctl_fail("there is no key for %s", domain);

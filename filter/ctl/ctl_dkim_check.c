@@ -194,16 +194,18 @@ choose(struct check *check, const struct signers *signers, const char *domain, c
 
 /* ctl_dkim_check - compare keys and DNS */
 int
-ctl_dkim_check(struct ctl *ctl, int argc, char **argv)
+ctl_dkim_check(struct ctl *ctl, char **operands)
 {
-	bool all = ctl_flag(&argc, argv, "--all");
-	const char *selector = ctl_option(&argc, argv, "--selector"), *error = NULL;
-	const char *domain = argc == 1 ? ctl_dkim_domain(ctl, argv[0]) : NULL;
+	bool all = ctl_flag(ctl, "--all");
+	const char *selector = ctl_option(ctl, "--selector"), *error = NULL;
+	const char *domain = operands[0] != NULL ? ctl_dkim_domain(ctl, operands[0]) : NULL;
 	struct check check = { .ctl = ctl, .explain = domain != NULL, .list = json_array() };
 	const struct config *config;
 
-	if (argc > 1 || (all && domain != NULL) || (selector != NULL && domain == NULL))
-		return CTL_USAGE;
+	if (all && domain != NULL)
+		ctl_misuse(ctl, "takes a domain or --all");
+	if (selector != NULL && domain == NULL)
+		ctl_misuse(ctl, "needs a domain with --selector");
 	config = ctl_config(ctl);
 	choose(&check, ctl_dkim_load(ctl, config), domain, selector);
 	check.resolver = resolver_new(ctl->memory, &config->resolver, &error);

@@ -279,20 +279,18 @@ tell(const struct order *order, const char *zone)
 
 /* ctl_dkim_genkey - a new key */
 int
-ctl_dkim_genkey(struct ctl *ctl, int argc, char **argv)
+ctl_dkim_genkey(struct ctl *ctl, char **operands)
 {
-	const char *selector = ctl_option(&argc, argv, "--selector");
-	const char *type = ctl_option(&argc, argv, "--type");
-	const char *directory = ctl_option(&argc, argv, "--directory");
+	const char *selector = ctl_option(ctl, "--selector");
+	const char *type = ctl_option(ctl, "--type");
+	const char *directory = ctl_option(ctl, "--directory");
 	struct order order = { .ctl = ctl };
 	struct keyring_public half;
 	const char *name, *zone;
 	EVP_PKEY *key;
 
-	if (argc != 1)
-		return CTL_USAGE;
 	order.kind = find_kind(type);
-	order.domain = ctl_dkim_domain(ctl, argv[0]);
+	order.domain = ctl_dkim_domain(ctl, operands[0]);
 	order.selector = choose_selector(&order, selector);
 	name = key_record_name(ctl->memory, order.selector, order.domain);
 	if (strlen(name) > DOMAIN_MAX)

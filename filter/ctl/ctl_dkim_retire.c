@@ -64,18 +64,16 @@ put_away(struct ctl *ctl, const char *file)
 
 /* ctl_dkim_retire - take a key out of use */
 int
-ctl_dkim_retire(struct ctl *ctl, int argc, char **argv)
+ctl_dkim_retire(struct ctl *ctl, char **operands)
 {
-	const char *selector = ctl_option(&argc, argv, "--selector");
-	bool last = ctl_flag(&argc, argv, "--last");
+	const char *selector = ctl_option(ctl, "--selector");
+	bool last = ctl_flag(ctl, "--last");
 	const struct keyring_key *keys, *key;
 	const struct config *config;
 	const char *domain, *to;
 	size_t n;
 
-	if (argc != 1 || selector == NULL)
-		return CTL_USAGE;
-	domain = ctl_dkim_domain(ctl, argv[0]);
+	domain = ctl_dkim_domain(ctl, operands[0]);
 	config = ctl_config(ctl);
 	if (config->dkim.key_table != NULL)
 		ctl_fail(

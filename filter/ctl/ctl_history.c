@@ -136,16 +136,12 @@ print_why(const json_t *answer)
 
 /* ctl_last - the last verdicts of an account */
 int
-ctl_last(struct ctl *ctl, int argc, char **argv)
+ctl_last(struct ctl *ctl, char **operands)
 {
-	const char *n = ctl_option(&argc, argv, "--count");
+	const char *n = ctl_option(ctl, "--count");
 	json_t *request = json_pack("{s:s}", "command", "last");
 
-	if (argc != 1) {
-		json_decref(request);
-		return CTL_USAGE;
-	}
-	ctl_set(request, "account", argv[0]);
+	ctl_set(request, "account", operands[0]);
 	if (n != NULL)
 		json_object_set_new(request, "n", json_integer(ctl_count(n)));
 	return ctl_ask(ctl, request, print_last);
@@ -153,14 +149,12 @@ ctl_last(struct ctl *ctl, int argc, char **argv)
 
 /* ctl_why - what became of a message and why */
 int
-ctl_why(struct ctl *ctl, int argc, char **argv)
+ctl_why(struct ctl *ctl, char **operands)
 {
 	json_t *request;
 
-	if (argc != 1)
-		return CTL_USAGE;
 	request = json_pack("{s:s}", "command", "why");
-	ctl_set(request, "queue_id", argv[0]);
+	ctl_set(request, "queue_id", operands[0]);
 	return ctl_ask(ctl, request, print_why);
 }
 
@@ -185,13 +179,12 @@ print_events(const json_t *answer)
 
 /* ctl_events - the last events, the newest at the end */
 int
-ctl_events(struct ctl *ctl, int argc, char **argv)
+ctl_events(struct ctl *ctl, char **operands)
 {
-	const char *n = ctl_option(&argc, argv, "--count");
+	const char *n = ctl_option(ctl, "--count");
 	json_t *request;
 
-	if (argc != 0)
-		return CTL_USAGE;
+	(void)operands;
 	request = json_pack("{s:s}", "command", "events");
 	if (n != NULL)
 		json_object_set_new(request, "n", json_integer(ctl_count(n)));
@@ -273,14 +266,11 @@ print_queued(const json_t *answer)
 
 /* ctl_hold_queue - the commands that hold what an account still has queued; it runs none of them */
 int
-ctl_hold_queue(struct ctl *ctl, int argc, char **argv)
+ctl_hold_queue(struct ctl *ctl, char **operands)
 {
-	bool print = ctl_flag(&argc, argv, "--print");
 	json_t *request;
 
-	if (argc != 1 || !print)
-		return CTL_USAGE;
 	request = json_pack("{s:s}", "command", "queued");
-	ctl_set(request, "account", argv[0]);
+	ctl_set(request, "account", operands[0]);
 	return ctl_ask(ctl, request, print_queued);
 }

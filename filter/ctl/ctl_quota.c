@@ -98,9 +98,9 @@ ask_about(struct ctl *ctl, const char *command, const char *account, void (*prin
 
 /* ctl_quota_show - what an account has used of its limits */
 int
-ctl_quota_show(struct ctl *ctl, int argc, char **argv)
+ctl_quota_show(struct ctl *ctl, char **operands)
 {
-	return argc == 1 ? ask_about(ctl, "quota show", argv[0], print_quota) : CTL_USAGE;
+	return ask_about(ctl, "quota show", operands[0], print_quota);
 }
 
 static void
@@ -111,9 +111,9 @@ print_reset(const json_t *answer)
 
 /* ctl_quota_reset - empty the counters of an account */
 int
-ctl_quota_reset(struct ctl *ctl, int argc, char **argv)
+ctl_quota_reset(struct ctl *ctl, char **operands)
 {
-	return argc == 1 ? ask_about(ctl, "quota reset", argv[0], print_reset) : CTL_USAGE;
+	return ask_about(ctl, "quota reset", operands[0], print_reset);
 }
 
 static void
@@ -128,17 +128,15 @@ print_set(const json_t *answer)
 
 /* ctl_quota_set - another limit for a while */
 int
-ctl_quota_set(struct ctl *ctl, int argc, char **argv)
+ctl_quota_set(struct ctl *ctl, char **operands)
 {
-	const char *how_long = ctl_option(&argc, argv, "--for");
+	const char *how_long = ctl_option(ctl, "--for");
 	json_t *request;
 
-	if (argc != 2 || how_long == NULL)
-		return CTL_USAGE;
 	request = json_pack(
 	    "{s:s, s:I}", "command", "quota set", "for_ms", (json_int_t)ctl_duration(how_long));
-	ctl_set(request, "account", argv[0]);
-	ctl_set(request, "limit", argv[1]);
+	ctl_set(request, "account", operands[0]);
+	ctl_set(request, "limit", operands[1]);
 	return ctl_ask(ctl, request, print_set);
 }
 
@@ -151,9 +149,9 @@ print_unset(const json_t *answer)
 
 /* ctl_quota_unset - the plan's own limits again */
 int
-ctl_quota_unset(struct ctl *ctl, int argc, char **argv)
+ctl_quota_unset(struct ctl *ctl, char **operands)
 {
-	return argc == 1 ? ask_about(ctl, "quota unset", argv[0], print_unset) : CTL_USAGE;
+	return ask_about(ctl, "quota unset", operands[0], print_unset);
 }
 
 static void
@@ -182,14 +180,13 @@ print_top(const json_t *answer)
 
 /* ctl_quota_top - who sends most */
 int
-ctl_quota_top(struct ctl *ctl, int argc, char **argv)
+ctl_quota_top(struct ctl *ctl, char **operands)
 {
-	const char *by = ctl_option(&argc, argv, "--by");
-	const char *n = ctl_option(&argc, argv, "--count");
+	const char *by = ctl_option(ctl, "--by");
+	const char *n = ctl_option(ctl, "--count");
 	json_t *request;
 
-	if (argc != 0)
-		return CTL_USAGE;
+	(void)operands;
 	request = json_pack("{s:s}", "command", "quota top");
 	if (by != NULL)
 		ctl_set(request, "by", by);
@@ -211,16 +208,14 @@ print_blocking(const json_t *answer)
 
 /* ctl_block - no mail from an account */
 int
-ctl_block(struct ctl *ctl, int argc, char **argv)
+ctl_block(struct ctl *ctl, char **operands)
 {
-	const char *how_long = ctl_option(&argc, argv, "--for");
-	const char *reason = ctl_option(&argc, argv, "--reason");
+	const char *how_long = ctl_option(ctl, "--for");
+	const char *reason = ctl_option(ctl, "--reason");
 	json_t *request;
 
-	if (argc != 1)
-		return CTL_USAGE;
 	request = json_pack("{s:s}", "command", "block");
-	ctl_set(request, "account", argv[0]);
+	ctl_set(request, "account", operands[0]);
 	if (how_long != NULL)
 		json_object_set_new(request, "for_ms", json_integer(ctl_duration(how_long)));
 	if (reason != NULL)
@@ -238,9 +233,9 @@ print_unblocking(const json_t *answer)
 
 /* ctl_unblock - mail from an account again */
 int
-ctl_unblock(struct ctl *ctl, int argc, char **argv)
+ctl_unblock(struct ctl *ctl, char **operands)
 {
-	return argc == 1 ? ask_about(ctl, "unblock", argv[0], print_unblocking) : CTL_USAGE;
+	return ask_about(ctl, "unblock", operands[0], print_unblocking);
 }
 
 static void
@@ -260,11 +255,10 @@ print_blocked(const json_t *answer)
 
 /* ctl_blocked - who is blocked */
 int
-ctl_blocked(struct ctl *ctl, int argc, char **argv)
+ctl_blocked(struct ctl *ctl, char **operands)
 {
-	(void)argv;
-	return argc == 0 ? ctl_ask(ctl, json_pack("{s:s}", "command", "blocked"), print_blocked)
-			 : CTL_USAGE;
+	(void)operands;
+	return ctl_ask(ctl, json_pack("{s:s}", "command", "blocked"), print_blocked);
 }
 
 static void
@@ -293,7 +287,7 @@ print_plan(const json_t *answer)
 
 /* ctl_plan_of - which plan an account has, and where that is said */
 int
-ctl_plan_of(struct ctl *ctl, int argc, char **argv)
+ctl_plan_of(struct ctl *ctl, char **operands)
 {
-	return argc == 1 ? ask_about(ctl, "plan of", argv[0], print_plan) : CTL_USAGE;
+	return ask_about(ctl, "plan of", operands[0], print_plan);
 }

@@ -58,27 +58,31 @@ struct checked {
 	struct spf_counts counts;
 };
 
-/* parse_request - the words behind "spf check"; false where they are not what it takes */
-static bool
-parse_request(int argc, char **argv, struct request *request)
+/* read_request - the options; ends the program if they do not fit together */
+static void
+read_request(const struct ctl *ctl, struct request *request)
 {
-	for (int i = 0; i < argc; i += 2) {
-		if (i + 1 >= argc)
-			return false;
-		if (strcmp(argv[i], "--ip") == 0 && request->n_ips < OWN_MAX)
-			request->ips[request->n_ips++] = argv[i + 1];
-		else if (strcmp(argv[i], "--from") == 0 && request->from == NULL)
-			request->from = argv[i + 1];
-		else if (strcmp(argv[i], "--helo") == 0 && request->helo == NULL)
-			request->helo = argv[i + 1];
-		else if (strcmp(argv[i], "--own") == 0 && request->own == NULL)
-			request->own = argv[i + 1];
-		else
-			return false;
+	const char *ip;
+	size_t at = 0;
+
+	request->from = ctl_option(ctl, "--from");
+	request->helo = ctl_option(ctl, "--helo");
+	request->own = ctl_option(ctl, "--own");
+	while ((ip = ctl_option_next(ctl, "--ip", &at)) != NULL) {
+		if (request->n_ips == OWN_MAX)
+			ctl_fail("--ip is given more than %d times", OWN_MAX);
+		request->ips[request->n_ips++] = ip;
 	}
+	if (request->own != NULL && (request->from != NULL || request->helo != NULL))
+		ctl_misuse(ctl, "takes --own or --from and --helo");
 	if (request->own != NULL)
-		return request->from == NULL;
-	return request->n_ips == 1 && (request->from != NULL || request->helo != NULL);
+		return;
+	if (request->n_ips == 0)
+		ctl_misuse(ctl, "needs --ip ADDRESS, the client's");
+	if (request->n_ips > 1)
+		ctl_misuse(ctl, "takes one --ip with --from or --helo");
+	if (request->from == NULL && request->helo == NULL)
+		ctl_misuse(ctl, "needs --from SENDER or --helo NAME");
 }
 
 /* trace - a line of the check (callback of the service) */
@@ -466,13 +470,14 @@ check_own(struct setting *setting, struct request *request)
 
 /* ctl_spf_check - spf check */
 int
-ctl_spf_check(struct ctl *ctl, int argc, char **argv)
+ctl_spf_check(struct ctl *ctl, char **operands)
 {
 	struct request request = { .n_ips = 0 };
 	struct setting setting;
 
-	if (!parse_request(argc, argv, &request))
-		return CTL_USAGE;
+	(void)operands;
+	(void)operands;
+	read_request(ctl, &request);
 	load(ctl, &setting);
 	return request.own != NULL ? check_own(&setting, &request)
 				   : check_stranger(&setting, &request);

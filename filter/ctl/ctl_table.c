@@ -224,42 +224,38 @@ get_lines(struct ctl *ctl, struct table *table)
 
 /* ctl_table_get - what a table answers for a key, with every partial key tried */
 int
-ctl_table_get(struct ctl *ctl, int argc, char **argv)
+ctl_table_get(struct ctl *ctl, char **operands)
 {
 	struct settings settings;
 	struct table *table;
 	int status;
 
-	if (argc != 2)
-		return CTL_USAGE;
 	settings = settings_of(ctl);
-	table = open_table(ctl, &settings, argv[0]);
-	status = strcmp(argv[1], "-") == 0 ? get_lines(ctl, table)
-					   : get_one(ctl, &settings, table, argv[1]);
+	table = open_table(ctl, &settings, operands[0]);
+	status = strcmp(operands[1], "-") == 0 ? get_lines(ctl, table)
+					   : get_one(ctl, &settings, table, operands[1]);
 	close_table(table);
 	return status;
 }
 
 /* ctl_table_check - can a table be opened, and does its server answer? */
 int
-ctl_table_check(struct ctl *ctl, int argc, char **argv)
+ctl_table_check(struct ctl *ctl, char **operands)
 {
 	const char *value = NULL, *error = NULL;
 	struct settings settings;
 	struct table *table;
 
-	if (argc != 1)
-		return CTL_USAGE;
 	settings = settings_of(ctl);
-	table = open_table(ctl, &settings, argv[0]);
+	table = open_table(ctl, &settings, operands[0]);
 	/* any key will do: what is wanted is an answer */
 	if (table_get(table, ctl->memory, "countersign@check.invalid", 0, &value, &error) ==
 	    TABLE_TEMPERROR)
-		ctl_fail("table %s can be opened, but not asked: %s", argv[0], error);
+		ctl_fail("table %s can be opened, but not asked: %s", operands[0], error);
 	if (ctl->json)
 		(void)printf("{\"ok\":true}\n");
 	else
-		(void)printf("table %s is good and answers\n", argv[0]);
+		(void)printf("table %s is good and answers\n", operands[0]);
 	close_table(table);
 	return EXIT_SUCCESS;
 }
