@@ -204,7 +204,8 @@ config_fixed_difference(const struct config *old, const struct config *new)
 		old->store_sentinel_password_file, new->store_sentinel_password_file))
 		return "store";
 	if (old->history_messages != new->history_messages ||
-	    old->history_days != new->history_days)
+	    old->history_days != new->history_days ||
+	    old->history_accounts != new->history_accounts)
 		return "history";
 	if (config_words_differ(&old->dns_servers, &new->dns_servers) ||
 	    old->dns_cache != new->dns_cache ||

@@ -152,7 +152,6 @@ struct dkim_config {
 	int check_dns;		/* a key whose record is not visible does not sign */
 	struct words sign_headers; /* as written */
 	struct signing_rules rules; /* the same, read; or the default */
-	long line_length_limit; /* octets of a line that the MTA leaves whole; -1: by the MTA */
 	struct dkim_domain all;	/* for domains without settings of their own */
 	struct dkim_domain *domains;
 	size_t n_domains;
@@ -195,6 +194,7 @@ struct config {
 	enum log_format log_format; /* of the line of a message */
 	long history_messages;	/* verdicts kept for last and why; 0: none */
 	long history_days;	/* for how long at most */
+	long history_accounts;	/* with sums a day */
 	const char *store;	/* "embedded", "file:PATH" or "redis:NAME" */
 	struct store_options store_options; /* what store names */
 	const char *store_password_file; /* or NULL */

@@ -261,6 +261,11 @@ static const struct option history_rows[] = {
 	    .offset = AT(config, history_days),
 	    .min = 1,
 	    .max = 366 },
+	{ .name = "accounts",
+	    .type = OPTION_COUNT,
+	    .offset = AT(config, history_accounts),
+	    .min = 1000,
+	    .max = 10000000 },
 	{ .name = NULL },
 };
 static const struct option_group history_group = { "history", history_rows, -1 };
@@ -623,6 +628,7 @@ set_defaults(struct options_reader *reader, struct config *config)
 	config->table_limits = (struct table_limits)TABLE_LIMITS_STANDARD;
 	config->history_messages = 20000;
 	config->history_days = 7;
+	config->history_accounts = 1000000;
 	config->event_timeout_ms = 30000;
 	memset(config->set.of, -1, sizeof(config->set.of));
 	configuration_dkim_defaults(config);

@@ -70,7 +70,7 @@ push_line(struct lines *lines, const char *name)
 	return lines->items[lines->n++];
 }
 
-/* take_row - daybook_each: an account of a day */
+/* take_row - books_sums_each: an account of a day */
 static void
 take_row(void *arg, const char *account, const struct daybook_row *row)
 {
@@ -233,7 +233,7 @@ control_report(const struct asked *asked)
 			return control_failed(
 			    mem_printf(asked->ctx, "\"%.100s\" is no domain: %s", domain, error));
 	}
-	if (daybook_read(journal_daybook(asked->daemon->journal), asked->ctx, day, take_row,
+	if (books_read_sums(journal_books(asked->daemon->journal), asked->ctx, day, take_row,
 		&accounts, &error) != 0)
 		return control_failed(
 		    mem_printf(asked->ctx, "the daybook cannot be read: %s", error));
@@ -288,7 +288,7 @@ struct uses {
 	bool too_many;
 };
 
-/* take_use - daybook_each: an account of a day */
+/* take_use - books_sums_each: an account of a day */
 static void
 take_use(void *arg, const char *account, const struct daybook_row *row)
 {
@@ -485,7 +485,7 @@ control_suggest(const struct asked *asked)
 
 	for (int i = first; i < n_days + first; i++) {
 		uses.day = daybook_day(now - i * CLOCK_DAY_MS);
-		if (daybook_read(journal_daybook(asked->daemon->journal), asked->ctx, uses.day,
+		if (books_read_sums(journal_books(asked->daemon->journal), asked->ctx, uses.day,
 			take_use, &uses, &error) != 0)
 			return control_failed(
 			    mem_printf(asked->ctx, "the daybook cannot be read: %s", error));

@@ -25,16 +25,17 @@ wrap(const struct asked *asked, const char *member, json_t *array, const char *e
 	return json_pack("{s:b, s:o}", "ok", 1, member, array);
 }
 
-/* history_of - the history, or NULL and an answer */
-static struct history *
+/* history_of - the books, if they keep decisions; or NULL and an answer */
+static struct books *
 history_of(const struct asked *asked, json_t **answer_r)
 {
-	struct history *history = journal_history(asked->daemon->journal);
+	struct books *books = journal_books(asked->daemon->journal);
 
-	if (history == NULL)
-		*answer_r = control_failed(
-		    "no history is kept: the configuration says history = { messages = 0 }");
-	return history;
+	if (books_keep_decisions(books))
+		return books;
+	*answer_r =
+	    control_failed("no history is kept: the configuration says history = { messages = 0 }");
+	return NULL;
 }
 
 /* control_last - the last verdicts of an account */
@@ -43,14 +44,16 @@ control_last(const struct asked *asked)
 {
 	const char *error = NULL;
 	json_t *answer = NULL;
-	struct history *history = history_of(asked, &answer);
-	const char *account = history == NULL ? NULL : control_account(asked, &answer);
-	size_t n = (size_t)control_number(asked, "n", 1, HISTORY_ANSWER_MAX, LAST_DEFAULT);
+	struct books *books = history_of(asked, &answer);
+	const char *account = books == NULL ? NULL : control_account(asked, &answer);
+	const struct books_query query = {
+		.account = account,
+		.n = (size_t)control_number(asked, "n", 1, BOOKS_ANSWER_MAX, LAST_DEFAULT),
+	};
 
 	if (account == NULL)
 		return answer;
-	answer =
-	    wrap(asked, "verdicts", history_last(history, asked->ctx, account, n, &error), error);
+	answer = wrap(asked, "verdicts", books_find(books, asked->ctx, &query, &error), error);
 	json_object_set_new(answer, "account", json_string(account));
 	return answer;
 }
@@ -60,15 +63,16 @@ json_t *
 control_why(const struct asked *asked)
 {
 	const char *queue_id = control_text(asked, "queue_id");
+	const struct books_query query = { .queue_id = queue_id, .n = BOOKS_ANSWER_MAX };
 	const char *error = NULL;
 	json_t *answer = NULL;
-	struct history *history = history_of(asked, &answer);
+	struct books *books = history_of(asked, &answer);
 
-	if (history == NULL)
+	if (books == NULL)
 		return answer;
 	if (queue_id == NULL || queue_id[0] == '\0' || strcmp(queue_id, "NOQUEUE") == 0)
 		return control_failed("the request names no queue id");
-	return wrap(asked, "verdicts", history_why(history, asked->ctx, queue_id, &error), error);
+	return wrap(asked, "verdicts", books_find(books, asked->ctx, &query, &error), error);
 }
 
 /* add_once - a text into an array, unless it is there */
@@ -115,15 +119,18 @@ control_queued(const struct asked *asked)
 {
 	const char *error = NULL;
 	json_t *answer = NULL;
-	struct history *history = history_of(asked, &answer);
-	const char *account = history == NULL ? NULL : control_account(asked, &answer);
+	struct books *books = history_of(asked, &answer);
+	const char *account = books == NULL ? NULL : control_account(asked, &answer);
+	const struct books_query query = {
+		.account = account, .passed = true, .n = QUEUED_MAX
+	};
 	json_t *verdicts, *filters, *senders;
 	const json_t *verdict;
 	size_t i;
 
 	if (account == NULL)
 		return answer;
-	verdicts = history_accepted(history, asked->ctx, account, QUEUED_MAX, &error);
+	verdicts = books_find(books, asked->ctx, &query, &error);
 	if (verdicts == NULL)
 		return control_failed(
 		    mem_printf(asked->ctx, "the history cannot be read: %s", error));
@@ -144,5 +151,5 @@ control_events(const struct asked *asked)
 	size_t n = (size_t)control_number(asked, "n", 1, 1000, 20);
 
 	return wrap(asked, "events",
-	    events_last(journal_events(asked->daemon->journal), asked->ctx, n, &error), error);
+	    books_last_events(journal_books(asked->daemon->journal), asked->ctx, n, &error), error);
 }

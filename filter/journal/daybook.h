@@ -1,25 +1,20 @@
 /*
- * daybook.h - what each account sent and what it was refused, day by day
+ * daybook.h - what an account sent on a day and what it was refused: the sums, and as text
  *
  * For reports, and for limits proposed from what accounts really send. Days are UTC, so that
- * filters in different places mean the same one. Kept are DAYBOOK_DAYS days of DAYBOOK_ACCOUNTS_MAX
- * accounts each, some 100 octets an account and day; in Redis, shared by all filters, or in
- * this process.
- *
- * Threads: any. Adding and reading may wait for Redis: not for the message's path.
+ * filters in different places mean the same one. books.h keeps DAYBOOK_DAYS of them.
  */
 #ifndef FILTER_JOURNAL_DAYBOOK_H
 #define FILTER_JOURNAL_DAYBOOK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <talloc.h>
 
-#include "filter/journal/journal_redis.h"
 #include "policy/verdict/reply.h"
 
 #define DAYBOOK_DAYS		31
-#define DAYBOOK_ACCOUNTS_MAX	200000
 
 /* What is counted of messages: three sums that belong together. */
 struct daybook_sums {
@@ -48,37 +43,11 @@ struct daybook_delta {
 	uint32_t would[REASON_COUNT];
 };
 
-struct daybook;
-
-/*
- * daybook_new - empty sums, or the shared ones
- * redis may be NULL: in this process, and, where file is given, read from it and written by
- * daybook_save().
- */
-struct daybook *daybook_new(TALLOC_CTX *ctx, struct journal_redis *redis, const char *file);
-
-/*
- * daybook_add - add to the sums of the day and hour of at_ms (UNIX time)
- * Returns 0, or -1 and *error_r on ctx: then nothing is certain to be added.
- */
-int daybook_add(struct daybook *daybook, TALLOC_CTX *ctx, int64_t at_ms,
-    const struct daybook_delta *deltas, size_t n, const char **error_r);
-
-/* daybook_save - write the file, if there is one and anything changed; failures are logged */
-void daybook_save(struct daybook *daybook);
-
-/* What daybook_read() calls; account "*" stands for those beyond the bound. */
-typedef void daybook_each(void *arg, const char *account, const struct daybook_row *row);
-
-/*
- * daybook_read - each account of a day, in no order
- * day: as daybook_day() gives it. Returns 0, or -1 and *error_r on ctx.
- */
-int daybook_read(struct daybook *daybook, TALLOC_CTX *ctx, int day, daybook_each *each, void *arg,
-    const char **error_r);
-
 /* daybook_day - the day of a time (UNIX time in ms, UTC) as a number: 20261122. Any thread. */
 int daybook_day(int64_t at_ms);
+
+/* daybook_hour - the hour of a time, 0 to 23. Any thread. */
+unsigned int daybook_hour(int64_t at_ms);
 
 /*
  * daybook_write, daybook_parse - a row as text and back
@@ -88,5 +57,16 @@ int daybook_day(int64_t at_ms);
  */
 char *daybook_write(TALLOC_CTX *ctx, const struct daybook_row *row);
 void daybook_parse(const char *text, struct daybook_row *row_r);
+
+/* daybook_write_reasons - the refusals as in daybook_write(), "" for none; on ctx */
+char *daybook_write_reasons(TALLOC_CTX *ctx, const uint32_t *refused, const uint32_t *would);
+
+#define DAYBOOK_WORD_MAX	64
+
+/* daybook_word - the word of a reason, "over", or "would-over"; returns word */
+const char *daybook_word(char word[DAYBOOK_WORD_MAX], enum reason reason, bool would);
+
+/* daybook_set_reason - set the refusals of a row for such a word of len octets, if it is known */
+void daybook_set_reason(struct daybook_row *row, const char *word, size_t len, uint32_t n);
 
 #endif

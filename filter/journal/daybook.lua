@@ -5,6 +5,7 @@
 -- ARGV[2]	hour of the day, 0 to 23
 -- ARGV[3]	accounts kept a day at most; what others do is added up under "*"
 -- then for each account: account, messages, recipients, bytes, connections, refusals ("over=2,...")
+-- -> how many of them went to "*"
 --
 -- Sums are text, as daybook.h says: messages recipients bytes connections, the same three of the fullest
 -- hour, then an hour and the three of that hour so far, then the refusals or "-".
@@ -50,12 +51,15 @@ local function written(numbers, refusals)
 	return table.concat(parts, ' ')
 end
 
+local beyond = 0
+
 for i = 4, #ARGV, 6 do
 	local account, hour = ARGV[i], tonumber(ARGV[2])
 	local old = redis.call('HGET', KEYS[1], account)
 
 	if not old and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then
 		account = '*'
+		beyond = beyond + 1
 		old = redis.call('HGET', KEYS[1], account)
 	end
 	local n = numbers_of(old)
@@ -72,4 +76,4 @@ for i = 4, #ARGV, 6 do
 	redis.call('HSET', KEYS[1], account, written(n, refusals_of(ARGV[i + 5], refusals_of(old, {}))))
 end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
-return 1
+return beyond

@@ -2,17 +2,16 @@
  * event.c - what operators should hear of at once
  *
  * Raising an event writes its log line and puts it on a list; the journal's thread carries it to
- * Redis and starts the program. Repetition is held down twice: here by a small table of what was
- * told lately (two kinds of news in one place of it: the older is told again, no harm), and
- * between filters by a key in Redis that expires.
+ * the books and starts the program. Repetition is held down twice: here by a small table of what
+ * was told lately (two kinds of news in one place of it: the older is told again, no harm), and
+ * between filters, or across a restart, by the books.
  *
- * Thread rule: lock guards the table, the list and what was kept, with their talloc tree.
+ * Thread rule: lock guards the table and the list, with their talloc tree.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
 
-#include <hiredis/hiredis.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -25,39 +24,37 @@
 #include "filter/journal/event.h"
 #include "policy/base/hash.h"
 #include "policy/base/mem.h"
-#include "policy/quota/quota.h"
 
 #define TOLD_PLACES	4096	/* what was told lately */
-#define KEPT_HERE	1000	/* events kept without Redis */
-
-#define STREAM_KEY	"{events}"
-#define QUIET_KEY	"{events}:told:"
+#define SOME		100	/* events handed on together */
+#define QUIET_SLACK_MS	60000	/* the clocks of the table and of the books differ by less */
 
 static const struct {
 	const char *word;
-	int64_t quiet_ms; /* how long nothing more is raised for a subject; 0: never held back */
+	bool quiet;		/* told once in a while only */
 	enum log_level level;
 } kinds[] = {
-	[EVENT_SOFT_LEVEL] = { "soft-level", EVENT_QUIET_MS, LOG_LEVEL_WARNING },
-	[EVENT_OVER] = { "over", EVENT_QUIET_MS, LOG_LEVEL_WARNING },
-	[EVENT_BLOCKED] = { "blocked", EVENT_QUIET_MS, LOG_LEVEL_WARNING },
-	[EVENT_UNBLOCKED] = { "unblocked", EVENT_QUIET_MS, LOG_LEVEL_INFO },
-	[EVENT_STORE_AWAY] = { "store-away", 0, LOG_LEVEL_ERROR },
-	[EVENT_STORE_BACK] = { "store-back", 0, LOG_LEVEL_INFO },
-	[EVENT_RELOAD] = { "reload", 0, LOG_LEVEL_INFO },
-	[EVENT_RELOAD_FAILED] = { "reload-failed", 0, LOG_LEVEL_ERROR },
-	[EVENT_KEY_FAILURE] = { "key-failure", EVENT_QUIET_MS, LOG_LEVEL_ERROR },
-	[EVENT_SIGN_RISK] = { "sign-risk", CLOCK_DAY_MS, LOG_LEVEL_WARNING },
-	[EVENT_FOREIGN_BURST] = { "foreign-sender-burst", EVENT_QUIET_MS, LOG_LEVEL_WARNING },
+	[EVENT_SOFT_LEVEL] = { "soft-level", true, LOG_LEVEL_WARNING },
+	[EVENT_OVER] = { "over", true, LOG_LEVEL_WARNING },
+	[EVENT_BLOCKED] = { "blocked", true, LOG_LEVEL_WARNING },
+	[EVENT_UNBLOCKED] = { "unblocked", true, LOG_LEVEL_INFO },
+	[EVENT_STORE_AWAY] = { "store-away", false, LOG_LEVEL_ERROR },
+	[EVENT_STORE_BACK] = { "store-back", false, LOG_LEVEL_INFO },
+	[EVENT_RELOAD] = { "reload", false, LOG_LEVEL_INFO },
+	[EVENT_RELOAD_FAILED] = { "reload-failed", false, LOG_LEVEL_ERROR },
+	[EVENT_KEY_FAILURE] = { "key-failure", true, LOG_LEVEL_ERROR },
+	[EVENT_FOREIGN_BURST] = { "foreign-sender-burst", true, LOG_LEVEL_WARNING },
 };
 
 /* One event on its way. */
 struct event {
 	struct event *next;
 	enum event_kind kind;
+	int64_t at_ms;		/* UNIX time */
 	char *key;		/* what it is about, for telling it once */
 	char *text;		/* JSON */
 	bool run;		/* the program was given it, or was not to be */
+	bool told;		/* lately, so it is not kept */
 };
 
 /* When a kind was last told of a subject. */
@@ -67,7 +64,7 @@ struct told {
 };
 
 struct events {
-	struct journal_redis *redis; /* or NULL */
+	struct books *books;
 	char host[256];
 
 	pthread_mutex_t lock;
@@ -76,9 +73,6 @@ struct events {
 	struct event *first, **last;
 	size_t n;
 	bool full;		/* that it is full was told */
-	char **kept;		/* a ring, without Redis */
-	size_t n_kept;
-	size_t next_kept;
 };
 
 /* event_word - the word of a kind */
@@ -97,18 +91,16 @@ events_destroy(struct events *events)
 
 /* events_new - nothing happened yet */
 struct events *
-events_new(TALLOC_CTX *ctx, struct journal_redis *redis)
+events_new(TALLOC_CTX *ctx, struct books *books)
 {
 	struct events *events = mem_new(ctx, struct events);
 
-	events->redis = redis;
+	events->books = books;
 	(void)gethostname(events->host, sizeof(events->host) - 1);
 	(void)pthread_mutex_init(&events->lock, NULL);
 	events->memory = mem_check(talloc_new(NULL));
 	events->told = mem_array(events->memory, struct told, TOLD_PLACES);
 	events->last = &events->first;
-	if (redis == NULL)
-		events->kept = mem_array(events->memory, char *, KEPT_HERE);
 	talloc_set_destructor(events, events_destroy);
 	return events;
 }
@@ -130,11 +122,11 @@ is_news(struct events *events, enum event_kind kind, const char *key)
 	struct told *told = &events->told[hash % TOLD_PLACES];
 	int64_t now = clock_ms();
 
-	if (kinds[kind].quiet_ms == 0)
+	if (!kinds[kind].quiet)
 		return true;
 	if (told->hash == hash && told->until > now)
 		return false;
-	*told = (struct told){ hash, now + kinds[kind].quiet_ms };
+	*told = (struct told){ hash, now + EVENT_QUIET_MS };
 	return true;
 }
 
@@ -176,6 +168,7 @@ put(struct events *events, enum event_kind kind, const char *key, char *text)
 		return false;
 	event = mem_new(events->memory, struct event);
 	event->kind = kind;
+	event->at_ms = clock_wall_ms();
 	event->key = mem_strdup(event, key);
 	event->text = talloc_steal(event, text);
 	*events->last = event;
@@ -199,7 +192,7 @@ enqueue(struct events *events, enum event_kind kind, const char *key, char *json
 	(void)pthread_mutex_unlock(&events->lock);
 	if (first_time)
 		log_warning(
-		    "event: %d events wait to be told to Redis; further ones are only logged",
+		    "event: %d events wait to be handed on; further ones are only logged",
 		    EVENTS_WAITING_MAX);
 }
 
@@ -238,103 +231,59 @@ event_raise(struct events *events, enum event_kind kind, const char *member, con
 
 /* --- handing on --- */
 
-/* told_elsewhere - did another filter tell this lately? Where Redis cannot be asked: no. */
+/* record_of - an event as the books keep it */
+static struct books_event
+record_of(const struct event *event)
+{
+	return (struct books_event){ event->at_ms, kinds[event->kind].word, event->key,
+		event->text };
+}
+
+/* told_elsewhere - was this told lately, by another filter or before a restart? */
 static bool
 told_elsewhere(struct events *events, TALLOC_CTX *ctx, const struct event *event)
 {
-	struct journal_words *words;
-	const char *error = NULL;
-	redisReply *reply;
-	bool told;
+	struct books_event record = record_of(event);
 
-	if (events->redis == NULL || kinds[event->kind].quiet_ms == 0)
-		return false;
-	words = journal_words_new(ctx);
-	journal_word(words, "SET");
-	journal_key(events->redis, words,
-	    mem_printf(words, QUIET_KEY "%s:%s", kinds[event->kind].word,
-		quota_encode(words, event->key)));
-	journal_word(words, "1");
-	journal_word(words, "NX");
-	journal_word(words, "PX");
-	journal_number(words, kinds[event->kind].quiet_ms);
-	reply = journal_redis_call(events->redis, ctx, words, false, &error);
-	told = reply != NULL && reply->type == REDIS_REPLY_NIL;
-	freeReplyObject(reply);
-	talloc_free(words);
-	return told;
+	return kinds[event->kind].quiet &&
+	    !books_event_is_news(events->books, ctx, &record, EVENT_QUIET_MS - QUIET_SLACK_MS);
 }
 
-/* keep_shared - into the stream; -1: Redis did not take it */
-static int
-keep_shared(struct events *events, TALLOC_CTX *ctx, const struct event *event, const char **error_r)
-{
-	struct journal_words *words = journal_words_new(ctx);
-	redisReply *reply;
-
-	journal_word(words, "XADD");
-	journal_key(events->redis, words, STREAM_KEY);
-	journal_word(words, "MAXLEN");
-	journal_word(words, "~");
-	journal_number(words, EVENTS_KEPT);
-	journal_word(words, "*");
-	journal_word(words, "event");
-	journal_word(words, event->text);
-	reply = journal_redis_call(events->redis, ctx, words, false, error_r);
-	freeReplyObject(reply);
-	talloc_free(words);
-	return reply != NULL ? 0 : -1;
-}
-
-/* keep_here - into the ring */
+/* run - hand an event to the program, once, unless it was told elsewhere */
 static void
-keep_here(struct events *events, const struct event *event)
+run(struct events *events, TALLOC_CTX *ctx, const struct event_program *program,
+    struct event *event)
 {
+	if (event->run)
+		return;
+	event->run = true;
+	event->told = told_elsewhere(events, ctx, event);
+	if (program->n > 0 && !event->told)
+		event_runner_submit(program->runner, program->argv, program->n, event->text,
+		    program->timeout_ms);
+}
+
+/* take_some - the first events of the list, SOME at most; they stay on it */
+static size_t
+take_some(struct events *events, struct event **some)
+{
+	size_t n = 0;
+
 	(void)pthread_mutex_lock(&events->lock);
-	talloc_free(events->kept[events->next_kept]);
-	events->kept[events->next_kept] = mem_strdup(events->kept, event->text);
-	events->next_kept = (events->next_kept + 1) % KEPT_HERE;
-	if (events->n_kept < KEPT_HERE)
-		events->n_kept++;
+	for (struct event *event = events->first; event != NULL && n < SOME; event = event->next)
+		some[n++] = event;
 	(void)pthread_mutex_unlock(&events->lock);
+	return n;
 }
 
-/* hand_on - to the program and to Redis; -1: it is to be tried again */
-static int
-hand_on(struct events *events, TALLOC_CTX *ctx, const struct event_program *program,
-    struct event *event, const char **error_r)
-{
-	if (!event->run) {
-		event->run = true;
-		if (told_elsewhere(events, ctx, event))
-			return 0;
-		if (program->n > 0)
-			event_runner_submit(program->runner, program->argv, program->n, event->text,
-			    program->timeout_ms);
-	}
-	if (events->redis != NULL)
-		return keep_shared(events, ctx, event, error_r);
-	keep_here(events, event);
-	return 0;
-}
-
-/* first_event - the event at the head of the list, or NULL */
-static struct event *
-first_event(struct events *events)
+/* drop_event - the first event was handed on */
+static void
+drop_event(struct events *events)
 {
 	struct event *event;
 
 	(void)pthread_mutex_lock(&events->lock);
 	event = events->first;
-	(void)pthread_mutex_unlock(&events->lock);
-	return event;
-}
-
-/* drop_event - an event that was handed on */
-static void
-drop_event(struct events *events, struct event *event)
-{
-	(void)pthread_mutex_lock(&events->lock);
 	events->first = event->next;
 	if (events->first == NULL)
 		events->last = &events->first;
@@ -344,7 +293,26 @@ drop_event(struct events *events, struct event *event)
 	(void)pthread_mutex_unlock(&events->lock);
 }
 
-/* run_rest - Redis is away: the program hears of what waits all the same */
+/* keep - events into the books, and off the list; how many, and *error_r if they are not all */
+static size_t
+keep(struct events *events, TALLOC_CTX *ctx, struct event **some, size_t n, const char **error_r)
+{
+	struct books_event records[SOME];
+	size_t n_records = 0;
+	size_t kept, done = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!some[i]->told)
+			records[n_records++] = record_of(some[i]);
+	kept = books_add_events(events->books, ctx, records, n_records, error_r);
+	while (done < n && (some[done]->told || kept > 0)) {
+		kept -= !some[done++]->told;
+		drop_event(events);
+	}
+	return done;
+}
+
+/* run_rest - the books take nothing: the program gets what waits all the same */
 static void
 run_rest(struct events *events, const struct event_program *program)
 {
@@ -363,76 +331,20 @@ int
 event_flush(struct events *events, TALLOC_CTX *ctx, const struct event_program *program,
     const char **error_r)
 {
-	struct event *event;
-	int n;
+	struct event *some[SOME];
+	int flushed = 0;
+	size_t n, kept;
 
-	/* only this thread takes events off the list, so the first stays ours without the lock */
-	for (n = 0; (event = first_event(events)) != NULL; n++) {
-		if (hand_on(events, ctx, program, event, error_r) != 0) {
+	/* only this thread takes events off the list, so they stay ours without the lock */
+	while ((n = take_some(events, some)) > 0) {
+		for (size_t i = 0; i < n; i++)
+			run(events, ctx, program, some[i]);
+		kept = keep(events, ctx, some, n, error_r);
+		flushed += (int)kept;
+		if (kept < n) {
 			run_rest(events, program);
 			return -1;
 		}
-		drop_event(events, event);
 	}
-	return n;
-}
-
-/* --- asking --- */
-
-/* last_here - without Redis */
-static json_t *
-last_here(struct events *events, size_t n)
-{
-	json_t *answer = json_array();
-
-	(void)pthread_mutex_lock(&events->lock);
-	for (size_t i = 0; i < events->n_kept && i < n; i++)
-		json_array_append_new(answer,
-		    json_loads(events->kept[(events->next_kept + KEPT_HERE - 1 - i) % KEPT_HERE], 0,
-			NULL));
-	(void)pthread_mutex_unlock(&events->lock);
-	return answer;
-}
-
-/* event_of - the text of an entry of the stream, or NULL */
-static const char *
-event_of(const redisReply *entry)
-{
-	const redisReply *fields;
-
-	if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2)
-		return NULL;
-	fields = entry->element[1];
-	return fields->type == REDIS_REPLY_ARRAY && fields->elements == 2 &&
-	    fields->element[1]->type == REDIS_REPLY_STRING ? fields->element[1]->str : NULL;
-}
-
-/* events_last - the last n events */
-json_t *
-events_last(struct events *events, TALLOC_CTX *ctx, size_t n, const char **error_r)
-{
-	struct journal_words *words;
-	redisReply *reply;
-	json_t *answer;
-
-	if (events->redis == NULL)
-		return last_here(events, n);
-	words = journal_words_new(ctx);
-	journal_word(words, "XREVRANGE");
-	journal_key(events->redis, words, STREAM_KEY);
-	journal_word(words, "+");
-	journal_word(words, "-");
-	journal_word(words, "COUNT");
-	journal_number(words, (long long)n);
-	reply = journal_redis_call(events->redis, ctx, words, true, error_r);
-	talloc_free(words);
-	if (reply == NULL)
-		return NULL;
-	answer = json_array();
-	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
-		if (event_of(reply->element[i]) != NULL)
-			json_array_append_new(
-			    answer, json_loads(event_of(reply->element[i]), 0, NULL));
-	freeReplyObject(reply);
-	return answer;
+	return flushed;
 }

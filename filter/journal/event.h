@@ -1,15 +1,14 @@
 /*
  * event.h - what operators should hear of at once
  *
- * An event goes to the log, to a bounded Redis stream ({events} behind the store's prefix; in this
- * process without Redis) and to the configured program (event_command.h). Its JSON:
+ * An event goes to the log, to the books (books.h) and to the configured program
+ * (event_command.h). Its JSON:
  *
  *	{"event":"over","time":"2026-11-22T21:30:00Z","filter":"mail1","account":"alice@example.org",
  *	 "text":"...", and details of its kind}
  *
  * Kinds that traffic repeats, or that every filter sees, are told once for each subject in
- * EVENT_QUIET_MS (sign-risk: in a day), by all filters on one Redis together; changes of a filter's
- * own state each time.
+ * EVENT_QUIET_MS, by all filters on one Redis together; changes of a filter's own state each time.
  *
  * Threads: event_raise() any, and it never waits; event_flush() the journal's.
  */
@@ -20,12 +19,11 @@
 #include <stddef.h>
 #include <talloc.h>
 
+#include "filter/journal/books.h"
 #include "filter/journal/event_command.h"
-#include "filter/journal/journal_redis.h"
 
 #define EVENT_QUIET_MS		(60 * 60 * 1000)
-#define EVENTS_KEPT		10000	/* in Redis, about; without it 1000 */
-#define EVENTS_WAITING_MAX	1000	/* not yet told to Redis and the program */
+#define EVENTS_WAITING_MAX	1000	/* not yet handed to the books and the program */
 
 enum event_kind {
 	EVENT_SOFT_LEVEL,	/* an account crossed warn_at of a limit */
@@ -37,7 +35,6 @@ enum event_kind {
 	EVENT_RELOAD,
 	EVENT_RELOAD_FAILED,
 	EVENT_KEY_FAILURE,	/* no signature could be made where one was due */
-	EVENT_SIGN_RISK,	/* a signature was made that the MTA will break */
 	EVENT_FOREIGN_BURST,	/* an account was refused many foreign senders within an hour */
 	EVENT_KINDS
 };
@@ -47,8 +44,8 @@ const char *event_word(enum event_kind kind);
 
 struct events;
 
-/* events_new - redis may be NULL. A talloc child of ctx. */
-struct events *events_new(TALLOC_CTX *ctx, struct journal_redis *redis);
+/* events_new - nothing happened yet; books must live longer. A talloc child of ctx. */
+struct events *events_new(TALLOC_CTX *ctx, struct books *books);
 
 /*
  * event_raise - something happened
@@ -68,14 +65,11 @@ struct event_program {
 };
 
 /*
- * event_flush - hand the waiting events on; those that Redis did not take wait for the next time
- * Returns how many were handed on, or -1 and *error_r on ctx where Redis did not take one.
+ * event_flush - hand the waiting events on; those that the books did not take wait for the next
+ * time
+ * Returns how many were handed on, or -1 and *error_r on ctx if the books did not take one.
  */
 int event_flush(struct events *events, TALLOC_CTX *ctx, const struct event_program *program,
     const char **error_r);
-
-/* events_last - the last n events, newest first, as an array of objects; NULL and *error_r on
- * ctx */
-json_t *events_last(struct events *events, TALLOC_CTX *ctx, size_t n, const char **error_r);
 
 #endif

@@ -3,8 +3,9 @@
  *
  * The message's thread makes an entry of values that are its own anyway and appends it to a list
  * under a lock that nobody holds for long. The journal's thread wakes once a second, or earlier
- * when there is much, and writes batches: JSON is made there, Redis is waited for there. What
- * Redis did not take is kept for the next time, up to the bound; then the oldest go.
+ * when there is much, and writes batches: JSON is made there, Redis or the disk is waited for
+ * there. What the books did not take is kept for the next time, up to the bound; then the oldest
+ * go.
  *
  * Thread rule: lock guards the list; `pending` and `bursts` belong to the thread.
  */
@@ -28,9 +29,9 @@
 
 #define TURN_MS		1000	/* how often it writes at least */
 #define MANY		200	/* entries that wake the thread early; also a batch */
-#define SAVE_EVERY_MS	300000	/* how often sums are saved to a file */
+#define HOUR_MS		(60 * 60 * 1000)
 #define BURST		10	/* refused foreign senders within an hour that make an event */
-#define BURST_MS	(60 * 60 * 1000)
+#define BURST_MS	HOUR_MS
 #define BURST_PLACES	1024
 
 /* One decision about a message. */
@@ -49,7 +50,6 @@ struct entry {
 	uint64_t bytes;
 	bool connection;
 	char *warned;		/* or NULL */
-	const char *sign_risk;	/* static text, or NULL */
 	unsigned int warn_at;
 	bool in_history;	/* was written */
 	bool in_usage;
@@ -66,9 +66,7 @@ struct burst {
 enum written { WRITTEN_HISTORY, WRITTEN_SUMS, WRITTEN_EVENTS, WRITTEN_COUNT };
 
 struct journal {
-	struct journal_redis *redis;	/* or NULL */
-	struct history *history;	/* or NULL */
-	struct daybook *daybook;
+	struct books *books;
 	struct events *events;
 	struct event_runner *runner;
 	struct store *store;
@@ -89,7 +87,8 @@ struct journal {
 	size_t n_pending;
 	struct burst bursts[BURST_PLACES];
 	struct journal_watch *watch;
-	int64_t saved_ms;
+	size_t accounts;		/* with sums a day */
+	int beyond_day;			/* the last one with more, and the log was told */
 	bool failing[WRITTEN_COUNT];	/* and the log was told */
 };
 
@@ -104,20 +103,17 @@ journal_destroy(struct journal *journal)
 	return 0;
 }
 
-/* beside - the path of a file beside that of the counters, or NULL */
-static const char *
-beside(TALLOC_CTX *ctx, const struct config *config, const char *end)
-{
-	const char *file = config->store_options.file;
-
-	return file != NULL ? mem_printf(ctx, "%s.%s", file, end) : NULL;
-}
-
 /* journal_open - the journal of a configuration */
 struct journal *
 journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_options *options,
     const char **error_r)
 {
+	const struct books_options books = {
+		.store = options,
+		.decisions = (size_t)config->history_messages,
+		.days = (int)config->history_days,
+		.accounts = (size_t)config->history_accounts,
+	};
 	struct journal *journal = mem_new(ctx, struct journal);
 	pthread_condattr_t attributes;
 
@@ -129,20 +125,14 @@ journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_op
 	(void)pthread_cond_init(&journal->wake, &attributes);
 	(void)pthread_condattr_destroy(&attributes);
 	talloc_set_destructor(journal, journal_destroy);
-	if (options->kind == STORE_REDIS) {
-		journal->redis = journal_redis_new(journal, options, error_r);
-		if (journal->redis == NULL) {
-			*error_r = mem_strdup(ctx, *error_r);
-			talloc_free(journal);
-			return NULL;
-		}
+	journal->accounts = books.accounts;
+	journal->books = books_open(journal, &books, error_r);
+	if (journal->books == NULL) {
+		*error_r = mem_strdup(ctx, *error_r);
+		talloc_free(journal);
+		return NULL;
 	}
-	if (config->history_messages > 0)
-		journal->history =
-		    history_new(journal, journal->redis, beside(journal, config, "history"),
-			(size_t)config->history_messages, (int)config->history_days);
-	journal->daybook = daybook_new(journal, journal->redis, beside(journal, config, "daybook"));
-	journal->events = events_new(journal, journal->redis);
+	journal->events = events_new(journal, journal->books);
 	return journal;
 }
 
@@ -150,19 +140,13 @@ journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_op
 int
 journal_renew(struct journal *journal, TALLOC_CTX *ctx, const char **error_r)
 {
-	return journal->redis != NULL ? journal_redis_renew(journal->redis, ctx, error_r) : 0;
+	return books_renew(journal->books, ctx, error_r);
 }
 
-struct history *
-journal_history(const struct journal *journal)
+struct books *
+journal_books(const struct journal *journal)
 {
-	return journal->history;
-}
-
-struct daybook *
-journal_daybook(const struct journal *journal)
-{
-	return journal->daybook;
+	return journal->books;
 }
 
 struct events *
@@ -222,7 +206,6 @@ journal_message(struct journal *journal, struct logline *line, const struct fact
 	entry->recipients = facts->recipients;
 	entry->bytes = facts->size;
 	entry->connection = connection;
-	entry->sign_risk = facts->sign.risk;
 	entry->warned = warned != NULL ? mem_strdup(entry, warned) : NULL;
 	entry->warn_at = warn_at;
 	put(journal, entry);
@@ -292,17 +275,6 @@ raise_key(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 		entry->line->queue_id != NULL ? entry->line->queue_id : "NOQUEUE"));
 }
 
-/* raise_risk - a signature that will not verify */
-static void
-raise_risk(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
-{
-	event_raise(journal->events, EVENT_SIGN_RISK, "account", entry->account, NULL,
-	    mem_printf(ctx, "a message of %s has a line that the MTA will break, so its DKIM "
-		"signature will not verify (%s)", entry->account, entry->sign_risk),
-	    json_pack("{s:s, s:s}", "risk", entry->sign_risk, "queue_id",
-		entry->line->queue_id != NULL ? entry->line->queue_id : "NOQUEUE"));
-}
-
 /* is_foreign - is this a reason that shows somebody else's name? */
 static bool
 is_foreign(enum reason reason)
@@ -355,8 +327,6 @@ raise_events(struct journal *journal, const struct entry *entry)
 	if (entry->sign == OUTCOME_TEMPERROR || entry->sign == OUTCOME_PERMERROR ||
 	    (entry->reason == REASON_MISSING_KEY && entry->would > ACTION_ACCEPT))
 		raise_key(journal, tmp, entry);
-	if (entry->account != NULL && entry->sign_risk != NULL)
-		raise_risk(journal, tmp, entry);
 	talloc_free(tmp);
 }
 
@@ -384,7 +354,7 @@ take_waiting(struct journal *journal)
 		struct entry *next = entry->next;
 
 		raise_events(journal, entry);
-		entry->in_history = journal->history == NULL;
+		entry->in_history = !books_keep_decisions(journal->books);
 		entry->in_usage = entry->account == NULL;
 		journal->pending[journal->n_pending++] = entry;
 		entry = next;
@@ -438,7 +408,7 @@ write_history(struct journal *journal, TALLOC_CTX *ctx)
 	size_t i = 0;
 
 	while (i < journal->n_pending) {
-		struct history_item items[MANY];
+		struct books_decision items[MANY];
 		TALLOC_CTX *batch = mem_check(talloc_new(ctx));
 		const char *error = NULL;
 		size_t first = i;
@@ -448,10 +418,11 @@ write_history(struct journal *journal, TALLOC_CTX *ctx)
 			const struct entry *entry = journal->pending[i];
 
 			if (!entry->in_history)
-				items[n++] = (struct history_item){ entry->at_ms, entry->account,
+				items[n++] = (struct books_decision){ entry->at_ms, entry->account,
+				    entry->line->queue_id, entry->action < ACTION_TEMPFAIL,
 				    entry_json(journal, batch, entry) };
 		}
-		if (history_add(journal->history, batch, items, n, &error) != 0) {
+		if (books_add_decisions(journal->books, batch, items, n, &error) != 0) {
 			note_written(journal, WRITTEN_HISTORY, error);
 			talloc_free(batch);
 			return false;
@@ -465,10 +436,22 @@ write_history(struct journal *journal, TALLOC_CTX *ctx)
 	return true;
 }
 
+/* hour_of - the hour an entry belongs to, since 1970 */
+static int64_t
+hour_of(const struct entry *entry)
+{
+	return entry->at_ms / HOUR_MS;
+}
+
 static int
 compare_entries(const void *a, const void *b)
 {
-	return strcmp((*(struct entry *const *)a)->account, (*(struct entry *const *)b)->account);
+	const struct entry *first = *(struct entry *const *)a;
+	const struct entry *second = *(struct entry *const *)b;
+
+	if (hour_of(first) != hour_of(second))
+		return hour_of(first) < hour_of(second) ? -1 : 1;
+	return strcmp(first->account, second->account);
 }
 
 /* add_entry - one more entry of an account */
@@ -490,35 +473,68 @@ add_entry(struct daybook_delta *delta, const struct entry *entry)
 		delta->would[entry->reason]++;
 }
 
-/* write_usage - one sum an account; false: not now */
-static bool
-write_usage(struct journal *journal, TALLOC_CTX *ctx)
+/* note_beyond - log, once a day, that there are more accounts than sums are kept of */
+static void
+note_beyond(struct journal *journal, int64_t at_ms)
 {
-	struct entry **sorted = mem_array(ctx, struct entry *, journal->n_pending + 1);
-	struct daybook_delta *deltas;
-	const char *error = NULL;
-	size_t n = 0, n_deltas = 0;
+	int day = daybook_day(at_ms);
 
-	for (size_t i = 0; i < journal->n_pending; i++)
-		if (!journal->pending[i]->in_usage)
-			sorted[n++] = journal->pending[i];
-	if (n == 0)
-		return true;
-	qsort(sorted, n, sizeof(sorted[0]), compare_entries);
-	deltas = mem_array(ctx, struct daybook_delta, n);
+	if (day == journal->beyond_day)
+		return;
+	journal->beyond_day = day;
+	log_warning("journal: more than %zu accounts sent on %d: what the others sent is added up "
+		    "as \"*\" in report; raise accounts in history = { }",
+	    journal->accounts, day);
+}
+
+/* write_hour - n entries of one hour, sorted by account; 0, or -1 and *error_r */
+static int
+write_hour(struct journal *journal, TALLOC_CTX *ctx, struct entry **sorted, size_t n,
+    const char **error_r)
+{
+	struct daybook_delta *deltas = mem_array(ctx, struct daybook_delta, n);
+	size_t n_deltas = 0;
+	int beyond;
+
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0 && strcmp(sorted[i - 1]->account, sorted[i]->account) != 0)
 			n_deltas++;
 		add_entry(&deltas[n_deltas], sorted[i]);
 	}
-	if (daybook_add(journal->daybook, ctx, clock_wall_ms(), deltas, n_deltas + 1, &error) !=
-	    0) {
-		note_written(journal, WRITTEN_SUMS, error);
-		return false;
-	}
-	note_written(journal, WRITTEN_SUMS, NULL);
+	beyond = books_add_sums(
+	    journal->books, ctx, sorted[0]->at_ms, deltas, n_deltas + 1, error_r);
+	talloc_free(deltas);
+	if (beyond < 0)
+		return -1;
+	if (beyond > 0)
+		note_beyond(journal, sorted[0]->at_ms);
 	for (size_t i = 0; i < n; i++)
 		sorted[i]->in_usage = true;
+	return 0;
+}
+
+/* write_usage - one sum an account and hour; false: not now */
+static bool
+write_usage(struct journal *journal, TALLOC_CTX *ctx)
+{
+	struct entry **sorted = mem_array(ctx, struct entry *, journal->n_pending + 1);
+	const char *error = NULL;
+	size_t n = 0, next;
+
+	for (size_t i = 0; i < journal->n_pending; i++)
+		if (!journal->pending[i]->in_usage)
+			sorted[n++] = journal->pending[i];
+	qsort(sorted, n, sizeof(sorted[0]), compare_entries);
+	for (size_t i = 0; i < n; i = next) {
+		for (next = i + 1; next < n && hour_of(sorted[next]) == hour_of(sorted[i]); next++)
+			;
+		if (write_hour(journal, ctx, &sorted[i], next - i, &error) != 0) {
+			note_written(journal, WRITTEN_SUMS, error);
+			return false;
+		}
+	}
+	if (n > 0)
+		note_written(journal, WRITTEN_SUMS, NULL);
 	return true;
 }
 
@@ -555,8 +571,8 @@ write_pending(struct journal *journal)
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 
 	if (journal->n_pending > 0) {
-		/* a Redis that does not take the one will not take the other: one wait is enough */
-		if (journal->history == NULL || write_history(journal, tmp))
+		/* books that do not take the one will not take the other: one wait is enough */
+		if (write_history(journal, tmp))
 			(void)write_usage(journal, tmp);
 		forget_written(journal);
 	}
@@ -606,10 +622,6 @@ turn(struct journal *journal)
 	write_pending(journal);
 	journal_watch_look(journal->watch, journal->store, journal->events);
 	tell_events(journal);
-	if (clock_ms() - journal->saved_ms >= SAVE_EVERY_MS) {
-		daybook_save(journal->daybook);
-		journal->saved_ms = clock_ms();
-	}
 }
 
 /* serve - the thread */
@@ -621,7 +633,6 @@ serve(void *arg)
 	while (wait_for_work(journal))
 		turn(journal);
 	turn(journal);
-	daybook_save(journal->daybook);
 	return NULL;
 }
 
@@ -633,7 +644,6 @@ journal_start(struct journal *journal, TALLOC_CTX *ctx, struct store *store,
 	journal->store = store;
 	journal->program_of = program_of;
 	journal->program_arg = arg;
-	journal->saved_ms = clock_ms();
 	journal->watch = journal_watch_new(journal);
 	journal->runner = event_runner_new(journal, error_r);
 	if (journal->runner == NULL)

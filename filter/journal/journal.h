@@ -1,9 +1,9 @@
 /*
  * journal.h - what happened, written down off the message's path
  *
- * A message leaves an entry on a list and goes on. One thread takes the entries in batches and
- * tells the history (history.h), the sums of each day (daybook.h), and whoever waits for events
- * (event.h). The list is bounded; what does not fit while Redis is away is dropped and counted.
+ * A message leaves an entry on a list and goes on. One thread takes the entries in batches, writes
+ * them into the books (books.h), and makes events of some (event.h). The list is bounded; what does
+ * not fit while the books take nothing is dropped and counted.
  *
  * Threads: journal_message() and event_raise() any; open and close the first.
  */
@@ -15,9 +15,8 @@
 #include <talloc.h>
 
 #include "filter/config/configuration.h"
-#include "filter/journal/daybook.h"
+#include "filter/journal/books.h"
 #include "filter/journal/event.h"
-#include "filter/journal/history.h"
 #include "filter/store/store.h"
 #include "policy/quota/quota.h"
 #include "policy/verdict/logline.h"
@@ -59,8 +58,7 @@ void journal_message(struct journal *journal, struct logline *line, const struct
     const struct verdict *verdict, bool connection, const char *warned, unsigned int warn_at);
 
 /* The parts. Live as long as the journal. */
-struct history *journal_history(const struct journal *journal); /* NULL: none is kept */
-struct daybook *journal_daybook(const struct journal *journal);
+struct books *journal_books(const struct journal *journal);
 struct events *journal_events(const struct journal *journal);
 
 /* journal_dropped - entries given up since the start. Any thread. */

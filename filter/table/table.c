@@ -73,11 +73,6 @@ struct type_row {
 #else
 #define PCRE	NULL
 #endif
-#ifdef HAVE_SQLITE
-#define SQLITE	&table_sqlite
-#else
-#define SQLITE	NULL
-#endif
 
 #ifdef HAVE_MYSQL
 #define MYSQL_TABLE	&table_mysql
@@ -107,7 +102,7 @@ static const struct type_row types[] = {
 	{ "pcre", PCRE, "libpcre2-dev" },
 	{ "redis", &table_redis, NULL },
 	{ "socketmap", &table_socketmap, NULL },
-	{ "sqlite", SQLITE, "libsqlite3-dev" },
+	{ "sqlite", &table_sqlite, NULL },
 	{ "mysql", MYSQL_TABLE, "libmariadb-dev" },
 	{ "pgsql", PGSQL, "libpq-dev" },
 	{ "ldap", LDAP_TABLE, "libldap-dev" },

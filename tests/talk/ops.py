@@ -4,6 +4,7 @@ import os
 import pwd
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -286,8 +287,17 @@ ok(until(lambda: ctl("status")[0] == 0), "and the socket answers when they have 
 
 # --- a restart forgets nothing that is in the file (run.sh stops the daemon; here the files are looked at)
 
-ok(until(lambda: os.path.exists(directory + "/counters.history")) and
-   '"queue_id":"S1"' in until(lambda: [t for t in [open(directory + "/counters.history").read()] if '"S1"' in t])[0],
+def in_books(query):
+    """What an operator's own query of the books answers, while the daemon writes them."""
+    with sqlite3.connect("file:" + directory + "/counters.books?mode=ro", uri=True) as books:
+        return books.execute(query).fetchall()
+
+
+ok(until(lambda: in_books("SELECT text FROM decisions WHERE queue_id = 'S1'")) and
+   '"queue_id":"S1"' in in_books("SELECT text FROM decisions WHERE queue_id = 'S1'")[0][0],
    "the history is in its file")
+ok(in_books("SELECT messages FROM sums WHERE account = 'bulk@example.org'")[0][0] >= 3 and
+   in_books("SELECT count(*) FROM events WHERE kind = 'over'")[0][0] >= 2, "so are sums and events")
+ok(os.stat(directory + "/counters.books").st_mode & 0o777 == 0o600, "which is the daemon's alone")
 ok(len(asks("last", "alice", "--count", "100")["verdicts"]) <= 50, "and bounded")
 done()

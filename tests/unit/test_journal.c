@@ -1,13 +1,14 @@
 /*
- * test_journal.c - history, daybook and events: in the process, in files, and in a real Redis
+ * test_journal.c - decisions, sums and events in the books: in memory, in a file, in a real Redis
  *
- * The same questions to both kinds. The script of the daybook and its C rules are held to each
- * other by random days.
+ * The same questions to both kinds. The script of the daybook and the SQL are held to each other by
+ * random days.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,11 +21,11 @@
 
 #include <cmocka.h>
 #include <hiredis/hiredis.h>
+#include <sqlite3.h>
 
 #include "filter/base/clock.h"
-#include "filter/journal/daybook.h"
+#include "filter/journal/books.h"
 #include "filter/journal/event.h"
-#include "filter/journal/history.h"
 #include "policy/base/mem.h"
 #include "tests/support/redis_server.h"
 
@@ -52,21 +53,75 @@ tear_down(void **state)
 	return 0;
 }
 
-/* shared - the Redis of these tests under a prefix of the test's own; NULL: there is none */
-static struct journal_redis *
-shared(TALLOC_CTX *ctx, const char *prefix)
+/* open_books - in Redis, in a file or in memory; NULL and *error_r */
+static struct books *
+open_books(TALLOC_CTX *ctx, const struct store_options *store, size_t decisions,
+    const char **error_r)
 {
-	const struct store_options options = {
+	const struct books_options options = {
+		.store = store, .decisions = decisions, .days = 2, .accounts = 1000
+	};
+
+	*error_r = NULL;
+	return books_open(ctx, &options, error_r);
+}
+
+/* shared - books in the Redis of these tests, under a prefix of the test's own */
+static struct books *
+shared(TALLOC_CTX *ctx, const char *prefix, size_t decisions)
+{
+	const struct store_options store = {
 		.kind = STORE_REDIS, .server = server.address, .prefix = prefix
 	};
-	const char *error = NULL;
-	struct journal_redis *redis = NULL;
+	const char *error;
+	struct books *books;
 
 	if (!has_redis)
 		skip();
-	redis = journal_redis_new(ctx, &options, &error);
-	assert_non_null(redis);
-	return redis;
+	books = open_books(ctx, &store, decisions, &error);
+	assert_non_null(books);
+	return books;
+}
+
+/* in_file - books beside a file of counters; NULL: in memory */
+static struct books *
+in_file(TALLOC_CTX *ctx, const char *file, size_t decisions)
+{
+	const struct store_options store = { .kind = STORE_EMBEDDED, .file = file };
+	const char *error;
+	struct books *books = open_books(ctx, &store, decisions, &error);
+
+	if (books == NULL)
+		fail_msg("%s", error);
+	return books;
+}
+
+/* make_directory - a directory of the test's own, and in it the name of a file of counters */
+static char *
+make_directory(TALLOC_CTX *ctx)
+{
+	char path[] = "/tmp/test_journal.XXXXXX";
+
+	assert_non_null(mkdtemp(path));
+	return mem_printf(ctx, "%s/counters", path);
+}
+
+/* remove_directory - with all that is in it */
+static void
+remove_directory(const char *file)
+{
+	char *path = mem_strdup(NULL, file);
+	struct dirent *entry;
+	DIR *directory;
+
+	*strrchr(path, '/') = '\0';
+	directory = opendir(path);
+	assert_non_null(directory);
+	while ((entry = readdir(directory)) != NULL)
+		(void)unlinkat(dirfd(directory), entry->d_name, 0);
+	(void)closedir(directory);
+	assert_int_equal(rmdir(path), 0);
+	talloc_free(path);
 }
 
 /* --- daybook --- */
@@ -153,14 +208,23 @@ compare_lines(const void *a, const void *b)
 }
 
 static struct dump
-dump_day(TALLOC_CTX *ctx, struct daybook *daybook, int day)
+dump_day(TALLOC_CTX *ctx, struct books *books, int day)
 {
 	struct dump dump = { .ctx = ctx };
 	const char *error = NULL;
 
-	assert_int_equal(daybook_read(daybook, ctx, day, dump_row, &dump, &error), 0);
+	assert_int_equal(books_read_sums(books, ctx, day, dump_row, &dump, &error), 0);
 	qsort(dump.lines, dump.n, sizeof(dump.lines[0]), compare_lines);
 	return dump;
+}
+
+/* count_row - books_sums_each: how many there are */
+static void
+count_row(void *arg, const char *account, const struct daybook_row *row)
+{
+	(void)account;
+	(void)row;
+	++*(size_t *)arg;
 }
 
 /* random_delta - something that an account of a few did */
@@ -180,13 +244,13 @@ random_delta(TALLOC_CTX *ctx)
 	return delta;
 }
 
-/* The script and the C rules give the same sums. */
+/* The script and the SQL give the same sums. */
 static void
 test_script_and_rules(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
-	struct daybook *here = daybook_new(ctx, NULL, NULL);
-	struct daybook *there = daybook_new(ctx, shared(ctx, "rules:"), NULL);
+	struct books *here = in_file(ctx, NULL, 0);
+	struct books *there = shared(ctx, "rules:", 0);
 	int64_t at = INT64_C(1795384935029);
 	struct dump one, two;
 	const char *error = NULL;
@@ -196,8 +260,8 @@ test_script_and_rules(void **state)
 	for (int i = 0; i < 400; i++, at += random() % (HOUR_MS / 2)) {
 		struct daybook_delta delta = random_delta(ctx);
 
-		assert_int_equal(daybook_add(here, ctx, at, &delta, 1, &error), 0);
-		assert_int_equal(daybook_add(there, ctx, at, &delta, 1, &error), 0);
+		assert_int_equal(books_add_sums(here, ctx, at, &delta, 1, &error), 0);
+		assert_int_equal(books_add_sums(there, ctx, at, &delta, 1, &error), 0);
 	}
 	for (int64_t day = INT64_C(1795384935029); day <= at; day += CLOCK_DAY_MS) {
 		one = dump_day(ctx, here, daybook_day(day));
@@ -218,7 +282,7 @@ test_peak_hour(void **state)
 		{ 0, 10 }, { 59, 20 }, { 60, 25 }, { 61, 1 }, { 185, 29 },
 	};
 	TALLOC_CTX *ctx = talloc_new(NULL);
-	struct daybook *daybook = daybook_new(ctx, NULL, NULL);
+	struct books *books = in_file(ctx, NULL, 0);
 	const char *error = NULL;
 	struct daybook_row row;
 	struct dump dump;
@@ -228,10 +292,10 @@ test_peak_hour(void **state)
 		const struct daybook_delta delta = { .account = "a@example.org",
 			.sums = { 1, steps[i].recipients, 1 } };
 
-		(void)daybook_add(
-		    daybook, ctx, 20 * CLOCK_DAY_MS + steps[i].minute * 60000, &delta, 1, &error);
+		(void)books_add_sums(
+		    books, ctx, 20 * CLOCK_DAY_MS + steps[i].minute * 60000, &delta, 1, &error);
 	}
-	dump = dump_day(ctx, daybook, 19700121);
+	dump = dump_day(ctx, books, 19700121);
 	daybook_parse(strchr(dump.lines[0], ' ') + 1, &row);
 	assert_int_equal(row.day.recipients, 85);
 	assert_int_equal(row.peak.recipients, 30);
@@ -244,9 +308,8 @@ static void
 test_days_and_file(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
-	char path[] = "/tmp/test_journal.XXXXXX";
-	int fd = mkstemp(path);
-	struct daybook *daybook = daybook_new(ctx, NULL, path);
+	const char *path = make_directory(ctx);
+	struct books *books = in_file(ctx, path, 0);
 	const struct daybook_delta delta = {
 		.account = "a@example.org", .sums = { 1, 2, 3 }, .refused[REASON_OVER] = 4
 	};
@@ -254,22 +317,20 @@ test_days_and_file(void **state)
 	struct stat st;
 
 	(void)state;
-	assert_true(fd >= 0);
 	for (int day = 0; day <= DAYBOOK_DAYS; day++)
-		(void)daybook_add(daybook, ctx, (20000 + day) * CLOCK_DAY_MS, &delta, 1, &error);
-	assert_int_equal(dump_day(ctx, daybook, daybook_day(20000 * CLOCK_DAY_MS)).n, 0);
-	assert_int_equal(dump_day(ctx, daybook, daybook_day(20001 * CLOCK_DAY_MS)).n, 1);
-	(void)daybook_add(daybook, ctx, 19000 * CLOCK_DAY_MS, &delta, 1, &error);
-	assert_int_equal(dump_day(ctx, daybook, daybook_day(19000 * CLOCK_DAY_MS)).n, 0);
-	daybook_save(daybook);
-	assert_int_equal(stat(path, &st), 0);
+		(void)books_add_sums(books, ctx, (20000 + day) * CLOCK_DAY_MS, &delta, 1, &error);
+	assert_int_equal(dump_day(ctx, books, daybook_day(20000 * CLOCK_DAY_MS)).n, 0);
+	assert_int_equal(dump_day(ctx, books, daybook_day(20001 * CLOCK_DAY_MS)).n, 1);
+	(void)books_add_sums(books, ctx, 19000 * CLOCK_DAY_MS, &delta, 1, &error);
+	assert_int_equal(dump_day(ctx, books, daybook_day(19000 * CLOCK_DAY_MS)).n, 0);
+	assert_int_equal(stat(mem_printf(ctx, "%s.books", path), &st), 0);
 	assert_int_equal(st.st_mode & 077, 0);
-	talloc_free(daybook);
-	daybook = daybook_new(ctx, NULL, path);
-	assert_string_equal(dump_day(ctx, daybook, daybook_day(20001 * CLOCK_DAY_MS)).lines[0],
+	talloc_free(books);
+	books = in_file(ctx, path, 0);
+	assert_string_equal(dump_day(ctx, books, daybook_day(20001 * CLOCK_DAY_MS)).lines[0],
 	    "a@example.org 1 2 3 0 1 2 3 0 1 2 3 over=4");
-	(void)close(fd);
-	(void)unlink(path);
+	talloc_free(books);
+	remove_directory(path);
 	talloc_free(ctx);
 }
 
@@ -277,16 +338,17 @@ test_days_and_file(void **state)
 
 /* add - one verdict */
 static void
-add(struct history *history, TALLOC_CTX *ctx, int64_t at_ms, const char *account,
+add(struct books *books, TALLOC_CTX *ctx, int64_t at_ms, const char *account,
     const char *queue_id, const char *action)
 {
-	const struct history_item item = { at_ms, account,
+	const struct books_decision item = { at_ms, account, queue_id,
+		strcmp(action, "tempfail") != 0 && strcmp(action, "reject") != 0,
 		mem_printf(ctx,
 		    "{\"at\":%lld,\"queue_id\":\"%s\",\"account\":\"%s\",\"action\":\"%s\"}",
 		    (long long)at_ms, queue_id, account != NULL ? account : "-", action) };
 	const char *error = NULL;
 
-	assert_int_equal(history_add(history, ctx, &item, 1, &error), 0);
+	assert_int_equal(books_add_decisions(books, ctx, &item, 1, &error), 0);
 }
 
 /* id_of - the queue id of the i-th verdict of an answer */
@@ -296,38 +358,65 @@ id_of(const json_t *answer, size_t i)
 	return json_string_value(json_object_get(json_array_get(answer, i), "queue_id"));
 }
 
+/* last, why, accepted - the questions of operators */
+static json_t *
+last(struct books *books, TALLOC_CTX *ctx, const char *account, size_t n)
+{
+	const struct books_query query = { .account = account, .n = n };
+	const char *error = NULL;
+
+	return books_find(books, ctx, &query, &error);
+}
+
+static json_t *
+why(struct books *books, TALLOC_CTX *ctx, const char *queue_id)
+{
+	const struct books_query query = { .queue_id = queue_id, .n = BOOKS_ANSWER_MAX };
+	const char *error = NULL;
+
+	return books_find(books, ctx, &query, &error);
+}
+
+static json_t *
+accepted(struct books *books, TALLOC_CTX *ctx, const char *account, size_t n)
+{
+	const struct books_query query = { .account = account, .passed = true, .n = n };
+	const char *error = NULL;
+
+	return books_find(books, ctx, &query, &error);
+}
+
 /* check_questions - the same questions to both kinds */
 static void
-check_questions(struct history *history, TALLOC_CTX *ctx)
+check_questions(struct books *books, TALLOC_CTX *ctx)
 {
 	int64_t now = clock_wall_ms();
-	const char *error = NULL;
 	json_t *answer;
 
-	add(history, ctx, now - 3 * CLOCK_DAY_MS, "old@example.org", "OLD", "accept");
-	add(history, ctx, now, "alice@example.org", "A1", "accept");
-	add(history, ctx, now, "bob@example.org", "B1", "accept");
-	add(history, ctx, now, "alice@example.org", "A2", "tempfail");
-	add(history, ctx, now, NULL, "IN1", "accept");
-	add(history, ctx, now, "alice@example.org", "A3", "quarantine");
-	answer = history_last(history, ctx, "alice@example.org", 2, &error);
+	add(books, ctx, now - 3 * CLOCK_DAY_MS, "old@example.org", "OLD", "accept");
+	add(books, ctx, now, "alice@example.org", "A1", "accept");
+	add(books, ctx, now, "bob@example.org", "B1", "accept");
+	add(books, ctx, now, "alice@example.org", "A2", "tempfail");
+	add(books, ctx, now, NULL, "IN1", "accept");
+	add(books, ctx, now, "alice@example.org", "A3", "quarantine");
+	answer = last(books, ctx, "alice@example.org", 2);
 	assert_int_equal(json_array_size(answer), 2);
 	assert_string_equal(id_of(answer, 0), "A3");
 	assert_string_equal(id_of(answer, 1), "A2");
 	json_decref(answer);
-	answer = history_last(history, ctx, "old@example.org", 10, &error);
+	answer = last(books, ctx, "old@example.org", 10);
 	assert_int_equal(json_array_size(answer), 0);
 	json_decref(answer);
-	answer = history_last(history, ctx, "nobody@example.org", 10, &error);
+	answer = last(books, ctx, "nobody@example.org", 10);
 	assert_int_equal(json_array_size(answer), 0);
 	json_decref(answer);
-	answer = history_why(history, ctx, "IN1", &error);
+	answer = why(books, ctx, "IN1");
 	assert_int_equal(json_array_size(answer), 1);
 	json_decref(answer);
-	answer = history_why(history, ctx, "A", &error);
+	answer = why(books, ctx, "A");
 	assert_int_equal(json_array_size(answer), 0);
 	json_decref(answer);
-	answer = history_accepted(history, ctx, "alice@example.org", 10, &error);
+	answer = accepted(books, ctx, "alice@example.org", 10);
 	assert_int_equal(json_array_size(answer), 2);
 	assert_string_equal(id_of(answer, 0), "A3");
 	assert_string_equal(id_of(answer, 1), "A1");
@@ -340,7 +429,7 @@ test_questions_here(void **state)
 	TALLOC_CTX *ctx = talloc_new(NULL);
 
 	(void)state;
-	check_questions(history_new(ctx, NULL, NULL, 100, 2), ctx);
+	check_questions(in_file(ctx, NULL, 100), ctx);
 	talloc_free(ctx);
 }
 
@@ -350,46 +439,40 @@ test_questions_there(void **state)
 	TALLOC_CTX *ctx = talloc_new(NULL);
 
 	(void)state;
-	check_questions(history_new(ctx, shared(ctx, "questions:"), NULL, 100, 2), ctx);
+	check_questions(shared(ctx, "questions:", 100), ctx);
 	talloc_free(ctx);
 }
 
 /* Bounded in number, and brought back by the file. */
 static void
-test_ring_and_file(void **state)
+test_bounds_and_file(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
-	char path[] = "/tmp/test_journal.XXXXXX";
-	int fd = mkstemp(path);
-	struct history *history = history_new(ctx, NULL, path, 10, 2);
+	const char *path = make_directory(ctx);
+	struct books *books = in_file(ctx, path, 10);
 	int64_t now = clock_wall_ms();
-	const char *error = NULL;
 	struct stat st;
 	json_t *answer;
 
 	(void)state;
 	for (int i = 0; i < 105; i++)
-		add(history, ctx, now, "a@example.org", mem_printf(ctx, "Q%d", i), "accept");
-	answer = history_last(history, ctx, "a@example.org", 100, &error);
+		add(books, ctx, now, "a@example.org", mem_printf(ctx, "Q%d", i), "accept");
+	answer = last(books, ctx, "a@example.org", 100);
 	assert_int_equal(json_array_size(answer), 10);
 	assert_string_equal(id_of(answer, 9), "Q95");
 	json_decref(answer);
-	assert_int_equal(stat(path, &st), 0);
-	assert_true(st.st_size < 20 * 100);
+	assert_int_equal(stat(mem_printf(ctx, "%s.books", path), &st), 0);
 	assert_int_equal(st.st_mode & 077, 0);
-	talloc_free(history);
-	history = history_new(ctx, NULL, path, 10, 2);
-	answer = history_last(history, ctx, "a@example.org", 100, &error);
+	talloc_free(books);
+	books = in_file(ctx, path, 10);
+	answer = last(books, ctx, "a@example.org", 100);
 	assert_int_equal(json_array_size(answer), 10);
 	assert_string_equal(id_of(answer, 0), "Q104");
 	json_decref(answer);
-	talloc_free(history);
-	assert_true(write(fd, "garbage\n{\"at\":\"x\"}\n[1]\n", 23) == 23);
-	history = history_new(ctx, NULL, path, 10, 2);
-	assert_int_equal(json_array_size(answer = history_why(history, ctx, "Q104", &error)), 1);
+	assert_int_equal(json_array_size(answer = why(books, ctx, "Q104")), 1);
 	json_decref(answer);
-	(void)close(fd);
-	(void)unlink(path);
+	talloc_free(books);
+	remove_directory(path);
 	talloc_free(ctx);
 }
 
@@ -412,40 +495,250 @@ static void
 test_bounds_there(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
-	struct history *history = history_new(ctx, shared(ctx, "bounds:"), NULL, 1200, 2);
+	struct books *books = shared(ctx, "bounds:", 1200);
 	int64_t now = clock_wall_ms();
 	const char *error = NULL;
 	json_t *answer;
 
 	(void)state;
 	for (int i = 0; i < 3000; i += 100) {
-		struct history_item items[100];
+		struct books_decision items[100];
 
 		for (int k = 0; k < 100; k++)
-			items[k] = (struct history_item){ now,
-				mem_printf(ctx, "u%d@example.org", (i + k) / 3),
+			items[k] = (struct books_decision){ now,
+				mem_printf(ctx, "u%d@example.org", (i + k) / 3), NULL, true,
 				mem_printf(ctx,
 				    "{\"at\":%lld,\"queue_id\":\"Q%d\",\"action\":\"accept\"}",
 				    (long long)now, i + k) };
-		assert_int_equal(history_add(history, ctx, items, 100, &error), 0);
+		assert_int_equal(books_add_decisions(books, ctx, items, 100, &error), 0);
 	}
-	assert_int_equal(json_array_size(answer = history_why(history, ctx, "Q2999", &error)), 1);
+	assert_int_equal(json_array_size(answer = why(books, ctx, "Q2999")), 1);
 	json_decref(answer);
 	/* on the third page of 500 */
-	assert_int_equal(json_array_size(answer = history_why(history, ctx, "Q1900", &error)), 1);
+	assert_int_equal(json_array_size(answer = why(books, ctx, "Q1900")), 1);
 	json_decref(answer);
-	assert_int_equal(json_array_size(answer = history_why(history, ctx, "Q5", &error)), 0);
+	assert_int_equal(json_array_size(answer = why(books, ctx, "Q5")), 0);
 	json_decref(answer);
-	assert_true(count_keys("bounds:{history}:a:*") <= 1200 / HISTORY_PER_ACCOUNT + 1);
+	assert_true(count_keys("bounds:{history}:a:*") <= 1200 / BOOKS_PER_ACCOUNT + 1);
 	for (int i = 0; i < 30; i++)
-		add(history, ctx, now, "busy@example.org", mem_printf(ctx, "B%d", i), "accept");
-	answer = history_last(history, ctx, "busy@example.org", 20, &error);
+		add(books, ctx, now, "busy@example.org", mem_printf(ctx, "B%d", i), "accept");
+	answer = last(books, ctx, "busy@example.org", 20);
 	assert_int_equal(json_array_size(answer), 20);
 	assert_string_equal(id_of(answer, 0), "B29");
 	json_decref(answer);
-	answer = history_last(history, ctx, "busy@example.org", 100, &error);
+	answer = last(books, ctx, "busy@example.org", 100);
 	assert_int_equal(json_array_size(answer), 30);
 	json_decref(answer);
+	talloc_free(ctx);
+}
+
+/* --- files --- */
+
+/* put_file - a file beside that of the counters */
+static char *
+put_file(TALLOC_CTX *ctx, const char *path, const char *end, const char *octets, size_t len)
+{
+	char *name = mem_printf(ctx, "%s%s", path, end);
+	FILE *file = fopen(name, "w");
+
+	assert_non_null(file);
+	assert_int_equal(fwrite(octets, 1, len, file), len);
+	assert_int_equal(fclose(file), 0);
+	return name;
+}
+
+/* assert_refused - books beside this file of counters are not opened, and say so and so */
+static void
+assert_refused(const char *path, const char *wanted)
+{
+	const struct store_options store = { .kind = STORE_EMBEDDED, .file = path };
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *error;
+
+	assert_null(open_books(ctx, &store, 10, &error));
+	assert_non_null(error);
+	if (strstr(error, wanted) == NULL)
+		fail_msg("\"%s\" says nothing of \"%s\"", error, wanted);
+	talloc_free(ctx);
+}
+
+/* What is not ours is not opened, and not changed. */
+static void
+test_foreign_files(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *path = make_directory(ctx);
+	const char *books = put_file(ctx, path, ".books", "something else\n", 15);
+	struct stat st;
+
+	(void)state;
+	assert_refused(path, "were not written by countersign");
+	assert_int_equal(stat(books, &st), 0);
+	assert_int_equal(st.st_size, 15);
+	assert_int_equal(chmod(books, 0620), 0);
+	assert_refused(path, "can be written by other users");
+	assert_int_equal(chmod(books, 0600), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(books, 65534, 65534), 0);
+		assert_refused(path, "belong to uid 65534, but the daemon runs as uid 0");
+	}
+	assert_int_equal(unlink(books), 0);
+	assert_int_equal(symlink("/dev/null", books), 0);
+	assert_refused(path, "are a symbolic link");
+	assert_int_equal(unlink(books), 0);
+	assert_int_equal(mkfifo(books, 0600), 0);
+	assert_refused(path, "are not a regular file");
+	assert_int_equal(unlink(books), 0);
+	assert_int_equal(mkdir(books, 0700), 0);
+	assert_refused(path, "cannot open the books");
+	assert_int_equal(rmdir(books), 0);
+	remove_directory(path);
+	talloc_free(ctx);
+}
+
+/* alter - run SQL in the books of a file, without countersign */
+static void
+alter(TALLOC_CTX *ctx, const char *path, const char *sql)
+{
+	sqlite3 *db = NULL;
+
+	assert_int_equal(sqlite3_open(mem_printf(ctx, "%s.books", path), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	assert_int_equal(chmod(mem_printf(ctx, "%s.books", path), 0600), 0);
+}
+
+/* Databases of others, of later versions, and damaged ones. */
+static void
+test_foreign_databases(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *path = make_directory(ctx);
+	const char *name = mem_printf(ctx, "%s.books", path);
+	struct books *books;
+	char page[4096];
+	FILE *file;
+
+	(void)state;
+	alter(ctx, path, "CREATE TABLE aliases (name TEXT)");
+	assert_refused(path, "were not written by countersign");
+	assert_int_equal(unlink(name), 0);
+	books = in_file(ctx, path, 100);
+	for (int i = 0; i < 100; i++)
+		add(books, ctx, clock_wall_ms(), "a@example.org", mem_printf(ctx, "Q%d", i),
+		    "accept");
+	talloc_free(books);
+	alter(ctx, path, "PRAGMA user_version = 2");
+	assert_refused(path, "newer version");
+	alter(ctx, path, "PRAGMA user_version = 1");
+	talloc_free(in_file(ctx, path, 100));
+	memset(page, 'x', sizeof(page));
+	file = fopen(name, "r+");
+	assert_int_equal(fseek(file, 4096, SEEK_SET), 0);
+	assert_int_equal(fwrite(page, 1, sizeof(page), file), sizeof(page));
+	assert_int_equal(fclose(file), 0);
+	assert_refused(path, "are damaged");
+	assert_int_equal(truncate(name, 5000), 0);
+	assert_refused(path, "are damaged");
+	remove_directory(path);
+	talloc_free(ctx);
+}
+
+/* What earlier versions wrote is there after the first start, and is imported once. */
+static void
+test_import(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *path = make_directory(ctx);
+	int day = daybook_day(clock_wall_ms());
+	const char *history = mem_printf(ctx,
+	    "{\"at\":%lld,\"queue_id\":\"OLD1\",\"account\":\"a@example.org\",\"action\":\"accept\"}\n"
+	    "garbage\n{\"at\":\"x\"}\n[1]\n"
+	    "{\"at\":%lld,\"queue_id\":\"OLD2\",\"account\":\"a@example.org\",\"action\":\"reject\"}\n"
+	    "{\"at\":17,\"que",
+	    (long long)clock_wall_ms(), (long long)clock_wall_ms());
+	const char *daybook = mem_printf(ctx,
+	    "%d a@example.org 1 2 3 4 1 2 3 5 1 2 3 over=4,would-foreign-from=2\nnonsense\n", day);
+	const char *old_history = put_file(ctx, path, ".history", history, strlen(history));
+	struct books *books;
+	struct dump dump;
+	json_t *answer;
+
+	(void)state;
+	(void)put_file(ctx, path, ".daybook", daybook, strlen(daybook));
+	books = in_file(ctx, path, 100);
+	answer = last(books, ctx, "a@example.org", 10);
+	assert_int_equal(json_array_size(answer), 2);
+	assert_string_equal(id_of(answer, 0), "OLD2");
+	json_decref(answer);
+	answer = accepted(books, ctx, "a@example.org", 10);
+	assert_int_equal(json_array_size(answer), 1);
+	assert_string_equal(id_of(answer, 0), "OLD1");
+	json_decref(answer);
+	dump = dump_day(ctx, books, day);
+	assert_int_equal(dump.n, 1);
+	assert_string_equal(dump.lines[0],
+	    "a@example.org 1 2 3 4 1 2 3 5 1 2 3 over=4,would-foreign-from=2");
+	talloc_free(books);
+	assert_int_equal(access(old_history, F_OK), -1);
+	assert_int_equal(access(mem_printf(ctx, "%s.imported", old_history), F_OK), 0);
+	books = in_file(ctx, path, 100);
+	assert_int_equal(json_array_size(answer = why(books, ctx, "OLD1")), 1);
+	json_decref(answer);
+	talloc_free(books);
+	remove_directory(path);
+	talloc_free(ctx);
+}
+
+/* An old file that cannot be read is no empty one, and nothing of it is lost. */
+static void
+test_import_refused(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *path = make_directory(ctx);
+	const char *old = mem_printf(ctx, "%s.history", path);
+	struct books *books;
+
+	(void)state;
+	assert_int_equal(symlink("/etc/passwd", old), 0);
+	assert_refused(path, "cannot import");
+	assert_int_equal(unlink(old), 0);
+	/* what was begun is not there, so it is still the first start */
+	(void)put_file(ctx, path, ".daybook", "20260101 a@example.org 1 2 3 0 0 0 0 0 0 0 0 -\n", 47);
+	books = in_file(ctx, path, 10);
+	assert_int_equal(dump_day(ctx, books, 20260101).n, 1);
+	talloc_free(books);
+	remove_directory(path);
+	talloc_free(ctx);
+}
+
+/* More accounts than the bound are added up, and that is said. */
+static void
+test_accounts_bounded(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct books *kinds[] = { in_file(ctx, NULL, 0), has_redis ? shared(ctx, "many:", 0) : NULL };
+	const char *error = NULL;
+
+	(void)state;
+	for (size_t k = 0; k < 2 && kinds[k] != NULL; k++) {
+		size_t n = 0;
+		int beyond = 0;
+
+		for (int i = 0; i < 1100; i++) {
+			const struct daybook_delta delta = { .account = mem_printf(ctx, "u%d", i % 1050),
+				.sums = { 1, 1, 1 }, .refused[REASON_OVER] = 1 };
+			int more = books_add_sums(kinds[k], ctx, 20000 * CLOCK_DAY_MS, &delta, 1, &error);
+
+			assert_true(more >= 0);
+			beyond += more;
+		}
+		assert_int_equal(beyond, 50);
+		assert_int_equal(
+		    books_read_sums(kinds[k], ctx, daybook_day(20000 * CLOCK_DAY_MS), count_row, &n, &error),
+		    0);
+		assert_int_equal(n, 1001);
+	}
 	talloc_free(ctx);
 }
 
@@ -458,8 +751,9 @@ static void
 test_told_once(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
-	struct events *one = events_new(ctx, shared(ctx, "events:"));
-	struct events *two = events_new(ctx, shared(ctx, "events:"));
+	struct books *books = shared(ctx, "events:", 0);
+	struct events *one = events_new(ctx, books);
+	struct events *two = events_new(ctx, shared(ctx, "events:", 0));
 	const char *error = NULL;
 	json_t *answer;
 
@@ -477,7 +771,7 @@ test_told_once(void **state)
 	event_raise(one, EVENT_RELOAD, NULL, NULL, NULL, "again", NULL);
 	assert_true(event_flush(two, ctx, &no_program, &error) >= 0);
 	assert_true(event_flush(one, ctx, &no_program, &error) >= 0);
-	answer = events_last(one, ctx, 100, &error);
+	answer = books_last_events(books, ctx, 100, &error);
 	assert_int_equal(json_array_size(answer), 5);
 	assert_string_equal(
 	    json_string_value(json_object_get(json_array_get(answer, 4), "text")), "a over");
@@ -486,24 +780,30 @@ test_told_once(void **state)
 	talloc_free(ctx);
 }
 
-/* Without Redis the last thousand are kept; a list that nobody empties is bounded. */
+/* The last BOOKS_EVENTS are kept; a list that nobody empties is bounded. */
 static void
 test_events_bounded(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
-	struct events *events = events_new(ctx, NULL);
+	struct books *books = in_file(ctx, NULL, 0);
+	struct events *events = events_new(ctx, books);
 	const char *error = NULL;
 	json_t *answer;
 
 	(void)state;
 	for (int i = 0; i < EVENTS_WAITING_MAX + 50; i++)
 		event_raise(events, EVENT_RELOAD, NULL, NULL, NULL, "full", NULL);
-	assert_true(event_flush(events, ctx, &no_program, &error) >= 0);
+	assert_int_equal(event_flush(events, ctx, &no_program, &error), EVENTS_WAITING_MAX);
+	for (int turn = 0; turn < BOOKS_EVENTS / EVENTS_WAITING_MAX; turn++) {
+		for (int i = 0; i < EVENTS_WAITING_MAX; i++)
+			event_raise(events, EVENT_RELOAD, NULL, NULL, NULL, "more", NULL);
+		assert_true(event_flush(events, ctx, &no_program, &error) >= 0);
+	}
 	for (int i = 0; i < 10; i++)
 		event_raise(events, EVENT_STORE_BACK, NULL, NULL, NULL, "last", NULL);
 	assert_true(event_flush(events, ctx, &no_program, &error) >= 0);
-	answer = events_last(events, ctx, 5000, &error);
-	assert_int_equal(json_array_size(answer), 1000);
+	answer = books_last_events(books, ctx, 5 * BOOKS_EVENTS, &error);
+	assert_int_equal(json_array_size(answer), BOOKS_EVENTS);
 	assert_string_equal(
 	    json_string_value(json_object_get(json_array_get(answer, 0), "event")), "store-back");
 	assert_string_equal(
@@ -524,8 +824,13 @@ main(void)
 		cmocka_unit_test(test_days_and_file),
 		cmocka_unit_test(test_questions_here),
 		cmocka_unit_test(test_questions_there),
-		cmocka_unit_test(test_ring_and_file),
+		cmocka_unit_test(test_bounds_and_file),
 		cmocka_unit_test(test_bounds_there),
+		cmocka_unit_test(test_foreign_files),
+		cmocka_unit_test(test_foreign_databases),
+		cmocka_unit_test(test_import),
+		cmocka_unit_test(test_import_refused),
+		cmocka_unit_test(test_accounts_bounded),
 		cmocka_unit_test(test_told_once),
 		cmocka_unit_test(test_events_bounded),
 	};

@@ -27,9 +27,8 @@
 #include <hiredis/hiredis.h>
 
 #include "filter/base/clock.h"
-#include "filter/journal/daybook.h"
+#include "filter/journal/books.h"
 #include "filter/journal/event.h"
-#include "filter/journal/history.h"
 #include "filter/redis/pool.h"
 #include "filter/redis/route.h"
 #include "filter/store/store.h"
@@ -623,7 +622,7 @@ set_one(struct fixture *f, const char *key)
 	return outcome;
 }
 
-/* count_row - daybook_each */
+/* count_row - books_sums_each */
 static void
 count_row(void *arg, const char *account, const struct daybook_row *row)
 {
@@ -637,36 +636,37 @@ test_cluster_journal(void **state)
 {
 	struct fixture *f = *state;
 	static const struct event_program no_program;
-	const struct history_item item = { 1, "a@example.org",
+	const struct books_options options = {
+		.store = &f->options, .decisions = 100, .days = 7, .accounts = 1000
+	};
+	const struct books_decision item = { 1, "a@example.org", "Q1", true,
 		"{\"at\":9999999999999,\"queue_id\":\"Q1\"}" };
+	const struct books_query by_id = { .queue_id = "Q1", .n = 5 };
+	const struct books_query by_account = { .account = "a@example.org", .n = 5 };
 	const struct daybook_delta delta = { .account = "a@example.org", .sums = { 1, 7, 1 } };
 	const char *error = NULL;
-	struct journal_redis *redis = journal_redis_new(f->ctx, &f->options, &error);
-	struct history *history = history_new(f->ctx, redis, NULL, 100, 7);
-	struct daybook *daybook = daybook_new(f->ctx, redis, NULL);
-	struct events *events = events_new(f->ctx, redis);
+	struct books *books = books_open(f->ctx, &options, &error);
+	struct events *events = events_new(f->ctx, books);
 	uint64_t recipients = 0;
 	json_t *answer;
 
-	assert_non_null(redis);
-	assert_int_equal(history_add(history, f->ctx, &item, 1, &error), 0);
-	assert_int_equal(json_array_size(answer = history_why(history, f->ctx, "Q1", &error)), 1);
+	assert_non_null(books);
+	assert_int_equal(books_add_decisions(books, f->ctx, &item, 1, &error), 0);
+	assert_int_equal(json_array_size(answer = books_find(books, f->ctx, &by_id, &error)), 1);
 	json_decref(answer);
 	assert_int_equal(
-	    json_array_size(answer = history_last(history, f->ctx, "a@example.org", 5, &error)), 1);
+	    json_array_size(answer = books_find(books, f->ctx, &by_account, &error)), 1);
 	json_decref(answer);
-	assert_int_equal(daybook_add(daybook, f->ctx, 0, &delta, 1, &error), 0);
+	assert_int_equal(books_add_sums(books, f->ctx, 0, &delta, 1, &error), 0);
 	assert_int_equal(
-	    daybook_read(daybook, f->ctx, 19700101, count_row, &recipients, &error), 0);
+	    books_read_sums(books, f->ctx, 19700101, count_row, &recipients, &error), 0);
 	assert_int_equal(recipients, 7);
 	event_raise(events, EVENT_OVER, "account", "a@example.org", NULL, "over", NULL);
 	assert_true(event_flush(events, f->ctx, &no_program, &error) >= 0);
-	assert_int_equal(json_array_size(answer = events_last(events, f->ctx, 5, &error)), 1);
+	assert_int_equal(json_array_size(answer = books_last_events(books, f->ctx, 5, &error)), 1);
 	json_decref(answer);
 	talloc_free(events);
-	talloc_free(daybook);
-	talloc_free(history);
-	talloc_free(redis);
+	talloc_free(books);
 }
 
 /* A slot moves while an account in it sends: ASK, TRYAGAIN, MOVED. */

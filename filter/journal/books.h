@@ -1,0 +1,127 @@
+/*
+ * books.h - what happened, kept: decisions, the sums of each day, events
+ *
+ * One row of functions for both kinds. With Redis, all filters share the books there. Without it,
+ * they are in a SQLite database beside the counters' file (books_schema.c describes its tables), or
+ * in the memory of this process if the counters have no file.
+ *
+ * A decision is a JSON object, one line of printable ASCII: "at" (UNIX time in milliseconds),
+ * "filter" (host name), "reply" if the client was refused, and the fields of the log line
+ * (logline.h). The sums are described in daybook.h, an event in event.h.
+ *
+ * Threads: any. Every function may wait for Redis or the disk: not for the message's path. Unless
+ * it says otherwise a function returns 0, or -1 and *error_r on ctx.
+ */
+#ifndef FILTER_JOURNAL_BOOKS_H
+#define FILTER_JOURNAL_BOOKS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <talloc.h>
+
+#include "filter/journal/daybook.h"
+#include "filter/store/store.h"
+
+#define BOOKS_PER_ACCOUNT	20	/* decisions in an account's own list in Redis */
+#define BOOKS_ANSWER_MAX	100	/* decisions in one answer to people */
+#define BOOKS_EVENTS		10000	/* events kept, about */
+
+struct books;
+
+/* What is kept, and where. */
+struct books_options {
+	const struct store_options *store; /* kind, file, and Redis with its passwords */
+	size_t decisions;	/* kept at most; 0: none */
+	int days;		/* for how long decisions are kept */
+	size_t accounts;	/* accounts with sums a day; what the others do is added up as "*" */
+};
+
+/*
+ * books_open - open the books
+ * Redis need not answer yet. A file that cannot be opened, is not ours, is damaged or was written
+ * by a newer version is an error: NULL and *error_r on ctx. What an earlier version kept beside the
+ * counters' file (.history, .daybook) is imported when the database is made, and the log says so.
+ * options are copied. A talloc child of ctx.
+ */
+struct books *books_open(
+    TALLOC_CTX *ctx, const struct books_options *options, const char **error_r);
+
+/* books_renew - as store_renew() */
+int books_renew(struct books *books, TALLOC_CTX *ctx, const char **error_r);
+
+/* books_place - where the books are, for people: "Redis", "memory", or the path of the file */
+const char *books_place(const struct books *books);
+
+/* --- decisions --- */
+
+/* One decision to be kept. */
+struct books_decision {
+	int64_t at_ms;		/* UNIX time */
+	const char *account;	/* or NULL */
+	const char *queue_id;	/* or NULL */
+	bool passed;		/* accepted or held */
+	const char *text;	/* JSON */
+};
+
+/* books_keep_decisions - are decisions kept at all? */
+bool books_keep_decisions(const struct books *books);
+
+/* books_add_decisions - keep n decisions: all or, after an error, perhaps none */
+int books_add_decisions(struct books *books, TALLOC_CTX *ctx, const struct books_decision *items,
+    size_t n, const char **error_r);
+
+/* Which decisions are wanted; members that are not set match all. */
+struct books_query {
+	const char *account;	/* normal form */
+	const char *queue_id;
+	bool passed;		/* only those that passed */
+	size_t n;		/* so many at most */
+};
+
+/* books_find - decisions, newest first, as an array of objects; NULL and *error_r on ctx */
+json_t *books_find(struct books *books, TALLOC_CTX *ctx, const struct books_query *query,
+    const char **error_r);
+
+/* --- sums --- */
+
+/* books_add_sums - add to the sums of the day and hour of at_ms (UNIX time); how many of the deltas
+ * went to "*", or -1 and *error_r on ctx */
+int books_add_sums(struct books *books, TALLOC_CTX *ctx, int64_t at_ms,
+    const struct daybook_delta *deltas, size_t n, const char **error_r);
+
+/* What books_read_sums() calls; account "*" stands for those beyond the bound. */
+typedef void books_sums_each(void *arg, const char *account, const struct daybook_row *row);
+
+/* books_read_sums - each account of a day (daybook_day()), in no order */
+int books_read_sums(struct books *books, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
+    const char **error_r);
+
+/* --- events --- */
+
+/* One event to be kept. */
+struct books_event {
+	int64_t at_ms;		/* UNIX time of its raising */
+	const char *kind;	/* its word */
+	const char *key;	/* what it is about */
+	const char *text;	/* JSON */
+};
+
+/*
+ * books_event_is_news - was no event of this kind and key kept within quiet_ms before it?
+ * With Redis, the first of all filters that asks is answered true, and the others false from then
+ * on. If it cannot be determined: true.
+ */
+bool books_event_is_news(
+    struct books *books, TALLOC_CTX *ctx, const struct books_event *event, int64_t quiet_ms);
+
+/* books_add_events - keep events, in their order; how many were kept, and *error_r on ctx if those
+ * are fewer than n */
+size_t books_add_events(struct books *books, TALLOC_CTX *ctx, const struct books_event *events,
+    size_t n, const char **error_r);
+
+/* books_last_events - the last n events, newest first, as books_find() */
+json_t *books_last_events(struct books *books, TALLOC_CTX *ctx, size_t n, const char **error_r);
+
+#endif

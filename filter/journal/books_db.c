@@ -1,0 +1,362 @@
+/*
+ * books_db.c - the database of the books: opened, checked, of the right shape
+ *
+ * A file that is not ours must not be written to, and one that is must not be started anew because
+ * it cannot be read: either refuses the start. The file is marked as ours by PRAGMA application_id;
+ * PRAGMA user_version is the version of the tables.
+ *
+ * A write-ahead log lets operators read while the journal writes. Every transaction is synced: it
+ * survives a crash of the process and of the machine. That is one sync a second, off the message's
+ * path.
+ *
+ * Thread rule: opening is before others know the object; then as books_db.h says.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "filter/base/clock.h"
+#include "filter/journal/books_db.h"
+#include "policy/base/mem.h"
+
+#define BUSY_MS		3000	/* how long an operator's sqlite3 may hold the lock */
+#define CHECK_MS	2000	/* how long a large file is checked at start */
+#define CHECK_STEPS	10000	/* of SQLite's machine between two looks at the clock */
+#define APPLICATION_ID	0x4353424b	/* "CSBK" */
+
+static const char title[16] = "SQLite format 3";
+
+static const char settings[] =
+    "PRAGMA journal_mode = WAL;"
+    "PRAGMA synchronous = FULL;"
+    "PRAGMA cache_size = -8000;"
+    "PRAGMA journal_size_limit = 16777216;"
+    "PRAGMA trusted_schema = OFF;"
+    "PRAGMA cell_size_check = ON;";
+
+/* countersign(8) documents them; a change makes version 2, and a step in books_db_migrate() */
+static const char schema[] =
+    "CREATE TABLE decisions ("
+    " id INTEGER PRIMARY KEY,"
+    " at INTEGER NOT NULL,"		/* UNIX time in ms */
+    " account TEXT,"
+    " queue_id TEXT,"
+    " passed INTEGER NOT NULL,"
+    " text TEXT NOT NULL);"		/* JSON */
+    "CREATE INDEX decisions_account ON decisions (account) WHERE account IS NOT NULL;"
+    "CREATE INDEX decisions_queue_id ON decisions (queue_id) WHERE queue_id IS NOT NULL;"
+    "CREATE TABLE sums ("
+    " day INTEGER NOT NULL,"		/* 20261122, UTC */
+    " account TEXT NOT NULL,"
+    " messages INTEGER NOT NULL,"
+    " recipients INTEGER NOT NULL,"
+    " bytes INTEGER NOT NULL,"
+    " connections INTEGER NOT NULL,"
+    " peak_messages INTEGER NOT NULL,"	/* of the fullest hour, each for itself */
+    " peak_recipients INTEGER NOT NULL,"
+    " peak_bytes INTEGER NOT NULL,"
+    " hour INTEGER NOT NULL,"		/* 0 to 23, and what it has so far */
+    " hour_messages INTEGER NOT NULL,"
+    " hour_recipients INTEGER NOT NULL,"
+    " hour_bytes INTEGER NOT NULL,"
+    " PRIMARY KEY (day, account)) WITHOUT ROWID;"
+    "CREATE TABLE refusals ("
+    " day INTEGER NOT NULL,"
+    " account TEXT NOT NULL,"
+    " reason TEXT NOT NULL,"		/* "over"; "would-over": mode watch let it pass */
+    " n INTEGER NOT NULL,"
+    " PRIMARY KEY (day, account, reason)) WITHOUT ROWID;"
+    "CREATE TABLE events ("
+    " id INTEGER PRIMARY KEY,"
+    " at INTEGER NOT NULL,"
+    " kind TEXT NOT NULL,"
+    " key TEXT NOT NULL,"		/* what it is about, to tell it once */
+    " text TEXT NOT NULL);"		/* JSON */
+    "CREATE INDEX events_key ON events (kind, key, at);";
+
+/* --- use --- */
+
+/* books_db_error - what went wrong last */
+const char *
+books_db_error(struct books_db *db, TALLOC_CTX *ctx)
+{
+	int code = sqlite3_extended_errcode(db->db);
+	int number = sqlite3_system_errno(db->db);
+
+	return mem_printf(ctx, "%s: %s%s%s", db->path != NULL ? db->path : "the books in memory",
+	    sqlite3_errmsg(db->db),
+	    (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN ? ": " : "",
+	    (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN ? strerror(number) :
+									       "");
+}
+
+/* books_db_statement - a statement, prepared at its first use */
+sqlite3_stmt *
+books_db_statement(struct books_db *db, size_t which, const char *sql)
+{
+	if (db->prepared[which] == NULL &&
+	    sqlite3_prepare_v3(db->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &db->prepared[which],
+		NULL) != SQLITE_OK)
+		return NULL;
+	return db->prepared[which];
+}
+
+/* books_db_run - run a statement that has no rows */
+int
+books_db_run(sqlite3_stmt *statement)
+{
+	int code;
+
+	while ((code = sqlite3_step(statement)) == SQLITE_ROW)
+		;
+	(void)sqlite3_reset(statement);
+	(void)sqlite3_clear_bindings(statement);
+	return code == SQLITE_DONE ? 0 : -1;
+}
+
+/* books_db_text - bind a text */
+void
+books_db_text(sqlite3_stmt *statement, int i, const char *text)
+{
+	(void)sqlite3_bind_text(statement, i, text, -1, SQLITE_STATIC);
+}
+
+/* books_db_begin - begin to write */
+int
+books_db_begin(struct books_db *db)
+{
+	return sqlite3_exec(db->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK ? 0 : -1;
+}
+
+/* books_db_commit - what was written counts from now on */
+int
+books_db_commit(struct books_db *db)
+{
+	return sqlite3_exec(db->db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK ? 0 : -1;
+}
+
+/* books_db_rollback - what was written is forgotten; SQLite may have done so by itself */
+void
+books_db_rollback(struct books_db *db)
+{
+	if (sqlite3_get_autocommit(db->db) == 0)
+		(void)sqlite3_exec(db->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+/* --- opening --- */
+
+static int
+books_db_destroy(struct books_db *db)
+{
+	for (size_t i = 0; i < BOOKS_DB_STATEMENTS; i++)
+		(void)sqlite3_finalize(db->prepared[i]);
+	(void)sqlite3_close(db->db);
+	(void)pthread_mutex_destroy(&db->lock);
+	return 0;
+}
+
+/* refuse - the error for a file that must not be used */
+static int
+refuse(TALLOC_CTX *ctx, const char *path, const char *what, const char **error_r)
+{
+	*error_r = mem_printf(ctx, "the books in %s %s; move the file away to start with empty books",
+	    path, what);
+	return -1;
+}
+
+/* check_owner - is this open file one that we alone may write? */
+static int
+check_owner(TALLOC_CTX *ctx, const char *path, const struct stat *st, const char **error_r)
+{
+	if (!S_ISREG(st->st_mode))
+		return refuse(ctx, path, "are not a regular file", error_r);
+	if (st->st_uid != geteuid()) {
+		*error_r = mem_printf(ctx,
+		    "the books in %s belong to uid %lu, but the daemon runs as uid %lu: change the owner of the file",
+		    path, (unsigned long)st->st_uid, (unsigned long)geteuid());
+		return -1;
+	}
+	if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+		*error_r = mem_printf(ctx,
+		    "the books in %s can be written by other users: chmod go-w %s", path, path);
+		return -1;
+	}
+	return 0;
+}
+
+/* check_title - is this open file empty, or a database? */
+static int
+check_title(TALLOC_CTX *ctx, const char *path, int fd, off_t size, const char **error_r)
+{
+	char found[sizeof(title)] = "";
+
+	if (size == 0 || (pread(fd, found, sizeof(found), 0) == (ssize_t)sizeof(found) &&
+	    memcmp(found, title, sizeof(title)) == 0))
+		return 0;
+	return refuse(ctx, path, "were not written by countersign", error_r);
+}
+
+/* check_file - is this file ours to use? It is made if it is not there. */
+static int
+check_file(TALLOC_CTX *ctx, const char *path, const char **error_r)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+	    S_IRUSR | S_IWUSR);
+	struct stat st;
+	int result = -1;
+
+	if (fd < 0 && errno == ELOOP)
+		return refuse(ctx, path, "are a symbolic link", error_r);
+	if (fd < 0 || fstat(fd, &st) != 0)
+		*error_r = mem_printf(ctx, "cannot open the books in %s: %s", path, strerror(errno));
+	else if (check_owner(ctx, path, &st, error_r) == 0)
+		result = check_title(ctx, path, fd, st.st_size, error_r);
+	if (fd >= 0)
+		(void)close(fd);
+	return result;
+}
+
+/* number_of - the one number that a query answers; -1: an error */
+static int64_t
+number_of(struct books_db *db, const char *sql)
+{
+	sqlite3_stmt *statement = NULL;
+	int64_t number = -1;
+
+	if (sqlite3_prepare_v2(db->db, sql, -1, &statement, NULL) == SQLITE_OK &&
+	    sqlite3_step(statement) == SQLITE_ROW)
+		number = sqlite3_column_int64(statement, 0);
+	(void)sqlite3_finalize(statement);
+	return number;
+}
+
+/* is_late - SQLite asks now and then; non-zero breaks the check off */
+static int
+is_late(void *arg)
+{
+	return clock_ms() >= *(const int64_t *)arg;
+}
+
+/* is_damaged - as far as that can be determined in CHECK_MS */
+static bool
+is_damaged(struct books_db *db)
+{
+	int64_t until = clock_ms() + CHECK_MS;
+	sqlite3_stmt *statement = NULL;
+	bool damaged;
+	int code;
+
+	sqlite3_progress_handler(db->db, CHECK_STEPS, is_late, &until);
+	code = sqlite3_prepare_v2(db->db, "PRAGMA quick_check(1)", -1, &statement, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_step(statement);
+	damaged = code == SQLITE_ROW ?
+	    strcmp((const char *)sqlite3_column_text(statement, 0), "ok") != 0 :
+	    code != SQLITE_INTERRUPT;
+	(void)sqlite3_finalize(statement);
+	sqlite3_progress_handler(db->db, 0, NULL, NULL);
+	return damaged;
+}
+
+/* make_tables - in a transaction that stays open */
+static int
+make_tables(TALLOC_CTX *ctx, struct books_db *db, const char **error_r)
+{
+	char *marks = mem_printf(ctx, "PRAGMA application_id = %d; PRAGMA user_version = %d",
+	    APPLICATION_ID, BOOKS_DB_VERSION);
+
+	if (books_db_begin(db) == 0 &&
+	    sqlite3_exec(db->db, schema, NULL, NULL, NULL) == SQLITE_OK &&
+	    sqlite3_exec(db->db, marks, NULL, NULL, NULL) == SQLITE_OK)
+		return 0;
+	*error_r = mem_printf(ctx, "cannot make the books: %s", books_db_error(db, ctx));
+	return -1;
+}
+
+/* check_tables - are the tables ours? They are made if there are none. */
+static int
+check_tables(TALLOC_CTX *ctx, struct books_db *db, bool *new_r, const char **error_r)
+{
+	int64_t tables = number_of(db, "SELECT count(*) FROM sqlite_master");
+	int64_t id = number_of(db, "PRAGMA application_id");
+	int64_t version = number_of(db, "PRAGMA user_version");
+	int code = sqlite3_errcode(db->db);
+
+	if (tables < 0 || id < 0 || version < 0) {
+		if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
+			return refuse(ctx, db->path, "are damaged", error_r);
+		*error_r = mem_printf(ctx, "cannot read the books: %s", books_db_error(db, ctx));
+		return -1;
+	}
+	*new_r = tables == 0 && id == 0 && version == 0;
+	if (*new_r)
+		return make_tables(ctx, db, error_r);
+	if (id != APPLICATION_ID)
+		return refuse(ctx, db->path, "were not written by countersign", error_r);
+	if (version != BOOKS_DB_VERSION)
+		return refuse(ctx, db->path, "were written by a newer version of countersign",
+		    error_r);
+	return is_damaged(db) ? refuse(ctx, db->path, "are damaged", error_r) : 0;
+}
+
+/* connect - open one connection; never NULL */
+static struct books_db *
+connect_to(TALLOC_CTX *ctx, const char *path, int flags, const char **error_r)
+{
+	struct books_db *db = mem_new(ctx, struct books_db);
+
+	(void)pthread_mutex_init(&db->lock, NULL);
+	db->path = path != NULL ? mem_strdup(db, path) : NULL;
+	talloc_set_destructor(db, books_db_destroy);
+	if (sqlite3_open_v2(path != NULL ? path : ":memory:", &db->db,
+		flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+		*error_r = mem_printf(ctx, "cannot open the books: %s", books_db_error(db, ctx));
+	(void)sqlite3_extended_result_codes(db->db, 0);
+	(void)sqlite3_busy_timeout(db->db, BUSY_MS);
+	return db;
+}
+
+/* books_db_open - open the database of a file */
+struct books_db *
+books_db_open(TALLOC_CTX *ctx, const char *path, bool *new_r, const char **error_r)
+{
+	struct books_db *db;
+
+	*error_r = NULL;
+	if (path != NULL && check_file(ctx, path, error_r) != 0)
+		return NULL;
+	db = connect_to(ctx, path, SQLITE_OPEN_READWRITE, error_r);
+	if (*error_r == NULL && path != NULL &&
+	    sqlite3_exec(db->db, settings, NULL, NULL, NULL) != SQLITE_OK) {
+		if (sqlite3_errcode(db->db) == SQLITE_CORRUPT ||
+		    sqlite3_errcode(db->db) == SQLITE_NOTADB)
+			(void)refuse(ctx, path, "are damaged", error_r);
+		else
+			*error_r = mem_printf(
+			    ctx, "cannot open the books: %s", books_db_error(db, ctx));
+	}
+	if (*error_r == NULL && check_tables(ctx, db, new_r, error_r) == 0)
+		return db;
+	talloc_free(db);
+	return NULL;
+}
+
+/* books_db_open_reader - a second connection, for reading */
+struct books_db *
+books_db_open_reader(TALLOC_CTX *ctx, const struct books_db *first, const char **error_r)
+{
+	struct books_db *db;
+
+	*error_r = NULL;
+	db = connect_to(ctx, first->path, SQLITE_OPEN_READONLY, error_r);
+	if (*error_r == NULL)
+		return db;
+	talloc_free(db);
+	return NULL;
+}

@@ -1,0 +1,33 @@
+/*
+ * books_kind.h - a kind of books as a row of functions; for books*.c alone
+ *
+ * The functions are those of books.h of the same name; impl is the kind's own object.
+ */
+#ifndef FILTER_JOURNAL_BOOKS_KIND_H
+#define FILTER_JOURNAL_BOOKS_KIND_H
+
+#include "filter/journal/books.h"
+
+struct books_kind {
+	/* impl is a talloc child of ctx */
+	void *(*open)(TALLOC_CTX *ctx, const struct books_options *, const char **error_r);
+	int (*renew)(void *impl, TALLOC_CTX *, const char **error_r); /* or NULL */
+	const char *(*place)(const void *impl);
+	int (*add_decisions)(void *impl, TALLOC_CTX *, const struct books_decision *, size_t n,
+	    const char **error_r);
+	json_t *(*find)(
+	    void *impl, TALLOC_CTX *, const struct books_query *, const char **error_r);
+	int (*add_sums)(void *impl, TALLOC_CTX *, int64_t at_ms, const struct daybook_delta *,
+	    size_t n, const char **error_r);
+	int (*read_sums)(void *impl, TALLOC_CTX *, int day, books_sums_each *, void *arg,
+	    const char **error_r);
+	bool (*event_is_news)(
+	    void *impl, TALLOC_CTX *, const struct books_event *, int64_t quiet_ms);
+	size_t (*add_events)(void *impl, TALLOC_CTX *, const struct books_event *, size_t n,
+	    const char **error_r);
+	json_t *(*last_events)(void *impl, TALLOC_CTX *, size_t n, const char **error_r);
+};
+
+extern const struct books_kind books_redis, books_sqlite;
+
+#endif

@@ -1,0 +1,494 @@
+/*
+ * books_redis.c - the books in Redis, which all filters share
+ *
+ * Decisions are one stream of all, and a short list for each account (history.lua), so that those
+ * of a quiet account outlive the traffic of busy ones: 2 * decisions entries of some 500 octets at
+ * most. Sums are a hash a day (daybook.lua), events a stream.
+ *
+ * Searching for a queue id or an account reads the whole stream, newest first, in pages: that is
+ * some thousand decisions and an operator's question, and an index would cost every message.
+ *
+ * Thread rule: nothing changes after opening; journal_redis.c has rules of its own.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "filter/base/clock.h"
+#include "filter/journal/books_kind.h"
+#include "filter/journal/daybook_lua.h"
+#include "filter/journal/history_lua.h"
+#include "filter/journal/journal_redis.h"
+#include "policy/base/mem.h"
+#include "policy/quota/quota.h"
+
+#define PAGE	500		/* entries read at once; about, if accounts */
+#define BATCH	100		/* accounts in one call */
+#define DAY_S	86400
+
+#define STREAM_KEY	"{history}:all"
+#define ACCOUNTS_KEY	"{history}:accounts"
+#define LIST_KEY	"{history}:a:"
+#define EVENTS_KEY	"{events}"
+#define TOLD_KEY	"{events}:told:"
+
+struct redis_books {
+	struct journal_redis *redis;
+	size_t decisions;
+	int days;
+	size_t accounts;
+};
+
+static void *
+redis_books_open(TALLOC_CTX *ctx, const struct books_options *options, const char **error_r)
+{
+	struct redis_books *books = mem_new(ctx, struct redis_books);
+
+	books->decisions = options->decisions;
+	books->days = options->days;
+	books->accounts = options->accounts;
+	books->redis = journal_redis_new(books, options->store, error_r);
+	if (books->redis != NULL)
+		return books;
+	*error_r = mem_strdup(ctx, *error_r);
+	talloc_free(books);
+	return NULL;
+}
+
+static int
+redis_books_renew(void *impl, TALLOC_CTX *ctx, const char **error_r)
+{
+	struct redis_books *books = impl;
+
+	return journal_redis_renew(books->redis, ctx, error_r);
+}
+
+static const char *
+redis_books_place(const void *impl)
+{
+	(void)impl;
+	return "Redis";
+}
+
+/* send_words - one command that changes something; the number that it answers, or 0, or -1: no
+ * answer */
+static int
+send_words(struct redis_books *books, TALLOC_CTX *ctx, struct journal_words *words,
+    const char **error_r)
+{
+	redisReply *reply = journal_redis_call(books->redis, ctx, words, false, error_r);
+	int number = reply == NULL ? -1 :
+	    reply->type == REDIS_REPLY_INTEGER && reply->integer > 0 ? (int)reply->integer : 0;
+
+	talloc_free(words);
+	freeReplyObject(reply);
+	return number;
+}
+
+/* --- decisions --- */
+
+static int
+redis_books_add_decisions(void *impl, TALLOC_CTX *ctx, const struct books_decision *items,
+    size_t n, const char **error_r)
+{
+	struct redis_books *books = impl;
+	struct journal_words *words = journal_words_new(ctx);
+
+	journal_word(words, "EVAL");
+	journal_word(words, history_lua);
+	journal_number(words, 2);
+	journal_key(books->redis, words, STREAM_KEY);
+	journal_key(books->redis, words, ACCOUNTS_KEY);
+	journal_number(words, (long long)books->decisions);
+	journal_number(words, (long long)books->days * DAY_S);
+	journal_number(words, BOOKS_PER_ACCOUNT);
+	journal_number(words, (long long)(books->decisions / BOOKS_PER_ACCOUNT + 1));
+	journal_key(books->redis, words, LIST_KEY);
+	for (size_t i = 0; i < n; i++) {
+		journal_word(
+		    words, items[i].account != NULL ? quota_encode(words, items[i].account) : "");
+		journal_word(words, items[i].text);
+	}
+	return send_words(books, ctx, words, error_r) < 0 ? -1 : 0;
+}
+
+/* A query under way. */
+struct search {
+	const struct books_query *query;
+	const char *encoded;	/* the account as Redis has it, or NULL */
+	int64_t oldest;		/* UNIX time in ms */
+	json_t *answer;
+};
+
+/* string_is - is a member this text? */
+static bool
+string_is(const json_t *decision, const char *name, const char *wanted)
+{
+	const char *value = json_string_value(json_object_get(decision, name));
+
+	return value != NULL && strcmp(value, wanted) == 0;
+}
+
+/* passed - did this message go on? */
+static bool
+passed(const json_t *decision)
+{
+	return !string_is(decision, "action", "tempfail") &&
+	    !string_is(decision, "action", "reject");
+}
+
+/* consider - add a decision to the answer if it matches; false: the answer is full, or all that
+ * follows too old */
+static bool
+consider(const struct search *search, const char *text)
+{
+	const struct books_query *query = search->query;
+	json_t *decision;
+	bool young;
+
+	/* cheaper than reading it all */
+	if (query->queue_id != NULL && strstr(text, query->queue_id) == NULL)
+		return true;
+	decision = json_loads(text, 0, NULL);
+	young = json_integer_value(json_object_get(decision, "at")) >= search->oldest;
+	if (young && (query->queue_id == NULL || string_is(decision, "queue_id", query->queue_id)) &&
+	    (!query->passed || passed(decision)))
+		json_array_append(search->answer, decision);
+	json_decref(decision);
+	return young && json_array_size(search->answer) < query->n;
+}
+
+/* is_text - a string of a reply, or NULL */
+static const char *
+is_text(const redisReply *reply)
+{
+	return reply != NULL && reply->type == REDIS_REPLY_STRING ? reply->str : NULL;
+}
+
+/* read_entry - one entry of the stream: {id, {"a", account, "v", text}}; false: enough */
+static bool
+read_entry(const struct search *search, const redisReply *entry, const char **id_r)
+{
+	const redisReply *fields;
+
+	if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
+	    is_text(entry->element[0]) == NULL)
+		return false;
+	*id_r = entry->element[0]->str;
+	fields = entry->element[1];
+	if (fields->type != REDIS_REPLY_ARRAY || fields->elements != 4 ||
+	    is_text(fields->element[1]) == NULL || is_text(fields->element[3]) == NULL)
+		return true;
+	if (search->encoded != NULL && strcmp(fields->element[1]->str, search->encoded) != 0)
+		return true;
+	return consider(search, fields->element[3]->str);
+}
+
+/* read_back - n entries of a stream before an id (NULL: the last ones), newest first */
+static redisReply *
+read_back(struct redis_books *books, TALLOC_CTX *ctx, const char *key, const char *before, size_t n,
+    const char **error_r)
+{
+	struct journal_words *words = journal_words_new(ctx);
+	redisReply *reply;
+
+	journal_word(words, "XREVRANGE");
+	journal_key(books->redis, words, key);
+	journal_word(words, before != NULL ? before : "+");
+	journal_word(words, "-");
+	journal_word(words, "COUNT");
+	journal_number(words, (long long)n);
+	reply = journal_redis_call(books->redis, ctx, words, true, error_r);
+	talloc_free(words);
+	return reply;
+}
+
+/* read_page - a page of the stream, newest first; the id before it in *before_r, NULL at the end;
+ * -1: no answer */
+static int
+read_page(struct redis_books *books, TALLOC_CTX *ctx, const struct search *search, char **before_r,
+    const char **error_r)
+{
+	redisReply *reply = read_back(books, ctx, STREAM_KEY, *before_r, PAGE, error_r);
+	const char *last = NULL;
+	bool more = true;
+
+	if (reply == NULL)
+		return -1;
+	/* the first entry of a later page is the last of the page before */
+	for (size_t i = *before_r != NULL ? 1 : 0;
+	     more && reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
+		more = read_entry(search, reply->element[i], &last);
+	more = more && last != NULL && reply->elements == PAGE;
+	talloc_free(*before_r);
+	*before_r = more ? mem_strdup(ctx, last) : NULL;
+	freeReplyObject(reply);
+	return 0;
+}
+
+/* search_stream - all filters' decisions; -1: no answer */
+static int
+search_stream(struct redis_books *books, TALLOC_CTX *ctx, const struct search *search,
+    const char **error_r)
+{
+	char *before = NULL;
+
+	do {
+		if (read_page(books, ctx, search, &before, error_r) != 0)
+			return -1;
+	} while (before != NULL);
+	return 0;
+}
+
+/* search_list - an account's own list; -1: no answer */
+static int
+search_list(struct redis_books *books, TALLOC_CTX *ctx, const struct search *search,
+    const char **error_r)
+{
+	struct journal_words *words = journal_words_new(ctx);
+	redisReply *reply;
+
+	journal_word(words, "LRANGE");
+	journal_key(books->redis, words, mem_printf(words, LIST_KEY "%s", search->encoded));
+	journal_number(words, 0);
+	journal_number(words, (long long)search->query->n - 1);
+	reply = journal_redis_call(books->redis, ctx, words, true, error_r);
+	talloc_free(words);
+	if (reply == NULL)
+		return -1;
+	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
+		if (is_text(reply->element[i]) != NULL &&
+		    !consider(search, reply->element[i]->str))
+			break;
+	freeReplyObject(reply);
+	return 0;
+}
+
+static json_t *
+redis_books_find(
+    void *impl, TALLOC_CTX *ctx, const struct books_query *query, const char **error_r)
+{
+	struct redis_books *books = impl;
+	const struct search search = {
+		.query = query,
+		.encoded = query->account != NULL ? quota_encode(ctx, query->account) : NULL,
+		.oldest = clock_wall_ms() - (int64_t)books->days * DAY_S * 1000,
+		.answer = json_array(),
+	};
+	bool own_list = query->account != NULL && query->queue_id == NULL && !query->passed &&
+	    query->n <= BOOKS_PER_ACCOUNT;
+	int result = own_list ? search_list(books, ctx, &search, error_r) :
+	    search_stream(books, ctx, &search, error_r);
+
+	if (result == 0)
+		return search.answer;
+	json_decref(search.answer);
+	return NULL;
+}
+
+/* --- sums --- */
+
+/* day_key - one more word: the key of a day */
+static void
+day_key(const struct redis_books *books, struct journal_words *words, int day)
+{
+	journal_key(books->redis, words, mem_printf(words, "{daybook}:%d", day));
+}
+
+/* push_delta - the arguments of an account */
+static void
+push_delta(struct journal_words *words, const struct daybook_delta *delta)
+{
+	journal_word(words, delta->account);
+	journal_number(words, (long long)delta->sums.messages);
+	journal_number(words, (long long)delta->sums.recipients);
+	journal_number(words, (long long)delta->sums.bytes);
+	journal_number(words, (long long)delta->connections);
+	journal_word(words, daybook_write_reasons(words, delta->refused, delta->would));
+}
+
+static int
+redis_books_add_sums(void *impl, TALLOC_CTX *ctx, int64_t at_ms, const struct daybook_delta *deltas,
+    size_t n, const char **error_r)
+{
+	struct redis_books *books = impl;
+	int beyond = 0;
+	size_t next;
+
+	for (size_t i = 0; i < n; i = next) {
+		struct journal_words *words = journal_words_new(ctx);
+		int sent;
+
+		journal_word(words, "EVAL");
+		journal_word(words, daybook_lua);
+		journal_number(words, 1);
+		day_key(books, words, daybook_day(at_ms));
+		journal_number(words, (DAYBOOK_DAYS + 1) * DAY_S);
+		journal_number(words, daybook_hour(at_ms));
+		journal_number(words, (long long)books->accounts);
+		for (next = i; next < n && next < i + BATCH; next++)
+			push_delta(words, &deltas[next]);
+		sent = send_words(books, ctx, words, error_r);
+		if (sent < 0)
+			return -1;
+		beyond += sent;
+	}
+	return beyond;
+}
+
+/* tell_page - the accounts of a page of HSCAN */
+static void
+tell_page(const redisReply *page, books_sums_each *each, void *arg)
+{
+	for (size_t i = 0; i + 1 < page->elements; i += 2) {
+		struct daybook_row row;
+
+		if (is_text(page->element[i]) == NULL || is_text(page->element[i + 1]) == NULL)
+			continue;
+		daybook_parse(page->element[i + 1]->str, &row);
+		each(arg, page->element[i]->str, &row);
+	}
+}
+
+/* scan_day - one step of HSCAN, with its cursor; NULL: no answer */
+static redisReply *
+scan_day(struct redis_books *books, TALLOC_CTX *ctx, int day, const char *cursor,
+    const char **error_r)
+{
+	struct journal_words *words = journal_words_new(ctx);
+	redisReply *reply;
+
+	journal_word(words, "HSCAN");
+	day_key(books, words, day);
+	journal_word(words, cursor);
+	journal_word(words, "COUNT");
+	journal_number(words, PAGE);
+	reply = journal_redis_call(books->redis, ctx, words, true, error_r);
+	talloc_free(words);
+	if (reply == NULL || (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+	    is_text(reply->element[0]) != NULL && reply->element[1]->type == REDIS_REPLY_ARRAY))
+		return reply;
+	freeReplyObject(reply);
+	*error_r = "the answer of Redis is of an unknown shape";
+	return NULL;
+}
+
+static int
+redis_books_read_sums(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
+    const char **error_r)
+{
+	char cursor[32] = "0";
+
+	do {
+		redisReply *reply = scan_day(impl, ctx, day, cursor, error_r);
+
+		if (reply == NULL)
+			return -1;
+		tell_page(reply->element[1], each, arg);
+		(void)snprintf(cursor, sizeof(cursor), "%s", reply->element[0]->str);
+		freeReplyObject(reply);
+	} while (strcmp(cursor, "0") != 0);
+	return 0;
+}
+
+/* --- events --- */
+
+static bool
+redis_books_event_is_news(
+    void *impl, TALLOC_CTX *ctx, const struct books_event *event, int64_t quiet_ms)
+{
+	struct redis_books *books = impl;
+	struct journal_words *words = journal_words_new(ctx);
+	const char *error = NULL;
+	redisReply *reply;
+	bool told;
+
+	journal_word(words, "SET");
+	journal_key(books->redis, words,
+	    mem_printf(words, TOLD_KEY "%s:%s", event->kind, quota_encode(words, event->key)));
+	journal_word(words, "1");
+	journal_word(words, "NX");
+	journal_word(words, "PX");
+	journal_number(words, quiet_ms);
+	reply = journal_redis_call(books->redis, ctx, words, false, &error);
+	told = reply != NULL && reply->type == REDIS_REPLY_NIL;
+	freeReplyObject(reply);
+	talloc_free(words);
+	return !told;
+}
+
+/* add_event - one entry of the stream; 0 or -1 */
+static int
+add_event(struct redis_books *books, TALLOC_CTX *ctx, const struct books_event *event,
+    const char **error_r)
+{
+	struct journal_words *words = journal_words_new(ctx);
+
+	journal_word(words, "XADD");
+	journal_key(books->redis, words, EVENTS_KEY);
+	journal_word(words, "MAXLEN");
+	journal_word(words, "~");
+	journal_number(words, BOOKS_EVENTS);
+	journal_word(words, "*");
+	journal_word(words, "event");
+	journal_word(words, event->text);
+	return send_words(books, ctx, words, error_r) < 0 ? -1 : 0;
+}
+
+static size_t
+redis_books_add_events(void *impl, TALLOC_CTX *ctx, const struct books_event *events, size_t n,
+    const char **error_r)
+{
+	size_t kept = 0;
+
+	while (kept < n && add_event(impl, ctx, &events[kept], error_r) == 0)
+		kept++;
+	return kept;
+}
+
+/* event_of - the text of an entry of the stream, or NULL */
+static const char *
+event_of(const redisReply *entry)
+{
+	const redisReply *fields;
+
+	if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2)
+		return NULL;
+	fields = entry->element[1];
+	return fields->type == REDIS_REPLY_ARRAY && fields->elements == 2 ?
+	    is_text(fields->element[1]) : NULL;
+}
+
+static json_t *
+redis_books_last_events(void *impl, TALLOC_CTX *ctx, size_t n, const char **error_r)
+{
+	redisReply *reply = read_back(impl, ctx, EVENTS_KEY, NULL, n, error_r);
+	json_t *answer;
+
+	if (reply == NULL)
+		return NULL;
+	answer = json_array();
+	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
+		if (event_of(reply->element[i]) != NULL)
+			json_array_append_new(
+			    answer, json_loads(event_of(reply->element[i]), 0, NULL));
+	freeReplyObject(reply);
+	return answer;
+}
+
+const struct books_kind books_redis = {
+	.open = redis_books_open,
+	.renew = redis_books_renew,
+	.place = redis_books_place,
+	.add_decisions = redis_books_add_decisions,
+	.find = redis_books_find,
+	.add_sums = redis_books_add_sums,
+	.read_sums = redis_books_read_sums,
+	.event_is_news = redis_books_event_is_news,
+	.add_events = redis_books_add_events,
+	.last_events = redis_books_last_events,
+};

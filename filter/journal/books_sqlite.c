@@ -1,0 +1,575 @@
+/*
+ * books_sqlite.c - the books of a host without Redis: a SQLite database
+ *
+ * The journal's thread writes batches through one connection, operators' questions are answered
+ * through another, so that neither waits for the other. A database in memory has one connection for
+ * both. Bounds are kept by deleting what is oldest with each batch.
+ *
+ * Thread rule: a connection's lock is held while it is used; `day` and `n_day` are under the
+ * writer's.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <string.h>
+
+#include "filter/base/clock.h"
+#include "filter/journal/books_db.h"
+#include "filter/journal/books_import.h"
+#include "filter/journal/books_kind.h"
+#include "policy/base/mem.h"
+
+#define SOME	"1000"	/* old decisions deleted with a batch at most */
+
+struct sqlite_books {
+	struct books_db *writer;
+	struct books_db *reader;	/* in memory the same */
+	size_t decisions;
+	int days;
+	size_t accounts;
+	int day;		/* the last one that was added to, or 0 */
+	size_t n_day;		/* its accounts */
+};
+
+/* Statements of the writer that are kept prepared. */
+enum statement {
+	ADD_DECISION,
+	DELETE_MANY,
+	DELETE_OLD,
+	ADD_SUM,
+	MAKE_SUM,
+	PUT_SUM,
+	ADD_REFUSAL,
+	COUNT_DAY,
+	DELETE_SUMS,
+	DELETE_REFUSALS,
+	ADD_EVENT,
+	DELETE_EVENTS,
+	FIND_EVENT,
+};
+
+/* What a column has so far if its hour goes on. */
+#define SO_FAR(what)	"CASE hour WHEN ?3 THEN hour_" what " ELSE 0 END"
+
+/* The oldest days when there are more than ?1; each day is found in the key, not by its rows. */
+#define OLD_DAYS \
+	"(WITH RECURSIVE d(day) AS (SELECT min(day) FROM sums UNION ALL" \
+	" SELECT (SELECT min(day) FROM sums WHERE day > d.day) FROM d WHERE d.day IS NOT NULL)" \
+	" SELECT day FROM d WHERE day IS NOT NULL ORDER BY day DESC LIMIT -1 OFFSET ?1)"
+
+static const char *const statements[] = {
+	[ADD_DECISION] = "INSERT INTO decisions (at, account, queue_id, passed, text)"
+			 " VALUES (?1, ?2, ?3, ?4, ?5)",
+	[DELETE_MANY] = "DELETE FROM decisions WHERE id <= (SELECT max(id) FROM decisions) - ?1",
+	[DELETE_OLD] = "DELETE FROM decisions WHERE at < ?1 AND id IN"
+		       " (SELECT id FROM decisions ORDER BY id LIMIT " SOME ")",
+	/* what stands on the right are the values before; as daybook.lua does it */
+	[ADD_SUM] = "UPDATE sums SET messages = messages + ?4, recipients = recipients + ?5,"
+		    " bytes = bytes + ?6, connections = connections + ?7, hour = ?3,"
+		    " hour_messages = ?4 + " SO_FAR("messages") ","
+		    " hour_recipients = ?5 + " SO_FAR("recipients") ","
+		    " hour_bytes = ?6 + " SO_FAR("bytes") ","
+		    " peak_messages = max(peak_messages, ?4 + " SO_FAR("messages") "),"
+		    " peak_recipients = max(peak_recipients, ?5 + " SO_FAR("recipients") "),"
+		    " peak_bytes = max(peak_bytes, ?6 + " SO_FAR("bytes") ")"
+		    " WHERE day = ?1 AND account = ?2",
+	[MAKE_SUM] = "INSERT INTO sums VALUES (?1, ?2, ?4, ?5, ?6, ?7, ?4, ?5, ?6, ?3, ?4, ?5, ?6)",
+	[PUT_SUM] = "INSERT OR REPLACE INTO sums VALUES"
+		    " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+	[ADD_REFUSAL] = "INSERT INTO refusals VALUES (?1, ?2, ?3, ?4)"
+			" ON CONFLICT (day, account, reason) DO UPDATE SET n = n + ?4",
+	[COUNT_DAY] = "SELECT count(*) FROM sums WHERE day = ?1",
+	[DELETE_REFUSALS] = "DELETE FROM refusals WHERE day IN " OLD_DAYS,
+	[DELETE_SUMS] = "DELETE FROM sums WHERE day IN " OLD_DAYS,
+	[ADD_EVENT] = "INSERT INTO events (at, kind, key, text) VALUES (?1, ?2, ?3, ?4)",
+	[DELETE_EVENTS] = "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?1",
+	[FIND_EVENT] = "SELECT 1 FROM events WHERE kind = ?1 AND key = ?2 AND at > ?3 LIMIT 1",
+};
+
+/* prepared - a statement of the writer; NULL on error */
+static sqlite3_stmt *
+prepared(struct sqlite_books *books, enum statement which)
+{
+	return books_db_statement(books->writer, which, statements[which]);
+}
+
+/* begin - take the writer, and begin a transaction */
+static int
+begin(struct sqlite_books *books)
+{
+	(void)pthread_mutex_lock(&books->writer->lock);
+	return books_db_begin(books->writer);
+}
+
+/* end - the transaction, and let go of the writer; result: how it went so far */
+static int
+end(struct sqlite_books *books, TALLOC_CTX *ctx, int result, const char **error_r)
+{
+	if (result == 0)
+		result = books_db_commit(books->writer);
+	if (result != 0) {
+		*error_r = books_db_error(books->writer, ctx);
+		books_db_rollback(books->writer);
+		books->day = 0;
+	}
+	(void)pthread_mutex_unlock(&books->writer->lock);
+	return result;
+}
+
+/* --- decisions --- */
+
+/* add_decision - one row */
+static int
+add_decision(struct sqlite_books *books, const struct books_decision *item)
+{
+	sqlite3_stmt *statement = prepared(books, ADD_DECISION);
+
+	if (statement == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(statement, 1, item->at_ms);
+	books_db_text(statement, 2, item->account);
+	books_db_text(statement, 3, item->queue_id);
+	(void)sqlite3_bind_int(statement, 4, item->passed);
+	books_db_text(statement, 5, item->text);
+	return books_db_run(statement);
+}
+
+/* delete_bound - run a deletion that has one number; 0 or -1 */
+static int
+delete_bound(struct sqlite_books *books, enum statement which, int64_t number)
+{
+	sqlite3_stmt *statement = prepared(books, which);
+
+	if (statement == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(statement, 1, number);
+	return books_db_run(statement);
+}
+
+/* oldest_of - decisions before it are not shown any more */
+static int64_t
+oldest_of(const struct sqlite_books *books)
+{
+	return clock_wall_ms() - books->days * CLOCK_DAY_MS;
+}
+
+static int
+sqlite_books_add_decisions(void *impl, TALLOC_CTX *ctx, const struct books_decision *items,
+    size_t n, const char **error_r)
+{
+	struct sqlite_books *books = impl;
+	int result = begin(books);
+
+	for (size_t i = 0; i < n && result == 0; i++)
+		result = add_decision(books, &items[i]);
+	if (result == 0)
+		result = delete_bound(books, DELETE_MANY, (int64_t)books->decisions);
+	if (result == 0)
+		result = delete_bound(books, DELETE_OLD, oldest_of(books));
+	return end(books, ctx, result, error_r);
+}
+
+/* rows_of - the first column of each row, read as JSON; NULL and *error_r; statement is used up */
+static json_t *
+rows_of(struct books_db *db, TALLOC_CTX *ctx, sqlite3_stmt *statement, const char **error_r)
+{
+	json_t *answer = json_array();
+	int code = SQLITE_ERROR;
+
+	while (statement != NULL && (code = sqlite3_step(statement)) == SQLITE_ROW)
+		json_array_append_new(answer,
+		    json_loads((const char *)sqlite3_column_text(statement, 0), 0, NULL));
+	if (code != SQLITE_DONE) {
+		*error_r = books_db_error(db, ctx);
+		json_decref(answer);
+		answer = NULL;
+	}
+	(void)sqlite3_finalize(statement);
+	return answer;
+}
+
+static json_t *
+sqlite_books_find(
+    void *impl, TALLOC_CTX *ctx, const struct books_query *query, const char **error_r)
+{
+	struct sqlite_books *books = impl;
+	struct books_db *db = books->reader;
+	const char *sql = mem_printf(ctx,
+	    "SELECT text FROM decisions WHERE at >= ?1%s%s%s ORDER BY id DESC LIMIT ?2",
+	    query->account != NULL ? " AND account = ?3" : "",
+	    query->queue_id != NULL ? " AND queue_id = ?4" : "", query->passed ? " AND passed" : "");
+	sqlite3_stmt *statement = NULL;
+	json_t *answer;
+
+	(void)pthread_mutex_lock(&db->lock);
+	if (sqlite3_prepare_v2(db->db, sql, -1, &statement, NULL) == SQLITE_OK) {
+		(void)sqlite3_bind_int64(statement, 1, oldest_of(books));
+		(void)sqlite3_bind_int64(statement, 2, (int64_t)query->n);
+		/* the numbers of those that are not in it are no error of anybody's */
+		if (query->account != NULL)
+			books_db_text(statement, 3, query->account);
+		if (query->queue_id != NULL)
+			books_db_text(statement, 4, query->queue_id);
+	}
+	answer = rows_of(db, ctx, statement, error_r);
+	(void)pthread_mutex_unlock(&db->lock);
+	return answer;
+}
+
+/* --- sums --- */
+
+/* add_sum - to a row, or by making it; how many rows that changed, or -1 */
+static int
+add_sum(struct sqlite_books *books, enum statement which, int64_t at_ms, const char *account,
+    const struct daybook_delta *delta)
+{
+	sqlite3_stmt *statement = prepared(books, which);
+
+	if (statement == NULL)
+		return -1;
+	(void)sqlite3_bind_int(statement, 1, daybook_day(at_ms));
+	books_db_text(statement, 2, account);
+	(void)sqlite3_bind_int(statement, 3, (int)daybook_hour(at_ms));
+	(void)sqlite3_bind_int64(statement, 4, (int64_t)delta->sums.messages);
+	(void)sqlite3_bind_int64(statement, 5, (int64_t)delta->sums.recipients);
+	(void)sqlite3_bind_int64(statement, 6, (int64_t)delta->sums.bytes);
+	(void)sqlite3_bind_int64(statement, 7, (int64_t)delta->connections);
+	return books_db_run(statement) == 0 ? sqlite3_changes(books->writer->db) : -1;
+}
+
+/* add_refusals - the reasons of one of the two kinds */
+static int
+add_refusals(struct sqlite_books *books, int day, const char *account, const uint32_t *counts,
+    bool would)
+{
+	for (int reason = 0; reason < REASON_COUNT; reason++) {
+		sqlite3_stmt *statement;
+		char word[DAYBOOK_WORD_MAX];
+
+		if (counts[reason] == 0)
+			continue;
+		statement = prepared(books, ADD_REFUSAL);
+		if (statement == NULL)
+			return -1;
+		(void)sqlite3_bind_int(statement, 1, day);
+		books_db_text(statement, 2, account);
+		books_db_text(statement, 3, daybook_word(word, (enum reason)reason, would));
+		(void)sqlite3_bind_int64(statement, 4, counts[reason]);
+		if (books_db_run(statement) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* begin_day - what day is added to: its accounts are counted, and the oldest day may go */
+static int
+begin_day(struct sqlite_books *books, int day)
+{
+	sqlite3_stmt *statement = prepared(books, COUNT_DAY);
+
+	if (day == books->day)
+		return 0;
+	if (statement == NULL)
+		return -1;
+	(void)sqlite3_bind_int(statement, 1, day);
+	if (sqlite3_step(statement) == SQLITE_ROW)
+		books->n_day = (size_t)sqlite3_column_int64(statement, 0);
+	if (books_db_run(statement) != 0)
+		return -1;
+	books->day = day;
+	return 0;
+}
+
+/* add_delta - what one account did; 1: as "*", because there are too many; 0, or -1 */
+static int
+add_delta(struct sqlite_books *books, int64_t at_ms, const struct daybook_delta *delta)
+{
+	const char *account = delta->account;
+	int changed = add_sum(books, ADD_SUM, at_ms, account, delta);
+
+	if (changed == 0 && books->n_day >= books->accounts && strcmp(account, "*") != 0) {
+		account = "*";
+		changed = add_sum(books, ADD_SUM, at_ms, account, delta);
+	}
+	if (changed == 0) {
+		changed = add_sum(books, MAKE_SUM, at_ms, account, delta);
+		books->n_day++;
+	}
+	if (changed < 0 ||
+	    add_refusals(books, daybook_day(at_ms), account, delta->refused, false) != 0 ||
+	    add_refusals(books, daybook_day(at_ms), account, delta->would, true) != 0)
+		return -1;
+	return account != delta->account;
+}
+
+/* end_day - where a day is new, the oldest goes */
+static int
+end_day(struct sqlite_books *books)
+{
+	if (delete_bound(books, DELETE_REFUSALS, DAYBOOK_DAYS) != 0)
+		return -1;
+	return delete_bound(books, DELETE_SUMS, DAYBOOK_DAYS);
+}
+
+static int
+sqlite_books_add_sums(void *impl, TALLOC_CTX *ctx, int64_t at_ms,
+    const struct daybook_delta *deltas, size_t n, const char **error_r)
+{
+	struct sqlite_books *books = impl;
+	int beyond = 0, added = 0;
+	bool is_new;
+	int result = begin(books);
+
+	is_new = books->day != daybook_day(at_ms);
+	if (result == 0)
+		result = begin_day(books, daybook_day(at_ms));
+	for (size_t i = 0; i < n && result == 0; i++) {
+		added = add_delta(books, at_ms, &deltas[i]);
+		beyond += added > 0;
+		result = added < 0 ? -1 : 0;
+	}
+	if (result == 0 && is_new)
+		result = end_day(books);
+	return end(books, ctx, result, error_r) == 0 ? beyond : -1;
+}
+
+static const char read_sums_sql[] =
+    "SELECT s.account, messages, recipients, bytes, connections, peak_messages, peak_recipients,"
+    " peak_bytes, hour, hour_messages, hour_recipients, hour_bytes, r.reason, r.n"
+    " FROM sums AS s LEFT JOIN refusals AS r ON r.day = s.day AND r.account = s.account"
+    " WHERE s.day = ?1 ORDER BY s.account";
+
+/* row_of - the sums of a row of that query, without refusals */
+static void
+row_of(sqlite3_stmt *statement, struct daybook_row *row)
+{
+	uint64_t n[12];
+
+	for (int i = 1; i < 12; i++)
+		n[i] = (uint64_t)sqlite3_column_int64(statement, i);
+	*row = (struct daybook_row){
+		.day = { n[1], n[2], n[3] }, .connections = n[4], .peak = { n[5], n[6], n[7] },
+		.hour = (unsigned int)n[8], .of_hour = { n[9], n[10], n[11] },
+	};
+}
+
+/* each_sum - call each for every account: a row of the query for each of its reasons, at least
+ * one */
+static int
+each_sum(sqlite3_stmt *statement, books_sums_each *each, void *arg)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	struct daybook_row row = { 0 };
+	char *account = NULL;
+	int code;
+
+	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+		const char *name = (const char *)sqlite3_column_text(statement, 0);
+		const char *reason;
+
+		if (account == NULL || strcmp(account, name) != 0) {
+			if (account != NULL)
+				each(arg, account, &row);
+			talloc_free(account);
+			account = mem_strdup(tmp, name);
+			row_of(statement, &row);
+		}
+		reason = (const char *)sqlite3_column_text(statement, 12);
+		if (reason != NULL)
+			daybook_set_reason(&row, reason, strlen(reason),
+			    (uint32_t)sqlite3_column_int64(statement, 13));
+	}
+	if (account != NULL)
+		each(arg, account, &row);
+	talloc_free(tmp);
+	return code == SQLITE_DONE ? 0 : -1;
+}
+
+static int
+sqlite_books_read_sums(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
+    const char **error_r)
+{
+	struct sqlite_books *books = impl;
+	struct books_db *db = books->reader;
+	sqlite3_stmt *statement = NULL;
+	int result = -1;
+
+	(void)pthread_mutex_lock(&db->lock);
+	if (sqlite3_prepare_v2(db->db, read_sums_sql, -1, &statement, NULL) == SQLITE_OK) {
+		(void)sqlite3_bind_int(statement, 1, day);
+		result = each_sum(statement, each, arg);
+	}
+	if (result != 0)
+		*error_r = books_db_error(db, ctx);
+	(void)sqlite3_finalize(statement);
+	(void)pthread_mutex_unlock(&db->lock);
+	return result;
+}
+
+/* --- events --- */
+
+static bool
+sqlite_books_event_is_news(
+    void *impl, TALLOC_CTX *ctx, const struct books_event *event, int64_t quiet_ms)
+{
+	struct sqlite_books *books = impl;
+	sqlite3_stmt *statement;
+	bool told = false;
+
+	(void)ctx;
+	(void)pthread_mutex_lock(&books->writer->lock);
+	statement = prepared(books, FIND_EVENT);
+	if (statement != NULL) {
+		books_db_text(statement, 1, event->kind);
+		books_db_text(statement, 2, event->key);
+		(void)sqlite3_bind_int64(statement, 3, event->at_ms - quiet_ms);
+		told = sqlite3_step(statement) == SQLITE_ROW;
+		(void)books_db_run(statement);
+	}
+	(void)pthread_mutex_unlock(&books->writer->lock);
+	return !told;
+}
+
+/* add_event - one row */
+static int
+add_event(struct sqlite_books *books, const struct books_event *event)
+{
+	sqlite3_stmt *statement = prepared(books, ADD_EVENT);
+
+	if (statement == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(statement, 1, event->at_ms);
+	books_db_text(statement, 2, event->kind);
+	books_db_text(statement, 3, event->key);
+	books_db_text(statement, 4, event->text);
+	return books_db_run(statement);
+}
+
+static size_t
+sqlite_books_add_events(void *impl, TALLOC_CTX *ctx, const struct books_event *events, size_t n,
+    const char **error_r)
+{
+	struct sqlite_books *books = impl;
+	int result = begin(books);
+
+	for (size_t i = 0; i < n && result == 0; i++)
+		result = add_event(books, &events[i]);
+	if (result == 0)
+		result = delete_bound(books, DELETE_EVENTS, BOOKS_EVENTS);
+	return end(books, ctx, result, error_r) == 0 ? n : 0;
+}
+
+static json_t *
+sqlite_books_last_events(void *impl, TALLOC_CTX *ctx, size_t n, const char **error_r)
+{
+	struct sqlite_books *books = impl;
+	struct books_db *db = books->reader;
+	sqlite3_stmt *statement = NULL;
+	json_t *answer;
+
+	(void)pthread_mutex_lock(&db->lock);
+	if (sqlite3_prepare_v2(db->db, "SELECT text FROM events ORDER BY id DESC LIMIT ?1", -1,
+		&statement, NULL) == SQLITE_OK)
+		(void)sqlite3_bind_int64(statement, 1, (int64_t)n);
+	answer = rows_of(db, ctx, statement, error_r);
+	(void)pthread_mutex_unlock(&db->lock);
+	return answer;
+}
+
+/* --- opening --- */
+
+/* import_decision - of a file of an earlier version */
+static int
+import_decision(void *arg, const struct books_decision *item)
+{
+	return add_decision(arg, item);
+}
+
+/* import_sums - likewise */
+static int
+import_sums(void *arg, int day, const char *account, const struct daybook_row *row)
+{
+	struct sqlite_books *books = arg;
+	const struct daybook_sums *const sums[] = { &row->day, &row->peak, &row->of_hour };
+	static const int at[] = { 3, 7, 11 };	/* where the three of each begin */
+	sqlite3_stmt *statement = prepared(books, PUT_SUM);
+
+	if (statement == NULL)
+		return -1;
+	(void)sqlite3_bind_int(statement, 1, day);
+	books_db_text(statement, 2, account);
+	for (size_t i = 0; i < 3; i++) {
+		(void)sqlite3_bind_int64(statement, at[i], (int64_t)sums[i]->messages);
+		(void)sqlite3_bind_int64(statement, at[i] + 1, (int64_t)sums[i]->recipients);
+		(void)sqlite3_bind_int64(statement, at[i] + 2, (int64_t)sums[i]->bytes);
+	}
+	(void)sqlite3_bind_int64(statement, 6, (int64_t)row->connections);
+	(void)sqlite3_bind_int(statement, 10, (int)row->hour);
+	if (books_db_run(statement) != 0 ||
+	    add_refusals(books, day, account, row->refused, false) != 0)
+		return -1;
+	return add_refusals(books, day, account, row->would, true);
+}
+
+/* fill - new tables are filled with what an earlier version kept; 0 or -1 */
+static int
+fill(struct sqlite_books *books, TALLOC_CTX *ctx, const char *file, const char **error_r)
+{
+	const struct books_import import = { books, import_decision, import_sums };
+
+	if (file != NULL && books_import(ctx, file, &import, error_r) != 0) {
+		if (*error_r == NULL)
+			*error_r = books_db_error(books->writer, ctx);
+		return -1;
+	}
+	if (books_db_commit(books->writer) != 0) {
+		*error_r = books_db_error(books->writer, ctx);
+		return -1;
+	}
+	if (file != NULL)
+		books_import_done(ctx, file);
+	return 0;
+}
+
+static void *
+sqlite_books_open(TALLOC_CTX *ctx, const struct books_options *options, const char **error_r)
+{
+	struct sqlite_books *books = mem_new(ctx, struct sqlite_books);
+	const char *file = options->store->file;
+	const char *path = file != NULL ? mem_printf(books, "%s.books", file) : NULL;
+	bool is_new = false;
+
+	books->decisions = options->decisions;
+	books->days = options->days;
+	books->accounts = options->accounts;
+	books->writer = books_db_open(books, path, &is_new, error_r);
+	if (books->writer != NULL && (!is_new || fill(books, books, file, error_r) == 0))
+		books->reader = path == NULL ? books->writer :
+		    books_db_open_reader(books, books->writer, error_r);
+	if (books->reader != NULL)
+		return books;
+	*error_r = mem_strdup(ctx, *error_r);
+	talloc_free(books);
+	return NULL;
+}
+
+static const char *
+sqlite_books_place(const void *impl)
+{
+	const struct sqlite_books *books = impl;
+
+	return books->writer->path != NULL ? books->writer->path : "memory";
+}
+
+const struct books_kind books_sqlite = {
+	.open = sqlite_books_open,
+	.place = sqlite_books_place,
+	.add_decisions = sqlite_books_add_decisions,
+	.find = sqlite_books_find,
+	.add_sums = sqlite_books_add_sums,
+	.read_sums = sqlite_books_read_sums,
+	.event_is_news = sqlite_books_event_is_news,
+	.add_events = sqlite_books_add_events,
+	.last_events = sqlite_books_last_events,
+};
