@@ -102,13 +102,13 @@ status_of(enum table_outcome outcome)
 /* keys_of - the keys the daemon tries for one, in order: those of an address, or the key itself */
 static size_t
 keys_of(struct ctl *ctl, const struct settings *settings, const char *key,
-    const char *keys_r[IDENTITY_KEYS_MAX])
+    struct identity_key keys_r[IDENTITY_KEYS_MAX])
 {
 	const struct address_rules rules = { .fold_local = settings->fold_local };
 	const char *at = strrchr(key, '@');
 	struct address address;
 
-	keys_r[0] = key;
+	keys_r[0] = (struct identity_key){ key, true };
 	if (at == NULL || at == key || at[1] == '\0' ||
 	    address_parse_path(ctl->memory, key, strlen(key), &rules, &address, NULL) !=
 		ADDRESS_PATH_MAILBOX)
@@ -168,20 +168,49 @@ print_json(const char *spec, const struct trial *trials, size_t n)
 	json_decref(answer);
 }
 
+/* whole_keys - how many of the keys, which begin with the whole ones, are whole */
+static size_t
+whole_keys(const struct identity_key *keys, size_t n)
+{
+	size_t whole = 0;
+
+	while (whole < n && keys[whole].whole)
+		whole++;
+	return whole;
+}
+
+/* try_key - ask for one key */
+static void
+try_key(struct ctl *ctl, struct table *table, const char *key, bool partial, struct trial *trial_r)
+{
+	*trial_r = (struct trial){ .key = key };
+	trial_r->outcome = (partial ? table_get_partial : table_get)(
+	    table, ctl->memory, key, 0, &trial_r->value, &trial_r->error);
+}
+
+/* decided - has one of the keys tried so far ended the search? */
+static bool
+decided(const struct trial *trials, size_t tried)
+{
+	return tried > 0 && trials[tried - 1].outcome != TABLE_NOT_FOUND;
+}
+
 /* get_one - try the keys of one, as the daemon does */
 static int
 get_one(struct ctl *ctl, const struct settings *settings, struct table *table, const char *key)
 {
-	struct trial trials[IDENTITY_KEYS_MAX];
-	const char *keys[IDENTITY_KEYS_MAX];
+	struct trial trials[2 * IDENTITY_KEYS_MAX];
+	struct identity_key keys[IDENTITY_KEYS_MAX];
 	size_t n = keys_of(ctl, settings, key, keys), tried = 0;
 
-	while (tried < n && (tried == 0 || trials[tried - 1].outcome == TABLE_NOT_FOUND)) {
-		struct trial *trial = &trials[tried++];
+	if (table_is_pattern(table))
+		n = whole_keys(keys, n);
+	for (size_t i = 0; i < n; i++) {
+		const char *spellings[] = { keys[i].text,
+			identity_key_unicode(ctl->memory, keys[i].text) };
 
-		*trial = (struct trial){ .key = keys[tried - 1] };
-		trial->outcome =
-		    table_get(table, ctl->memory, trial->key, 0, &trial->value, &trial->error);
+		for (size_t j = 0; j < 2 && spellings[j] != NULL && !decided(trials, tried); j++)
+			try_key(ctl, table, spellings[j], !keys[i].whole, &trials[tried++]);
 	}
 	if (ctl->json)
 		print_json(table_spec(table), trials, tried);

@@ -11,40 +11,51 @@
 #include "filter/message/lookup.h"
 #include "policy/sender/identity.h"
 
+/* ask - ask one table for one spelling of a key */
+static enum table_outcome
+ask(TALLOC_CTX *ctx, struct table *table, const char *key, bool partial, int64_t deadline_ms,
+    const char **value_r)
+{
+	const char *error = NULL;
+	enum table_outcome outcome = (partial ? table_get_partial : table_get)(
+	    table, ctx, key, deadline_ms, value_r, &error);
+
+	if (outcome == TABLE_TEMPERROR)
+		table_log_failure(table, error);
+	return outcome;
+}
+
 /* lookup_key - ask the tables of a list in turn */
 enum table_outcome
 lookup_key(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct table_list *list,
-    const char *key, int64_t deadline_ms, const char **value_r)
+    const char *key, bool partial, int64_t deadline_ms, const char **value_r)
 {
-	for (size_t i = 0; i < list->n; i++) {
-		struct table *table = snapshot->tables[list->indexes[i]];
-		const char *error = NULL;
-		enum table_outcome outcome =
-		    table_get(table, ctx, key, deadline_ms, value_r, &error);
+	const char *unicode = list->n > 0 ? identity_key_unicode(ctx, key) : NULL;
+	enum table_outcome outcome = TABLE_NOT_FOUND;
 
-		if (outcome == TABLE_TEMPERROR)
-			table_log_failure(table, error);
-		if (outcome != TABLE_NOT_FOUND)
-			return outcome;
+	for (size_t i = 0; i < list->n && outcome == TABLE_NOT_FOUND; i++) {
+		struct table *table = snapshot->tables[list->indexes[i]];
+
+		outcome = ask(ctx, table, key, partial, deadline_ms, value_r);
+		if (outcome == TABLE_NOT_FOUND && unicode != NULL)
+			outcome = ask(ctx, table, unicode, partial, deadline_ms, value_r);
 	}
-	return TABLE_NOT_FOUND;
+	return outcome;
 }
 
 /* lookup_address - the same for an address and its partial keys */
 enum table_outcome
 lookup_address(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct table_list *list,
-    const char *address, int64_t deadline_ms, const char **value_r)
+    const char *address, bool whole_only, int64_t deadline_ms, const char **value_r)
 {
 	const struct config *config = snapshot->config;
-	const char *keys[IDENTITY_KEYS_MAX];
+	struct identity_key keys[IDENTITY_KEYS_MAX];
 	size_t n = identity_owner_keys(ctx, address, config->delimiter, config->realm, keys);
+	enum table_outcome outcome = TABLE_NOT_FOUND;
 
-	for (size_t i = 0; i < n; i++) {
-		enum table_outcome outcome =
-		    lookup_key(ctx, snapshot, list, keys[i], deadline_ms, value_r);
-
-		if (outcome != TABLE_NOT_FOUND)
-			return outcome;
-	}
-	return TABLE_NOT_FOUND;
+	for (size_t i = 0; i < n && outcome == TABLE_NOT_FOUND; i++)
+		if (keys[i].whole || !whole_only)
+			outcome = lookup_key(ctx, snapshot, list, keys[i].text, !keys[i].whole,
+			    deadline_ms, value_r);
+	return outcome;
 }

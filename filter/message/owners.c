@@ -10,6 +10,7 @@
 
 #include "filter/message/lookup.h"
 #include "filter/message/owners.h"
+#include "policy/base/address.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
 #include "policy/sender/identity.h"
@@ -33,8 +34,8 @@ by_tables(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listene
 {
 	const char *value = NULL;
 
-	switch (
-	    lookup_address(ctx, snapshot, &listener->owner_tables, address, deadline_ms, &value)) {
+	switch (lookup_address(ctx, snapshot, &listener->owner_tables, address,
+	    !address_is_plain(address), deadline_ms, &value)) {
 	case TABLE_FOUND:
 		return identity_list_has(
 			   value, facts->account, facts->login, snapshot->config->realm)
@@ -64,7 +65,7 @@ owners_has_domain(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct
 		return true;
 	/* a table that cannot answer has made the claim TEMPERROR before it gets here */
 	return lookup_key(ctx, snapshot, &listener->owner_tables, mem_printf(ctx, "@%s", domain),
-	    deadline_ms, &value) == TABLE_FOUND;
+	    true, deadline_ms, &value) == TABLE_FOUND;
 }
 
 /* own_of - whose is this address? */

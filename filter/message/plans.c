@@ -37,9 +37,11 @@ ask(const struct asking *a, const struct table_list *list, const char *key, bool
 	if (list->n == 0)
 		return NULL;
 	if (by_parts && strchr(key, '@') != NULL)
-		outcome = lookup_address(a->ctx, a->snapshot, list, key, a->deadline_ms, &value);
+		outcome = lookup_address(
+		    a->ctx, a->snapshot, list, key, false, a->deadline_ms, &value);
 	else
-		outcome = lookup_key(a->ctx, a->snapshot, list, key, a->deadline_ms, &value);
+		outcome = lookup_key(
+		    a->ctx, a->snapshot, list, key, false, a->deadline_ms, &value);
 	if (outcome == TABLE_TEMPERROR)
 		a->plans->failed = key;
 	if (outcome != TABLE_FOUND)

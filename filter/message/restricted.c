@@ -93,7 +93,7 @@ ask(TALLOC_CTX *ctx, const struct snapshot *snapshot, struct facts *facts, const
 	const char *value = NULL;
 
 	switch (lookup_address(
-	    ctx, snapshot, &config->restricted_tables, address, deadline_ms, &value)) {
+	    ctx, snapshot, &config->restricted_tables, address, false, deadline_ms, &value)) {
 	case TABLE_FOUND:
 		if (facts->account != NULL &&
 		    identity_list_has(value, facts->account, facts->login, config->realm))

@@ -233,11 +233,11 @@ map_login(struct message *message, const char *account)
 	struct facts *facts = &message->facts;
 	const char *value = NULL;
 	enum table_outcome outcome = lookup_key(message, message->session->snapshot,
-	    &config->login_tables, account, dns_deadline(message), &value);
+	    &config->login_tables, account, false, dns_deadline(message), &value);
 
 	if (outcome == TABLE_NOT_FOUND && strcmp(account, facts->login) != 0)
 		outcome = lookup_key(message, message->session->snapshot, &config->login_tables,
-		    facts->login, dns_deadline(message), &value);
+		    facts->login, false, dns_deadline(message), &value);
 	if (outcome == TABLE_TEMPERROR)
 		facts->lookup_failed = account;
 	if (outcome != TABLE_FOUND)
@@ -256,7 +256,7 @@ client_account(struct message *message)
 	if (listener->client_tables.n == 0 || facts->client_addr == NULL)
 		return listener->account;
 	switch (lookup_key(message, message->session->snapshot, &listener->client_tables,
-	    facts->client_addr, dns_deadline(message), &value)) {
+	    facts->client_addr, false, dns_deadline(message), &value)) {
 	case TABLE_FOUND:
 		return identity_account(message, value, config_of(message)->realm, NULL);
 	case TABLE_TEMPERROR:
@@ -352,7 +352,7 @@ check_networks(struct message *message)
 		return;
 	}
 	switch (lookup_key(message, message->session->snapshot, &config->network_tables,
-	    facts->account, dns_deadline(message), &value)) {
+	    facts->account, false, dns_deadline(message), &value)) {
 	case TABLE_FOUND:
 		inside = in_listed_networks(message, value);
 		facts->network_refused = inside == 0;

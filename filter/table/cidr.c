@@ -201,4 +201,6 @@ cidr_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
 	}
 }
 
-const struct table_type table_cidr = { "cidr", TABLE_FILE, cidr_open, cidr_get, NULL };
+const struct table_type table_cidr = {
+	"cidr", TABLE_FILE | TABLE_PATTERN, cidr_open, cidr_get, NULL, NULL
+};

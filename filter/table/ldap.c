@@ -644,4 +644,4 @@ ldap_open_table(
 }
 
 const struct table_type table_ldap = { "ldap", TABLE_FOLD | TABLE_REMOTE, ldap_open_table,
-	sql_table_get, NULL };
+	sql_table_get, NULL, NULL };

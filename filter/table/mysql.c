@@ -309,4 +309,4 @@ mysql_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, c
 }
 
 const struct table_type table_mysql = { "mysql", TABLE_FOLD | TABLE_REMOTE, mysql_open,
-	sql_table_get, NULL };
+	sql_table_get, NULL, NULL };

@@ -152,4 +152,6 @@ pcre_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
 	pattern_get(state, ctx, key, answer_r);
 }
 
-const struct table_type table_pcre = { "pcre", TABLE_FILE, pcre_open, pcre_get, NULL };
+const struct table_type table_pcre = {
+	"pcre", TABLE_FILE | TABLE_PATTERN, pcre_open, pcre_get, NULL, NULL
+};

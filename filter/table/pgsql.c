@@ -259,4 +259,4 @@ pgsql_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, c
 }
 
 const struct table_type table_pgsql = { "pgsql", TABLE_FOLD | TABLE_REMOTE, pgsql_open,
-	sql_table_get, NULL };
+	sql_table_get, NULL, NULL };

@@ -196,4 +196,4 @@ redis_tend(void *state)
 }
 
 const struct table_type table_redis = { "redis", TABLE_FOLD | TABLE_REMOTE, redis_open, redis_get,
-	redis_tend };
+	NULL, redis_tend };

@@ -115,4 +115,6 @@ regexp_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
 	pattern_get(state, ctx, key, answer_r);
 }
 
-const struct table_type table_regexp = { "regexp", TABLE_FILE, regexp_open, regexp_get, NULL };
+const struct table_type table_regexp = {
+	"regexp", TABLE_FILE | TABLE_PATTERN, regexp_open, regexp_get, NULL, NULL
+};

@@ -296,5 +296,5 @@ socketmap_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms
 	workers_ask(state, ctx, key, deadline_ms, answer_r);
 }
 
-const struct table_type table_socketmap = { "socketmap", TABLE_FOLD | TABLE_REMOTE, socketmap_open,
-	socketmap_get, NULL };
+const struct table_type table_socketmap = { "socketmap", TABLE_FOLD | TABLE_REMOTE,
+	socketmap_open, socketmap_get, NULL, NULL };

@@ -191,4 +191,4 @@ sqlite_open(
 }
 
 const struct table_type table_sqlite = { "sqlite", TABLE_FOLD | TABLE_REMOTE, sqlite_open,
-	sql_table_get, NULL };
+	sql_table_get, NULL, NULL };

@@ -289,6 +289,13 @@ table_spec(const struct table *table)
 	return table->spec;
 }
 
+/* table_is_pattern - is it asked for whole keys only? */
+bool
+table_is_pattern(const struct table *table)
+{
+	return (table->type->flags & TABLE_PATTERN) != 0;
+}
+
 /* --- tending --- */
 
 /* take_place - of the old content; whoever holds that lets go of it in time */
@@ -351,13 +358,15 @@ table_tend(struct table *table)
 
 /* --- asking --- */
 
-/* ask_file - ask the content in force; the answer outlives it */
+/* ask_content - ask the content in force; the answer outlives it */
 static void
-ask_file(struct table *table, TALLOC_CTX *ctx, const char *key, struct table_answer *answer)
+ask_content(struct table *table, TALLOC_CTX *ctx, const char *key, bool partial,
+    int64_t deadline_ms, struct table_answer *answer)
 {
 	struct content *content = hold_content(table);
 
-	table->type->get(content->state, ctx, key, 0, answer);
+	(partial && table->type->get_partial != NULL ? table->type->get_partial : table->type->get)(
+	    content->state, ctx, key, deadline_ms, answer);
 	if (answer->value != NULL)
 		answer->value = mem_strdup(ctx, answer->value);
 	drop_content(content);
@@ -387,11 +396,11 @@ ask_server(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadli
 
 /* ask - by the cache or by the type */
 static void
-ask(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+ask(struct table *table, TALLOC_CTX *ctx, const char *key, bool partial, int64_t deadline_ms,
     struct table_answer *answer)
 {
 	if (!(table->type->flags & TABLE_REMOTE)) {
-		ask_file(table, ctx, key, answer);
+		ask_content(table, ctx, key, partial, deadline_ms, answer);
 		return;
 	}
 	if (!table_cache_get(table->cache, ctx, key, clock_ms(), &answer->value)) {
@@ -417,19 +426,19 @@ folded(TALLOC_CTX *ctx, const char *key, size_t len)
 	return key;
 }
 
-/* table_get - look up one key */
-enum table_outcome
-table_get(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+/* get - look up one key, whole or partial */
+static enum table_outcome
+get(struct table *table, TALLOC_CTX *ctx, const char *key, bool partial, int64_t deadline_ms,
     const char **value_r, const char **error_r)
 {
 	struct table_answer answer = { .outcome = TABLE_NOT_FOUND };
 	size_t len = strlen(key);
 
-	if (len == 0 || !text_is_utf8(key, len))
+	if (len == 0 || !text_is_utf8(key, len) || (partial && table_is_pattern(table)))
 		return TABLE_NOT_FOUND;
 	if (table->type->flags & TABLE_FOLD)
 		key = folded(ctx, key, len);
-	ask(table, ctx, key, deadline_ms, &answer);
+	ask(table, ctx, key, partial, deadline_ms, &answer);
 	/* as in Postfix: who has nothing to say must say "not found" */
 	if (answer.outcome == TABLE_FOUND && answer.value[0] == '\0') {
 		answer.outcome = TABLE_TEMPERROR;
@@ -445,6 +454,22 @@ table_get(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadlin
 	else if (answer.outcome == TABLE_TEMPERROR)
 		*error_r = answer.error != NULL ? answer.error : "no reason given";
 	return answer.outcome;
+}
+
+/* table_get - look up one key */
+enum table_outcome
+table_get(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+    const char **value_r, const char **error_r)
+{
+	return get(table, ctx, key, false, deadline_ms, value_r, error_r);
+}
+
+/* table_get_partial - the same for a partial key */
+enum table_outcome
+table_get_partial(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+    const char **value_r, const char **error_r)
+{
+	return get(table, ctx, key, true, deadline_ms, value_r, error_r);
 }
 
 /* table_log_failure - a line in the log, at most one every few seconds */

@@ -62,6 +62,9 @@ struct table *table_open(TALLOC_CTX *ctx, const char *spec, const char **error_r
 struct table *table_open_with(TALLOC_CTX *ctx, const struct table_env *env, const char *spec,
     const char **error_r);
 
+/* table_is_pattern - is it asked for whole keys only? See table_get_partial(). */
+bool table_is_pattern(const struct table *table);
+
 /* table_spec - the specification it was opened with */
 const char *table_spec(const struct table *table);
 
@@ -73,6 +76,15 @@ const char *table_spec(const struct table *table);
  * table. *error_r, on ctx, is set for TABLE_TEMPERROR only. Any thread.
  */
 enum table_outcome table_get(struct table *table, TALLOC_CTX *ctx, const char *key,
+    int64_t deadline_ms, const char **value_r, const char **error_r);
+
+/*
+ * table_get_partial - the same for a partial key: an address without its sub-address or domain, or
+ * a domain alone
+ * As in Postfix, pattern tables (regexp, pcre, cidr) are asked for whole keys only; here they
+ * return TABLE_NOT_FOUND. A rule that excepts root@ would otherwise be passed by the key @domain.
+ */
+enum table_outcome table_get_partial(struct table *table, TALLOC_CTX *ctx, const char *key,
     int64_t deadline_ms, const char **value_r, const char **error_r);
 
 /*

@@ -3,7 +3,8 @@
  *
  * The format of postmap(1) sources: "key white-space value", logical lines
  * that go on where the next line begins with white space, # comments, empty
- * lines. Entries stand one behind the other in one piece of memory, and a hash
+ * lines. White space within quotation marks belongs to the key, as in "odd name"@example.org.
+ * Entries stand one behind the other in one piece of memory, and a hash
  * table leads to them: a lookup touches two or three places of memory, and
  * neither locks nor allocates. The second of two equal keys is an error: Postfix
  * warns and ignores it, but who owns an address is not a thing to guess.
@@ -134,9 +135,9 @@ append(struct entries *entries, const void *octets, size_t len)
 	entries->used += len;
 }
 
-/* add_entry - keep one pair; the same key twice is an error */
+/* keep_entry - keep one pair; the same key twice is an error */
 static bool
-add_entry(TALLOC_CTX *ctx, struct entries *entries, const char *key, size_t key_len,
+keep_entry(TALLOC_CTX *ctx, struct entries *entries, const char *key, size_t key_len,
     const char *value, unsigned int line, const char **error_r)
 {
 	uint32_t hash = hash_of(key, key_len), stamp = line;
@@ -165,20 +166,63 @@ add_entry(TALLOC_CTX *ctx, struct entries *entries, const char *key, size_t key_
 	return true;
 }
 
+/* folded - a key as it is compared, if that is more than ASCII case; else NULL */
+static char *
+folded(const char *key, size_t len)
+{
+	return text_is_ascii(key, len) ? NULL : text_fold_utf8(NULL, key, len, true);
+}
+
+/* add_entry - fold the key and keep the pair */
+static bool
+add_entry(TALLOC_CTX *ctx, struct entries *entries, const char *key, size_t key_len,
+    const char *value, unsigned int line, const char **error_r)
+{
+	char *lower = folded(key, key_len);
+	bool good = lower == NULL ?
+	    keep_entry(ctx, entries, key, key_len, value, line, error_r) :
+	    keep_entry(ctx, entries, lower, strlen(lower), value, line, error_r);
+
+	talloc_free(lower);
+	return good;
+}
+
+/* key_length - octets of the key that a line begins with; *open_r: a quotation mark has no end */
+static size_t
+key_length(const char *text, bool *open_r)
+{
+	size_t n = 0;
+
+	*open_r = false;
+	for (; text[n] != '\0' && (*open_r || !is_space(text[n])); n++) {
+		if (text[n] == '\\' && text[n + 1] != '\0')
+			n++;
+		else if (text[n] == '"')
+			*open_r = !*open_r;
+	}
+	return n;
+}
+
 /* add_line - one logical line: key, white space, value */
 static bool
 add_line(TALLOC_CTX *ctx, struct entries *entries, char *text, unsigned int line,
     const char **error_r)
 {
 	size_t len = strlen(text);
-	size_t key_len = 0;
+	size_t key_len;
+	bool open;
 
 	while (len > 0 && is_space(text[len - 1]))
 		text[--len] = '\0';
 	if (len == 0)
 		return true;
-	while (text[key_len] != '\0' && !is_space(text[key_len]))
-		key_len++;
+	key_len = key_length(text, &open);
+	if (open) {
+		*error_r = mem_printf(ctx,
+		    "%s:%u: \"%.60s\" has a quotation mark without end; write \"odd name\"@example.org, white space, value",
+		    entries->path, line, text);
+		return false;
+	}
 	if (text[key_len] == '\0') {
 		*error_r =
 		    mem_printf(ctx, "%s:%u: \"%.60s\" has no value; write: key, white space, value",
@@ -366,11 +410,17 @@ text_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
 	const struct entries *entries = state;
 	size_t len = strlen(key);
 	const struct slot *slot;
+	char *lower;
 
-	(void)ctx, (void)deadline_ms;
+	(void)deadline_ms;
 	answer_r->outcome = TABLE_NOT_FOUND;
 	if (entries->n == 0)
 		return;
+	lower = folded(key, len);
+	if (lower != NULL) {
+		key = talloc_steal(ctx, lower);
+		len = strlen(key);
+	}
 	slot = find_slot(entries, key, len, hash_of(key, len));
 	if (slot->at == 0)
 		return;
@@ -378,5 +428,7 @@ text_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
 	answer_r->value = record_key(entries, slot) + len + 1;
 }
 
-const struct table_type table_texthash = { "texthash", TABLE_FILE, texthash_open, text_get, NULL };
-const struct table_type table_inline = { "inline", 0, inline_open, text_get, NULL };
+const struct table_type table_texthash = {
+	"texthash", TABLE_FILE, texthash_open, text_get, NULL, NULL
+};
+const struct table_type table_inline = { "inline", 0, inline_open, text_get, NULL, NULL };

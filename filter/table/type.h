@@ -21,6 +21,7 @@ struct table_answer {
 #define TABLE_FOLD	1u	/* keys are lower-cased before they are asked for */
 #define TABLE_REMOTE	2u	/* asks a server: answers are cached, failures remembered */
 #define TABLE_FILE	4u	/* the argument is a file that is read whole at open */
+#define TABLE_PATTERN	8u	/* keys are matched, not found: partial keys are never asked for */
 
 struct table_type {
 	const char *name;	/* before the colon of a specification */
@@ -31,6 +32,9 @@ struct table_type {
 	/* get: fills *answer_r, which is zeroed; from any thread. deadline_ms is never 0 for
 	 * TABLE_REMOTE, and the answer must be there by then. */
 	void (*get)(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
+	    struct table_answer *answer_r);
+	/* get_partial: as get, for a partial key; for types made of other tables, else NULL */
+	void (*get_partial)(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
 	    struct table_answer *answer_r);
 	/* tend: what is to be done now and then, by a thread that may wait; or NULL */
 	void (*tend)(void *state);

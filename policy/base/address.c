@@ -251,6 +251,21 @@ address_base(TALLOC_CTX *ctx, const char *full, const char *delimiters)
 	return result;
 }
 
+/* address_is_plain - has the local part nothing that a sloppy reader takes for an address? */
+bool
+address_is_plain(const char *full)
+{
+	const char *end;
+
+	if (full[0] != '"')
+		return true;
+	end = strrchr(full, '"');
+	for (const char *at = full + 1; at < end; at++)
+		if (strchr("@<>()[],:;\"\\", *at) != NULL)
+			return false;
+	return true;
+}
+
 /* inner_add - the address local@domain, both cut out of a local part, where it is one */
 static size_t
 inner_add(TALLOC_CTX *ctx, struct span local, struct span domain,

@@ -149,6 +149,15 @@ void address_split(TALLOC_CTX *ctx, const char *full, struct address *address_r)
  */
 char *address_base(TALLOC_CTX *ctx, const char *full, const char *delimiters);
 
+/*
+ * address_is_plain - has the local part nothing that a sloppy reader takes for an address?
+ *
+ * full: normal form. False if the local part holds "@", a bracket, a parenthesis, a comma, colon
+ * or semicolon, a quotation mark or a backslash: of "alice+ <ceo@bank.example>"@example.org many
+ * mail programs show ceo@bank.example. Such an address is owned only as a whole.
+ */
+bool address_is_plain(const char *full);
+
 #define ADDRESS_INNER_MAX	3	/* addresses inside one local part */
 
 /*

@@ -179,6 +179,29 @@ domain_normalise(TALLOC_CTX *ctx, const char *text, size_t len, const char **err
 	return normal;
 }
 
+/* domain_unicode - a normal name with its A-labels as U-labels */
+char *
+domain_unicode(TALLOC_CTX *ctx, const char *domain)
+{
+	char *converted = NULL, *unicode = NULL, *back;
+
+	if (strstr(domain, "xn--") == NULL ||
+	    idn2_to_unicode_8z8z(domain, &converted, 0) != IDN2_OK)
+		return NULL;
+	if (!text_is_ascii(converted, strlen(converted)))
+		unicode = text_fold_utf8(ctx, converted, strlen(converted), true);
+	idn2_free(converted);
+	if (unicode == NULL)
+		return NULL;
+	back = domain_normalise(ctx, unicode, strlen(unicode), NULL);
+	if (back == NULL || strcmp(back, domain) != 0) {
+		talloc_free(unicode);
+		unicode = NULL;
+	}
+	talloc_free(back);
+	return unicode;
+}
+
 /* domain_is_plain - is the text its normal form but for case, NFC and A-labels? */
 bool
 domain_is_plain(const char *text, size_t len, const char *normal)

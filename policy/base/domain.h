@@ -46,6 +46,14 @@ char *domain_normalise(TALLOC_CTX *ctx, const char *text, size_t len,
 bool domain_is_plain(const char *text, size_t len, const char *normal);
 
 /*
+ * domain_unicode - a normal name with its A-labels as U-labels, in lower case
+ *
+ * Returns NULL if there is no A-label, or the name that comes out is not one whose normal form
+ * this is.
+ */
+char *domain_unicode(TALLOC_CTX *ctx, const char *domain);
+
+/*
  * domain_is_labels - letters, digits, hyphens and underscores, single dots between labels
  *
  * What DNS is asked for as it stands: selectors and d= (RFC 6376 section 3.1). NUL-terminated.

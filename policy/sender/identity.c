@@ -122,21 +122,21 @@ is_dotted(const struct address *address)
  * them */
 static size_t
 add_keys(TALLOC_CTX *ctx, const struct address *address, bool with_domain,
-    const char *keys_r[IDENTITY_KEYS_MAX], size_t n)
+    bool whole, struct identity_key keys_r[IDENTITY_KEYS_MAX], size_t n)
 {
-	keys_r[n++] = with_domain ? address->full :
-	    local_text(ctx, address->full, address);
+	keys_r[n++] = (struct identity_key){
+		with_domain ? address->full : local_text(ctx, address->full, address), whole };
 	if (is_dotted(address))
-		keys_r[n++] = with_domain ?
-		    mem_printf(ctx, "%s@%s", address->local, address->domain) :
-		    address->local;
+		keys_r[n++] = (struct identity_key){
+			with_domain ? mem_printf(ctx, "%s@%s", address->local, address->domain) :
+			    address->local, whole };
 	return n;
 }
 
 /* identity_owner_keys - what an owners table is asked for an address, in order */
 size_t
 identity_owner_keys(TALLOC_CTX *ctx, const char *address, const char *delimiters,
-    const char *local_domains, const char *keys_r[IDENTITY_KEYS_MAX])
+    const char *local_domains, struct identity_key keys_r[IDENTITY_KEYS_MAX])
 {
 	const char *base = address_base(ctx, address, delimiters);
 	struct address whole, plain;
@@ -149,17 +149,33 @@ identity_owner_keys(TALLOC_CTX *ctx, const char *address, const char *delimiters
 		address_split(ctx, base, &plain);
 
 	if (has_domain)
-		n = add_keys(ctx, &whole, true, keys_r, n);
+		n = add_keys(ctx, &whole, true, true, keys_r, n);
 	if (has_domain && base != NULL)
-		n = add_keys(ctx, &plain, true, keys_r, n);
+		n = add_keys(ctx, &plain, true, false, keys_r, n);
 	if (is_local(whole.domain, local_domains)) {
-		n = add_keys(ctx, &whole, false, keys_r, n);
+		n = add_keys(ctx, &whole, false, !has_domain, keys_r, n);
 		if (base != NULL)
-			n = add_keys(ctx, &plain, false, keys_r, n);
+			n = add_keys(ctx, &plain, false, false, keys_r, n);
 	}
 	if (has_domain)
-		keys_r[n++] = mem_printf(ctx, "@%s", whole.domain);
+		keys_r[n++] =
+		    (struct identity_key){ mem_printf(ctx, "@%s", whole.domain), false };
 	return n;
+}
+
+/* identity_key_unicode - the other spelling of a key: its domain in U-labels */
+char *
+identity_key_unicode(TALLOC_CTX *ctx, const char *key)
+{
+	const char *at = strrchr(key, '@');
+	const char *domain = at != NULL ? at + 1 : key;
+	char *unicode = domain_unicode(ctx, domain), *spelled;
+
+	if (unicode == NULL)
+		return NULL;
+	spelled = mem_printf(ctx, "%.*s%s", (int)(domain - key), key, unicode);
+	talloc_free(unicode);
+	return spelled;
 }
 
 /* names - is this entry of a table the login that is meant? */
@@ -205,6 +221,8 @@ is_or_base_is(const char *address, const char *wanted, const char *delimiters)
 
 	if (strcmp(address, wanted) == 0)
 		return true;
+	if (!address_is_plain(address))
+		return false;
 	base = address_base(NULL, address, delimiters);
 	same = base != NULL && strcmp(base, wanted) == 0;
 	talloc_free(base);
@@ -327,9 +345,11 @@ identity_pattern_matches(const struct identity_pattern *pattern,
 	case IDENTITY_ADDRESS:
 		return is_or_base_is(address, pattern->text, delimiters);
 	case IDENTITY_DOMAIN:
-		return at != NULL && domain_equal(at + 1, pattern->text);
+		return at != NULL && address_is_plain(address) &&
+		    domain_equal(at + 1, pattern->text);
 	case IDENTITY_SUBDOMAINS:
-		return at != NULL && domain_is_or_below(at + 1, pattern->text);
+		return at != NULL && address_is_plain(address) &&
+		    domain_is_or_below(at + 1, pattern->text);
 	}
 	return false;
 }

@@ -16,6 +16,12 @@
 #define IDENTITY_LOGIN_MAX	512	/* octets of a login */
 #define IDENTITY_KEYS_MAX	9	/* keys that one address is looked up by */
 
+/* One key of an address. */
+struct identity_key {
+	const char *text;
+	bool whole;		/* it spells the address in full; else it is a partial key */
+};
+
 /*
  * identity_account - the normal form of a login
  *
@@ -46,7 +52,16 @@ char *identity_account(TALLOC_CTX *ctx, const char *login, const char *realm,
  */
 size_t identity_owner_keys(TALLOC_CTX *ctx, const char *address,
     const char *delimiters, const char *local_domains,
-    const char *keys_r[IDENTITY_KEYS_MAX]);
+    struct identity_key keys_r[IDENTITY_KEYS_MAX]);
+
+/*
+ * identity_key_unicode - the other spelling of a key: its domain in U-labels
+ *
+ * key: an address, "@domain" or a domain, in normal form. Administrators write
+ * info@bücher.example where the normal form has A-labels, and Postfix finds it. Returns
+ * NULL if the domain has no A-label that decodes to a valid name.
+ */
+char *identity_key_unicode(TALLOC_CTX *ctx, const char *key);
 
 /*
  * identity_list_has - does a table's value name this account?
@@ -59,8 +74,10 @@ size_t identity_owner_keys(TALLOC_CTX *ctx, const char *address,
 bool identity_list_has(const char *value, const char *account, const char *login,
     const char *realm);
 
-/* Does the account's own name, quoted where an address must be, or a sub-address of it, equal the
- * address? */
+/*
+ * Does the account's own name, quoted where an address must be, or a sub-address of it, equal the
+ * address? An address that is not plain (address_is_plain) has no sub-address here.
+ */
 bool identity_owns_itself(const char *account, const char *address,
     const char *delimiters);
 
@@ -87,7 +104,8 @@ struct identity_pattern {
 int identity_pattern_read(TALLOC_CTX *ctx, const char *text, bool fold_local,
     struct identity_pattern *pattern_r, const char **error_r);
 
-/* Does a pattern cover an address? */
+/* Does a pattern cover an address? One that is not plain (address_is_plain) must be listed whole,
+ * unless the pattern covers every address. */
 bool identity_pattern_matches(const struct identity_pattern *pattern,
     const char *address, const char *delimiters);
 

@@ -35,7 +35,8 @@ check_address(TALLOC_CTX *ctx, const struct address *address, bool fold)
 {
 	struct address_rules rules = { .fold_local = fold };
 	struct address again;
-	const char *keys[IDENTITY_KEYS_MAX], *inner[ADDRESS_INNER_MAX];
+	struct identity_key keys[IDENTITY_KEYS_MAX];
+	const char *inner[ADDRESS_INNER_MAX];
 	char *base;
 
 	require(!text_has_strange(address->full, strlen(address->full)));

@@ -127,16 +127,74 @@ test_owner_keys(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(rows); i++) {
 		TALLOC_CTX *ctx = talloc_new(NULL);
-		const char *keys[IDENTITY_KEYS_MAX];
+		struct identity_key keys[IDENTITY_KEYS_MAX];
 		size_t n = identity_owner_keys(ctx, rows[i].address, rows[i].delimiters,
 		    rows[i].local_domains, keys);
 		char *text = mem_strdup(ctx, "");
 
 		for (size_t j = 0; j < n; j++)
-			text = mem_printf(ctx, "%s%s%s", text, j == 0 ? "" : " ", keys[j]);
+			text = mem_printf(ctx, "%s%s%s", text, j == 0 ? "" : " ", keys[j].text);
 		if (strcmp(text, rows[i].keys) != 0)
 			fail_msg("%s: %s", rows[i].address, text);
 		talloc_free(ctx);
+	}
+}
+
+/* The keys that pattern tables are asked for. */
+static void
+test_whole_keys(void **state)
+{
+	static const struct {
+		const char *address;
+		size_t whole;		/* the first ones */
+	} rows[] = {
+		{ "user+tag@example.org", 1 },
+		{ "user@example.org", 1 },
+		{ "user+tag", 1 },
+		{ "\"a..b+x\"@example.org", 2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		TALLOC_CTX *ctx = talloc_new(NULL);
+		struct identity_key keys[IDENTITY_KEYS_MAX];
+		size_t n = identity_owner_keys(ctx, rows[i].address, "+", "example.org", keys);
+
+		for (size_t j = 0; j < n; j++)
+			if (keys[j].whole != (j < rows[i].whole))
+				fail_msg("%s: %s", rows[i].address, keys[j].text);
+		talloc_free(ctx);
+	}
+}
+
+/* The other spelling of a key. */
+static void
+test_key_unicode(void **state)
+{
+	static const struct {
+		const char *key;
+		const char *unicode;	/* NULL: none */
+	} rows[] = {
+		{ "info@xn--bcher-kva.example", "info@b\xc3\xbc" "cher.example" },
+		{ "@xn--bcher-kva.example", "@b\xc3\xbc" "cher.example" },
+		{ "xn--bcher-kva.example", "b\xc3\xbc" "cher.example" },
+		{ "\"a@xn--x\"@mail.xn--bcher-kva.example", "\"a@xn--x\"@mail.b\xc3\xbc" "cher.example" },
+		{ "info@example.org", NULL },
+		{ "xn--bcher-kva@example.org", NULL },
+		{ "info@xn--a.example", NULL },
+		{ "info@xn---.example", NULL },
+		{ "@[192.0.2.1]", NULL },
+		{ "", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		char *unicode = identity_key_unicode(NULL, rows[i].key);
+
+		if (rows[i].unicode == NULL ? unicode != NULL :
+		    unicode == NULL || strcmp(unicode, rows[i].unicode) != 0)
+			fail_msg("%s: %s", rows[i].key, unicode == NULL ? "none" : unicode);
+		talloc_free(unicode);
 	}
 }
 
@@ -198,6 +256,10 @@ test_owns_itself(void **state)
 		{ "alice@example.org", "bob@example.org", "+", 0 },
 		{ "alice+x@example.org", "alice+x@example.org", "+", 1 },
 		{ "alice+x@example.org", "alice@example.org", "+", 0 },
+		{ "alice@example.org", "\"alice+ <ceo@bank.example>\"@example.org", "+", 0 },
+		{ "alice@example.org", "\"alice+,\"@example.org", "+", 0 },
+		{ "alice@example.org", "\"alice+a b\"@example.org", "+", 1 },
+		{ "alice@example.org", "\"alice+..\"@example.org", "+", 1 },
 		{ "alice+x@example.org", "alice+y@example.org", "+", 0 },
 		{ "alice", "alice", "+", 1 },
 		{ "alice", "alice@example.org", "+", 0 },
@@ -238,6 +300,13 @@ test_patterns(void **state)
 		{ "@example.net", "a@example.net", 1 },
 		{ "@Example.NET", "a@example.net", 1 },
 		{ "@example.net", "a@sub.example.net", 0 },
+		{ "@example.net", "\"a <ceo@bank.example>\"@example.net", 0 },
+		{ "@.example.net", "\"ceo@bank.example\"@example.net", 0 },
+		{ "info@example.net", "\"info+<ceo@bank.example>\"@example.net", 0 },
+		{ "\"ceo@bank.example\"@example.net", "\"ceo@bank.example\"@example.net", 1 },
+		{ "@example.net", "\"a b\"@example.net", 1 },
+		{ "@example.net", "\"a..b\"@example.net", 1 },
+		{ "*", "\"ceo@bank.example\"@example.net", 1 },
 		{ "@example.net", "a@badexample.net", 0 },
 		{ "@example.net", "\"x@example.net\"@other.example", 0 },
 		{ "@example.net", "root", 0 },
@@ -287,6 +356,8 @@ main(void)
 		cmocka_unit_test(test_account),
 		cmocka_unit_test(test_account_length),
 		cmocka_unit_test(test_owner_keys),
+		cmocka_unit_test(test_whole_keys),
+		cmocka_unit_test(test_key_unicode),
 		cmocka_unit_test(test_list_has),
 		cmocka_unit_test(test_owns_itself),
 		cmocka_unit_test(test_patterns),
