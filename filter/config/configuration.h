@@ -152,6 +152,7 @@ struct dkim_config {
 	int check_dns;		/* a key whose record is not visible does not sign */
 	struct words sign_headers; /* as written */
 	struct signing_rules rules; /* the same, read; or the default */
+	long line_length_limit; /* octets of a line that the MTA leaves whole; -1: by the MTA */
 	struct dkim_domain all;	/* for domains without settings of their own */
 	struct dkim_domain *domains;
 	size_t n_domains;

@@ -41,6 +41,10 @@ static const struct option dkim_rows[] = {
 	{ .name = "multiple_signatures", .type = OPTION_BOOL, .offset = AT(multiple_signatures) },
 	{ .name = "check_dns", .type = OPTION_BOOL, .offset = AT(check_dns) },
 	{ .name = "sign_headers", .type = OPTION_WORDS, .offset = AT(sign_headers) },
+	{ .name = "line_length_limit",
+	    .type = OPTION_COUNT,
+	    .offset = AT(line_length_limit),
+	    .max = 1000000 },
 	{ .name = "canonicalization", .type = OPTION_STRING, .offset = AT(all.canonicalization) },
 	{ .name = "expire_after",
 	    .type = OPTION_DURATION,
@@ -113,6 +117,7 @@ configuration_dkim_defaults(struct config *config)
 {
 	unset(&config->dkim.all);
 	config->dkim.check_dns = 1;
+	config->dkim.line_length_limit = -1;
 }
 
 /* read_domains - domains = ( { domain = "example.org" ... }, ... ) */

@@ -47,6 +47,9 @@ struct dkim_signing {
 	struct signature *signatures;
 	size_t n;
 	struct dkim_body_watch watch;
+	size_t line_max;	/* octets of a line that the MTA leaves whole; 0: any */
+	size_t line;		/* octets of the body's line so far */
+	bool breaks;		/* the MTA will break a line that is signed */
 	enum outcome outcome;	/* PASS so far, or why nothing will be signed */
 	const char *domain;	/* d= */
 	const char *problem;	/* or NULL */
@@ -135,7 +138,14 @@ feed_header(struct dkim_signing *signing, DKIM *dkim, const struct sign_plan *pl
 		if (!plan->covered[i])
 			continue;
 
-		DKIM_STAT status = dkim_feed_field(dkim, signing, &list->fields[i]);
+		struct header_field field = list->fields[i];
+
+		if (plan->folded[i] != NULL) {
+			field.value = plan->folded[i];
+			field.value_len = strlen(field.value);
+		}
+
+		DKIM_STAT status = dkim_feed_field(dkim, signing, &field);
 
 		if (status != DKIM_STAT_OK)
 			return status;
@@ -205,6 +215,8 @@ dkim_sign_start(TALLOC_CTX *ctx, struct dkim_service *service, const struct sign
 	signing->outcome = OUTCOME_PASS;
 	signing->domain = choice->domain;
 	signing->problem = choice->problem;
+	signing->line_max = plan->line_max;
+	signing->breaks = plan->breaks;
 	talloc_set_destructor(signing, signing_free);
 
 	if (choice->outcome != OUTCOME_PASS)
@@ -218,12 +230,31 @@ dkim_sign_start(TALLOC_CTX *ctx, struct dkim_service *service, const struct sign
 	return signing;
 }
 
+/* watch_lines - does the body have a line that the MTA will break? */
+static void
+watch_lines(struct dkim_signing *signing, const char *bytes, size_t len)
+{
+	while (len > 0 && signing->line_max != 0 && !signing->breaks) {
+		const char *end = memchr(bytes, '\n', len);
+		size_t piece = end == NULL ? len : (size_t)(end - bytes) + 1;
+
+		/* with its CRLF */
+		signing->line += piece;
+		signing->breaks = signing->line > signing->line_max + 2;
+		if (end != NULL)
+			signing->line = 0;
+		bytes += piece;
+		len -= piece;
+	}
+}
+
 /* feed_body - the same octets for every signature; they were watched before */
 static void
 feed_body(struct dkim_signing *signing, const char *bytes, size_t len)
 {
 	unsigned char *octets;
 
+	watch_lines(signing, bytes, len);
 	/* The library does not change them, though it asks for what is not const. */
 	memcpy(&octets, &bytes, sizeof(octets));
 	for (size_t i = 0; i < signing->n && len > 0; i++) {
@@ -324,6 +355,7 @@ dkim_sign_finish(struct dkim_signing *signing, TALLOC_CTX *ctx, struct sign_fact
 	if (signing->outcome == OUTCOME_PASS) {
 		if (make_all(signing, ctx, fact_r, values)) {
 			*values_r = values;
+			fact_r->risk = signing->breaks ? "long-line" : NULL;
 		} else {
 			fact_r->selector = fact_r->value = NULL;
 			give_up(signing, OUTCOME_TEMPERROR, signing->problem);

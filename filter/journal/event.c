@@ -31,19 +31,20 @@
 
 static const struct {
 	const char *word;
-	bool quiet;		/* told once in a while only */
+	int64_t quiet_ms; /* how long nothing more is raised for a subject; 0: never held back */
 	enum log_level level;
 } kinds[] = {
-	[EVENT_SOFT_LEVEL] = { "soft-level", true, LOG_LEVEL_WARNING },
-	[EVENT_OVER] = { "over", true, LOG_LEVEL_WARNING },
-	[EVENT_BLOCKED] = { "blocked", true, LOG_LEVEL_WARNING },
-	[EVENT_UNBLOCKED] = { "unblocked", true, LOG_LEVEL_INFO },
-	[EVENT_STORE_AWAY] = { "store-away", false, LOG_LEVEL_ERROR },
-	[EVENT_STORE_BACK] = { "store-back", false, LOG_LEVEL_INFO },
-	[EVENT_RELOAD] = { "reload", false, LOG_LEVEL_INFO },
-	[EVENT_RELOAD_FAILED] = { "reload-failed", false, LOG_LEVEL_ERROR },
-	[EVENT_KEY_FAILURE] = { "key-failure", true, LOG_LEVEL_ERROR },
-	[EVENT_FOREIGN_BURST] = { "foreign-sender-burst", true, LOG_LEVEL_WARNING },
+	[EVENT_SOFT_LEVEL] = { "soft-level", EVENT_QUIET_MS, LOG_LEVEL_WARNING },
+	[EVENT_OVER] = { "over", EVENT_QUIET_MS, LOG_LEVEL_WARNING },
+	[EVENT_BLOCKED] = { "blocked", EVENT_QUIET_MS, LOG_LEVEL_WARNING },
+	[EVENT_UNBLOCKED] = { "unblocked", EVENT_QUIET_MS, LOG_LEVEL_INFO },
+	[EVENT_STORE_AWAY] = { "store-away", 0, LOG_LEVEL_ERROR },
+	[EVENT_STORE_BACK] = { "store-back", 0, LOG_LEVEL_INFO },
+	[EVENT_RELOAD] = { "reload", 0, LOG_LEVEL_INFO },
+	[EVENT_RELOAD_FAILED] = { "reload-failed", 0, LOG_LEVEL_ERROR },
+	[EVENT_KEY_FAILURE] = { "key-failure", EVENT_QUIET_MS, LOG_LEVEL_ERROR },
+	[EVENT_SIGN_RISK] = { "sign-risk", CLOCK_DAY_MS, LOG_LEVEL_WARNING },
+	[EVENT_FOREIGN_BURST] = { "foreign-sender-burst", EVENT_QUIET_MS, LOG_LEVEL_WARNING },
 };
 
 /* One event on its way. */
@@ -122,11 +123,11 @@ is_news(struct events *events, enum event_kind kind, const char *key)
 	struct told *told = &events->told[hash % TOLD_PLACES];
 	int64_t now = clock_ms();
 
-	if (!kinds[kind].quiet)
+	if (kinds[kind].quiet_ms == 0)
 		return true;
 	if (told->hash == hash && told->until > now)
 		return false;
-	*told = (struct told){ hash, now + EVENT_QUIET_MS };
+	*told = (struct told){ hash, now + kinds[kind].quiet_ms };
 	return true;
 }
 
@@ -245,8 +246,10 @@ told_elsewhere(struct events *events, TALLOC_CTX *ctx, const struct event *event
 {
 	struct books_event record = record_of(event);
 
-	return kinds[event->kind].quiet &&
-	    !books_event_is_news(events->books, ctx, &record, EVENT_QUIET_MS - QUIET_SLACK_MS);
+	int64_t quiet_ms = kinds[event->kind].quiet_ms;
+
+	return quiet_ms > 0 &&
+	    !books_event_is_news(events->books, ctx, &record, quiet_ms - QUIET_SLACK_MS);
 }
 
 /* run - hand an event to the program, once, unless it was told elsewhere */

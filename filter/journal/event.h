@@ -8,7 +8,8 @@
  *	 "text":"...", and details of its kind}
  *
  * Kinds that traffic repeats, or that every filter sees, are told once for each subject in
- * EVENT_QUIET_MS, by all filters on one Redis together; changes of a filter's own state each time.
+ * EVENT_QUIET_MS (sign-risk: in a day), by all filters on one Redis together; changes of a filter's
+ * own state each time.
  *
  * Threads: event_raise() any, and it never waits; event_flush() the journal's.
  */
@@ -35,6 +36,7 @@ enum event_kind {
 	EVENT_RELOAD,
 	EVENT_RELOAD_FAILED,
 	EVENT_KEY_FAILURE,	/* no signature could be made where one was due */
+	EVENT_SIGN_RISK,	/* a signature was made that the MTA will break */
 	EVENT_FOREIGN_BURST,	/* an account was refused many foreign senders within an hour */
 	EVENT_KINDS
 };

@@ -50,6 +50,7 @@ struct entry {
 	uint64_t bytes;
 	bool connection;
 	char *warned;		/* or NULL */
+	const char *sign_risk;	/* static text, or NULL */
 	unsigned int warn_at;
 	bool in_history;	/* was written */
 	bool in_usage;
@@ -206,6 +207,7 @@ journal_message(struct journal *journal, struct logline *line, const struct fact
 	entry->recipients = facts->recipients;
 	entry->bytes = facts->size;
 	entry->connection = connection;
+	entry->sign_risk = facts->sign.risk;
 	entry->warned = warned != NULL ? mem_strdup(entry, warned) : NULL;
 	entry->warn_at = warn_at;
 	put(journal, entry);
@@ -275,6 +277,17 @@ raise_key(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 		entry->line->queue_id != NULL ? entry->line->queue_id : "NOQUEUE"));
 }
 
+/* raise_risk - a signature that will not verify */
+static void
+raise_risk(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
+{
+	event_raise(journal->events, EVENT_SIGN_RISK, "account", entry->account, NULL,
+	    mem_printf(ctx, "a message of %s has a line that the MTA will break, so its DKIM "
+		"signature will not verify (%s)", entry->account, entry->sign_risk),
+	    json_pack("{s:s, s:s}", "risk", entry->sign_risk, "queue_id",
+		entry->line->queue_id != NULL ? entry->line->queue_id : "NOQUEUE"));
+}
+
 /* is_foreign - is this a reason that shows somebody else's name? */
 static bool
 is_foreign(enum reason reason)
@@ -327,6 +340,8 @@ raise_events(struct journal *journal, const struct entry *entry)
 	if (entry->sign == OUTCOME_TEMPERROR || entry->sign == OUTCOME_PERMERROR ||
 	    (entry->reason == REASON_MISSING_KEY && entry->would > ACTION_ACCEPT))
 		raise_key(journal, tmp, entry);
+	if (entry->account != NULL && entry->sign_risk != NULL)
+		raise_risk(journal, tmp, entry);
 	talloc_free(tmp);
 }
 

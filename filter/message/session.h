@@ -66,6 +66,7 @@ struct message {
 	struct header_list *header;
 	struct recipients *recipients;
 	struct dkim_signing *signing;	/* or NULL */
+	const struct sign_plan *sign_plan; /* what it covers; NULL where signing is */
 	struct dkim_verification *verification; /* or NULL */
 	struct edits edits;		/* after message_end() passed the message */
 	uint8_t charge_id[QUOTA_ID_LEN];

@@ -29,6 +29,7 @@
 #include "filter/message/spf_gather.h"
 #include "filter/message/stages.h"
 #include "policy/base/mem.h"
+#include "policy/dkim/fold.h"
 #include "policy/sender/identity.h"
 #include "policy/verdict/logline.h"
 #include "policy/verdict/received_spf.h"
@@ -503,6 +504,17 @@ use_missing_key(struct message *message, int action)
 		message->rules.actions[REASON_MISSING_KEY] = (enum action)action;
 }
 
+/* line_max - octets of a line that the MTA leaves whole; 0: any (policy/dkim/fold.h) */
+static size_t
+line_max(const struct message *message)
+{
+	long configured = config_of(message)->dkim.line_length_limit;
+
+	if (configured >= 0)
+		return (size_t)configured;
+	return message->session->connection.completes ? SIGN_LINE_SENDMAIL : SIGN_LINE_POSTFIX;
+}
+
 /* start_signing - begin to sign where the message may bear our signature */
 static void
 start_signing(struct message *message)
@@ -528,8 +540,10 @@ start_signing(struct message *message)
 		key_watch_filter(message->session->daemon->key_watch, message, &choice, clock_ms());
 	use_missing_key(message, choice.on_missing_key);
 	rules.mta_completes = message->session->connection.completes;
-	message->signing = dkim_sign_start(message, snapshot->dkim, &choice,
-	    signing_plan(message, &rules, choice.domain, message->header), message->header);
+	rules.line_max = line_max(message);
+	message->sign_plan = signing_plan(message, &rules, choice.domain, message->header);
+	message->signing = dkim_sign_start(
+	    message, snapshot->dkim, &choice, message->sign_plan, message->header);
 }
 
 /* stage_header - end of header */
@@ -623,6 +637,9 @@ stage_end(struct message *message)
 			message->facts.sign = (struct sign_fact){ 0 };
 		edits_plan(message, message->header, &message->facts,
 		    config_of(message)->authserv_id, signatures, &message->edits);
+		if (signatures != NULL)
+			edits_fold(message, message->header, message->sign_plan->folded,
+			    &message->edits);
 		if (message->facts.role == ROLE_INBOUND)
 			received_spf_plan(message, message->header, &message->facts,
 			    config_of(message)->authserv_id, config_of(message)->spf.received_spf,

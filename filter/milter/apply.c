@@ -2,7 +2,7 @@
  * apply.c - a verdict carried out through libmilter
  *
  * Computes nothing: the verdict and the edits are values made before. The order
- * of edits is theirs, too: all deletions from the last index to the first, then
+ * of edits is theirs, too: all deletions from the last index to the first, then the changes, then
  * the insertions, each at the top (index 0, above the MTA's own Received).
  *
  * Thread rule: called from a callback, for its session only.
@@ -64,6 +64,11 @@ apply_edits(SMFICTX *ctx, const struct edits *edits)
 	for (size_t i = 0; i < edits->n_deletes; i++)
 		if (smfi_chgheader(ctx, writable(edits->deletes[i].name),
 			(int)edits->deletes[i].index, NULL) != MI_SUCCESS)
+			return -1;
+	for (size_t i = 0; i < edits->n_changes; i++)
+		if (smfi_chgheader(ctx, writable(edits->changes[i].name),
+			(int)edits->changes[i].index,
+			writable(edits->changes[i].value)) != MI_SUCCESS)
 			return -1;
 	for (size_t i = 0; i < edits->n_inserts; i++)
 		if (smfi_insheader(ctx, 0, writable(edits->inserts[i].name),

@@ -13,6 +13,9 @@
  * Such an MTA (Sendmail) also adds its own domain to addresses without one, in To for
  * example. A field where that will happen is not signed.
  *
+ * A field with a line that the MTA would break is folded before it is signed. If that cannot be
+ * done it is not signed either, except From, without which there is no signature.
+ *
  * A header that would need a longer list than libopendkim can hold is not
  * signed at all: to cover a part only would let the rest pass for signed.
  *
@@ -29,6 +32,7 @@
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
 #include "policy/base/text.h"
+#include "policy/dkim/fold.h"
 #include "policy/dkim/signing.h"
 
 /* The default. Sealed are the fields that mail programs show or obey; closed those that
@@ -265,6 +269,27 @@ is_unqualified(TALLOC_CTX *ctx, const struct header_field *field)
 	return result;
 }
 
+/* fold_fields - fold the fields of one name that have too long a line; false: one cannot be */
+static bool
+fold_fields(struct sign_plan *plan, const struct signing_rules *rules,
+    const struct header_list *list, const char *name)
+{
+	bool all = true;
+
+	for (size_t i = 0; rules->line_max != 0 && i < list->n; i++) {
+		const struct header_field *field = &list->fields[i];
+
+		if (!header_is(field, name) || fold_longest(field) <= rules->line_max)
+			continue;
+		plan->folded[i] = fold_value(plan, field, rules->line_max);
+		all = all && plan->folded[i] != NULL;
+	}
+	for (size_t i = 0; !all && i < list->n; i++)
+		if (header_is(&list->fields[i], name))
+			plan->folded[i] = NULL;
+	return all;
+}
+
 /* will_change - will the MTA rewrite a field of this name after it was signed? */
 static bool
 will_change(TALLOC_CTX *ctx, const struct signing_rules *rules, const struct header_list *list,
@@ -320,8 +345,10 @@ signing_plan(TALLOC_CTX *ctx, const struct signing_rules *rules, const char *dom
 	size_t octets = 0;
 
 	plan->domain = domain;
+	plan->line_max = rules->line_max;
 	plan->n_fields = list->n;
 	plan->covered = mem_array(plan, bool, list->n + 1);
+	plan->folded = mem_array(plan, const char *, list->n + 1);
 	plan->oversigned = mem_array(plan, const char *, rules->n + 1);
 
 	for (size_t i = 0; i < rules->n; i++) {
@@ -331,6 +358,11 @@ signing_plan(TALLOC_CTX *ctx, const struct signing_rules *rules, const char *dom
 		/* a signature without it is worth more than one that will not match */
 		if (will_change(ctx, rules, list, field->name))
 			continue;
+		if (!fold_fields(plan, rules, list, field->name)) {
+			if (strcasecmp(field->name, "From") != 0)
+				continue;
+			plan->breaks = true;
+		}
 		found = cover(plan, list, field->name, &octets);
 		if (may_close(rules, field, found)) {
 			plan->oversigned[plan->n_oversigned++] = field->name;

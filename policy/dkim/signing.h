@@ -43,6 +43,7 @@ struct signing_field {
 struct signing_rules {
 	const struct signing_field *fields; /* begins with From, sealed */
 	size_t n;
+	size_t line_max; /* octets of a line that the MTA leaves whole; 0: any */
 	bool mta_completes; /* the MTA adds a missing Date or Message-ID, and its domain to
 			     * addresses without one, after the filter (Sendmail) */
 };
@@ -71,6 +72,9 @@ struct sign_plan {
 	size_t n_covered;	/* how many of them are true */
 	const char **oversigned; /* names that close the header, NULL-terminated */
 	size_t n_oversigned;
+	size_t line_max;	/* of the rules */
+	const char **folded;	/* for each field the value to sign and to send instead, or NULL */
+	bool breaks;		/* the MTA will break a line of From, which must be signed */
 	const char *problem;	/* why this header cannot be signed, or NULL */
 };
 

@@ -58,3 +58,21 @@ edits_plan(TALLOC_CTX *ctx, const struct header_list *list, const struct facts *
 		edits_r->inserts[edits_r->n_inserts++] =
 		    (struct edit_insert){ AUTHRES_NAME, authres_write(ctx, &options, facts) };
 }
+
+void
+edits_fold(
+    TALLOC_CTX *ctx, const struct header_list *list, const char *const *folded, struct edits *edits)
+{
+	edits->changes = mem_array(ctx, struct edit_change, list->n + 1);
+	for (size_t i = 0; i < list->n; i++) {
+		const char *name = list->fields[i].name;
+		size_t index = 1;
+
+		if (folded[i] == NULL)
+			continue;
+		for (size_t j = 0; j < i; j++)
+			index += header_is(&list->fields[j], name);
+		edits->changes[edits->n_changes++] =
+		    (struct edit_change){ name, index, folded[i] };
+	}
+}

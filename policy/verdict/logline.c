@@ -340,6 +340,8 @@ logline_make(TALLOC_CTX *ctx, const struct facts *facts, enum mode mode,
 	append(&line, "reason", reply_row(verdict->reason)->word);
 	append(&line, "address", verdict->address);
 	append(&line, "why", why_text(facts, verdict));
+	if (facts->sign.risk != NULL)
+		append(&line, "sign_risk", facts->sign.risk);
 	talloc_free(tmp);
 	return line.made;
 }

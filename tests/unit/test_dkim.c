@@ -1448,7 +1448,8 @@ test_signed_signatures(void **state)
 	expect("inner", &facts[1], DKIM_IS_PASS, NULL);
 
 	/* a signature may cover one From field, or both: no reader knows which one it speaks of */
-	facts = verify(world, ctx, mem_printf(ctx, "From: ceo@bank.example\n%s", inner), "x\r\n", &n);
+	facts =
+	    verify(world, ctx, mem_printf(ctx, "From: ceo@bank.example\n%s", inner), "x\r\n", &n);
 	expect("two From fields", &facts[0], DKIM_IS_POLICY, "several From");
 
 	/* h= counts from the bottom: rubbish below takes the place of the signature it covers */

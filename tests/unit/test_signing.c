@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "policy/base/mem.h"
+#include "policy/dkim/fold.h"
 #include "policy/dkim/signing.h"
 
 #define N(array)	(sizeof(array) / sizeof((array)[0]))
@@ -323,10 +324,93 @@ test_bounds(void **state)
 	talloc_free(ctx);
 }
 
+/* Lines that the MTA would break: folded where they can be, else not signed. */
+static void
+test_fold(void **state)
+{
+	static const struct {
+		const char *label, *value;
+		size_t max;
+		const char *folded;	/* NULL: it cannot be */
+	} rows[] = {
+		{ "at the last space that fits", " aaa bbb ccc", 10, " aaa\n bbb ccc" },
+		{ "just fits", " aaa bbb", 13, " aaa bbb" },
+		{ "one too long", " aaa bbb", 9, " aaa\n bbb" },
+		{ "a word too long", " aaaaaaaaaaaa", 10, NULL },
+		{ "a later word too long", " a bbbbbbbbbbbb", 10, NULL },
+		{ "folds stay", " aaa\n bbb ccc ddd", 9, " aaa\n bbb ccc\n ddd" },
+		{ "runs of white space stay", " aaa  \t bbb", 12, " aaa  \t\n bbb" },
+		{ "no line of white space alone", "            aaa bbb", 14, NULL },
+		{ "a tab", "\taaa\tbbb", 9, "\taaa\n\tbbb" },
+		{ "blanks at the end", " aaa bbb     ", 9, " aaa\n bbb     " },
+		{ "too many blanks at the end", " aaa bbb           ", 9, NULL },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		TALLOC_CTX *ctx = mem_new(NULL, char);
+		const struct header_field field = { "Name", 4, rows[i].value,
+			strlen(rows[i].value) };
+		char *folded = fold_value(ctx, &field, rows[i].max);
+
+		if (rows[i].folded == NULL ? folded != NULL
+					   : folded == NULL || strcmp(folded, rows[i].folded) != 0)
+			fail_msg("%s: \"%s\"", rows[i].label, folded != NULL ? folded : "NULL");
+		talloc_free(ctx);
+	}
+}
+
+/* long_text - a text of n octets with a space after each 50, or none */
+static char *
+long_text(TALLOC_CTX *ctx, size_t n, bool spaces)
+{
+	char *text = mem_array(ctx, char, n + 1);
+
+	memset(text, 'a', n);
+	for (size_t i = 0; spaces && i < n; i += 50)
+		text[i] = ' ';
+	text[0] = ' ';
+	return text;
+}
+
+static void
+test_long_lines(void **state)
+{
+	TALLOC_CTX *ctx = mem_new(NULL, char);
+	struct header_list *list = header_list_new(ctx, 1000000);
+	struct signing_rules rules;
+	struct sign_plan *plan;
+
+	(void)state;
+	signing_rules_default(&rules);
+	header_append(list, "From", 4, " a@b", 4);
+	header_append(list, "References", 10, long_text(ctx, 1500, true), 1500);
+	header_append(list, "Subject", 7, long_text(ctx, 1500, false), 1500);
+	plan = signing_plan(ctx, &rules, "b", list);
+	assert_true(plan->covered[1] && plan->covered[2]);
+	assert_null(plan->folded[1]);
+	rules.line_max = 998;
+	plan = signing_plan(ctx, &rules, "b", list);
+	assert_true(plan->covered[1]);
+	assert_non_null(plan->folded[1]);
+	assert_int_equal(strlen(plan->folded[1]), 1501);
+	assert_false(plan->covered[2]);
+	for (size_t i = 0; i < plan->n_oversigned; i++)
+		assert_string_not_equal(plan->oversigned[i], "Subject");
+	assert_false(plan->breaks);
+	header_append(list, "X-Long", 6, long_text(ctx, 1500, false), 1500);
+	list->fields[0].value = long_text(ctx, 1500, false);
+	list->fields[0].value_len = 1500;
+	plan = signing_plan(ctx, &rules, "b", list);
+	assert_true(plan->covered[0] && plan->breaks);
+	talloc_free(ctx);
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fold),
+		cmocka_unit_test(test_long_lines),
 		cmocka_unit_test(test_domain),
 		cmocka_unit_test(test_plan),
 		cmocka_unit_test(test_default_list),
