@@ -25,7 +25,8 @@
 const struct ctl_option ctl_global_options[] = {
 	{ "-c", "FILE", "configuration file", "FILE", OPTIONAL },
 	{ "-s", "SOCKET", "control socket, instead of the one in the file", "FILE", OPTIONAL },
-	{ "--direct", NULL, "use the Redis of the configuration, without a daemon", NULL, OPTIONAL },
+	{ "--direct", NULL, "use the Redis of the configuration, without a daemon", NULL,
+	    OPTIONAL },
 	{ "--json", NULL, "print the answer as JSON", NULL, OPTIONAL },
 	{ "--help", NULL, "show the commands, or the words of one", NULL, OPTIONAL },
 	{ "--version", NULL, "print the version", NULL, OPTIONAL },

@@ -39,7 +39,8 @@ print_escaped(FILE *to, const char *text, const char *special)
 		if (*text == '\'')
 			(void)fprintf(to, "'\\''");
 		else
-			(void)fprintf(to, "%s%c", strchr(special, *text) != NULL ? "\\" : "", *text);
+			(void)fprintf(
+			    to, "%s%c", strchr(special, *text) != NULL ? "\\" : "", *text);
 }
 
 /* print_option_names - " --for --reason" */
@@ -295,7 +296,8 @@ fish_command(FILE *to, const struct ctl_command *command)
 		print_escaped(to, command->help, "\\");
 		(void)fprintf(to, "'\n");
 	}
-	(void)snprintf(condition, sizeof(condition), " -n '__countersignctl_has %s'", command->name);
+	(void)snprintf(
+	    condition, sizeof(condition), " -n '__countersignctl_has %s'", command->name);
 	for (const struct ctl_option *o = command->options; o->name != NULL; o++)
 		fish_option(to, condition, o);
 }

@@ -49,7 +49,7 @@ struct dkim_signing {
 	struct dkim_body_watch watch;
 	size_t line_max;	/* octets of a line that the MTA leaves whole; 0: any */
 	size_t line;		/* octets of the body's line so far */
-	bool breaks;		/* the MTA will break a line that is signed */
+	const char *risk;	/* as struct sign_fact has it */
 	enum outcome outcome;	/* PASS so far, or why nothing will be signed */
 	const char *domain;	/* d= */
 	const char *problem;	/* or NULL */
@@ -216,7 +216,7 @@ dkim_sign_start(TALLOC_CTX *ctx, struct dkim_service *service, const struct sign
 	signing->domain = choice->domain;
 	signing->problem = choice->problem;
 	signing->line_max = plan->line_max;
-	signing->breaks = plan->breaks;
+	signing->risk = plan->risk;
 	talloc_set_destructor(signing, signing_free);
 
 	if (choice->outcome != OUTCOME_PASS)
@@ -234,13 +234,14 @@ dkim_sign_start(TALLOC_CTX *ctx, struct dkim_service *service, const struct sign
 static void
 watch_lines(struct dkim_signing *signing, const char *bytes, size_t len)
 {
-	while (len > 0 && signing->line_max != 0 && !signing->breaks) {
+	while (len > 0 && signing->line_max != 0 && signing->risk == NULL) {
 		const char *end = memchr(bytes, '\n', len);
 		size_t piece = end == NULL ? len : (size_t)(end - bytes) + 1;
 
 		/* with its CRLF */
 		signing->line += piece;
-		signing->breaks = signing->line > signing->line_max + 2;
+		if (signing->line > signing->line_max + 2)
+			signing->risk = "long-line";
 		if (end != NULL)
 			signing->line = 0;
 		bytes += piece;
@@ -355,7 +356,7 @@ dkim_sign_finish(struct dkim_signing *signing, TALLOC_CTX *ctx, struct sign_fact
 	if (signing->outcome == OUTCOME_PASS) {
 		if (make_all(signing, ctx, fact_r, values)) {
 			*values_r = values;
-			fact_r->risk = signing->breaks ? "long-line" : NULL;
+			fact_r->risk = signing->risk;
 		} else {
 			fact_r->selector = fact_r->value = NULL;
 			give_up(signing, OUTCOME_TEMPERROR, signing->problem);

@@ -36,7 +36,7 @@ enum event_kind {
 	EVENT_RELOAD,
 	EVENT_RELOAD_FAILED,
 	EVENT_KEY_FAILURE,	/* no signature could be made where one was due */
-	EVENT_SIGN_RISK,	/* a signature was made that the MTA will break */
+	EVENT_SIGN_RISK,	/* the MTA will change what was signed */
 	EVENT_FOREIGN_BURST,	/* an account was refused many foreign senders within an hour */
 	EVENT_KINDS
 };

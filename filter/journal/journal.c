@@ -282,8 +282,8 @@ static void
 raise_risk(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 {
 	event_raise(journal->events, EVENT_SIGN_RISK, "account", entry->account, NULL,
-	    mem_printf(ctx, "a message of %s has a line that the MTA will break, so its DKIM "
-		"signature will not verify (%s)", entry->account, entry->sign_risk),
+	    mem_printf(ctx, "the MTA will change a message of %s after it was signed, so its "
+		"DKIM signature will not verify (%s)", entry->account, entry->sign_risk),
 	    json_pack("{s:s, s:s}", "risk", entry->sign_risk, "queue_id",
 		entry->line->queue_id != NULL ? entry->line->queue_id : "NOQUEUE"));
 }

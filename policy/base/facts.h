@@ -143,7 +143,8 @@ struct sign_fact {
 	const char *selector;	/* s= */
 	const char *value;	/* the field's value, LF folds, with its leading space; for PASS */
 	const char *problem;	/* for the log, else NULL */
-	const char *risk;	/* "long-line": the MTA will break what was signed; else NULL */
+	const char *risk; /* what the MTA will do to signed text: "long-line", "rewritten-from";
+			   * else NULL */
 };
 
 /* What the charge said. */

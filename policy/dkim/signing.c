@@ -10,8 +10,8 @@
  * signature, a Date put in by the MTA behind us is not. Hence three classes,
  * and a switch for MTAs that complete the header after the filter.
  *
- * Such an MTA (Sendmail) also adds its own domain to addresses without one, in To for
- * example. A field where that will happen is not signed.
+ * Such an MTA (Sendmail) also writes address fields anew (rewrite.h). A field that would change is
+ * not signed.
  *
  * A field with a line that the MTA would break is folded before it is signed. If that cannot be
  * done it is not signed either, except From, without which there is no signature.
@@ -28,11 +28,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "policy/base/address.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
 #include "policy/base/text.h"
 #include "policy/dkim/fold.h"
+#include "policy/dkim/rewrite.h"
 #include "policy/dkim/signing.h"
 
 /* The default. Sealed are the fields that mail programs show or obey; closed those that
@@ -241,33 +241,20 @@ signing_identity(TALLOC_CTX *ctx, enum sign_identity kind, const char *address, 
 	return signing_identity_fits(at, domain) ? mem_strdup(ctx, at) : NULL;
 }
 
-/* Fields of addresses: where one has no domain, an MTA that completes headers adds its own, behind
- * the filter. */
+/* Fields of addresses, which an MTA that completes headers writes anew, after the filter. */
 static const char *const addressed[] = {
-	"Cc", "Reply-To", "Resent-Cc", "Resent-Sender", "Resent-To", "Sender", "To",
+	"Cc",
+	"From",
+	"Reply-To",
+	"Resent-Cc",
+	"Resent-From",
+	"Resent-Sender",
+	"Resent-To",
+	"Sender",
+	"To",
 };
 
 #define ADDRESSED	(sizeof(addressed) / sizeof(addressed[0]))
-
-/* is_unqualified - does this field hold an address without a domain, which a domain would
- * complete? */
-static bool
-is_unqualified(TALLOC_CTX *ctx, const struct header_field *field)
-{
-	const struct address_rules bare = { 0 },
-				   completed_by = { .default_domain = "completed.invalid" };
-	TALLOC_CTX *tmp = mem_new(ctx, char);
-	struct mailbox *mailboxes;
-	const char *error;
-	size_t n;
-	bool result = address_parse_list(tmp, field->value, field->value_len, &bare, &mailboxes, &n,
-			  &error) != 0 &&
-	    address_parse_list(
-		tmp, field->value, field->value_len, &completed_by, &mailboxes, &n, &error) == 0;
-
-	talloc_free(tmp);
-	return result;
-}
 
 /* fold_fields - fold the fields of one name that have too long a line; false: one cannot be */
 static bool
@@ -292,13 +279,14 @@ fold_fields(struct sign_plan *plan, const struct signing_rules *rules,
 
 /* will_change - will the MTA rewrite a field of this name after it was signed? */
 static bool
-will_change(TALLOC_CTX *ctx, const struct signing_rules *rules, const struct header_list *list,
-    const char *name)
+will_change(const struct signing_rules *rules, const struct header_list *list, const char *name)
 {
 	if (!rules->mta_completes || !is_among(name, addressed, ADDRESSED))
 		return false;
 	for (size_t i = 0; i < list->n; i++)
-		if (header_is(&list->fields[i], name) && is_unqualified(ctx, &list->fields[i]))
+		if (header_is(&list->fields[i], name) &&
+		    !rewrite_keeps(
+			text_span_of(list->fields[i].value, list->fields[i].value_len)))
 			return true;
 	return false;
 }
@@ -353,16 +341,18 @@ signing_plan(TALLOC_CTX *ctx, const struct signing_rules *rules, const char *dom
 
 	for (size_t i = 0; i < rules->n; i++) {
 		const struct signing_field *field = &rules->fields[i];
+		const char *risk = NULL;
 		size_t found;
 
 		/* a signature without it is worth more than one that will not match */
-		if (will_change(ctx, rules, list, field->name))
+		if (will_change(rules, list, field->name))
+			risk = "rewritten-from";
+		else if (!fold_fields(plan, rules, list, field->name))
+			risk = "long-line";
+		if (risk != NULL && strcasecmp(field->name, "From") != 0)
 			continue;
-		if (!fold_fields(plan, rules, list, field->name)) {
-			if (strcasecmp(field->name, "From") != 0)
-				continue;
-			plan->breaks = true;
-		}
+		if (risk != NULL)
+			plan->risk = risk;
 		found = cover(plan, list, field->name, &octets);
 		if (may_close(rules, field, found)) {
 			plan->oversigned[plan->n_oversigned++] = field->name;

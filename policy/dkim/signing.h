@@ -44,8 +44,8 @@ struct signing_rules {
 	const struct signing_field *fields; /* begins with From, sealed */
 	size_t n;
 	size_t line_max; /* octets of a line that the MTA leaves whole; 0: any */
-	bool mta_completes; /* the MTA adds a missing Date or Message-ID, and its domain to
-			     * addresses without one, after the filter (Sendmail) */
+	bool mta_completes; /* the MTA adds a missing Date or Message-ID, and writes address fields
+			     * anew, after the filter (Sendmail) */
 };
 
 /* What i= names (RFC 6376 section 3.5): for whom the domain signs. */
@@ -74,7 +74,8 @@ struct sign_plan {
 	size_t n_oversigned;
 	size_t line_max;	/* of the rules */
 	const char **folded;	/* for each field the value to sign and to send instead, or NULL */
-	bool breaks;		/* the MTA will break a line of From, which must be signed */
+	const char *risk;	/* what the MTA will do to From, which must be signed: "long-line",
+				 * "rewritten-from"; else NULL */
 	const char *problem;	/* why this header cannot be signed, or NULL */
 };
 

@@ -248,9 +248,9 @@ test_mta_completes(void **state)
 	talloc_free(ctx);
 }
 
-/* A field that Sendmail will rewrite is left out: where it holds an address without a domain. */
+/* A field that Sendmail will write anew is left out. */
 static void
-test_unqualified(void **state)
+test_rewritten(void **state)
 {
 	static const struct {
 		const char *label, *to;
@@ -261,9 +261,53 @@ test_unqualified(void **state)
 		{ "one of two without", " bob@elsewhere.example, carol", false },
 		{ "within a group", " team: bob;", false },
 		{ "an empty group", " undisclosed-recipients:;", true },
-		{ "nothing that has to do with addresses", " <<", true },
+		{ "nothing that has to do with addresses", " <<", false },
 		{ "empty", "", true },
 		{ "only named so", " bob <bob@elsewhere.example>", true },
+		{ "two", " a@b.example, c@d.example", true },
+		{ "two in two lines", " a@b.example,\n\tc@d.example", true },
+		{ "no space after the comma", " a@b.example,c@d.example", false },
+		{ "a space before the comma", " a@b.example , c@d.example", false },
+		{ "a fold before the comma", " a@b.example\n , c@d.example", false },
+		{ "a comma at the end", " a@b.example,", false },
+		{ "an empty element", " a@b.example, , c@d.example", false },
+		{ "a semicolon", " a@b.example; c@d.example", false },
+		{ "a source route", " <@x.example,@y.example:a@b.example>", false },
+		{ "a dot at the end", " a@b.example.", false },
+		{ "a dot at the end, in angles", " A <a@b.example.>", false },
+		{ "spaces around the at sign", " a @ b.example", false },
+		{ "a space before the at sign", " a @b.example", false },
+		{ "a space after the at sign", " a@ b.example", false },
+		{ "a space in the domain", " a@b .example", false },
+		{ "spaces in angles", " A < a@b.example >", false },
+		{ "a space before the angle closes", " A <a@b.example >", false },
+		{ "a comment in the address", " a(x)@b.example", false },
+		{ "a comment right behind it", " a@b.example(x)", false },
+		{ "a comment behind it", " a@b.example (A (B) <x@y>, C)", true },
+		{ "a comment before it", " (x) a@b.example", true },
+		{ "a comment in the name", " A (x) <a@b.example>", true },
+		{ "a comment in angles", " A <a@b.example (x)>", false },
+		{ "a name in quotes", " \"A, \\\"B\" <a@b.example>, c@d.example", true },
+		{ "no space before the angle", " A<a@b.example>", true },
+		{ "angles alone", " <a@b.example>", true },
+		{ "an address as a name", " a@b.example <a@b.example>", false },
+		{ "the same in quotes", " \"a@b.example\" <a@b.example>", true },
+		{ "text behind the angle", " <a@b.example> x", false },
+		{ "two angles", " A <a@b.example> <c@d.example>", false },
+		{ "a literal", " a@[192.0.2.1]", true },
+		{ "an IPv6 literal", " A <a@[IPv6:2001:db8::1]>, c@d.example", true },
+		{ "localhost", " a@localhost", false },
+		{ "a quoted local part", " \"a b\"@c.example", true },
+		{ "a group", " team: a@b.example, c@d.example;", true },
+		{ "a group and one more", " team: a@b.example;, c@d.example", true },
+		{ "a group without the space", " team:a@b.example,c@d.example;", false },
+		{ "a space before the semicolon", " team : a@b.example ;", false },
+		{ "a group that does not end", " team: a@b.example", false },
+		{ "a semicolon too many", " team: a@b.example;;", false },
+		{ "a comma inside angles", " <a@b.example, c@d.example>", false },
+		{ "a quote that does not end", " \"A <a@b.example>", false },
+		{ "a comment that does not end", " a@b.example (A", false },
+		{ "null", " <>", false },
 	};
 
 	(void)state;
@@ -396,12 +440,13 @@ test_long_lines(void **state)
 	assert_false(plan->covered[2]);
 	for (size_t i = 0; i < plan->n_oversigned; i++)
 		assert_string_not_equal(plan->oversigned[i], "Subject");
-	assert_false(plan->breaks);
+	assert_null(plan->risk);
 	header_append(list, "X-Long", 6, long_text(ctx, 1500, false), 1500);
 	list->fields[0].value = long_text(ctx, 1500, false);
 	list->fields[0].value_len = 1500;
 	plan = signing_plan(ctx, &rules, "b", list);
-	assert_true(plan->covered[0] && plan->breaks);
+	assert_true(plan->covered[0]);
+	assert_string_equal(plan->risk, "long-line");
 	talloc_free(ctx);
 }
 
@@ -416,7 +461,7 @@ main(void)
 		cmocka_unit_test(test_default_list),
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_mta_completes),
-		cmocka_unit_test(test_unqualified),
+		cmocka_unit_test(test_rewritten),
 		cmocka_unit_test(test_bounds),
 	};
 

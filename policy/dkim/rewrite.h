@@ -1,0 +1,19 @@
+/*
+ * rewrite.h - address fields that Sendmail writes anew after they were signed
+ *
+ * Sendmail parses the addresses of a header and writes them in its own form: one space after each
+ * comma, none before it, no empty members, no white space inside an address, comments behind it, a
+ * domain where there is none, "localhost" by its name. A field that has this form already leaves
+ * as it came (recorded with Sendmail 8.17; tests/mta/sendmail.test).
+ */
+#ifndef POLICY_DKIM_REWRITE_H
+#define POLICY_DKIM_REWRITE_H
+
+#include <stdbool.h>
+
+#include "policy/base/text.h"
+
+/* rewrite_keeps - does Sendmail send this value of an address field as it is? Pure; any thread. */
+bool rewrite_keeps(struct span value);
+
+#endif
