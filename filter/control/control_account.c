@@ -27,6 +27,7 @@ struct subject {
 	const struct plan *plan; /* or NULL */
 	const char *plan_from;	/* where that is said */
 	const char *home; /* "pool acme", where counters are kept; "" in the account's own home */
+	struct plans plans;	/* the account's own first, then those of domain and pool */
 	struct quota_plan *counters;
 };
 
@@ -49,21 +50,20 @@ find_subject(const struct asked *asked, struct subject *subject_r)
 {
 	const char *error = NULL;
 	json_t *answer = NULL;
-	struct plans plans;
 
 	subject_r->account = control_account(asked, &answer);
 	if (subject_r->account == NULL)
 		return answer;
 	subject_r->snapshot = daemon_snapshot(asked->daemon);
 	subject_r->counters = plans_counters(asked->ctx, subject_r->snapshot, subject_r->account,
-	    clock_ms() + CONTROL_STORE_WAIT_MS, &plans, &error);
+	    clock_ms() + CONTROL_STORE_WAIT_MS, &subject_r->plans, &error);
 	if (subject_r->counters == NULL) {
 		snapshot_release(subject_r->snapshot);
 		return control_failed(error);
 	}
-	subject_r->plan = plans.parties[0].plan;
-	subject_r->plan_from = plans.from[0];
-	subject_r->home = home_text(asked->ctx, &plans);
+	subject_r->plan = subject_r->plans.parties[0].plan;
+	subject_r->plan_from = subject_r->plans.from[0];
+	subject_r->home = home_text(asked->ctx, &subject_r->plans);
 	return NULL;
 }
 
@@ -321,10 +321,50 @@ plan_json(const struct plan *plan)
 		json_object_set_new(object, "warn_at", json_integer((json_int_t)plan->warn_at));
 	if (plan->has_on_over)
 		json_object_set_new(object, "on_over", json_string(action_word(plan->on_over)));
+	if (plan->max_size > 0)
+		json_object_set_new(object, "max_size", json_integer((json_int_t)plan->max_size));
+	if (plan->block_on != NULL)
+		json_object_set_new(object, "block_on", json_string(plan->block_on->text));
+	if (plan->block_on != NULL && plan->block_for_ms > 0)
+		json_object_set_new(
+		    object, "block_for_ms", json_integer((json_int_t)plan->block_for_ms));
 	return object;
 }
 
-/* control_plan_of - which plan an account has, and where that is said */
+/* party_json - a domain or pool that the account belongs to; with its plan, if it has one */
+static json_t *
+party_json(const struct plans *plans, const char *kind, const char *name)
+{
+	json_t *object = json_pack("{s:s, s:s}", "kind", kind, "name", name);
+
+	for (size_t i = 1; i < plans->n; i++) {
+		const struct quota_party *party = &plans->parties[i];
+
+		if (strcmp(quota_kind_word(party->kind), kind) != 0 || party->plan == NULL)
+			continue;
+		json_object_set_new(object, "plan", plan_json(party->plan));
+		json_object_set_new(object, "plan_from", json_string(plans->from[i]));
+	}
+	return object;
+}
+
+/* parties_json - the domain and the pool of the account */
+static json_t *
+parties_json(const struct subject *subject)
+{
+	const char *domain = strrchr(subject->account, '@');
+	json_t *parties = json_array();
+
+	if (domain != NULL && domain[1] != '\0')
+		json_array_append_new(parties,
+		    party_json(&subject->plans, quota_kind_word(QUOTA_DOMAIN), domain + 1));
+	if (subject->plans.pool != NULL)
+		json_array_append_new(parties,
+		    party_json(&subject->plans, quota_kind_word(QUOTA_POOL), subject->plans.pool));
+	return parties;
+}
+
+/* control_plan_of - the plans of an account, its domain and its pool, and what selects them */
 json_t *
 control_plan_of(const struct asked *asked)
 {
@@ -334,8 +374,10 @@ control_plan_of(const struct asked *asked)
 	if (answer != NULL)
 		return answer;
 	answer =
-	    json_pack("{s:b, s:s, s:s, s:o*}", "ok", 1, "account", subject.account, "plan_from",
-		subject.plan_from, "plan", subject.plan != NULL ? plan_json(subject.plan) : NULL);
+	    json_pack("{s:b, s:s, s:s, s:o*, s:o}", "ok", 1, "account", subject.account,
+		"plan_from", subject.plan_from, "plan",
+		subject.plan != NULL ? plan_json(subject.plan) : NULL, "parties",
+		parties_json(&subject));
 	snapshot_release(subject.snapshot);
 	return answer;
 }

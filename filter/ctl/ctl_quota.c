@@ -261,28 +261,60 @@ ctl_blocked(struct ctl *ctl, char **operands)
 	return ctl_ask(ctl, json_pack("{s:s}", "command", "blocked"), print_blocked);
 }
 
+/* print_rules - what a plan says, a line each */
 static void
-print_plan(const json_t *answer)
+print_rules(const json_t *plan)
 {
-	const json_t *plan = json_object_get(answer, "plan");
 	const json_t *limits = json_object_get(plan, "limits");
+	char span[32];
 
-	(void)printf("account  %s\n", ctl_text(answer, "account"));
+	for (size_t i = 0; i < json_array_size(limits); i++)
+		(void)printf("  %-15s %s\n", "limit", json_string_value(json_array_get(limits, i)));
+	if (ctl_text(plan, "on_over")[0] != '\0')
+		(void)printf("  %-15s %s\n", "on_over", ctl_text(plan, "on_over"));
+	if (ctl_number(plan, "warn_at") > 0)
+		(void)printf("  %-15s %lld%%\n", "warn_at", ctl_number(plan, "warn_at"));
+	if (ctl_number(plan, "max_recipients") > 0)
+		(void)printf(
+		    "  %-15s %lld\n", "max_recipients", ctl_number(plan, "max_recipients"));
+	if (ctl_number(plan, "max_size") > 0)
+		(void)printf("  %-15s %lld bytes\n", "max_size", ctl_number(plan, "max_size"));
+	if (ctl_text(plan, "block_on")[0] != '\0')
+		(void)printf("  %-15s %s\n", "block_on", ctl_text(plan, "block_on"));
+	if (ctl_number(plan, "block_for_ms") > 0) {
+		ctl_span(ctl_number(plan, "block_for_ms"), span, sizeof(span));
+		(void)printf("  %-15s %s\n", "block_for", span);
+	}
+}
+
+/* print_plan_line - "plan     person, from default_plan" of whoever has one, and its rules */
+static void
+print_plan_line(const json_t *holder, const char *none)
+{
+	const json_t *plan = json_object_get(holder, "plan");
+
 	if (plan == NULL) {
-		(void)printf("plan     none (no limits)\n");
+		(void)printf("plan     %s\n", none);
 		return;
 	}
 	(void)printf(
-	    "plan     %s, from %s\n", ctl_text(plan, "name"), ctl_text(answer, "plan_from"));
-	for (size_t i = 0; i < json_array_size(limits); i++)
-		(void)printf("limit    %s\n", json_string_value(json_array_get(limits, i)));
-	if (ctl_text(plan, "on_over")[0] != '\0')
-		(void)printf("on_over  %s\n", ctl_text(plan, "on_over"));
-	if (ctl_number(plan, "warn_at") > 0)
-		(void)printf("warn_at  %lld%%\n", ctl_number(plan, "warn_at"));
-	if (ctl_number(plan, "max_recipients") > 0)
-		(void)printf(
-		    "a message may have %lld recipients\n", ctl_number(plan, "max_recipients"));
+	    "plan     %s, from %s\n", ctl_text(plan, "name"), ctl_text(holder, "plan_from"));
+	print_rules(plan);
+}
+
+static void
+print_plan(const json_t *answer)
+{
+	const json_t *parties = json_object_get(answer, "parties");
+
+	(void)printf("account  %s\n", ctl_text(answer, "account"));
+	print_plan_line(answer, "none (no limits)");
+	for (size_t i = 0; i < json_array_size(parties); i++) {
+		const json_t *party = json_array_get(parties, i);
+
+		(void)printf("%-8s %s\n", ctl_text(party, "kind"), ctl_text(party, "name"));
+		print_plan_line(party, "none");
+	}
 }
 
 /* ctl_plan_of - which plan an account has, and where that is said */

@@ -92,7 +92,7 @@ event_runner_submit(struct event_runner *runner, const char *const *argv, size_t
 		job->argv = mem_array(job, char *, n + 1);
 		for (size_t i = 0; i < n; i++)
 			job->argv[i] = mem_strdup(job, argv[i]);
-		job->text = mem_strdup(job, text);
+		job->text = mem_printf(job, "%s\n", text);
 		job->timeout_ms = timeout_ms;
 		*runner->last = job;
 		runner->last = &job->next;

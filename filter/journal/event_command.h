@@ -28,7 +28,8 @@ void event_runner_stop(struct event_runner *runner);
 
 /*
  * event_runner_submit - run a program soon
- * argv: n words, the first an absolute path. text: for its standard input. timeout_ms: for how long
+ * argv: n words, the first an absolute path. text: one line for its standard input,
+ * without the line break. timeout_ms: for how long
  * it may run. All is copied. Any thread; never waits.
  */
 void event_runner_submit(struct event_runner *runner, const char *const *argv, size_t n,

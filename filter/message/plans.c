@@ -115,6 +115,8 @@ add_group(const struct asking *a, enum quota_subject_kind kind, const struct par
 
 	if (name == NULL || name[0] == '\0')
 		return;
+	if (kind == QUOTA_POOL)
+		a->plans->pool = name;
 	plan = plan_for(a, party, name, false, &from);
 	add(a, kind, name, plan, from);
 }

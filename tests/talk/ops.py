@@ -2,6 +2,7 @@
 import json
 import os
 import pwd
+import re
 import signal
 import socket
 import sqlite3
@@ -96,8 +97,13 @@ ok("2 of 4 " in text and "50%" in text and "[##########..........]" in text and 
    "and used, limit, percent, a bar, when it gets less", text)
 ok("store    embedded" in text, "and where the counters are", text)
 status, text = ctl("plan", "of", "bulk")
-ok("plan     much, from accounts" in text and "limit    100000 recipients per hour" in text and "50 recipients" in text,
+ok("plan     much, from accounts" in text and re.search(r"limit +100000 recipients per hour", text) and
+   re.search(r"max_recipients +50\n", text) and re.search(r"max_size +20000000 bytes\n", text),
    "plan of says which plan and where from", text)
+ok(re.search(r"^domain +example.org\nplan +none$", text, re.M), "and that the domain has none", text)
+status, text = ctl("plan", "of", "thief")
+ok(re.search(r"block_on +3 foreign-senders per hour\n", text) and re.search(r"block_for +4 h\n", text),
+   "and when and for how long it blocks", text)
 status, text = ctl("quota", "set", "alice", "500 recipients per hour", "--for", "2h")
 ok(status == 0 and "for 2 h the limit of alice@example.org is 500" in text, "quota set", text)
 ok(send("alice", "Q4", 3)[0] == "eom c", "raises a limit without a reload")
@@ -233,6 +239,8 @@ ok(until(lambda: [e for e in events("blocked") if e["account"] == "frank@example
 seen, text = send(None, "L1", daemon="lists", address="198.51.100.9", sender="alice@example.org")
 ok(seen == "mail y" and "550 5.7.1" in text and "198.51.100.9 has no account" in text and "log in" not in text,
    "is not told to log in", (seen, text))
+
+ok(not os.path.exists(directory + "/unended"), "each event was a line with its line break")
 
 # --- who may ask, who may change
 

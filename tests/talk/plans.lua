@@ -89,6 +89,11 @@ ok(text:match("home     pool acme") and text:match("3 recipients per hour +3 of 
 text = run("quota reset p1@pool.example")
 text = run("quota show p1@pool.example")
 ok(text:match("3 recipients per hour +3 of 3 "), "a reset of one account leaves the pool its counts", text)
+text = run("plan of p1@pool.example")
+ok(text:match("plan     free, from plan_of\n  limit +unlimited\n") and text:match("domain   pool.example\nplan     none\n"),
+    "plan of shows the account's plan and its domain", text)
+ok(text:match("pool     acme\nplan     customer, from pool_plan\n  limit +3 recipients per hour\n  on_over +reject\n"),
+    "and its pool with the plan of that", text)
 text = run("quota show lost")
 ok(text:match("plan of lost@example.org cannot be found out"), "a plan that cannot be found out is told", text)
 finish()
