@@ -39,6 +39,7 @@
 #include "filter/base/signals.h"
 #include "filter/control/control.h"
 #include "filter/daemon/daemon.h"
+#include "filter/daemon/places.h"
 #include "filter/daemon/tender.h"
 #include "filter/dkim/key_shortcut.h"
 #include "filter/milter/callbacks.h"
@@ -343,22 +344,47 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 
 /*
  * build_first - the configuration as it is at the start
- * Who will give up root's rights reads the keys after that: to look at a hundred thousand files
- * twice takes as long again.
+ * If rights will be given up, the keys are read after that, by read_again(): to look at a hundred
+ * thousand files twice takes as long again.
  */
 static struct snapshot *
-build_first(TALLOC_CTX *ctx, const struct arguments *arguments, const char **warnings_r,
-    const char **error_r)
+build_first(TALLOC_CTX *ctx, const char *file, const char **warnings_r, const char **error_r)
 {
 	struct snapshot *first;
 
-	if (!arguments->test && geteuid() == 0) {
-		first = snapshot_build_tables(ctx, arguments->file, error_r);
+	if (geteuid() == 0) {
+		first = snapshot_build_tables(ctx, file, error_r);
 		if (first == NULL || first->config->user != NULL)
 			return first;
 		snapshot_release(first);
 	}
-	return snapshot_build(ctx, arguments->file, NULL, warnings_r, error_r);
+	return snapshot_build(ctx, file, NULL, warnings_r, error_r);
+}
+
+/*
+ * check - check the configuration as the user who will run the daemon; the exit status
+ * What root may read and the daemon may not would be found at the start, or worse at a reload.
+ */
+static int
+check(TALLOC_CTX *ctx, struct snapshot *first, const char *file)
+{
+	bool by_root = geteuid() == 0;
+	const char *warnings = NULL, *error = NULL;
+
+	if (by_root && (drop_rights(ctx, first->config, &error) != 0 ||
+	    (first = read_again(ctx, first, file, &error)) == NULL)) {
+		log_error("%s", error);
+		return EXIT_FAILURE;
+	}
+	if (places_check(ctx, first->config, by_root, &warnings, &error) != 0) {
+		log_error("%s", error);
+		return EXIT_FAILURE;
+	}
+	if (warnings != NULL)
+		log_warning("%s", warnings);
+	(void)printf("%s: the configuration is good\n", file);
+	snapshot_release(first);
+	return EXIT_SUCCESS;
 }
 
 int
@@ -373,21 +399,15 @@ main(int argc, char **argv)
 	int status;
 
 	signals_block();
-	first = build_first(ctx, &arguments, &warnings, &error);
+	first = build_first(ctx, arguments.file, &warnings, &error);
 	if (warnings != NULL)
 		log_warning("%s", warnings);
 	if (first == NULL) {
 		log_error("%s", error);
 		return EXIT_FAILURE;
 	}
-	if (arguments.test) {
-		(void)printf("%s: the configuration is good\n", arguments.file);
-		snapshot_release(first);
-		talloc_free(ctx);
-		return EXIT_SUCCESS;
-	}
 	daemon.file = arguments.file;
-	status = run(ctx, &daemon, first);
+	status = arguments.test ? check(ctx, first, arguments.file) : run(ctx, &daemon, first);
 	talloc_free(ctx);
 	return status;
 }

@@ -215,6 +215,21 @@ may_read(const struct keyring_options *options, const struct stat *st)
 	return st->st_gid == options->gid && (st->st_mode & S_IRGRP) != 0;
 }
 
+/* owner_mistake - the file or directory of a user who is neither root nor the daemon's */
+static char *
+owner_mistake(TALLOC_CTX *ctx, const struct keyring_options *options, const char *path,
+    uid_t owner, const char *danger)
+{
+	/* perhaps another user will run the daemon, who could not read root's file */
+	if (options->uid == 0)
+		return mem_printf(ctx,
+		    "%s: belongs to user id %lu, but this is root; if the daemon runs as that user, "
+		    "name it with the option user in the configuration, else run: chown root %s",
+		    path, (unsigned long)owner, path);
+	return mem_printf(ctx, "%s: belongs to user id %lu, who could %s; run: chown root %s", path,
+	    (unsigned long)owner, danger, path);
+}
+
 /* file_mistake - what is wrong with this file's state, or NULL */
 static char *
 file_mistake(TALLOC_CTX *ctx, const struct keyring_options *options, const char *path,
@@ -225,9 +240,7 @@ file_mistake(TALLOC_CTX *ctx, const struct keyring_options *options, const char 
 	if (!S_ISREG(st->st_mode))
 		return mem_printf(ctx, "%s: is no regular file; put the key itself there", path);
 	if (st->st_uid != 0 && st->st_uid != options->uid)
-		return mem_printf(ctx,
-		    "%s: belongs to user id %lu, who could change it; run: chown root %s", path,
-		    (unsigned long)st->st_uid, path);
+		return owner_mistake(ctx, options, path, st->st_uid, "change it");
 	if ((mode & ~0640U) != 0)
 		return mem_printf(ctx, "%s: mode %04o is open to others; run: chmod %s %s",
 		    path, mode, st->st_uid == options->uid ? "0600" : "0640", path);
@@ -737,10 +750,7 @@ open_directory(struct keyring_report *report, const struct keyring_options *opti
 	}
 	if (st.st_uid != 0 && st.st_uid != options->uid)
 		tell(report,
-		    mem_printf(report->ctx,
-			"%s: belongs to user id %lu, who could put keys there; "
-			"run: chown root %s",
-			path, (unsigned long)st.st_uid, path));
+		    owner_mistake(report->ctx, options, path, st.st_uid, "put keys there"));
 	if ((st.st_mode & S_IWOTH) != 0 ||
 	    ((st.st_mode & S_IWGRP) != 0 && st.st_gid != options->gid && st.st_gid != 0))
 		tell(report,
