@@ -13,7 +13,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/base/log.h"
-#include "filter/control/control_answer.h"
+#include "filter/control/control_asked.h"
 #include "filter/message/plans.h"
 #include "policy/base/mem.h"
 

@@ -13,56 +13,6 @@
 #include "filter/base/log.h"
 #include "filter/control/control_answer.h"
 #include "policy/base/mem.h"
-#include "policy/sender/identity.h"
-
-/* control_failed - an answer that says what is wrong */
-json_t *
-control_failed(const char *error)
-{
-	json_t *text = json_string(error);
-
-	return json_pack("{s:b, s:o}", "ok", 0, "error",
-	    text != NULL ? text : json_string("an error that is no UTF-8"));
-}
-
-/* control_text - a text member of the request */
-const char *
-control_text(const struct asked *asked, const char *name)
-{
-	return json_string_value(json_object_get(asked->request, name));
-}
-
-/* control_number - a whole number of the request */
-long long
-control_number(
-    const struct asked *asked, const char *name, long long min, long long max, long long otherwise)
-{
-	const json_t *value = json_object_get(asked->request, name);
-
-	if (!json_is_integer(value) || json_integer_value(value) < min ||
-	    json_integer_value(value) > max)
-		return otherwise;
-	return json_integer_value(value);
-}
-
-/* control_account - the account the request names */
-const char *
-control_account(const struct asked *asked, json_t **answer_r)
-{
-	struct snapshot *snapshot = daemon_snapshot(asked->daemon);
-	const char *name = control_text(asked, "account");
-	const char *error = NULL;
-	const char *account = name == NULL ? NULL :
-	    identity_account(asked->ctx, name, snapshot->config->realm, &error);
-
-	if (name == NULL)
-		*answer_r = control_failed("the request names no account");
-	else if (account == NULL)
-		*answer_r = control_failed(
-		    mem_printf(asked->ctx, "\"%.100s\" is no account: %s", name, error));
-	snapshot_release(snapshot);
-	return account;
-}
 
 /* answer_status - how the daemon is doing */
 static json_t *

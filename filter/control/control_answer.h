@@ -13,25 +13,9 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <talloc.h>
 
-#include "filter/daemon/daemon.h"
-
-/* Who asks. */
-struct asker {
-	bool may_write;		/* change things, not only ask */
-	const char *name;	/* for the log and for blocks */
-};
-
-/* One request. */
-struct asked {
-	struct daemon *daemon;
-	TALLOC_CTX *ctx;	/* for the length of the answer */
-	const json_t *request;
-	const struct asker *asker;
-	bool remote;		/* there is no daemon: only its store is open */
-};
+#include "filter/control/control_asked.h"
 
 /*
  * control_answer - the answer to one request, a line of len octets
@@ -39,32 +23,5 @@ struct asked {
  */
 json_t *control_answer(struct daemon *daemon, TALLOC_CTX *ctx, const char *line, size_t len,
     const struct asker *asker, bool remote);
-
-/* --- for the files of the commands --- */
-
-typedef json_t *control_command(const struct asked *asked);
-
-/* control_failed - an answer that says what is wrong */
-json_t *control_failed(const char *error);
-
-/* control_text - a text member of the request, or NULL */
-const char *control_text(const struct asked *asked, const char *name);
-
-/* control_number - a whole number of the request within bounds, or what it is by default */
-long long control_number(const struct asked *asked, const char *name, long long min, long long max,
-    long long otherwise);
-
-/* control_account - the account the request names, in normal form; NULL and an answer where it
- * names none */
-const char *control_account(const struct asked *asked, json_t **answer_r);
-
-/* How long an answer may wait for the store. */
-#define CONTROL_STORE_WAIT_MS	5000
-
-control_command control_block, control_blocked, control_plan_of, control_quota_reset,
-    control_quota_set, control_quota_show, control_quota_top, control_quota_unset,
-    control_unblock;                                                    /* control_account.c */
-control_command control_report, control_suggest;			/* control_daybook.c */
-control_command control_events, control_last, control_queued, control_why; /* control_history.c */
 
 #endif

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "filter/base/clock.h"
-#include "filter/control/control_answer.h"
+#include "filter/control/control_asked.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
 

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "filter/control/control_answer.h"
+#include "filter/control/control_asked.h"
 #include "policy/base/mem.h"
 
 #define LAST_DEFAULT	10

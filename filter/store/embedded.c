@@ -15,10 +15,16 @@
 #endif
 
 #include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
 
+#include "filter/store/embedded.h"
 #include "filter/store/embedded_table.h"
+#include "policy/base/hash.h"
 #include "policy/base/mem.h"
 
+#define MANY_SHARDS	16	/* a power of two */
+#define LOCAL_KNOWN	200	/* recipients remembered of one subject for local mode */
 #define FEW_SEATS	12	/* counters of one message that need no memory of their own */
 #define MAX_SHARDS	4	/* of one message: parties that may have homes of their own */
 
@@ -99,6 +105,53 @@ place_of(const struct judging *j, size_t subject)
 }
 
 /* --- looking --- */
+
+/* embedded_free - talloc destructor: the shards are trees of their own */
+static int
+embedded_free(struct embedded *table)
+{
+	for (size_t i = 0; i < table->n_shards; i++) {
+		pthread_mutex_destroy(&table->shards[i].lock);
+		talloc_free(table->shards[i].memory);
+	}
+	pthread_mutex_destroy(&table->save_lock);
+	if (table->lock_fd >= 0)
+		close(table->lock_fd);
+	return 0;
+}
+
+/* random_seed - for the hash; a fixed one where the system has no random octets */
+static uint64_t
+random_seed(void)
+{
+	uint64_t seed;
+
+	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return HASH_START;
+	return seed ^ HASH_START;
+}
+
+/* embedded_new - an empty table */
+struct embedded *
+embedded_new(TALLOC_CTX *ctx, size_t max_accounts, bool remember_ids)
+{
+	struct embedded *table = mem_new(ctx, struct embedded);
+
+	table->n_shards = max_accounts >= 4096 ? MANY_SHARDS : 1;
+	table->max_subjects = max_accounts > TABLE_MIN_SHARE ? max_accounts : TABLE_MIN_SHARE;
+	table->shards = mem_array(table, struct shard, table->n_shards);
+	table->seed = random_seed();
+	table->max_known = remember_ids ? RECENT_MAX_KNOWN : LOCAL_KNOWN;
+	table->lock_fd = -1;
+	atomic_init(&table->dirty, false);
+	atomic_init(&table->n_subjects, 0);
+	pthread_mutex_init(&table->save_lock, NULL);
+	for (size_t i = 0; i < table->n_shards; i++)
+		table_init_shard(&table->shards[i], table->max_subjects / table->n_shards,
+		    remember_ids ? EMBEDDED_IDS / table->n_shards : 0);
+	talloc_set_destructor(table, embedded_free);
+	return table;
+}
 
 /* embedded_touch - the next save has something to write */
 void

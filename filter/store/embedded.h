@@ -24,10 +24,6 @@
 
 struct embedded;
 
-/* How many charge ids are remembered at most, and how long. */
-#define EMBEDDED_IDS		65535
-#define EMBEDDED_ID_MS		INT64_C(600000)
-
 /*
  * embedded_new - an empty table of at most max_accounts subjects (1 at least)
  * remember_ids: whether charges are recognised when asked twice. A talloc child of ctx.

@@ -22,6 +22,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "filter/store/embedded.h"
 #include "filter/store/embedded_table.h"
 #include "policy/base/hash.h"
 #include "policy/base/mem.h"

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "filter/base/clock.h"
+#include "filter/store/embedded.h"
 #include "filter/store/embedded_table.h"
 #include "policy/base/hash.h"
 #include "policy/base/mem.h"

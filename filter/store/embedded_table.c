@@ -14,17 +14,12 @@
 #endif
 
 #include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 #include "filter/store/embedded_table.h"
 #include "policy/base/hash.h"
 #include "policy/base/mem.h"
 
-#define MANY_SHARDS	16	/* a power of two */
 #define MANY_COUNTERS	16	/* of one subject: from then on idle ones are used again */
-#define MIN_SHARE	8	/* subjects that a shard may always have: no message touches more */
-#define LOCAL_KNOWN	200	/* recipients remembered of one subject for local mode */
 #define LINE		64	/* octets that a processor fetches at once */
 #define SUBJECT_LINES	6	/* a subject with a usual key and three counters */
 
@@ -273,7 +268,7 @@ table_ensure(struct embedded *table, const struct place *place, const char *key,
 		return room <= subject->room ? subject : grow(shard, subject, room);
 	}
 	if (atomic_load_explicit(&table->n_subjects, memory_order_relaxed) >= table->max_subjects &&
-	    shard->n_subjects >= MIN_SHARE)
+	    shard->n_subjects >= TABLE_MIN_SHARE)
 		make_room(table, shard, now);
 	subject = make_subject(shard, key, place->hash, room);
 	enter(table, shard, subject);
@@ -486,9 +481,9 @@ lock_init(pthread_mutex_t *lock)
 	(void)pthread_mutexattr_destroy(&how);
 }
 
-/* shard_init - an empty shard for about so many subjects */
-static void
-shard_init(struct shard *shard, size_t subjects, size_t ids)
+/* table_init_shard - an empty shard for about so many subjects */
+void
+table_init_shard(struct shard *shard, size_t subjects, size_t ids)
 {
 	lock_init(&shard->lock);
 	shard->memory = mem_check(talloc_named_const(NULL, 0, "shard"));
@@ -504,51 +499,4 @@ shard_init(struct shard *shard, size_t subjects, size_t ids)
 		shard->ids.n_buckets *= 2;
 	shard->ids.ring = mem_array(shard->memory, struct known_id, shard->ids.size);
 	shard->ids.buckets = mem_array(shard->memory, uint16_t, shard->ids.n_buckets);
-}
-
-/* embedded_free - talloc destructor: the shards are trees of their own */
-static int
-embedded_free(struct embedded *table)
-{
-	for (size_t i = 0; i < table->n_shards; i++) {
-		pthread_mutex_destroy(&table->shards[i].lock);
-		talloc_free(table->shards[i].memory);
-	}
-	pthread_mutex_destroy(&table->save_lock);
-	if (table->lock_fd >= 0)
-		close(table->lock_fd);
-	return 0;
-}
-
-/* random_seed - for the hash; a fixed one where the system has no random octets */
-static uint64_t
-random_seed(void)
-{
-	uint64_t seed;
-
-	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
-		return HASH_START;
-	return seed ^ HASH_START;
-}
-
-/* embedded_new - an empty table */
-struct embedded *
-embedded_new(TALLOC_CTX *ctx, size_t max_accounts, bool remember_ids)
-{
-	struct embedded *table = mem_new(ctx, struct embedded);
-
-	table->n_shards = max_accounts >= 4096 ? MANY_SHARDS : 1;
-	table->max_subjects = max_accounts > MIN_SHARE ? max_accounts : MIN_SHARE;
-	table->shards = mem_array(table, struct shard, table->n_shards);
-	table->seed = random_seed();
-	table->max_known = remember_ids ? RECENT_MAX_KNOWN : LOCAL_KNOWN;
-	table->lock_fd = -1;
-	atomic_init(&table->dirty, false);
-	atomic_init(&table->n_subjects, 0);
-	pthread_mutex_init(&table->save_lock, NULL);
-	for (size_t i = 0; i < table->n_shards; i++)
-		shard_init(&table->shards[i], table->max_subjects / table->n_shards,
-		    remember_ids ? EMBEDDED_IDS / table->n_shards : 0);
-	talloc_set_destructor(table, embedded_free);
-	return table;
 }

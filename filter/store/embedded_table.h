@@ -1,7 +1,7 @@
 /*
  * embedded_table.h - inside the embedded store: subjects, counters, shards
  *
- * For store_embedded*.c alone. All functions want the
+ * For embedded*.c alone. All functions want the
  * lock of the shard that they are given, or work on a table that nobody else knows yet.
  */
 #ifndef FILTER_STORE_EMBEDDED_TABLE_H
@@ -9,11 +9,22 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <talloc.h>
 
-#include "filter/store/embedded.h"
+#include "filter/store/blocks.h"
+#include "filter/store/usage.h"
+#include "policy/quota/quota.h"
 #include "policy/quota/recent.h"
 #include "policy/quota/window_packed.h"
 
+/* How many charge ids are remembered at most, and how long. */
+#define EMBEDDED_IDS		65535
+#define EMBEDDED_ID_MS		INT64_C(600000)
+
+#define TABLE_MIN_SHARE	8	/* subjects that a shard may always have: no message touches more */
 #define TABLE_FILE_TITLE "countersign-counters 2\n" /* the first line of the file */
 #define TABLE_MAX_FIELD \
 	16 /* octets of a field's name, with NUL: "r31622400000.48" is the longest */
@@ -177,6 +188,9 @@ bool table_is_clients(const struct counter *counter);
 /* table_is_counting - whether what was charged here still counts in a counter; more as of
  * table_more() */
 bool table_is_counting(const struct counter *counter, const struct counter_more *more, int64_t now);
+
+/* table_init_shard - an empty shard for so many subjects and charge ids */
+void table_init_shard(struct shard *shard, size_t subjects, size_t ids);
 
 /* table_knows_id, table_remember_id - charges are recognised when asked twice */
 bool table_knows_id(const struct shard *shard, const uint8_t *id, int64_t now);
