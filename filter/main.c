@@ -45,6 +45,7 @@
 #include "filter/milter/callbacks.h"
 #include "filter/milter/listen.h"
 #include "filter/milter/read.h"
+#include "filter/table/open.h"
 #include "filter/table/workers.h"
 #include "policy/base/mem.h"
 

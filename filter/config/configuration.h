@@ -14,7 +14,7 @@
 #include "filter/dns/resolver.h"
 #include "filter/spf/spf.h"
 #include "filter/store/types.h"
-#include "filter/table/table.h"
+#include "filter/table/env.h"
 #include "policy/base/facts.h"
 #include "policy/base/netblock.h"
 #include "policy/dkim/signing.h"

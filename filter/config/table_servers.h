@@ -5,7 +5,7 @@
 #define FILTER_CONFIG_TABLE_SERVERS_H
 
 #include "filter/config/configuration.h"
-#include "filter/table/table.h"
+#include "filter/table/env.h"
 
 /* table_config_env - servers and limits for table_open_with, on ctx; borrows config's strings */
 const struct table_env *table_config_env(TALLOC_CTX *ctx, const struct config *config);

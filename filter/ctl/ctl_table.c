@@ -18,6 +18,7 @@
 #include "filter/config/table_servers.h"
 #include "filter/ctl/ctl.h"
 #include "filter/table/workers.h"
+#include "filter/table/open.h"
 #include "policy/base/address.h"
 #include "policy/base/mem.h"
 #include "policy/sender/identity.h"

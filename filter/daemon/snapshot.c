@@ -18,6 +18,7 @@
 #include "filter/config/load.h"
 #include "filter/config/table_servers.h"
 #include "filter/daemon/snapshot.h"
+#include "filter/table/open.h"
 #include "policy/base/mem.h"
 
 /* open_tables - every table that some option names */

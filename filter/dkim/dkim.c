@@ -117,6 +117,15 @@ set_option(DKIM_LIB *lib, dkim_opts_t option, void *value, size_t size)
 	return dkim_options(lib, DKIM_OP_SETOPT, option, value, size) == DKIM_STAT_OK;
 }
 
+/* key_lookup - the library's question for a signature's key */
+static DKIM_CBSTAT
+key_lookup(DKIM *dkim, DKIM_SIGINFO *sig, unsigned char *record_r, size_t size)
+{
+	struct dkim_asker *asker = dkim_get_user_context(dkim);
+
+	return asker->key(asker, sig, record_r, size);
+}
+
 /* prepare_verifying - options of the object that verifies */
 static bool
 prepare_verifying(const struct dkim_options *options, DKIM_LIB *lib)
@@ -129,7 +138,7 @@ prepare_verifying(const struct dkim_options *options, DKIM_LIB *lib)
 	return set_option(lib, DKIM_OPTS_FLAGS, &flags, sizeof(flags)) &&
 	    set_option(lib, DKIM_OPTS_MINKEYBITS, &bits, sizeof(bits)) &&
 	    set_option(lib, DKIM_OPTS_CLOCKDRIFT, &drift, sizeof(drift)) &&
-	    dkim_set_key_lookup(lib, dkim_verify_lookup) == DKIM_STAT_OK;
+	    dkim_set_key_lookup(lib, key_lookup) == DKIM_STAT_OK;
 }
 
 /* prepare_signing - options of an object that signs; the keyring has judged the keys */

@@ -92,8 +92,14 @@ struct dkim_lib_ref *dkim_lib_borrow(struct dkim_service *service, const char *c
 DKIM_LIB *dkim_lib_of(const struct dkim_lib_ref *ref);
 void dkim_lib_return(struct dkim_service *service, struct dkim_lib_ref *ref);
 
-/* verify.c's answer to the library's question for a key. */
-DKIM_CBSTAT dkim_verify_lookup(DKIM *dkim, DKIM_SIGINFO *sig, unsigned char *record_r, size_t size);
+/*
+ * What the user context of a DKIM that verifies begins with: key() is called when the library wants
+ * the key of a signature. record_r has room for size octets.
+ */
+struct dkim_asker {
+	DKIM_CBSTAT (*key)(struct dkim_asker *asker, DKIM_SIGINFO *sig, unsigned char *record_r,
+	    size_t size);
+};
 
 /*
  * dkim_feed_field - give one field to the library, folds as CRLF

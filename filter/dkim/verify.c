@@ -7,7 +7,7 @@
  * the limit allows are chosen, those aligned with the author first, and
  * the library gets them with the fields they name, and no others; one that it could not read it
  * gets as a stand-in (stand_in.h). Then the body streams.
- * At the end the library asks for each key (dkim_verify_lookup), and
+ * At the end the library asks for each key (verify_key), and
  * its findings are put into words.
  *
  * Key records are read here, too: of several at one name the one whose k= fits the
@@ -76,6 +76,7 @@ struct check {
 };
 
 struct dkim_verification {
+	struct dkim_asker asker;	/* first: the library hands it back */
 	struct dkim_service *service;
 	struct dkim_lib_ref *lib;
 	DKIM *dkim;		/* NULL: nothing to verify */
@@ -556,9 +557,11 @@ open_library(struct dkim_verification *v, const struct header_list *list, const 
 	    dkim_lib_of(v->lib), (const unsigned char *)"countersign", v->memory, &status);
 	if (v->dkim == NULL)
 		return false;
-	dkim_set_user_context(v->dkim, v);
+	dkim_set_user_context(v->dkim, &v->asker);
 	return feed_header(v, list, marks) && match_signatures(v);
 }
+
+static DKIM_CBSTAT verify_key(struct dkim_asker *, DKIM_SIGINFO *, unsigned char *, size_t);
 
 struct dkim_verification *
 dkim_verify_start(TALLOC_CTX *ctx, struct dkim_service *service, const struct header_list *list,
@@ -566,6 +569,7 @@ dkim_verify_start(TALLOC_CTX *ctx, struct dkim_service *service, const struct he
 {
 	struct dkim_verification *v = mem_new(ctx, struct dkim_verification);
 
+	v->asker.key = verify_key;
 	v->service = service;
 	v->relaxed.relaxed = true;
 	v->several_from = header_count(list, "From") > 1;
@@ -767,11 +771,11 @@ choose_record(struct dkim_verification *v, struct check *check, const struct dns
 	return revoked;
 }
 
-/* dkim_verify_lookup - the library's question for a signature's key */
-DKIM_CBSTAT
-dkim_verify_lookup(DKIM *dkim, DKIM_SIGINFO *sig, unsigned char *record_r, size_t size)
+/* verify_key - the library's question for a signature's key */
+static DKIM_CBSTAT
+verify_key(struct dkim_asker *asker, DKIM_SIGINFO *sig, unsigned char *record_r, size_t size)
 {
-	struct dkim_verification *v = dkim_get_user_context(dkim);
+	struct dkim_verification *v = (struct dkim_verification *)(void *)asker;
 	struct check *check = NULL;
 
 	for (size_t i = 0; i < v->n && check == NULL; i++)

@@ -6,7 +6,7 @@
 #ifndef FILTER_MESSAGE_CHARGE_H
 #define FILTER_MESSAGE_CHARGE_H
 
-#include "filter/message/session.h"
+#include "filter/message/message.h"
 
 /* charge_plan - at MAIL, once the account is known: who is charged, by which plans, and what being
  * over does */

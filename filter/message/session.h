@@ -16,35 +16,8 @@
 #include <stdint.h>
 
 #include "filter/daemon/daemon.h"
-#include "filter/dkim/sign.h"
-#include "filter/dkim/verify.h"
-#include "filter/message/plans.h"
-#include "filter/message/recipients.h"
-#include "policy/base/facts.h"
-#include "policy/base/netblock.h"
-#include "policy/sender/header.h"
-#include "policy/verdict/edits.h"
+#include "filter/message/message.h"
 #include "policy/verdict/verdict.h"
-
-/* Bounds of what strangers can make us keep. */
-#define SESSION_HEADER_OCTETS	(2 * 1024 * 1024) /* header names and values of a message */
-#define SESSION_WORD_MAX	1024	/* HELO, host names, macro values */
-#define SESSION_PATH_MAX	2048	/* octets of an envelope path */
-
-/* What the MTA told of the connection. All texts belong to the session. */
-struct connection {
-	bool known;		/* CONNECT was seen */
-	const char *client_addr; /* textual address, or NULL */
-	const char *client_name;
-	unsigned int client_port;
-	struct ip_address ip;
-	const char *daemon_name; /* macros as sent at CONNECT, or NULL */
-	const char *daemon_port;
-	enum outcome iprev;	/* of the client's name, as in struct facts */
-	bool completes;		/* the MTA adds a missing Date or Message-ID after the filter */
-	char *helo;
-	bool tls;		/* {tls_version} was seen */
-};
 
 /* The macros that come with MAIL; NULL where not sent. */
 struct mail_macros {
@@ -53,34 +26,6 @@ struct mail_macros {
 	const char *tls_version;
 	const char *queue_id;
 	uint64_t size;		/* SIZE= of the command, 0: not given */
-};
-
-struct message {
-	struct session *session;
-	const struct listener *listener; /* NULL: none matches */
-	const struct account *account;	/* the configured account, or NULL */
-	struct plans plans; /* who is charged, by which plans; none without an account */
-	struct rules rules;
-	struct facts facts;
-	struct verdict verdict;		/* the last one made */
-	struct header_list *header;
-	struct recipients *recipients;
-	struct dkim_signing *signing;	/* or NULL */
-	const struct sign_plan *sign_plan; /* what it covers; NULL where signing is */
-	struct dkim_verification *verification; /* or NULL */
-	struct edits edits;		/* after message_end() passed the message */
-	uint8_t charge_id[QUOTA_ID_LEN];
-	const char *warned;		/* the limit whose warn_at mark it crossed, or NULL */
-	unsigned int warned_at;	/* ... that mark, in percent */
-};
-
-struct session {
-	struct daemon *daemon;
-	struct snapshot *snapshot; /* reference held */
-	bool helo_negotiated;	/* HELO was not negotiated away */
-	struct connection connection;
-	char *told_account;	/* the account the journal saw last here, or NULL */
-	struct message *message; /* NULL between messages */
 };
 
 /* session_new - a session on the snapshot in force; never NULL */

@@ -7,7 +7,7 @@
 #ifndef FILTER_MESSAGE_SPF_GATHER_H
 #define FILTER_MESSAGE_SPF_GATHER_H
 
-#include "filter/message/session.h"
+#include "filter/message/message.h"
 
 /* spf_gather_mail - at MAIL: check both identities of a client that is a stranger */
 void spf_gather_mail(struct message *message);

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-#include "filter/message/session.h"
+#include "filter/message/message.h"
 
 void stage_mail(struct message *message, const char *path);
 void stage_rcpt(struct message *message, const char *path, const char *resolved);

@@ -38,7 +38,7 @@ struct redis_table {
 static const struct table_redis *
 find_server(const struct table_env *env, const char *name, size_t len)
 {
-	for (size_t i = 0; env != NULL && i < env->n_redis; i++)
+	for (size_t i = 0; i < env->n_redis; i++)
 		if (strlen(env->redis[i].name) == len && memcmp(env->redis[i].name, name, len) == 0)
 			return &env->redis[i];
 	return NULL;
@@ -94,7 +94,7 @@ new_pool(TALLOC_CTX *ctx, struct redis_table *table, const struct table_redis *s
 static void *
 redis_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
-	struct table_limits limits = table_limits_of(env);
+	struct table_limits limits = env->limits;
 	const struct table_redis *server;
 	struct redis_table *table;
 	size_t len = strcspn(argument, ":");

@@ -20,6 +20,7 @@
 
 #include "filter/table/lines.h"
 #include "filter/table/rules.h"
+#include "filter/table/table.h"
 #include "policy/base/mem.h"
 #include "policy/base/text.h"
 
@@ -315,7 +316,7 @@ add_domain(struct domain_list *list, char *word, bool negated, const char **why_
 			    word);
 			return false;
 		}
-		entry.table = table_open_with(list->ctx, list->env, word, why_r);
+		entry.table = list->env->open(list->ctx, list->env, word, why_r);
 		if (entry.table == NULL)
 			return false;
 	} else {

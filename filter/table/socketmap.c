@@ -278,7 +278,7 @@ socketmap_open(
 {
 	struct config *config = mem_new(NULL, struct config);
 	const struct worker_servers servers = { 1, 0, false };
-	struct table_limits limits = table_limits_of(env);
+	struct table_limits limits = env->limits;
 
 	if (read_endpoint(config, argument))
 		return workers_new(ctx, &driver, config, &servers, &limits);

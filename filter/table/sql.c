@@ -122,7 +122,7 @@ sql_open(TALLOC_CTX *ctx, const struct sql_type *type, void *config, const struc
     const struct table_env *env, const char *argument, const char **error_r)
 {
 	struct table_cf *cf = table_cf_load(ctx, argument, error_r);
-	struct table_limits limits = table_limits_of(env);
+	struct table_limits limits = env->limits;
 	struct worker_servers servers;
 	struct sql_table *table = NULL;
 

@@ -1,9 +1,8 @@
 /*
- * table.c - a table by its specification, and the list of types
+ * table.c - what is the same for all types of tables
  *
- * A new type is one file and one row in types[]. What is the same for all is here: keys are
- * checked and folded; for tables that ask a server, answers are cached, and a server that has
- * failed is left alone for a moment; and tables that are files are read anew when these change.
+ * Keys are checked and folded. For tables that ask a server, answers are cached, and a server that
+ * has failed is left alone for a moment. Tables that are files are read again when these change.
  *
  * What was read of a file is counted: a lookup holds it while it looks, so a newer content can take
  * its place at any time, and the last lookup frees the old.
@@ -25,6 +24,7 @@
 #include "filter/base/log.h"
 #include "filter/table/breaker.h"
 #include "filter/table/cache.h"
+#include "filter/table/table.h"
 #include "filter/table/type.h"
 #include "policy/base/mem.h"
 #include "policy/base/text.h"
@@ -61,107 +61,6 @@ struct table {
 };
 
 #define TELL_EVERY_MS	5000
-
-struct type_row {
-	const char *prefix;
-	const struct table_type *type;	/* NULL: this program was built without it */
-	const char *package;		/* what would have made the difference */
-};
-
-#ifdef HAVE_PCRE2
-#define PCRE	&table_pcre
-#else
-#define PCRE	NULL
-#endif
-
-#ifdef HAVE_MYSQL
-#define MYSQL_TABLE	&table_mysql
-#else
-#define MYSQL_TABLE	NULL
-#endif
-#ifdef HAVE_PGSQL
-#define PGSQL	&table_pgsql
-#else
-#define PGSQL	NULL
-#endif
-#ifdef HAVE_LDAP
-#define LDAP_TABLE	&table_ldap
-#else
-#define LDAP_TABLE	NULL
-#endif
-
-/* The indexed types of Postfix are made from a text file of the same name; that text is read. */
-static const struct type_row types[] = {
-	{ "texthash", &table_texthash, NULL },
-	{ "hash", &table_texthash, NULL },
-	{ "btree", &table_texthash, NULL },
-	{ "lmdb", &table_texthash, NULL },
-	{ "inline", &table_inline, NULL },
-	{ "cidr", &table_cidr, NULL },
-	{ "regexp", &table_regexp, NULL },
-	{ "pcre", PCRE, "libpcre2-dev" },
-	{ "redis", &table_redis, NULL },
-	{ "socketmap", &table_socketmap, NULL },
-	{ "sqlite", &table_sqlite, NULL },
-	{ "mysql", MYSQL_TABLE, "libmariadb-dev" },
-	{ "pgsql", PGSQL, "libpq-dev" },
-	{ "ldap", LDAP_TABLE, "libldap-dev" },
-};
-
-/* row_of - the row a specification names, and where its argument begins */
-static const struct type_row *
-row_of(const char *spec, const char **argument_r)
-{
-	const char *colon = strchr(spec, ':');
-
-	if (colon == NULL)
-		return NULL;
-	*argument_r = colon + 1;
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (strlen(types[i].prefix) == (size_t)(colon - spec) &&
-		    strncmp(types[i].prefix, spec, (size_t)(colon - spec)) == 0)
-			return &types[i];
-	return NULL;
-}
-
-/* table_types - the types this program was built with */
-const char *
-table_types(TALLOC_CTX *ctx)
-{
-	char *text = mem_strdup(ctx, "");
-
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (types[i].type != NULL)
-			text = mem_check(talloc_asprintf_append_buffer(
-			    text, "%s%s", text[0] != '\0' ? " " : "", types[i].prefix));
-	return text;
-}
-
-/* table_limits_of - the limits of env, or the standard ones */
-struct table_limits
-table_limits_of(const struct table_env *env)
-{
-	static const struct table_limits standard = TABLE_LIMITS_STANDARD;
-
-	return env != NULL ? env->limits : standard;
-}
-
-/* find_type - the type of a specification, or NULL and what to do */
-static const struct table_type *
-find_type(TALLOC_CTX *ctx, const char *spec, const char **argument_r, const char **error_r)
-{
-	const struct type_row *row =
-	    row_of(strncmp(spec, "proxy:", 6) == 0 ? spec + 6 : spec, argument_r);
-
-	if (row == NULL)
-		*error_r = mem_printf(
-		    ctx, "\"%s\" is no table known here; write texthash:/path/to/file", spec);
-	else if (row->type == NULL)
-		*error_r = mem_printf(ctx,
-		    "\"%s\": this countersign was built without %s tables; install %s and build it anew",
-		    spec, row->prefix, row->package);
-	return row != NULL ? row->type : NULL;
-}
 
 /* --- content --- */
 
@@ -244,42 +143,33 @@ table_free(struct table *table)
 	return 0;
 }
 
-/* table_open_with - open a table named as in Postfix */
+/* table_make - a table of a type */
 struct table *
-table_open_with(
-    TALLOC_CTX *ctx, const struct table_env *env, const char *spec, const char **error_r)
+table_make(TALLOC_CTX *ctx, const struct table_env *env, const struct table_type *type,
+    const char *spec, const char *argument, const char **error_r)
 {
 	struct table *table = mem_new(ctx, struct table);
-	const char *argument = NULL;
 
 	(void)pthread_mutex_init(&table->lock, NULL);
 	talloc_set_destructor(table, table_free);
 	table->spec = mem_strdup(table, spec);
-	table->limits = table_limits_of(env);
-	table->type = find_type(ctx, spec, &argument, error_r);
-	if (table->type != NULL && table->type->flags & TABLE_FILE && argument[0] != '{') {
+	table->limits = env->limits;
+	table->type = type;
+	if (type->flags & TABLE_FILE && argument[0] != '{') {
 		table->file = mem_strdup(table, argument);
 		table->loaded = table->seen = stamp_of(argument);
 	}
-	if (table->type != NULL)
-		table->content = open_content(ctx, table->type, env, argument, error_r);
+	table->content = open_content(ctx, type, env, argument, error_r);
 	if (table->content == NULL) {
 		talloc_free(table);
 		return NULL;
 	}
-	if (table->type->flags & TABLE_REMOTE) {
+	if (type->flags & TABLE_REMOTE) {
 		table->breaker = table_breaker_new(table);
 		table->cache = table_cache_new(table, (size_t)table->limits.cache,
 		    table->limits.cache_ms, table->limits.negative_ms);
 	}
 	return table;
-}
-
-/* table_open - the same with nothing besides */
-struct table *
-table_open(TALLOC_CTX *ctx, const char *spec, const char **error_r)
-{
-	return table_open_with(ctx, NULL, spec, error_r);
 }
 
 /* table_spec - the specification it was opened with */

@@ -7,7 +7,10 @@
 #ifndef FILTER_TABLE_TYPE_H
 #define FILTER_TABLE_TYPE_H
 
-#include "filter/table/table.h"
+#include <stdint.h>
+#include <talloc.h>
+
+#include "filter/table/env.h"
 
 /* What came of asking. Strings are on the asker's ctx, or owned by the state for its life. */
 struct table_answer {
@@ -39,9 +42,6 @@ struct table_type {
 	/* tend: what is to be done now and then, by a thread that may wait; or NULL */
 	void (*tend)(void *state);
 };
-
-/* table_limits_of - the limits of env; of NULL, the standard ones */
-struct table_limits table_limits_of(const struct table_env *env);
 
 /* The types, one file each; those of optional libraries exist where these were found. */
 extern const struct table_type table_texthash;

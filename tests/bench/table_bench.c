@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "filter/table/table.h"
+#include "filter/table/open.h"
 #include "policy/base/mem.h"
 
 #define LINES		100000u

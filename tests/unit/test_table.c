@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "filter/table/table.h"
+#include "filter/table/open.h"
 #include "policy/base/mem.h"
 
 #define COUNT(rows)	(sizeof(rows) / sizeof((rows)[0]))

@@ -29,7 +29,7 @@
 #include "filter/base/clock.h"
 #include "filter/table/breaker.h"
 #include "filter/table/cache.h"
-#include "filter/table/table.h"
+#include "filter/table/open.h"
 #include "filter/table/workers.h"
 #include "policy/base/mem.h"
 #include "tests/support/redis_server.h"
@@ -567,7 +567,9 @@ open_redis(
 	const struct table_redis servers[] = {
 		{ .name = "main", .options.server = redis->address },
 	};
-	const struct table_env env = { servers, COUNT(servers), { 500, 2, 0, 0, 0 } };
+	const struct table_env env = {
+		.redis = servers, .n_redis = COUNT(servers), .limits = { 500, 2, 0, 0, 0 }
+	};
 
 	return table_open_with(ctx, &env, spec, error_r);
 }
