@@ -43,8 +43,8 @@
 #include "filter/daemon/tender.h"
 #include "filter/dkim/key_shortcut.h"
 #include "filter/milter/callbacks.h"
+#include "filter/milter/edge.h"
 #include "filter/milter/listen.h"
-#include "filter/milter/read.h"
 #include "filter/table/open.h"
 #include "filter/table/workers.h"
 #include "policy/base/mem.h"
@@ -206,21 +206,6 @@ raise_descriptors(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* open_milter - make libmilter listen, and have its connections read in large pieces */
-static int
-open_milter(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
-{
-	int fds[4];
-	size_t n;
-
-	if (milter_socket_open(ctx, config, error_r) != 0)
-		return -1;
-	n = milter_socket_descriptors(fds, sizeof(fds) / sizeof(fds[0]));
-	for (size_t i = 0; i < n; i++)
-		milter_read_follow(fds[i]);
-	return 0;
-}
-
 /* run_milter - the thread that is libmilter's */
 static void *
 run_milter(void *arg)
@@ -269,6 +254,7 @@ serve_until_stopped(struct daemon *daemon)
 			talloc_free(tmp);
 		}
 		key_watch_tick(daemon->key_watch, clock_ms());
+		edge_tick(clock_ms());
 		if (clock_ms() - saved_ms >= SAVE_EVERY_MS) {
 			store_tick(daemon->store);
 			saved_ms = clock_ms();
@@ -290,7 +276,8 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 		log_error("libmilter refused our callbacks; is it older than 8.14?");
 		return EXIT_FAILURE;
 	}
-	if (open_milter(ctx, config, &error) != 0 ||
+	edge_open(&daemon->edge);
+	if (milter_socket_open(ctx, config, &error) != 0 ||
 	    (config->control != NULL &&
 	    (control = control_open(ctx, config->control, config->control_group,
 	    config->control_read_group, &error)) == NULL) ||

@@ -16,6 +16,14 @@
 #include "filter/journal/journal.h"
 #include "filter/store/store.h"
 
+/* What the edge to the MTAs turned away, since the start; see filter/milter/edge.h. */
+struct edge_figures {
+	atomic_ulong bad_packets;	/* connections closed because of what the peer sent */
+	atomic_ulong no_descriptors;	/* connections closed because few descriptors were left */
+	atomic_ulong no_threads;	/* threads that the system refused */
+	atomic_ulong closed;		/* sessions that no thread was free for in time */
+};
+
 /*
  * Threads: `current` is read and replaced under `lock`; the atomics by anybody; the
  * rest is set before milter threads start and then only read.
@@ -39,6 +47,7 @@ struct daemon {
 	atomic_int_least64_t
 	    key_told_ms; /* when a missing key was last told of, CLOCK_MONOTONIC; 0: never */
 	atomic_ulong reloads;
+	struct edge_figures edge;
 };
 
 /*

@@ -7,7 +7,7 @@
  * for it, and to refuse it a thread is worse: the session is then marked as running for ever.
  *
  * What is done. The pool's controller finds out by poll(2) which of the waiting sessions have
- * a command, and poll() is ours (read.c). Sessions that are open and not among those that
+ * a command, and poll() is ours (edge.c). Sessions that are open and not among those that
  * it waits for are in hand. When these are enough, it only hears of its
  * pipe, by which workers tell that they are done, until half of them are; then the next
  * sessions get their turn, in the order of their descriptors, round and round. Looking at

@@ -26,14 +26,14 @@
 #include <unistd.h>
 
 #include "filter/base/unix_socket.h"
+#include "filter/milter/edge.h"
 #include "filter/milter/listen.h"
+#include "filter/milter/packet.h"
 #include "policy/base/mem.h"
 
 #define FD_SEARCH_MAX	256	/* descriptors looked at; at start there are few */
 #define BACKLOG		512
 #define MTA_TIMEOUT_S	7200	/* as long as an MTA may be silent within a connection */
-#define COMMAND_OCTETS \
-	(1024 * 1024) /* a header field of 100 000 octets must not end the connection */
 
 /* socket_path - the path of a unix socket, or NULL */
 static const char *
@@ -94,7 +94,7 @@ milter_socket_open(TALLOC_CTX *ctx, const struct config *config, const char **er
 
 	if (path != NULL && check_path(ctx, path, error_r) != 0)
 		return -1;
-	(void)smfi_setmaxdatasize(COMMAND_OCTETS);
+	(void)smfi_setmaxdatasize(PACKET_DATA_MAX);
 	(void)smfi_setbacklog(BACKLOG);
 	(void)smfi_settimeout(MTA_TIMEOUT_S);
 	errno = 0;
@@ -162,7 +162,10 @@ milter_socket_stop(void)
 	int copies[4];
 	size_t n = listening_copies(copies, sizeof(copies) / sizeof(copies[0]));
 	pthread_t thread;
-	bool threaded = pthread_create(&thread, NULL, stop_milter, NULL) == 0;
+	bool threaded;
+
+	edge_stopping();
+	threaded = pthread_create(&thread, NULL, stop_milter, NULL) == 0;
 
 	if (!threaded)
 		(void)smfi_stop();

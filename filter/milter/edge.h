@@ -1,0 +1,58 @@
+/*
+ * edge.h - the functions that libmilter calls in place of the system's
+ *
+ * The program is linked with a copy of libmilter in which the names of these functions replace
+ * those of the C library (filter/milter/private-copy makes it), so every byte of an MTA passes
+ * here first. edge.c says what is done with it.
+ *
+ * Threads: any, unless said otherwise.
+ */
+#ifndef FILTER_MILTER_EDGE_H
+#define FILTER_MILTER_EDGE_H
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "filter/daemon/daemon.h"
+
+/* edge_open - where to count what happens here; before libmilter serves. figures outlives it. */
+void edge_open(struct edge_figures *figures);
+
+/* edge_stopping - libmilter was told to stop: what it complains about from now on is not logged */
+void edge_stopping(void);
+
+/*
+ * edge_tick - close sessions that have waited EDGE_WAIT_MS for a thread while the system refuses
+ * new ones; about once a second, by one thread
+ */
+void edge_tick(int64_t now_ms);
+
+#define EDGE_WAIT_MS	5000
+
+/* What reading ahead has saved since the start, for tests; zero if it is not built in. */
+struct edge_ahead {
+	uint64_t pieces;	/* reads that brought more than was asked for */
+	uint64_t octets;	/* how much more, in all */
+};
+
+void edge_ahead(struct edge_ahead *ahead_r);
+
+/* For libmilter, as the system's functions of the same names without "edge_"; syslog_chk is
+ * what syslog is called by in a library that was built with _FORTIFY_SOURCE. */
+int edge_accept(int listening, struct sockaddr *address, socklen_t *len);
+int edge_poll(struct pollfd *fds, nfds_t n, int timeout);
+ssize_t edge_read(int fd, void *buffer, size_t len);
+int edge_close(int fd);
+int edge_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+    void *(*start)(void *), void *arg);
+int edge_pthread_detach(pthread_t thread);
+int edge_sigwait(const sigset_t *set, int *signal_r);
+void edge_syslog(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void edge_syslog_chk(int priority, int flag, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
