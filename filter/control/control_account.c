@@ -7,7 +7,6 @@
 #include "config.h"
 #endif
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -18,7 +17,6 @@
 #include "policy/base/mem.h"
 
 #define FOR_MAX_MS	(INT64_C(366) * 24 * 3600 * 1000)
-#define TOP_LOOKED_AT	1000	/* accounts whose limits are read for an order by percent */
 
 /* What a request about an account is about. */
 struct subject {
@@ -379,102 +377,5 @@ control_plan_of(const struct asked *asked)
 		subject.plan != NULL ? plan_json(subject.plan) : NULL, "parties",
 		parties_json(&subject));
 	snapshot_release(subject.snapshot);
-	return answer;
-}
-
-/* --- top --- */
-
-/* One account of the answer. */
-struct top {
-	const struct store_top_entry *entry;
-	double percent;		/* of its fullest limit */
-	const char *limit;	/* that one, or NULL */
-};
-
-/* fill_percent - how full is its fullest limit? */
-static void
-fill_percent(const struct asked *asked, const struct snapshot *snapshot, struct top *top)
-{
-	const char *error = NULL;
-	struct quota_plan *counters = plans_counters(asked->ctx, snapshot, top->entry->account,
-	    clock_ms() + CONTROL_STORE_WAIT_MS, NULL, &error);
-	struct quota_reply reply = { 0 };
-
-	if (counters == NULL)
-		return;
-	store_read(
-	    asked->daemon->store, asked->ctx, counters, clock_ms() + CONTROL_STORE_WAIT_MS, &reply);
-	for (size_t i = 0; i < reply.n_counts && i < counters->n_counters; i++) {
-		const struct quota_count *count = &reply.counts[i];
-		double percent =
-		    count->max == 0 ? 100.0 : 100.0 * (double)count->used / (double)count->max;
-
-		if (top->limit != NULL && percent <= top->percent)
-			continue;
-		top->percent = percent;
-		top->limit = quota_limit_text(asked->ctx, &counters->counters[i], count);
-	}
-}
-
-static int
-compare_percent(const void *a, const void *b)
-{
-	double first = ((const struct top *)a)->percent;
-	double second = ((const struct top *)b)->percent;
-
-	return first > second ? -1 : first < second;
-}
-
-/* top_json - the first n of a list */
-static json_t *
-top_json(const struct top *tops, size_t n)
-{
-	json_t *accounts = json_array();
-
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(accounts,
-		    json_pack("{s:s, s:I, s:I, s:I, s:f, s:s}", "account", tops[i].entry->account,
-			"messages", (json_int_t)tops[i].entry->messages, "recipients",
-			(json_int_t)tops[i].entry->recipients, "refused",
-			(json_int_t)tops[i].entry->refused, "percent", tops[i].percent, "limit",
-			tops[i].limit != NULL ? tops[i].limit : ""));
-	return accounts;
-}
-
-/* control_quota_top - who sends most today */
-json_t *
-control_quota_top(const struct asked *asked)
-{
-	const char *by = control_text(asked, "by");
-	bool percent = by != NULL && strcmp(by, "percent") == 0;
-	size_t n = (size_t)control_number(asked, "n", 1, 1000, 10);
-	enum store_top_by order = by != NULL && strcmp(by, "messages") == 0 ? STORE_TOP_MESSAGES :
-	    by != NULL && strcmp(by, "refused") == 0 ? STORE_TOP_REFUSED : STORE_TOP_RECIPIENTS;
-	struct store_top_entry *list = NULL;
-	struct snapshot *snapshot;
-	const char *error = NULL;
-	struct top *tops;
-	size_t found = 0;
-	json_t *answer;
-
-	if (by != NULL && !percent && order == STORE_TOP_RECIPIENTS &&
-	    strcmp(by, "recipients") != 0)
-		return control_failed("top goes by recipients, messages, refused or percent");
-	/* who is near a limit need not be among the largest; so many are looked at */
-	if (store_top(asked->daemon->store, asked->ctx, order, 0,
-		percent && n < TOP_LOOKED_AT ? TOP_LOOKED_AT : n,
-		clock_ms() + CONTROL_STORE_WAIT_MS, &list, &found, &error) != 0)
-		return control_failed(error);
-	snapshot = daemon_snapshot(asked->daemon);
-	tops = mem_array(asked->ctx, struct top, found + 1);
-	for (size_t i = 0; i < found; i++) {
-		tops[i].entry = &list[i];
-		fill_percent(asked, snapshot, &tops[i]);
-	}
-	if (percent && found > 0)
-		qsort(tops, found, sizeof(tops[0]), compare_percent);
-	answer = json_pack("{s:b, s:s, s:o}", "ok", 1, "by", by != NULL ? by : "recipients",
-	    "accounts", top_json(tops, found < n ? found : n));
-	snapshot_release(snapshot);
 	return answer;
 }

@@ -1,7 +1,7 @@
 /*
  * control_daybook.c - commands about many accounts over days: report, quota suggest
  *
- * Both read whole days of the daybook into a table, sort it, and answer with its head.
+ * Both read whole days of the books into a table, sort it, and answer with its head.
  *
  * Thread rule: no state.
  */
@@ -14,6 +14,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/control/control_asked.h"
+#include "filter/control/control_sums.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
 
@@ -21,20 +22,6 @@
 #define TOP_DEFAULT	20
 #define USES_MAX	1000000	/* accounts times days that suggest weighs */
 #define BEYOND_MAX	200	/* accounts named by suggest */
-
-/* One account, or one domain, of a day. */
-struct line {
-	char *name;
-	struct daybook_row sum;
-};
-
-/* All of them. */
-struct lines {
-	TALLOC_CTX *ctx;
-	struct line **items;
-	size_t n;
-	const char *domain;		/* only accounts of this one, or NULL */
-};
 
 /* domain_of - the domain of an account, or "-" */
 static const char *
@@ -45,104 +32,20 @@ domain_of(const char *account)
 	return at != NULL ? at + 1 : "-";
 }
 
-/* add_row - b to a; hours are not added, they are of single days */
-static void
-add_row(struct daybook_row *a, const struct daybook_row *b)
-{
-	a->day.messages += b->day.messages;
-	a->day.recipients += b->day.recipients;
-	a->day.bytes += b->day.bytes;
-	a->connections += b->connections;
-	for (int reason = 0; reason < REASON_COUNT; reason++) {
-		a->refused[reason] += b->refused[reason];
-		a->would[reason] += b->would[reason];
-	}
-}
-
-/* push_line - one more line */
-static struct line *
-push_line(struct lines *lines, const char *name)
-{
-	if (lines->n % 256 == 0)
-		lines->items = mem_grow(lines->ctx, lines->items, struct line *, lines->n + 256);
-	lines->items[lines->n] = mem_new(lines->ctx, struct line);
-	lines->items[lines->n]->name = mem_strdup(lines->items[lines->n], name);
-	return lines->items[lines->n++];
-}
+/* What is being read for a report. */
+struct reading {
+	struct sums_table accounts;
+	const char *domain;		/* only accounts of this one, or NULL */
+};
 
 /* take_row - books_sums_each: an account of a day */
 static void
 take_row(void *arg, const char *account, const struct daybook_row *row)
 {
-	struct lines *lines = arg;
-	struct line *line;
+	struct reading *reading = arg;
 
-	if (lines->domain != NULL && strcmp(domain_of(account), lines->domain) != 0)
-		return;
-	line = push_line(lines, account);
-	line->sum = *row;
-}
-
-static int
-by_name(const void *a, const void *b)
-{
-	return strcmp((*(struct line *const *)a)->name, (*(struct line *const *)b)->name);
-}
-
-static int
-by_recipients(const void *a, const void *b)
-{
-	const struct line *first = *(struct line *const *)a;
-	const struct line *second = *(struct line *const *)b;
-
-	if (first->sum.day.recipients != second->sum.day.recipients)
-		return first->sum.day.recipients > second->sum.day.recipients ? -1 : 1;
-	return strcmp(first->name, second->name);
-}
-
-/* sort_lines - in that order */
-static void
-sort_lines(struct lines *lines, int (*compare)(const void *, const void *))
-{
-	if (lines->n > 0)
-		qsort(lines->items, lines->n, sizeof(lines->items[0]), compare);
-}
-
-/* merge_lines - lines of one name become one; leaves them sorted by name */
-static void
-merge_lines(struct lines *lines)
-{
-	size_t kept = 0;
-
-	sort_lines(lines, by_name);
-	for (size_t i = 0; i < lines->n; i++) {
-		struct line *line = lines->items[i];
-		struct line *last = kept > 0 ? lines->items[kept - 1] : NULL;
-
-		if (last == NULL || strcmp(last->name, line->name) != 0) {
-			lines->items[kept++] = line;
-			continue;
-		}
-		add_row(&last->sum, &line->sum);
-		talloc_free(line);
-	}
-	lines->n = kept;
-}
-
-/* drop_doubles - a hash that grows while Redis reads it out may tell a row twice; of one day the
- * last counts */
-static void
-drop_doubles(struct lines *lines)
-{
-	size_t kept = 0;
-
-	sort_lines(lines, by_name);
-	for (size_t i = 0; i < lines->n; i++) {
-		if (kept > 0 && strcmp(lines->items[kept - 1]->name, lines->items[i]->name) == 0)
-			talloc_free(lines->items[--kept]);
-		lines->items[kept++] = lines->items[i];
-	}
-	lines->n = kept;
+	if (reading->domain == NULL || strcmp(domain_of(account), reading->domain) == 0)
+		sums_add_row(&reading->accounts, account, row);
 }
 
 /* reasons_json - refusals by reason, or NULL where there are none */
@@ -164,54 +67,41 @@ reasons_json(const uint32_t *counts)
 
 /* line_json - a line of a report */
 static json_t *
-line_json(const struct line *line)
+line_json(const struct sums_line *line)
 {
+	static const uint32_t none[2 * REASON_COUNT];
+	const uint32_t *reasons = line->reasons != NULL ? line->reasons : none;
+
 	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:o*, s:o*}", "name", line->name,
-	    "messages", (json_int_t)line->sum.day.messages, "recipients",
-	    (json_int_t)line->sum.day.recipients, "bytes", (json_int_t)line->sum.day.bytes,
-	    "connections", (json_int_t)line->sum.connections, "peak_hour_recipients",
-	    (json_int_t)line->sum.peak.recipients, "refused", reasons_json(line->sum.refused),
-	    "would_be_refused", reasons_json(line->sum.would));
+	    "messages", (json_int_t)line->sums.messages, "recipients",
+	    (json_int_t)line->sums.recipients, "bytes", (json_int_t)line->sums.bytes,
+	    "connections", (json_int_t)line->connections, "peak_hour_recipients",
+	    (json_int_t)line->peak, "refused", reasons_json(reasons), "would_be_refused",
+	    reasons_json(reasons + REASON_COUNT));
 }
 
 /* head_json - the first n lines */
 static json_t *
-head_json(const struct lines *lines, size_t n)
+head_json(const struct sums_table *table, size_t n)
 {
 	json_t *array = json_array();
 
-	for (size_t i = 0; i < lines->n && i < n; i++)
-		json_array_append_new(array, line_json(lines->items[i]));
+	for (size_t i = 0; i < table->n && i < n; i++)
+		json_array_append_new(array, line_json(&table->lines[i]));
 	return array;
 }
 
-/* domains_of - the same by domain */
-static struct lines
-domains_of(const struct lines *accounts)
+/* total_json - all lines in one */
+static json_t *
+total_json(const struct sums_table *domains)
 {
-	struct lines domains = { .ctx = accounts->ctx };
+	struct sums_table total = { .ctx = domains->ctx };
+	const struct sums_line none = { 0 };
 
-	for (size_t i = 0; i < accounts->n; i++) {
-		struct line *line = push_line(&domains, domain_of(accounts->items[i]->name));
-
-		line->sum = accounts->items[i]->sum;
-		/* the hours of accounts need not be the same ones */
-		memset(&line->sum.peak, 0, sizeof(line->sum.peak));
-	}
-	merge_lines(&domains);
-	return domains;
-}
-
-/* total_of - all lines in one */
-static struct line
-total_of(const struct lines *lines)
-{
-	static char name[] = "all";
-	struct line total = { .name = name };
-
-	for (size_t i = 0; i < lines->n; i++)
-		add_row(&total.sum, &lines->items[i]->sum);
-	return total;
+	sums_add_line(&total, "all", &none);
+	for (size_t i = 0; i < domains->n; i++)
+		sums_add_line(&total, "all", &domains->lines[i]);
+	return line_json(&total.lines[0]);
 }
 
 /* control_report - what accounts and domains sent on a day, and what they were refused */
@@ -222,29 +112,30 @@ control_report(const struct asked *asked)
 	int day = (int)control_number(asked, "day", 20000101, 99991231, today);
 	size_t n = (size_t)control_number(asked, "n", 1, ROWS_MAX, TOP_DEFAULT);
 	const char *domain = control_text(asked, "domain");
-	struct lines accounts = { .ctx = asked->ctx };
-	struct lines domains;
-	struct line total;
+	struct reading reading = { .accounts.ctx = asked->ctx };
+	struct sums_table *accounts = &reading.accounts;
+	struct sums_table domains = { .ctx = asked->ctx };
 	const char *error = NULL;
 
 	if (domain != NULL) {
-		accounts.domain = domain_normalise(asked->ctx, domain, strlen(domain), &error);
-		if (accounts.domain == NULL)
+		reading.domain = domain_normalise(asked->ctx, domain, strlen(domain), &error);
+		if (reading.domain == NULL)
 			return control_failed(
 			    mem_printf(asked->ctx, "\"%.100s\" is no domain: %s", domain, error));
 	}
 	if (books_read_sums(journal_books(asked->daemon->journal), asked->ctx, day, take_row,
-		&accounts, &error) != 0)
+		&reading, &error) != 0)
 		return control_failed(
 		    mem_printf(asked->ctx, "the daybook cannot be read: %s", error));
-	drop_doubles(&accounts);
-	domains = domains_of(&accounts);
-	total = total_of(&accounts);
-	sort_lines(&accounts, by_recipients);
-	sort_lines(&domains, by_recipients);
+	for (size_t i = 0; i < accounts->n; i++)
+		sums_add_line(
+		    &domains, domain_of(accounts->lines[i].name), &accounts->lines[i]);
+	sums_sort(accounts, SUMS_BY_RECIPIENTS);
+	sums_sort(&domains, SUMS_BY_RECIPIENTS);
 	return json_pack("{s:b, s:i, s:I, s:I, s:o, s:o, s:o}", "ok", 1, "day", day, "n_accounts",
-	    (json_int_t)accounts.n, "n_domains", (json_int_t)domains.n, "total", line_json(&total),
-	    "accounts", head_json(&accounts, n), "domains", head_json(&domains, n));
+	    (json_int_t)accounts->n, "n_domains", (json_int_t)domains.n, "total",
+	    total_json(&domains), "accounts", head_json(accounts, n), "domains",
+	    head_json(&domains, n));
 }
 
 /* --- suggest --- */

@@ -94,7 +94,7 @@ int books_add_sums(struct books *books, TALLOC_CTX *ctx, int64_t at_ms,
 /* What books_read_sums() calls; account "*" stands for those beyond the bound. */
 typedef void books_sums_each(void *arg, const char *account, const struct daybook_row *row);
 
-/* books_read_sums - each account of a day (daybook_day()), in no order */
+/* books_read_sums - each account of a day (daybook_day()) once, in no order */
 int books_read_sums(struct books *books, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
     const char **error_r);
 

@@ -23,6 +23,7 @@
 #include "filter/journal/daybook_lua.h"
 #include "filter/journal/history_lua.h"
 #include "filter/journal/journal_redis.h"
+#include "policy/base/hash.h"
 #include "policy/base/mem.h"
 #include "policy/quota/quota.h"
 
@@ -340,17 +341,65 @@ redis_books_add_sums(void *impl, TALLOC_CTX *ctx, int64_t at_ms, const struct da
 	return beyond;
 }
 
+/* The accounts of a day that were read, by their hashes; a hash that grows while it is scanned may
+ * name one twice. */
+struct seen {
+	TALLOC_CTX *ctx;
+	uint64_t *hashes;	/* 0: empty */
+	size_t n_places;	/* a power of two */
+	size_t n;
+};
+
+/* put_seen - put a hash in; false: it was there */
+static bool
+put_seen(struct seen *seen, uint64_t hash)
+{
+	size_t mask = seen->n_places - 1;
+	size_t i;
+
+	for (i = hash & mask; seen->hashes[i] != 0; i = (i + 1) & mask)
+		if (seen->hashes[i] == hash)
+			return false;
+	seen->hashes[i] = hash;
+	return true;
+}
+
+/* see - is this the first time that an account is read? */
+static bool
+see(struct seen *seen, const char *account)
+{
+	uint64_t hash = hash_mix(hash_text(HASH_START, account)) | 1;
+
+	if (2 * (seen->n + 1) > seen->n_places) {
+		struct seen larger = { .ctx = seen->ctx,
+			.n_places = seen->n_places > 0 ? 2 * seen->n_places : 1024, .n = seen->n };
+
+		larger.hashes = mem_array(seen->ctx, uint64_t, larger.n_places);
+		for (size_t i = 0; i < seen->n_places; i++)
+			if (seen->hashes[i] != 0)
+				(void)put_seen(&larger, seen->hashes[i]);
+		talloc_free(seen->hashes);
+		*seen = larger;
+	}
+	if (!put_seen(seen, hash))
+		return false;
+	seen->n++;
+	return true;
+}
+
 /* tell_page - the accounts of a page of HSCAN */
 static void
-tell_page(const redisReply *page, books_sums_each *each, void *arg)
+tell_page(const redisReply *page, struct seen *seen, books_sums_each *each, void *arg)
 {
 	for (size_t i = 0; i + 1 < page->elements; i += 2) {
+		const char *account = is_text(page->element[i]);
+		const char *text = is_text(page->element[i + 1]);
 		struct daybook_row row;
 
-		if (is_text(page->element[i]) == NULL || is_text(page->element[i + 1]) == NULL)
+		if (account == NULL || text == NULL || !see(seen, account))
 			continue;
-		daybook_parse(page->element[i + 1]->str, &row);
-		each(arg, page->element[i]->str, &row);
+		daybook_parse(text, &row);
+		each(arg, account, &row);
 	}
 }
 
@@ -381,6 +430,7 @@ static int
 redis_books_read_sums(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
     const char **error_r)
 {
+	struct seen seen = { .ctx = ctx };
 	char cursor[32] = "0";
 
 	do {
@@ -388,10 +438,11 @@ redis_books_read_sums(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *eac
 
 		if (reply == NULL)
 			return -1;
-		tell_page(reply->element[1], each, arg);
+		tell_page(reply->element[1], &seen, each, arg);
 		(void)snprintf(cursor, sizeof(cursor), "%s", reply->element[0]->str);
 		freeReplyObject(reply);
 	} while (strcmp(cursor, "0") != 0);
+	talloc_free(seen.hashes);
 	return 0;
 }
 

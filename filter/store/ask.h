@@ -21,7 +21,6 @@
 #include "filter/store/away.h"
 #include "filter/store/blocks.h"
 #include "filter/store/quota_command.h"
-#include "filter/store/usage.h"
 
 #define STORE_DIGEST_LEN 41	/* SHA-1 in hex, with NUL */
 
@@ -41,7 +40,6 @@ struct store_redis {
 	struct script quota;
 	struct script index;
 	struct blocks *blocks;
-	struct usage *usage;
 	char *blocks_version;	/* of the list that was read last; the keeper's alone */
 	int64_t blocks_read;	/* when it was read whole; likewise */
 	unsigned int deadline_ms;

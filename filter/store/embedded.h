@@ -19,7 +19,6 @@
 #include <talloc.h>
 
 #include "filter/store/blocks.h"
-#include "filter/store/usage.h"
 #include "policy/quota/quota.h"
 
 struct embedded;
@@ -31,15 +30,15 @@ struct embedded;
 struct embedded *embedded_new(TALLOC_CTX *ctx, size_t max_accounts, bool remember_ids);
 
 /*
- * embedded_open - a table that is kept in a file, together with blocks and usage (each may be NULL)
+ * embedded_open - a table that is kept in a file, together with blocks (may be NULL)
  * Loads what is there; a missing file is an empty table. Returns NULL and *error_r (on ctx)
  * when the file is torn, is none of ours, cannot be read, or is in use by another process; nothing
  * is half-read. now is CLOCK_REALTIME milliseconds: what has left its window is not loaded.
  */
 struct embedded *embedded_open(TALLOC_CTX *ctx, size_t max_accounts, const char *file,
-    struct blocks *blocks, struct usage *usage, int64_t now, const char **error_r);
+    struct blocks *blocks, int64_t now, const char **error_r);
 
-/* embedded_touch - blocks or usage have changed: the next embedded_save() has something to write */
+/* embedded_touch - blocks have changed: the next embedded_save() has something to write */
 void embedded_touch(struct embedded *table);
 
 /*

@@ -259,32 +259,6 @@ load_block(struct loading *l, char *line)
 	return sound;
 }
 
-/* load_usage - one line: account, day, messages, recipients, refused */
-static bool
-load_usage(struct loading *l, char *line)
-{
-	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
-	struct store_top_entry entry = { 0 };
-	char *rest = line;
-	const char *account = next_word(&rest), *at = rest;
-	int64_t numbers[4] = { 0 };
-	bool sound = account != NULL;
-
-	for (size_t i = 0; i < 4 && sound; i++)
-		sound =
-		    next_number(&at, LIMIT_MAX_COUNT, &numbers[i]) && *at++ == (i < 3 ? ' ' : '\n');
-	if (sound)
-		entry.account = quota_decode(tmp, account);
-	entry.messages = (uint64_t)numbers[1];
-	entry.recipients = (uint64_t)numbers[2];
-	entry.refused = (uint64_t)numbers[3];
-	sound = sound && entry.account != NULL;
-	if (sound && l->table->usage != NULL)
-		usage_note(l->table->usage, numbers[0], &entry);
-	talloc_free(tmp);
-	return sound;
-}
-
 /* load_entry - one line between the first and the last, by its first word */
 static bool
 load_entry(struct loading *l, char *line)
@@ -300,9 +274,8 @@ load_entry(struct loading *l, char *line)
 		return load_raise(l, line + 6);
 	if (strncmp(line, "block ", 6) == 0)
 		return load_block(l, line + 6);
-	if (strncmp(line, "usage ", 6) == 0)
-		return load_usage(l, line + 6);
-	return false;
+	/* a day's sums, which earlier versions kept here and the books have as well */
+	return strncmp(line, "usage ", 6) == 0;
 }
 
 /* load_end - the last line: "end", the number of lines before, the checksum */
@@ -401,12 +374,11 @@ take_lock(TALLOC_CTX *ctx, struct embedded *table, const char **error_r)
 /* embedded_open - a table that is kept in a file */
 struct embedded *
 embedded_open(TALLOC_CTX *ctx, size_t max_accounts, const char *file, struct blocks *blocks,
-    struct usage *usage, int64_t now, const char **error_r)
+    int64_t now, const char **error_r)
 {
 	struct embedded *table = embedded_new(ctx, max_accounts, true);
 
 	table->blocks = blocks;
-	table->usage = usage;
 
 	table->file = mem_strdup(table, file);
 	if (take_lock(ctx, table, error_r) < 0 || load(ctx, table, now, error_r) < 0) {

@@ -349,36 +349,15 @@ put_blocks(struct text *text, TALLOC_CTX *ctx, struct blocks *blocks, int64_t no
 	}
 }
 
-/* put_usage - a day, one line an account */
-static void
-put_usage(struct text *text, TALLOC_CTX *ctx, struct usage *usage, int64_t day)
-{
-	size_t n = 0;
-	const struct store_top_entry *list = usage == NULL ? NULL :
-	    usage_top(usage, ctx, day, STORE_TOP_RECIPIENTS, 0, &n);
-
-	for (size_t i = 0; i < n; i++) {
-		put_word(text, "usage", ' ');
-		put_word(text, quota_encode(ctx, list[i].account), ' ');
-		put_number(text, (uint64_t)day, ' ');
-		put_number(text, list[i].messages, ' ');
-		put_number(text, list[i].recipients, ' ');
-		put_number(text, list[i].refused, ' ');
-		end_line(text);
-	}
-}
-
-/* save_lists - write blocks and usage */
+/* save_blocks - write the blocked accounts */
 static int
-save_lists(struct saving *s, struct embedded *table, int64_t now)
+save_blocks(struct saving *s, struct embedded *table, int64_t now)
 {
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	struct text text = { 0 };
 	int result = 0;
 
 	put_blocks(&text, tmp, table->blocks, now);
-	for (int64_t day = now / CLOCK_DAY_MS - 1; day <= now / CLOCK_DAY_MS; day++)
-		put_usage(&text, tmp, table->usage, day);
 	talloc_free(tmp);
 	s->lines += text.lines;
 	if (text.len > 0)
@@ -403,7 +382,7 @@ save_all(struct embedded *table, int fd, int64_t now)
 	for (size_t i = 0; i < table->n_shards && result == 0; i++)
 		result = save_shard(&s, &table->shards[i], now);
 	if (result == 0)
-		result = save_lists(&s, table, now);
+		result = save_blocks(&s, table, now);
 	if (result == 0 &&
 	    (fprintf(s.stream, "end %" PRIu64 " %016" PRIx64 "\n", s.lines, s.sum) < 0 ||
 		fflush(s.stream) != 0 || fsync(fd) < 0))

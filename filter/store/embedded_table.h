@@ -15,7 +15,6 @@
 #include <talloc.h>
 
 #include "filter/store/blocks.h"
-#include "filter/store/usage.h"
 #include "policy/quota/quota.h"
 #include "policy/quota/recent.h"
 #include "policy/quota/window_packed.h"
@@ -114,7 +113,6 @@ struct embedded {
 	pthread_mutex_t save_lock;
 	char *file;		/* or NULL */
 	struct blocks *blocks;	/* saved with the counts, or NULL */
-	struct usage *usage;	/* likewise */
 	int lock_fd;		/* of FILE.lock, or -1 */
 };
 

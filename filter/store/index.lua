@@ -1,20 +1,16 @@
--- index.lua - what is kept of all accounts together: who is blocked, and who sends most
+-- index.lua - what is kept of all accounts together: which are blocked
 --
--- Everything about one account lives in the slot of its home (quota.lua). These lists span
--- accounts, so they have a slot of their own and are never part of a charge.
+-- Everything about one account lives in the slot of its home (quota.lua). This list spans
+-- accounts, so it has a slot of its own and is never part of a charge.
 --
 -- KEYS[1]	a hash: account -> cmsgpack {until, since, by, reason}, times in ms, until 0 for
 --		no end; under "" the version, which changes with every change
--- KEYS[2..4]	sorted sets of a day's accounts by recipients, messages, refused messages
 --
 -- ARGV[1]	"block": account, for how long in ms (0: no end), by, reason, most accounts
 --			-> 1, or 0 when there are so many already
 --		"unblock": account -> how many were
 --		"blocks": a version -> {version} when it is this one still, else
 --			{version, account, until, since, by, reason, account, ...}
---		"usage": for how long in ms, most accounts, then account, recipients, messages,
---			refused ... -> 1
---		"top": 2, 3 or 4 for the order, how many -> {account, recipients, messages, refused ...}
 
 if redis.replicate_commands then
 	redis.replicate_commands()
@@ -67,36 +63,6 @@ if op == 'blocks' then
 				reply[n + 1], reply[n + 2], reply[n + 3] = flat[i], text(block[1]), text(block[2])
 				reply[n + 4], reply[n + 5] = block[3], block[4]
 			end
-		end
-	end
-	return reply
-end
-
-if op == 'usage' then
-	local most = tonumber(ARGV[3])
-	for i = 4, #ARGV, 4 do
-		for k = 1, 3 do
-			if ARGV[i + k] ~= '0' then
-				redis.call('ZINCRBY', KEYS[k + 1], ARGV[i + k], ARGV[i])
-			end
-		end
-	end
-	for k = 2, 4 do
-		if redis.call('ZCARD', KEYS[k]) > most + most / 4 then
-			redis.call('ZREMRANGEBYRANK', KEYS[k], 0, -1 - most)
-		end
-		redis.call('PEXPIRE', KEYS[k], ARGV[2])
-	end
-	return 1
-end
-
-if op == 'top' then
-	local reply = {}
-	for _, account in ipairs(redis.call('ZREVRANGE', KEYS[tonumber(ARGV[2])], 0, ARGV[3] - 1)) do
-		local n = #reply
-		reply[n + 1] = account
-		for k = 2, 4 do
-			reply[n + k] = text(tonumber(redis.call('ZSCORE', KEYS[k], account) or 0))
 		end
 	end
 	return reply

@@ -39,7 +39,7 @@
 #define LAST_PAUSE_MS	2000
 #define CALM_MS		10000	/* UP for so long: earlier failures are forgiven */
 #define MANY_DOUBTS	3	/* failures without calm between them: pause before the trial */
-#define CHORES_MS 2000 /* between two reports of usage, and two looks at the blocked accounts */
+#define CHORES_MS 2000 /* between two looks at the blocked accounts */
 #define HOME_TRIES	1000000	/* names tried to find one whose slot a node has */
 
 /* What the keeper remembers of a part of Redis. */

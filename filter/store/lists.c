@@ -1,9 +1,8 @@
 /*
- * lists.c - what Redis has of all accounts together: who is blocked, who sends most
+ * lists.c - what Redis has of all accounts together: which are blocked
  *
- * index.lua keeps both under one hash tag of their own. The keeper thread reports and reads them
- * every few seconds, off the message's path; operators' changes are told to the lists and to the
- * account's home.
+ * index.lua keeps the list under a hash tag of its own. The keeper thread reads it every few
+ * seconds, off the message's path; operators' changes go to the list and to the account's home.
  *
  * Thread rule: that of ask.h.
  */
@@ -26,8 +25,6 @@
 #define REREAD_MS 60000 /* the blocked accounts are read whole that often, whatever their version
 			 * \ */
 #define MANY_OFFENCES	1000	/* that wait to be counted */
-#define MANY_USERS	500	/* accounts in one report of usage */
-#define USAGE_LIFE	"259200000" /* days' lists live that long, in ms */
 
 /* An offence that is to be counted. A talloc root of its own. */
 struct offence {
@@ -36,24 +33,18 @@ struct offence {
 	int64_t for_ms;
 };
 
-/* index_command - a run of index.lua with room for n arguments after op; day for the lists of
- * usage */
+/* index_command - a run of index.lua with room for n arguments after op */
 static struct quota_command *
-index_command(struct store_redis *redis, TALLOC_CTX *ctx, const char *op, int64_t day, size_t n)
+index_command(struct store_redis *redis, TALLOC_CTX *ctx, const char *op, size_t n)
 {
-	static const char measures[] = "rmx";
 	struct quota_command *command = mem_new(ctx, struct quota_command);
 
-	command->argv = mem_array(command, const char *, n + 8);
-	command->argv_len = mem_array(command, size_t, n + 8);
+	command->argv = mem_array(command, const char *, n + 5);
+	command->argv_len = mem_array(command, size_t, n + 5);
 	quota_command_push(command, "EVALSHA");
 	quota_command_push(command, redis->index.digest);
-	quota_command_push(command, "4");
+	quota_command_push(command, "1");
 	quota_command_push(command, mem_printf(command->argv, "%s{index}:blocked", redis->prefix));
-	for (size_t i = 0; i < 3; i++)
-		quota_command_push(command,
-		    mem_printf(command->argv, "%s{index}:%" PRId64 ":%c", redis->prefix, day,
-			measures[i]));
 	quota_command_push(command, op);
 	return command;
 }
@@ -136,12 +127,12 @@ take_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const redisReply *answer
 	redis->blocks_read = clock_ms();
 }
 
-/* renew_blocks - read the list again if it has changed; -1: it failed */
-static int
+/* renew_blocks - read the list again if it has changed */
+static void
 renew_blocks(struct store_redis *redis, TALLOC_CTX *ctx)
 {
 	int64_t now = clock_ms();
-	struct quota_command *command = index_command(redis, ctx, "blocks", 0, 1);
+	struct quota_command *command = index_command(redis, ctx, "blocks", 1);
 	redisReply *answer;
 
 	quota_command_push(command,
@@ -149,58 +140,13 @@ renew_blocks(struct store_redis *redis, TALLOC_CTX *ctx)
 		? ""
 		: redis->blocks_version);
 	if (run_chore(redis, ctx, command, true, &answer) != POOL_ANSWERED)
-		return -1;
+		return;
 	/* The same version alone means that nothing changed; an empty list has the version
 	 * "none". */
 	if (all_strings(answer, 1, 5) && (answer->elements > 1 || redis->blocks_version == NULL ||
 	    strcmp(answer->element[0]->str, redis->blocks_version) != 0))
 		take_blocks(redis, ctx, answer);
 	freeReplyObject(answer);
-	return 0;
-}
-
-/* report_some - tell Redis of n accounts' day; -1: it failed, and they are noted again */
-static int
-report_some(struct store_redis *redis, TALLOC_CTX *ctx, int64_t day,
-    const struct store_top_entry *list, size_t n)
-{
-	struct quota_command *command = index_command(redis, ctx, "usage", day, 2 + 4 * n);
-	enum pool_outcome outcome;
-	redisReply *answer;
-
-	quota_command_push(command, USAGE_LIFE);
-	quota_command_push_number(command, STORE_TOP_MAX);
-	for (size_t i = 0; i < n; i++) {
-		quota_command_push(command, list[i].account);
-		quota_command_push_number(command, (int64_t)list[i].recipients);
-		quota_command_push_number(command, (int64_t)list[i].messages);
-		quota_command_push_number(command, (int64_t)list[i].refused);
-	}
-	outcome = run_chore(redis, ctx, command, false, &answer);
-	freeReplyObject(answer);
-	/* What may have been counted is not told twice. */
-	for (size_t i = 0; i < n && outcome != POOL_ANSWERED && outcome != POOL_LOST; i++)
-		usage_note(redis->usage, day, &list[i]);
-	return outcome == POOL_ANSWERED ? 0 : -1;
-}
-
-/* report_day - tell Redis what was noted of a day; -1: it failed */
-static int
-report_day(struct store_redis *redis, TALLOC_CTX *ctx, int64_t day)
-{
-	size_t n, some;
-	const struct store_top_entry *list = usage_take(redis->usage, ctx, day, &n);
-	int result = 0;
-
-	for (size_t i = 0; i < n; i += some) {
-		some = n - i < MANY_USERS ? n - i : MANY_USERS;
-		if (result == 0)
-			result = report_some(redis, ctx, day, &list[i], some);
-		else
-			for (size_t k = i; k < i + some; k++)
-				usage_note(redis->usage, day, &list[k]);
-	}
-	return result;
 }
 
 /* take_offences - those that wait */
@@ -299,14 +245,12 @@ store_redis_chores(struct store_redis *redis)
 {
 	const struct away_place place = store_redis_place(redis, redis->index_slot);
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
-	int64_t today = clock_today();
 	const char *ignored;
 
 	(void)redis_pool_resolve(
 	    redis->pool, tmp, &ignored); /* as long as the master answers, Sentinels may be away */
-	if (away_may_ask(redis->away, &place, clock_ms()) && renew_blocks(redis, tmp) == 0 &&
-	    report_day(redis, tmp, today - 1) == 0)
-		(void)report_day(redis, tmp, today);
+	if (away_may_ask(redis->away, &place, clock_ms()))
+		renew_blocks(redis, tmp);
 	talloc_free(tmp);
 }
 
@@ -330,7 +274,7 @@ store_redis_block(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota
     int64_t for_ms, const char *reason, const char *by, int64_t deadline_ms, const char **error_r)
 {
 	const char *words[2] = { mem_printf(ctx, "%" PRId64, for_ms), reason };
-	struct quota_command *command = index_command(redis, ctx, "block", 0, 5);
+	struct quota_command *command = index_command(redis, ctx, "block", 5);
 	bool full = false;
 	redisReply *answer;
 
@@ -387,7 +331,7 @@ int
 store_redis_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r)
 {
-	struct quota_command *command = index_command(redis, ctx, "unblock", 0, 1);
+	struct quota_command *command = index_command(redis, ctx, "unblock", 1);
 	redisReply *answer;
 	int marked, listed;
 
@@ -400,39 +344,4 @@ store_redis_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct quo
 	listed = answer->type == REDIS_REPLY_INTEGER && answer->integer > 0;
 	freeReplyObject(answer);
 	return marked > 0 || listed;
-}
-
-/* store_redis_top - the accounts with the most of something */
-int
-store_redis_top(struct store_redis *redis, TALLOC_CTX *ctx, enum store_top_by by, int64_t day,
-    size_t max, int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r,
-    const char **error_r)
-{
-	static const int orders[] = { [STORE_TOP_RECIPIENTS] = 2, [STORE_TOP_MESSAGES] = 3,
-	    [STORE_TOP_REFUSED] = 4 };
-	const struct away_place place = store_redis_place(redis, redis->index_slot);
-	struct quota_command *command = index_command(redis, ctx, "top", day, 2);
-	redisReply *answer;
-
-	*n_r = 0;
-	if (!away_may_ask(redis->away, &place, clock_ms())) {
-		*list_r = usage_top(redis->usage, ctx, day, by, max, n_r);
-		return 0;
-	}
-	quota_command_push_number(command, orders[by]);
-	quota_command_push_number(command, (int64_t)max);
-	if (run_index(redis, ctx, command, true, deadline_ms, &answer, error_r) != POOL_ANSWERED)
-		return -1;
-	*list_r = mem_array(ctx, struct store_top_entry, answer->elements / 4 + 1);
-	for (size_t i = 0; all_strings(answer, 0, 4) && i + 3 < answer->elements; i += 4) {
-		redisReply **at = &answer->element[i];
-
-		(*list_r)[(*n_r)++] =
-		    (struct store_top_entry){ .account = mem_strdup(*list_r, at[0]->str),
-			    .recipients = (uint64_t)number_of(at[1]),
-			    .messages = (uint64_t)number_of(at[2]),
-			    .refused = (uint64_t)number_of(at[3]) };
-	}
-	freeReplyObject(answer);
-	return 0;
 }

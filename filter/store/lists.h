@@ -1,5 +1,6 @@
 /*
- * lists.h - what Redis has of all accounts together: who is blocked, who sends most
+ * lists.h - what Redis has of all accounts together: which are blocked
+ *
  * Threads: any number at once, but for what is marked as the keeper's.
  */
 #ifndef FILTER_STORE_LISTS_H
@@ -19,9 +20,6 @@ int store_redis_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct
     int64_t deadline_ms, const char **error_r);
 void store_redis_offence(
     struct store_redis *redis, const struct quota_plan *offence, int64_t for_ms);
-int store_redis_top(struct store_redis *redis, TALLOC_CTX *ctx, enum store_top_by by, int64_t day,
-    size_t max, int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r,
-    const char **error_r);
 
 /* store_redis_chores - the regular work; for the keeper. While Redis is away it does nothing */
 void store_redis_chores(struct store_redis *redis);

@@ -24,23 +24,16 @@
 #include "filter/store/lists.h"
 #include "filter/store/store.h"
 #include "filter/store/store_redis.h"
-#include "filter/store/usage.h"
 #include "policy/base/mem.h"
 
 #define OVER_SLOTS	1024	/* accounts remembered as over; a newer one may displace an older */
 #define OVER_MS		3000	/* for how long at most */
 
-/* What both kinds keep in this process. */
-struct store_lists {
-	struct blocks *blocks;
-	struct usage *usage;
-};
-
 /* What a kind of store can do; impl is its object. */
 struct store_ops {
 	const char *name;
 	void *(*open)(
-	    TALLOC_CTX *, const struct store_options *, const struct store_lists *, const char **);
+	    TALLOC_CTX *, const struct store_options *, struct blocks *, const char **);
 	void (*close)(void *impl, const struct store_options *);
 	void (*charge)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t,
 	    struct quota_reply *);
@@ -54,8 +47,6 @@ struct store_ops {
 	int (*raise)(void *impl, TALLOC_CTX *, const struct quota_plan *,
 	    const struct quota_counter *, uint64_t max, int64_t for_ms, int64_t, const char **);
 	int (*unraise)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t, const char **);
-	int (*top)(void *impl, TALLOC_CTX *, enum store_top_by, int64_t day, size_t max, int64_t,
-	    struct store_top_entry **, size_t *, const char **);
 	int (*renew)(void *impl, TALLOC_CTX *,
 	    const char **error_r); /* or NULL: reads no files but its own */
 	void (*tick)(void *impl, const struct store_options *);
@@ -86,7 +77,7 @@ struct store {
 	char *secret;			/* options.password, to be wiped */
 	char *sentinel_secret;		/* options.sentinel_password, likewise */
 	struct over_table over;
-	struct store_lists lists;
+	struct blocks *blocks;
 	atomic_uint_fast64_t charged;
 	atomic_uint_fast64_t refused;
 	atomic_uint_fast64_t unknown;
@@ -97,21 +88,19 @@ struct store {
 /* The embedded store and whether its last save failed. */
 struct embedded_impl {
 	struct embedded *table;
-	struct store_lists lists;
 	pthread_mutex_t lock;		/* of the next member */
 	char *problem;			/* a talloc root, or NULL */
 };
 
 static void *
 kind_embedded_open(TALLOC_CTX *ctx, const struct store_options *options,
-    const struct store_lists *lists, const char **error_r)
+    struct blocks *blocks, const char **error_r)
 {
 	struct embedded_impl *impl = mem_new(NULL, struct embedded_impl);
 
-	impl->lists = *lists;
 	if (options->file != NULL)
 		impl->table = embedded_open(impl, options->max_accounts, options->file,
-		    lists->blocks, lists->usage, clock_wall_ms(), error_r);
+		    blocks, clock_wall_ms(), error_r);
 	else
 		impl->table = embedded_new(impl, options->max_accounts, true);
 	if (impl->table == NULL) {
@@ -229,7 +218,7 @@ kind_embedded_offence(struct store *store, const struct quota_plan *offence, int
 
 	embedded_charge(impl->table, tmp, offence, clock_wall_ms(), false, &reply);
 	if (reply.counts[0].used > reply.counts[0].max)
-		blocks_offender(store->lists.blocks, &store->options, offence, for_ms);
+		blocks_offender(store->blocks, &store->options, offence, for_ms);
 	talloc_free(tmp);
 }
 
@@ -254,17 +243,6 @@ kind_embedded_unraise(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
 
 	(void)ctx, (void)deadline_ms, (void)error_r;
 	return embedded_unraise(impl->table, plan, clock_wall_ms());
-}
-
-static int
-kind_embedded_top(void *arg, TALLOC_CTX *ctx, enum store_top_by by, int64_t day, size_t max,
-    int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r, const char **error_r)
-{
-	struct embedded_impl *impl = arg;
-
-	(void)deadline_ms, (void)error_r;
-	*list_r = usage_top(impl->lists.usage, ctx, day, by, max, n_r);
-	return 0;
 }
 
 static void
@@ -292,7 +270,6 @@ static const struct store_ops embedded_ops = {
 	.offence = kind_embedded_offence,
 	.raise = kind_embedded_raise,
 	.unraise = kind_embedded_unraise,
-	.top = kind_embedded_top,
 	.tick = kind_embedded_tick,
 	.status = kind_embedded_status,
 };
@@ -301,9 +278,9 @@ static const struct store_ops embedded_ops = {
 
 static void *
 kind_redis_open(TALLOC_CTX *ctx, const struct store_options *options,
-    const struct store_lists *lists, const char **error_r)
+    struct blocks *blocks, const char **error_r)
 {
-	struct store_redis *redis = store_redis_open(NULL, options, lists->blocks, lists->usage,
+	struct store_redis *redis = store_redis_open(NULL, options, blocks,
 	    error_r);
 
 	if (redis == NULL)
@@ -376,13 +353,6 @@ kind_redis_unraise(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan, in
 }
 
 static int
-kind_redis_top(void *arg, TALLOC_CTX *ctx, enum store_top_by by, int64_t day, size_t max,
-    int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r, const char **error_r)
-{
-	return store_redis_top(arg, ctx, by, day, max, deadline_ms, list_r, n_r, error_r);
-}
-
-static int
 kind_redis_renew(void *arg, TALLOC_CTX *ctx, const char **error_r)
 {
 	return store_redis_renew(arg, ctx, error_r);
@@ -413,7 +383,6 @@ static const struct store_ops redis_ops = {
 	.offence = kind_redis_offence,
 	.raise = kind_redis_raise,
 	.unraise = kind_redis_unraise,
-	.top = kind_redis_top,
 	.renew = kind_redis_renew,
 	.tick = kind_redis_tick,
 	.status = kind_redis_status,
@@ -492,8 +461,7 @@ store_open(TALLOC_CTX *ctx, const struct store_options *options, const char **er
 
 	copy_options(store, options);
 	over_init(&store->over);
-	store->lists.blocks = blocks_new(store);
-	store->lists.usage = usage_new(store, store->options.max_accounts);
+	store->blocks = blocks_new(store);
 	atomic_init(&store->charged, 0);
 	atomic_init(&store->refused, 0);
 	atomic_init(&store->unknown, 0);
@@ -504,7 +472,7 @@ store_open(TALLOC_CTX *ctx, const struct store_options *options, const char **er
 		    "the Redis store has no server; write for example server = "
 		    "\"unix:/run/redis/redis.sock\"");
 	else
-		store->impl = store->ops->open(ctx, &store->options, &store->lists, error_r);
+		store->impl = store->ops->open(ctx, &store->options, store->blocks, error_r);
 	if (store->impl == NULL) {
 		talloc_free(store);
 		return NULL;
@@ -667,28 +635,6 @@ count_answer(struct store *store, enum quota_state state)
 	}
 }
 
-/* note_usage - the account's day goes on; a message charged twice under one id is seen twice */
-static void
-note_usage(struct store *store, const struct quota_plan *plan, enum quota_state state)
-{
-	struct store_top_entry entry = { .account = plan->account };
-
-	switch (state) {
-	case QUOTA_NONE:
-	case QUOTA_CHARGED:
-		entry.messages = 1;
-		entry.recipients = plan->recipients;
-		break;
-	case QUOTA_REFUSED:
-		entry.refused = 1;
-		break;
-	case QUOTA_READ:
-	case QUOTA_UNKNOWN:
-		return;
-	}
-	usage_note(store->lists.usage, clock_today(), &entry);
-}
-
 /* known_block - the block of plan's account, on ctx; NULL: there is none */
 static const struct quota_block *
 known_block(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan)
@@ -697,10 +643,10 @@ known_block(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan)
 	struct store_block known;
 	int64_t now;
 
-	if (!blocks_any(store->lists.blocks))
+	if (!blocks_any(store->blocks))
 		return NULL;
 	now = clock_wall_ms();
-	if (!blocks_find(store->lists.blocks, ctx, plan->account, now, &known))
+	if (!blocks_find(store->blocks, ctx, plan->account, now, &known))
 		return NULL;
 	block = mem_new(ctx, struct quota_block);
 	block->reason = known.reason;
@@ -724,7 +670,6 @@ store_charge(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan
 	if (block != NULL)
 		reply_r->block = block;
 	count_answer(store, reply_r->state);
-	note_usage(store, plan, reply_r->state);
 	if (reply_r->state == QUOTA_REFUSED && reply_r->block == NULL)
 		over_remember(&store->over, plan, reply_r);
 }
@@ -800,7 +745,7 @@ store_block(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	if (store->ops->block(store->impl, ctx, plan, &block, for_ms > 0 ? for_ms : 0, deadline_ms,
 	    error_r) < 0)
 		return -1;
-	if (blocks_set(store->lists.blocks, &block))
+	if (blocks_set(store->blocks, &block))
 		return 0;
 	*error_r = mem_printf(ctx, "%d accounts are blocked already", STORE_BLOCKS_MAX);
 	return -1;
@@ -815,14 +760,14 @@ store_unblock(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *pla
 
 	if (there < 0)
 		return -1;
-	return blocks_remove(store->lists.blocks, plan->account, clock_wall_ms()) || there > 0;
+	return blocks_remove(store->blocks, plan->account, clock_wall_ms()) || there > 0;
 }
 
 /* store_blocked - all blocked accounts */
 void
 store_blocked(struct store *store, TALLOC_CTX *ctx, struct store_block **list_r, size_t *n_r)
 {
-	*list_r = blocks_list(store->lists.blocks, ctx, clock_wall_ms(), n_r);
+	*list_r = blocks_list(store->blocks, ctx, clock_wall_ms(), n_r);
 }
 
 /* store_known_block - whether account is blocked */
@@ -830,7 +775,7 @@ bool
 store_known_block(struct store *store, TALLOC_CTX *ctx, const char *account,
     struct store_block *block_r)
 {
-	return blocks_find(store->lists.blocks, ctx, account, clock_wall_ms(), block_r);
+	return blocks_find(store->blocks, ctx, account, clock_wall_ms(), block_r);
 }
 
 /* limits_of - the limits of plan's account, for an error text */
@@ -879,16 +824,4 @@ store_unraise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *pla
     int64_t deadline_ms, const char **error_r)
 {
 	return store->ops->unraise(store->impl, ctx, plan, deadline_ms, error_r);
-}
-
-/* store_top - the accounts with the most of something on a day */
-int
-store_top(struct store *store, TALLOC_CTX *ctx, enum store_top_by by, unsigned int days_ago,
-    size_t max, int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r,
-    const char **error_r)
-{
-	if (max == 0 || max > STORE_TOP_MAX)
-		max = STORE_TOP_MAX;
-	return store->ops->top(store->impl, ctx, by, clock_today() - (int64_t)days_ago, max,
-	    deadline_ms, list_r, n_r, error_r);
 }

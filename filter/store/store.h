@@ -140,19 +140,6 @@ int store_raise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *p
 int store_unraise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r);
 
-/* --- who sends most --- */
-
-/*
- * store_top - the accounts with the most of something on a day (UTC)
- * days_ago: 0 today, 1 yesterday. At most max entries (<= STORE_TOP_MAX), the largest first, in
- * *list_r on ctx with its strings. With Redis it is what all filters have reported, each every few
- * seconds; while Redis is away, what this one has not reported yet. Returns 0, or -1 and *error_r
- * (on ctx).
- */
-int store_top(struct store *store, TALLOC_CTX *ctx, enum store_top_by by, unsigned int days_ago,
-    size_t max, int64_t deadline_ms, struct store_top_entry **list_r, size_t *n_r,
-    const char **error_r);
-
 /*
  * store_known_over - whether account was just found to be over whatever it sends
  * True for at most 3 seconds after such a refusal; fact_r is then filled (outcome FAIL,

@@ -79,7 +79,7 @@ find_masters(struct store_redis *redis)
 /* store_redis_open - the store; options have their defaults filled in */
 struct store_redis *
 store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct blocks *blocks,
-    struct usage *usage, const char **error_r)
+    const char **error_r)
 {
 	struct store_redis *redis = mem_new(ctx, struct store_redis);
 	struct redis_pool_options pool = { .server = options->server,
@@ -103,7 +103,6 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 	digest_script(&redis->quota, quota_lua, quota_lua_len);
 	digest_script(&redis->index, index_lua, index_lua_len);
 	redis->blocks = blocks;
-	redis->usage = usage;
 	redis->pool = redis_pool_new(redis, &pool, error_r);
 	if (redis->pool == NULL) {
 		*error_r = mem_strdup(ctx, *error_r);

@@ -11,17 +11,16 @@
 
 #include "filter/store/blocks.h"
 #include "filter/store/types.h"
-#include "filter/store/usage.h"
 #include "policy/quota/quota.h"
 
 struct store_redis;
 
 /*
- * As the functions of store.h, for this kind. blocks is kept like Redis's list, usage is emptied
- * into Redis's; both must live longer than the store.
+ * As the functions of store.h, for this kind. blocks is kept like Redis's list and must live longer
+ * than the store.
  */
 struct store_redis *store_redis_open(TALLOC_CTX *ctx, const struct store_options *options,
-    struct blocks *blocks, struct usage *usage, const char **error_r);
+    struct blocks *blocks, const char **error_r);
 int store_redis_renew(struct store_redis *redis, TALLOC_CTX *ctx, const char **error_r);
 void store_redis_close(struct store_redis *redis);
 void store_redis_charge(struct store_redis *redis, TALLOC_CTX *ctx,

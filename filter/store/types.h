@@ -96,22 +96,4 @@ struct store_block {
 	int64_t until;		/* 0: until it is unblocked */
 };
 
-/* --- who sends most --- */
-
-enum store_top_by {
-	STORE_TOP_RECIPIENTS,
-	STORE_TOP_MESSAGES,
-	STORE_TOP_REFUSED	/* messages refused over a limit or for a block */
-};
-
-#define STORE_TOP_MAX	10000	/* accounts a day that Redis keeps of each order */
-
-/* One account's day. Accounts without limits are listed as well. */
-struct store_top_entry {
-	const char *account;
-	uint64_t messages;
-	uint64_t recipients;
-	uint64_t refused;
-};
-
 #endif

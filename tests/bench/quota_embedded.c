@@ -19,7 +19,6 @@
 
 #include "filter/store/embedded.h"
 #include "filter/store/store.h"
-#include "filter/store/usage.h"
 #include "policy/base/hash.h"
 #include "policy/base/mem.h"
 #include "policy/quota/window.h"
@@ -398,7 +397,7 @@ charge_everywhere(struct embedded *table, const struct world *world, uint32_t ac
 		charge_all(table, world, &world->windows, accounts, now);
 }
 
-/* fill_windows, fill_buckets, fill_lists, fill_days - what memory is measured of; how many
+/* fill_windows, fill_buckets, fill_lists - what memory is measured of; how many
  * accounts */
 static uint32_t
 fill_windows(const struct world *world)
@@ -422,27 +421,6 @@ fill_lists(const struct world *world)
 {
 	charge_all(embedded_new(NULL, world->accounts, true), world, &world->lists,
 	    world->accounts, T0);
-	return world->accounts;
-}
-
-static uint32_t
-fill_days(const struct world *world)
-{
-	static const struct plan unlimited;
-	const struct store_options options = { .kind = STORE_EMBEDDED,
-		.max_accounts = world->accounts };
-	const char *error = NULL;
-	struct store *store = store_open(NULL, &options, &error);
-	uint64_t random = 4711;
-
-	require(store != NULL, error);
-	for (uint32_t i = 0; i < world->accounts; i++) {
-		struct quota_plan *plan = ask(NULL, world, &unlimited, i, &random);
-		struct quota_reply reply;
-
-		store_charge(store, plan, plan, 0, &reply);
-		talloc_free(plan);
-	}
 	return world->accounts;
 }
 
@@ -471,7 +449,6 @@ memory(const char *name, uint32_t (*fill)(const struct world *), const struct wo
 struct bystander {
 	const struct world *world;
 	struct embedded *table;
-	struct usage *usage;	/* of the day; saved with the table */
 	int64_t now;
 	atomic_bool stop;
 	double worst;		/* microseconds of the slowest charge */
@@ -488,12 +465,10 @@ stand_by(void *arg)
 		uint32_t pick = (uint32_t)(next_random(&random) % bystander->world->accounts);
 		struct quota_plan *plan =
 		    ask(NULL, bystander->world, &bystander->world->windows, pick, &random);
-		const struct store_top_entry entry = { .account = plan->account, .messages = 1 };
 		struct quota_reply reply;
 		double began = clock_us(CLOCK_MONOTONIC), took;
 
 		embedded_charge(bystander->table, plan, plan, bystander->now, true, &reply);
-		usage_note(bystander->usage, T0 / (24 * HOUR_MS), &entry);
 		took = clock_us(CLOCK_MONOTONIC) - began;
 		if (took > bystander->worst)
 			bystander->worst = took;
@@ -533,18 +508,16 @@ load_ms(const struct world *world, const char *path, int64_t now)
 {
 	double began = clock_us(CLOCK_THREAD_CPUTIME_ID);
 	const char *error = NULL;
-	struct usage *usage = usage_new(NULL, world->accounts);
 	struct embedded *table =
-	    embedded_open(NULL, world->accounts, path, NULL, usage, now, &error);
+	    embedded_open(NULL, world->accounts, path, NULL, now, &error);
 
 	require(table != NULL, error);
 	began = (clock_us(CLOCK_THREAD_CPUTIME_ID) - began) / 1000;
 	talloc_free(table);
-	talloc_free(usage);
 	return began;
 }
 
-/* file - saving and loading windows with several buckets in use, and who sent how much */
+/* file - saving and loading windows with several buckets in use */
 static void
 file(const struct world *world)
 {
@@ -556,13 +529,8 @@ file(const struct world *world)
 
 	require(mkdtemp(directory) != NULL, "no directory");
 	path = mem_printf(ctx, "%s/counters", directory);
-	bystander.usage = usage_new(ctx, world->accounts);
-	bystander.table =
-	    embedded_open(NULL, world->accounts, path, NULL, bystander.usage, T0, &error);
+	bystander.table = embedded_open(NULL, world->accounts, path, NULL, T0, &error);
 	require(bystander.table != NULL, error);
-	for (uint32_t i = 0; i < world->accounts; i++)
-		usage_note(bystander.usage, T0 / (24 * HOUR_MS),
-		    &(const struct store_top_entry){ .account = world->names[i], .messages = 1 });
 	for (int i = 0; i < 8; i++, bystander.now += HOUR_MS / 4)
 		charge_all(bystander.table, world, &world->windows, world->accounts, bystander.now);
 	for (size_t i = 0; i < world->rounds; i++) {
@@ -590,7 +558,6 @@ bench_embedded(const struct world *world)
 	memory("embedded/memory-of-an-account", fill_windows, world);
 	memory("embedded/memory-all-buckets-in-use", fill_buckets, world);
 	memory("embedded/memory-recipients-clients", fill_lists, world);
-	memory("embedded/memory-of-its-day", fill_days, world);
 	speed(world);
 	moving(world);
 	evicting(world);

@@ -153,12 +153,15 @@ ok("touch" not in text and "`id`" not in text, "what a stranger could write neve
 
 for i in range(3):
     send("bulk", "B%d" % i, 20)
-until(lambda: "bulk@example.org" in ctl("quota", "top")[1])
+until(lambda: " 60 " in ctl("quota", "top")[1])
 status, text = ctl("quota", "top")
 ok("bulk@example.org" in text.splitlines()[1] and " 60 " in text.splitlines()[1], "quota top by recipients", text)
 status, text = ctl("quota", "top", "--by", "percent", "--count", "1")
 ok("alice@example.org" in text and "bulk" not in text and "% of 4 recipients per hour" in text, "quota top by percent", text)
 ok(ctl("quota", "top", "--by", "size")[0] == 1, "an order that is none is an error")
+most = asks("quota", "top", "--by", "messages")["accounts"]
+ok(len(most) >= 2 and [a["messages"] for a in most] == sorted([a["messages"] for a in most], reverse=True) and
+   {a["account"]: a["recipients"] for a in most}["bulk@example.org"] == 60, "quota top by messages", most)
 report = until(lambda: [r for r in [asks("report")] if r["total"]["messages"] >= 7])[0]
 lines = {line["name"]: line for line in report["accounts"]}
 ok(lines["bulk@example.org"]["recipients"] == 60 and lines["bulk@example.org"]["messages"] == 3 and
@@ -166,6 +169,10 @@ ok(lines["bulk@example.org"]["recipients"] == 60 and lines["bulk@example.org"]["
 ok(lines["bulk@example.org"]["bytes"] > 300, "and bytes", lines["bulk@example.org"])
 ok(lines["alice@example.org"]["refused"]["over"] == 1 and lines["alice@example.org"]["refused"]["foreign-envelope"] == 1 and
    lines["alice@example.org"]["refused"]["blocked"] == 1, "and refusals by reason", lines["alice@example.org"])
+refused = asks("quota", "top", "--by", "refused")["accounts"]
+ok([(a["account"], a["refused"]) for a in refused] ==
+   [(line["name"], sum(line["refused"].values())) for line in report["accounts"] if "refused" in line],
+   "quota top by refused has the figures of the report, and no account without any", (refused, report["accounts"]))
 ok(report["domains"][0]["name"] == "example.org" and report["domains"][0]["messages"] == report["total"]["messages"],
    "and the same by domain", report["domains"])
 status, text = ctl("report", "--top", "1", "--domain", "EXAMPLE.org")

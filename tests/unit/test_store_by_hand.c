@@ -331,49 +331,6 @@ test_moves_home(void **state)
 	assert_int_equal(charge(f, f->store, "alice", 1).state, QUOTA_CHARGED);
 }
 
-static void
-test_top(void **state)
-{
-	struct fixture *f = *state;
-	struct store_top_entry *list;
-	struct quota_reply reply;
-	const char *error = NULL;
-	int64_t end = clock_ms() + PATIENCE_MS;
-	size_t n = 0;
-
-	for (int i = 0; i < 3; i++)
-		charge(f, f->store, "alice", 1);
-	charge(f, f->store, "bob", 5);
-	charge(f, f->store, "bob", 1);
-	store_charge(f->store, f->ctx, ask(f, NULL, "carol", 4), soon(), &reply); /* no plan */
-	assert_int_equal(reply.state, QUOTA_NONE);
-	do {
-		usleep(10000);
-		assert_int_equal(store_top(f->store, f->ctx, STORE_TOP_RECIPIENTS, 0, 10, soon(),
-				     &list, &n, &error),
-		    0);
-	} while (n < 3 && clock_ms() < end);
-	assert_int_equal(n, 3);
-	assert_string_equal(list[0].account, "bob");
-	assert_int_equal(list[0].recipients, 5);
-	assert_int_equal(list[0].messages, 1);
-	assert_int_equal(list[0].refused, 1);
-	assert_string_equal(list[1].account, "carol");
-	assert_string_equal(list[2].account, "alice");
-	reopen(f);
-	assert_int_equal(
-	    store_top(f->store, f->ctx, STORE_TOP_MESSAGES, 0, 1, soon(), &list, &n, &error), 0);
-	assert_int_equal(n, 1);
-	assert_string_equal(list[0].account, "alice");
-	assert_int_equal(list[0].messages, 3);
-	assert_int_equal(
-	    store_top(f->store, f->ctx, STORE_TOP_REFUSED, 0, 10, soon(), &list, &n, &error), 0);
-	assert_int_equal(n, 1);
-	assert_int_equal(
-	    store_top(f->store, f->ctx, STORE_TOP_RECIPIENTS, 1, 10, soon(), &list, &n, &error), 0);
-	assert_int_equal(n, 0);
-}
-
 /* What one filter blocks, the next charge at another one knows; and it holds while Redis is
  * away. */
 static void
@@ -418,14 +375,12 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_block_ends, set_up_embedded, tear_down),
 		cmocka_unit_test_setup_teardown(test_raise, set_up_embedded, tear_down),
 		cmocka_unit_test_setup_teardown(test_moves_home, set_up_embedded, tear_down),
-		cmocka_unit_test_setup_teardown(test_top, set_up_embedded, tear_down),
 	};
 	const struct CMUnitTest redis[] = {
 		cmocka_unit_test_setup_teardown(test_block, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_block_ends, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_raise, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_moves_home, set_up_redis, tear_down),
-		cmocka_unit_test_setup_teardown(test_top, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_two_filters, set_up_redis, tear_down),
 	};
 	struct CMUnitTest

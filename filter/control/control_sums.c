@@ -1,0 +1,186 @@
+/*
+ * control_sums.c - the sums of many accounts over some days, added up by name
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "filter/control/control_sums.h"
+#include "policy/base/hash.h"
+#include "policy/base/mem.h"
+
+#define FIRST_BUCKETS	1024
+#define BLOCK		65536	/* octets of memory for names */
+
+/* bucket_of - the bucket that has a name's line, or that is free for it */
+static uint32_t *
+bucket_of(const struct sums_table *table, const char *name)
+{
+	uint64_t hash = hash_mix(hash_text(HASH_START, name));
+	size_t mask = table->n_buckets - 1;
+
+	for (size_t i = hash & mask;; i = (i + 1) & mask) {
+		uint32_t *bucket = &table->buckets[i];
+
+		if (*bucket == 0 || strcmp(table->lines[*bucket - 1].name, name) == 0)
+			return bucket;
+	}
+}
+
+/* enlarge - twice the buckets, and room for as many lines as half of them */
+static void
+enlarge(struct sums_table *table)
+{
+	table->n_buckets = table->n_buckets == 0 ? FIRST_BUCKETS : 2 * table->n_buckets;
+	talloc_free(table->buckets);
+	table->buckets = mem_array(table->ctx, uint32_t, table->n_buckets);
+	table->lines =
+	    mem_grow(table->ctx, table->lines, struct sums_line, table->n_buckets / 2);
+	for (size_t i = 0; i < table->n; i++)
+		*bucket_of(table, table->lines[i].name) = (uint32_t)i + 1;
+}
+
+/* copy_name - a name, beside others */
+static const char *
+copy_name(struct sums_table *table, const char *name)
+{
+	size_t size = strlen(name) + 1;
+	char *copy;
+
+	if (size > table->names_left) {
+		table->names_left = size > BLOCK ? size : BLOCK;
+		table->names = mem_array(table->ctx, char, table->names_left);
+	}
+	copy = memcpy(table->names, name, size);
+	table->names += size;
+	table->names_left -= size;
+	return copy;
+}
+
+/* line_of - the line of a name; made if there is none */
+static struct sums_line *
+line_of(struct sums_table *table, const char *name)
+{
+	uint32_t *bucket;
+
+	if (table->n == table->n_buckets / 2)
+		enlarge(table);
+	bucket = bucket_of(table, name);
+	if (*bucket == 0) {
+		table->lines[table->n] = (struct sums_line){ .name = copy_name(table, name) };
+		*bucket = (uint32_t)++table->n;
+	}
+	return &table->lines[*bucket - 1];
+}
+
+/* add_sums - to those of a line */
+static void
+add_sums(struct sums_line *line, const struct daybook_sums *sums, uint64_t connections)
+{
+	line->sums.messages += sums->messages;
+	line->sums.recipients += sums->recipients;
+	line->sums.bytes += sums->bytes;
+	line->connections += connections;
+}
+
+/* add_reasons - counts of all reasons to those of a line, from one of its halves on */
+static void
+add_reasons(struct sums_table *table, struct sums_line *line, const uint32_t *counts, size_t at)
+{
+	for (size_t reason = 0; reason < REASON_COUNT; reason++) {
+		if (counts[reason] == 0)
+			continue;
+		if (line->reasons == NULL)
+			line->reasons = mem_array(table->ctx, uint32_t, 2 * REASON_COUNT);
+		line->reasons[at + reason] += counts[reason];
+		if (at == 0)
+			line->refused += counts[reason];
+	}
+}
+
+/* sums_add_row - add an account's day to the line of a name */
+void
+sums_add_row(struct sums_table *table, const char *name, const struct daybook_row *row)
+{
+	struct sums_line *line = line_of(table, name);
+
+	add_sums(line, &row->day, row->connections);
+	if (row->peak.recipients > line->peak)
+		line->peak = row->peak.recipients;
+	add_reasons(table, line, row->refused, 0);
+	add_reasons(table, line, row->would, REASON_COUNT);
+}
+
+/* sums_add_line - add a line to that of a name */
+void
+sums_add_line(struct sums_table *table, const char *name, const struct sums_line *from)
+{
+	struct sums_line *line = line_of(table, name);
+
+	add_sums(line, &from->sums, from->connections);
+	if (from->reasons == NULL)
+		return;
+	add_reasons(table, line, from->reasons, 0);
+	add_reasons(table, line, from->reasons + REASON_COUNT, REASON_COUNT);
+}
+
+/* sums_measure - what an order compares */
+uint64_t
+sums_measure(const struct sums_line *line, enum sums_order order)
+{
+	switch (order) {
+	case SUMS_BY_RECIPIENTS:
+		return line->sums.recipients;
+	case SUMS_BY_MESSAGES:
+		return line->sums.messages;
+	case SUMS_BY_REFUSED:
+		return line->refused;
+	}
+	return 0;
+}
+
+/* compare - the larger first, then by name */
+static int
+compare(const struct sums_line *a, const struct sums_line *b, enum sums_order order)
+{
+	uint64_t of_a = sums_measure(a, order), of_b = sums_measure(b, order);
+
+	if (of_a != of_b)
+		return of_a > of_b ? -1 : 1;
+	return strcmp(a->name, b->name);
+}
+
+static int
+by_recipients(const void *a, const void *b)
+{
+	return compare(a, b, SUMS_BY_RECIPIENTS);
+}
+
+static int
+by_messages(const void *a, const void *b)
+{
+	return compare(a, b, SUMS_BY_MESSAGES);
+}
+
+static int
+by_refused(const void *a, const void *b)
+{
+	return compare(a, b, SUMS_BY_REFUSED);
+}
+
+/* sums_sort - sort the lines */
+void
+sums_sort(struct sums_table *table, enum sums_order order)
+{
+	static int (*const orders[])(const void *, const void *) = {
+		[SUMS_BY_RECIPIENTS] = by_recipients,
+		[SUMS_BY_MESSAGES] = by_messages,
+		[SUMS_BY_REFUSED] = by_refused,
+	};
+
+	if (table->n > 0)
+		qsort(table->lines, table->n, sizeof(table->lines[0]), orders[order]);
+}
