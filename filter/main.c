@@ -164,13 +164,14 @@ drop_rights(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
  * What only root may read would start well and fail at the first reload, in the middle of a night.
  */
 static struct snapshot *
-read_again(TALLOC_CTX *ctx, struct snapshot *first, const char *file, const char **error_r)
+read_again(TALLOC_CTX *ctx, struct snapshot *first, const char *file, bool by_root,
+    const char **error_r)
 {
 	const char *user = first->config->user;
 	const char *warnings = NULL;
 	struct snapshot *again;
 
-	if (user == NULL || geteuid() == 0)
+	if (user == NULL || !by_root)
 		return first;
 	again = snapshot_build(ctx, file, NULL, &warnings, error_r);
 	if (warnings != NULL)
@@ -267,6 +268,7 @@ static int
 run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 {
 	const struct config *config = first->config;
+	const bool by_root = geteuid() == 0;
 	struct control *control = NULL;
 	struct tender *tender;
 	const char *error = NULL;
@@ -282,7 +284,7 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	    (control = control_open(ctx, config->control, config->control_group,
 	    config->control_read_group, &error)) == NULL) ||
 	    drop_rights(ctx, config, &error) != 0 || key_shortcut_selftest(ctx, &error) != 0 ||
-	    (first = read_again(ctx, first, daemon->file, &error)) == NULL) {
+	    (first = read_again(ctx, first, daemon->file, by_root, &error)) == NULL) {
 		log_error("%s", error);
 		control_close(control);
 		return EXIT_FAILURE;
@@ -360,7 +362,7 @@ check(TALLOC_CTX *ctx, struct snapshot *first, const char *file)
 	const char *warnings = NULL, *error = NULL;
 
 	if (by_root && (drop_rights(ctx, first->config, &error) != 0 ||
-	    (first = read_again(ctx, first, file, &error)) == NULL)) {
+	    (first = read_again(ctx, first, file, by_root, &error)) == NULL)) {
 		log_error("%s", error);
 		return EXIT_FAILURE;
 	}

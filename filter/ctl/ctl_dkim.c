@@ -91,7 +91,7 @@ ctl_dkim_load(struct ctl *ctl, const struct config *config)
 	struct signers *signers;
 
 	if (!config_signs(config))
-		ctl_fail("%s names no keys; add for example: keys = \"/etc/countersign/keys\"",
+		ctl_fail("%s names no keys; add for example: keys = \"" SYSCONFDIR "/countersign/keys\"",
 		    ctl->file);
 	ctl_dkim_reader(ctl, config, key_place(ctl, config), &options);
 	signers = signers_load(ctl->memory, config, &options, &warnings, &error);

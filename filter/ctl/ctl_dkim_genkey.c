@@ -108,7 +108,7 @@ place(struct order *order, const char *given)
 		ctl_fail(
 		    "%s names a key_table; say with --directory where the key goes", ctl->file);
 	if (order->directory == NULL)
-		ctl_fail("%s names no keys; add for example: keys = \"/etc/countersign/keys\"",
+		ctl_fail("%s names no keys; add for example: keys = \"" SYSCONFDIR "/countersign/keys\"",
 		    ctl->file);
 	order->folder = mem_printf(ctl->memory, "%s/%s", order->directory, order->domain);
 	ctl_dkim_reader(ctl, config, order->directory, &order->reader);
