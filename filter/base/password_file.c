@@ -6,6 +6,7 @@
 #endif
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,4 +41,12 @@ password_file_read(TALLOC_CTX *ctx, const char *path, const char **error_r)
 	password = mem_strdup(ctx, line);
 	explicit_bzero(line, sizeof(line));
 	return password;
+}
+
+/* password_wipe - overwrite a password */
+void
+password_wipe(const char *password)
+{
+	if (password != NULL)
+		explicit_bzero((void *)(uintptr_t)password, strlen(password));
 }

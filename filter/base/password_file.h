@@ -10,4 +10,7 @@
  * Any thread. */
 char *password_file_read(TALLOC_CTX *ctx, const char *path, const char **error_r);
 
+/* password_wipe - overwrite a password that is about to be freed; NULL is fine. Any thread. */
+void password_wipe(const char *password);
+
 #endif

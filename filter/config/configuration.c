@@ -15,6 +15,7 @@
 #include "filter/store/store.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 static int
 config_compare_accounts(const void *a, const void *b)
@@ -164,13 +165,6 @@ config_spf_service(const struct spf_config *spf, struct resolver *resolver, cons
 	service_r->n_overrides = spf->n_overrides;
 }
 
-/* config_text_differs - two texts that may be NULL */
-static bool
-config_text_differs(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
-}
-
 /* config_words_differ - two lists of words */
 static bool
 config_words_differ(const struct words *a, const struct words *b)
@@ -187,20 +181,20 @@ config_words_differ(const struct words *a, const struct words *b)
 const char *
 config_fixed_difference(const struct config *old, const struct config *new)
 {
-	if (config_text_differs(old->listen, new->listen) || old->listen_mode != new->listen_mode ||
-	    config_text_differs(old->listen_group, new->listen_group))
+	if (!text_same(old->listen, new->listen) || old->listen_mode != new->listen_mode ||
+	    !text_same(old->listen_group, new->listen_group))
 		return "listen";
-	if (config_text_differs(old->control, new->control) ||
-	    config_text_differs(old->control_group, new->control_group) ||
-	    config_text_differs(old->control_read_group, new->control_read_group))
+	if (!text_same(old->control, new->control) ||
+	    !text_same(old->control_group, new->control_group) ||
+	    !text_same(old->control_read_group, new->control_read_group))
 		return "control";
-	if (config_text_differs(old->user, new->user))
+	if (!text_same(old->user, new->user))
 		return "user";
-	if (config_text_differs(old->log, new->log))
+	if (!text_same(old->log, new->log))
 		return "log";
 	if (!store_options_equal(&old->store_options, &new->store_options) ||
-	    config_text_differs(old->store_password_file, new->store_password_file) ||
-	    config_text_differs(
+	    !text_same(old->store_password_file, new->store_password_file) ||
+	    !text_same(
 		old->store_sentinel_password_file, new->store_sentinel_password_file))
 		return "store";
 	if (old->history_messages != new->history_messages ||
@@ -209,7 +203,7 @@ config_fixed_difference(const struct config *old, const struct config *new)
 		return "history";
 	if (config_words_differ(&old->dns_servers, &new->dns_servers) ||
 	    old->dns_cache != new->dns_cache ||
-	    config_text_differs(old->resolver.trust_anchor, new->resolver.trust_anchor))
+	    !text_same(old->resolver.trust_anchor, new->resolver.trust_anchor))
 		return "dns";
 	return NULL;
 }

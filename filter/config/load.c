@@ -165,32 +165,32 @@ static const struct option_group account_group = { "an account", account_rows, -
 static const struct option redis_rows[] = {
 	{ .name = "server",
 	    .type = OPTION_CUSTOM,
-	    .offset = AT(redis_server, options.server),
+	    .offset = AT(redis_server, options.redis.server),
 	    .read = read_places },
 	{ .name = "cluster", .type = OPTION_BOOL, .offset = AT(redis_server, cluster) },
 	{ .name = "sentinels",
 	    .type = OPTION_CUSTOM,
-	    .offset = AT(redis_server, options.sentinels),
+	    .offset = AT(redis_server, options.redis.sentinels),
 	    .read = read_places },
-	{ .name = "master", .type = OPTION_STRING, .offset = AT(redis_server, options.master) },
+	{ .name = "master", .type = OPTION_STRING, .offset = AT(redis_server, options.redis.master) },
 	{ .name = "sentinel_user",
 	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, options.sentinel_user) },
+	    .offset = AT(redis_server, options.redis.sentinel_user) },
 	{ .name = "sentinel_password_file",
 	    .type = OPTION_STRING,
 	    .offset = AT(redis_server, sentinel_password_file) },
 	{ .name = "tls", .type = OPTION_BOOL, .offset = AT(redis_server, tls) },
 	{ .name = "tls_ca_cert_file",
 	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, options.tls.ca_file) },
+	    .offset = AT(redis_server, options.redis.tls.ca_file) },
 	{ .name = "tls_cert_file",
 	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, options.tls.cert_file) },
+	    .offset = AT(redis_server, options.redis.tls.cert_file) },
 	{ .name = "tls_key_file",
 	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, options.tls.key_file) },
-	{ .name = "tls_name", .type = OPTION_STRING, .offset = AT(redis_server, options.tls.name) },
-	{ .name = "user", .type = OPTION_STRING, .offset = AT(redis_server, options.user) },
+	    .offset = AT(redis_server, options.redis.tls.key_file) },
+	{ .name = "tls_name", .type = OPTION_STRING, .offset = AT(redis_server, options.redis.tls.name) },
+	{ .name = "user", .type = OPTION_STRING, .offset = AT(redis_server, options.redis.user) },
 	{ .name = "password_file",
 	    .type = OPTION_STRING,
 	    .offset = AT(redis_server, password_file) },
@@ -475,9 +475,9 @@ static void
 check_redis_tls(
     struct options_reader *reader, const config_setting_t *member, const struct redis_server *redis)
 {
-	const struct redis_tls_options *tls = &redis->options.tls;
-	const char *places =
-	    redis->options.sentinels != NULL ? redis->options.sentinels : redis->options.server;
+	const struct redis_options *options = &redis->options.redis;
+	const struct redis_tls_options *tls = &options->tls;
+	const char *places = options->sentinels != NULL ? options->sentinels : options->server;
 	const char *error = NULL;
 
 	if (!tls->on) {
@@ -503,7 +503,7 @@ static void
 check_redis(
     struct options_reader *reader, const config_setting_t *member, const struct redis_server *redis)
 {
-	const struct store_options *options = &redis->options;
+	const struct redis_options *options = &redis->options.redis;
 
 	if (options->server == NULL && options->sentinels == NULL)
 		options_error(reader, member,
@@ -570,7 +570,7 @@ read_redis(struct options_reader *reader, config_setting_t *setting, void *targe
 		redis->on_away = "local";
 		options_group(reader, member, &redis_group, redis);
 		redis->options.kind = STORE_REDIS;
-		redis->options.database = (unsigned int)redis->database;
+		redis->options.redis.database = (unsigned int)redis->database;
 		redis->options.deadline_ms = (unsigned int)redis->deadline_ms;
 		for (size_t k = 0; redis->on_away != NULL && k < 3; k++) {
 			if (strcmp(redis->on_away, aways[k].word) == 0) {
@@ -582,8 +582,8 @@ read_redis(struct options_reader *reader, config_setting_t *setting, void *targe
 			options_error(reader, member,
 			    "on_away of redis %s must be one of: local, accept, tempfail",
 			    redis->name);
-		redis->options.cluster = redis->cluster;
-		redis->options.tls.on = redis->tls;
+		redis->options.redis.cluster = redis->cluster;
+		redis->options.redis.tls.on = redis->tls;
 		check_redis(reader, member, redis);
 	}
 }

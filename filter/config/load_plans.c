@@ -319,7 +319,7 @@ configuration_plans_finish(struct options_reader *reader, struct config *config)
 	finish_party(reader, config, &config->assign.domain);
 	finish_group(reader, config, &config->assign.pool, "pool");
 	finish_group(reader, config, &config->assign.network, "network");
-	if (config->store_options.cluster && config->assign.network.of_where != NULL)
+	if (config->store_options.redis.cluster && config->assign.network.of_where != NULL)
 		options_error_at(reader, config->assign.network.of_where,
 		    "network_of: limits of client networks cannot "
 		    "be kept in a Redis Cluster, whose slots hold one account's counters each; remove network_of, or use "

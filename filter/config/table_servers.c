@@ -22,16 +22,8 @@ table_config_env(TALLOC_CTX *ctx, const struct config *config)
 
 		servers[i] = (struct table_redis){
 			.name = redis->name,
-			.options = {
-				.server = redis->options.server,
-				.sentinels = redis->options.sentinels,
-				.master = redis->options.master,
-				.cluster = redis->options.cluster,
-				.user = redis->options.user,
-				.sentinel_user = redis->options.sentinel_user,
-				.tls = redis->options.tls,
-				.database = redis->options.database,
-			},
+			.options = redis->options.redis,
+
 			.password_file = redis->password_file,
 			.sentinel_password_file = redis->sentinel_password_file,
 		};

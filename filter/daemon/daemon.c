@@ -40,14 +40,15 @@ open_store(
 
 	options.log = log_store;
 	if (config->store_password_file != NULL) {
-		options.password = password_file_read(ctx, config->store_password_file, error_r);
-		if (options.password == NULL)
+		options.redis.password =
+		    password_file_read(ctx, config->store_password_file, error_r);
+		if (options.redis.password == NULL)
 			return -1;
 	}
 	if (config->store_sentinel_password_file != NULL) {
-		options.sentinel_password =
+		options.redis.sentinel_password =
 		    password_file_read(ctx, config->store_sentinel_password_file, error_r);
-		if (options.sentinel_password == NULL)
+		if (options.redis.sentinel_password == NULL)
 			return -1;
 	}
 	daemon->store = store_open(NULL, &options, error_r);

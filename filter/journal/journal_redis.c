@@ -26,24 +26,11 @@ struct journal_redis {
 struct journal_redis *
 journal_redis_new(TALLOC_CTX *ctx, const struct store_options *options, const char **error_r)
 {
-	const struct redis_pool_options pool = {
-		.server = options->server,
-		.sentinels = options->sentinels,
-		.master = options->master,
-		.cluster = options->cluster,
-		.user = options->user,
-		.password = options->password,
-		.sentinel_user = options->sentinel_user,
-		.sentinel_password = options->sentinel_password,
-		.tls = options->tls,
-		.database = options->database,
-		.connections = CONNECTIONS,
-	};
 	struct journal_redis *redis = mem_new(ctx, struct journal_redis);
 
 	redis->prefix =
 	    mem_strdup(redis, options->prefix != NULL ? options->prefix : "countersign:");
-	redis->pool = redis_pool_new(redis, &pool, error_r);
+	redis->pool = redis_pool_new(redis, &options->redis, CONNECTIONS, error_r);
 	if (redis->pool != NULL)
 		return redis;
 	*error_r = mem_strdup(ctx, *error_r);

@@ -17,6 +17,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/redis/inside.h"
+#include "filter/redis/pool.h"
 #include "filter/redis/route.h"
 #include "filter/redis/wire.h"
 #include "policy/base/mem.h"
@@ -168,7 +169,7 @@ call_node(const struct call *call, struct redis_node *node, bool asking)
 static unsigned int
 part_for(struct redis_pool *pool, const struct redis_pool_command *command)
 {
-	return pool->cluster ? redis_pool_part(pool,
+	return pool->options.cluster ? redis_pool_part(pool,
 	    redis_slot_of_command(command->argc, command->argv, command->argv_len)) : 0;
 }
 
@@ -253,8 +254,8 @@ make_call(const struct call *call)
 	command->error = NULL;
 	command->part = 0;
 	command->outcome =
-	    pool->cluster ? call_cluster(call) : call_node(call, pool->nodes[0], false);
-	if (command->outcome == POOL_REFUSED && !pool->cluster &&
+	    pool->options.cluster ? call_cluster(call) : call_node(call, pool->nodes[0], false);
+	if (command->outcome == POOL_REFUSED && !pool->options.cluster &&
 	    redis_redirect_kind(command->error) != REDIS_REDIRECT_NONE)
 		command->error = mem_printf(call->ctx,
 		    "the server is a node of a Cluster, which needs cluster = true (%s)",
@@ -409,7 +410,7 @@ redis_pool_batch(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_pool_com
 			batch_node(pool, ctx, part == REDIS_PART_UNKNOWN ? NULL : pool->nodes[part],
 			    some, count, deadline_ms);
 	}
-	for (size_t i = 0; i < n && pool->cluster; i++)
+	for (size_t i = 0; i < n && pool->options.cluster; i++)
 		batch_follow(pool, ctx, &commands[i], deadline_ms);
 	talloc_free(some);
 }

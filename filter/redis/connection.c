@@ -92,11 +92,12 @@ introduce(const struct redis_pool *pool, struct redis_connection *connection, TA
 	const char *select[2] = { "SELECT" };
 	char database[16];
 
-	if (authenticate(connection, pool->user, pool->password, ctx, deadline_ms, error_r) < 0)
+	if (authenticate(connection, pool->options.user, pool->options.password, ctx, deadline_ms,
+	    error_r) < 0)
 		return -1;
-	if (pool->database == 0 || pool->cluster)
+	if (pool->options.database == 0 || pool->options.cluster)
 		return 0;
-	snprintf(database, sizeof(database), "%u", pool->database);
+	snprintf(database, sizeof(database), "%u", pool->options.database);
 	select[1] = database;
 	return redis_greet(connection, ctx, 2, select, deadline_ms, error_r);
 }
@@ -115,7 +116,8 @@ redis_connection_open(struct redis_pool *pool, const struct redis_place *place, 
 	connection = mem_new(NULL, struct redis_connection);
 	connection->wire = wire;
 	if ((pool->tls == NULL || is_let_in(pool, connection, ctx, deadline_ms, error_r)) &&
-	    (sentinel ? authenticate(connection, pool->sentinel_user, pool->sentinel_password, ctx,
+	    (sentinel ? authenticate(connection, pool->options.sentinel_user,
+			    pool->options.sentinel_password, ctx,
 			    deadline_ms, error_r)
 		      : introduce(pool, connection, ctx, deadline_ms, error_r)) == 0)
 		return connection;

@@ -16,6 +16,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/redis/inside.h"
+#include "filter/redis/pool.h"
 #include "filter/redis/route.h"
 #include "filter/redis/wire.h"
 #include "policy/base/mem.h"
@@ -30,7 +31,7 @@ ask_place(struct redis_pool *pool, const struct redis_place *place, TALLOC_CTX *
     const char **argv, int64_t deadline_ms, const char **error_r)
 {
 	struct redis_connection *connection =
-	    redis_connection_open(pool, place, !pool->cluster, ctx, deadline_ms, error_r);
+	    redis_connection_open(pool, place, !pool->options.cluster, ctx, deadline_ms, error_r);
 	size_t argv_len[4];
 	redisReply *reply = NULL;
 	const char *why;
@@ -224,7 +225,8 @@ discover(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 	if (!is_due(pool))
 		return 0;
 	result =
-	    pool->cluster ? ask_cluster(pool, ctx, error_r) : ask_sentinels(pool, ctx, error_r);
+	    pool->options.cluster ? ask_cluster(pool, ctx, error_r)
+				  : ask_sentinels(pool, ctx, error_r);
 	pthread_mutex_lock(&pool->lock);
 	pool->stale = result < 0;
 	pool->discovered = clock_ms();
@@ -239,7 +241,7 @@ redis_pool_resolve(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_
 	int result;
 
 	pthread_mutex_lock(&pool->resolving);
-	result = pool->cluster || pool->master != NULL ? discover(pool, ctx, error_r) :
+	result = pool->options.cluster || pool->master != NULL ? discover(pool, ctx, error_r) :
 	    resolve_server(pool, ctx, error_r);
 	pthread_mutex_unlock(&pool->resolving);
 	return result;

@@ -18,8 +18,8 @@
 #include <talloc.h>
 
 #include "filter/redis/place.h"
-#include "filter/redis/pool.h"
 #include "filter/redis/route.h"
+#include "filter/redis/types.h"
 
 struct redis_wire;
 
@@ -44,15 +44,10 @@ struct redis_node {
 };
 
 struct redis_pool {
-	char *server;			/* as written */
-	const char *master;		/* its name where seeds are Sentinels, or NULL */
-	bool cluster;
-	char *user;			/* or NULL */
-	char *password;			/* or NULL */
-	char *sentinel_user;		/* or NULL */
-	char *sentinel_password;	/* or NULL */
+	struct redis_options options;
+	const char *server;		/* the server or the Sentinels, as written */
+	const char *master;		/* its name if seeds are Sentinels, or NULL */
 	struct redis_tls *tls;		/* or NULL */
-	unsigned int database;
 	unsigned int max_connections;	/* to each node */
 	struct redis_place seeds[REDIS_SEEDS]; /* the server, Sentinels, or nodes of a Cluster;
 						* resolved by redis_pool_resolve() alone */

@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "filter/redis/inside.h"
+#include "filter/redis/pool.h"
 #include "filter/redis/wire.h"
 #include "policy/base/mem.h"
 
@@ -37,14 +38,6 @@ redis_close_list(struct redis_connection *list)
 	}
 }
 
-/* wipe - a secret, or NULL */
-static void
-wipe(char *secret)
-{
-	if (secret != NULL)
-		explicit_bzero(secret, strlen(secret));
-}
-
 /* pool_free - talloc destructor */
 static int
 pool_free(struct redis_pool *pool)
@@ -54,8 +47,7 @@ pool_free(struct redis_pool *pool)
 		pthread_cond_destroy(&pool->nodes[i]->returned);
 		talloc_free(pool->nodes[i]);
 	}
-	wipe(pool->password);
-	wipe(pool->sentinel_password);
+	redis_options_wipe(&pool->options);
 	pthread_mutex_destroy(&pool->resolving);
 	pthread_mutex_destroy(&pool->lock);
 	return 0;
@@ -81,13 +73,6 @@ redis_add_node(struct redis_pool *pool)
 	return node;
 }
 
-/* copy_or_null - a copy of an optional string */
-static char *
-copy_or_null(TALLOC_CTX *ctx, const char *text)
-{
-	return text != NULL ? mem_strdup(ctx, text) : NULL;
-}
-
 /* read_seeds - the places as written, separated by spaces */
 static int
 read_seeds(TALLOC_CTX *ctx, struct redis_pool *pool, const char **error_r)
@@ -106,7 +91,8 @@ read_seeds(TALLOC_CTX *ctx, struct redis_pool *pool, const char **error_r)
 		}
 		pool->n_seeds++;
 	}
-	if (pool->n_seeds == 1 || (pool->n_seeds > 1 && (pool->cluster || pool->master != NULL)))
+	if (pool->n_seeds == 1 ||
+	    (pool->n_seeds > 1 && (pool->options.cluster || pool->master != NULL)))
 		return 0;
 	*error_r = mem_printf(ctx,
 	    pool->n_seeds == 0
@@ -133,20 +119,15 @@ use_tls(TALLOC_CTX *ctx, struct redis_pool *pool, const struct redis_tls_options
 
 /* redis_pool_new - prepare connections */
 struct redis_pool *
-redis_pool_new(TALLOC_CTX *ctx, const struct redis_pool_options *options, const char **error_r)
+redis_pool_new(TALLOC_CTX *ctx, const struct redis_options *options, unsigned int connections,
+    const char **error_r)
 {
 	struct redis_pool *pool = mem_new(ctx, struct redis_pool);
 
-	pool->server =
-	    mem_strdup(pool, options->sentinels != NULL ? options->sentinels : options->server);
-	pool->master = options->sentinels != NULL ? copy_or_null(pool, options->master) : NULL;
-	pool->cluster = options->cluster;
-	pool->user = copy_or_null(pool, options->user);
-	pool->password = copy_or_null(pool, options->password);
-	pool->sentinel_user = copy_or_null(pool, options->sentinel_user);
-	pool->sentinel_password = copy_or_null(pool, options->sentinel_password);
-	pool->database = options->database;
-	pool->max_connections = options->connections > 0 ? options->connections : 1;
+	pool->options = redis_options_copy(pool, options);
+	pool->server = options->sentinels != NULL ? pool->options.sentinels : pool->options.server;
+	pool->master = options->sentinels != NULL ? pool->options.master : NULL;
+	pool->max_connections = connections > 0 ? connections : 1;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_mutex_init(&pool->resolving, NULL);
 	talloc_set_destructor(pool, pool_free);
@@ -154,9 +135,9 @@ redis_pool_new(TALLOC_CTX *ctx, const struct redis_pool_options *options, const 
 		talloc_free(pool);
 		return NULL;
 	}
-	if (!pool->cluster)
+	if (!pool->options.cluster)
 		(void)redis_add_node(pool);
-	if (!pool->cluster && pool->master == NULL)
+	if (!pool->options.cluster && pool->master == NULL)
 		pool->nodes[0]->place = pool->seeds[0];
 	return pool;
 }
@@ -241,21 +222,21 @@ redis_pool_drop_idle(struct redis_pool *pool, unsigned int part)
 unsigned int
 redis_pool_slots(const struct redis_pool *pool)
 {
-	return pool->cluster ? REDIS_SLOTS : 1;
+	return pool->options.cluster ? REDIS_SLOTS : 1;
 }
 
 /* redis_pool_slot - the slot of a key */
 unsigned int
 redis_pool_slot(const struct redis_pool *pool, const char *key)
 {
-	return pool->cluster ? redis_slot(key, strlen(key)) : 0;
+	return pool->options.cluster ? redis_slot(key, strlen(key)) : 0;
 }
 
 /* part_of - the part that has a slot; with the lock held */
 static unsigned int
 part_of(const struct redis_pool *pool, unsigned int slot)
 {
-	if (!pool->cluster)
+	if (!pool->options.cluster)
 		return 0;
 	return pool->slots[slot] > 0 ? pool->slots[slot] - 1u : REDIS_PART_UNKNOWN;
 }
@@ -266,7 +247,7 @@ redis_pool_part(struct redis_pool *pool, unsigned int slot)
 {
 	unsigned int part;
 
-	if (!pool->cluster)
+	if (!pool->options.cluster)
 		return 0;
 	pthread_mutex_lock(&pool->lock);
 	part = part_of(pool, slot);
@@ -291,7 +272,7 @@ redis_pool_part_name(struct redis_pool *pool, TALLOC_CTX *ctx, unsigned int part
 	const char *name = NULL;
 
 	pthread_mutex_lock(&pool->lock);
-	if (pool->cluster && part < pool->n_nodes)
+	if (pool->options.cluster && part < pool->n_nodes)
 		name = mem_printf(ctx, "Redis node %s", pool->nodes[part]->place.text);
 	pthread_mutex_unlock(&pool->lock);
 	return name != NULL ? name : mem_printf(ctx, "Redis at %s", pool->server);

@@ -14,43 +14,18 @@
 #include <stdint.h>
 #include <talloc.h>
 
-#include "filter/redis/tls.h"
+#include "filter/redis/types.h"
 
 struct redis_pool;
 struct redisReply;
 
-struct redis_pool_options {
-	const char *server;	/* as in struct store_options, and the next three */
-	const char *sentinels;
-	const char *master;
-	bool cluster;
-	const char *user;	/* or NULL */
-	const char *password;	/* or NULL */
-	const char *sentinel_user; /* what Sentinels ask for; or NULL, and the next */
-	const char *sentinel_password;
-	struct redis_tls_options tls; /* of servers and Sentinels alike */
-	unsigned int database;
-	unsigned int connections; /* most at once, >= 1 */
-};
-
-/* What came of a call. */
-enum pool_outcome {
-	POOL_ANSWERED,		/* the server answered; the reply is no error */
-	POOL_NOSCRIPT,		/* the server does not know the script: not executed */
-	POOL_REFUSED,		/* the server answered that it cannot serve now, or not us
-				 * (LOADING, READONLY, OOM, NOAUTH, MOVED, ...): not executed */
-	POOL_BROKEN,		/* the server answered that the command itself is wrong */
-	POOL_NOT_SENT,		/* no connection, or none free: not executed */
-	POOL_LOST		/* sent, but no answer: it may be executed, now or later */
-};
-
 /*
- * redis_pool_new - prepare connections to a server; connects to nothing yet
+ * redis_pool_new - prepare up to so many connections to a server at once; connects to nothing yet
  * Returns NULL and *error_r (on ctx) when server or a file of TLS cannot be read. options are
  * copied. A talloc child of ctx; freeing it closes all; no call may be in progress then.
  */
-struct redis_pool *redis_pool_new(TALLOC_CTX *ctx, const struct redis_pool_options *options,
-    const char **error_r);
+struct redis_pool *redis_pool_new(TALLOC_CTX *ctx, const struct redis_options *options,
+    unsigned int connections, const char **error_r);
 
 /*
  * redis_pool_resolve - find the server: its address by DNS, the master by asking Sentinels, or a
@@ -77,27 +52,6 @@ enum pool_outcome redis_pool_call(struct redis_pool *pool, TALLOC_CTX *ctx, int 
  * Returns 0, also without TLS, or -1 and *error_r (on ctx): what was read before is kept.
  */
 int redis_pool_renew(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r);
-
-/*
- * Parts: what fails and comes back as one. A single server, or the master that Sentinels name, is
- * part 0; of a Cluster each node is one, by an index below REDIS_PART_UNKNOWN, which stands for
- * slots whose node is not known. REDIS_PART_SLOT is to blame for calls that failed because their
- * slot is on the move, while nodes do well.
- */
-#define REDIS_PART_UNKNOWN	128
-#define REDIS_PART_SLOT		129
-#define REDIS_PARTS		130
-
-/* One command of a batch; and what came of it. */
-struct redis_pool_command {
-	int argc;
-	const char **argv;
-	const size_t *argv_len;
-	enum pool_outcome outcome;
-	struct redisReply *reply;	/* as for redis_pool_call() */
-	const char *error;		/* likewise */
-	unsigned int part;		/* that was asked last, or is to blame */
-};
 
 /*
  * redis_pool_command - as redis_pool_call(), of one command, with the part that it went to

@@ -27,6 +27,7 @@
 
 #include "filter/redis/tls.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 struct redis_tls {
 	struct redis_tls_options options;
@@ -160,11 +161,17 @@ tls_free(struct redis_tls *tls)
 	return 0;
 }
 
-/* copy_or_null - a copy of an optional string */
-static char *
-copy_or_null(TALLOC_CTX *ctx, const char *text)
+/* redis_tls_options_copy - a copy with its own strings */
+struct redis_tls_options
+redis_tls_options_copy(TALLOC_CTX *ctx, const struct redis_tls_options *options)
 {
-	return text != NULL ? mem_strdup(ctx, text) : NULL;
+	struct redis_tls_options copy = *options;
+
+	copy.ca_file = mem_strdup_or_null(ctx, options->ca_file);
+	copy.cert_file = mem_strdup_or_null(ctx, options->cert_file);
+	copy.key_file = mem_strdup_or_null(ctx, options->key_file);
+	copy.name = mem_strdup_or_null(ctx, options->name);
+	return copy;
 }
 
 /* redis_tls_new - read the files */
@@ -178,10 +185,7 @@ redis_tls_new(TALLOC_CTX *ctx, const struct redis_tls_options *options, const ch
 		return NULL;
 	tls = mem_new(ctx, struct redis_tls);
 	tls->ssl_ctx = ssl_ctx;
-	tls->options.ca_file = copy_or_null(tls, options->ca_file);
-	tls->options.cert_file = copy_or_null(tls, options->cert_file);
-	tls->options.key_file = copy_or_null(tls, options->key_file);
-	tls->options.name = copy_or_null(tls, options->name);
+	tls->options = redis_tls_options_copy(tls, options);
 	pthread_mutex_init(&tls->lock, NULL);
 	talloc_set_destructor(tls, tls_free);
 	return tls;
@@ -247,21 +251,14 @@ redis_tls_renew(struct redis_tls *tls, TALLOC_CTX *ctx, const char **error_r)
 	return 0;
 }
 
-/* same_text - both NULL, or equal */
-static bool
-same_text(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
 /* redis_tls_options_equal - whether two configurations mean the same */
 bool
 redis_tls_options_equal(const struct redis_tls_options *a, const struct redis_tls_options *b)
 {
 	return a->on == b->on &&
 	    (!a->on ||
-		(same_text(a->ca_file, b->ca_file) && same_text(a->cert_file, b->cert_file) &&
-		    same_text(a->key_file, b->key_file) && same_text(a->name, b->name)));
+		(text_same(a->ca_file, b->ca_file) && text_same(a->cert_file, b->cert_file) &&
+		    text_same(a->key_file, b->key_file) && text_same(a->name, b->name)));
 }
 
 /* --- one connection --- */

@@ -47,6 +47,10 @@ bool redis_tls_check(
  */
 int redis_tls_renew(struct redis_tls *tls, TALLOC_CTX *ctx, const char **error_r);
 
+/* redis_tls_options_copy - a copy whose strings are on ctx */
+struct redis_tls_options redis_tls_options_copy(
+    TALLOC_CTX *ctx, const struct redis_tls_options *options);
+
 /* redis_tls_options_equal - whether two configurations mean the same */
 bool redis_tls_options_equal(const struct redis_tls_options *a, const struct redis_tls_options *b);
 

@@ -25,6 +25,7 @@
 #include "filter/store/store.h"
 #include "filter/store/store_redis.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define OVER_SLOTS	1024	/* accounts remembered as over; a newer one may displace an older */
 #define OVER_MS		3000	/* for how long at most */
@@ -74,8 +75,6 @@ struct store {
 	const struct store_ops *ops;
 	void *impl;
 	struct store_options options;	/* with defaults filled in; strings are ours */
-	char *secret;			/* options.password, to be wiped */
-	char *sentinel_secret;		/* options.sentinel_password, likewise */
 	struct over_table over;
 	struct blocks *blocks;
 	atomic_uint_fast64_t charged;
@@ -390,13 +389,6 @@ static const struct store_ops redis_ops = {
 
 /* --- construction and destruction --- */
 
-/* copy_or_null - a copy of an optional string */
-static char *
-copy_or_null(TALLOC_CTX *ctx, const char *text)
-{
-	return text != NULL ? mem_strdup(ctx, text) : NULL;
-}
-
 /* copy_options - with strings of our own and the defaults filled in */
 static void
 copy_options(struct store *store, const struct store_options *from)
@@ -404,20 +396,8 @@ copy_options(struct store *store, const struct store_options *from)
 	struct store_options *to = &store->options;
 
 	*to = *from;
-	to->file = copy_or_null(store, from->file);
-	to->server = copy_or_null(store, from->server);
-	to->sentinels = copy_or_null(store, from->sentinels);
-	to->master = copy_or_null(store, from->master);
-	to->user = copy_or_null(store, from->user);
-	store->secret = copy_or_null(store, from->password);
-	to->password = store->secret;
-	to->sentinel_user = copy_or_null(store, from->sentinel_user);
-	store->sentinel_secret = copy_or_null(store, from->sentinel_password);
-	to->sentinel_password = store->sentinel_secret;
-	to->tls.ca_file = copy_or_null(store, from->tls.ca_file);
-	to->tls.cert_file = copy_or_null(store, from->tls.cert_file);
-	to->tls.key_file = copy_or_null(store, from->tls.key_file);
-	to->tls.name = copy_or_null(store, from->tls.name);
+	to->file = mem_strdup_or_null(store, from->file);
+	to->redis = redis_options_copy(store, &from->redis);
 	to->prefix = mem_strdup(store, from->prefix != NULL ? from->prefix : "countersign:");
 	if (to->max_accounts == 0)
 		to->max_accounts = 100000;
@@ -444,10 +424,7 @@ store_free(struct store *store)
 {
 	if (store->impl != NULL)
 		store->ops->close(store->impl, &store->options);
-	if (store->secret != NULL)
-		explicit_bzero(store->secret, strlen(store->secret));
-	if (store->sentinel_secret != NULL)
-		explicit_bzero(store->sentinel_secret, strlen(store->sentinel_secret));
+	redis_options_wipe(&store->options.redis);
 	pthread_mutex_destroy(&store->over.lock);
 	talloc_free(store->over.memory);
 	return 0;
@@ -467,7 +444,8 @@ store_open(TALLOC_CTX *ctx, const struct store_options *options, const char **er
 	atomic_init(&store->unknown, 0);
 	talloc_set_destructor(store, store_free);
 	store->ops = options->kind == STORE_REDIS ? &redis_ops : &embedded_ops;
-	if (options->kind == STORE_REDIS && options->server == NULL && options->sentinels == NULL)
+	if (options->kind == STORE_REDIS && options->redis.server == NULL &&
+	    options->redis.sentinels == NULL)
 		*error_r = mem_strdup(ctx,
 		    "the Redis store has no server; write for example server = "
 		    "\"unix:/run/redis/redis.sock\"");
@@ -487,29 +465,15 @@ store_close(struct store *store)
 	talloc_free(store);
 }
 
-/* same_text - equality of optional strings */
-static bool
-same_text(const char *a, const char *b)
-{
-	if (a == NULL || b == NULL)
-		return a == b;
-	return strcmp(a, b) == 0;
-}
-
 /* store_options_equal - whether a reload may keep the open store */
 bool
 store_options_equal(const struct store_options *a, const struct store_options *b)
 {
 	return a->kind == b->kind && a->max_accounts == b->max_accounts &&
-	    same_text(a->file, b->file) && same_text(a->server, b->server) &&
-	    a->cluster == b->cluster && same_text(a->sentinels, b->sentinels) &&
-	    same_text(a->sentinel_user, b->sentinel_user) &&
-	    same_text(a->sentinel_password, b->sentinel_password) &&
-	    redis_tls_options_equal(&a->tls, &b->tls) && same_text(a->master, b->master) &&
-	    same_text(a->user, b->user) && same_text(a->password, b->password) &&
-	    a->database == b->database && same_text(a->prefix, b->prefix) &&
-	    a->deadline_ms == b->deadline_ms && a->connections == b->connections &&
-	    a->on_away == b->on_away && a->max_pending == b->max_pending;
+	    text_same(a->file, b->file) && redis_options_equal(&a->redis, &b->redis) &&
+	    text_same(a->prefix, b->prefix) && a->deadline_ms == b->deadline_ms &&
+	    a->connections == b->connections && a->on_away == b->on_away &&
+	    a->max_pending == b->max_pending;
 }
 
 /* --- accounts just found to be over --- */
@@ -555,7 +519,7 @@ over_remember(struct over_table *over, const struct quota_plan *plan,
 	over_clear(slot);
 	slot->account = mem_strdup(over->memory, plan->account);
 	slot->limit = mem_strdup(over->memory, fact.limit);
-	slot->subject = copy_or_null(over->memory, fact.subject);
+	slot->subject = mem_strdup_or_null(over->memory, fact.subject);
 	slot->used = fact.used;
 	slot->max = fact.max;
 	slot->until = now + (wait < 0 || wait > OVER_MS ? OVER_MS : wait);
@@ -584,8 +548,8 @@ over_fact(TALLOC_CTX *ctx, const struct over *slot, int64_t now, struct quota_fa
 	memset(fact, 0, sizeof(*fact));
 	fact->outcome = OUTCOME_FAIL;
 	fact->account = mem_strdup(ctx, slot->account);
-	fact->limit = copy_or_null(ctx, slot->limit);
-	fact->subject = copy_or_null(ctx, slot->subject);
+	fact->limit = mem_strdup_or_null(ctx, slot->limit);
+	fact->subject = mem_strdup_or_null(ctx, slot->subject);
 	fact->used = slot->used;
 	fact->max = slot->max;
 	fact->store = "cache";

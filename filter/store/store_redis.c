@@ -82,17 +82,6 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
     const char **error_r)
 {
 	struct store_redis *redis = mem_new(ctx, struct store_redis);
-	struct redis_pool_options pool = { .server = options->server,
-		.sentinels = options->sentinels,
-		.master = options->master,
-		.cluster = options->cluster,
-		.user = options->user,
-		.password = options->password,
-		.sentinel_user = options->sentinel_user,
-		.sentinel_password = options->sentinel_password,
-		.tls = options->tls,
-		.database = options->database,
-		.connections = options->connections };
 
 	init_locks(redis);
 	redis->prefix = mem_strdup(redis, options->prefix);
@@ -103,7 +92,7 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 	digest_script(&redis->quota, quota_lua, quota_lua_len);
 	digest_script(&redis->index, index_lua, index_lua_len);
 	redis->blocks = blocks;
-	redis->pool = redis_pool_new(redis, &pool, error_r);
+	redis->pool = redis_pool_new(redis, &options->redis, options->connections, error_r);
 	if (redis->pool == NULL) {
 		*error_r = mem_strdup(ctx, *error_r);
 		store_redis_close(redis);
@@ -113,7 +102,7 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 	    away_new(redis, options, redis_pool_server(redis->pool), redis_pool_slots(redis->pool));
 	redis->index_slot = store_redis_slot(redis, "index");
 	/* Mail may come at once. A second is worth it here; what fails, the keeper says. */
-	if (options->cluster || options->sentinels != NULL)
+	if (options->redis.cluster || options->redis.sentinels != NULL)
 		find_masters(redis);
 	if (store_redis_start_keeper(ctx, redis, error_r) < 0) {
 		store_redis_close(redis);

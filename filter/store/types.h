@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "filter/redis/tls.h"
+#include "filter/redis/types.h"
 
 enum store_kind {
 	STORE_EMBEDDED,
@@ -43,17 +43,7 @@ struct store_options {
 	const char *file;	/* where counts are saved; NULL: nowhere */
 
 	/* redis */
-	const char *server;	/* "unix:/path", "inet:HOST:PORT", "inet6:HOST:PORT", "HOST:PORT";
-				 * an IPv6 address in brackets */
-	const char *user;	/* ACL user, or NULL */
-	const char *password;	/* or NULL */
-	bool cluster;		/* server names nodes of a Redis Cluster, separated by spaces */
-	const char *sentinels;	/* instead of server: Sentinels, separated by spaces; else NULL */
-	const char *master;	/* the name under which Sentinels know the master */
-	const char *sentinel_user; /* what Sentinels ask for; or NULL, and the next */
-	const char *sentinel_password;
-	struct redis_tls_options tls; /* of servers and Sentinels alike */
-	unsigned int database;
+	struct redis_options redis;
 	const char *prefix;	/* before every key; NULL: "countersign:" */
 	unsigned int deadline_ms; /* longest wait for one call; 0: 200 */
 	unsigned int connections; /* most connections at once; 0: 32 */

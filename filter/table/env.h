@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <talloc.h>
 
-#include "filter/redis/pool.h"
+#include "filter/redis/types.h"
 
 enum table_outcome {
 	TABLE_FOUND,
@@ -18,7 +18,7 @@ enum table_outcome {
 /* A server of the configuration's redis group, for redis: tables. */
 struct table_redis {
 	const char *name;
-	struct redis_pool_options options; /* without passwords and connections */
+	struct redis_options options; /* without passwords */
 	const char *password_file; /* or NULL */
 	const char *sentinel_password_file; /* or NULL */
 };

@@ -54,33 +54,25 @@ read_password(TALLOC_CTX *ctx, const char *file, char **password_r, const char *
 	return *password_r != NULL;
 }
 
-/* wipe - a secret, or NULL */
-static void
-wipe(char *secret)
-{
-	if (secret != NULL)
-		explicit_bzero(secret, strlen(secret));
-}
-
 /* new_pool - connections to a server */
 static struct redis_pool *
 new_pool(TALLOC_CTX *ctx, struct redis_table *table, const struct table_redis *server,
     const struct table_limits *limits, const char **error_r)
 {
-	struct redis_pool_options options = server->options;
+	struct redis_options options = server->options;
 	char *password = NULL, *sentinel_password = NULL;
 	struct redis_pool *pool = NULL;
 	const char *ignored;
 
 	if (read_password(ctx, server->password_file, &password, error_r) &&
 	    read_password(ctx, server->sentinel_password_file, &sentinel_password, error_r)) {
-		options.connections = (unsigned int)limits->connections;
 		options.password = password;
 		options.sentinel_password = sentinel_password;
-		pool = redis_pool_new(table, &options, error_r);
+		pool = redis_pool_new(
+		    table, &options, (unsigned int)limits->connections, error_r);
 	}
-	wipe(password);
-	wipe(sentinel_password);
+	password_wipe(password);
+	password_wipe(sentinel_password);
 	if (pool == NULL) {
 		*error_r = mem_strdup(ctx, *error_r);
 		return NULL;

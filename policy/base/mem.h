@@ -41,4 +41,11 @@ mem_count(size_t n)
 #define mem_memdup(ctx, p, n)		(mem_check(talloc_memdup((ctx), (p), (n))))
 #define mem_printf(ctx, ...)		((char *)mem_check(talloc_asprintf((ctx), __VA_ARGS__)))
 
+/* mem_strdup_or_null - a copy of a text that may be NULL */
+static inline char *
+mem_strdup_or_null(TALLOC_CTX *ctx, const char *text)
+{
+	return text != NULL ? mem_strdup(ctx, text) : NULL;
+}
+
 #endif

@@ -902,3 +902,10 @@ text_distance(const char *a, const char *b)
 	}
 	return row[n];
 }
+
+/* text_same - both NULL, or equal */
+bool
+text_same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}

@@ -121,4 +121,7 @@ char *text_decode_words(TALLOC_CTX *ctx, const char *bytes, size_t len, size_t *
  */
 unsigned int text_distance(const char *a, const char *b);
 
+/* text_same - are two texts, each of which may be NULL, the same? */
+bool text_same(const char *a, const char *b);
+
 #endif

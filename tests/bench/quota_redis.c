@@ -192,7 +192,7 @@ print_speed(struct figures *charge, struct figures *nothing, size_t rounds)
 static void
 speed(const struct world *world, const struct redis_server *server, const char *nothing)
 {
-	const struct store_options options = { .kind = STORE_REDIS, .server = server->address,
+	const struct store_options options = { .kind = STORE_REDIS, .redis.server = server->address,
 	    .connections = THREADS, .deadline_ms = PATIENCE_MS };
 	const char *error = NULL;
 	struct store *store = store_open(NULL, &options, &error);

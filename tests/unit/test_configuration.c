@@ -1180,10 +1180,10 @@ test_values(void **state)
 	assert_string_equal(config->help_url, "https://x/");
 	assert_int_equal(config->drain_timeout_ms, 90000);
 	assert_int_equal(config->store_options.kind, STORE_REDIS);
-	assert_string_equal(config->store_options.server, "unix:/run/redis.sock");
-	assert_string_equal(config->store_options.user, "u");
+	assert_string_equal(config->store_options.redis.server, "unix:/run/redis.sock");
+	assert_string_equal(config->store_options.redis.user, "u");
 	assert_string_equal(config->store_options.prefix, "cs:");
-	assert_int_equal(config->store_options.database, 3);
+	assert_int_equal(config->store_options.redis.database, 3);
 	assert_int_equal(config->store_options.deadline_ms, 200);
 	assert_int_equal(config->store_options.on_away, STORE_AWAY_TEMPFAIL);
 	assert_string_equal(config->store_password_file, "/p");

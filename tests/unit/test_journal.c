@@ -71,7 +71,7 @@ static struct books *
 shared(TALLOC_CTX *ctx, const char *prefix, size_t decisions)
 {
 	const struct store_options store = {
-		.kind = STORE_REDIS, .server = server.address, .prefix = prefix
+		.kind = STORE_REDIS, .redis.server = server.address, .prefix = prefix
 	};
 	const char *error;
 	struct books *books;

@@ -79,7 +79,7 @@ set_up(void **state)
 	f->ctx = talloc_new(NULL);
 	f->plan = plan_of(f->ctx, mem_printf(f->ctx, "%d messages per day", LIMIT));
 	f->options.kind = STORE_REDIS;
-	f->options.server = mem_printf(f->ctx, "inet:127.0.0.1:%d", port);
+	f->options.redis.server = mem_printf(f->ctx, "inet:127.0.0.1:%d", port);
 	f->options.deadline_ms = 300;
 	*state = f;
 	return 0;
@@ -639,7 +639,7 @@ test_hand_over_beside(void **state)
 	wait_away(store, true);
 	queue_many(f, store, plan, 5 * MANY, 1000);
 	redis_server_start(&f->server, "appendonly yes\nappendfsync everysec");
-	direct.server = f->server.address;
+	direct.redis.server = f->server.address;
 	direct.deadline_ms = 2000;
 	other = store_open(f->ctx, &direct, &error);
 	assert_non_null(other);
@@ -743,8 +743,7 @@ test_batches(void **state)
 
 	for (size_t row = 0; row < 2; row++) {
 		TALLOC_CTX *tmp = talloc_new(NULL);
-		struct redis_pool_options options = { .server = f->server.address,
-			.connections = 1 };
+		struct redis_options options = { .server = f->server.address };
 		struct redis_pool_command *one_by_one, *batches;
 		const char *error = NULL;
 		struct redis_pool *pool;
@@ -752,7 +751,7 @@ test_batches(void **state)
 
 		redis_server_kill(&f->server, SIGTERM);
 		redis_server_start(&f->server, rows[row].line);
-		pool = redis_pool_new(tmp, &options, &error);
+		pool = redis_pool_new(tmp, &options, 1, &error);
 		one_by_one = merges(f, tmp, plan, n);
 		batches = merges(f, tmp, plan, n);
 		begin = clock_ms();

@@ -250,8 +250,8 @@ set_up_cluster(void **state)
 	wait_flows(f, 0, 3);
 	for (size_t i = 0; i < NODES; i++)
 		wait_says(f, i, "CLUSTER INFO", "cluster_state:ok");
-	f->options.cluster = true;
-	f->options.server =
+	f->options.redis.cluster = true;
+	f->options.redis.server =
 	    mem_printf(f->ctx, "inet:127.0.0.1:%d inet:127.0.0.1:%d", f->ports[1], f->ports[2]);
 	*state = f;
 	return 0;
@@ -271,9 +271,9 @@ set_up_sentinel(void **state)
 	    "sentinel monitor mail 127.0.0.1 %d 1\nsentinel down-after-milliseconds mail 1000\n"
 	    "sentinel failover-timeout mail 5000", f->sentinel_port, f->ports[0]));
 	/* one that does not exist stands in front */
-	f->options.sentinels = mem_printf(
+	f->options.redis.sentinels = mem_printf(
 	    f->ctx, "inet:127.0.0.1:%d inet:127.0.0.1:%d", free_port(), f->sentinel_port);
-	f->options.master = "mail";
+	f->options.redis.master = "mail";
 	/* it must have heard of the replica before the master is killed: it asks every 10 seconds
 	 * at most */
 	for (int64_t end = clock_ms() + PATIENCE_MS;; usleep(100000)) {
@@ -596,12 +596,10 @@ test_cluster(void **state)
 static enum pool_outcome
 set_one(struct fixture *f, const char *key)
 {
-	const struct redis_pool_options options = {
-		.server = f->options.server, .cluster = true, .connections = 1
-	};
+	const struct redis_options options = { .server = f->options.redis.server, .cluster = true };
 	const char *argv[3] = { "SET", key, "1" }, *error = NULL;
 	const size_t argv_len[3] = { 3, strlen(key), 1 };
-	struct redis_pool *pool = redis_pool_new(f->ctx, &options, &error);
+	struct redis_pool *pool = redis_pool_new(f->ctx, &options, 1, &error);
 	enum pool_outcome outcome;
 	redisReply *reply;
 
@@ -746,13 +744,12 @@ static void
 test_cluster_addresses(void **state)
 {
 	struct fixture *f = *state;
-	const struct redis_pool_options options = { .server = mem_printf(
-							f->ctx, "inet:127.0.0.1:%d", f->ports[1]),
-		.cluster = true,
-		.connections = 1 };
+	const struct redis_options options = {
+		.server = mem_printf(f->ctx, "inet:127.0.0.1:%d", f->ports[1]), .cluster = true
+	};
 	const char *argv[2] = { "GET", "a" }, *error = NULL;	/* in a slot of the last third */
 	const size_t argv_len[2] = { 3, 1 };
-	struct redis_pool *pool = redis_pool_new(f->ctx, &options, &error);
+	struct redis_pool *pool = redis_pool_new(f->ctx, &options, 1, &error);
 	redisReply *reply;
 
 	assert_true(redis_slot("a", 1) * MASTERS / REDIS_SLOTS == 2);
@@ -985,7 +982,7 @@ test_no_sentinel(void **state)
 	const char *where;
 	struct store *store;
 
-	f->options.master = "other";
+	f->options.redis.master = "other";
 	store = open_store(f);
 	assert_int_equal(charge(f, store, "alice", NULL, &where), QUOTA_CHARGED);
 	assert_string_equal(where, "local");

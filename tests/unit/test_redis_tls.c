@@ -48,7 +48,8 @@ struct fixture {
 	    servers[MASTERS + 1]; /* the first has the certificates in its directory */
 	int ports[MASTERS + 1];
 	size_t n_servers;
-	struct redis_pool_options options;
+	struct redis_options options;
+	unsigned int connections;
 	struct redis_pool *pool;
 	char log[8192];
 	pthread_mutex_t lock;	/* of log */
@@ -147,7 +148,7 @@ new_pool(struct fixture *f)
 	const char *error = NULL;
 
 	talloc_free(f->pool);
-	f->pool = redis_pool_new(f->ctx, &f->options, &error);
+	f->pool = redis_pool_new(f->ctx, &f->options, f->connections, &error);
 	if (f->pool == NULL)
 		fail_msg("%s", error);
 }
@@ -162,7 +163,7 @@ set_up(void **state)
 	assert_true(redis_server_make(&f->servers[0]));
 	f->n_servers = 1;
 	make_certificates(f->servers[0].directory);
-	f->options.connections = 4;
+	f->connections = 4;
 	f->options.tls.on = true;
 	f->options.tls.ca_file = path(f, "ca.pem");
 	*state = f;
@@ -509,7 +510,7 @@ test_bad_files(void **state)
 		f->options.tls = tls;
 		if (redis_tls_check(f->ctx, &tls, &error) || strstr(error, rows[i].part) == NULL)
 			fail_msg("%s: %s", rows[i].label, error != NULL ? error : "taken");
-		assert_null(redis_pool_new(f->ctx, &f->options, &pool_error));
+		assert_null(redis_pool_new(f->ctx, &f->options, f->connections, &pool_error));
 		assert_string_equal(pool_error, error);
 	}
 }
@@ -822,9 +823,9 @@ test_store(void **state)
 
 	start(f, "good", "");
 	copy_file(f, "other-ca.pem", "trusted.pem");
-	options.server = f->options.server;
-	options.tls = f->options.tls;
-	options.tls.ca_file = path(f, "trusted.pem");
+	options.redis.server = f->options.server;
+	options.redis.tls = f->options.tls;
+	options.redis.tls.ca_file = path(f, "trusted.pem");
 	store = store_open(f->ctx, &options, &error);
 	assert_non_null(store);
 	journal = journal_redis_new(f->ctx, &options, &error);

@@ -97,7 +97,7 @@ set_up_redis(void **state)
 		return -1;
 	redis_server_start(&f->server, "appendonly yes\nappendfsync always");
 	f->options.kind = STORE_REDIS;
-	f->options.server = f->server.address;
+	f->options.redis.server = f->server.address;
 	open_store(f);
 	*state = f;
 	return 0;

@@ -77,12 +77,11 @@ count_in_log(struct fixture *f, const char *part)
 static void
 make_pool(struct fixture *f, const char *password)
 {
-	struct redis_pool_options options = { .server = f->server.address, .connections = 4,
-	    .password = password };
+	struct redis_options options = { .server = f->server.address, .password = password };
 	const char *error;
 
 	talloc_free(f->pool);
-	f->pool = redis_pool_new(f->ctx, &options, &error);
+	f->pool = redis_pool_new(f->ctx, &options, 4, &error);
 	assert_non_null(f->pool);
 }
 
@@ -149,7 +148,7 @@ command(struct fixture *f, const char *words)
 static struct store_options
 options_of(struct fixture *f)
 {
-	struct store_options options = { .kind = STORE_REDIS, .server = f->server.address,
+	struct store_options options = { .kind = STORE_REDIS, .redis.server = f->server.address,
 	    .deadline_ms = 300, .log = collect_log, .log_arg = f };
 
 	return options;
@@ -659,7 +658,7 @@ test_store(void **state)
 	uint64_t used;
 
 	start(f, NULL);
-	options.database = 3;
+	options.redis.database = 3;
 	options.prefix = "mine:";
 	store = open_store(f, &options);
 	plan = plan_of(f->ctx, "5 recipients per hour", "100 messages per day", NULL);
@@ -1017,8 +1016,8 @@ test_password(void **state)
 	    "+persist +del +zadd +zincrby +zcard +zremrangebyrank +zremrangebyscore +zrevrange +zscore");
 	plan = plan_of(f->ctx, "10 recipients per hour", NULL, NULL);
 
-	options.user = "countersign";
-	options.password = "sword-fish";
+	options.redis.user = "countersign";
+	options.redis.password = "sword-fish";
 	store = open_store(f, &options);
 	wait_away(f, store, true);
 	assert_int_equal(charge(f, store, plan, "alice", 1, NULL, &where), QUOTA_CHARGED);
@@ -1027,21 +1026,21 @@ test_password(void **state)
 	assert_int_equal(count_in_log(f, "sword-fish"), 0);
 	store_close(store);
 
-	options.password = "swordfish";
+	options.redis.password = "swordfish";
 	store = open_store(f, &options);
 	assert_int_equal(charge(f, store, plan, "alice", 1, NULL, &where), QUOTA_CHARGED);
 	assert_string_equal(where, "redis");
 	assert_int_equal(used_now(f, store, plan, "alice"), 1);
 	store_close(store);
 
-	options.user = NULL;
-	options.password = "open-sesame";
+	options.redis.user = NULL;
+	options.redis.password = "open-sesame";
 	store = open_store(f, &options);
 	assert_int_equal(charge(f, store, plan, "alice", 1, NULL, &where), QUOTA_CHARGED);
 	assert_string_equal(where, "redis");
 	store_close(store);
 
-	options.password = NULL;
+	options.redis.password = NULL;
 	store = open_store(f, &options);
 	wait_away(f, store, true);
 	wait_log(f, "NOAUTH");
@@ -1147,8 +1146,8 @@ test_no_permission(void **state)
 	struct plan *plan;
 
 	start(f, "user countersign on >swordfish ~countersign:* +@all -hset");
-	options.user = "countersign";
-	options.password = "swordfish";
+	options.redis.user = "countersign";
+	options.redis.password = "swordfish";
 	store = open_store(f, &options);
 	plan = plan_of(f->ctx, "10 recipients per hour", NULL, NULL);
 	assert_int_equal(charge(f, store, plan, "alice", 2, NULL, &where), QUOTA_CHARGED);
@@ -1344,10 +1343,10 @@ test_server_names(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		TALLOC_CTX *ctx = talloc_new(NULL);
-		struct redis_pool_options options = { .server = rows[i].server, .connections = 1 };
+		struct redis_options options = { .server = rows[i].server };
 		const char *error = NULL;
 
-		if ((redis_pool_new(ctx, &options, &error) != NULL) != rows[i].good)
+		if ((redis_pool_new(ctx, &options, 1, &error) != NULL) != rows[i].good)
 			fail_msg("%s: %s", rows[i].server, error);
 		assert_true(rows[i].good == (error == NULL));
 		talloc_free(ctx);
