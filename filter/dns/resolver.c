@@ -15,17 +15,29 @@
  * A question is an object of its own, never memory of a message. It is found
  * by name and type in a tree (not a hash table: strangers choose the names, and
  * a tree has no collisions to aim at), from when it is first asked until
- * its answer has expired: one that is under way is shared by all who ask the
+ * it is forgotten: one that is under way is shared by all who ask the
  * same, and one that is answered is the cache. The answered ones also hang in
  * a list by last use, whose oldest goes when there are too many or they hold
- * too many octets. References are counted: one for the tree, one while the
- * answer is awaited, one per asker. An asker whose deadline passes drops its
+ * too many octets; those under way in another, by age. References are counted: one for the tree,
+ * one for each trial that runs, one per asker. An asker whose deadline passes drops its
  * count and leaves; the answer comes into the cache when it comes.
  *
+ * Trials. The first goes to the quick context of upstream.c; one that has no answer after
+ * PATIENT_AFTER_MS, or a failure, is tried a second time by the patient one. The
+ * first answer that is no failure counts; both trials must fail before the question has.
+ *
+ * Failures. Before a failure is told, a probe says whether our resolver answers at all
+ * (health.c), because what is to be done differs. While it does not, questions are
+ * not waited for.
+ *
+ * Stale answers (RFC 8767). What DNS said last of a name is kept for STALE_MAX_MS behind its
+ * TTL, and given, marked as stale, where DNS fails or says nothing for STALE_AFTER_MS. Else whoever
+ * makes a domain's servers fail for us decides that its mail is not judged by its records.
+ *
  * Threads: every field below "lock" is read and written with the lock held.
- * A question's answer is written once, before done is set, and never after;
- * who holds a reference reads it without the lock. The dispatcher calls
- * libunbound without the lock.
+ * A question's answer is written once, before done is set, and never after, and what it inherits
+ * before it is in the tree; who holds a reference reads both without the lock. The dispatcher calls
+ * libunbound and health.c without the lock.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -47,14 +59,13 @@
 #include <unbound.h>
 
 #include "filter/base/clock.h"
+#include "filter/dns/health.h"
 #include "filter/dns/resolver.h"
+#include "filter/dns/upstream.h"
 #include "policy/base/mem.h"
 #include "policy/base/text.h"
 
-/* DNS numbers, RFC 1035 sections 3.2.4 and 4.1.1. */
-#define CLASS_IN		1
-#define RCODE_OK		0
-#define RCODE_NXDOMAIN		3
+#define CLASS_IN	1	/* RFC 1035 section 3.2.4 */
 
 /* How long answers are kept, in milliseconds. An answer lives for a second in
  * any case, so that one asked ahead lives until it is wanted. A failure lives no
@@ -67,31 +78,70 @@
 /* Octets of cached answers per allowed entry, on average. */
 #define BYTES_PER_ENTRY		2048
 
-/* Questions under way at once; more are failures. libunbound is set to the same. */
-#define UNDER_WAY_MAX		1024
-#define UNDER_WAY_MAX_TEXT	"1024"
+/* How long an answer is of use behind its TTL, when a question waits no longer than for that, and
+ * when DNS is asked again after a failure that one covers. */
+#define STALE_MAX_MS		(6 * 3600 * 1000)
+#define STALE_AFTER_MS		1800
+#define STALE_KEEP		5000
+
+/* When the second trial begins, when an answer is so late that our resolver may be away, and
+ * when nothing is awaited any more. */
+#define PATIENT_AFTER_MS	1000
+#define LATE_MS			500
+#define GIVE_UP_MS		30000
+
+/* Questions under way. Above the first number nothing is asked ahead and the oldest give way
+ * when they are OLD_MS old; more than the second are failures. */
+#define UNDER_WAY_MANY		UPSTREAM_UNDER_WAY
+#define UNDER_WAY_MAX		(4 * UNDER_WAY_MANY)
+#define OLD_MS			2000
+
+#define TICK_MS			100	/* the dispatcher looks at what is under way */
+
+/* A question handed to one of the contexts. */
+struct trial {
+	struct question *question;
+	int id;			/* libunbound's; 0: not running */
+	bool failed;
+};
 
 /* One question and, later, its answer. */
 struct question {
 	struct resolver *resolver;
-	atomic_uint refs;	/* the tree, the wait for the answer, each asker */
+	atomic_uint refs;	/* the tree, each trial that runs, each asker */
 	enum dns_type type;
 	size_t len;		/* octets of name */
 	char *name;		/* raw octets, lower case */
 	char *text;		/* the same for libunbound: absolute, escaped */
 	pthread_cond_t answered;
+	int64_t asked_ms;	/* CLOCK_MONOTONIC */
+	struct dns_answer *last; /* what DNS said before and is still of use; or NULL */
+	int64_t last_until_ms;
+
+	struct trial trials[UPSTREAM_PATIENT + 1]; /* the dispatcher's alone */
+	struct dns_answer *failure; /* likewise: both trials failed, who is to blame? */
 
 	bool done;		/* answer is there */
 	struct dns_answer *answer;
-	int64_t expires_ms;	/* CLOCK_MONOTONIC */
+	int64_t expires_ms;
 	size_t bytes;		/* what it weighs in the cache */
 	struct question *next;	/* in the queue to the dispatcher */
-	struct question *newer;	/* by last use, once done */
+	struct question *newer;	/* in the list of those done, or of those under way */
 	struct question *older;
 };
 
+/* Questions in an order. */
+struct list {
+	struct question *newest;
+	struct question *oldest;
+	size_t n;
+};
+
 struct resolver {
-	struct ub_ctx *unbound;	/* the dispatcher's alone, once it runs */
+	struct ub_ctx *unbound[UPSTREAM_PATIENT + 1]; /* the dispatcher's alone, once it runs */
+	struct health *health;	/* likewise */
+	const char **servers;
+	const char *trust_anchor;
 	pthread_t dispatcher;
 	int wake_fd;		/* an eventfd: the queue has something, or stop is set */
 	size_t max_entries;
@@ -100,150 +150,16 @@ struct resolver {
 	bool stop;		/* the dispatcher is to end */
 	void *tree;		/* all questions, see tsearch(3) */
 	struct question *queue;	/* for the dispatcher, newest first */
-	struct question *newest; /* answered ones by last use */
-	struct question *oldest;
-	size_t under_way;	/* questions without answer */
-	size_t entries;		/* questions with answer */
+	struct list under_way;	/* those without answer, by age */
+	struct list answered;	/* by last use */
 	size_t bytes;		/* and their weight */
+	struct resolver_status status;
+	int64_t heard_ms;	/* as health says */
 };
-
-/*
- * Names
- */
-
-/* escaped_name - a name as libunbound reads it
- * All but the plainest octets become \DDD, so none has a meaning of its own. */
-static char *
-escaped_name(TALLOC_CTX *ctx, const char *name, size_t len)
-{
-	char *text = mem_array(ctx, char, 4 * DNS_NAME_MAX + 2);
-	size_t i, n = 0;
-
-	for (i = 0; i < len; i++) {
-		if (name[i] != '\0' && strchr("abcdefghijklmnopqrstuvwxyz0123456789-_.",
-		    name[i]) != NULL)
-			text[n++] = name[i];
-		else
-			n += (size_t)snprintf(text + n, 5, "\\%03u",
-			    (unsigned int)(unsigned char)name[i]);
-	}
-	text[n++] = '.';
-	text[n] = '\0';
-	return text;
-}
 
 /*
  * Answers
  */
-
-/* new_answer - an answer without records */
-static struct dns_answer *
-new_answer(TALLOC_CTX *ctx, enum dns_status status, const char *problem)
-{
-	struct dns_answer *answer = mem_new(ctx, struct dns_answer);
-
-	answer->status = status;
-	answer->problem = problem == NULL ? NULL : mem_strdup(answer, problem);
-	return answer;
-}
-
-/* no_records - the answer where no record of a set could be read
- * A host name that no host can have is as good as none. Other data that is malformed says
- * that the server is in error, which is not the same as "there is none". */
-static struct dns_answer *
-no_records(TALLOC_CTX *ctx, enum dns_type type)
-{
-	if (type == DNS_MX || type == DNS_PTR)
-		return new_answer(ctx, DNS_NODATA, NULL);
-	return new_answer(ctx, DNS_FAILURE, "malformed record");
-}
-
-/* read_records - the records of a result; what is malformed is left out */
-static struct dns_answer *
-read_records(TALLOC_CTX *ctx, enum dns_type type, const struct ub_result *result)
-{
-	struct dns_answer *answer = new_answer(ctx, DNS_OK, NULL);
-	unsigned int n = 0;
-	size_t i;
-
-	while (result->data[n] != NULL)
-		n++;
-	answer->records = mem_array(answer, struct dns_record, n);
-	for (i = 0; i < n; i++)
-		if (result->len[i] >= 0 && dns_record_read(answer, type,
-		    (const unsigned char *)result->data[i], (size_t)result->len[i],
-		    &answer->records[answer->count]))
-			answer->count++;
-	if (answer->count > 0)
-		return answer;
-	talloc_free(answer);
-	return no_records(ctx, type);
-}
-
-/* rcode_name - an error of DNS for the log */
-static const char *
-rcode_name(int rcode)
-{
-	static const char *const names[] = {
-		"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED",
-	};
-
-	if (rcode >= 0 && (size_t)rcode < sizeof(names) / sizeof(names[0]))
-		return names[rcode];
-	return "DNS error";
-}
-
-/* read_result - libunbound's result as an answer */
-static struct dns_answer *
-read_result(TALLOC_CTX *ctx, enum dns_type type, const struct ub_result *result)
-{
-	struct dns_answer *answer;
-
-	if (result->bogus)
-		return new_answer(ctx, DNS_FAILURE,
-		    result->why_bogus != NULL ? result->why_bogus : "DNSSEC validation failed");
-	if (result->rcode == RCODE_NXDOMAIN)
-		answer = new_answer(ctx, DNS_NXDOMAIN, NULL);
-	else if (result->rcode != RCODE_OK)
-		answer = new_answer(ctx, DNS_FAILURE, rcode_name(result->rcode));
-	else if (result->havedata)
-		answer = read_records(ctx, type, result);
-	else
-		answer = new_answer(ctx, DNS_NODATA, NULL);
-	answer->secure = result->secure != 0;
-	answer->ttl = result->ttl > 0 ? (uint32_t)result->ttl : 0;
-	return answer;
-}
-
-/* answer_bytes - what an answer weighs */
-static size_t
-answer_bytes(const struct dns_answer *answer)
-{
-	size_t i, bytes = sizeof(*answer) + answer->count * sizeof(*answer->records);
-
-	for (i = 0; i < answer->count; i++)
-		bytes += answer->records[i].len;
-	return bytes;
-}
-
-/* copy_answer - a copy that belongs to an asker */
-static struct dns_answer *
-copy_answer(TALLOC_CTX *ctx, const struct dns_answer *from)
-{
-	struct dns_answer *to = new_answer(ctx, from->status, from->problem);
-	size_t i;
-
-	to->secure = from->secure;
-	to->ttl = from->ttl;
-	to->count = from->count;
-	if (from->count == 0)
-		return to;
-	to->records = mem_memdup(to, from->records, from->count * sizeof(*from->records));
-	for (i = 0; i < from->count; i++)
-		to->records[i].data = mem_memdup(to, from->records[i].data,
-		    from->records[i].len + 1);
-	return to;
-}
 
 /* keep_ms - how long an answer is kept */
 static int64_t
@@ -252,7 +168,9 @@ keep_ms(const struct dns_answer *answer)
 	int64_t ms = (int64_t)answer->ttl * 1000;
 	int64_t max = answer->status == DNS_OK ? KEEP_MAX : KEEP_NEGATIVE_MAX;
 
-	if (answer->status == DNS_FAILURE || answer->status == DNS_TIMEOUT)
+	if (answer->stale)
+		return STALE_KEEP;
+	if (dns_answer_failed(answer))
 		return KEEP_FAILURE;
 	return ms < KEEP_MIN ? KEEP_MIN : ms > max ? max : ms;
 }
@@ -276,7 +194,10 @@ question_new(struct resolver *resolver, const char *name, size_t len, enum dns_t
 	question->name = mem_strndup(question, name, len);
 	for (i = 0; i < len; i++)
 		question->name[i] = text_lower(name[i]);
-	question->text = escaped_name(question, question->name, len);
+	question->text = dns_name_text(question, question->name, len);
+	question->asked_ms = clock_ms();
+	for (i = 0; i < sizeof(question->trials) / sizeof(question->trials[0]); i++)
+		question->trials[i].question = question;
 
 	/* Deadlines are on the clock that nobody sets. */
 	pthread_condattr_init(&attributes);
@@ -321,44 +242,45 @@ question_compare(const void *a, const void *b)
 	return memcmp(one->name, other->name, one->len);
 }
 
-/* list_add, list_remove - the list of answered questions by last use (lock held) */
+/* list_add, list_remove - a question as the newest of a list (lock held) */
 static void
-list_add(struct resolver *resolver, struct question *question)
+list_add(struct list *list, struct question *question)
 {
 	question->newer = NULL;
-	question->older = resolver->newest;
-	if (resolver->newest != NULL)
-		resolver->newest->newer = question;
+	question->older = list->newest;
+	if (list->newest != NULL)
+		list->newest->newer = question;
 	else
-		resolver->oldest = question;
-	resolver->newest = question;
+		list->oldest = question;
+	list->newest = question;
+	list->n++;
 }
 
 static void
-list_remove(struct resolver *resolver, struct question *question)
+list_remove(struct list *list, struct question *question)
 {
 	if (question->newer != NULL)
 		question->newer->older = question->older;
 	else
-		resolver->newest = question->older;
+		list->newest = question->older;
 	if (question->older != NULL)
 		question->older->newer = question->newer;
 	else
-		resolver->oldest = question->newer;
+		list->oldest = question->newer;
+	list->n--;
 }
 
 /* forget - take an answered question out of the cache (lock held) */
 static void
 forget(struct resolver *resolver, struct question *question)
 {
-	list_remove(resolver, question);
-	resolver->entries--;
+	list_remove(&resolver->answered, question);
 	resolver->bytes -= question->bytes;
 	tdelete(question, &resolver->tree, question_compare);
 	question_unref(question);
 }
 
-/* find - a question under way or answered lately, or NULL (lock held) */
+/* find - a question under way or answered, maybe long ago, or NULL (lock held) */
 static struct question *
 find(struct resolver *resolver, const char *name, size_t len, enum dns_type type)
 {
@@ -374,15 +296,36 @@ find(struct resolver *resolver, const char *name, size_t len, enum dns_type type
 	if (node == NULL)
 		return NULL;
 	question = *(struct question **)node;
-	if (!question->done)
-		return question;
-	if (question->expires_ms <= clock_ms()) {
-		forget(resolver, question);
-		return NULL;
+	if (question->done) {
+		list_remove(&resolver->answered, question);
+		list_add(&resolver->answered, question);
 	}
-	list_remove(resolver, question);
-	list_add(resolver, question);
 	return question;
+}
+
+/* is_old - was a question answered so long ago that it must be asked again? (lock held) */
+static bool
+is_old(const struct question *question)
+{
+	return question->done && question->expires_ms <= clock_ms();
+}
+
+/* inherit - keep what DNS said before, where it is still of use (lock held) */
+static void
+inherit(struct question *question, const struct question *before)
+{
+	const struct dns_answer *last = before->last;
+
+	question->last_until_ms = before->last_until_ms;
+	if (!before->answer->stale && !dns_answer_failed(before->answer)) {
+		last = before->answer;
+		question->last_until_ms = before->expires_ms + STALE_MAX_MS;
+	}
+	if (last == NULL || question->last_until_ms <= clock_ms())
+		return;
+	question->last = dns_answer_copy(question, last);
+	question->last->stale = true;
+	question->last->ttl = 0;
 }
 
 /* wake - make the dispatcher look at the queue */
@@ -396,17 +339,23 @@ wake(const struct resolver *resolver)
 		;
 }
 
-/* start - a new question on its way to the dispatcher, or NULL (lock held) */
+/* start - a new question on its way to the dispatcher, or NULL (lock held)
+ * before: the same question as it was answered long ago, or NULL. */
 static struct question *
-start(struct resolver *resolver, const char *name, size_t len, enum dns_type type)
+start(struct resolver *resolver, const char *name, size_t len, enum dns_type type,
+    struct question *before, size_t max)
 {
 	struct question *question;
 
-	if (resolver->under_way >= UNDER_WAY_MAX)
+	if (resolver->under_way.n >= max)
 		return NULL;
 	question = question_new(resolver, name, len, type);
+	if (before != NULL) {
+		inherit(question, before);
+		forget(resolver, before);
+	}
 	mem_check(tsearch(question, &resolver->tree, question_compare));
-	resolver->under_way++;
+	list_add(&resolver->under_way, question);
 	question_ref(question);
 	question->next = resolver->queue;
 	resolver->queue = question;
@@ -414,55 +363,155 @@ start(struct resolver *resolver, const char *name, size_t len, enum dns_type typ
 	return question;
 }
 
+/*
+ * The dispatcher
+ */
+
+/* trial_end - a trial runs no longer */
+static void
+trial_end(struct trial *trial)
+{
+	if (trial->id == 0)
+		return;
+	trial->id = 0;
+	question_unref(trial->question);
+}
+
 /* finish - note the answer to a question and tell who waits
- * Takes over the reference of the wait. The answer is a child of question. */
+ * The answer is a child of question. What DNS said before stands in for a failure. */
 static void
 finish(struct question *question, struct dns_answer *answer)
 {
 	struct resolver *resolver = question->resolver;
 
+	if (dns_answer_failed(answer) && question->last != NULL &&
+	    question->last_until_ms > clock_ms()) {
+		struct dns_answer *last = dns_answer_copy(question, question->last);
+
+		last->problem = answer->problem;
+		answer = last;
+	}
 	pthread_mutex_lock(&resolver->lock);
 	question->answer = answer;
-	question->bytes = answer_bytes(answer) + sizeof(*question);
+	question->bytes = dns_answer_bytes(answer) + sizeof(*question) +
+	    (question->last != NULL ? dns_answer_bytes(question->last) : 0);
 	question->expires_ms = clock_ms() + keep_ms(answer);
 	question->done = true;
-	resolver->under_way--;
-	resolver->entries++;
+	list_remove(&resolver->under_way, question);
+	list_add(&resolver->answered, question);
 	resolver->bytes += question->bytes;
-	list_add(resolver, question);
-	while (resolver->entries > resolver->max_entries ||
-	    resolver->bytes > resolver->max_entries * BYTES_PER_ENTRY)
-		forget(resolver, resolver->oldest);
 	pthread_cond_broadcast(&question->answered);
+	while (resolver->answered.n > resolver->max_entries ||
+	    resolver->bytes > resolver->max_entries * BYTES_PER_ENTRY)
+		forget(resolver, resolver->answered.oldest);
 	pthread_mutex_unlock(&resolver->lock);
+}
+
+/* finish_trials - the same, and end what still runs for it; question may be gone after that */
+static void
+finish_trials(struct question *question, struct dns_answer *answer)
+{
+	struct resolver *resolver = question->resolver;
+
+	question_ref(question);
+	for (size_t i = 0; i <= UPSTREAM_PATIENT; i++)
+		if (question->trials[i].id != 0) {
+			ub_cancel(resolver->unbound[i], question->trials[i].id);
+			trial_end(&question->trials[i]);
+		}
+	finish(question, answer);
 	question_unref(question);
 }
 
-/*
- * The dispatcher
- */
+static void try_on(struct question *question, enum upstream_kind kind);
 
-/* on_result - libunbound has an answer (called by ub_process) */
+/* blame - tell a failure, if it is known by now whose it is; the probe is on its way else */
+static void
+blame(struct question *question, int64_t now_ms)
+{
+	struct health *health = question->resolver->health;
+	const char *problem;
+
+	if (health->heard_ms < question->asked_ms && !health->away) {
+		health_ask(health, now_ms);
+		return;
+	}
+	if (health->away)
+		problem = mem_printf(question, "our resolver %s does not answer", health->names);
+	else
+		problem = mem_printf(question, "the name servers of this domain fail (%s from our resolver)",
+		    question->failure->problem);
+	finish_trials(question, dns_answer_new(question, DNS_FAILURE, problem));
+}
+
+/* fail_trial - what a failed trial means: another one, or the failure of the question */
+static void
+fail_trial(struct trial *trial, struct dns_answer *failure)
+{
+	struct question *question = trial->question;
+	struct trial *other = &question->trials[trial == &question->trials[UPSTREAM_QUICK]
+	    ? UPSTREAM_PATIENT : UPSTREAM_QUICK];
+
+	trial->failed = true;
+	question->failure = failure;
+	if (other->failed)
+		blame(question, clock_ms());
+	else if (other->id == 0)
+		try_on(question, UPSTREAM_PATIENT);
+}
+
+/* on_result - libunbound has an answer (called by ub_process)
+ * SERVFAIL may come without anybody having been asked, so it needs the other trial; what is bogus
+ * or malformed needs none. */
 static void
 on_result(void *data, int error, struct ub_result *result)
 {
-	struct question *question = data;
+	struct trial *trial = data;
+	struct question *question = trial->question;
 	struct dns_answer *answer;
+	bool again = error != 0 || result == NULL;
 
-	if (error != 0 || result == NULL)
-		answer = new_answer(question, DNS_FAILURE, ub_strerror(error));
-	else
-		answer = read_result(question, question->type, result);
+	if (again)
+		answer = dns_answer_new(question, DNS_FAILURE, ub_strerror(error));
+	else {
+		answer = dns_answer_read(question, question->type, result);
+		again = dns_answer_failed(answer) && !result->bogus && result->rcode != 0;
+	}
 	ub_resolve_free(result);
-	finish(question, answer);
+	question_ref(question);
+	trial_end(trial);
+	if (again)
+		fail_trial(trial, answer);
+	else {
+		health_heard(question->resolver->health, question->asked_ms, clock_ms());
+		finish_trials(question, answer);
+	}
+	question_unref(question);
 }
 
-/* hand_over - give a list of new questions to libunbound, oldest first */
+/* try_on - hand a question to one of the contexts */
 static void
-hand_over(struct resolver *resolver, struct question *newest)
+try_on(struct question *question, enum upstream_kind kind)
+{
+	struct trial *trial = &question->trials[kind];
+	int error;
+
+	question_ref(question);
+	error = ub_resolve_async(question->resolver->unbound[kind], question->text,
+	    (int)question->type, CLASS_IN, trial, on_result, &trial->id);
+	if (error == 0)
+		return;
+	trial->id = 0;
+	fail_trial(trial, dns_answer_new(question, DNS_FAILURE, ub_strerror(error)));
+	question_unref(question);
+}
+
+/* hand_over - give a list of new questions to libunbound, oldest first
+ * The reference of the queue goes. */
+static void
+hand_over(struct question *newest)
 {
 	struct question *oldest = NULL, *next;
-	int error;
 
 	for (; newest != NULL; newest = next) {
 		next = newest->next;
@@ -471,11 +520,86 @@ hand_over(struct resolver *resolver, struct question *newest)
 	}
 	for (; oldest != NULL; oldest = next) {
 		next = oldest->next;
-		error = ub_resolve_async(resolver->unbound, oldest->text, (int)oldest->type,
-		    CLASS_IN, oldest, on_result, NULL);
-		if (error != 0)
-			finish(oldest, new_answer(oldest, DNS_FAILURE, ub_strerror(error)));
+		try_on(oldest, UPSTREAM_QUICK);
+		question_unref(oldest);
 	}
+}
+
+/* tend - what time brings to a question under way; many: there are too many of them */
+static void
+tend(struct question *question, int64_t now_ms, bool many)
+{
+	struct health *health = question->resolver->health;
+	int64_t age = now_ms - question->asked_ms;
+
+	if (age >= LATE_MS && health->heard_ms < question->asked_ms)
+		health_ask(health, now_ms);
+	if (question->failure != NULL && question->trials[UPSTREAM_QUICK].failed &&
+	    question->trials[UPSTREAM_PATIENT].failed)
+		blame(question, now_ms);
+	else if (health->away && age >= LATE_MS)
+		finish_trials(question, dns_answer_new(question, DNS_FAILURE, mem_printf(question,
+		    "our resolver %s does not answer", health->names)));
+	else if (age >= GIVE_UP_MS || (many && age >= OLD_MS))
+		finish_trials(question, dns_answer_new(question, DNS_TIMEOUT,
+		    "the name servers of this domain do not answer"));
+	else if (age >= PATIENT_AFTER_MS && question->trials[UPSTREAM_PATIENT].id == 0 &&
+	    !question->trials[UPSTREAM_PATIENT].failed)
+		try_on(question, UPSTREAM_PATIENT);
+}
+
+/* tend_all - the same for all that are not brand-new, oldest first */
+static void
+tend_all(struct resolver *resolver, int64_t now_ms)
+{
+	struct question **old = NULL;
+	size_t n = 0, under_way;
+
+	pthread_mutex_lock(&resolver->lock);
+	under_way = resolver->under_way.n;
+	if (under_way > 0)
+		old = mem_array(NULL, struct question *, under_way);
+	for (struct question *question = resolver->under_way.oldest;
+	     question != NULL && n < under_way; question = question->newer) {
+		question_ref(question);
+		old[n++] = question;
+	}
+	pthread_mutex_unlock(&resolver->lock);
+	for (size_t i = 0; i < n; i++) {
+		if (!old[i]->done)
+			tend(old[i], now_ms, under_way - i > UNDER_WAY_MANY);
+		question_unref(old[i]);
+	}
+	talloc_free(old);
+}
+
+/* note_health - let askers know of it */
+static void
+note_health(struct resolver *resolver)
+{
+	struct health *health = resolver->health;
+
+	pthread_mutex_lock(&resolver->lock);
+	if (resolver->status.away != health->away)
+		resolver->status.since_ms = clock_ms();
+	resolver->status.away = health->away;
+	resolver->heard_ms = health->heard_ms;
+	pthread_mutex_unlock(&resolver->lock);
+}
+
+/* take_queue - the new questions; false: it is time to stop */
+static bool
+take_queue(struct resolver *resolver, struct question **queue_r, bool *idle_r)
+{
+	bool stop;
+
+	pthread_mutex_lock(&resolver->lock);
+	*queue_r = resolver->queue;
+	resolver->queue = NULL;
+	*idle_r = resolver->under_way.n == 0;
+	stop = resolver->stop;
+	pthread_mutex_unlock(&resolver->lock);
+	return !stop;
 }
 
 /* dispatch - the dispatcher thread */
@@ -483,30 +607,40 @@ static void *
 dispatch(void *data)
 {
 	struct resolver *resolver = data;
-	struct pollfd fds[2] = {
+	struct pollfd fds[3 + HEALTH_SERVERS_MAX] = {
 		{ .fd = resolver->wake_fd, .events = POLLIN },
-		{ .fd = ub_fd(resolver->unbound), .events = POLLIN },
+		{ .fd = ub_fd(resolver->unbound[UPSTREAM_QUICK]), .events = POLLIN },
+		{ .fd = ub_fd(resolver->unbound[UPSTREAM_PATIENT]), .events = POLLIN },
 	};
+	int64_t tended_ms = 0, now_ms;
 	struct question *queue;
+	bool idle = true, asked;
 	uint64_t count;
-	bool stop = false;
+	size_t n;
 
-	while (!stop) {
-		if (poll(fds, 2, -1) < 0)
+	for (;;) {
+		n = health_fds(resolver->health, fds + 3);
+		if (poll(fds, 3 + n, idle && resolver->health->asked_ms == 0 ? -1 : TICK_MS) < 0)
 			continue;
 		if (fds[0].revents != 0 &&
 		    read(resolver->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 			continue;
-		pthread_mutex_lock(&resolver->lock);
-		queue = resolver->queue;
-		resolver->queue = NULL;
-		stop = resolver->stop;
-		pthread_mutex_unlock(&resolver->lock);
-		if (stop)
+		if (!take_queue(resolver, &queue, &idle))
 			break;
-		hand_over(resolver, queue);
-		if (fds[1].revents != 0)
-			ub_process(resolver->unbound);
+		hand_over(queue);
+		for (size_t i = 0; i <= UPSTREAM_PATIENT; i++)
+			if (fds[1 + i].revents != 0)
+				ub_process(resolver->unbound[i]);
+		now_ms = clock_ms();
+		asked = resolver->health->asked_ms != 0;
+		health_look(resolver->health, now_ms);
+		/* the answer to a probe lets go of failures at once */
+		if (now_ms - tended_ms >= TICK_MS ||
+		    (asked && resolver->health->asked_ms == 0)) {
+			tend_all(resolver, now_ms);
+			tended_ms = now_ms;
+		}
+		note_health(resolver);
 	}
 	return NULL;
 }
@@ -514,116 +648,6 @@ dispatch(void *data)
 /*
  * Construction and destruction
  */
-
-/* What libunbound is told beside the servers. */
-static const struct {
-	const char *name;
-	const char *value;
-	bool needed;		/* an older libunbound that does not know it is no use */
-} unbound_options[] = {
-	/* A resolver on this host is the usual case, not a mistake. */
-	{ "do-not-query-localhost:", "no", true },
-
-	/* It would answer for private networks by itself; they are real networks
-	 * to a mail server, and their names come from the servers configured. */
-	{ "unblock-lan-zones:", "yes", true },
-	{ "insecure-lan-zones:", "yes", false },
-
-	/* A library's defaults are 16 sockets: 16 silent servers would block all. */
-	{ "outgoing-range:", "512", true },
-	{ "outgoing-num-tcp:", "32", true },
-	{ "num-queries-per-thread:", UNDER_WAY_MAX_TEXT, true },
-
-	/* A forwarder that was away for a minute must be noticed when it is back,
-	 * not up to 15 minutes later. libunbound 1.22 does not probe one that it takes for
-	 * dead before it forgets that, whatever the second option says. */
-	{ "infra-cache-max-rtt:", "2000", false },
-	{ "infra-keep-probing:", "yes", false },
-	{ "infra-host-ttl:", "5", false },
-};
-
-/* Zones that it would answer for by itself, too, and which the option for private
- * networks leaves out: homes and laboratories do send mail (RFC 8375, RFC 6761). */
-static const char *const unbound_zones[] = { "home.arpa.", "test." };
-
-/* set_options - tell libunbound of the table above; returns an error or NULL */
-static const char *
-set_options(TALLOC_CTX *ctx, struct ub_ctx *unbound)
-{
-	size_t i;
-	int error;
-
-	for (i = 0; i < sizeof(unbound_options) / sizeof(unbound_options[0]); i++) {
-		error = ub_ctx_set_option(unbound, unbound_options[i].name,
-		    unbound_options[i].value);
-		if (error != 0 && unbound_options[i].needed)
-			return mem_printf(ctx, "libunbound does not take \"%s %s\": %s",
-			    unbound_options[i].name, unbound_options[i].value,
-			    ub_strerror(error));
-	}
-	return NULL;
-}
-
-/* set_servers - tell libunbound whom to ask; returns an error or NULL */
-static const char *
-set_servers(TALLOC_CTX *ctx, struct ub_ctx *unbound, const char **servers)
-{
-	size_t i;
-	int error;
-
-	if (servers == NULL || servers[0] == NULL) {
-		error = ub_ctx_resolvconf(unbound, NULL);
-		return error == 0 ? NULL : mem_printf(ctx, "cannot use /etc/resolv.conf: %s",
-		    ub_strerror(error));
-	}
-	for (i = 0; servers[i] != NULL; i++) {
-		error = ub_ctx_set_fwd(unbound, servers[i]);
-		if (error != 0)
-			return mem_printf(ctx,
-			    "\"%s\" is no address of a DNS server (ADDRESS or ADDRESS@PORT)",
-			    servers[i]);
-	}
-	return NULL;
-}
-
-/* new_unbound - a libunbound context, ready for the dispatcher, or NULL and an error */
-static struct ub_ctx *
-new_unbound(TALLOC_CTX *ctx, const struct resolver_options *options, const char **error_r)
-{
-	struct ub_ctx *unbound = ub_ctx_create();
-	size_t i;
-	int error;
-
-	if (unbound == NULL) {
-		*error_r = mem_strdup(ctx, "libunbound cannot start");
-		return NULL;
-	}
-	/* What it would write to standard error also comes as answers. */
-	ub_ctx_debugout(unbound, NULL);
-	*error_r = set_options(ctx, unbound);
-	if (*error_r == NULL)
-		*error_r = set_servers(ctx, unbound, options->servers);
-	if (*error_r == NULL && options->trust_anchor != NULL) {
-		error = ub_ctx_add_ta_file(unbound, options->trust_anchor);
-		if (error != 0)
-			*error_r = mem_printf(ctx, "cannot use the trust anchor %s: %s",
-			    options->trust_anchor, ub_strerror(error));
-	}
-	if (*error_r == NULL && (error = ub_ctx_async(unbound, 1)) != 0)
-		*error_r = mem_printf(ctx, "libunbound: %s", ub_strerror(error));
-	/* Last, because this makes the options final: what a file of keys holds is read now. */
-	for (i = 0; *error_r == NULL && i < sizeof(unbound_zones) / sizeof(unbound_zones[0]); i++)
-		if ((error = ub_ctx_zone_remove(unbound, unbound_zones[i])) != 0)
-			*error_r = options->trust_anchor != NULL
-			    ? mem_printf(ctx,
-				  "the trust anchor %s cannot be read, or holds no DNSSEC keys",
-				  options->trust_anchor)
-			    : mem_printf(ctx, "libunbound: %s", ub_strerror(error));
-	if (*error_r == NULL)
-		return unbound;
-	ub_ctx_delete(unbound);
-	return NULL;
-}
 
 /* start_dispatcher - start the thread with all signals blocked
  * libunbound's worker is its child and inherits that: signals are for the first
@@ -648,9 +672,18 @@ free_node(void *question)
 	question_free(question);
 }
 
+/* close_unbound - end the contexts */
+static void
+close_unbound(struct resolver *resolver)
+{
+	for (size_t i = 0; i <= UPSTREAM_PATIENT; i++)
+		if (resolver->unbound[i] != NULL)
+			ub_ctx_delete(resolver->unbound[i]);
+}
+
 /* resolver_delete - talloc's destructor
- * libunbound calls no callback for what is still under way, so references that
- * wait for an answer are nobody's, and nobody asks any more. */
+ * Nobody asks any more. libunbound calls no callback for what is still under way; that is in
+ * the tree, so references of trials do not matter, and what is answered has none. */
 static int
 resolver_delete(struct resolver *resolver)
 {
@@ -659,11 +692,24 @@ resolver_delete(struct resolver *resolver)
 	pthread_mutex_unlock(&resolver->lock);
 	wake(resolver);
 	pthread_join(resolver->dispatcher, NULL);
-	ub_ctx_delete(resolver->unbound);
+	close_unbound(resolver);
 	tdestroy(resolver->tree, free_node);
 	close(resolver->wake_fd);
 	pthread_mutex_destroy(&resolver->lock);
 	return 0;
+}
+
+/* open_unbound - make the contexts; false and an error where that fails */
+static bool
+open_unbound(struct resolver *resolver, TALLOC_CTX *ctx, const char **error_r)
+{
+	for (int i = 0; i <= UPSTREAM_PATIENT; i++) {
+		resolver->unbound[i] = upstream_open(ctx, (enum upstream_kind)i, resolver->servers,
+		    resolver->trust_anchor, error_r);
+		if (resolver->unbound[i] == NULL)
+			return false;
+	}
+	return true;
 }
 
 struct resolver *
@@ -674,8 +720,16 @@ resolver_new(TALLOC_CTX *ctx, const struct resolver_options *options, const char
 
 	*error_r = NULL;
 	resolver->max_entries = options->cache_entries;
-	resolver->unbound = new_unbound(ctx, options, error_r);
-	if (resolver->unbound == NULL) {
+	resolver->servers = upstream_servers(resolver, options->servers);
+	for (size_t i = 0; resolver->servers[i] != NULL; i++)
+		resolver->servers[i] = mem_strdup(resolver->servers, resolver->servers[i]);
+	if (options->trust_anchor != NULL)
+		resolver->trust_anchor = mem_strdup(resolver, options->trust_anchor);
+	resolver->health = health_new(resolver, resolver->servers);
+	resolver->status.servers = resolver->health->names;
+	resolver->status.since_ms = clock_ms();
+	if (!open_unbound(resolver, ctx, error_r)) {
+		close_unbound(resolver);
 		talloc_free(resolver);
 		return NULL;
 	}
@@ -687,12 +741,20 @@ resolver_new(TALLOC_CTX *ctx, const struct resolver_options *options, const char
 		if (resolver->wake_fd >= 0)
 			close(resolver->wake_fd);
 		pthread_mutex_destroy(&resolver->lock);
-		ub_ctx_delete(resolver->unbound);
+		close_unbound(resolver);
 		talloc_free(resolver);
 		return NULL;
 	}
 	talloc_set_destructor(resolver, resolver_delete);
 	return resolver;
+}
+
+void
+resolver_status(struct resolver *resolver, struct resolver_status *status_r)
+{
+	pthread_mutex_lock(&resolver->lock);
+	*status_r = resolver->status;
+	pthread_mutex_unlock(&resolver->lock);
 }
 
 /*
@@ -703,61 +765,79 @@ resolver_new(TALLOC_CTX *ctx, const struct resolver_options *options, const char
 static bool
 wait_for(struct resolver *resolver, struct question *question, int64_t deadline_ms)
 {
-	struct timespec until = { .tv_sec = (time_t)(deadline_ms / 1000),
-	    .tv_nsec = (long)(deadline_ms % 1000) * 1000000 };
+	struct timespec until;
 
+	if (question->last != NULL && deadline_ms > question->asked_ms + STALE_AFTER_MS)
+		deadline_ms = question->asked_ms + STALE_AFTER_MS;
+	until = (struct timespec){ .tv_sec = (time_t)(deadline_ms / 1000),
+	    .tv_nsec = (long)(deadline_ms % 1000) * 1000000 };
 	while (!question->done)
 		if (pthread_cond_timedwait(&question->answered, &resolver->lock, &until) != 0)
 			break;
 	return question->done;
 }
 
-/* find_or_start - the question to wait for, with a reference for the asker (lock held)
- * NULL where there is none, with the answer to give instead. */
-static struct question *
-find_or_start(struct resolver *resolver, const char *name, size_t len, enum dns_type type,
-    bool late, enum dns_status *status_r, const char **problem_r)
+/* late_problem - why a question has no answer by the deadline of its asker (lock held) */
+static const char *
+late_problem(const struct resolver *resolver, TALLOC_CTX *ctx, const struct question *question)
+{
+	if (resolver->status.away)
+		return mem_printf(ctx, "our resolver %s does not answer", resolver->status.servers);
+	if (resolver->heard_ms >= question->asked_ms)
+		return "the name servers of this domain do not answer in time";
+	return "no answer in time";
+}
+
+/* without_answer - what an asker gets whose question has no answer (lock held) */
+static struct dns_answer *
+without_answer(const struct resolver *resolver, TALLOC_CTX *ctx, const struct question *question)
+{
+	struct dns_answer *answer;
+
+	if (question->last == NULL)
+		return dns_answer_new(ctx, DNS_TIMEOUT, late_problem(resolver, ctx, question));
+	answer = dns_answer_copy(ctx, question->last);
+	answer->problem = mem_strdup(answer, late_problem(resolver, ctx, question));
+	return answer;
+}
+
+/* ask - the answer to a question, or why there is none (lock held) */
+static struct dns_answer *
+ask(struct resolver *resolver, TALLOC_CTX *ctx, const char *name, size_t len, enum dns_type type,
+    int64_t deadline_ms)
 {
 	struct question *question = find(resolver, name, len, type);
+	struct dns_answer *answer = NULL;
 
-	if (question == NULL && late) {
-		*status_r = DNS_TIMEOUT;
-		*problem_r = "no time left to ask";
-		return NULL;
+	if (question == NULL || is_old(question)) {
+		if (deadline_ms <= clock_ms())
+			return dns_answer_new(ctx, DNS_TIMEOUT, "no time left to ask");
+		question = start(resolver, name, len, type, question, UNDER_WAY_MAX);
 	}
 	if (question == NULL)
-		question = start(resolver, name, len, type);
-	if (question == NULL) {
-		*status_r = DNS_FAILURE;
-		*problem_r = "too many DNS questions under way";
-		return NULL;
-	}
+		return dns_answer_new(ctx, DNS_FAILURE, "too many DNS questions under way");
 	question_ref(question);
-	return question;
+	if (!wait_for(resolver, question, deadline_ms))
+		answer = without_answer(resolver, ctx, question);
+	pthread_mutex_unlock(&resolver->lock);
+	if (answer == NULL)
+		answer = dns_answer_copy(ctx, question->answer);
+	question_unref(question);
+	pthread_mutex_lock(&resolver->lock);
+	return answer;
 }
 
 struct dns_answer *
 resolver_ask(struct resolver *resolver, TALLOC_CTX *ctx, const char *name, size_t name_len,
     enum dns_type type, int64_t deadline_ms)
 {
-	enum dns_status status = DNS_TIMEOUT;
-	const char *problem = "no answer in time";
-	struct question *question;
 	struct dns_answer *answer;
-	bool late, done = false;
 
 	if (!dns_name_ok(name, name_len))
-		return new_answer(ctx, DNS_FAILURE, "no name that DNS could know");
-	late = deadline_ms <= clock_ms();
+		return dns_answer_new(ctx, DNS_FAILURE, "no name that DNS could know");
 	pthread_mutex_lock(&resolver->lock);
-	question = find_or_start(resolver, name, name_len, type, late, &status, &problem);
-	if (question != NULL)
-		done = late ? question->done : wait_for(resolver, question, deadline_ms);
+	answer = ask(resolver, ctx, name, name_len, type, deadline_ms);
 	pthread_mutex_unlock(&resolver->lock);
-
-	answer = done ? copy_answer(ctx, question->answer) : new_answer(ctx, status, problem);
-	if (question != NULL)
-		question_unref(question);
 	return answer;
 }
 
@@ -765,10 +845,13 @@ void
 resolver_prefetch(struct resolver *resolver, const char *name, size_t name_len,
     enum dns_type type)
 {
+	struct question *question;
+
 	if (!dns_name_ok(name, name_len))
 		return;
 	pthread_mutex_lock(&resolver->lock);
-	if (find(resolver, name, name_len, type) == NULL)
-		start(resolver, name, name_len, type);
+	question = find(resolver, name, name_len, type);
+	if (question == NULL || is_old(question))
+		start(resolver, name, name_len, type, question, UNDER_WAY_MANY);
 	pthread_mutex_unlock(&resolver->lock);
 }

@@ -12,26 +12,9 @@
 #include <stdint.h>
 #include <talloc.h>
 
-#include "policy/base/dns.h"
+#include "filter/dns/answer.h"
 
 struct resolver;
-
-enum dns_status {
-	DNS_OK,			/* at least one record of the type */
-	DNS_NODATA,		/* the name exists, not with this type */
-	DNS_NXDOMAIN,
-	DNS_TIMEOUT,		/* no answer before the deadline */
-	DNS_FAILURE		/* SERVFAIL, REFUSED, bogus, loop, oversized, unqueryable name */
-};
-
-struct dns_answer {
-	enum dns_status status;
-	bool secure;		/* validated by DNSSEC */
-	uint32_t ttl;		/* seconds */
-	size_t count;		/* > 0 only with DNS_OK */
-	struct dns_record *records;
-	const char *problem;	/* for the log when status is DNS_TIMEOUT or DNS_FAILURE */
-};
 
 /* How to reach DNS. */
 struct resolver_options {
@@ -51,10 +34,22 @@ struct resolver_options {
 struct resolver *resolver_new(TALLOC_CTX *ctx, const struct resolver_options *options,
     const char **error_r);
 
+/* Whom it asks, and whether they answer. */
+struct resolver_status {
+	bool away;		/* none of the servers answers, whatever it is asked */
+	int64_t since_ms;	/* CLOCK_MONOTONIC; since the start where that never changed */
+	const char *servers;	/* lives as long as the resolver */
+};
+
+/* resolver_status - how it stands; any thread */
+void resolver_status(struct resolver *resolver, struct resolver_status *status_r);
+
 /*
  * resolver_ask - one question, waiting until the answer or the deadline
  * name is raw octets (no backslash escapes), labels separated by dots; deadline_ms is
- * CLOCK_MONOTONIC in milliseconds. Never returns NULL: failures are in status.
+ * CLOCK_MONOTONIC in milliseconds. Never returns NULL: failures are in status, and problem says
+ * whether our resolver is silent or the domain's servers. Where they fail and DNS knew better some
+ * hours ago, the answer is that one, with stale set.
  * The answer is allocated on ctx and belongs to the caller. Any thread.
  */
 struct dns_answer *resolver_ask(struct resolver *resolver, TALLOC_CTX *ctx,

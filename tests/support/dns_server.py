@@ -97,15 +97,18 @@ class Server:
                 packet, sender = self.udp.recvfrom(65535)
             except OSError:
                 return
-            try:
-                query = Query(packet)
-                self.asked.append((query.name, query.kind))
-                for reply in self.answer(query, False):
-                    if len(reply) > query.room:
-                        reply = query.reply(flags=0x8780)
-                    self.udp.sendto(reply, sender)
-            except (IndexError, struct.error):
-                continue
+            threading.Thread(target=self.serve_packet, args=(packet, sender), daemon=True).start()
+
+    def serve_packet(self, packet, sender):
+        try:
+            query = Query(packet)
+            self.asked.append((query.name, query.kind))
+            for reply in self.answer(query, False):
+                if len(reply) > query.room:
+                    reply = query.reply(flags=0x8780)
+                self.udp.sendto(reply, sender)
+        except (IndexError, struct.error, OSError):
+            pass
 
     def serve_tcp(self):
         while True:
@@ -198,6 +201,18 @@ class BadServer(Server):
     def do_late(self, query, tcp, n):
         time.sleep(n / 1000)
         return [query.reply(OK, [self.good(query)])]
+
+    def do_once(self, query, tcp, n):   # good for a second, then SERVFAIL (n = 0) or silence
+        if self.asked.count((query.name, query.kind)) > 1:
+            return [] if n else [query.reply(SERVFAIL)]
+        return [query.reply(OK, [record(query.name_wire, TXT, b"\x0bv=spf1 -all", ttl=1)])]
+
+    def do_turn(self, query, tcp, n):   # twelve records, each time in another order
+        turn = len(self.asked) % 12
+        order = [(i + turn) % 12 for i in range(12)]
+        made = {MX: lambda i: struct.pack("!H", i // 4) + wire_name(b"h%02d.test" % i),
+                PTR: lambda i: wire_name(b"h%02d.test" % i)}[query.kind]
+        return [query.reply(OK, [record(query.name_wire, query.kind, made(i), ttl=0) for i in order])]
 
     def do_truncated(self, query, tcp, n):  # all of it by TCP
         return [query.reply(OK, [self.good(query)], flags=0x8580 if tcp else 0x8780)]

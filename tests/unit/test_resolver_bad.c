@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -59,7 +60,7 @@ static const struct row rows[] = {
 	{ "truncated, TCP closes", "halfopen", DNS_TXT, DNS_FAILURE, 0, 0 },
 	{ "a record that needs TCP", "big-4000", DNS_TXT, DNS_OK, 1, 4000 },
 	{ "the largest record that fits", "big-65000", DNS_TXT, DNS_OK, 1, 65000 },
-	{ "more than a message holds", "big-65500", DNS_TXT, DNS_FAILURE, 0, 0 },
+	{ "more than a message holds", "big-65500", DNS_TXT, DNS_TIMEOUT, 0, 0 },
 	{ "3000 addresses", "many-3000", DNS_A, DNS_OK, 3000, 4 },
 	{ "more addresses than a message holds", "many-4500", DNS_A, DNS_FAILURE, 0, 0 },
 	{ "1000 hosts", "many-1000", DNS_MX, DNS_OK, 1000, 10 },
@@ -183,6 +184,139 @@ test_answers(void **state)
 	}
 }
 
+/* ask_for - one question below bad.test */
+static struct dns_answer *
+ask_for(struct resolver *resolver, const char *name, enum dns_type type, int64_t wait_ms)
+{
+	char *whole = mem_printf(resolver, "%s.bad.test", name);
+
+	return resolver_ask(resolver, resolver, whole, strlen(whole), type, clock_ms() + wait_ms);
+}
+
+/* pause_ms - wait a little */
+static void
+pause_ms(long ms)
+{
+	struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+
+	nanosleep(&time, NULL);
+}
+
+/* Domains whose servers are dead hide no others. The pause is the time in which a resolver
+ * library concludes from silence that the server is dead. */
+static void
+test_dead_domains(void **state)
+{
+	struct resolver *resolver = new_resolver(*state);
+
+	for (int i = 0; i < 8; i++) {
+		char *name = mem_printf(resolver, "silent.%d.bad.test", i);
+
+		resolver_prefetch(resolver, name, strlen(name), DNS_TXT);
+	}
+	pause_ms(6200);
+	for (int i = 0; i < 79; i++)
+		assert_int_equal(ask_for(resolver, mem_printf(resolver, "good.%d", i), DNS_TXT,
+		    PATIENCE_MS)->status, DNS_OK);
+	talloc_free(resolver);
+}
+
+/* A name that takes its servers long is waited for as long as the asker likes. */
+static void
+test_slow_domains(void **state)
+{
+	static const char *const names[] = { "late-900", "late-2900" };
+	struct resolver *resolver = new_resolver(*state);
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_int_equal(
+		    ask_for(resolver, names[i], DNS_TXT, PATIENCE_MS)->status, DNS_OK);
+	talloc_free(resolver);
+}
+
+/* Who does not answer: the domain's servers, or our resolver? */
+static void
+test_blame(void **state)
+{
+	struct fixture *fixture = *state;
+	struct resolver *resolver = new_resolver(fixture);
+	struct resolver_status status;
+	struct dns_answer *answer;
+	int64_t until;
+
+	assert_non_null(strstr(ask_for(resolver, "servfail", DNS_TXT, PATIENCE_MS)->problem,
+	    "the name servers of this domain fail (SERVFAIL"));
+	assert_non_null(strstr(ask_for(resolver, "silent", DNS_TXT, 2500)->problem,
+	    "the name servers of this domain do not answer"));
+	resolver_status(resolver, &status);
+	assert_false(status.away);
+	assert_string_equal(status.servers, fixture->address);
+
+	assert_int_equal(kill(fixture->pid, SIGSTOP), 0);
+	answer = ask_for(resolver, "good.1", DNS_TXT, PATIENCE_MS);
+	assert_true(dns_answer_failed(answer));
+	assert_non_null(strstr(answer->problem, "our resolver 127.0.0.1@"));
+	resolver_status(resolver, &status);
+	assert_true(status.away);
+
+	/* It is back without anybody having asked. */
+	assert_int_equal(kill(fixture->pid, SIGCONT), 0);
+	for (until = clock_ms() + PATIENCE_MS; status.away && clock_ms() < until; pause_ms(20))
+		resolver_status(resolver, &status);
+	assert_false(status.away);
+	assert_int_equal(ask_for(resolver, "good.2", DNS_TXT, PATIENCE_MS)->status, DNS_OK);
+	talloc_free(resolver);
+}
+
+/* What DNS said before stands in where it fails, and says so. */
+static void
+test_stale(void **state)
+{
+	static const char *const names[] = { "once-0", "once-1" };
+	struct resolver *resolver = new_resolver(*state);
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		int64_t until = clock_ms() + PATIENCE_MS;
+		struct dns_answer *answer = ask_for(resolver, names[i], DNS_TXT, PATIENCE_MS);
+
+		assert_int_equal(answer->status, DNS_OK);
+		assert_false(answer->stale);
+		while (!answer->stale && clock_ms() < until) {
+			pause_ms(50);
+			answer = ask_for(resolver, names[i], DNS_TXT, PATIENCE_MS);
+		}
+		assert_true(answer->stale);
+		assert_int_equal(answer->status, DNS_OK);
+		assert_int_equal(answer->count, 1);
+		assert_string_equal((const char *)answer->records[0].data, "v=spf1 -all");
+		assert_non_null(answer->problem);
+	}
+	/* a name that never had an answer has none to stand in */
+	assert_int_equal(ask_for(resolver, "servfail", DNS_TXT, PATIENCE_MS)->status, DNS_FAILURE);
+	talloc_free(resolver);
+}
+
+/* The order of hosts is not the order of the day. */
+static void
+test_order(void **state)
+{
+	for (int i = 0; i < 5; i++) {
+		struct resolver *resolver = new_resolver(*state);
+		struct dns_answer *mx = ask_for(resolver, "turn", DNS_MX, PATIENCE_MS);
+		struct dns_answer *ptr = ask_for(resolver, "turn", DNS_PTR, PATIENCE_MS);
+
+		assert_int_equal(mx->count, 12);
+		assert_int_equal(ptr->count, 12);
+		for (size_t k = 0; k < 12; k++) {
+			char *name = mem_printf(resolver, "h%02zu.test", k);
+
+			assert_string_equal((const char *)mx->records[k].data, name);
+			assert_string_equal((const char *)ptr->records[k].data, name);
+		}
+		talloc_free(resolver);
+	}
+}
+
 /* What each of them means for SPF of a domain, and how it is said. */
 static void
 test_spf(void **state)
@@ -225,6 +359,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_blame),
+		cmocka_unit_test(test_stale),
+		cmocka_unit_test(test_slow_domains),
+		cmocka_unit_test(test_dead_domains),
 		cmocka_unit_test(test_spf),
 	};
 
