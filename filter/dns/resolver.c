@@ -118,8 +118,9 @@ struct question {
 	struct dns_answer *last; /* what DNS said before and is still of use; or NULL */
 	int64_t last_until_ms;
 
-	struct trial trials[UPSTREAM_PATIENT + 1]; /* the dispatcher's alone */
-	struct dns_answer *failure; /* likewise: both trials failed, who is to blame? */
+	struct trial trials[UPSTREAM_PATIENT + 1]; /* the dispatcher's alone, as the next two */
+	struct dns_answer *failure; /* of the trial that failed last */
+	bool handed;		/* it is no longer in the queue */
 
 	bool done;		/* answer is there */
 	struct dns_answer *answer;
@@ -364,6 +365,35 @@ start(struct resolver *resolver, const char *name, size_t len, enum dns_type typ
 }
 
 /*
+ * Contexts of libunbound
+ */
+
+/* close_unbound - end the contexts; their callbacks are not called any more */
+static void
+close_unbound(struct ub_ctx **unbound)
+{
+	for (size_t i = 0; i <= UPSTREAM_PATIENT; i++)
+		if (unbound[i] != NULL)
+			ub_ctx_delete(unbound[i]);
+}
+
+/* open_unbound - make the contexts; false and an error on ctx where that fails */
+static bool
+open_unbound(const struct resolver *resolver, TALLOC_CTX *ctx, struct ub_ctx **unbound,
+    const char **error_r)
+{
+	for (int i = 0; i <= UPSTREAM_PATIENT; i++) {
+		unbound[i] = upstream_open(ctx, (enum upstream_kind)i, resolver->servers,
+		    resolver->trust_anchor, error_r);
+		if (unbound[i] != NULL)
+			continue;
+		close_unbound(unbound);
+		return false;
+	}
+	return true;
+}
+
+/*
  * The dispatcher
  */
 
@@ -520,6 +550,7 @@ hand_over(struct question *newest)
 	}
 	for (; oldest != NULL; oldest = next) {
 		next = oldest->next;
+		oldest->handed = true;
 		try_on(oldest, UPSTREAM_QUICK);
 		question_unref(oldest);
 	}
@@ -548,40 +579,84 @@ tend(struct question *question, int64_t now_ms, bool many)
 		try_on(question, UPSTREAM_PATIENT);
 }
 
-/* tend_all - the same for all that are not brand-new, oldest first */
+/* all_under_way - the questions without answer, oldest first, with a reference to each */
+static struct question **
+all_under_way(struct resolver *resolver, size_t *n_r)
+{
+	struct question **all, *question;
+
+	*n_r = 0;
+	pthread_mutex_lock(&resolver->lock);
+	all = mem_array(NULL, struct question *, resolver->under_way.n + 1);
+	for (question = resolver->under_way.oldest; question != NULL; question = question->newer) {
+		question_ref(question);
+		all[(*n_r)++] = question;
+	}
+	pthread_mutex_unlock(&resolver->lock);
+	return all;
+}
+
+/* tend_all - the same for all of them */
 static void
 tend_all(struct resolver *resolver, int64_t now_ms)
 {
-	struct question **old = NULL;
-	size_t n = 0, under_way;
+	size_t n;
+	struct question **all = all_under_way(resolver, &n);
 
-	pthread_mutex_lock(&resolver->lock);
-	under_way = resolver->under_way.n;
-	if (under_way > 0)
-		old = mem_array(NULL, struct question *, under_way);
-	for (struct question *question = resolver->under_way.oldest;
-	     question != NULL && n < under_way; question = question->newer) {
-		question_ref(question);
-		old[n++] = question;
-	}
-	pthread_mutex_unlock(&resolver->lock);
 	for (size_t i = 0; i < n; i++) {
-		if (!old[i]->done)
-			tend(old[i], now_ms, under_way - i > UNDER_WAY_MANY);
-		question_unref(old[i]);
+		if (all[i]->handed && !all[i]->done)
+			tend(all[i], now_ms, n - i > UNDER_WAY_MANY);
+		question_unref(all[i]);
 	}
-	talloc_free(old);
+	talloc_free(all);
 }
 
-/* note_health - let askers know of it */
+/* ask_anew - our resolver is back: what was sent into the silence is sent again
+ * By new contexts. The old ones wait for answers that do not come, for longer each time, and
+ * join a repeated question to the one that waits. */
 static void
-note_health(struct resolver *resolver)
+ask_anew(struct resolver *resolver)
+{
+	TALLOC_CTX *scratch = mem_check(talloc_new(NULL));
+	struct ub_ctx *unbound[UPSTREAM_PATIENT + 1] = { NULL };
+	const char *error = NULL;
+	struct question **all;
+	size_t n;
+
+	/* where there is no memory or thread for new ones, the old ones will do */
+	if (!open_unbound(resolver, scratch, unbound, &error)) {
+		talloc_free(scratch);
+		return;
+	}
+	close_unbound(resolver->unbound);
+	memcpy(resolver->unbound, unbound, sizeof(unbound));
+	all = all_under_way(resolver, &n);
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; k <= UPSTREAM_PATIENT; k++) {
+			trial_end(&all[i]->trials[k]);
+			all[i]->trials[k].failed = false;
+		}
+		if (all[i]->handed)
+			try_on(all[i], UPSTREAM_QUICK);
+		question_unref(all[i]);
+	}
+	talloc_free(all);
+	talloc_free(scratch);
+}
+
+/* look - how our resolver is, and let askers know */
+static void
+look(struct resolver *resolver, int64_t now_ms)
 {
 	struct health *health = resolver->health;
+	bool was_away = resolver->status.away;
 
+	health_look(health, now_ms);
+	if (was_away && !health->away)
+		ask_anew(resolver);
 	pthread_mutex_lock(&resolver->lock);
-	if (resolver->status.away != health->away)
-		resolver->status.since_ms = clock_ms();
+	if (was_away != health->away)
+		resolver->status.since_ms = now_ms;
 	resolver->status.away = health->away;
 	resolver->heard_ms = health->heard_ms;
 	pthread_mutex_unlock(&resolver->lock);
@@ -608,9 +683,8 @@ dispatch(void *data)
 {
 	struct resolver *resolver = data;
 	struct pollfd fds[3 + HEALTH_SERVERS_MAX] = {
-		{ .fd = resolver->wake_fd, .events = POLLIN },
-		{ .fd = ub_fd(resolver->unbound[UPSTREAM_QUICK]), .events = POLLIN },
-		{ .fd = ub_fd(resolver->unbound[UPSTREAM_PATIENT]), .events = POLLIN },
+		{ .fd = resolver->wake_fd, .events = POLLIN }, { .events = POLLIN },
+		{ .events = POLLIN },
 	};
 	int64_t tended_ms = 0, now_ms;
 	struct question *queue;
@@ -619,6 +693,8 @@ dispatch(void *data)
 	size_t n;
 
 	for (;;) {
+		for (size_t i = 0; i <= UPSTREAM_PATIENT; i++)
+			fds[1 + i].fd = ub_fd(resolver->unbound[i]);
 		n = health_fds(resolver->health, fds + 3);
 		if (poll(fds, 3 + n, idle && resolver->health->asked_ms == 0 ? -1 : TICK_MS) < 0)
 			continue;
@@ -633,14 +709,13 @@ dispatch(void *data)
 				ub_process(resolver->unbound[i]);
 		now_ms = clock_ms();
 		asked = resolver->health->asked_ms != 0;
-		health_look(resolver->health, now_ms);
+		look(resolver, now_ms);
 		/* the answer to a probe lets go of failures at once */
 		if (now_ms - tended_ms >= TICK_MS ||
 		    (asked && resolver->health->asked_ms == 0)) {
 			tend_all(resolver, now_ms);
 			tended_ms = now_ms;
 		}
-		note_health(resolver);
 	}
 	return NULL;
 }
@@ -672,15 +747,6 @@ free_node(void *question)
 	question_free(question);
 }
 
-/* close_unbound - end the contexts */
-static void
-close_unbound(struct resolver *resolver)
-{
-	for (size_t i = 0; i <= UPSTREAM_PATIENT; i++)
-		if (resolver->unbound[i] != NULL)
-			ub_ctx_delete(resolver->unbound[i]);
-}
-
 /* resolver_delete - talloc's destructor
  * Nobody asks any more. libunbound calls no callback for what is still under way; that is in
  * the tree, so references of trials do not matter, and what is answered has none. */
@@ -692,24 +758,11 @@ resolver_delete(struct resolver *resolver)
 	pthread_mutex_unlock(&resolver->lock);
 	wake(resolver);
 	pthread_join(resolver->dispatcher, NULL);
-	close_unbound(resolver);
+	close_unbound(resolver->unbound);
 	tdestroy(resolver->tree, free_node);
 	close(resolver->wake_fd);
 	pthread_mutex_destroy(&resolver->lock);
 	return 0;
-}
-
-/* open_unbound - make the contexts; false and an error where that fails */
-static bool
-open_unbound(struct resolver *resolver, TALLOC_CTX *ctx, const char **error_r)
-{
-	for (int i = 0; i <= UPSTREAM_PATIENT; i++) {
-		resolver->unbound[i] = upstream_open(ctx, (enum upstream_kind)i, resolver->servers,
-		    resolver->trust_anchor, error_r);
-		if (resolver->unbound[i] == NULL)
-			return false;
-	}
-	return true;
 }
 
 struct resolver *
@@ -728,8 +781,7 @@ resolver_new(TALLOC_CTX *ctx, const struct resolver_options *options, const char
 	resolver->health = health_new(resolver, resolver->servers);
 	resolver->status.servers = resolver->health->names;
 	resolver->status.since_ms = clock_ms();
-	if (!open_unbound(resolver, ctx, error_r)) {
-		close_unbound(resolver);
+	if (!open_unbound(resolver, ctx, resolver->unbound, error_r)) {
 		talloc_free(resolver);
 		return NULL;
 	}
@@ -741,7 +793,7 @@ resolver_new(TALLOC_CTX *ctx, const struct resolver_options *options, const char
 		if (resolver->wake_fd >= 0)
 			close(resolver->wake_fd);
 		pthread_mutex_destroy(&resolver->lock);
-		close_unbound(resolver);
+		close_unbound(resolver->unbound);
 		talloc_free(resolver);
 		return NULL;
 	}
