@@ -218,7 +218,10 @@ class House:
                            "a room uses rooms further down only, so that there is no circle")
 
     def check_circles(self):
-        """Rooms use each other in one direction, whatever the tables say."""
+        """Files use each other in one direction; so do rooms, whatever the tables say."""
+        after = {}
+        for one, other in self.uses:
+            after.setdefault(one, []).append(other)
         between = {}
         for (one, other), how in sorted(self.uses.items()):
             pair = (self.room_of(one + ".c"), self.room_of(other + ".c"))
@@ -230,6 +233,9 @@ class House:
         for circle in circles(around):
             self.fault("circle of rooms: " + "; ".join(
                 how for pair, how in between.items() if set(pair) <= set(circle)))
+        for circle in circles(after):
+            self.fault("circle of files: " + "; ".join(
+                how for pair, how in self.uses.items() if set(pair) <= set(circle)))
 
     def inspect(self):
         """All faults."""

@@ -276,23 +276,6 @@ commands_option(const struct ctl_command *command, const char *name, size_t len)
 	return option != NULL ? option : option_in(ctl_global_options, name, len);
 }
 
-const char *
-commands_usage(TALLOC_CTX *ctx, const struct ctl_command *command)
-{
-	char *text = mem_strdup(ctx, command->name);
-
-	if (command->usage != NULL)
-		return mem_printf(ctx, "%s %s", command->name, command->usage);
-	for (size_t i = 0; command->operands[i] != NULL; i++)
-		text = mem_check(talloc_asprintf_append_buffer(text, " %s", command->operands[i]));
-	for (const struct ctl_option *option = command->options; option->name != NULL; option++)
-		text = mem_check(talloc_asprintf_append_buffer(text, " %s%s%s%s%s",
-		    option->times == REQUIRED ? "" : "[", option->name,
-		    option->value != NULL ? " " : "", option->value != NULL ? option->value : "",
-		    option->times == REQUIRED ? "" : "]"));
-	return text;
-}
-
 /* print_option - one line about an option */
 static void
 print_option(FILE *to, const struct ctl_option *option)
@@ -329,7 +312,7 @@ commands_print_all(FILE *to)
 void
 commands_print(TALLOC_CTX *ctx, FILE *to, const struct ctl_command *command)
 {
-	(void)fprintf(to, "usage: countersignctl %s\n\n%c%s.\n\n", commands_usage(ctx, command),
+	(void)fprintf(to, "usage: countersignctl %s\n\n%c%s.\n\n", ctl_usage(ctx, command),
 	    command->help[0] - 'a' + 'A', command->help + 1);
 	for (size_t i = 0; command->operands[i] != NULL; i++)
 		(void)fprintf(to, "  %-*s%s\n", NAME_COLUMN, command->operands[i],

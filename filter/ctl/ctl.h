@@ -15,8 +15,35 @@
 #include <talloc.h>
 
 struct config;
-struct ctl_command;
-struct ctl_option;
+struct ctl;
+
+/*
+ * A command's function: operands ends in NULL. Their number and the options are as the table of
+ * commands allows. Returns the exit status.
+ */
+typedef int ctl_run(struct ctl *ctl, char **operands);
+
+#define COMMAND_OPERANDS_MAX	3
+#define COMMAND_OPTIONS_MAX	6
+
+/* An option of a command, or of all of them. */
+struct ctl_option {
+	const char *name;	/* "--for"; NULL ends a list */
+	const char *value;	/* "TIME"; NULL: a flag */
+	const char *help;	/* a verb phrase or a noun phrase, 50 columns at most */
+	const char *words;	/* values, separated by spaces; others are errors unless the last is
+				 * "..."; "FILE": a path; NULL: any */
+	enum { OPTIONAL, REQUIRED, REPEATED } times;
+};
+
+struct ctl_command {
+	const char *name;	/* one word or two: "quota show"; NULL ends the table */
+	const char *operands[COMMAND_OPERANDS_MAX + 1];	/* "ACCOUNT"; in brackets if optional */
+	struct ctl_option options[COMMAND_OPTIONS_MAX + 1];
+	const char *help;	/* a verb phrase, 60 columns at most */
+	const char *usage;	/* the words behind the name; NULL: as the rows say */
+	ctl_run *run;
+};
 
 /* An option that was given on the command line. */
 struct ctl_given {
@@ -36,18 +63,15 @@ struct ctl {
 	size_t n_given;
 };
 
-/*
- * A command's function: operands ends in NULL. Their number and the options are as the table of
- * commands allows. Returns the exit status.
- */
-typedef int ctl_run(struct ctl *ctl, char **operands);
-
 /* ctl_fail - say why on standard error and end the program with status 1 */
 void ctl_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 /* ctl_misuse - as ctl_fail, for words that do not fit together; adds the usage of the command */
 void ctl_misuse(const struct ctl *ctl, const char *format, ...)
     __attribute__((noreturn, format(printf, 2, 3)));
+
+/* ctl_usage - "quota set ACCOUNT LIMIT --for TIME", on ctx */
+const char *ctl_usage(TALLOC_CTX *ctx, const struct ctl_command *command);
 
 /* ctl_config - the configuration; where it has mistakes, they are printed and the program ends */
 const struct config *ctl_config(struct ctl *ctl);

@@ -1,5 +1,5 @@
 /*
- * ctl_socket.c - one question to the daemon, on its control socket
+ * ctl_socket.c - one question to the daemon on its control socket, or answered here (--direct)
  *
  * Commands that ask the daemon must work with a broken configuration: then the operator needs
  * them most. So the file is not checked here; only "control" is looked for in it.
@@ -9,15 +9,22 @@
 #endif
 
 #include <errno.h>
+#include <jansson.h>
 #include <libconfig.h>
+#include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "filter/base/log.h"
 #include "filter/base/unix_socket.h"
+#include "filter/control/control_answer.h"
 #include "filter/ctl/ctl.h"
+#include "filter/daemon/daemon.h"
 #include "policy/base/mem.h"
 
 #define DEFAULT_SOCKET	RUNSTATEDIR "/countersign/control"
@@ -120,4 +127,81 @@ ctl_talk(struct ctl *ctl, const char *request)
 	answer = hear(fd, path);
 	(void)close(fd);
 	return answer;
+}
+
+/* user_name - who asks, for the log and for blocks */
+static const char *
+user_name(struct ctl *ctl)
+{
+	const struct passwd *entry = getpwuid(getuid());
+
+	return entry != NULL ? mem_strdup(ctl->memory, entry->pw_name) :
+	    mem_printf(ctl->memory, "uid %lu", (unsigned long)getuid());
+}
+
+/* direct - answer the request here, on the store that the configuration names */
+static char *
+direct(struct ctl *ctl, const char *request)
+{
+	static struct daemon daemon;
+	const struct asker asker = { true, user_name(ctl) };
+	const char *error = NULL;
+	struct snapshot *snapshot = snapshot_build_tables(ctl->memory, ctl->file, &error);
+	json_t *answer;
+	char *dumped;
+	char *line;
+
+	if (snapshot == NULL)
+		ctl_fail("%s", error);
+	if (snapshot->config->store_options.kind != STORE_REDIS)
+		ctl_fail(
+		    "%s keeps the counters in the daemon; --direct is for store = \"redis:NAME\"",
+		    ctl->file);
+	(void)signal(SIGPIPE, SIG_IGN);
+	/* what is changed is told where the daemon would have told it */
+	log_open(true);
+	if (daemon_open_store(ctl->memory, &daemon, snapshot, &error) != 0)
+		ctl_fail("%s", error);
+	answer = control_answer(&daemon, ctl->memory, request, strlen(request), &asker, true);
+	dumped = mem_check(json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII));
+	line = mem_printf(NULL, "%s\n", dumped);
+	free(dumped);
+	json_decref(answer);
+	daemon_close(&daemon);
+	return line;
+}
+
+/* show - the answer for the reader; the exit status */
+static int
+show(const struct ctl *ctl, const char *line, void (*print)(const json_t *))
+{
+	json_error_t error;
+	json_t *answer = json_loads(line, 0, &error);
+	bool good = json_is_true(json_object_get(answer, "ok"));
+
+	if (answer == NULL)
+		ctl_fail("the answer is no JSON: %s", error.text);
+	if (ctl->json)
+		(void)printf("%s", line);
+	else if (good)
+		print(answer);
+	else
+		(void)fprintf(stderr, "countersignctl: %s\n", ctl_text(answer, "error"));
+	json_decref(answer);
+	return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* ctl_ask - ask the daemon, print its answer */
+int
+ctl_ask(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer))
+{
+	char *dumped = mem_check(json_dumps(request, JSON_COMPACT));
+	char *answer = ctl->direct ? direct(ctl, dumped) :
+	    ctl_talk(ctl, mem_printf(ctl->memory, "%s\n", dumped));
+	int status = show(ctl, answer, print);
+
+	talloc_free(answer);
+	free(dumped);
+	json_decref(request);
+	return status;
 }

@@ -7,6 +7,7 @@
 #include "config.h"
 #endif
 
+#include "filter/journal/books.h"
 #include "filter/journal/books_kind.h"
 #include "policy/base/mem.h"
 

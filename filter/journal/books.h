@@ -21,22 +21,9 @@
 #include <stdint.h>
 #include <talloc.h>
 
-#include "filter/journal/daybook.h"
-#include "filter/store/store.h"
-
-#define BOOKS_PER_ACCOUNT	20	/* decisions in an account's own list in Redis */
-#define BOOKS_ANSWER_MAX	100	/* decisions in one answer to people */
-#define BOOKS_EVENTS		10000	/* events kept, about */
+#include "filter/journal/books_types.h"
 
 struct books;
-
-/* What is kept, and where. */
-struct books_options {
-	const struct store_options *store; /* kind, file, and Redis with its passwords */
-	size_t decisions;	/* kept at most; 0: none */
-	int days;		/* for how long decisions are kept */
-	size_t accounts;	/* accounts with sums a day; what the others do is added up as "*" */
-};
 
 /*
  * books_open - open the books
@@ -56,29 +43,12 @@ const char *books_place(const struct books *books);
 
 /* --- decisions --- */
 
-/* One decision to be kept. */
-struct books_decision {
-	int64_t at_ms;		/* UNIX time */
-	const char *account;	/* or NULL */
-	const char *queue_id;	/* or NULL */
-	bool passed;		/* accepted or held */
-	const char *text;	/* JSON */
-};
-
 /* books_keep_decisions - are decisions kept at all? */
 bool books_keep_decisions(const struct books *books);
 
 /* books_add_decisions - keep n decisions: all or, after an error, perhaps none */
 int books_add_decisions(struct books *books, TALLOC_CTX *ctx, const struct books_decision *items,
     size_t n, const char **error_r);
-
-/* Which decisions are wanted; members that are not set match all. */
-struct books_query {
-	const char *account;	/* normal form */
-	const char *queue_id;
-	bool passed;		/* only those that passed */
-	size_t n;		/* so many at most */
-};
 
 /* books_find - decisions, newest first, as an array of objects; NULL and *error_r on ctx */
 json_t *books_find(struct books *books, TALLOC_CTX *ctx, const struct books_query *query,
@@ -91,22 +61,11 @@ json_t *books_find(struct books *books, TALLOC_CTX *ctx, const struct books_quer
 int books_add_sums(struct books *books, TALLOC_CTX *ctx, int64_t at_ms,
     const struct daybook_delta *deltas, size_t n, const char **error_r);
 
-/* What books_read_sums() calls; account "*" stands for those beyond the bound. */
-typedef void books_sums_each(void *arg, const char *account, const struct daybook_row *row);
-
 /* books_read_sums - each account of a day (daybook_day()) once, in no order */
 int books_read_sums(struct books *books, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
     const char **error_r);
 
 /* --- events --- */
-
-/* One event to be kept. */
-struct books_event {
-	int64_t at_ms;		/* UNIX time of its raising */
-	const char *kind;	/* its word */
-	const char *key;	/* what it is about */
-	const char *text;	/* JSON */
-};
 
 /*
  * books_event_is_news - was no event of this kind and key kept within quiet_ms before it?

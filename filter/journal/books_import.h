@@ -11,7 +11,7 @@
 
 #include <talloc.h>
 
-#include "filter/journal/books.h"
+#include "filter/journal/books_types.h"
 
 /* Who takes what is read; both return 0, or -1 to end it. */
 struct books_import {

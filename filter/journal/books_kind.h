@@ -6,7 +6,10 @@
 #ifndef FILTER_JOURNAL_BOOKS_KIND_H
 #define FILTER_JOURNAL_BOOKS_KIND_H
 
-#include "filter/journal/books.h"
+#include <jansson.h>
+#include <talloc.h>
+
+#include "filter/journal/books_types.h"
 
 struct books_kind {
 	/* impl is a talloc child of ctx */

@@ -1,0 +1,54 @@
+/*
+ * books_types.h - the words that the door (books.h) shares with what is behind it
+ */
+#ifndef FILTER_JOURNAL_BOOKS_TYPES_H
+#define FILTER_JOURNAL_BOOKS_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "filter/journal/daybook.h"
+#include "filter/store/types.h"
+
+#define BOOKS_PER_ACCOUNT	20	/* decisions in an account's own list in Redis */
+#define BOOKS_ANSWER_MAX	100	/* decisions in one answer to people */
+#define BOOKS_EVENTS		10000	/* events kept, about */
+
+/* What is kept, and where. */
+struct books_options {
+	const struct store_options *store; /* kind, file, and Redis with its passwords */
+	size_t decisions;	/* kept at most; 0: none */
+	int days;		/* for how long decisions are kept */
+	size_t accounts;	/* accounts with sums a day; what the others do is added up as "*" */
+};
+
+/* One decision to be kept. */
+struct books_decision {
+	int64_t at_ms;		/* UNIX time */
+	const char *account;	/* or NULL */
+	const char *queue_id;	/* or NULL */
+	bool passed;		/* accepted or held */
+	const char *text;	/* JSON */
+};
+
+/* Which decisions are wanted; members that are not set match all. */
+struct books_query {
+	const char *account;	/* normal form */
+	const char *queue_id;
+	bool passed;		/* only those that passed */
+	size_t n;		/* so many at most */
+};
+
+/* What books_read_sums() calls; account "*" stands for those beyond the bound. */
+typedef void books_sums_each(void *arg, const char *account, const struct daybook_row *row);
+
+/* One event to be kept. */
+struct books_event {
+	int64_t at_ms;		/* UNIX time of its raising */
+	const char *kind;	/* its word */
+	const char *key;	/* what it is about */
+	const char *text;	/* JSON */
+};
+
+#endif
