@@ -120,8 +120,8 @@ message() {
 	printf '%s' "$file"
 }
 
-# mta_begin - start a laboratory with the configuration of the LAB_CONF variables
-mta_begin() {
+# mta_need - look whether a laboratory can run here; skips the test if not
+mta_need() {
 	local package missing
 
 	LAB_BUILD=$(cd "${top_builddir:-.}" && pwd -P)
@@ -137,6 +137,11 @@ mta_begin() {
 		missing+=$(lab_not_installed "$package" | sed 's/^/ /')
 	done
 	[[ -z $missing ]] || skip "not installed:$missing (contrib/run-tests installs them)"
+}
+
+# mta_begin - start a laboratory with the configuration of the LAB_CONF variables
+mta_begin() {
+	mta_need
 	lab_create || bail "no directory for the laboratory"
 	trap mta_end EXIT
 	trap 'exit 130' INT TERM HUP
