@@ -26,6 +26,7 @@
 #include "filter/journal/watch.h"
 #include "policy/base/hash.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define TURN_MS		1000	/* how often it writes at least */
 #define MANY		200	/* entries that wake the thread early; also a batch */
@@ -294,7 +295,18 @@ is_foreign(enum reason reason)
 {
 	return reason == REASON_FOREIGN_ENVELOPE || reason == REASON_FOREIGN_FROM ||
 	    reason == REASON_FOREIGN_DOMAIN || reason == REASON_FOREIGN_SENDER ||
-	    reason == REASON_FOREIGN_RESENT;
+	    reason == REASON_FOREIGN_RESENT || reason == REASON_FOREIGN_DISPLAY ||
+	    reason == REASON_DISGUISED_FROM || reason == REASON_MALFORMED_FROM ||
+	    reason == REASON_SEVERAL_FROM;
+}
+
+/* escaped - a value of the line, which may be a stranger's octets, for a sentence or for JSON */
+static const char *
+escaped(TALLOC_CTX *ctx, const struct entry *entry, const char *key)
+{
+	const char *value = or_dash(entry, key);
+
+	return text_escape(ctx, value, strlen(value), LOGLINE_VALUE_MAX);
 }
 
 /* count_foreign - one more foreign sender of an account; true when that makes it a burst */
@@ -314,12 +326,14 @@ count_foreign(struct journal *journal, const char *account)
 static void
 raise_burst(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 {
+	const char *address = escaped(ctx, entry, "address"), *why = escaped(ctx, entry, "why");
+
 	event_raise(journal->events, EVENT_FOREIGN_BURST, "account", entry->account, NULL,
 	    mem_printf(ctx,
-		"%s tried %d messages under foreign names within an hour, the last as %s",
-		entry->account, BURST, or_dash(entry, "address")),
-	    json_pack("{s:s, s:s, s:i}", "address", or_dash(entry, "address"), "reason",
-		reply_row(entry->reason)->word, "count", BURST));
+		"%s tried %d messages under foreign names within an hour, the last as %s (%s)",
+		entry->account, BURST, address, why),
+	    json_pack("{s:s, s:s, s:s, s:i}", "address", address, "reason",
+		reply_row(entry->reason)->word, "why", why, "count", BURST));
 }
 
 /* raise_events - what operators should hear of an entry */

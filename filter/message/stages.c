@@ -430,7 +430,7 @@ stage_rcpt(struct message *message, const char *path, const char *resolved)
 	}
 }
 
-/* add_displays - addresses that From display names show, behind all other claims */
+/* add_displays - addresses that display names show, behind all other claims */
 static void
 add_displays(struct message *message, const struct header_displays *displays)
 {
@@ -442,16 +442,19 @@ add_displays(struct message *message, const struct header_displays *displays)
 		const struct header_display *display = &displays->items[i];
 		const char *at = display->shown == NULL ? NULL : strrchr(display->shown, '@');
 
-		if (display->place != CLAIM_FROM)
-			continue;
-		if (display->finding == ADDRESS_DISPLAY_OVERRIDE)
+		if (display->finding == ADDRESS_DISPLAY_OVERRIDE && !facts->header.override) {
 			facts->header.override = true;
-		else if (at != NULL)
+			facts->header.override_field = display->field;
+			facts->header.override_text = display->text;
+		}
+		if (at != NULL)
 			facts->claims[facts->n_claims++] = (struct claim){
 				.place = display->finding == ADDRESS_DISPLAY_MAILBOX ?
 				    CLAIM_DISGUISE : CLAIM_DISPLAY,
 				.address = display->shown,
 				.domain = at + 1,
+				.field = display->field,
+				.text = display->text,
 			};
 	}
 }

@@ -18,7 +18,7 @@
  *   spec    = local "@" domain
  *   local   = quoted-string / 1*( atom / "." )          ; no CFWS inside
  *   domain  = "[" address "]" / atom *( "." atom )      ; CFWS after the first atom
- *   phrase  = 1*( atom / quoted-string / "." / "[" / "]" / "@" )
+ *   phrase  = 1*( atom / quoted-string / "." / "[" / "]" / "@" )	; see are_own
  *
  * CFWS further inside a domain is refused although RFC 5322 section 4.4 knows it:
  * "ceo@bank.example (x).attacker.example" has the bank's address in front.
@@ -42,7 +42,14 @@
 
 #define FULLWIDTH_AT	"\xef\xbc\xa0"	/* U+FF20, an at sign to the eye */
 #define SMALL_AT	"\xef\xb9\xab"	/* U+FE6B, the same */
-#define SPACED_AT	'\x01'	/* an at sign between blanks, while a display name is scanned */
+
+/* Marks in a display name while it is scanned; no field may hold these octets. */
+#define SPACED_AT	'\x01'	/* an at sign between blanks */
+#define IMITATION	'\x02'	/* what only looks like an at sign */
+#define SPACED_IMITATION '\x03'	/* the same between blanks */
+#define BREAK		'\x04'	/* a fold inside a quoted string or a comment */
+#define SEAM		'\x05'	/* a quotation mark within a word */
+
 #define OVERLONG_AT	"\xc1\x80"	/* "@" in two octets: no UTF-8, but some decoders take it */
 #define OVERLONGER_AT	"\xe0\x81\x80"	/* in three */
 
@@ -50,7 +57,10 @@
 #define ENCODED_WORD_MAX	256
 
 /* How many addresses in one display name are worth a conversion. */
-#define SCAN_CONVERSIONS_MAX	32
+#define SCAN_CONVERSIONS_MAX	64
+
+/* Octets of an address literal in a display name. */
+#define LITERAL_MAX	64
 
 /*
  * Characters
@@ -161,6 +171,11 @@ address_normalise(TALLOC_CTX *ctx, const char *local, size_t local_len,
 		    rules->default_domain);
 	if (normal == NULL)
 		return -1;
+	if (domain_len > 0 && !domain_is_plain(domain, domain_len, normal)) {
+		*problem_r = "the domain is written with characters that stand for others";
+		talloc_free(normal);
+		return -1;
+	}
 	folded = mem_check(text_fold_utf8(ctx, local, local_len, rules->fold_local));
 	address_build(ctx, folded, normal, address_r);
 	talloc_free(normal);
@@ -774,12 +789,32 @@ display_put(struct display *display, char c)
 	display->text[display->len++] = c;
 }
 
+/* display_ends - does the text so far end in these two octets? */
+static bool
+display_ends(const struct display *display, const char *end)
+{
+	return display->len >= 2 && memcmp(display->text + display->len - 2, end, 2) == 0;
+}
+
+/*
+ * display_seam - mark where a quoted string begins or ends within a word
+ *
+ * next: the rest of the piece. Of "ceo@bank.co"m one reader makes one word, another two.
+ */
+static void
+display_seam(struct display *display, bool opens, struct span next)
+{
+	if (opens ? display->len > 0 && !text_is_space(display->text[display->len - 1]) :
+	    next.len > 0 && !text_is_space(next.at[0]))
+		display_put(display, SEAM);
+}
+
 /*
  * display_add - append what a reader shows of a piece of a field
  *
- * Quotation marks and backslashes go, line ends too. With only_comments nothing
- * but the comments is taken; the parentheses stay where something is before them.
- * The piece was through the lexer, so everything in it closes.
+ * Quotation marks and backslashes go; a fold inside a quoted string or a comment becomes BREAK,
+ * other line ends go. With only_comments nothing but the comments is taken; the parentheses stay
+ * where something is before them. The piece was through the lexer, so everything in it closes.
  */
 static void
 display_add(struct display *display, struct span piece, bool only_comments)
@@ -795,6 +830,9 @@ display_add(struct display *display, struct span piece, bool only_comments)
 			c = piece.at[++i];
 		} else if (c == '"' && depth == 0) {
 			quoted = !quoted;
+			if (!only_comments)
+				display_seam(display, quoted,
+				    text_span_of(piece.at + i + 1, piece.len - i - 1));
 			continue;
 		} else if (c == '(' && !quoted && depth++ == 0) {
 			bare = display->len == 0;
@@ -805,8 +843,13 @@ display_add(struct display *display, struct span piece, bool only_comments)
 			display_put(display, bare ? ' ' : ')');
 			continue;
 		}
-		if (c != '\r' && c != '\n' && (depth > 0 || !only_comments))
+		if (depth == 0 && only_comments)
+			continue;
+		/* a fold between two encoded words only divides these */
+		if (c != '\r' && c != '\n')
 			display_put(display, c);
+		else if (c == '\n' && (quoted || depth > 0) && !display_ends(display, "?="))
+			display_put(display, BREAK);
 	}
 }
 
@@ -814,8 +857,8 @@ display_add(struct display *display, struct span piece, bool only_comments)
 struct shown {
 	struct span local;
 	struct span domain;
-	bool spaced;		/* blanks stand around its at sign */
-	bool divided; /* it stands as in a list: a bracket at it, or a divider behind it */
+	char sign;		/* SPACED_AT, and so on */
+	bool divided;		/* some readers end it here, as in a list; see is_divided */
 };
 
 /* What a scan of a display name found. */
@@ -824,9 +867,9 @@ struct scan {
 	size_t words;		/* at signs that are no part of an address: "Support @ Example" */
 	size_t others;		/* every other at sign */
 	size_t tight;		/* those of them in an address without blanks */
-	const char *shown;	/* first foreign address, or NULL */
-	bool divided;		/* one of them stands as in a list, or would once decoded */
-	bool imitated;		/* some at sign only looks like one */
+	struct address_shown *shown;	/* the foreign addresses, each once */
+	size_t n_shown;
+	bool too_many;		/* there are more of them than are kept */
 	bool override;		/* a bidirectional override */
 	size_t conversions;	/* addresses converted so far */
 };
@@ -856,6 +899,24 @@ blanks(struct span text, size_t pos)
 	return n;
 }
 
+/* is_gap - a blank or a fold */
+static bool
+is_gap(char c)
+{
+	return c == BREAK || text_is_space(c);
+}
+
+/* gap - the same for blanks and folds */
+static size_t
+gap(struct span text, size_t pos)
+{
+	size_t n = 0;
+
+	while (pos + n < text.len && is_gap(text.at[pos + n]))
+		n++;
+	return n;
+}
+
 /*
  * is_word - is the at sign that ends at pos a word of its own, as in "Support @ Example"?
  *
@@ -865,7 +926,7 @@ blanks(struct span text, size_t pos)
 static bool
 is_word(struct span text, size_t pos)
 {
-	size_t start = pos + blanks(text, pos), end = start;
+	size_t start = pos + gap(text, pos), end = start;
 
 	while (end < text.len && (text_is_alnum(text.at[end]) ||
 	    text.at[end] == '-' || text.at[end] == '_'))
@@ -874,63 +935,93 @@ is_word(struct span text, size_t pos)
 		return false;
 	if (end == text.len)
 		return true;
-	start = end + blanks(text, end);
+	start = end + gap(text, end);
 	return start > end && (start == text.len || text_is_alnum(text.at[start]) ||
 	    strchr("-|&/", text.at[start]) != NULL);
 }
 
+/*
+ * scan_visible - what the eye sees of a display name
+ *
+ * Without invisible characters; Unicode's spaces are blanks, its line separators BREAK. split: a
+ * seam is a blank, too. Other controls are blanks, because they could be taken for marks.
+ */
+static struct span
+scan_visible(TALLOC_CTX *ctx, struct span text, bool split, struct scan *scan)
+{
+	char *visible = mem_array(ctx, char, text.len + 1);
+	size_t n = 0, step;
+
+	for (size_t i = 0; i < text.len; i += step) {
+		const char *at = text.at + i;
+		size_t left = text.len - i;
+		bool ends_line = false;
+
+		if ((step = text_wide_space(at, left, &ends_line)) > 0) {
+			visible[n++] = ends_line ? BREAK : ' ';
+		} else if ((step = text_invisible(at, left)) > 0) {	/* U+202D and U+202E */
+			if (step == 3 && (memcmp(at, "\xe2\x80\xad", 3) == 0 ||
+			    memcmp(at, "\xe2\x80\xae", 3) == 0))
+				scan->override = true;
+		} else {
+			step = 1;
+			if (*at == BREAK || (unsigned char)*at >= ' ')
+				visible[n++] = *at;
+			else if (*at != SEAM || split)
+				visible[n++] = ' ';
+		}
+	}
+	return text_span_of(visible, n);
+}
+
 /* put_at_sign - append an at sign in place of the blanks before it; how long the text is then */
 static size_t
-put_at_sign(char *plain, size_t n, bool spaced)
+put_at_sign(char *plain, size_t n, bool spaced, bool imitated)
 {
-	while (n > 0 && text_is_space(plain[n - 1])) {
+	while (n > 0 && is_gap(plain[n - 1])) {
 		spaced = true;
 		n--;
 	}
-	plain[n++] = spaced ? SPACED_AT : '@';
+	plain[n++] = spaced ? (imitated ? SPACED_IMITATION : SPACED_AT) :
+	    imitated ? IMITATION : '@';
 	return n;
 }
 
+/* is_at - an at sign of scan_plain */
+static bool
+is_at(char c)
+{
+	return c == '@' || c == SPACED_AT || c == IMITATION || c == SPACED_IMITATION;
+}
+
 /*
- * scan_plain - a copy in which addresses can be found
+ * scan_plain - a copy of visible text in which addresses can be found
  *
- * Without invisible characters and without blanks around at signs; each at sign
- * and its likes as "@", or SPACED_AT where there were blanks; those that are a word of
- * their own as a blank.
+ * Without blanks around at signs; each at sign and its likes as one of the marks of is_at(); those
+ * that are a word of their own as a blank.
  */
-static char *
-scan_plain(TALLOC_CTX *ctx, struct span text, struct scan *scan, size_t *len_r)
+static struct span
+scan_plain(TALLOC_CTX *ctx, struct span text, struct scan *scan)
 {
 	char *plain = mem_array(ctx, char, text.len + 1);
 	size_t n = 0;
 
 	for (size_t i = 0; i < text.len; ) {
-		const char *at = text.at + i;
-		size_t left = text.len - i;
-		size_t invisible = text_invisible(at, left);
-		size_t sign = at_sign(at, left);
+		size_t sign = at_sign(text.at + i, text.len - i);
 
-		if (invisible > 0) {	/* U+202D and U+202E */
-			if (invisible == 3 && (memcmp(at, "\xe2\x80\xad", 3) == 0 ||
-			    memcmp(at, "\xe2\x80\xae", 3) == 0))
-				scan->override = true;
-			i += invisible;
-		} else if (sign == 0) {
-			plain[n++] = (char)(*at == SPACED_AT ? ' ' : *at);
-			i++;
-		} else if ((n == 0 || text_is_space(plain[n - 1])) && is_word(text, i + sign)) {
+		if (sign == 0) {
+			plain[n++] = text.at[i++];
+		} else if ((n == 0 || is_gap(plain[n - 1])) && is_word(text, i + sign)) {
 			scan->words++;
 			plain[n++] = ' ';
 			i += sign;
 		} else {
-			scan->imitated = scan->imitated || sign > 1;
 			i += sign;
-			n = put_at_sign(plain, n, blanks(text, i) > 0);
-			i += blanks(text, i);
+			n = put_at_sign(plain, n, gap(text, i) > 0, sign > 1);
+			i += gap(text, i);
 		}
 	}
-	*len_r = n;
-	return plain;
+	return text_span_of(plain, n);
 }
 
 /* is_shown_domain - may this octet belong to a domain in running text? */
@@ -941,47 +1032,116 @@ is_shown_domain(char c)
 	    c == '-' || c == '_';
 }
 
-/* is_divided - would a sloppy reader take what stands here for an element of a list? */
+/*
+ * is_divided - would a sloppy reader end the address here, or take it for an element of a list?
+ *
+ * depth: how many parentheses are open before it. One that closes is usual: "Bob (bob@b.example)".
+ */
 static bool
-is_divided(struct span text, size_t start, size_t end)
+is_divided(struct span text, size_t start, size_t end, size_t depth)
 {
 	while (start > 0 && text_is_space(text.at[start - 1]))
 		start--;
 	end += blanks(text, end);
-	return (start > 0 && text.at[start - 1] == '<') ||
-	    (end < text.len && strchr(">,;", text.at[end]) != NULL);
+	if (start > 0 && text.at[start - 1] == '<')
+		return true;
+	if (end == text.len)
+		return false;
+	return text.at[end] == BREAK || strchr("<>[]\",;\\", text.at[end]) != NULL ||
+	    (text.at[end] == ')' && depth == 0);
+}
+
+/* quoted_start - where the quoted local part begins whose last quotation mark is before pos */
+static size_t
+quoted_start(struct span text, size_t pos)
+{
+	size_t start = pos - 1;
+
+	while (start > 0 && pos - start < ADDRESS_LOCAL_MAX && text.at[start - 1] != '"')
+		start--;
+	return start > 0 && text.at[start - 1] == '"' && start < pos - 1 ? start : pos;
+}
+
+/* shown_domain_end - where the domain or address literal that begins at pos ends */
+static size_t
+shown_domain_end(struct span text, size_t pos)
+{
+	size_t end = pos;
+
+	if (pos < text.len && text.at[pos] == '[') {
+		while (end < text.len && end - pos < LITERAL_MAX && text.at[end] != ']')
+			end++;
+		return end < text.len && text.at[end] == ']' ? end + 1 : pos;
+	}
+	while (end < text.len && end - pos < DOMAIN_MAX && is_shown_domain(text.at[end]))
+		end++;
+	return end;
 }
 
 /* shown_at - the address around the at sign at pos, as a reader's eye takes it */
 static bool
-shown_at(struct span text, size_t pos, struct shown *shown_r)
+shown_at(struct span text, size_t pos, size_t depth, struct shown *shown_r)
 {
-	size_t start = pos, end = pos + 1;
+	size_t start = pos, end = shown_domain_end(text, pos + 1), local_end = pos;
 
-	while (start > 0 && pos - start < ADDRESS_LOCAL_MAX &&
+	shown_r->sign = text.at[pos];
+	if (pos > 0 && text.at[pos - 1] == '"') {
+		start = quoted_start(text, pos);
+		local_end = start < pos ? pos - 1 : pos;
+	}
+	while (local_end == pos && start > 0 && pos - start < ADDRESS_LOCAL_MAX &&
 	    is_dotted(text.at[start - 1]))
 		start--;
-	while (end < text.len && end - pos <= DOMAIN_MAX &&
-	    is_shown_domain(text.at[end]))
-		end++;
-	shown_r->divided = is_divided(text, start, end);
-	while (start < pos && (text.at[start] == '\'' || text.at[start] == '.'))
+	shown_r->divided = is_divided(text, start, end, depth);
+	while (start < local_end && (text.at[start] == '\'' || text.at[start] == '.'))
 		start++;
 	while (end > pos + 1 && (text.at[end - 1] == '.' || text.at[end - 1] == '-'))
 		end--;
-	shown_r->local = text_span_of(text.at + start, pos - start);
+	shown_r->local = text_span_of(text.at + start, local_end - start);
 	shown_r->domain = text_span_of(text.at + pos + 1, end - pos - 1);
-	return start < pos && end > pos + 1;
+	return start < local_end && end > pos + 1;
 }
 
 /* shown_is - is this the address, in the very spelling of its normal form? */
 static bool
 shown_is(const struct shown *shown, const char *address)
 {
-	struct span whole = { shown->local.at, shown->local.len + 1 + shown->domain.len };
+	size_t n = shown->local.len;
 
-	return text_is_ascii(whole.at, whole.len) &&
-	    text_equal_fold(whole, text_span(address));
+	return strlen(address) == n + 1 + shown->domain.len && address[n] == '@' &&
+	    text_is_ascii(shown->local.at, n) &&
+	    text_is_ascii(shown->domain.at, shown->domain.len) &&
+	    text_equal_fold(shown->local, text_span_of(address, n)) &&
+	    text_equal_fold(shown->domain, text_span(address + n + 1));
+}
+
+/* shown_add - keep a foreign address, each once */
+static void
+shown_add(TALLOC_CTX *ctx, struct scan *scan, const char *address, bool disguised)
+{
+	for (size_t i = 0; i < scan->n_shown; i++)
+		if (strcmp(scan->shown[i].address, address) == 0) {
+			scan->shown[i].disguised = scan->shown[i].disguised || disguised;
+			return;
+		}
+	if (scan->n_shown == ADDRESS_SHOWN_MAX) {
+		scan->too_many = true;
+		return;
+	}
+	scan->shown = mem_grow(ctx, scan->shown, struct address_shown, scan->n_shown + 1);
+	scan->shown[scan->n_shown++] = (struct address_shown){ address, disguised };
+}
+
+/* has_dot - is there a dot, or one of the full stops that UTS 46 takes for one? */
+static bool
+has_dot(struct span domain)
+{
+	static const char *const dots[] = { ".", "\xe3\x80\x82", "\xef\xbc\x8e", "\xef\xbd\xa1" };
+
+	for (size_t i = 0; i < sizeof(dots) / sizeof(dots[0]); i++)
+		if (memmem(domain.at, domain.len, dots[i], strlen(dots[i])) != NULL)
+			return true;
+	return false;
 }
 
 /* scan_address - weigh one address that a display name shows */
@@ -1006,47 +1166,46 @@ scan_address(TALLOC_CTX *ctx, const struct shown *shown, const char *own,
 		return;
 	}
 	scan->others++;
-	scan->tight += !shown->spaced;
-	if (name != NULL ? strchr(address.domain, '.') == NULL :
-	    memchr(shown->domain.at, '.', shown->domain.len) == NULL &&
-	    text_is_ascii(shown->domain.at, shown->domain.len))
+	scan->tight += shown->sign == '@' || shown->sign == IMITATION;
+	if (shown->domain.at[0] != '[' && !has_dot(shown->domain))
 		return;		/* "Bob@work" is no address to anybody */
-	if (scan->shown == NULL)
-		scan->shown = name != NULL ? name : mem_strndup(ctx, shown->local.at,
-		    shown->local.len + 1 + shown->domain.len);
-	scan->divided = scan->divided || shown->divided;
+	if (name == NULL)
+		name = mem_printf(ctx, "%.*s@%.*s", (int)shown->local.len, shown->local.at,
+		    (int)shown->domain.len, shown->domain.at);
+	shown_add(ctx, scan, name, shown->divided || shown->sign == IMITATION ||
+	    shown->sign == SPACED_IMITATION);
+}
+
+/* scan_once - look for addresses and overrides in a display name, as one or as split at seams */
+static void
+scan_once(TALLOC_CTX *ctx, struct span text, const char *own, bool split, struct scan *scan)
+{
+	struct span plain = scan_plain(ctx, scan_visible(ctx, text, split, scan), scan);
+	struct shown shown;
+	size_t depth = 0;
+
+	for (size_t i = 0; i < plain.len; i++) {
+		if (plain.at[i] == '(')
+			depth++;
+		else if (plain.at[i] == ')' && depth > 0)
+			depth--;
+		if (!is_at(plain.at[i]))
+			continue;
+		if (shown_at(plain, i, depth, &shown))
+			scan_address(ctx, &shown, own, scan);
+		else
+			scan->others++;
+	}
 }
 
 /* scan_display - look for addresses and overrides in a display name */
 static void
 scan_display(TALLOC_CTX *ctx, struct span text, const char *own, struct scan *scan_r)
 {
-	struct shown shown;
-	size_t len;
-	char *plain;
-
 	memset(scan_r, 0, sizeof(*scan_r));
-	plain = scan_plain(ctx, text, scan_r, &len);
-	for (size_t i = 0; i < len; i++) {
-		if (plain[i] != '@' && plain[i] != SPACED_AT)
-			continue;
-		shown.spaced = plain[i] == SPACED_AT;
-		plain[i] = '@';
-		if (shown_at(text_span_of(plain, len), i, &shown))
-			scan_address(ctx, &shown, own, scan_r);
-		else
-			scan_r->others++;
-	}
-}
-
-/* scan_finding - the finding that a scan makes */
-static enum address_display
-scan_finding(const struct scan *scan)
-{
-	if (scan->shown != NULL)
-		return scan->divided || scan->imitated ? ADDRESS_DISPLAY_MAILBOX :
-		    ADDRESS_DISPLAY_ADDRESS;
-	return scan->override ? ADDRESS_DISPLAY_OVERRIDE : ADDRESS_DISPLAY_PLAIN;
+	scan_once(ctx, text, own, false, scan_r);
+	if (text.len > 0 && memchr(text.at, SEAM, text.len) != NULL)
+		scan_once(ctx, text, own, true, scan_r);
 }
 
 /* keep - a bounded copy that cuts no UTF-8 character */
@@ -1057,10 +1216,26 @@ keep(TALLOC_CTX *ctx, struct span text)
 
 	if (n > ADDRESS_DISPLAY_MAX) {
 		n = ADDRESS_DISPLAY_MAX;
-		while (n > 0 && ((unsigned char)text.at[n] & 0xc0) == 0x80)
+		while (n > ADDRESS_DISPLAY_MAX - 4 && ((unsigned char)text.at[n] & 0xc0) == 0x80)
 			n--;
 	}
 	return mem_strndup(ctx, n == 0 ? "" : text.at, n);
+}
+
+/* keep_name - the same of a display name, without the marks that only a scan needs */
+static char *
+keep_name(TALLOC_CTX *ctx, struct span text)
+{
+	size_t room = text.len < 2 * ADDRESS_DISPLAY_MAX ? text.len : 2 * ADDRESS_DISPLAY_MAX;
+	char *name = mem_array(ctx, char, room + 1), *kept;
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.len && n < room; i++)
+		if (text.at[i] != BREAK && text.at[i] != SEAM)
+			name[n++] = text.at[i];
+	kept = keep(ctx, text_trim(text_span_of(name, n)));
+	talloc_free(name);
+	return kept;
 }
 
 /*
@@ -1091,6 +1266,8 @@ display_decode(TALLOC_CTX *ctx, const struct display *display, struct span *text
 /*
  * Lists
  */
+
+static const char error_too_many[] = "a display name shows too many addresses";
 
 /* What is known between two elements of a list. */
 struct parser {
@@ -1180,23 +1357,37 @@ folded_full(TALLOC_CTX *ctx, const struct address *address)
 	return folded.full;
 }
 
-/* mailbox_finding - note what the display name, or else the group's, shows */
+/* keep_shown - copy the addresses that a scan found, but for the mailbox's own */
 static void
-mailbox_finding(const struct parser *parser, struct mailbox *mailbox,
-    const struct scan *scan, const char *own)
+keep_shown(TALLOC_CTX *ctx, struct mailbox *mailbox, const struct scan *scan, const char *own,
+    bool disguised)
 {
-	const struct scan *group = &parser->group_scan;
+	struct address_shown *shown = mem_array(ctx, struct address_shown,
+	    mailbox->n_shown + scan->n_shown + 1);
 
-	mailbox->finding = scan_finding(scan);
-	if (mailbox->finding == ADDRESS_DISPLAY_PLAIN && parser->in_group &&
-	    (group->others > 1 || group->shown == NULL || strcmp(group->shown, own) != 0)) {
-		/* nobody has a reason to call a group by an address */
-		mailbox->finding = group->shown != NULL ? ADDRESS_DISPLAY_MAILBOX :
-		    scan_finding(group);
-		scan = group;
+	if (mailbox->n_shown > 0)
+		memcpy(shown, mailbox->shown, mailbox->n_shown * sizeof(*shown));
+	for (size_t i = 0; i < scan->n_shown; i++) {
+		if (strcmp(scan->shown[i].address, own) == 0)
+			continue;
+		shown[mailbox->n_shown++] = (struct address_shown){
+			mem_strdup(ctx, scan->shown[i].address),
+			scan->shown[i].disguised || disguised,
+		};
 	}
-	if (scan->shown != NULL)
-		mailbox->shown = keep(parser->mailboxes, text_span(scan->shown));
+	mailbox->shown = shown;
+	mailbox->override = mailbox->override || scan->override;
+}
+
+/* mailbox_finding - the gravest thing that the display name and the group's show */
+static enum address_display
+mailbox_finding(const struct mailbox *mailbox)
+{
+	for (size_t i = 0; i < mailbox->n_shown; i++)
+		if (mailbox->shown[i].disguised)
+			return ADDRESS_DISPLAY_MAILBOX;
+	return mailbox->n_shown > 0 ? ADDRESS_DISPLAY_ADDRESS :
+	    mailbox->override ? ADDRESS_DISPLAY_OVERRIDE : ADDRESS_DISPLAY_PLAIN;
 }
 
 /*
@@ -1212,7 +1403,7 @@ is_encoded(TALLOC_CTX *ctx, const struct display *display, const char *own,
 {
 	struct scan plain;
 
-	if (decoded->shown == NULL ||
+	if (decoded->n_shown == 0 ||
 	    memmem(display->text, display->len, "=?", 2) == NULL)
 		return false;
 	scan_display(ctx, text_span_of(display->text, display->len), own, &plain);
@@ -1220,12 +1411,60 @@ is_encoded(TALLOC_CTX *ctx, const struct display *display, const char *own,
 }
 
 /*
+ * unquoted_part - what stands outside quoted strings and comments, with an "x" for each of these
+ *
+ * The "x" is what a reader without quotes would see something of: no address touches it.
+ */
+static struct span
+unquoted_part(TALLOC_CTX *ctx, struct span name)
+{
+	char *text = mem_array(ctx, char, name.len + 1);
+	size_t n = 0, depth = 0;
+	bool quoted = false;
+
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.at[i];
+		bool was_inside = quoted || depth > 0;
+
+		if (was_inside && c == '\\')
+			i++;
+		else if (c == '"' && depth == 0)
+			quoted = !quoted;
+		else if (!quoted && c == '(')
+			depth++;
+		else if (!quoted && c == ')' && depth > 0)
+			depth--;
+		else if (!was_inside)
+			text[n++] = c;
+		if (!was_inside && (quoted || depth > 0))
+			text[n++] = 'x';
+	}
+	return text_span_of(text, n);
+}
+
+/*
+ * are_own - do all unquoted at signs of a display name belong to the mailbox's own address?
+ *
+ * Mail programs differ over any other one, even in "Support @ Example": some show what stands
+ * around it as the sender.
+ */
+static bool
+are_own(TALLOC_CTX *ctx, struct span name, size_t unquoted_ats, const char *own)
+{
+	struct span part = unquoted_part(ctx, name), text = { NULL, 0 };
+	struct scan scan;
+
+	text.at = text_decode_words(ctx, part.at, part.len, &text.len);
+	scan_display(ctx, text, own, &scan);
+	return scan.others == 0 && scan.words == 0 && scan.own >= unquoted_ats;
+}
+
+/*
  * mailbox_display - the display name of the last mailbox
  *
  * name is what stands before "<", or empty; rest is everything else of the mailbox,
  * of which the comments are shown. unquoted_ats are the at signs in name that are
- * not quoted: each must belong to the mailbox's own address or be a word of its own,
- * or else there are two addresses to choose from.
+ * not quoted: each must belong to the mailbox's own address.
  */
 static int
 mailbox_display(struct parser *parser, struct span name, struct span rest,
@@ -1244,16 +1483,21 @@ mailbox_display(struct parser *parser, struct span name, struct span rest,
 	display_add(&display, rest, true);
 	if (display_decode(work, &display, &text, error_r) == 0) {
 		scan_display(work, text, own, &scan);
-		scan.divided = scan.divided || is_encoded(work, &display, own, &scan);
 		mailbox->display_raw = keep(parser->mailboxes, text_trim(name));
-		mailbox->display = keep(parser->mailboxes, text);
+		mailbox->display = keep_name(parser->mailboxes, text);
 		mailbox->group = parser->in_group ? parser->group : NULL;
-		mailbox_finding(parser, mailbox, &scan, own);
-		if (unquoted_ats == 0 ||
-		    (scan.others == 0 && scan.own + scan.words >= unquoted_ats))
-			rc = 0;
+		keep_shown(parser->mailboxes, mailbox, &scan, own,
+		    is_encoded(work, &display, own, &scan));
+		/* nobody has a reason to call a group by an address */
+		if (parser->in_group)
+			keep_shown(parser->mailboxes, mailbox, &parser->group_scan, own, true);
+		mailbox->finding = mailbox_finding(mailbox);
+		if (unquoted_ats > 0 && !are_own(work, name, unquoted_ats, own))
+			*error_r = "an at sign stands unquoted in a display name";
+		else if (scan.too_many || (parser->in_group && parser->group_scan.too_many))
+			*error_r = error_too_many;
 		else
-			*error_r = "an unquoted display name holds another address";
+			rc = 0;
 	}
 	talloc_free(work);
 	return rc;
@@ -1268,7 +1512,7 @@ mailbox_display(struct parser *parser, struct span name, struct span rest,
 static int
 check_stray(const struct scan *scan, const char **error_r)
 {
-	if (scan->shown == NULL && !scan->override)
+	if (scan->n_shown == 0 && !scan->override)
 		return 0;
 	*error_r = "an address stands in a comment or a group that names nobody";
 	return -1;
@@ -1280,7 +1524,7 @@ check_comments(const struct parser *parser, size_t start, size_t end, const char
 {
 	struct span comments = piece(parser, start, end);
 	struct display display = { .len = 0 };
-	struct scan scan = { .shown = NULL };
+	struct scan scan = { .n_shown = 0 };
 	struct span text;
 	TALLOC_CTX *work;
 	int rc;
@@ -1346,6 +1590,20 @@ read_bare(struct parser *parser, const struct element *element,
 	    piece(parser, element->start, element->end), 0, error_r);
 }
 
+/* group_keep - let what the name of the group shows live as long as the mailboxes */
+static void
+group_keep(struct parser *parser)
+{
+	struct scan *scan = &parser->group_scan;
+	struct address_shown *shown = mem_array(parser->mailboxes, struct address_shown,
+	    scan->n_shown + 1);
+
+	for (size_t i = 0; i < scan->n_shown; i++)
+		shown[i] = (struct address_shown){
+			mem_strdup(parser->mailboxes, scan->shown[i].address), true };
+	scan->shown = shown;
+}
+
 /* open_group - begin a group, RFC 6854 */
 static int
 open_group(struct parser *parser, const struct element *element, const char **error_r)
@@ -1368,10 +1626,8 @@ open_group(struct parser *parser, const struct element *element, const char **er
 	if (display_decode(work, &display, &text, error_r) < 0)
 		return -1;
 	scan_display(work, text, NULL, &parser->group_scan);
-	if (parser->group_scan.shown != NULL)
-		parser->group_scan.shown = mem_strdup(parser->mailboxes,
-		    parser->group_scan.shown);
-	parser->group = keep(parser->mailboxes, text);
+	group_keep(parser);
+	parser->group = keep_name(parser->mailboxes, text);
 	parser->in_group = true;
 	parser->group_first = parser->n;
 	parser->groups++;

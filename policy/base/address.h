@@ -47,7 +47,8 @@ struct address {
  * address_normalise - put together an address from its parts
  *
  * local: unquoted octets, ASCII or UTF-8; may be empty. domain: as for
- * domain_normalise; domain_len 0 means none: default_domain is taken, or, where
+ * domain_normalise, in its plain spelling (domain_is_plain, as IDNA 2008 wants it); domain_len 0
+ * means none: default_domain is taken, or, where
  * that is NULL, the address stays without domain. Returns 0, or -1 with *error_r.
  */
 int address_normalise(TALLOC_CTX *ctx, const char *local, size_t local_len,
@@ -82,12 +83,21 @@ enum address_path address_parse_path(TALLOC_CTX *ctx, const char *path, size_t l
 enum address_display {
 	ADDRESS_DISPLAY_PLAIN,   /* nothing remarkable */
 	ADDRESS_DISPLAY_ADDRESS, /* it shows an address that is not the mailbox's own */
-	ADDRESS_DISPLAY_MAILBOX, /* the same, disguised as a mailbox: a bracket at it or a divider
-				  * behind it
-				  * ("Chief <ceo@bank.example>", "ceo@bank.example, x"), an at sign
+	ADDRESS_DISPLAY_MAILBOX, /* the same, disguised as a mailbox: "<" before it; a bracket, a
+				  * quotation mark, a divider or a fold behind it
+				  * ("Chief <ceo@bank.example>", "ceo@bank.example, x"); an at sign
 				  * that only looks like one, an encoded address, or the name of a
 				  * group */
 	ADDRESS_DISPLAY_OVERRIDE /* it holds a bidirectional override (U+202D, U+202E) */
+};
+
+/* Foreign addresses kept of one display name or group name; more are malformed. */
+#define ADDRESS_SHOWN_MAX	32
+
+/* An address that a display name shows and that is not the mailbox's own. */
+struct address_shown {
+	const char *address;	/* normal form if it has one; else a stranger's octets, with "@" */
+	bool disguised;		/* see ADDRESS_DISPLAY_MAILBOX */
 };
 
 /* One mailbox of a From or Sender field. */
@@ -98,9 +108,10 @@ struct mailbox {
 				if none */
 	const char *group;   /* name of its RFC 6854 group, decoded, as long; NULL outside groups */
 	struct address address;
-	enum address_display finding;	/* what display (or the group's name) shows */
-	const char *shown; /* for ADDRESS and MAILBOX: the address shown, normal form where it has
-			      one; else NULL */
+	enum address_display finding;	/* the gravest thing that display and group show */
+	const struct address_shown *shown;	/* every foreign address in them, each once */
+	size_t n_shown;		/* 0 for PLAIN and OVERRIDE */
+	bool override;		/* they hold an override, whatever else they show */
 };
 
 /*
@@ -113,15 +124,15 @@ struct mailbox {
  * after the first label of a domain. Beyond the RFC, because mail programs write
  * it: raw 8-bit octets of any charset in display names and comments; brackets in
  * unquoted names; dots at odd places of a local part; commas, colons and semicolons
- * left raw in an encoded word; and an unquoted "@" in a display name where it is
- * the mailbox's own address again, or a word of its own ("Support @ Example").
+ * left raw in an encoded word; and an unquoted "@" in a display name where it belongs to
+ * the mailbox's own address.
  *
- * Malformed is, among others: control octets, a fold without white space, what
- * does not close, two addresses without comma, text behind ">", a foreign address
- * unquoted before "<", source routes, encoded words in an address, an address in
- * comments or groups that belong to no mailbox, invisible characters in an address, an address
- * without domain (but see default_domain), a trailing dot, and encoded words that hide a NUL or a
- * line end.
+ * Malformed is, among others: control octets, a fold without white space, what does not close,
+ * two addresses without comma, text behind ">", any other "@" unquoted before "<" ("Support @
+ * Example"), a domain in fullwidth letters, source routes, encoded words in an address, an
+ * address in comments or groups that belong to no mailbox, invisible characters in an address,
+ * an address without domain (but see default_domain), a trailing dot, and encoded words that
+ * hide a NUL or a line end.
  *
  * Returns 0 with *n_r mailboxes (0 is possible: "undisclosed:;"; an empty value is
  * malformed), or -1 with *error_r; then there are none. Time is linear in len;

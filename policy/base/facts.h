@@ -59,7 +59,7 @@ enum claim_place {
 	CLAIM_SENDER,
 	CLAIM_RESENT_FROM,
 	CLAIM_RESENT_SENDER,
-	CLAIM_DISPLAY, /* shown in a From display name; claims nothing, but readers see it */
+	CLAIM_DISPLAY, /* shown in a display name; claims nothing, but readers see it */
 	CLAIM_DISGUISE /* the same, written so that some readers take it for the mailbox */
 };
 
@@ -78,6 +78,8 @@ struct claim {
 	const char *address;	/* normal form (address.h), e.g. alice@example.org */
 	const char *domain;	/* its domain: A-labels, lower case; points into address */
 	enum ownership owned;
+	const char *field;	/* DISPLAY and DISGUISE: the name of the field, else NULL */
+	const char *text;	/* ... and its value as sent */
 };
 
 /* What the header section says of its author, as the parser reads it. */
@@ -85,7 +87,11 @@ struct header_facts {
 	size_t from_fields;	/* how many From fields there are */
 	const char *malformed;	/* why a sender field cannot be read in one way, or NULL */
 	const char *malformed_field; /* the name of that field: "From", "Sender", ... */
-	bool override;		/* a From display name holds a bidirectional override */
+	const char *malformed_text; /* its value as sent, or NULL */
+	const char *from_text;	/* the first values, " | " between them, where there are several */
+	bool override;		/* a display name holds a bidirectional override */
+	const char *override_field;	/* in which field; NULL: From */
+	const char *override_text;	/* its value as sent, or NULL */
 	size_t fields;		/* all header fields, also those beyond the bound */
 	bool too_many;		/* more fields or octets than are kept */
 };

@@ -166,6 +166,22 @@ text_invisible(const char *bytes, size_t len)
 	return n;
 }
 
+/* text_wide_space - length of a white space character beyond ASCII at the start of text */
+size_t
+text_wide_space(const char *bytes, size_t len, bool *ends_line_r)
+{
+	ucs4_t uc;
+	size_t n;
+
+	if (len == 0 || (unsigned char)bytes[0] < 0x80)
+		return 0;
+	n = text_char(bytes, len, &uc);
+	if (n == 0 || !(uc == 0x85 || uc_is_general_category_withtable(uc, UC_CATEGORY_MASK_Z)))
+		return 0;
+	*ends_line_r = uc == 0x85 || uc == 0x2028 || uc == 0x2029;
+	return n;
+}
+
 /* text_char_strange - is a character one that no address may hold? */
 static bool
 text_char_strange(ucs4_t uc)

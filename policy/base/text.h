@@ -62,6 +62,14 @@ bool text_is_utf8(const char *bytes, size_t len);
 size_t text_invisible(const char *bytes, size_t len);
 
 /*
+ * text_wide_space - length of a white space character beyond ASCII at the start of text
+ *
+ * Returns its octets, or 0 where text begins otherwise. *ends_line_r: it is a line or paragraph
+ * separator or NEL, at which some readers end a line.
+ */
+size_t text_wide_space(const char *bytes, size_t len, bool *ends_line_r);
+
+/*
  * text_has_strange - does this UTF-8 hold what no address may hold?
  *
  * True for control characters, white space beyond ASCII, invisible characters

@@ -29,6 +29,13 @@
 /* Addresses claimed by all sender fields of one message; more are malformed. */
 #define CLAIMS_MAX	400
 
+/* Addresses that all their display names show; more are malformed. */
+#define DISPLAYS_MAX	200
+
+/* Values of several From fields that are kept for the log. */
+#define FROM_TEXTS_MAX	3
+#define FROM_TEXT_MAX	256	/* octets of each */
+
 /* header_list_new - an empty list */
 struct header_list *
 header_list_new(TALLOC_CTX *ctx, size_t max_octets)
@@ -162,12 +169,13 @@ struct reader {
 /* reader_malformed - note the first thing that is wrong */
 static void
 reader_malformed(struct reader *reader, const struct sender_field *kind,
-    const char *problem)
+    const struct header_field *field, const char *problem)
 {
 	if (reader->facts->malformed != NULL)
 		return;
 	reader->facts->malformed = problem;
 	reader->facts->malformed_field = kind->name;
+	reader->facts->malformed_text = field->value;
 }
 
 /* mailboxes_error - why a field may not name just these mailboxes, or NULL */
@@ -185,24 +193,39 @@ mailboxes_error(const struct sender_field *kind, const struct mailbox *mailboxes
 	return NULL;
 }
 
-/* add_display - keep what the display name of a mailbox shows */
+/* add_display - keep all that the display name of a mailbox shows */
 static void
 add_display(struct reader *reader, const struct sender_field *kind,
-    const struct mailbox *mailbox)
+    const struct header_field *field, const struct mailbox *mailbox)
 {
 	struct header_displays *displays = reader->displays;
-	struct header_display *display;
+	struct header_display display = {
+		.place = kind->place,
+		.field = kind->name,
+		.text = field->value,
+		.display = mailbox->display,
+		.address = mailbox->address.full,
+	};
 
 	if (displays == NULL || mailbox->finding == ADDRESS_DISPLAY_PLAIN)
 		return;
+	if (displays->n + mailbox->n_shown >= DISPLAYS_MAX) {
+		reader_malformed(reader, kind, field, "its display names show too many addresses");
+		return;
+	}
 	displays->items = mem_grow(reader->ctx, displays->items, struct header_display,
-	    displays->n + 1);
-	display = &displays->items[displays->n++];
-	display->place = kind->place;
-	display->finding = mailbox->finding;
-	display->display = mailbox->display;
-	display->shown = mailbox->shown;
-	display->address = mailbox->address.full;
+	    displays->n + mailbox->n_shown + 1);
+	for (size_t i = 0; i < mailbox->n_shown; i++) {
+		display.finding = mailbox->shown[i].disguised ?
+		    ADDRESS_DISPLAY_MAILBOX : ADDRESS_DISPLAY_ADDRESS;
+		display.shown = mailbox->shown[i].address;
+		displays->items[displays->n++] = display;
+	}
+	if (mailbox->override) {
+		display.finding = ADDRESS_DISPLAY_OVERRIDE;
+		display.shown = NULL;
+		displays->items[displays->n++] = display;
+	}
 }
 
 /* read_field - add the claims of one field */
@@ -220,7 +243,7 @@ read_field(struct reader *reader, const struct sender_field *kind,
 	if (problem == NULL && n > CLAIMS_MAX - reader->n_claims)
 		problem = "the header names too many senders";
 	if (problem != NULL) {
-		reader_malformed(reader, kind, problem);
+		reader_malformed(reader, kind, field, problem);
 		talloc_free(mailboxes);
 		return;
 	}
@@ -235,8 +258,27 @@ read_field(struct reader *reader, const struct sender_field *kind,
 		claim->address = mailboxes[i].address.full;
 		claim->domain = mailboxes[i].address.domain;
 		claim->owned = OWNED_NOT_ASKED;
-		add_display(reader, kind, &mailboxes[i]);
+		add_display(reader, kind, field, &mailboxes[i]);
 	}
+}
+
+/* from_texts - the first values of several From fields, for the log */
+static const char *
+from_texts(const struct reader *reader)
+{
+	char *all = mem_strdup(reader->ctx, "");
+
+	for (size_t i = 0; i < FROM_TEXTS_MAX; i++) {
+		const struct header_field *field = header_find(reader->list, "From", i);
+		struct span text;
+
+		if (field == NULL)
+			break;
+		text = text_trim(text_span(field->value));
+		all = mem_printf(reader->ctx, "%s%s%.*s", all, i == 0 ? "" : " | ",
+		    (int)(text.len < FROM_TEXT_MAX ? text.len : FROM_TEXT_MAX), text.at);
+	}
+	return all;
 }
 
 /* read_kind - read all fields of one name */
@@ -248,11 +290,14 @@ read_kind(struct reader *reader, const struct sender_field *kind)
 
 	if (kind->place == CLAIM_FROM) {
 		reader->facts->from_fields = count;
-		if (count > 1)
+		if (count > 1) {
+			reader->facts->from_text = from_texts(reader);
 			return;
+		}
 	}
 	if (kind->single && count > 1) {
-		reader_malformed(reader, kind, "there is more than one of them");
+		reader_malformed(reader, kind, header_find(list, kind->name, 1),
+		    "there is more than one of them");
 		return;
 	}
 	for (size_t i = 0; i < list->n && count > 0; i++) {
@@ -308,11 +353,12 @@ look_for_disguises(struct reader *reader)
 		const struct sender_field *hidden = hidden_in(field);
 
 		if (hidden != NULL)
-			reader_malformed(reader, hidden, "one is hidden inside another field");
+			reader_malformed(reader, hidden, field,
+			    "one is hidden inside another field");
 		for (size_t j = 0; j < N_SENDER_FIELDS; j++)
 			if (resembles(field, text_span(sender_fields[j].name)) &&
 			    !header_is(field, sender_fields[j].name))
-				reader_malformed(reader, &sender_fields[j],
+				reader_malformed(reader, &sender_fields[j], field,
 				    "there is one with invisible characters in its name");
 	}
 }

@@ -58,9 +58,11 @@ size_t header_count(const struct header_list *list, const char *name);
 const struct header_field *header_find(const struct header_list *list,
     const char *name, size_t nth);
 
-/* A display name that shows more than a name; see enum address_display. */
+/* One thing that a display name shows besides a name; see enum address_display. */
 struct header_display {
 	enum claim_place place;		/* the field it stands in */
+	const char *field;		/* the name of that field */
+	const char *text;		/* its value as sent */
 	enum address_display finding;	/* never ADDRESS_DISPLAY_PLAIN */
 	const char *display;		/* the name as shown, decoded; a stranger's octets */
 	const char
@@ -85,7 +87,8 @@ struct header_displays {
  * are a From without mailbox and a Sender with more than one address, and any of
  * these fields that only sloppy readers would see: with octets in its name that are
  * not printable ASCII, or inside another field behind a line end that is no fold. The
- * first malformed field is reported; a malformed field makes no claims.
+ * first malformed field is reported; a malformed field makes no claims. Values as sent, in facts_r
+ * and displays_r, are the list's own.
  *
  * claims_r, n_r: an array in ctx, owned = OWNED_NOT_ASKED throughout; NULL and 0
  * where nothing is claimed. displays_r: may be NULL.

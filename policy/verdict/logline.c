@@ -20,6 +20,7 @@
 #include <unistr.h>
 
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 #include "policy/verdict/logline.h"
 
 #define LINE_ROOM	1024	/* for most lines */
@@ -294,10 +295,17 @@ sign_text(TALLOC_CTX *ctx, const struct sign_fact *sign)
 	return NULL;
 }
 
-/* why_text - the detail behind the reason */
+/* why_text - the detail behind the reason, with the field it is about */
 static const char *
-why_text(const struct facts *facts, const struct verdict *verdict)
+why_text(TALLOC_CTX *ctx, const struct facts *facts, const struct verdict *verdict)
 {
+	if (verdict->field != NULL) {
+		struct span text = text_trim(text_span(verdict->text));
+
+		return mem_printf(ctx, "%s%s%s: %.*s", verdict->problem != NULL ? verdict->problem : "",
+		    verdict->problem != NULL ? "; " : "", verdict->field,
+		    (int)(text.len < LOGLINE_VALUE_MAX ? text.len : LOGLINE_VALUE_MAX), text.at);
+	}
 	if (verdict->problem != NULL)
 		return verdict->problem;
 	if (facts->sign.problem != NULL)
@@ -339,7 +347,7 @@ logline_make(TALLOC_CTX *ctx, const struct facts *facts, enum mode mode,
 	append(&line, "would", action_word(verdict->would));
 	append(&line, "reason", reply_row(verdict->reason)->word);
 	append(&line, "address", verdict->address);
-	append(&line, "why", why_text(facts, verdict));
+	append(&line, "why", why_text(tmp, facts, verdict));
 	if (facts->sign.risk != NULL)
 		append(&line, "sign_risk", facts->sign.risk);
 	talloc_free(tmp);

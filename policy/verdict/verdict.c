@@ -24,6 +24,8 @@
 struct finding {
 	const char *address;
 	const char *problem;
+	const char *field;	/* a header field whose text tells more, or NULL */
+	const char *text;
 };
 
 struct rule {
@@ -56,8 +58,6 @@ found_claim(const struct claim *claim, struct finding *finding)
 		[CLAIM_SENDER] = "Sender",
 		[CLAIM_RESENT_FROM] = "Resent-From",
 		[CLAIM_RESENT_SENDER] = "Resent-Sender",
-		[CLAIM_DISPLAY] = "From display name",
-		[CLAIM_DISGUISE] = "From display name",
 	};
 
 	if (claim == NULL)
@@ -65,6 +65,29 @@ found_claim(const struct claim *claim, struct finding *finding)
 	finding->address = claim->address;
 	finding->problem = places[claim->place];
 	return true;
+}
+
+/* found_display - what a display name shows as a finding */
+static bool
+found_display(TALLOC_CTX *ctx, const char *address, const char *field, const char *text,
+    struct finding *finding)
+{
+	finding->field = field != NULL ? field : "From";
+	finding->text = text;
+	finding->address = address;
+	finding->problem = mem_printf(ctx, "%s display name", finding->field);
+	return true;
+}
+
+/* found_shown - the same for the first claim at a place that is not owned */
+static bool
+found_shown(TALLOC_CTX *ctx, const struct facts *facts, enum claim_place place,
+    struct finding *finding)
+{
+	const struct claim *claim = claim_with(facts, place, place, OWNED_NO);
+
+	return claim != NULL &&
+	    found_display(ctx, claim->address, claim->field, claim->text, finding);
 }
 
 static bool
@@ -195,7 +218,9 @@ static bool
 has_several_from(
     TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
-	(void)ctx, (void)rules, (void)f;
+	(void)ctx, (void)rules;
+	f->field = "From";
+	f->text = facts->header.from_text;
 	return facts->header.from_fields > 1;
 }
 
@@ -205,6 +230,8 @@ has_malformed_from(
 {
 	(void)ctx, (void)rules;
 	f->problem = facts->header.malformed;
+	f->field = facts->header.malformed_field;
+	f->text = facts->header.malformed_text;
 	return facts->header.malformed != NULL;
 }
 
@@ -244,20 +271,20 @@ static bool
 has_foreign_display(
     TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
-	(void)ctx, (void)rules;
-	return found_claim(claim_with(facts, CLAIM_DISPLAY, CLAIM_DISPLAY, OWNED_NO), f);
+	(void)rules;
+	return found_shown(ctx, facts, CLAIM_DISPLAY, f);
 }
 
 static bool
 has_disguised_from(
     TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
 {
-	(void)ctx, (void)rules;
-	if (found_claim(claim_with(facts, CLAIM_DISGUISE, CLAIM_DISGUISE, OWNED_NO), f))
+	(void)rules;
+	if (found_shown(ctx, facts, CLAIM_DISGUISE, f))
 		return true;
-	f->address = "text written backwards";
-	f->problem = "From display name";
-	return facts->header.override && facts->role != ROLE_INBOUND;
+	return facts->header.override && facts->role != ROLE_INBOUND &&
+	    found_display(ctx, "text written backwards", facts->header.override_field,
+		facts->header.override_text, f);
 }
 
 static bool
@@ -589,7 +616,7 @@ verdict_decide(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *f
 	memset(verdict_r, 0, sizeof(*verdict_r));
 	for (size_t i = 0; i < sizeof(rules_in_order) / sizeof(rules_in_order[0]); i++) {
 		const struct rule *rule = &rules_in_order[i];
-		struct finding finding = { NULL, NULL };
+		struct finding finding = { 0 };
 		enum action action = rules->actions[rule->reason];
 
 		if (rule->stage > stage || !rule->found(ctx, rules, facts, &finding) ||
@@ -599,6 +626,8 @@ verdict_decide(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *f
 		verdict_r->would = action;
 		verdict_r->address = finding.address;
 		verdict_r->problem = finding.problem;
+		verdict_r->field = finding.text != NULL ? finding.field : NULL;
+		verdict_r->text = finding.text;
 	}
 	carry_out(ctx, rules, facts, verdict_r);
 }

@@ -101,9 +101,12 @@ check_list(TALLOC_CTX *ctx, const char *text, size_t len,
 		require(mailbox->address.domain[0] != '\0');
 		require(strlen(mailbox->display) <= ADDRESS_DISPLAY_MAX);
 		require(strlen(mailbox->display_raw) <= ADDRESS_DISPLAY_MAX);
-		require((mailbox->shown != NULL) ==
+		require((mailbox->n_shown > 0) ==
 		    (mailbox->finding == ADDRESS_DISPLAY_ADDRESS ||
 		    mailbox->finding == ADDRESS_DISPLAY_MAILBOX));
+		require(mailbox->n_shown <= 2 * ADDRESS_SHOWN_MAX);
+		for (size_t j = 0; j < mailbox->n_shown; j++)
+			require(strchr(mailbox->shown[j].address, '@') != NULL);
 	}
 }
 

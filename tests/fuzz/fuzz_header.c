@@ -67,7 +67,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		    claims[i].domain[-1] == '@' && claims[i].domain[0] != '\0');
 		from += claims[i].place == CLAIM_FROM;
 	}
-	require(displays.n <= n);
+	require(displays.n <= n * (2 * ADDRESS_SHOWN_MAX + 1));
 	if (facts.from_fields != 1)
 		require(from == 0);
 	else if (facts.malformed == NULL)

@@ -87,7 +87,8 @@ row_holds(TALLOC_CTX *ctx, const struct row *row, const struct address_rules *ru
 	}
 	if (n == 0)
 		return true;
-	text = wanted == 'a' || wanted == 'm' ? mailboxes[0].shown : mailboxes[0].display;
+	text = wanted == 'a' || wanted == 'm' ? mailboxes[0].shown[0].address :
+	    mailboxes[0].display;
 	if (finding_letter(mailboxes[0].finding) != wanted ||
 	    (row->text != NULL && strcmp(text, row->text) != 0)) {
 		print_error("%s: finding %c, text \"%s\"\n", row->label,
@@ -245,12 +246,25 @@ static const struct row real_rows[] = {
 	{ "handle in quotes", " \"@alice\" <alice@example.org>", ALICE, 0, "@alice" },
 	{ "at sign as a word, quoted", " \"Sales @ Example\" <sales@example.org>", "sales@example.org", 0, "Sales @ Example" },
 	{ "at sign without dot, quoted", " \"Alice@Work\" <alice@example.org>", ALICE, 0, "Alice@Work" },
-	{ "at sign as a word", " Support @ Example <support@example.org>", "support@example.org", 0, "Support @ Example" },
-	{ "at sign as a word, more words", " Alice @ Example Ltd <alice@example.org>", ALICE, 0, NULL },
-	{ "handle", " @alice <alice@example.org>", ALICE, 0, "@alice" },
-	{ "handle behind a name", " Alice @alice <alice@example.org>", ALICE, 0, NULL },
-	{ "handle and own address", " @alice alice@example.org <alice@example.org>", ALICE, 0, NULL },
 	{ "own address, blanks around the at sign", " \"sales @ example.org\" <sales@example.org>", "sales@example.org", 0, NULL },
+	{ "Sales @ Acme, quoted", " \"Sales @ Acme\" <sales@example.org>", "sales@example.org", 0, "Sales @ Acme" },
+	{ "parentheses in a name", " Alice (work) <alice@example.org>", ALICE, 0, "Alice  (work)" },
+	{ "O'Brien", " O'Brien <obrien@example.org>", "obrien@example.org", 0, "O'Brien" },
+	{ "O'Brien, quoted", " \"O'Brien, Pat\" <obrien@example.org>", "obrien@example.org", 0, "O'Brien, Pat" },
+	{ "former address as name", " \"bob@old.example\" <alice@example.org>", ALICE, 'a', "bob@old.example" },
+	{ "former address in parentheses", " \"Alice (formerly alice@old.example)\" <alice@example.org>", ALICE, 'a', "alice@old.example" },
+	{ "former address in a comment", " Alice (formerly alice@old.example) <alice@example.org>", ALICE, 'a', "alice@old.example" },
+	{ "via list, with address", " \"'bob@other.example' via List\" <list@example.org>", "list@example.org", 'a', "bob@other.example" },
+	{ "on behalf of", " \"bob@other.example on behalf of Acme\" <list@example.org>", "list@example.org", 'a', "bob@other.example" },
+	{ "long name folded inside the quotes", " \"Department of Long Names, Office\n of the Director\" <alice@example.org>", ALICE, 0, "Department of Long Names, Office of the Director" },
+	{ "fold behind a quoted address", " \"bob@other.example\"\n <alice@example.org>", ALICE, 'a', "bob@other.example" },
+	{ "own address, fold inside the quotes", " \"alice@example.org\n (work)\" <alice@example.org>", ALICE, 0, NULL },
+	{ "own address in brackets and quotes", " \"Alice [alice@example.org]\" <alice@example.org>", ALICE, 0, NULL },
+	{ "own address in two spellings", " \"ALICE@example.org\" <alice@example.org>", ALICE, 0, NULL },
+	{ "inches", " \"Bob 24\\\" wheels\" <alice@example.org>", ALICE, 0, "Bob 24\" wheels" },
+	{ "ideographic space in a name", " \"\xe5\xb1\xb1\xe7\x94\xb0\xe3\x80\x80\xe5\xa4\xaa\xe9\x83\x8e\" <y@example.jp>", "y@example.jp", 0, NULL },
+	{ "capital U-label", " info@B\xc3\x9c" "CHER.example", "info@xn--bcher-kva.example", 0, "" },
+	{ "sharp s", " info@stra\xc3\x9f" "e.example", "info@xn--strae-oqa.example", 0, "" },
 	{ "fullwidth at sign between letters", " \xef\xbc\xa1\xef\xbc\xa0\xef\xbc\xa2 <alice@example.org>", ALICE, 0, NULL },
 	{ "comment between commas", " (x), <alice@example.org>, (y)", ALICE, 0, NULL },
 	{ "empty group and mailbox", " undisclosed (x):;(y), alice@example.org", ALICE, 0, NULL },
@@ -439,6 +453,42 @@ static const struct row spoof_rows[] = {
 	{ "unquoted at sign before a comment", " ceo @ bank(x).example <alice@example.org>", NULL, 0, NULL },
 	{ "unquoted at sign before a literal", " ceo @ [192.0.2.1] <alice@example.org>", NULL, 0, NULL },
 	{ "unquoted at sign, another dot", " ceo @ bank\xe3\x80\x82" "example <alice@example.org>", NULL, 0, NULL },
+	{ "unquoted at sign as a word", " Support @ Example <support@example.org>", NULL, 0, NULL },
+	{ "unquoted at sign as a word, more words", " Alice @ Example Ltd <alice@example.org>", NULL, 0, NULL },
+	{ "unquoted handle", " @alice <alice@example.org>", NULL, 0, NULL },
+	{ "unquoted handle behind a name", " Alice @alice <alice@example.org>", NULL, 0, NULL },
+	{ "unquoted handle and own address", " @alice alice@example.org <alice@example.org>", NULL, 0, NULL },
+	{ "at sign in a phrase, blanks around it", " ceo @ victim <alice@example.org>", NULL, 0, NULL },
+	{ "the same, encoded word behind it", " ceo @ =?utf-8?q?victim?= <alice@example.org>", NULL, 0, NULL },
+	{ "at sign as a word in an encoded word", " =?utf-8?q?ceo_@_victim?= <alice@example.org>", NULL, 0, NULL },
+	{ "unquoted at sign beside the quoted own address", " \"alice@example.org\" Support @ Acme <alice@example.org>", NULL, 0, NULL },
+	{ "unquoted own address that a quoted string touches", " \"x\"alice@example.org <alice@example.org>", NULL, 0, NULL },
+	{ "break behind the address", " \"ceo@bank.example\n x\" <alice@example.org>", ALICE, 'm', "ceo@bank.example" },
+	{ "CRLF behind the address", " \"ceo@bank.example\r\n x\" <alice@example.org>", ALICE, 'm', "ceo@bank.example" },
+	{ "blank and break behind the address", " \"ceo@bank.example \n x\" <alice@example.org>", ALICE, 'm', "ceo@bank.example" },
+	{ "break behind the address in a comment", " alice@example.org (ceo@bank.example\n x)", ALICE, 'm', "ceo@bank.example" },
+	{ "line separator behind the address", " \"ceo@bank.example\xe2\x80\xa8x\" <alice@example.org>", ALICE, 'm', "ceo@bank.example" },
+	{ "next line behind the address", " \"ceo@bank.example\xc2\x85x\" <alice@example.org>", ALICE, 'm', "ceo@bank.example" },
+	{ "break inside the address", " \"ceo@\n bank.example\" <alice@example.org>", ALICE, 'a', "ceo@bank.example" },
+	{ "quotation mark behind the address, encoded", " \"ceo@bank.example\" =?utf-8?q?=22?= <alice@example.org>", ALICE, 'm', "ceo@bank.example" },
+	{ "quotation mark behind the address", " \"ceo@bank.example\\\"\" <alice@example.org>", ALICE, 'm', "ceo@bank.example" },
+	{ "backslash behind the address", " \"ceo@bank.example\\\\\" <alice@example.org>", ALICE, 'm', "ceo@bank.example" },
+	{ "square bracket behind the address", " \"ceo@bank.example\"] <alice@example.org>", ALICE, 'm', "ceo@bank.example" },
+	{ "square bracket behind the address, quoted", " \"ceo@bank.example [x]\" <alice@example.org>", ALICE, 'm', "ceo@bank.example" },
+	{ "square brackets around the address", " \"[ceo@bank.example]\" <alice@example.org>", ALICE, 'm', "ceo@bank.example" },
+	{ "parenthesis that closes nothing", " \"ceo@bank.example) x\" <alice@example.org>", ALICE, 'm', "ceo@bank.example" },
+	{ "no-break spaces around the at sign", " \"ceo\xc2\xa0@\xc2\xa0" "bank.example\" <alice@example.org>", ALICE, 'a', "ceo@bank.example" },
+	{ "no-break space behind the address", " \"ceo@bank.example\xc2\xa0x\" <alice@example.org>", ALICE, 'a', "ceo@bank.example" },
+	{ "quoted local part in a name", " \"\\\"ceo\\\"@bank.example\" <alice@example.org>", ALICE, 'a', "ceo@bank.example" },
+	{ "address literal in a name", " \"ceo@[192.0.2.1]\" <alice@example.org>", ALICE, 'a', "ceo@[192.0.2.1]" },
+	{ "IPv6 literal in a name", " \"ceo@[IPv6:2001:db8::1]\" <alice@example.org>", ALICE, 'a', "ceo@[ipv6:2001:db8::1]" },
+	{ "address cut by a quotation mark", " \"ceo@bank.ex\"ample <alice@example.org>", ALICE, 'a', "ceo@bank.example" },
+	{ "own address, but not to a reader who sees two words", " \"alice@example.or\"g <alice@example.org>", ALICE, 'a', "alice@example.or" },
+	{ "own in another spelling of the domain", " alice@\xef\xbd\x85xample.org", NULL, 0, NULL },
+	{ "fullwidth domain in brackets", " Alice <alice@\xef\xbd\x85\xef\xbd\x98\xef\xbd\x81\xef\xbd\x8d\xef\xbd\x90\xef\xbd\x8c\xef\xbd\x85.com>", NULL, 0, NULL },
+	{ "ideographic full stop in the domain", " alice@example\xe3\x80\x82org", NULL, 0, NULL },
+	{ "ligature in the domain", " alice@o\xef\xac\x83" "ce.example", NULL, 0, NULL },
+	{ "fullwidth domain in a name", " \"ceo@bank.\xef\xbd\x85xample\" <alice@example.org>", ALICE, 'a', "ceo@bank.\xef\xbd\x85xample" },
 	{ "unquoted at signs, one of them an address", " Support @ Example ceo@bank.example <alice@example.org>", NULL, 0, NULL },
 	{ "comment between commas", " (ceo@bank.example), <alice@example.org>", NULL, 0, NULL },
 	{ "comment with a mailbox between commas", " (<ceo@bank.example>),<alice@example.org>", NULL, 0, NULL },
@@ -672,7 +722,73 @@ test_long_display(void **state)
 	assert_int_equal(strlen(mailboxes[0].display), ADDRESS_DISPLAY_MAX - 1);
 	assert_true(text_is_utf8(mailboxes[0].display, ADDRESS_DISPLAY_MAX - 1));
 	assert_int_equal(mailboxes[0].finding, ADDRESS_DISPLAY_ADDRESS);
-	assert_string_equal(mailboxes[0].shown, "ceo@bank.example");
+	assert_int_equal(mailboxes[0].n_shown, 1);
+	assert_string_equal(mailboxes[0].shown[0].address, "ceo@bank.example");
+	talloc_free(ctx);
+}
+
+/* Every address that a field shows is found, not the first alone. */
+static void
+test_all_shown(void **state)
+{
+	static const struct {
+		const char *value;
+		const char *shown;	/* divided by blanks; "!" before a disguised one */
+	} rows[] = {
+		{ " \"alice+1@example.com CEO <ceo@bank.example>\" <alice@example.com>", "alice+1@example.com !ceo@bank.example" },
+		{ " \"a@x.example a@x.example b@x.example\" <alice@example.com>", "a@x.example b@x.example" },
+		{ " =?utf-8?q?alice+1=40example.com_CEO_=3Cceo=40bank.example=3E?= <alice@example.com>", "!alice+1@example.com !ceo@bank.example" },
+		{ " alice@example.com (alice+1@example.com ceo@bank.example)", "alice+1@example.com ceo@bank.example" },
+		{ " \"alice+1@example.com \xe2\x80\xae" "ceo@bank.example\" <alice@example.com>", "alice+1@example.com ceo@bank.example" },
+		{ " \"alice+1@example.com ceo\xef\xbc\xa0" "bank.example\" <alice@example.com>", "alice+1@example.com !ceo@bank.example" },
+		{ " \"alice+1@example.com ceo@bank.example\": alice@example.com;", "!alice+1@example.com !ceo@bank.example" },
+		{ " \"ceo@bank.example\": \"alice+1@example.com\" <alice@example.com>;", "alice+1@example.com !ceo@bank.example" },
+		{ " \"alice@example.com\": \"x@y.example\" <alice@example.com>;", "x@y.example" },
+		{ " \"<ceo@bank.example> ceo@bank.example\" <alice@example.com>", "!ceo@bank.example" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		TALLOC_CTX *ctx = talloc_new(NULL);
+		char *all = mem_strdup(ctx, "");
+		struct mailbox *mailboxes;
+		size_t n;
+
+		assert_int_equal(address_parse_list(ctx, rows[i].value, strlen(rows[i].value),
+		    &strict, &mailboxes, &n, NULL), 0);
+		for (size_t j = 0; j < mailboxes[0].n_shown; j++)
+			all = mem_printf(ctx, "%s%s%s%s", all, j == 0 ? "" : " ",
+			    mailboxes[0].shown[j].disguised ? "!" : "",
+			    mailboxes[0].shown[j].address);
+		if (strcmp(all, rows[i].shown) != 0)
+			fail_msg("%s: %s", rows[i].value, all);
+		assert_true(mailboxes[0].override == (strstr(rows[i].value, "\xe2\x80\xae") != NULL));
+		talloc_free(ctx);
+	}
+}
+
+/* A long address is kept whole; too many in one name make the field malformed. */
+static void
+test_shown_bounds(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	char *value = mem_strdup(ctx, " \"");
+	struct mailbox *mailboxes;
+	const char *error = NULL;
+	size_t n;
+
+	(void)state;
+	for (int i = 0; i < ADDRESS_SHOWN_MAX; i++)
+		value = mem_printf(ctx, "%sa%d@x.example ", value, i);
+	value = mem_printf(ctx, "%s%0300d@bank.example\" <alice@example.org>", value, 1);
+	assert_int_equal(address_parse_list(ctx, value, strlen(value), &strict,
+	    &mailboxes, &n, &error), -1);
+	assert_string_equal(error, "a display name shows too many addresses");
+	value = mem_printf(ctx, " \"%0300d@bank.example\" <alice@example.org>", 1);
+	assert_int_equal(address_parse_list(ctx, value, strlen(value), &strict,
+	    &mailboxes, &n, &error), 0);
+	assert_int_equal(mailboxes[0].n_shown, 1);
+	assert_int_equal(strlen(mailboxes[0].shown[0].address), 300 + strlen("@bank.example"));
 	talloc_free(ctx);
 }
 
@@ -1002,6 +1118,8 @@ main(void)
 		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_group_and_raw),
 		cmocka_unit_test(test_long_display),
+		cmocka_unit_test(test_all_shown),
+		cmocka_unit_test(test_shown_bounds),
 		cmocka_unit_test(test_shapes),
 		cmocka_unit_test(test_nested_closed),
 		cmocka_unit_test(test_many),

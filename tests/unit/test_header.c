@@ -227,11 +227,67 @@ test_displays(void **state)
 	assert_string_equal(displays.items[0].display, "Chief <ceo@bank.example>");
 	assert_string_equal(displays.items[0].shown, "ceo@bank.example");
 	assert_string_equal(displays.items[0].address, "a@x.example");
+	assert_string_equal(displays.items[0].field, "From");
+	assert_string_equal(displays.items[0].text, " \"Chief <ceo@bank.example>\" <a@x.example>");
 	assert_int_equal(displays.items[1].place, CLAIM_SENDER);
+	assert_string_equal(displays.items[1].field, "Sender");
 	assert_int_equal(displays.items[1].finding, ADDRESS_DISPLAY_ADDRESS);
 	/* they may be left out */
 	header_read_senders(ctx, list, &rules, &facts, &claims, &n, NULL);
 	assert_int_equal(n, 2);
+	talloc_free(ctx);
+}
+
+/* All that a name shows is handed over; too much of it makes the field malformed. */
+static void
+test_many_displays(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct header_list *list = header_list_new(ctx, 100000);
+	struct header_facts facts;
+	struct header_displays displays;
+	struct claim *claims;
+	size_t n;
+
+	(void)state;
+	add(list, "From", " \"a+1@x.example Chief <ceo@bank.example> \xe2\x80\xae\" <a@x.example>");
+	header_read_senders(ctx, list, &rules, &facts, &claims, &n, &displays);
+	assert_int_equal(displays.n, 3);
+	assert_string_equal(displays.items[0].shown, "a+1@x.example");
+	assert_int_equal(displays.items[0].finding, ADDRESS_DISPLAY_ADDRESS);
+	assert_string_equal(displays.items[1].shown, "ceo@bank.example");
+	assert_int_equal(displays.items[1].finding, ADDRESS_DISPLAY_MAILBOX);
+	assert_int_equal(displays.items[2].finding, ADDRESS_DISPLAY_OVERRIDE);
+	assert_null(facts.malformed);
+	for (int i = 0; i < 300; i++)
+		add(list, "Resent-From", " \"q@z.example\" <r@x.example>");
+	header_read_senders(ctx, list, &rules, &facts, &claims, &n, &displays);
+	assert_string_equal(facts.malformed_field, "Resent-From");
+	assert_true(displays.n <= 200);
+	talloc_free(ctx);
+}
+
+/* The texts of what is wrong are there for the log. */
+static void
+test_texts(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct header_list *list = header_list_new(ctx, 100000);
+	struct header_facts facts;
+	struct claim *claims;
+	size_t n;
+
+	(void)state;
+	add(list, "From", " a@x.example ");
+	add(list, "Sender", " ceo @ bank <a@x.example>");
+	header_read_senders(ctx, list, &rules, &facts, &claims, &n, NULL);
+	assert_string_equal(facts.malformed_field, "Sender");
+	assert_string_equal(facts.malformed_text, " ceo @ bank <a@x.example>");
+	assert_null(facts.from_text);
+	for (int i = 0; i < 5; i++)
+		add(list, "from", " b@x.example\n");
+	header_read_senders(ctx, list, &rules, &facts, &claims, &n, NULL);
+	assert_string_equal(facts.from_text, "a@x.example | b@x.example | b@x.example");
 	talloc_free(ctx);
 }
 
@@ -284,6 +340,8 @@ main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_senders),
 		cmocka_unit_test(test_displays),
+		cmocka_unit_test(test_many_displays),
+		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_many_claims),
 		cmocka_unit_test(test_too_many),
 	};

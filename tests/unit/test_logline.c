@@ -61,8 +61,8 @@ static void
 test_accepted(void **state)
 {
 	struct claim claims[] = {
-		{ CLAIM_ENVELOPE, "alice@example.org", "example.org", OWNED_YES },
-		{ CLAIM_FROM, "alice@example.org", "example.org", OWNED_YES },
+		{ CLAIM_ENVELOPE, "alice@example.org", "example.org", OWNED_YES, NULL, NULL },
+		{ CLAIM_FROM, "alice@example.org", "example.org", OWNED_YES, NULL, NULL },
 	};
 	const struct facts facts = {
 		.listener = "users",
@@ -105,8 +105,8 @@ static void
 test_refused(void **state)
 {
 	struct claim claims[] = {
-		{ CLAIM_ENVELOPE, "alice@example.org", "example.org", OWNED_YES },
-		{ CLAIM_FROM, "ceo@example.com", "example.com", OWNED_NO },
+		{ CLAIM_ENVELOPE, "alice@example.org", "example.org", OWNED_YES, NULL, NULL },
+		{ CLAIM_FROM, "ceo@example.com", "example.com", OWNED_NO, NULL, NULL },
 	};
 	const struct facts facts = {
 		.listener = "users", .role = ROLE_SUBMISSION, .client_addr = "2001:db8::7",
@@ -139,7 +139,7 @@ test_inbound(void **state)
 		{ .result = DKIM_IS_NEUTRAL },
 	};
 	struct claim claims[] = {
-		{ CLAIM_FROM, "x@example.com", "example.com", OWNED_NOT_ASKED },
+		{ CLAIM_FROM, "x@example.com", "example.com", OWNED_NOT_ASKED, NULL, NULL },
 	};
 	const struct facts facts = {
 		.listener = "mx", .role = ROLE_INBOUND, .client_addr = "203.0.113.9",
@@ -161,6 +161,29 @@ test_inbound(void **state)
 	    "header_from=x@example.com recipients=2 size=5 sender=- spf=fail/pass "
 	    "dkim=pass:example.com,fail:list.example,neutral:? quota=- limit=- limit_of=- store=- sign=- "
 	    "action=warn would=warn reason=spf-fail address=postmaster@mail.example.com why=-");
+	talloc_free(line);
+}
+
+/* What a verdict says of a header field, with its text. */
+static void
+test_field(void **state)
+{
+	static const struct facts facts;
+	struct verdict verdict = {
+		.problem = "an at sign stands unquoted in a display name",
+		.field = "From",
+		.text = " ceo @ victim\n\t<a@x.example>\xff ",
+	};
+	char *line = line_of(NULL, &facts, MODE_WATCH, &verdict);
+
+	(void)state;
+	assert_non_null(strstr(line, " why=\"an at sign stands unquoted in a display name; "
+	    "From: ceo @ victim\\x0a\\x09<a@x.example>\\xff\""));
+	talloc_free(line);
+	verdict.problem = NULL;
+	verdict.text = " a@x.example | b@x.example";
+	line = line_of(NULL, &facts, MODE_WATCH, &verdict);
+	assert_non_null(strstr(line, " why=\"From: a@x.example | b@x.example\""));
 	talloc_free(line);
 }
 
@@ -278,7 +301,7 @@ test_hostile_everywhere(void **state)
 	for (size_t i = 0; i < 10000; i++)
 		huge[i] = (char)(i % 255 + 1);
 	for (size_t i = 0; i < COUNT(claims); i++)
-		claims[i] = (struct claim){ CLAIM_FROM, huge, huge, OWNED_NO };
+		claims[i] = (struct claim){ CLAIM_FROM, huge, huge, OWNED_NO, NULL, NULL };
 	for (size_t i = 0; i < COUNT(dkim); i++)
 		dkim[i] = (struct dkim_fact){ .result = DKIM_IS_FAIL, .sdid = huge };
 	facts.listener = facts.daemon_name = facts.client_addr = facts.client_name = facts.helo =
@@ -359,8 +382,8 @@ test_sender_word(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct claim claims[] = {
-			{ CLAIM_ENVELOPE, "a@example.org", "example.org", rows[i].first },
-			{ CLAIM_FROM, "b@example.org", "example.org", rows[i].second },
+			{ CLAIM_ENVELOPE, "a@example.org", "example.org", rows[i].first, NULL, NULL },
+			{ CLAIM_FROM, "b@example.org", "example.org", rows[i].second, NULL, NULL },
 		};
 		const struct facts facts = { .claims = claims, .n_claims = 2,
 		    .header = { .malformed = rows[i].malformed } };
@@ -447,9 +470,9 @@ test_lists(void **state)
 	char *line;
 
 	(void)state;
-	claims[0] = (struct claim){ CLAIM_ENVELOPE, "e@e.example", "e.example", OWNED_YES };
+	claims[0] = (struct claim){ CLAIM_ENVELOPE, "e@e.example", "e.example", OWNED_YES, NULL, NULL };
 	for (size_t i = 1; i < COUNT(claims); i++)
-		claims[i] = (struct claim){ CLAIM_FROM, "f@f.example", "f.example", OWNED_YES };
+		claims[i] = (struct claim){ CLAIM_FROM, "f@f.example", "f.example", OWNED_YES, NULL, NULL };
 	for (size_t i = 0; i < COUNT(dkim); i++)
 		dkim[i] = (struct dkim_fact){ .result = DKIM_IS_PASS, .sdid = "d" };
 	line = line_of(NULL, &facts, MODE_WATCH, &verdict);
@@ -521,6 +544,7 @@ main(void)
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_inbound),
+		cmocka_unit_test(test_field),
 		cmocka_unit_test(test_nothing_known),
 		cmocka_unit_test(test_escaping),
 		cmocka_unit_test(test_hostile_everywhere),

@@ -30,7 +30,7 @@ static void
 add_claim(struct message *m, enum claim_place place, const char *address, enum ownership owned)
 {
 	m->claims[m->facts.n_claims++] =
-	    (struct claim){ place, address, strchr(address, '@') + 1, owned };
+	    (struct claim){ place, address, strchr(address, '@') + 1, owned, NULL, NULL };
 }
 
 /* sound - a message from alice against which nothing can be said; every reason would refuse */
@@ -1041,7 +1041,8 @@ test_dkim(void **state)
 	};
 	static const enum reason reasons[] = { REASON_DKIM_NONE, REASON_DKIM_TEMPERROR,
 		REASON_DKIM_FAIL, REASON_DKIM_PERMERROR, REASON_DKIM_UNALIGNED };
-	struct claim from = { CLAIM_FROM, "x@example.com", "example.com", OWNED_NOT_ASKED };
+	struct claim from = { CLAIM_FROM, "x@example.com", "example.com", OWNED_NOT_ASKED, NULL,
+		NULL };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
