@@ -762,8 +762,12 @@ LAB_CONF_MORE=		# more settings of the whole
 
 # lab_write_config - write $LAB_DIR/countersign.conf from these pieces
 lab_write_config() {
-	local dir=$LAB_DIR owners=
+	local dir=$LAB_DIR owners= redis=
 
+	# a Redis that nothing uses is an error
+	if [[ "$LAB_CONF_STORE $LAB_CONF_MORE" == *redis:main* ]]; then
+		redis="redis = { main = { server = \"${LAB_CONF_REDIS_SERVER:-unix:$dir/redis.sock}\"  $LAB_CONF_REDIS } }"
+	fi
 	if [[ -n $LAB_CONF_OWNERS ]]; then
 		printf '%s\n' "$LAB_CONF_OWNERS" >"$dir/owners"
 		owners="owners      = [\"texthash:$dir/owners\"]"
@@ -776,10 +780,10 @@ lab_write_config() {
 	authserv_id = "mx.example.org"
 	keys        = "$dir/keys"
 	$owners
-	redis = { main = { server = "${LAB_CONF_REDIS_SERVER:-unix:$dir/redis.sock}"  $LAB_CONF_REDIS } }
 	dns   = { servers = ["127.0.0.1@$LAB_DNS_PORT"] }
 	log   = "stderr"
 	$LAB_CONF_STORE
+	$redis
 	$LAB_CONF_PLANS
 	$LAB_CONF_ACCOUNTS
 	listeners = {

@@ -26,9 +26,9 @@ one_of(const struct words *words, const char *word)
 	return false;
 }
 
-/* matches - do all conditions hold? */
-static bool
-matches(const struct listener *listener, const struct listener_traits *traits)
+/* listener_matches - do all conditions hold? */
+bool
+listener_matches(const struct listener *listener, const struct listener_traits *traits)
 {
 	if (listener->pickup >= 0 && (listener->pickup == 1) != traits->pickup)
 		return false;
@@ -50,7 +50,8 @@ listener_find(const struct config *config, const struct listener_traits *traits)
 	for (size_t i = 0; i < config->n_listeners; i++) {
 		const struct listener *listener = &config->listeners[i];
 
-		if (config->auto_roles ? listener->role == role : matches(listener, traits))
+		if (config->auto_roles ? listener->role == role
+				       : listener_matches(listener, traits))
 			return listener;
 	}
 	return NULL;

@@ -18,6 +18,9 @@ struct listener_traits {
 	bool login;		/* with a SASL login: for automatic roles */
 };
 
+/* listener_matches - do all conditions of a listener hold? Any thread. */
+bool listener_matches(const struct listener *listener, const struct listener_traits *traits);
+
 /*
  * listener_find - the first listener whose conditions all hold, or NULL
  * Without listener sections the role follows from the connection. Any thread.

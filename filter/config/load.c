@@ -16,11 +16,13 @@
 #include <unistd.h>
 
 #include "filter/base/clock.h"
+#include "filter/config/effect.h"
 #include "filter/config/load.h"
 #include "filter/config/load_dkim.h"
 #include "filter/config/load_plans.h"
 #include "filter/config/load_spf.h"
 #include "filter/config/options.h"
+#include "filter/config/reach.h"
 #include "filter/redis/place.h"
 #include "filter/redis/tls.h"
 #include "policy/base/domain.h"
@@ -51,58 +53,130 @@ static const struct option_choice roles[] = {
 #define AT(type, member)	offsetof(struct type, member)
 
 static const struct option top_rows[] = {
-	{ .name = "mode", .type = OPTION_CHOICE, .offset = AT(config, mode), .choices = modes },
-	{ .name = "listen", .type = OPTION_STRING, .offset = AT(config, listen) },
-	{ .name = "listen_mode", .type = OPTION_OCTAL, .offset = AT(config, listen_mode) },
-	{ .name = "listen_group", .type = OPTION_STRING, .offset = AT(config, listen_group) },
-	{ .name = "control", .type = OPTION_STRING, .offset = AT(config, control) },
-	{ .name = "control_group", .type = OPTION_STRING, .offset = AT(config, control_group) },
+	{ .name = "mode",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_CHOICE,
+	    .offset = AT(config, mode),
+	    .choices = modes },
+	{ .name = "listen",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(config, listen) },
+	{ .name = "listen_mode",
+	    .works = WORKS_UNIX_SOCKET,
+	    .type = OPTION_OCTAL,
+	    .offset = AT(config, listen_mode) },
+	{ .name = "listen_group",
+	    .works = WORKS_UNIX_SOCKET,
+	    .type = OPTION_STRING,
+	    .offset = AT(config, listen_group) },
+	{ .name = "control",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(config, control) },
+	{ .name = "control_group",
+	    .works = WORKS_CONTROL,
+	    .type = OPTION_STRING,
+	    .offset = AT(config, control_group) },
 	{ .name = "control_read_group",
+	    .works = WORKS_CONTROL,
 	    .type = OPTION_STRING,
 	    .offset = AT(config, control_read_group) },
-	{ .name = "user", .type = OPTION_STRING, .offset = AT(config, user) },
-	{ .name = "log", .type = OPTION_STRING, .offset = AT(config, log) },
+	{ .name = "user",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(config, user) },
+	{ .name = "log", .works = WORKS_ALWAYS, .type = OPTION_STRING, .offset = AT(config, log) },
 	{ .name = "log_format",
+	    .works = WORKS_ALWAYS,
 	    .type = OPTION_CHOICE,
 	    .offset = AT(config, log_format),
 	    .choices = log_formats },
-	{ .name = "realm", .type = OPTION_STRING, .offset = AT(config, realm) },
-	{ .name = "recipient_delimiter", .type = OPTION_STRING, .offset = AT(config, delimiter) },
-	{ .name = "authserv_id", .type = OPTION_STRING, .offset = AT(config, authserv_id) },
-	{ .name = "help_url", .type = OPTION_STRING, .offset = AT(config, help_url) },
-	{ .name = "keys", .type = OPTION_STRING, .offset = AT(config, keys) },
-	{ .name = "dkim", .type = OPTION_CUSTOM, .read = configuration_dkim_read },
-	{ .name = "require_tls", .type = OPTION_BOOL, .offset = AT(config, require_tls_set) },
-	{ .name = "owners", .type = OPTION_WORDS, .offset = AT(config, owners) },
-	{ .name = "login_map", .type = OPTION_WORDS, .offset = AT(config, login_map) },
+	{ .name = "realm",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(config, realm) },
+	{ .name = "recipient_delimiter",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(config, delimiter) },
+	{ .name = "authserv_id",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(config, authserv_id) },
+	{ .name = "help_url",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(config, help_url) },
+	{ .name = "keys",
+	    .works = WORKS_SENDING,
+	    .type = OPTION_STRING,
+	    .offset = AT(config, keys) },
+	{ .name = "dkim",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_CUSTOM,
+	    .read = configuration_dkim_read },
+	{ .name = "require_tls",
+	    .works = WORKS_SUBMISSION,
+	    .type = OPTION_BOOL,
+	    .offset = AT(config, require_tls_set) },
+	{ .name = "owners",
+	    .works = WORKS_SENDING,
+	    .type = OPTION_WORDS,
+	    .offset = AT(config, owners) },
+	{ .name = "login_map",
+	    .works = WORKS_SUBMISSION,
+	    .type = OPTION_WORDS,
+	    .offset = AT(config, login_map) },
 	{ .name = "allowed_networks",
+	    .works = WORKS_SUBMISSION,
 	    .type = OPTION_WORDS,
 	    .offset = AT(config, allowed_networks) },
 	{ .name = "restricted_recipients",
+	    .works = WORKS_ALWAYS,
 	    .type = OPTION_WORDS,
 	    .offset = AT(config, restricted_recipients) },
-	{ .name = "accounts", .type = OPTION_CUSTOM, .read = read_accounts },
-	{ .name = "listeners", .type = OPTION_CUSTOM, .read = read_listeners },
-	{ .name = "store", .type = OPTION_STRING, .offset = AT(config, store) },
-	{ .name = "redis", .type = OPTION_CUSTOM, .read = read_redis },
-	{ .name = "dns", .type = OPTION_CUSTOM, .read = read_dns },
+	{ .name = "accounts",
+	    .works = WORKS_SENDING,
+	    .type = OPTION_CUSTOM,
+	    .read = read_accounts },
+	{ .name = "listeners",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_CUSTOM,
+	    .read = read_listeners },
+	{ .name = "store",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(config, store) },
+	{ .name = "redis", .works = WORKS_ALWAYS, .type = OPTION_CUSTOM, .read = read_redis },
+	{ .name = "dns", .works = WORKS_ALWAYS, .type = OPTION_CUSTOM, .read = read_dns },
 	{ .name = "spf",
+	    .works = WORKS_INBOUND,
 	    .type = OPTION_CUSTOM,
 	    .offset = AT(config, spf),
 	    .read = config_spf_read },
 	{ .name = "tables",
+	    .works = WORKS_SERVER_TABLE,
 	    .type = OPTION_CUSTOM,
 	    .offset = AT(config, table_limits),
 	    .read = read_tables },
-	{ .name = "history", .type = OPTION_CUSTOM, .read = read_history },
-	{ .name = "event_command", .type = OPTION_WORDS, .offset = AT(config, event_command) },
+	{ .name = "history", .works = WORKS_ALWAYS, .type = OPTION_CUSTOM, .read = read_history },
+	{ .name = "event_command",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_WORDS,
+	    .offset = AT(config, event_command) },
 	{ .name = "event_timeout",
+	    .works = WORKS_EVENT_COMMAND,
 	    .type = OPTION_DURATION,
 	    .offset = AT(config, event_timeout_ms),
 	    .min = 100,
 	    .max = 600000 },
-	{ .name = "plans_file", .type = OPTION_STRING, .offset = AT(config, plans_file) },
+	{ .name = "plans_file",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(config, plans_file) },
 	CONFIGURATION_PLANS_ROWS{ .name = "drain_timeout",
+	    .works = WORKS_ALWAYS,
 	    .type = OPTION_DURATION,
 	    .offset = AT(config, drain_timeout_ms),
 	    .min = 0,
@@ -110,165 +184,262 @@ static const struct option top_rows[] = {
 	{ .name = NULL },
 };
 static const struct option_group top_group = {
-	"the configuration file", top_rows, (long)AT(config, set),
+	"the configuration file", top_rows, (long)AT(config, set), OPTION_SCOPE_FILE,
 };
 
 /* The operators' file: what hosting operators tune, and nothing else. */
 static const struct option plans_file_rows[] = {
-	{ .name = "event_command", .type = OPTION_WORDS, .offset = AT(config, event_command) },
+	{ .name = "event_command",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_WORDS,
+	    .offset = AT(config, event_command) },
 	CONFIGURATION_PLANS_ROWS
 	{ .name = NULL },
 };
-static const struct option_group plans_file_group = { "the plans file", plans_file_rows, -1 };
+static const struct option_group plans_file_group = {
+	"the plans file", plans_file_rows, -1, OPTION_SCOPE_FILE,
+};
 
 static const struct option listener_rows[] = {
-	{ .name = "role", .type = OPTION_CHOICE, .offset = AT(listener, role), .choices = roles },
-	{ .name = "daemon", .type = OPTION_CUSTOM, .read = read_daemons },
+	{ .name = "role",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_CHOICE,
+	    .offset = AT(listener, role),
+	    .choices = roles },
+	{ .name = "daemon", .works = WORKS_ALWAYS, .type = OPTION_CUSTOM, .read = read_daemons },
 	{ .name = "port",
+	    .works = WORKS_ALWAYS,
 	    .type = OPTION_CUSTOM,
 	    .offset = AT(listener, ports),
 	    .read = read_ports },
-	{ .name = "client", .type = OPTION_CUSTOM, .read = read_clients },
-	{ .name = "pickup", .type = OPTION_BOOL, .offset = AT(listener, pickup) },
+	{ .name = "client", .works = WORKS_ALWAYS, .type = OPTION_CUSTOM, .read = read_clients },
+	{ .name = "pickup",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_BOOL,
+	    .offset = AT(listener, pickup) },
 	{ .name = "mode",
+	    .works = WORKS_ALWAYS,
 	    .type = OPTION_CHOICE,
 	    .offset = AT(listener, mode_set),
 	    .choices = modes },
-	{ .name = "require_tls", .type = OPTION_BOOL, .offset = AT(listener, require_tls_set) },
-	{ .name = "owners", .type = OPTION_WORDS, .offset = AT(listener, owners) },
-	{ .name = "account", .type = OPTION_STRING, .offset = AT(listener, account) },
+	{ .name = "require_tls",
+	    .works = WORKS_SUBMISSION,
+	    .type = OPTION_BOOL,
+	    .offset = AT(listener, require_tls_set) },
+	{ .name = "owners",
+	    .works = WORKS_SENDING,
+	    .type = OPTION_WORDS,
+	    .offset = AT(listener, owners) },
+	{ .name = "account",
+	    .works = WORKS_RELAY,
+	    .type = OPTION_STRING,
+	    .offset = AT(listener, account) },
 	{ .name = "client_accounts",
+	    .works = WORKS_RELAY,
 	    .type = OPTION_WORDS,
 	    .offset = AT(listener, client_accounts) },
-	{ .name = "sign_as", .type = OPTION_STRING, .offset = AT(listener, sign_as) },
+	{ .name = "sign_as",
+	    .works = WORKS_KEYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(listener, sign_as) },
 	{ .name = NULL },
 };
 static const struct option_group listener_group = {
-	"a listener", listener_rows, (long)AT(listener, set),
+	"a listener",
+	listener_rows,
+	(long)AT(listener, set),
+	OPTION_SCOPE_LISTENER,
 };
 
 static const struct option account_rows[] = {
-	{ .name = "login", .type = OPTION_STRING, .offset = AT(account, login) },
-	{ .name = "owns", .type = OPTION_WORDS, .offset = AT(account, owns) },
-	{ .name = "plan", .type = OPTION_STRING, .offset = AT(account, plan_name) },
+	{ .name = "login",
+	    .works = WORKS_SENDING,
+	    .type = OPTION_STRING,
+	    .offset = AT(account, login) },
+	{ .name = "owns",
+	    .works = WORKS_SENDING,
+	    .type = OPTION_WORDS,
+	    .offset = AT(account, owns) },
+	{ .name = "plan",
+	    .works = WORKS_SENDING,
+	    .type = OPTION_STRING,
+	    .offset = AT(account, plan_name) },
 	{ .name = "allowed_networks",
+	    .works = WORKS_SUBMISSION,
 	    .type = OPTION_WORDS,
 	    .offset = AT(account, networks_as_written) },
 	{ .name = "mode",
+	    .works = WORKS_SENDING,
 	    .type = OPTION_CHOICE,
 	    .offset = AT(account, mode_set),
 	    .choices = modes },
 	{ .name = NULL },
 };
-static const struct option_group account_group = { "an account", account_rows, -1 };
+static const struct option_group account_group = {
+	"an account", account_rows, -1, OPTION_SCOPE_FILE,
+};
 
 static const struct option redis_rows[] = {
 	{ .name = "server",
+	    .works = WORKS_REDIS_USED,
 	    .type = OPTION_CUSTOM,
 	    .offset = AT(redis_server, options.redis.server),
 	    .read = read_places },
-	{ .name = "cluster", .type = OPTION_BOOL, .offset = AT(redis_server, cluster) },
+	{ .name = "cluster",
+	    .works = WORKS_REDIS_USED,
+	    .type = OPTION_BOOL,
+	    .offset = AT(redis_server, cluster) },
 	{ .name = "sentinels",
+	    .works = WORKS_REDIS_USED,
 	    .type = OPTION_CUSTOM,
 	    .offset = AT(redis_server, options.redis.sentinels),
 	    .read = read_places },
-	{ .name = "master", .type = OPTION_STRING, .offset = AT(redis_server, options.redis.master) },
+	{ .name = "master",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(redis_server, options.redis.master) },
 	{ .name = "sentinel_user",
+	    .works = WORKS_SENTINELS,
 	    .type = OPTION_STRING,
 	    .offset = AT(redis_server, options.redis.sentinel_user) },
 	{ .name = "sentinel_password_file",
+	    .works = WORKS_SENTINELS,
 	    .type = OPTION_STRING,
 	    .offset = AT(redis_server, sentinel_password_file) },
-	{ .name = "tls", .type = OPTION_BOOL, .offset = AT(redis_server, tls) },
+	{ .name = "tls",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_BOOL,
+	    .offset = AT(redis_server, tls) },
 	{ .name = "tls_ca_cert_file",
+	    .works = WORKS_REDIS_TLS,
 	    .type = OPTION_STRING,
 	    .offset = AT(redis_server, options.redis.tls.ca_file) },
 	{ .name = "tls_cert_file",
+	    .works = WORKS_REDIS_TLS,
 	    .type = OPTION_STRING,
 	    .offset = AT(redis_server, options.redis.tls.cert_file) },
 	{ .name = "tls_key_file",
+	    .works = WORKS_REDIS_TLS,
 	    .type = OPTION_STRING,
 	    .offset = AT(redis_server, options.redis.tls.key_file) },
-	{ .name = "tls_name", .type = OPTION_STRING, .offset = AT(redis_server, options.redis.tls.name) },
-	{ .name = "user", .type = OPTION_STRING, .offset = AT(redis_server, options.redis.user) },
+	{ .name = "tls_name",
+	    .works = WORKS_REDIS_TLS,
+	    .type = OPTION_STRING,
+	    .offset = AT(redis_server, options.redis.tls.name) },
+	{ .name = "user",
+	    .works = WORKS_REDIS_PASSWORD,
+	    .type = OPTION_STRING,
+	    .offset = AT(redis_server, options.redis.user) },
 	{ .name = "password_file",
+	    .works = WORKS_ALWAYS,
 	    .type = OPTION_STRING,
 	    .offset = AT(redis_server, password_file) },
 	{ .name = "database",
+	    .works = WORKS_ALWAYS,
 	    .type = OPTION_COUNT,
 	    .offset = AT(redis_server, database),
 	    .max = 65535 },
-	{ .name = "prefix", .type = OPTION_STRING, .offset = AT(redis_server, options.prefix) },
+	{ .name = "prefix",
+	    .works = WORKS_REDIS_STORE,
+	    .type = OPTION_STRING,
+	    .offset = AT(redis_server, options.prefix) },
 	{ .name = "deadline",
+	    .works = WORKS_REDIS_STORE,
 	    .type = OPTION_DURATION,
 	    .offset = AT(redis_server, deadline_ms),
 	    .min = 5,
 	    .max = 10000 },
-	{ .name = "on_away", .type = OPTION_STRING, .offset = AT(redis_server, on_away) },
+	{ .name = "on_away",
+	    .works = WORKS_REDIS_STORE,
+	    .type = OPTION_STRING,
+	    .offset = AT(redis_server, on_away) },
 	{ .name = NULL },
 };
-static const struct option_group redis_group = { "a redis server", redis_rows, -1 };
+static const struct option_group redis_group = {
+	"a redis server", redis_rows, -1, OPTION_SCOPE_TARGET,
+};
 
 static const struct option dns_rows[] = {
-	{ .name = "servers", .type = OPTION_WORDS, .offset = AT(config, dns_servers) },
+	{ .name = "servers",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_WORDS,
+	    .offset = AT(config, dns_servers) },
 	{ .name = "timeout",
+	    .works = WORKS_WAITING,
 	    .type = OPTION_DURATION,
 	    .offset = AT(config, dns_timeout_ms),
 	    .min = 100,
 	    .max = 20000 },
-	{ .name = "cache", .type = OPTION_COUNT, .offset = AT(config, dns_cache), .max = 10000000 },
+	{ .name = "cache",
+	    .works = WORKS_RESOLVER,
+	    .type = OPTION_COUNT,
+	    .offset = AT(config, dns_cache),
+	    .max = 10000000 },
 	{ .name = "trust_anchor",
+	    .works = WORKS_ALWAYS,
 	    .type = OPTION_STRING,
 	    .offset = AT(config, resolver.trust_anchor) },
 	{ .name = NULL },
 };
 static const struct option tables_rows[] = {
 	{ .name = "timeout",
+	    .works = WORKS_SERVER_TABLE,
 	    .type = OPTION_DURATION,
 	    .offset = AT(table_limits, timeout_ms),
 	    .min = 50,
 	    .max = 20000 },
 	{ .name = "connections",
+	    .works = WORKS_SERVER_TABLE,
 	    .type = OPTION_COUNT,
 	    .offset = AT(table_limits, connections),
 	    .min = 1,
 	    .max = 100 },
 	{ .name = "cache",
+	    .works = WORKS_SERVER_TABLE,
 	    .type = OPTION_COUNT,
 	    .offset = AT(table_limits, cache),
 	    .max = 1000000 },
 	{ .name = "cache_time",
+	    .works = WORKS_TABLE_CACHE,
 	    .type = OPTION_DURATION,
 	    .offset = AT(table_limits, cache_ms),
 	    .max = CLOCK_DAY_MS },
 	{ .name = "negative_time",
+	    .works = WORKS_TABLE_CACHE,
 	    .type = OPTION_DURATION,
 	    .offset = AT(table_limits, negative_ms),
 	    .max = CLOCK_DAY_MS },
 	{ .name = NULL },
 };
-static const struct option_group tables_group = { "tables", tables_rows, -1 };
+static const struct option_group tables_group = {
+	"tables", tables_rows, -1, OPTION_SCOPE_FILE,
+};
 
-static const struct option_group dns_group = { "dns", dns_rows, -1 };
+static const struct option_group dns_group = { "dns", dns_rows, -1, OPTION_SCOPE_FILE };
 
 static const struct option history_rows[] = {
 	{ .name = "messages",
+	    .works = WORKS_ALWAYS,
 	    .type = OPTION_COUNT,
 	    .offset = AT(config, history_messages),
 	    .max = 10000000 },
 	{ .name = "days",
+	    .works = WORKS_HISTORY,
 	    .type = OPTION_COUNT,
 	    .offset = AT(config, history_days),
 	    .min = 1,
 	    .max = 366 },
 	{ .name = "accounts",
+	    .works = WORKS_ALWAYS,
 	    .type = OPTION_COUNT,
 	    .offset = AT(config, history_accounts),
 	    .min = 1000,
 	    .max = 10000000 },
 	{ .name = NULL },
 };
-static const struct option_group history_group = { "history", history_rows, -1 };
+static const struct option_group history_group = {
+	"history", history_rows, -1, OPTION_SCOPE_FILE,
+};
 
 /* at - the line of a top-level option, for mistakes found once all is read; NULL: the file as a
  * whole */
@@ -480,14 +651,8 @@ check_redis_tls(
 	const char *places = options->sentinels != NULL ? options->sentinels : options->server;
 	const char *error = NULL;
 
-	if (!tls->on) {
-		if (tls->ca_file != NULL || tls->cert_file != NULL || tls->key_file != NULL ||
-		    tls->name != NULL)
-			options_error(reader, member,
-			    "redis %s has tls_ options, which mean nothing without tls = true",
-			    redis->name);
+	if (!tls->on)
 		return;
-	}
 	if (places != NULL &&
 	    (strncmp(places, "unix:", 5) == 0 || strstr(places, " unix:") != NULL))
 		options_error(reader, member,
@@ -528,13 +693,7 @@ check_redis(
 	if (redis->cluster && redis->database != 0)
 		options_error(reader, member,
 		    "redis %s: a Cluster has one database; remove database", redis->name);
-	if (options->sentinels == NULL &&
-	    (options->sentinel_user != NULL || redis->sentinel_password_file != NULL))
-		options_error(reader, member,
-		    "redis %s: sentinel_user and sentinel_password_file are for sentinels; a server's "
-		    "are user and password_file",
-		    redis->name);
-	else if (options->sentinel_user != NULL && redis->sentinel_password_file == NULL)
+	if (options->sentinel_user != NULL && redis->sentinel_password_file == NULL)
 		options_error(reader, member,
 		    "redis %s: sentinel_user needs sentinel_password_file", redis->name);
 	check_redis_tls(reader, member, redis);
@@ -657,6 +816,18 @@ check_local(struct options_reader *reader, const struct listener *listener)
 			    reply_row((enum reason)reason)->option, listener->name);
 }
 
+/* check_inbound_login - mail with a login may not pass where nobody checks its sender */
+static void
+check_inbound_login(struct options_reader *reader, const char *where, const struct action_set *set)
+{
+	signed char action = set->of[REASON_INBOUND_LOGIN];
+
+	if (action >= 0 && action < ACTION_TEMPFAIL)
+		options_error_at(reader, where,
+		    "on_inbound_login must be tempfail or reject: role inbound checks no user's sender; "
+		    "for mail with a login add a listener of role submission before this one");
+}
+
 /* global_action - what the file says for all listeners, or -1 */
 static int
 global_action(const struct config *config, const struct listener *listener, enum reason reason)
@@ -683,6 +854,9 @@ action_of(const struct config *config, const struct listener *listener, enum rea
 		action = global_action(config, listener, reason);
 	if (action < 0 && heir != REASON_NONE)
 		action = global_action(config, listener, heir);
+	/* mail without a listener may be let in, a user among strangers not */
+	if (reason == REASON_INBOUND_LOGIN && action < ACTION_TEMPFAIL)
+		action = -1;
 	return action >= 0 ? (enum action)action : reply_default_action(reason, listener->role);
 }
 
@@ -705,21 +879,13 @@ finish_listener(struct options_reader *reader, struct config *config, struct lis
 	if (listener->set.of[REASON_NO_LISTENER] >= 0)
 		options_error_at(reader, listener->where,
 		    "on_no_listener stands outside the listeners: it is for connections that belong to none");
+	check_inbound_login(reader, listener->where, &listener->set);
 	if (listener->role == ROLE_LOCAL)
 		check_local(reader, listener);
 	if (listener->role == ROLE_RELAY && listener->account == NULL &&
 	    listener->client_accounts.n == 0)
 		options_error_at(reader, listener->where,
 		    "listener %s of role relay needs account = \"...\": who answers for its mail",
-		    listener->name);
-	if (listener->role != ROLE_RELAY &&
-	    (listener->account != NULL || listener->client_accounts.n > 0))
-		options_error_at(reader, listener->where,
-		    "listener %s: account and client_accounts are for role relay only",
-		    listener->name);
-	if (listener->role == ROLE_INBOUND && listener->sign_as != NULL)
-		options_error_at(reader, listener->where,
-		    "listener %s: nothing is signed in role inbound; remove sign_as",
 		    listener->name);
 	config_tables(config, &listener->client_accounts, &listener->client_tables);
 	config_tables(config, owners, &listener->owner_tables);
@@ -822,7 +988,12 @@ finish_domains(struct options_reader *reader, struct config *config)
 static void
 read_plans_file(struct options_reader *reader, struct config *config)
 {
-	struct options_reader inner = { .ctx = reader->ctx, .file = config->plans_file };
+	struct options_reader inner = {
+		.ctx = reader->ctx,
+		.file = config->plans_file,
+		.given = reader->given,
+		.n_given = reader->n_given,
+	};
 	const struct words outer_program = config->event_command;
 	config_t tree;
 
@@ -833,6 +1004,8 @@ read_plans_file(struct options_reader *reader, struct config *config)
 	if (outer_program.n > 0 && config->event_command.items != outer_program.items)
 		options_error(&inner, NULL,
 		    "event_command is given in %s already; keep one of the two", config->file);
+	reader->given = inner.given;
+	reader->n_given = inner.n_given;
 	if (inner.errors == NULL)
 		return;
 	reader->n_errors += inner.n_errors;
@@ -990,13 +1163,19 @@ finish(struct options_reader *reader, struct config *config, const config_t *tre
 	config_tables(config, &config->allowed_networks, &config->network_tables);
 	config_tables(config, &config->restricted_recipients, &config->restricted_tables);
 	finish_event_command(reader, config, tree);
+	check_inbound_login(
+	    reader, options_where(reader, at(tree, "on_inbound_login")), &config->set);
 	if (config->n_listeners == 0)
 		auto_listeners(reader, config);
 	for (size_t i = 0; i < config->n_listeners; i++)
 		finish_listener(reader, config, &config->listeners[i]);
-	/* a mistake leaves accounts half read */
-	if (reader->errors == NULL)
-		finish_domains(reader, config);
+	/* an error leaves accounts and listeners half read */
+	if (reader->errors != NULL)
+		return;
+	finish_domains(reader, config);
+	if (!config->auto_roles)
+		reach_check(reader, config);
+	effect_check(reader, config);
 }
 
 /* config_load - read and check a configuration file */
@@ -1026,3 +1205,16 @@ config_load(TALLOC_CTX *ctx, const char *file, const char **error_r)
 	return NULL;
 }
 
+/* config_option_groups - the groups of all options */
+const struct option_group *const *
+config_option_groups(void)
+{
+	static const struct option_group *const groups[] = {
+		&top_group, &plans_file_group, &listener_group, &account_group, &redis_group,
+		&tables_group, &dns_group, &history_group, &configuration_dkim_group,
+		&configuration_dkim_domain_group, &config_spf_group, &config_spf_override_group,
+		&configuration_plan_group, NULL,
+	};
+
+	return groups;
+}

@@ -11,6 +11,7 @@
 #include <talloc.h>
 
 #include "filter/config/configuration.h"
+#include "filter/config/options.h"
 
 /*
  * config_load - read and check a configuration file
@@ -19,5 +20,8 @@
  * once for the same ctx.
  */
 struct config *config_load(TALLOC_CTX *ctx, const char *file, const char **error_r);
+
+/* config_option_groups - the groups of all options of both files; the end is NULL. Any thread. */
+const struct option_group *const *config_option_groups(void);
 
 #endif

@@ -35,74 +35,119 @@ static const struct option_choice missing_actions[] = {
 #define AT_DOMAIN(member)	offsetof(struct dkim_domain, member)
 
 static const struct option dkim_rows[] = {
-	{ .name = "key_table", .type = OPTION_STRING, .offset = AT(key_table) },
-	{ .name = "signing_table", .type = OPTION_STRING, .offset = AT(signing_table) },
-	{ .name = "base_directory", .type = OPTION_STRING, .offset = AT(base_directory) },
-	{ .name = "multiple_signatures", .type = OPTION_BOOL, .offset = AT(multiple_signatures) },
-	{ .name = "check_dns", .type = OPTION_BOOL, .offset = AT(check_dns) },
-	{ .name = "sign_headers", .type = OPTION_WORDS, .offset = AT(sign_headers) },
+	{ .name = "key_table",
+	    .works = WORKS_SENDING,
+	    .type = OPTION_STRING,
+	    .offset = AT(key_table) },
+	{ .name = "signing_table",
+	    .works = WORKS_SENDING,
+	    .type = OPTION_STRING,
+	    .offset = AT(signing_table) },
+	{ .name = "base_directory",
+	    .works = WORKS_SIGNING_TABLE,
+	    .type = OPTION_STRING,
+	    .offset = AT(base_directory) },
+	{ .name = "multiple_signatures",
+	    .works = WORKS_SIGNING_TABLE,
+	    .type = OPTION_BOOL,
+	    .offset = AT(multiple_signatures) },
+	{ .name = "check_dns", .works = WORKS_KEYS, .type = OPTION_BOOL, .offset = AT(check_dns) },
+	{ .name = "sign_headers",
+	    .works = WORKS_KEYS,
+	    .type = OPTION_WORDS,
+	    .offset = AT(sign_headers) },
 	{ .name = "line_length_limit",
+	    .works = WORKS_KEYS,
 	    .type = OPTION_COUNT,
 	    .offset = AT(line_length_limit),
 	    .max = 1000000 },
-	{ .name = "canonicalization", .type = OPTION_STRING, .offset = AT(all.canonicalization) },
+	{ .name = "canonicalization",
+	    .works = WORKS_KEYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(all.canonicalization) },
 	{ .name = "expire_after",
+	    .works = WORKS_KEYS,
 	    .type = OPTION_DURATION,
 	    .offset = AT(all.expire_ms),
 	    .min = 3600L * 1000,
 	    .max = 3650 * CLOCK_DAY_MS },
 	{ .name = "identity",
+	    .works = WORKS_KEYS,
 	    .type = OPTION_CHOICE,
 	    .offset = AT(all.identity),
 	    .choices = identities },
-	{ .name = "subdomains", .type = OPTION_BOOL, .offset = AT(all.subdomains) },
+	{ .name = "subdomains",
+	    .works = WORKS_KEYS_DIRECTORY,
+	    .type = OPTION_BOOL,
+	    .offset = AT(all.subdomains) },
 	{ .name = "on_missing_key",
+	    .works = WORKS_KEYS,
 	    .type = OPTION_CHOICE,
 	    .offset = AT(all.on_missing_key),
 	    .choices = missing_actions },
-	{ .name = "domains", .type = OPTION_CUSTOM, .read = read_domains },
+	{ .name = "domains", .works = WORKS_KEYS, .type = OPTION_CUSTOM, .read = read_domains },
 	{ .name = "min_key_bits",
+	    .works = WORKS_INBOUND,
 	    .type = OPTION_COUNT,
 	    .offset = AT(min_key_bits),
 	    .min = 512,
 	    .max = 4096 },
 	{ .name = "max_signatures",
+	    .works = WORKS_INBOUND,
 	    .type = OPTION_COUNT,
 	    .offset = AT(max_signatures),
 	    .min = 1,
 	    .max = DKIM_SIGNATURES_LIMIT },
 	{ .name = "clock_drift",
+	    .works = WORKS_INBOUND,
 	    .type = OPTION_DURATION,
 	    .offset = AT(clock_drift_ms),
 	    .min = 1000,
 	    .max = CLOCK_DAY_MS },
-	{ .name = "trust_partial_body", .type = OPTION_BOOL, .offset = AT(trust_partial_body) },
+	{ .name = "trust_partial_body",
+	    .works = WORKS_INBOUND,
+	    .type = OPTION_BOOL,
+	    .offset = AT(trust_partial_body) },
 	{ .name = NULL },
 };
-static const struct option_group dkim_group = { "dkim", dkim_rows, -1 };
+const struct option_group configuration_dkim_group = {
+	"dkim", dkim_rows, -1, OPTION_SCOPE_FILE,
+};
 
 static const struct option domain_rows[] = {
-	{ .name = "domain", .type = OPTION_WORDS, .offset = AT_DOMAIN(names) },
+	{ .name = "domain",
+	    .works = WORKS_DOMAIN_SETTING,
+	    .type = OPTION_WORDS,
+	    .offset = AT_DOMAIN(names) },
 	{ .name = "canonicalization",
+	    .works = WORKS_KEYS,
 	    .type = OPTION_STRING,
 	    .offset = AT_DOMAIN(canonicalization) },
 	{ .name = "expire_after",
+	    .works = WORKS_KEYS,
 	    .type = OPTION_DURATION,
 	    .offset = AT_DOMAIN(expire_ms),
 	    .min = 3600L * 1000,
 	    .max = 3650 * CLOCK_DAY_MS },
 	{ .name = "identity",
+	    .works = WORKS_KEYS,
 	    .type = OPTION_CHOICE,
 	    .offset = AT_DOMAIN(identity),
 	    .choices = identities },
-	{ .name = "subdomains", .type = OPTION_BOOL, .offset = AT_DOMAIN(subdomains) },
+	{ .name = "subdomains",
+	    .works = WORKS_KEYS_DIRECTORY,
+	    .type = OPTION_BOOL,
+	    .offset = AT_DOMAIN(subdomains) },
 	{ .name = "on_missing_key",
+	    .works = WORKS_KEYS,
 	    .type = OPTION_CHOICE,
 	    .offset = AT_DOMAIN(on_missing_key),
 	    .choices = missing_actions },
 	{ .name = NULL },
 };
-static const struct option_group domain_group = { "a domain of dkim", domain_rows, -1 };
+const struct option_group configuration_dkim_domain_group = {
+	"a domain of dkim", domain_rows, -1, OPTION_SCOPE_TARGET,
+};
 
 /* unset - a section in which nothing is given */
 static void
@@ -140,7 +185,7 @@ read_domains(struct options_reader *reader, config_setting_t *setting, void *tar
 
 		unset(domain);
 		domain->where = options_where(reader, member);
-		options_group(reader, member, &domain_group, domain);
+		options_group(reader, member, &configuration_dkim_domain_group, domain);
 		if (domain->names.n == 0)
 			options_error(reader, member,
 			    "a section of domains needs to say which: { domain = \"example.org\" ... }");
@@ -153,7 +198,7 @@ configuration_dkim_read(struct options_reader *reader, config_setting_t *setting
 	struct config *config = target;
 
 	config->dkim.all.where = options_where(reader, setting);
-	options_group(reader, setting, &dkim_group, target);
+	options_group(reader, setting, &configuration_dkim_group, target);
 }
 
 /* read_form - one half of a canonicalisation: is it simple? -1: neither */
@@ -260,9 +305,6 @@ finish_tables(struct options_reader *reader, const struct config *config)
 		options_error_at(reader, dkim->all.where,
 		    "keys = \"%s\" is given as well as key_table; keep one of the two",
 		    config->keys);
-	if (dkim->key_table == NULL && dkim->multiple_signatures != 0)
-		options_error_at(reader, dkim->all.where,
-		    "multiple_signatures is for signing_table; without it every key of a domain signs");
 	if (dkim->base_directory != NULL && dkim->base_directory[0] != '/')
 		options_error_at(reader, dkim->all.where,
 		    "base_directory = \"%s\" must be an absolute path", dkim->base_directory);

@@ -8,6 +8,9 @@
 #include "filter/config/configuration.h"
 #include "filter/config/options.h"
 
+/* The options of the group, and of a section of its domains. */
+extern const struct option_group configuration_dkim_group, configuration_dkim_domain_group;
+
 /* configuration_dkim_defaults - what is in force where nothing is written */
 void configuration_dkim_defaults(struct config *config);
 

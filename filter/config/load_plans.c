@@ -156,21 +156,39 @@ read_plan_action(struct options_reader *reader, config_setting_t *setting, void 
 }
 
 static const struct option plan_rows[] = {
-	{ .name = "like", .type = OPTION_STRING, .offset = offsetof(struct plan, like) },
-	{ .name = "limits", .type = OPTION_CUSTOM, .read = read_limits },
-	{ .name = "max_recipients", .type = OPTION_CUSTOM, .read = read_max_recipients },
-	{ .name = "max_size", .type = OPTION_CUSTOM, .read = read_max_size },
-	{ .name = "warn_at", .type = OPTION_CUSTOM, .read = read_percent },
-	{ .name = "on_over", .type = OPTION_CUSTOM, .read = read_plan_action },
-	{ .name = "block_on", .type = OPTION_CUSTOM, .read = read_block_on },
+	{ .name = "like",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = offsetof(struct plan, like) },
+	{ .name = "limits", .works = WORKS_ALWAYS, .type = OPTION_CUSTOM, .read = read_limits },
+	{ .name = "max_recipients",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_CUSTOM,
+	    .read = read_max_recipients },
+	{ .name = "max_size", .works = WORKS_ALWAYS, .type = OPTION_CUSTOM, .read = read_max_size },
+	{ .name = "warn_at",
+	    .works = WORKS_PLAN_LIMITS,
+	    .type = OPTION_CUSTOM,
+	    .read = read_percent },
+	{ .name = "on_over",
+	    .works = WORKS_PLAN_LIMITS,
+	    .type = OPTION_CUSTOM,
+	    .read = read_plan_action },
+	{ .name = "block_on",
+	    .works = WORKS_PLAN_ACCOUNTS,
+	    .type = OPTION_CUSTOM,
+	    .read = read_block_on },
 	{ .name = "block_for",
+	    .works = WORKS_PLAN_BLOCK_ON,
 	    .type = OPTION_DURATION,
 	    .offset = offsetof(struct plan, block_for_ms),
 	    .min = BLOCK_MIN_MS,
 	    .max = BLOCK_MAX_MS },
 	{ .name = NULL },
 };
-static const struct option_group plan_group = { "a plan", plan_rows, -1 };
+const struct option_group configuration_plan_group = {
+	"a plan", plan_rows, -1, OPTION_SCOPE_TARGET,
+};
 
 /* configuration_plans_read - plans = { person = { ... } ... } */
 void
@@ -198,7 +216,7 @@ configuration_plans_read(struct options_reader *reader, config_setting_t *settin
 		plan->name = mem_strdup(reader->ctx, config_setting_name(member));
 		plan->where = options_where(reader, member);
 		plan->on_over = ACTION_TEMPFAIL;
-		options_group(reader, member, &plan_group, plan);
+		options_group(reader, member, &configuration_plan_group, plan);
 	}
 }
 
@@ -296,11 +314,6 @@ check_plan(struct options_reader *reader, const struct plan *plan)
 	if (plan->block_on != NULL && plan->block_for_ms == 0)
 		options_error_at(reader, plan->where,
 		    "block_on of plan \"%s\" needs a length: block_for = \"4 hours\"", plan->name);
-	if (plan->block_on == NULL && plan->block_for_ms != 0)
-		options_error_at(reader, plan->where,
-		    "block_for of plan \"%s\" needs a reason: block_on = \"20 "
-		    "foreign-senders per hour\"",
-		    plan->name);
 }
 
 /* configuration_plans_finish - inherit, resolve, check */

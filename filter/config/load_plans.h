@@ -10,8 +10,8 @@
 
 /* The options that both files may have; each is given once, in either. */
 #define PLANS_ROW(option, member, reader) \
-	{ .name = option, .type = OPTION_CUSTOM, .offset = offsetof(struct config, assign.member), \
-	    .read = reader },
+	{ .name = option, .works = WORKS_SENDING, .type = OPTION_CUSTOM, \
+	    .offset = offsetof(struct config, assign.member), .read = reader },
 #define CONFIGURATION_PLANS_ROWS \
 	PLANS_ROW("default_plan", account, configuration_plans_read_plan) \
 	PLANS_ROW("plan_of", account, configuration_plans_read_tables) \
@@ -23,7 +23,11 @@
 	PLANS_ROW("network_of", network, configuration_plans_read_of) \
 	PLANS_ROW("network_plan", network, configuration_plans_read_plan) \
 	PLANS_ROW("network_plan_of", network, configuration_plans_read_tables) \
-	{ .name = "plans", .type = OPTION_CUSTOM, .read = configuration_plans_read },
+	{ .name = "plans", .works = WORKS_PLANS, .type = OPTION_CUSTOM, \
+	    .read = configuration_plans_read },
+
+/* The options of a plan. */
+extern const struct option_group configuration_plan_group;
 
 /* Each reads one option; target: a struct party_config, for the last one the struct config. */
 void configuration_plans_read_plan(

@@ -25,31 +25,56 @@ static void read_relays(struct options_reader *, config_setting_t *, void *);
 static void read_overrides(struct options_reader *, config_setting_t *, void *);
 
 static const struct option spf_rows[] = {
-	{ .name = "exempt", .type = OPTION_CUSTOM, .read = read_exempt },
-	{ .name = "trusted_relays", .type = OPTION_CUSTOM, .read = read_relays },
-	{ .name = "overrides", .type = OPTION_CUSTOM, .read = read_overrides },
-	{ .name = "explain", .type = OPTION_BOOL, .offset = AT(spf_config, explain) },
-	{ .name = "received_spf", .type = OPTION_BOOL, .offset = AT(spf_config, received_spf) },
-	{ .name = "strict_voids", .type = OPTION_BOOL, .offset = AT(spf_config, strict_voids) },
+	{ .name = "exempt", .works = WORKS_INBOUND, .type = OPTION_CUSTOM, .read = read_exempt },
+	{ .name = "trusted_relays",
+	    .works = WORKS_INBOUND,
+	    .type = OPTION_CUSTOM,
+	    .read = read_relays },
+	{ .name = "overrides",
+	    .works = WORKS_INBOUND,
+	    .type = OPTION_CUSTOM,
+	    .read = read_overrides },
+	{ .name = "explain",
+	    .works = WORKS_INBOUND,
+	    .type = OPTION_BOOL,
+	    .offset = AT(spf_config, explain) },
+	{ .name = "received_spf",
+	    .works = WORKS_INBOUND,
+	    .type = OPTION_BOOL,
+	    .offset = AT(spf_config, received_spf) },
+	{ .name = "strict_voids",
+	    .works = WORKS_INBOUND,
+	    .type = OPTION_BOOL,
+	    .offset = AT(spf_config, strict_voids) },
 	{ .name = "void_limit",
+	    .works = WORKS_INBOUND,
 	    .type = OPTION_COUNT,
 	    .offset = AT(spf_config, void_limit),
 	    .max = 10 },
 	{ .name = "timeout",
+	    .works = WORKS_INBOUND,
 	    .type = OPTION_DURATION,
 	    .offset = AT(spf_config, timeout_ms),
 	    .min = 100,
 	    .max = 25000 },
 	{ .name = NULL },
 };
-static const struct option_group spf_group = { "spf", spf_rows, -1 };
+const struct option_group config_spf_group = { "spf", spf_rows, -1, OPTION_SCOPE_FILE };
 
 static const struct option override_rows[] = {
-	{ .name = "domain", .type = OPTION_STRING, .offset = AT(spf_override, domain) },
-	{ .name = "record", .type = OPTION_STRING, .offset = AT(spf_override, record) },
+	{ .name = "domain",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(spf_override, domain) },
+	{ .name = "record",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(spf_override, record) },
 	{ .name = NULL },
 };
-static const struct option_group override_group = { "an override", override_rows, -1 };
+const struct option_group config_spf_override_group = {
+	"an override", override_rows, -1, OPTION_SCOPE_FILE,
+};
 
 /* read_networks - a list of networks */
 static struct netblock *
@@ -148,7 +173,7 @@ read_overrides(struct options_reader *reader, config_setting_t *setting, void *t
 		struct spf_override *override = &spf->overrides[spf->n_overrides];
 
 		memset(override, 0, sizeof(*override));
-		options_group(reader, member, &override_group, override);
+		options_group(reader, member, &config_spf_override_group, override);
 		if (config_setting_is_group(member) && check_override(reader, member, override))
 			spf->n_overrides++;
 	}
@@ -158,7 +183,7 @@ read_overrides(struct options_reader *reader, config_setting_t *setting, void *t
 void
 config_spf_read(struct options_reader *reader, config_setting_t *setting, void *target)
 {
-	options_group(reader, setting, &spf_group, target);
+	options_group(reader, setting, &config_spf_group, target);
 }
 
 /* config_spf_defaults - what holds unless the file says otherwise */

@@ -245,6 +245,31 @@ read_bool(struct options_reader *reader, config_setting_t *setting, const struct
 		*target = config_setting_get_bool(setting);
 }
 
+/*
+ * note_given - keep what was given, until the whole file is known
+ * What does not depend on the target is kept once: a file may have 100 000 accounts.
+ */
+static void
+note_given(struct options_reader *reader, const config_setting_t *setting,
+    const struct option_group *group, const void *target, const struct option_given *given)
+{
+	struct option_given *kept;
+
+	for (size_t i = 0; group->scope == OPTION_SCOPE_FILE && i < reader->n_given; i++)
+		if (reader->given[i].option == given->option &&
+		    reader->given[i].reason == given->reason && reader->given[i].target == NULL)
+			return;
+	if (reader->n_given % 64 == 0)
+		reader->given = mem_grow(reader->ctx, reader->given, struct option_given,
+		    reader->n_given + 64);
+	kept = &reader->given[reader->n_given++];
+	*kept = *given;
+	kept->name = mem_strdup(reader->ctx, config_setting_name(setting));
+	kept->where = options_where(reader, setting);
+	kept->scope = group->scope;
+	kept->target = group->scope == OPTION_SCOPE_FILE ? NULL : target;
+}
+
 /* read_option - one setting by its row */
 static void
 read_option(struct options_reader *reader, config_setting_t *setting, const struct option *option,
@@ -292,8 +317,11 @@ options_action(const char *word)
 
 /* read_action - an on_ word; false: there is no such option */
 static bool
-read_action(struct options_reader *reader, config_setting_t *setting, struct action_set *set)
+read_action(struct options_reader *reader, config_setting_t *setting,
+    const struct option_group *group, void *target)
 {
+	struct action_set *set =
+	    (struct action_set *)(void *)((char *)target + group->actions_offset);
 	enum reason reason = reply_reason_of_option(config_setting_name(setting));
 	const char *text;
 	int action;
@@ -313,6 +341,8 @@ read_action(struct options_reader *reader, config_setting_t *setting, struct act
 		    config_setting_name(setting), text);
 	else
 		set->of[reason] = (signed char)action;
+	note_given(reader, setting, group, target,
+	    &(const struct option_given){ .reason = reason, .action = (enum action)action });
 	return true;
 }
 
@@ -360,10 +390,12 @@ options_group(struct options_reader *reader, config_setting_t *setting,
 			option++;
 		if (option->name != NULL) {
 			read_option(reader, member, option, target);
+			if (option->works != WORKS_ALWAYS)
+				note_given(reader, member, group, target,
+				    &(const struct option_given){ .option = option });
 			continue;
 		}
-		if (group->actions_offset >= 0 && read_action(reader, member,
-		    (struct action_set *)(void *)((char *)target + group->actions_offset)))
+		if (group->actions_offset >= 0 && read_action(reader, member, group, target))
 			continue;
 		near = nearest(group, name);
 		options_error(reader, member, "unknown option \"%s\" in %s%s%s%s", name,

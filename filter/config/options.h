@@ -21,6 +21,8 @@ struct options_reader {
 	const char *file;	/* the file being read */
 	char *errors;		/* lines, or NULL */
 	size_t n_errors;	/* the first OPTIONS_ERRORS_MAX are kept */
+	struct option_given *given; /* what was given and may be without effect, for effect.h */
+	size_t n_given;
 };
 
 #define OPTIONS_ERRORS_MAX	20
@@ -42,13 +44,69 @@ struct option_choice {
 	int value;
 };
 
+/*
+ * Where an option has an effect. effect.c has a row for each, with the roles and the companions
+ * that the option needs; without them, the option is an error.
+ */
+enum option_works {
+	WORKS_UNSAID,		/* an error in the table of options */
+	WORKS_ALWAYS,
+	/* roles of listeners */
+	WORKS_SUBMISSION,
+	WORKS_RELAY,
+	WORKS_INBOUND,
+	WORKS_SENDING,		/* all but inbound */
+	/* companions */
+	WORKS_UNIX_SOCKET,
+	WORKS_CONTROL,
+	WORKS_EVENT_COMMAND,
+	WORKS_RESOLVER,
+	WORKS_WAITING,
+	WORKS_HISTORY,
+	WORKS_SERVER_TABLE,
+	WORKS_TABLE_CACHE,
+	WORKS_KEYS,
+	WORKS_KEYS_DIRECTORY,
+	WORKS_SIGNING_TABLE,
+	WORKS_DOMAIN_SETTING,
+	WORKS_REDIS_USED,
+	WORKS_REDIS_STORE,
+	WORKS_REDIS_PASSWORD,
+	WORKS_REDIS_TLS,
+	WORKS_SENTINELS,
+	WORKS_PLANS,
+	WORKS_PLAN_LIMITS,
+	WORKS_PLAN_ACCOUNTS,
+	WORKS_PLAN_BLOCK_ON,
+	/* companions of actions */
+	WORKS_UNMATCHED,
+	WORKS_LISTENERS,
+	WORKS_REQUIRE_TLS,
+	WORKS_CLIENT_ACCOUNTS,
+	WORKS_ALLOWED_NETWORKS,
+	WORKS_RESTRICTED,
+	WORKS_MAX_RECIPIENTS,
+	WORKS_MAX_SIZE,
+	WORKS_TABLES,
+	WORKS_LIMITS,
+	WORKS_COUNT
+};
+
 struct option {
 	const char *name;
 	enum option_type type;
+	enum option_works works;
 	size_t offset;		/* of the member in the target struct */
 	const struct option_choice *choices; /* OPTION_CHOICE */
 	long min, max;		/* OPTION_COUNT, OPTION_DURATION (ms) */
 	void (*read)(struct options_reader *reader, config_setting_t *setting, void *target);
+};
+
+/* What a group of options is about. */
+enum option_scope {
+	OPTION_SCOPE_FILE,	/* all listeners */
+	OPTION_SCOPE_LISTENER,	/* the struct listener that is its target */
+	OPTION_SCOPE_TARGET	/* its target, which stays where it is */
 };
 
 /* A group of options; the end of rows is a NULL name. */
@@ -56,6 +114,18 @@ struct option_group {
 	const char *what;	/* for messages: "a listener", "a plan" */
 	const struct option *rows;
 	long actions_offset;	/* of a struct action_set for on_ words, or -1: there are none */
+	enum option_scope scope;
+};
+
+/* An option that stands in a file. */
+struct option_given {
+	const struct option *option; /* NULL: the on_ word of reason */
+	enum reason reason;
+	enum action action;	/* of reason */
+	const char *name;
+	const char *where;	/* file:line */
+	enum option_scope scope;
+	const void *target;	/* NULL with OPTION_SCOPE_FILE */
 };
 
 /* options_error - note a mistake at a setting (NULL: the file as a whole) */

@@ -147,6 +147,30 @@ log_unmatched(const struct message *message)
 	    connection->daemon_name != NULL ? connection->daemon_name : "NAME");
 }
 
+/* log_inbound_login - say once per listener that users come in where strangers do, with the cure */
+static void
+log_inbound_login(const struct message *message, const struct listener *listener)
+{
+	const struct connection *connection = &message->session->connection;
+	const char *daemon =
+	    connection->daemon_name != NULL ? connection->daemon_name : "NAME";
+
+	if (listener->role != ROLE_INBOUND ||
+	    (message->facts.login == NULL && !message->facts.auth_without_login) ||
+	    !daemon_first_time(message->session->daemon,
+		mem_printf(message, "inbound-login %s", listener->name)))
+		return;
+	log_warning("listener %s is for strangers (role inbound), but %s sends there with the login "
+	    "%s: nobody checks its sender, so on_inbound_login refuses such mail in mode enforce. "
+	    "If users send there, write before listener %s (%s) for example: "
+	    "users = { role = \"submission\" daemon = [\"%s\"] }; if not, turn AUTH off on that "
+	    "port (Postfix: smtpd_sasl_auth_enable = no)",
+	    listener->name,
+	    connection->client_addr != NULL ? connection->client_addr : "a client",
+	    message->facts.login != NULL ? message->facts.login : "(unknown)", listener->name,
+	    listener->where, daemon);
+}
+
 /* choose_listener - whose message is it, and by which rules? */
 static void
 choose_listener(struct message *message)
@@ -185,6 +209,7 @@ choose_listener(struct message *message)
 	rules->mode = listener->mode;
 	rules->require_tls = listener->require_tls;
 	memcpy(rules->actions, listener->actions, sizeof(rules->actions));
+	log_inbound_login(message, listener);
 }
 
 /* read_sender - MAIL FROM into facts and, unless null or malformed, into a claim */

@@ -37,6 +37,9 @@ static const struct reply_row rows[REASON_COUNT] = {
 	[REASON_NO_LISTENER] = { "no-listener", "on_no_listener", TEMPFAIL, TEMPFAIL, TEMPFAIL,
 	    TEMPFAIL, "550", "5.3.5", "451", "4.3.5",
 	    "mail from here is not set up at this server (no listener matches the connection)" },
+	[REASON_INBOUND_LOGIN] = { "inbound-login", "on_inbound_login", ACCEPT, ACCEPT, ACCEPT,
+	    TEMPFAIL, "550", "5.7.0", "451", "4.3.5",
+	    "this server is not set up to accept mail with a login from your connection" },
 	[REASON_SHUTTING_DOWN] = { "shutting-down", NULL, TEMPFAIL, TEMPFAIL, TEMPFAIL, TEMPFAIL,
 	    "521", "5.3.2", "421", "4.3.2", "the mail filter is restarting, please try again" },
 	[REASON_NO_LOGIN] = { "no-login", "on_no_login", REJECT, REJECT, ACCEPT, ACCEPT, "530",
@@ -265,6 +268,8 @@ reply_reason_of_option(const char *option)
 enum reason
 reply_heir(enum reason reason)
 {
+	if (reason == REASON_INBOUND_LOGIN)
+		return REASON_NO_LISTENER;
 	if (reason == REASON_FOREIGN_DOMAIN)
 		return REASON_FOREIGN_FROM;
 	if (reason == REASON_FOREIGN_RESENT)

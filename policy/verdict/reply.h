@@ -16,6 +16,7 @@
 enum reason {
 	REASON_NONE,
 	REASON_NO_LISTENER,   /* the connection matches no listener section */
+	REASON_INBOUND_LOGIN, /* a login on a listener of role inbound */
 	REASON_SHUTTING_DOWN, /* the daemon drains */
 	REASON_NO_LOGIN,      /* submission without SASL login */
 	REASON_NO_ACCOUNT,    /* relay: the client's network has no account */
@@ -85,8 +86,9 @@ enum reason reply_reason_of_option(const char *option);
 
 /*
  * reply_heir - the reason whose configured action a finer one takes over where none is
- * configured for itself: on_foreign_domain follows on_foreign_from, on_spf_helo_fail follows
- * on_spf_fail, on_disguised_from follows on_foreign_display. REASON_NONE: there is none.
+ * configured for itself: on_inbound_login follows on_no_listener, on_foreign_domain follows
+ * on_foreign_from, on_spf_helo_fail follows on_spf_fail, on_disguised_from follows
+ * on_foreign_display. REASON_NONE: there is none.
  */
 enum reason reply_heir(enum reason reason);
 

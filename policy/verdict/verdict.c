@@ -106,6 +106,16 @@ has_no_listener(
 	return facts->listener == NULL;
 }
 
+/* has_inbound_login - a user whose sender nobody would check: the listener is for strangers */
+static bool
+has_inbound_login(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules, (void)f;
+	return facts->listener != NULL && facts->role == ROLE_INBOUND &&
+	    (facts->login != NULL || facts->auth_without_login);
+}
+
 static bool
 has_no_login(
     TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
@@ -522,6 +532,7 @@ is_store_away(
 static const struct rule rules_in_order[] = {
 	{ STAGE_MAIL, REASON_SHUTTING_DOWN, is_draining },
 	{ STAGE_MAIL, REASON_NO_LISTENER, has_no_listener },
+	{ STAGE_MAIL, REASON_INBOUND_LOGIN, has_inbound_login },
 	{ STAGE_MAIL, REASON_BAD_LOGIN, has_bad_login },
 	{ STAGE_MAIL, REASON_NO_LOGIN, has_no_login },
 	{ STAGE_MAIL, REASON_NO_ACCOUNT, has_no_account },

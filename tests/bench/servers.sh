@@ -78,10 +78,13 @@ bench_write_countersign() {
 	realm       = "example.org"
 	authserv_id = "mx.example.org"
 	log         = "stderr"
-	redis = { main = { server = "unix:$LAB_DIR/redis.sock" } }
 	dns   = { servers = ["127.0.0.1@$LAB_DNS_PORT"] }
 	$2
 	END
+	# a Redis that nothing uses is an error
+	if [[ $2 == *redis:main* ]]; then
+		echo "redis = { main = { server = \"unix:$LAB_DIR/redis.sock\" } }" >>"$LAB_DIR/$1.conf"
+	fi
 }
 
 # Three windows that nobody fills.

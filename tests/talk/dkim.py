@@ -131,7 +131,7 @@ FOREIGN = [
     ("inbound: our own domain from outside", "mx", "", b"<alice@example.org>", [("From", " alice@example.org")], "eom c"),
     ("inbound: two From fields, as RFC 5322 allows one", "mx", "", b"<alice@example.org>",
      [("From", " alice@example.org"), ("From", " alice@example.org")], "eoh y"),
-    ("inbound: with a login, too", "mx", "alice", b"<alice@example.org>", [("From", " alice@example.org")], "eom c"),
+    ("inbound: a login is refused", "mx", "alice", b"<alice@example.org>", [("From", " alice@example.org")], "mail y"),
 ]
 for label, listener, login, sender, fields, reply in FOREIGN:
     local = dict(port=0) if listener in ("local", "phpfree") else {}

@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "filter/config/effect.h"
 #include "filter/config/load.h"
 #include "policy/base/mem.h"
 
@@ -420,9 +421,9 @@ test_listeners_mistakes(void **state)
 		{ "listeners = {\n lists = { role = \"relay\" client = \"10.0.0.1\" } }", 3,
 		    "listener lists of role relay needs account = \"...\": who answers for its mail" },
 		{ "listeners = {\n mx = { role = \"inbound\" account = \"a@example.org\" } }", 3,
-		    "listener mx: account and client_accounts are for role relay only" },
+		    "account has no effect in listener mx of role inbound: it works on role relay" },
 		{ "listeners = {\n users = { role = \"submission\" account = \"a@example.org\" } }",
-		    3, "account and client_accounts are for role relay only" },
+		    3, "account has no effect in listener users of role submission" },
 		{ "listeners = {\n lists = { role = \"relay\" account = \"a b\" } }", 3,
 		    "account = \"a b\": " },
 		{ "listeners = {\n php = { role = \"local\" pickup = true on_over = \"tempfail\" } }",
@@ -530,7 +531,8 @@ test_late_mistakes(void **state)
 		    "is like itself" },
 		{ "\nplans = {\n a = { block_on = \"20 foreign-senders per hour\" } }", 4,
 		    "block_for = \"4 hours\"" },
-		{ "\nplans = {\n a = { block_for = \"1 hour\" } }", 4, "needs a reason: block_on" },
+		{ "\nplans = {\n a = { block_for = \"1 hour\" } }", 4,
+		    "block_for has no effect here: it needs a reason: block_on" },
 		{ "\nplans = {\n a = { like = \"b\" }\n c = { } }", 4,
 		    "there is no plan of that name" },
 		{ "\npool_plan = \"a\" plans = { a = { } }", 3, "pool_of is missing" },
@@ -562,7 +564,7 @@ test_late_mistakes(void **state)
 		{ "redis = {\n main = { server = \"unix:/x\"  tls = true } }", 3,
 		    "a unix socket needs no TLS" },
 		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  tls_name = \"redis.example.org\" } }",
-		    3, "mean nothing without tls = true" },
+		    3, "tls_name has no effect here: it needs tls = true" },
 		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  tls = true  tls_ca_cert_file = \"/nonexistent\" } }",
 		    3, "tls_ca_cert_file /nonexistent cannot be used: No such file or directory" },
 		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  tls = true  tls_cert_file = \"/nonexistent\" } }",
@@ -572,7 +574,7 @@ test_late_mistakes(void **state)
 		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  tls = true  tls_name = \".example.org\" } }",
 		    3, "neither a host name nor an address" },
 		{ "redis = {\n main = { server = \"inet:127.0.0.1:1\"  sentinel_user = \"u\"  sentinel_password_file = \"/p\" } }",
-		    3, "are for sentinels" },
+		    3, "sentinel_user has no effect here: it is for sentinels" },
 		{ "redis = {\n main = { sentinels = \"inet:127.0.0.1:1\"  master = \"m\"  sentinel_user = \"u\" } }",
 		    3, "needs sentinel_password_file" },
 		{ "store = \"redis:main\" redis = { main = { server = \"unix:/x\"  cluster = true } }\nplans = { p = { } } network_plan = \"p\"\n"
@@ -594,7 +596,7 @@ test_late_mistakes(void **state)
 		{ "keys = \"/keys\"\ndkim = { key_table = \"/k\"  signing_table = \"/s\" }", 3,
 		    "keep one of the two" },
 		{ "keys = \"/keys\"\ndkim = { multiple_signatures = true }", 3,
-		    "multiple_signatures is for signing_table" },
+		    "multiple_signatures has no effect here: it is for key_table" },
 		{ "\ndkim = { base_directory = \"keys\" }", 3, "must be an absolute path" },
 		{ "\ndkim = { canonicalization = \"nowsp\" }", 3, "must be \"relaxed/relaxed\"" },
 		{ "\ndkim = { canonicalization = \"relaxed/\" }", 3,
@@ -910,7 +912,8 @@ test_small_site(void **state)
 	    "keys         = \"/etc/countersign/keys\"\n"
 	    "store        = \"file:/var/lib/countersign/counters\"\n"
 	    "accounts     = ( { login = \"alice\"             owns = [\"Info@example.org\", \"@example.net\"] },\n"
-	    "                 { login = \"form@example.org\"  plan = \"form\"  mode = \"enforce\" } )\n"
+	    "                 { login = \"form@example.org\"  plan = \"form\"  mode = \"enforce\" },\n"
+	    "                 { login = \"bob\"  plan = \"large\" } )\n"
 	    "default_plan = \"person\"\n"
 	    "plans = { person = { limits = [\"100 recipients per hour\", \"300 recipients per day\"] }\n"
 	    "          form   = { limits = [\"30 recipients per hour\"]  on_over = \"reject\" }\n"
@@ -923,7 +926,7 @@ test_small_site(void **state)
 	assert_string_equal(config->realm, "example.org");
 	assert_string_equal(config->keys, "/etc/countersign/keys");
 	assert_string_equal(config->store_options.file, "/var/lib/countersign/counters");
-	assert_int_equal(config->n_accounts, 2);
+	assert_int_equal(config->n_accounts, 3);
 	assert_non_null(alice);
 	assert_string_equal(alice->login, "alice");
 	assert_int_equal(alice->owns.n, 2);
@@ -1043,12 +1046,14 @@ test_inheritance(void **state)
 	static const char *const text =
 	    "mode = \"enforce\"  require_tls = false\n"
 	    "on_foreign_from = \"quarantine\"  on_over = \"tempfail\"  on_lookup_failure = \"tempfail\"\n"
-	    "on_no_from = \"reject\"  on_missing_key = \"unsigned\"\n"
+	    "on_no_from = \"reject\"  on_missing_key = \"unsigned\"  keys = \"/k\"  owners = \"texthash:/o\"\n"
+	    "restricted_recipients = \"texthash:/r\"  default_plan = \"p\"\n"
+	    "plans = { p = { limits = \"1 message per day\" } }\n"
 	    "listeners = {\n"
-	    "  own   = { role = \"submission\"  mode = \"watch\"  require_tls = true  on_foreign_from = \"warn\" }\n"
-	    "  heir  = { role = \"submission\" }\n"
-	    "  php   = { role = \"local\"  on_foreign_from = \"reject\" }\n"
-	    "  mx    = { role = \"inbound\"  on_over = \"accept\" }\n"
+	    "  own   = { role = \"submission\"  port = 465  mode = \"watch\"  require_tls = true  on_foreign_from = \"warn\" }\n"
+	    "  heir  = { role = \"submission\"  port = 587 }\n"
+	    "  php   = { role = \"local\"  pickup = true  on_foreign_from = \"reject\" }\n"
+	    "  mx    = { role = \"inbound\"  on_several_from = \"accept\" }\n"
 	    "}\n";
 	static const struct {
 		const char *listener;
@@ -1058,7 +1063,7 @@ test_inheritance(void **state)
 		/* its own word first */
 		{ "own", REASON_FOREIGN_FROM, ACTION_WARN },
 		{ "php", REASON_FOREIGN_FROM, ACTION_REJECT },
-		{ "mx", REASON_OVER, ACTION_ACCEPT },
+		{ "mx", REASON_SEVERAL_FROM, ACTION_ACCEPT },
 		/* then the global one */
 		{ "own", REASON_OVER, ACTION_TEMPFAIL },
 		{ "heir", REASON_FOREIGN_FROM, ACTION_QUARANTINE },
@@ -1092,12 +1097,61 @@ test_inheritance(void **state)
 	assert_false(listener_named(config, "heir")->require_tls);
 	/* automatic listeners inherit as well */
 	config = load_good(ctx, *state, "automatic",
-	    "mode = \"enforce\" on_over = \"tempfail\" on_null_sender = \"warn\"");
+	    "mode = \"enforce\" on_over = \"tempfail\" on_null_sender = \"warn\" "
+	    "default_plan = \"p\" plans = { p = { limits = \"1 message per day\" } }");
 	assert_int_equal(listener_named(config, "local")->actions[REASON_OVER], ACTION_REJECT);
 	assert_int_equal(listener_named(config, "local")->actions[REASON_NULL_SENDER], ACTION_WARN);
 	assert_int_equal(listener_named(config, "inbound")->actions[REASON_OVER], ACTION_TEMPFAIL);
 	assert_int_equal(listener_named(config, "submission")->mode, MODE_ENFORCE);
 	talloc_free(ctx);
+}
+
+/* What every option needs to have an effect; %s: more for the listener of that role. */
+#define RICH									\
+	"listen_mode = \"0600\" keys = \"/k\" owners = \"mysql:/o\" restricted_recipients = \"texthash:/r\"\n" \
+	"allowed_networks = \"texthash:/n\" default_plan = \"p\" control = \"/c\" event_command = \"/e\"\n" \
+	"plans = { p = { limits = \"1 message per day\" max_recipients = 5 max_size = \"1 MB\" } }\n"
+#define RICH_LISTENERS								\
+	"listeners = {\n"							\
+	" users = { role = \"submission\" daemon = \"users\" %s }\n"		\
+	" apps = { role = \"relay\" daemon = \"apps\" client_accounts = \"cidr:/a\" account = \"a@example.org\" %s }\n" \
+	" php = { role = \"local\" daemon = \"php\" %s }\n"			\
+	" mx = { role = \"inbound\" daemon = \"mx\" %s } }\n"
+#define RICH_HEAD "listen = \"unix:/run/x\" authserv_id = \"mx.example.org\" "
+
+/* rich - a configuration with every companion and every role, and more */
+static const char *
+rich(TALLOC_CTX *ctx, const char *more, enum role role, const char *in_listener)
+{
+	return mem_printf(ctx, RICH_HEAD "%s\n" RICH RICH_LISTENERS, more,
+	    role == ROLE_SUBMISSION ? in_listener : "", role == ROLE_RELAY ? in_listener : "",
+	    role == ROLE_LOCAL ? in_listener : "", role == ROLE_INBOUND ? in_listener : "");
+}
+
+/* load_rich - the same, which must be taken */
+static struct config *
+load_rich(TALLOC_CTX *ctx, const struct place *place, const char *more, enum role role,
+    const char *in_listener)
+{
+	const char *error;
+	struct config *config = load_raw(ctx, place, rich(ctx, more, role, in_listener), &error);
+
+	if (config == NULL)
+		fail_msg("%s %s: %s", more, in_listener, error);
+	return config;
+}
+
+/* role_of - the first role on which something is done about a reason */
+static enum role
+role_of(enum reason reason)
+{
+	enum role role = ROLE_SUBMISSION;
+
+	if (effect_roles(reason) == 0)
+		fail_msg("effect.c does not say where %s works", reply_row(reason)->option);
+	while ((effect_roles(reason) & 1u << role) == 0)
+		role++;
+	return role;
 }
 
 /* Each option of an action reaches its reason, in both places. */
@@ -1109,20 +1163,408 @@ test_every_action(void **state)
 
 		for (enum action action = ACTION_ACCEPT; option != NULL && action <= ACTION_REJECT;
 		     action++) {
-			enum action other = (enum action)(ACTION_REJECT - action);
+			enum role role = role_of(reason);
 			bool above_only = reason == REASON_NO_LISTENER;
-			TALLOC_CTX *ctx = talloc_new(NULL);
-			struct config *config = load_good(ctx, *state, option, mem_printf(ctx,
-			    "%s = \"%s\"\nlisteners = { a = { role = \"submission\" }\n"
-			    "b = { role = \"inbound\" %s = \"%s\" } }", option, action_word(action),
-			    above_only ? "on_over" : option, action_word(other)));
+			TALLOC_CTX *ctx;
+			struct config *config;
+			const char *word;
 
+			if (reason == REASON_INBOUND_LOGIN && action < ACTION_TEMPFAIL)
+				continue;
+			ctx = talloc_new(NULL);
+			word = mem_printf(ctx, "%s = \"%s\"", option, action_word(action));
+			config = load_rich(ctx, *state, word, ROLE_AUTO, "");
 			assert_int_equal(config->set.of[reason], action);
-			assert_int_equal(config->listeners[0].actions[reason], action);
 			assert_int_equal(
-			    config->listeners[1].actions[reason], above_only ? action : other);
+			    config->listeners[role - ROLE_SUBMISSION].actions[reason], action);
+			if (!above_only) {
+				config = load_rich(ctx, *state, "", role, word);
+				assert_int_equal(config->set.of[reason], -1);
+				assert_int_equal(
+				    config->listeners[role - ROLE_SUBMISSION].actions[reason], action);
+			}
 			talloc_free(ctx);
 		}
+	}
+}
+
+/* On a role where nothing is done about it, an action is refused, with the roles where it works. */
+static void
+test_action_without_effect(void **state)
+{
+	for (enum reason reason = REASON_NONE; reason < REASON_COUNT; reason++) {
+		const char *option = reply_row(reason)->option;
+
+		for (enum role role = ROLE_SUBMISSION; option != NULL && role <= ROLE_INBOUND; role++) {
+			TALLOC_CTX *ctx = talloc_new(NULL);
+			const char *error, *part, *text;
+
+			if ((effect_roles(reason) & 1u << role) != 0) {
+				talloc_free(ctx);
+				continue;
+			}
+			text = rich(ctx, "", role, mem_printf(ctx, "\n%s = \"reject\"\n", option));
+			part = mem_printf(ctx, "%s has no effect in listener ", option);
+			assert_null(load_raw(ctx, *state, text, &error));
+			if (strstr(error, part) == NULL)
+				fail_msg("%s on role %s: %s", option, role_word(role), error);
+			/* nor outside, if no listener has such a role */
+			text = mem_printf(ctx, HEAD "\n%s = \"reject\"\nlisteners = { a = { role = \"%s\" "
+			    "%s } }", option, role_word(role),
+			    role == ROLE_RELAY ? "account = \"a@example.org\"" : "");
+			assert_null(load_raw(ctx, *state, text, &error));
+			if (!says(ctx, error, ((struct place *)*state)->conf, 3,
+				mem_printf(ctx, "%s has no effect here: ", option)))
+				fail_msg("%s without role %s: %s", option, role_word(role), error);
+			talloc_free(ctx);
+		}
+	}
+}
+
+/*
+ * Every option of every group, and a file in which it has no effect, with the line and the reason.
+ * Without text it has one everywhere. A new option fails this test until it has a row.
+ */
+struct effect_row {
+	const char *what;	/* of the group */
+	const char *option;
+	const char *text;	/* of the whole file, or NULL */
+	const char *part;	/* of the error, or NULL: for accounts, whose own option has it */
+};
+
+#define INET		"listen = \"inet:127.0.0.1:1\" authserv_id = \"mx.example.org\" "
+#define IN		INET "listeners = { mx = { role = \"inbound\" } }\n"
+#define OUT		INET "listeners = { out = { role = \"submission\" } }\n"
+#define TOP		"the configuration file"
+#define ALWAYS(what, option)	{ what, option, NULL, NULL }
+#define SENDS_ONLY	"it works on the roles submission, relay and local"
+#define USERS_ONLY	"it works on role submission"
+#define INBOUND_ONLY	"it works on role inbound"
+#define REDIS_OTHER(option)							\
+	INET "redis = { a = { server = \"unix:/x\"\n" option " } }\n" "owners = \"redis:a:%s\"\n"
+#define PLAN(option)	INET "plans = { p = {\n" option " } } default_plan = \"p\"\n"
+#define DKIM(option)	INET "dkim = {\n" option " }\n"
+#define SECTION(option)	INET "dkim = { domains = ( { domain = \"a.example\"\n" option " } ) }\n"
+
+static const struct effect_row effect_rows[] = {
+	ALWAYS(TOP, "mode"),
+	ALWAYS(TOP, "listen"),
+	{ TOP, "listen_mode", INET "\nlisten_mode = \"0660\"", "a socket in the file system" },
+	{ TOP, "listen_group", INET "\nlisten_group = \"g\"", "a socket in the file system" },
+	ALWAYS(TOP, "control"),
+	{ TOP, "control_group", INET "\ncontrol_group = \"g\"", "there is no control socket" },
+	{ TOP, "control_read_group", INET "\ncontrol_read_group = \"g\"", "there is no control socket" },
+	ALWAYS(TOP, "user"),
+	ALWAYS(TOP, "log"),
+	ALWAYS(TOP, "log_format"),
+	ALWAYS(TOP, "realm"),
+	ALWAYS(TOP, "recipient_delimiter"),
+	ALWAYS(TOP, "authserv_id"),
+	ALWAYS(TOP, "help_url"),
+	{ TOP, "keys", IN "keys = \"/k\"", SENDS_ONLY },
+	ALWAYS(TOP, "dkim"),
+	{ TOP, "require_tls", IN "require_tls = true", USERS_ONLY },
+	{ TOP, "owners", IN "owners = \"texthash:/o\"", SENDS_ONLY },
+	{ TOP, "login_map", IN "login_map = \"texthash:/o\"", USERS_ONLY },
+	{ TOP, "allowed_networks", IN "allowed_networks = \"texthash:/o\"", USERS_ONLY },
+	ALWAYS(TOP, "restricted_recipients"),
+	{ TOP, "accounts", IN "accounts = ( )", SENDS_ONLY },
+	ALWAYS(TOP, "listeners"),
+	ALWAYS(TOP, "store"),
+	ALWAYS(TOP, "redis"),
+	ALWAYS(TOP, "dns"),
+	{ TOP, "spf", OUT "spf = { }", INBOUND_ONLY },
+	{ TOP, "tables", INET "owners = \"texthash:/o\"\ntables = { }", "no option names one" },
+	ALWAYS(TOP, "history"),
+	ALWAYS(TOP, "event_command"),
+	{ TOP, "event_timeout", INET "\nevent_timeout = \"5 s\"", "there is no event_command" },
+	ALWAYS(TOP, "plans_file"),
+	ALWAYS(TOP, "drain_timeout"),
+	{ TOP, "default_plan", IN "default_plan = \"p\" plans = { p = { } }", SENDS_ONLY },
+	{ TOP, "plan_of", IN "plan_of = \"texthash:/o\"", SENDS_ONLY },
+	{ TOP, "domain_plan", IN "domain_plan = \"p\" plans = { p = { } }", SENDS_ONLY },
+	{ TOP, "domain_plan_of", IN "domain_plan_of = \"texthash:/o\"", SENDS_ONLY },
+	{ TOP, "pool_of", IN "pool_of = \"texthash:/o\" pool_plan_of = \"texthash:/o\"", SENDS_ONLY },
+	{ TOP, "pool_plan", IN "pool_plan = \"p\" pool_of = \"texthash:/o\" plans = { p = { } }", SENDS_ONLY },
+	{ TOP, "pool_plan_of", IN "pool_plan_of = \"texthash:/o\" pool_of = \"texthash:/o\"", SENDS_ONLY },
+	{ TOP, "network_of", IN "network_of = \"cidr:/o\" network_plan_of = \"texthash:/o\"", SENDS_ONLY },
+	{ TOP, "network_plan", IN "network_plan = \"p\" network_of = \"cidr:/o\" plans = { p = { } }", SENDS_ONLY },
+	{ TOP, "network_plan_of", IN "network_plan_of = \"texthash:/o\" network_of = \"cidr:/o\"", SENDS_ONLY },
+	{ TOP, "plans", IN "plans = { }", SENDS_ONLY },
+	ALWAYS("a listener", "role"),
+	ALWAYS("a listener", "daemon"),
+	ALWAYS("a listener", "port"),
+	ALWAYS("a listener", "client"),
+	ALWAYS("a listener", "pickup"),
+	ALWAYS("a listener", "mode"),
+	{ "a listener", "require_tls", INET "listeners = { a = { role = \"local\"\nrequire_tls = true } }", USERS_ONLY },
+	{ "a listener", "owners", INET "listeners = { a = { role = \"inbound\"\nowners = \"texthash:/o\" } }", SENDS_ONLY },
+	{ "a listener", "account", INET "listeners = { a = { role = \"local\"\naccount = \"a@example.org\" } }", "it works on role relay" },
+	{ "a listener", "client_accounts", INET "listeners = { a = { role = \"submission\"\nclient_accounts = \"cidr:/o\" } }", "it works on role relay" },
+	{ "a listener", "sign_as", INET "listeners = { a = { role = \"local\"\nsign_as = \"example.org\" } }", "there are no keys" },
+	{ "an account", "login", IN "accounts = ( {\nlogin = \"a@example.org\" } )", NULL },
+	{ "an account", "owns", IN "accounts = ( { login = \"a@example.org\"\nowns = \"@b.example\" } )", NULL },
+	{ "an account", "plan", IN "plans = { p = { } } accounts = ( { login = \"a@example.org\"\nplan = \"p\" } )", NULL },
+	{ "an account", "allowed_networks", INET "listeners = { a = { role = \"local\" } } accounts = ( { login = \"a@example.org\"\nallowed_networks = \"10.0.0.1\" } )", USERS_ONLY },
+	{ "an account", "mode", IN "accounts = ( { login = \"a@example.org\"\nmode = \"watch\" } )", NULL },
+	{ "a redis server", "server", INET "redis = { a = {\nserver = \"unix:/x\" } }", "nothing uses this Redis" },
+	{ "a redis server", "cluster", INET "redis = { a = { server = \"unix:/x\"\ncluster = true } }", "nothing uses this Redis" },
+	{ "a redis server", "sentinels", INET "redis = { a = { master = \"m\"\nsentinels = \"inet:127.0.0.1:1\" } }", "nothing uses this Redis" },
+	ALWAYS("a redis server", "master"),
+	{ "a redis server", "sentinel_user", REDIS_OTHER("sentinel_user = \"u\" sentinel_password_file = \"/p\""), "it is for sentinels" },
+	{ "a redis server", "sentinel_password_file", REDIS_OTHER("sentinel_password_file = \"/p\""), "it is for sentinels" },
+	ALWAYS("a redis server", "tls"),
+	{ "a redis server", "tls_ca_cert_file", REDIS_OTHER("tls_ca_cert_file = \"/c\""), "it needs tls = true" },
+	{ "a redis server", "tls_cert_file", REDIS_OTHER("tls_cert_file = \"/c\""), "it needs tls = true" },
+	{ "a redis server", "tls_key_file", REDIS_OTHER("tls_key_file = \"/c\""), "it needs tls = true" },
+	{ "a redis server", "tls_name", REDIS_OTHER("tls_name = \"c.example\""), "it needs tls = true" },
+	{ "a redis server", "user", REDIS_OTHER("user = \"u\""), "write password_file" },
+	ALWAYS("a redis server", "password_file"),
+	ALWAYS("a redis server", "database"),
+	{ "a redis server", "prefix", REDIS_OTHER("prefix = \"p:\""), "this Redis is not the store" },
+	{ "a redis server", "deadline", REDIS_OTHER("deadline = \"1 s\""), "this Redis is not the store" },
+	{ "a redis server", "on_away", REDIS_OTHER("on_away = \"accept\""), "this Redis is not the store" },
+	ALWAYS("dns", "servers"),
+	{ "dns", "timeout", OUT "dns = { timeout = \"5 s\" }", "nothing is waited for" },
+	{ "dns", "cache", OUT "owners = \"texthash:/o\" keys = \"/k\" dkim = { check_dns = false } dns = { cache = 5 }", "DNS is asked on role inbound" },
+	ALWAYS("dns", "trust_anchor"),
+	{ "tables", "timeout", INET "tables = {\ntimeout = \"1 s\" }", "no option names one" },
+	{ "tables", "connections", INET "owners = \"cidr:/o\" tables = {\nconnections = 2 }", "no option names one" },
+	{ "tables", "cache", INET "tables = {\ncache = 5 }", "no option names one" },
+	{ "tables", "cache_time", INET "owners = \"mysql:/o\" tables = { cache = 0\ncache_time = \"5 s\" }", "cache = 0" },
+	{ "tables", "negative_time", INET "owners = \"mysql:/o\" tables = { cache = 0\nnegative_time = \"5 s\" }", "cache = 0" },
+	ALWAYS("history", "messages"),
+	{ "history", "days", INET "history = { messages = 0\ndays = 5 }", "keeps no decisions" },
+	ALWAYS("history", "accounts"),
+	{ "dkim", "key_table", IN "dkim = { key_table = \"/k\" signing_table = \"/s\" }", SENDS_ONLY },
+	{ "dkim", "signing_table", IN "dkim = { signing_table = \"/s\" key_table = \"/k\" }", SENDS_ONLY },
+	{ "dkim", "base_directory", DKIM("base_directory = \"/k\""), "it is for key_table" },
+	{ "dkim", "multiple_signatures", DKIM("multiple_signatures = false"), "it is for key_table" },
+	{ "dkim", "check_dns", DKIM("check_dns = false"), "there are no keys" },
+	{ "dkim", "sign_headers", DKIM("sign_headers = [\"Subject\"]"), "there are no keys" },
+	{ "dkim", "line_length_limit", DKIM("line_length_limit = 0"), "there are no keys" },
+	{ "dkim", "canonicalization", DKIM("canonicalization = \"relaxed/simple\""), "there are no keys" },
+	{ "dkim", "expire_after", DKIM("expire_after = \"5 days\""), "there are no keys" },
+	{ "dkim", "identity", DKIM("identity = \"none\""), "there are no keys" },
+	{ "dkim", "subdomains", DKIM("subdomains = true key_table = \"/k\" signing_table = \"/s\""), "a signing table has patterns" },
+	{ "dkim", "on_missing_key", DKIM("on_missing_key = \"reject\""), "there are no keys" },
+	{ "dkim", "domains", DKIM("domains = ( )"), "there are no keys" },
+	{ "dkim", "min_key_bits", OUT "dkim = { min_key_bits = 2048 }", INBOUND_ONLY },
+	{ "dkim", "max_signatures", OUT "dkim = { max_signatures = 5 }", INBOUND_ONLY },
+	{ "dkim", "clock_drift", OUT "dkim = { clock_drift = \"1 s\" }", INBOUND_ONLY },
+	{ "dkim", "trust_partial_body", OUT "dkim = { trust_partial_body = false }", INBOUND_ONLY },
+	{ "a domain of dkim", "domain", INET "keys = \"/k\" dkim = { domains = ( {\ndomain = \"a.example\" } ) }", "sets nothing" },
+	{ "a domain of dkim", "canonicalization", SECTION("canonicalization = \"simple\""), "there are no keys" },
+	{ "a domain of dkim", "expire_after", SECTION("expire_after = \"5 days\""), "there are no keys" },
+	{ "a domain of dkim", "identity", SECTION("identity = \"none\""), "there are no keys" },
+	{ "a domain of dkim", "subdomains", SECTION("subdomains = true"), "it is for keys" },
+	{ "a domain of dkim", "on_missing_key", SECTION("on_missing_key = \"reject\""), "there are no keys" },
+	{ "spf", "exempt", OUT "spf = { exempt = \"10.0.0.1\" }", INBOUND_ONLY },
+	{ "spf", "trusted_relays", OUT "spf = { trusted_relays = \"10.0.0.1\" }", INBOUND_ONLY },
+	{ "spf", "overrides", OUT "spf = { overrides = ( ) }", INBOUND_ONLY },
+	{ "spf", "explain", OUT "spf = { explain = true }", INBOUND_ONLY },
+	{ "spf", "received_spf", OUT "spf = { received_spf = true }", INBOUND_ONLY },
+	{ "spf", "strict_voids", OUT "spf = { strict_voids = true }", INBOUND_ONLY },
+	{ "spf", "void_limit", OUT "spf = { void_limit = 2 }", INBOUND_ONLY },
+	{ "spf", "timeout", OUT "spf = { timeout = \"20 s\" }", INBOUND_ONLY },
+	ALWAYS("an override", "domain"),
+	ALWAYS("an override", "record"),
+	ALWAYS("a plan", "like"),
+	ALWAYS("a plan", "limits"),
+	ALWAYS("a plan", "max_recipients"),
+	ALWAYS("a plan", "max_size"),
+	{ "a plan", "warn_at", PLAN("warn_at = \"80%\""), "it is about limits" },
+	{ "a plan", "on_over", PLAN("on_over = \"reject\" limits = \"unlimited\""), "it is about limits" },
+	{ "a plan", "block_on", INET "domain_plan = \"p\" plans = { p = {\nblock_on = \"5 foreign-senders per hour\" block_for = \"1 hour\" } }", "no account has this plan" },
+	{ "a plan", "block_for", PLAN("block_for = \"1 hour\""), "it needs a reason" },
+};
+
+/* effect_row - the row of an option, or NULL; the plans file's options are those of the other */
+static const struct effect_row *
+effect_row(const char *what, const char *option)
+{
+	for (size_t i = 0; i < COUNT(effect_rows); i++)
+		if (strcmp(effect_rows[i].option, option) == 0 &&
+		    (strcmp(effect_rows[i].what, what) == 0 ||
+			(strcmp(what, "the plans file") == 0 && strcmp(effect_rows[i].what, TOP) == 0)))
+			return &effect_rows[i];
+	return NULL;
+}
+
+static void
+test_every_option_says_where_it_works(void **state)
+{
+	const struct option_group *const *groups = config_option_groups();
+	size_t n = 0;
+
+	(void)state;
+	for (size_t g = 0; groups[g] != NULL; g++) {
+		for (const struct option *option = groups[g]->rows; option->name != NULL; option++) {
+			const struct effect_row *row = effect_row(groups[g]->what, option->name);
+
+			n++;
+			if (option->works == WORKS_UNSAID)
+				fail_msg("%s of %s does not say where it works (options.h)", option->name,
+				    groups[g]->what);
+			if (row == NULL)
+				fail_msg("%s of %s has no row in this test", option->name, groups[g]->what);
+			if ((option->works == WORKS_ALWAYS) !=
+			    (row->text == NULL && row->part == NULL))
+				fail_msg("%s of %s has an effect everywhere, or not?", option->name,
+				    groups[g]->what);
+		}
+	}
+	assert_true(n > 100);
+}
+
+/* line_of - the line in which an option stands */
+static unsigned int
+line_of(TALLOC_CTX *ctx, const char *text, const char *option)
+{
+	const char *setting = mem_printf(ctx, "%s = ", option);
+	const char *at = strstr(text, setting);
+	unsigned int line = 1;
+
+	while (at != NULL && at > text && strchr(" \n", at[-1]) == NULL)
+		at = strstr(at + 1, setting);
+	assert_non_null(at);
+	for (const char *p = text; p < at; p++)
+		line += *p == '\n';
+	return line;
+}
+
+static void
+test_options_without_effect(void **state)
+{
+	const struct place *place = *state;
+
+	for (size_t i = 0; i < COUNT(effect_rows); i++) {
+		const struct effect_row *row = &effect_rows[i];
+		TALLOC_CTX *ctx = talloc_new(NULL);
+		const char *error = NULL, *start;
+		unsigned int line;
+
+		if (row->text == NULL) {
+			talloc_free(ctx);
+			continue;
+		}
+		line = line_of(ctx, row->text, row->option);
+		start = mem_printf(ctx, "%s has no effect ", row->option);
+		if (load_raw(ctx, place, row->text, &error) != NULL)
+			fail_msg("%s of %s was taken", row->option, row->what);
+		if (!says(ctx, error, place->conf, line, start) ||
+		    (row->part != NULL && strstr(error, row->part) == NULL))
+			fail_msg("%s of %s: %s", row->option, row->what, error);
+		talloc_free(ctx);
+	}
+}
+
+/* Values without companions are refused for actions as well. */
+static void
+test_actions_without_companion(void **state)
+{
+	static const struct mistake rows[] = {
+		{ "on_no_listener = \"reject\"", 2, "every connection has a listener here" },
+		{ "on_inbound_login = \"reject\"", 2, "without listeners, mail with a login has role submission" },
+		{ "on_no_tls = \"warn\" require_tls = false", 2, "TLS is not required" },
+		{ "listeners = { a = { role = \"submission\" require_tls = false\non_no_tls = \"warn\" } }", 3, "TLS is not required" },
+		{ "listeners = { a = { role = \"relay\" account = \"a@example.org\"\non_no_account = \"warn\" } }", 3, "account answers for every client" },
+		{ "on_foreign_network = \"warn\"", 2, "write allowed_networks" },
+		{ "on_restricted_recipient = \"warn\"", 2, "write restricted_recipients" },
+		{ "on_too_many_recipients = \"warn\"", 2, "no plan has max_recipients" },
+		{ "on_too_large = \"warn\"", 2, "no plan has max_size" },
+		{ "on_over = \"reject\"", 2, "no plan has limits" },
+		{ "on_lookup_failure = \"warn\"", 2, "no option names a table" },
+		{ "owners = \"texthash:/o\" listeners = { u = { role = \"submission\" port = 587 } mx = { role = \"inbound\"\non_lookup_failure = \"warn\" } }", 3, "no option names a table" },
+		{ "on_missing_key = \"reject\"", 2, "there are no keys" },
+		{ "on_signing_failure = \"reject\"", 2, "there are no keys" },
+		{ "listeners = { php = { role = \"local\" } }\non_foreign_from = \"tempfail\"", 3, "would stay in maildrop; write reject or quarantine" },
+		{ "listeners = { out = { role = \"submission\" } }\non_no_listener = \"reject\"", 3, "every connection has a listener here" },
+		{ "plans = { p = { max_recipients = 5 } }", 2, "plans has no effect here: nobody has one" },
+		{ "accounts = ( { login = \"a@example.org\" } )\nplans = { p = { } q = { like = \"p\" } }", 3, "plans has no effect" },
+		{ "listeners = { mx = { role = \"inbound\"\non_inbound_login = \"accept\" } }", 2, "must be tempfail or reject" },
+		{ "listeners = { mx = { role = \"inbound\" } }\non_inbound_login = \"warn\"", 3, "must be tempfail or reject" },
+	};
+
+	check_mistakes(*state, rows, COUNT(rows));
+}
+
+/* What looks as if it had no effect, and has one. */
+static void
+test_options_with_effect(void **state)
+{
+	static const char *const texts[] = {
+		"plans = { p = { warn_at = \"80%\" limits = \"1 message per day\" } } default_plan = \"p\"",
+		"plans = { base = { on_over = \"reject\" } p = { like = \"base\" limits = \"1 message per day\" } } default_plan = \"p\"",
+		"plans = { a = { } b = { } } plan_of = \"texthash:/o\"",
+		"listeners = { mx = { role = \"inbound\" } } on_no_listener = \"reject\"",
+		"listeners = { out = { role = \"submission\" port = 587 } } on_no_listener = \"reject\"",
+		"listeners = { out = { role = \"submission\" client = [\"0.0.0.0/1\", \"128.0.0.0/1\"] } } on_no_listener = \"reject\"",
+		"listeners = { php = { role = \"local\" pickup = true } u = { role = \"submission\" } } on_foreign_from = \"tempfail\"",
+		"redis = { t = { server = \"unix:/x\" user = \"u\" password_file = \"/p\" } } owners = \"proxy:redis:t:owner:%s\"",
+		"owners = \"proxy:mysql:/o\" tables = { cache_time = \"5 s\" }",
+		"accounts = ( { login = \"a@example.org\" } )",
+		"plans = { p = { } spare = { block_on = \"5 foreign-senders per hour\" block_for = \"1 hour\" } } default_plan = \"p\"",
+	};
+
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		TALLOC_CTX *ctx = talloc_new(NULL);
+
+		(void)load_good(ctx, *state, texts[i], texts[i]);
+		talloc_free(ctx);
+	}
+}
+
+/* A listener behind one that takes all of its connections. */
+static void
+test_listeners_that_never_match(void **state)
+{
+#define LISTENERS(first, second)	"listeners = { mx = { role = \"inbound\" " first " }\n" \
+	"users = { role = \"submission\" " second " } }"
+#define FIRST	"listener users can never match: the first listener that matches takes a message, and mx ("
+	static const struct mistake rows[] = {
+		{ LISTENERS("", "daemon = [\"ORIGINATING\"]"), 3, FIRST },
+		{ LISTENERS("", "daemon = [\"ORIGINATING\"]"), 3, "write users before mx" },
+		{ LISTENERS("", ""), 3, "has the same conditions and comes first" },
+		{ LISTENERS("daemon = [\"a\", \"B\"]", "daemon = \"b\" port = 587"), 3, FIRST },
+		{ LISTENERS("port = [25, 587]", "port = 587"), 3, FIRST },
+		{ LISTENERS("port = 25", "port = 25"), 3, "the same conditions" },
+		{ LISTENERS("client = \"10.0.0.0/8\"", "client = [\"10.1.0.0/16\", \"10.2.3.4\"]"), 3, FIRST },
+		{ LISTENERS("client = [\"10.0.0.0/9\", \"10.128.0.0/9\"]", "client = \"10.0.0.0/8\""), 3, "the same conditions" },
+		{ LISTENERS("client = [\"::/0\"]", "client = \"2001:db8::/32\" pickup = false"), 3, FIRST },
+		{ LISTENERS("client = \"127.0.0.0/8\"", "client = [\"127.0.0.1\"] pickup = true"), 3, FIRST },
+		{ LISTENERS("client = [\"127.0.0.0/8\", \"::1\"]", "pickup = true"), 3, FIRST },
+		{ LISTENERS("pickup = false", "client = \"10.0.0.0/8\""), 3, FIRST },
+		{ LISTENERS("pickup = true", "pickup = true daemon = \"a\""), 3, FIRST },
+		{ "listeners = { u = { role = \"local\"\n client = \"10.0.0.1\" pickup = true } }", 2, "is for clients on loopback" },
+		/* two together take all of the third */
+		{ "listeners = { php = { role = \"local\" pickup = true } mx = { role = \"inbound\" pickup = false }\n"
+		  "users = { role = \"submission\" daemon = \"a\" } }", 3, "php (" },
+		{ "listeners = { a = { role = \"inbound\" client = \"10.0.0.0/9\" } b = { role = \"inbound\" client = \"10.128.0.0/9\" }\n"
+		  "users = { role = \"submission\" client = \"10.0.0.0/8\" } }", 3, "and b (" },
+		{ "listeners = { a = { role = \"inbound\" daemon = \"x\" } b = { role = \"inbound\" port = 587 }\n"
+		  "users = { role = \"submission\" daemon = [\"x\", \"y\"] port = 587 } }", 3, "users before" },
+	};
+	static const char *const good[] = {
+		LISTENERS("daemon = \"mx\"", ""),
+		LISTENERS("daemon = \"mx\"", "daemon = [\"mx\", \"users\"]"),
+		LISTENERS("port = 25", "port = 587"),
+		LISTENERS("pickup = false", ""),
+		LISTENERS("client = \"10.0.0.0/8\"", "client = [\"10.0.0.0/8\", \"192.0.2.1\"]"),
+		LISTENERS("client = [\"0.0.0.0/0\", \"::/0\"]", ""),
+		LISTENERS("client = \"10.0.0.0/9\"", "client = \"10.0.0.0/8\""),
+		LISTENERS("client = \"10.128.0.0/9\"", "client = \"10.0.0.0/8\""),
+		LISTENERS("client = [\"10.0.0.0/9\", \"10.129.0.0/16\"]", "client = \"10.0.0.0/8\""),
+		LISTENERS("client = \"255.255.255.255\"", "client = \"255.255.255.254\""),
+		LISTENERS("daemon = \"x\" port = 587", "daemon = \"x\""),
+	};
+
+	check_mistakes(*state, rows, COUNT(rows));
+	for (size_t i = 0; i < COUNT(good); i++) {
+		TALLOC_CTX *ctx = talloc_new(NULL);
+
+		(void)load_good(ctx, *state, good[i], good[i]);
+		talloc_free(ctx);
 	}
 }
 
@@ -1132,8 +1574,8 @@ test_owners(void **state)
 	static const char *const text =
 	    "owners = [\"texthash:/a\", \"texthash:/b\"]\n"
 	    "listeners = {\n"
-	    "  one   = { role = \"submission\" }\n"
-	    "  two   = { role = \"submission\"  owners = [\"texthash:/c\", \"texthash:/b\"] }\n"
+	    "  one   = { role = \"submission\"  port = 1 }\n"
+	    "  two   = { role = \"submission\"  port = 2  owners = [\"texthash:/c\", \"texthash:/b\"] }\n"
 	    "  three = { role = \"submission\"  owners = \"texthash:/c\" }\n"
 	    "}\n";
 	TALLOC_CTX *ctx = talloc_new(NULL);
@@ -1159,6 +1601,7 @@ static void
 test_values(void **state)
 {
 	static const char *const text =
+	    "listen = \"unix:/run/x\" owners = \"redis:spare:%s\"\n"
 	    "listen_mode = \"0600\" listen_group = \"postfix\" control = \"/run/c\" control_group = \"adm\"\n"
 	    "user = \"countersign\" log = \"stderr\" recipient_delimiter = \"+-\" help_url = \"https://x/\"\n"
 	    "drain_timeout = \"1.5 minutes\"\n"
@@ -1168,7 +1611,11 @@ test_values(void **state)
 	    "    prefix = \"cs:\" deadline = \"200ms\" on_away = \"tempfail\" } }\n"
 	    "dns = { servers = [\"127.0.0.1\", \"::1\"] timeout = \"5 s\" cache = 0 }\n";
 	TALLOC_CTX *ctx = talloc_new(NULL);
-	struct config *config = load_good(ctx, *state, "values", text);
+	const char *error = NULL;
+	struct config *config = load_raw(ctx, *state, text, &error);
+
+	if (config == NULL)
+		fail_msg("values: %s", error);
 
 	assert_int_equal(config->listen_mode, 0600);
 	assert_string_equal(config->listen_group, "postfix");
@@ -1319,22 +1766,25 @@ test_fixed_difference(void **state)
 #define BASE	"authserv_id = \"mx.example.org\"\n"
 #define TCP	BASE "listen = \"inet:127.0.0.1:1\"\n"
 #define REDIS(more)	TCP "store = \"redis:a\" redis = { a = { server = \"unix:/x\" " more " } }"
+#define UNIX	BASE "listen = \"unix:/x\"\n"
+#define PLANS	"plans = { p = { limits = \"1 message per day\" } } default_plan = \"p\""
+#define CONTROL	TCP "control = \"/c\""
 	static const struct { const char *label, *old, *new, *option; } rows[] = {
 		{ "the same", TCP, TCP, NULL },
 		{ "mode", TCP, TCP "mode = \"enforce\"", NULL },
-		{ "actions", TCP, TCP "on_over = \"reject\"", NULL },
+		{ "actions", TCP, TCP PLANS " on_over = \"reject\"", NULL },
 		{ "listeners", TCP, TCP "listeners = { a = { role = \"inbound\" } }", NULL },
 		{ "accounts and plans", TCP, TCP "accounts = ( { login = \"a@example.org\" } ) plans = { p = { } } default_plan = \"p\"", NULL },
 		{ "keys", TCP "keys = \"/a\"", TCP "keys = \"/b\"", NULL },
 		{ "drain", TCP, TCP "drain_timeout = \"1 s\"", NULL },
 		{ "DNS timeout", TCP, TCP "dns = { timeout = \"1 s\" }", NULL },
-		{ "another Redis than ours", TCP, TCP "redis = { b = { server = \"unix:/y\" } }", NULL },
+		{ "another Redis than ours", TCP, TCP "owners = \"redis:b:%s\" redis = { b = { server = \"unix:/y\" } }", NULL },
 		{ "listen", TCP, BASE "listen = \"inet:127.0.0.1:2\"", "listen" },
-		{ "listen_mode", TCP, TCP "listen_mode = \"0600\"", "listen" },
-		{ "listen_group", TCP, TCP "listen_group = \"g\"", "listen" },
+		{ "listen_mode", UNIX, UNIX "listen_mode = \"0600\"", "listen" },
+		{ "listen_group", UNIX, UNIX "listen_group = \"g\"", "listen" },
 		{ "control comes", TCP, TCP "control = \"/c\"", "control" },
 		{ "control moves", TCP "control = \"/c\"", TCP "control = \"/d\"", "control" },
-		{ "control_group", TCP, TCP "control_group = \"g\"", "control" },
+		{ "control_group", CONTROL, CONTROL " control_group = \"g\"", "control" },
 		{ "user", TCP "user = \"a\"", TCP "user = \"b\"", "user" },
 		{ "log", TCP, TCP "log = \"stderr\"", "log" },
 		{ "store to a file", TCP, TCP "store = \"file:/c\"", "store" },
@@ -1342,7 +1792,7 @@ test_fixed_difference(void **state)
 		{ "store to Redis", TCP, REDIS(""), "store" },
 		{ "the same Redis", REDIS("database = 1"), REDIS("database = 1"), NULL },
 		{ "Redis database", REDIS(""), REDIS("database = 1"), "store" },
-		{ "Redis user", REDIS(""), REDIS("user = \"u\""), "store" },
+		{ "Redis user", REDIS("password_file = \"/p\""), REDIS("user = \"u\" password_file = \"/p\""), "store" },
 		{ "Redis password", REDIS(""), REDIS("password_file = \"/p\""), "store" },
 		{ "Redis prefix", REDIS(""), REDIS("prefix = \"p:\""), "store" },
 		{ "Redis deadline", REDIS(""), REDIS("deadline = \"1 s\""), "store" },
@@ -1405,6 +1855,12 @@ main(void)
 		TEST(test_listeners),
 		TEST(test_inheritance),
 		TEST(test_every_action),
+		TEST(test_action_without_effect),
+		TEST(test_every_option_says_where_it_works),
+		TEST(test_options_without_effect),
+		TEST(test_actions_without_companion),
+		TEST(test_options_with_effect),
+		TEST(test_listeners_that_never_match),
 		TEST(test_owners),
 		TEST(test_values),
 		TEST(test_durations),

@@ -77,6 +77,14 @@ bad_login(struct message *m)
 	m->facts.account = NULL;
 	m->facts.login_malformed = "it is empty";
 }
+static void inbound_login(struct message *m) { m->facts.role = ROLE_INBOUND; }
+static void
+inbound_auth_type(struct message *m)
+{
+	m->facts.role = ROLE_INBOUND;
+	m->facts.login = m->facts.account = NULL;
+	m->facts.auth_without_login = true;
+}
 static void no_account(struct message *m) { m->facts.account = NULL; }
 static void no_login(struct message *m) { m->facts.login = m->facts.account = NULL; }
 static void no_tls(struct message *m) { m->facts.tls = false; }
@@ -414,13 +422,41 @@ test_every_reason_has_a_rule(void **state)
 	for (enum reason reason = REASON_NONE + 1; reason < REASON_COUNT; reason++) {
 		size_t i = 0;
 
-		/* test_dkim has a table of its own for these */
+		/* test_dkim has a table of its own for these, test_inbound_login another role */
+		if (reason == REASON_INBOUND_LOGIN)
+			continue;
 		if (reason >= REASON_DKIM_NONE && reason <= REASON_DKIM_UNALIGNED)
 			continue;
 		while (i < COUNT(rules) && rules[i].reason != reason)
 			i++;
 		if (i == COUNT(rules))
 			fail_msg("%s", reply_row(reason)->word);
+	}
+}
+
+/* A user among strangers is refused from MAIL on, unless no listener matches at all. */
+static void
+test_inbound_login(void **state)
+{
+	static void (*const changes[])(struct message *) = { inbound_login, inbound_auth_type };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(changes); i++) {
+		TALLOC_CTX *ctx = talloc_new(NULL);
+		struct verdict verdict;
+		struct message m;
+
+		sound(&m);
+		changes[i](&m);
+		verdict_decide(ctx, &m.rules, &m.facts, STAGE_MAIL, &verdict);
+		check("login", &verdict, REASON_INBOUND_LOGIN, ACTION_REJECT);
+		m.rules.mode = MODE_WATCH;
+		verdict_decide(ctx, &m.rules, &m.facts, STAGE_MAIL, &verdict);
+		check("login in watch", &verdict, REASON_INBOUND_LOGIN, ACTION_WARN);
+		m.facts.listener = NULL;
+		verdict_decide(ctx, &m.rules, &m.facts, STAGE_MAIL, &verdict);
+		assert_int_equal(verdict.reason, REASON_NO_LISTENER);
+		talloc_free(ctx);
 	}
 }
 
@@ -446,7 +482,6 @@ role_inbound(struct message *m)
 	m->facts.role = ROLE_INBOUND;
 	m->facts.tls = false;
 }
-static void inbound_with_login(struct message *m) { bad_login(m); m->facts.role = ROLE_INBOUND; }
 static void
 relay_with_auth_type(struct message *m)
 {
@@ -528,7 +563,6 @@ test_not_found(void **state)
 		{ "relay needs no login and no TLS", role_relay },
 		{ "local needs no login and no TLS", role_local },
 		{ "inbound needs no login and no TLS", role_inbound },
-		{ "a login elsewhere than at submission: inbound", inbound_with_login },
 		{ "a login elsewhere than at submission: local", local_with_login },
 		{ "auth_type elsewhere than at submission", relay_with_auth_type },
 		{ "no TLS from loopback", from_loopback },
@@ -1103,6 +1137,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_rule_at_each_stage),
 		cmocka_unit_test(test_every_reason_has_a_rule),
+		cmocka_unit_test(test_inbound_login),
 		cmocka_unit_test(test_dkim),
 		cmocka_unit_test(test_not_found),
 		cmocka_unit_test(test_login_reasons_are_apart),
