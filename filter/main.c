@@ -40,6 +40,7 @@
 #include "filter/control/control.h"
 #include "filter/daemon/daemon.h"
 #include "filter/daemon/places.h"
+#include "filter/daemon/shortage.h"
 #include "filter/daemon/tender.h"
 #include "filter/dkim/key_shortcut.h"
 #include "filter/milter/callbacks.h"
@@ -211,13 +212,16 @@ raise_descriptors(void)
 static void *
 run_milter(void *arg)
 {
-	const struct daemon *daemon = arg;
+	struct daemon *daemon = arg;
+	int result = smfi_main();
 
 	/* once it was told to stop, an error is how its listener sees its closed socket */
-	if (smfi_main() != MI_SUCCESS && !atomic_load(&daemon->draining)) {
-		log_error("libmilter ended with an error; stopping");
-		(void)kill(getpid(), SIGTERM);
-	}
+	if (atomic_load(&daemon->draining))
+		return NULL;
+	log_error("libmilter ended by itself%s; exiting with status 1, to be started again",
+	    result != MI_SUCCESS ? " with an error" : "");
+	atomic_store(&daemon->milter_ended, true);
+	(void)kill(getpid(), SIGTERM);
 	return NULL;
 }
 
@@ -242,6 +246,7 @@ drain(struct daemon *daemon, long timeout_ms)
 static void
 serve_until_stopped(struct daemon *daemon)
 {
+	struct shortage shortage = { 0 };
 	int64_t saved_ms = clock_ms();
 	struct signals_seen seen = { false, false };
 
@@ -256,6 +261,7 @@ serve_until_stopped(struct daemon *daemon)
 		}
 		key_watch_tick(daemon->key_watch, clock_ms());
 		edge_tick(clock_ms());
+		shortage_tick(&shortage, daemon, clock_ms());
 		if (clock_ms() - saved_ms >= SAVE_EVERY_MS) {
 			store_tick(daemon->store);
 			saved_ms = clock_ms();
@@ -273,6 +279,7 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	struct tender *tender;
 	const char *error = NULL;
 	pthread_t milter;
+	bool ended;
 
 	if (callbacks_register(daemon) != 0) {
 		log_error("libmilter refused our callbacks; is it older than 8.14?");
@@ -289,6 +296,7 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 		control_close(control);
 		return EXIT_FAILURE;
 	}
+	milter_socket_address(&daemon->listening);
 	/* a reload replaces the first configuration; what was opened by it is closed by it */
 	config = snapshot_hold(first)->config;
 	harden();
@@ -311,10 +319,13 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	    config->listen, mode_word(config->mode), config->n_listeners,
 	    first->signers != NULL ? signers_keys(first->signers) : 0);
 	serve_until_stopped(daemon);
-	drain(daemon, daemon->current->config->drain_timeout_ms);
+	ended = atomic_load(&daemon->milter_ended);
+	/* nothing that is in flight can end without libmilter */
+	drain(daemon, ended ? 0 : daemon->current->config->drain_timeout_ms);
 	control_close(control);
 	tender_stop(tender);
-	milter_socket_stop();
+	if (!ended)
+		milter_socket_stop();
 	(void)pthread_join(milter, NULL);
 	milter_socket_remove(config);
 	/* libmilter answers no one and closes nothing after smfi_stop(); sessions that are still
@@ -329,7 +340,7 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	snapshot_release(first);
 	workers_settle(SETTLE_MS);
 	log_info("stopped");
-	return EXIT_SUCCESS;
+	return ended ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /*

@@ -14,15 +14,32 @@
 #include "filter/control/control_answer.h"
 #include "policy/base/mem.h"
 
+#define PROBE_MS	2000	/* in which the listening socket has to answer */
+
+/* edge_status - does the listening socket answer, and what was turned away there? */
+static json_t *
+edge_status(struct daemon *daemon)
+{
+	const char *problem = probe_listener(&daemon->listening, PROBE_MS);
+
+	return json_pack("{s:{s:b, s:s}, s:I, s:{s:I, s:I, s:I}}", "listener", "answers",
+	    problem == NULL, "problem", problem != NULL ? problem : "", "bad_packets",
+	    (json_int_t)atomic_load(&daemon->edge.bad_packets), "shortage", "descriptors",
+	    (json_int_t)atomic_load(&daemon->edge.no_descriptors), "threads",
+	    (json_int_t)atomic_load(&daemon->edge.no_threads), "closed",
+	    (json_int_t)atomic_load(&daemon->edge.closed));
+}
+
 /* answer_status - how the daemon is doing */
 static json_t *
 answer_status(const struct asked *asked)
 {
 	struct daemon *daemon = asked->daemon;
 	struct store_status store = { 0 };
+	json_t *answer, *edge;
 
 	store_status(daemon->store, asked->ctx, &store);
-	return json_pack(
+	answer = json_pack(
 	    "{s:b, s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:s, s:b, s:s, s:I, s:I, s:I, s:I}}",
 	    "ok", 1, "version", PACKAGE_VERSION, "uptime_s",
 	    (json_int_t)((clock_ms() - daemon->started_ms) / 1000), "draining",
@@ -38,6 +55,11 @@ answer_status(const struct asked *asked)
 	    (int)store.away, "problem", store.problem != NULL ? store.problem : "", "charged",
 	    (json_int_t)store.charged, "refused", (json_int_t)store.refused, "pending",
 	    (json_int_t)store.pending, "given_up", (json_int_t)store.dropped);
+	/* after the figures, of which its session must not be one */
+	edge = edge_status(daemon);
+	(void)json_object_update(answer, edge);
+	json_decref(edge);
+	return answer;
 }
 
 /* answer_reload - read the configuration anew */

@@ -5,6 +5,7 @@
 #include "config.h"
 #endif
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "filter/ctl/ctl.h"
@@ -28,6 +29,9 @@ static void
 print_status(const json_t *answer)
 {
 	const json_t *store = json_object_get(answer, "store");
+	const json_t *listener = json_object_get(answer, "listener");
+	const json_t *shortage = json_object_get(answer, "shortage");
+	bool answers = json_is_true(json_object_get(listener, "answers"));
 
 	(void)printf("countersign %s, up %lld s%s\n", ctl_text(answer, "version"),
 	    ctl_number(answer, "uptime_s"),
@@ -37,6 +41,12 @@ print_status(const json_t *answer)
 	(void)printf("messages: accepted %lld, held %lld, deferred %lld, refused %lld\n",
 	    ctl_number(answer, "accepted"), ctl_number(answer, "held"),
 	    ctl_number(answer, "deferred"), ctl_number(answer, "refused"));
+	(void)printf("listener %s%s\n", answers ? "answers" : "DOES NOT ANSWER: ",
+	    answers ? "" : ctl_text(listener, "problem"));
+	(void)printf("closed: bad packets %lld, no descriptors %lld, no thread %lld; "
+	    "threads refused %lld\n", ctl_number(answer, "bad_packets"),
+	    ctl_number(shortage, "descriptors"), ctl_number(shortage, "closed"),
+	    ctl_number(shortage, "threads"));
 	(void)printf("store %s: charged %lld, refused %lld%s%s%s\n", ctl_text(store, "kind"),
 	    ctl_number(store, "charged"), ctl_number(store, "refused"),
 	    json_is_true(json_object_get(store, "away")) ? ", AWAY" : "",

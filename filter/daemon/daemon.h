@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <talloc.h>
 
+#include "filter/daemon/probe.h"
 #include "filter/daemon/snapshot.h"
 #include "filter/dkim/key_watch.h"
 #include "filter/dns/resolver.h"
@@ -41,6 +42,7 @@ struct daemon {
 	size_t n_unmatched;
 	int64_t started_ms;	/* clock_ms() at start */
 	atomic_bool draining;	/* new messages are turned away */
+	atomic_bool milter_ended; /* libmilter, without being told to */
 	atomic_ulong in_flight;	/* messages between MAIL and their end */
 	atomic_ulong sessions;	/* open connections from MTAs */
 	atomic_ulong accepted, refused, deferred, held; /* messages, for status */
@@ -48,6 +50,7 @@ struct daemon {
 	    key_told_ms; /* when a missing key was last told of, CLOCK_MONOTONIC; 0: never */
 	atomic_ulong reloads;
 	struct edge_figures edge;
+	struct probe_address listening; /* set before threads start */
 };
 
 /*

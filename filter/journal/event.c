@@ -45,6 +45,7 @@ static const struct {
 	[EVENT_KEY_FAILURE] = { "key-failure", EVENT_QUIET_MS, LOG_LEVEL_ERROR },
 	[EVENT_SIGN_RISK] = { "sign-risk", CLOCK_DAY_MS, LOG_LEVEL_WARNING },
 	[EVENT_FOREIGN_BURST] = { "foreign-sender-burst", EVENT_QUIET_MS, LOG_LEVEL_WARNING },
+	[EVENT_SHORTAGE] = { "shortage", 0, LOG_LEVEL_ERROR },
 };
 
 /* One event on its way. */

@@ -38,6 +38,7 @@ enum event_kind {
 	EVENT_KEY_FAILURE,	/* no signature could be made where one was due */
 	EVENT_SIGN_RISK,	/* the MTA will change what was signed */
 	EVENT_FOREIGN_BURST,	/* an account was refused many foreign senders within an hour */
+	EVENT_SHORTAGE,		/* the system refuses threads, or descriptors are used up */
 	EVENT_KINDS
 };
 

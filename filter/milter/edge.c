@@ -92,6 +92,7 @@ static pthread_mutex_t closing = PTHREAD_MUTEX_INITIALIZER;
 static struct edge_figures unused;
 static struct edge_figures *figures = &unused;
 static atomic_bool stopping;
+static atomic_bool deaf;		/* the listening socket is not one any more */
 static atomic_bool serving;		/* a connection was accepted */
 static atomic_int_least64_t refused_ms;	/* when a thread was refused last; 0: never */
 static int spare = -1;			/* a descriptor to give up, of the accepting thread */
@@ -169,6 +170,7 @@ accept_failed(int listening)
 	case EBADF:
 	case EINVAL:
 	case ENOTSOCK:
+		atomic_store(&deaf, true);
 		return -1;
 	default:
 		/* the connection was lost before it was accepted: see accept(2) */
@@ -214,6 +216,13 @@ edge_accept(int listening, struct sockaddr *address, socklen_t *len)
 	milter_gate_count(1);
 #endif
 	return fd;
+}
+
+/* edge_sleep - libmilter's pause after an error, which helps only if another try can succeed */
+unsigned int
+edge_sleep(unsigned int seconds)
+{
+	return atomic_load(&stopping) || atomic_load(&deaf) ? 0 : sleep(seconds);
 }
 
 int

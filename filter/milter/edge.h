@@ -50,6 +50,7 @@ int edge_close(int fd);
 int edge_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
     void *(*start)(void *), void *arg);
 int edge_pthread_detach(pthread_t thread);
+unsigned int edge_sleep(unsigned int seconds);
 int edge_sigwait(const sigset_t *set, int *signal_r);
 void edge_syslog(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void edge_syslog_chk(int priority, int flag, const char *format, ...)

@@ -18,6 +18,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -25,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "filter/base/log.h"
 #include "filter/base/unix_socket.h"
 #include "filter/milter/edge.h"
 #include "filter/milter/listen.h"
@@ -73,6 +75,19 @@ set_nodelay(void)
 	return found;
 }
 
+/* own_path - make the user that root will become the owner: it must reach its own socket */
+static void
+own_path(const struct config *config, const char *path)
+{
+	const struct passwd *user =
+	    config->user != NULL && geteuid() == 0 ? getpwnam(config->user) : NULL;
+
+	/* if this fails, only `countersignctl status` is worse off */
+	if (user != NULL && chown(path, user->pw_uid, (gid_t)-1) != 0)
+		log_warning("%s cannot be given to user %s: %s", path, config->user,
+		    strerror(errno));
+}
+
 /* check_path - refuse a path that another process serves, before libmilter removes it */
 static int
 check_path(TALLOC_CTX *ctx, const char *path, const char **error_r)
@@ -108,6 +123,8 @@ milter_socket_open(TALLOC_CTX *ctx, const struct config *config, const char **er
 		return -1;
 	}
 	if (path != NULL)
+		own_path(config, path);
+	if (path != NULL)
 		return unix_socket_grant(
 		    ctx, path, (mode_t)config->listen_mode, config->listen_group, error_r);
 	if (set_nodelay() > 0)
@@ -131,6 +148,16 @@ milter_socket_descriptors(int *fds_r, size_t max)
 			fds_r[n++] = fd;
 	}
 	return n;
+}
+
+void
+milter_socket_address(struct probe_address *address_r)
+{
+	int fd;
+
+	address_r->len = 0;
+	if (milter_socket_descriptors(&fd, 1) == 1)
+		probe_address_of(fd, address_r);
 }
 
 /* listening_copies - descriptors of our own for all listening sockets; returns how many */

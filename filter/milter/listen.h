@@ -8,6 +8,7 @@
 #include <talloc.h>
 
 #include "filter/config/configuration.h"
+#include "filter/daemon/probe.h"
 
 /*
  * milter_socket_open - make libmilter listen, and set up the socket
@@ -15,6 +16,9 @@
  * ones. Returns 0, or -1 and *error_r on ctx: what is wrong with `listen` and how to mend it.
  */
 int milter_socket_open(TALLOC_CTX *ctx, const struct config *config, const char **error_r);
+
+/* milter_socket_address - where libmilter listens, as this process reaches it */
+void milter_socket_address(struct probe_address *address_r);
 
 /*
  * milter_socket_descriptors - the listening sockets of this process, at most max of them
