@@ -17,14 +17,23 @@
 #include <config.h>
 #endif
 
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "filter/base/clock.h"
 #include "filter/dns/upstream.h"
 #include "policy/base/mem.h"
 
 #define RESOLV_CONF	"/etc/resolv.conf"
+#define START_NAME	"started.countersign.invalid."	/* answered without a server */
+#define START_MS	5000	/* in which libunbound's thread has to answer */
+#define TYPE_TXT	16
+#define CLASS_IN	1
 #define SERVERS_MAX	8	/* of resolv.conf; the C library takes 3 */
 
 /* One option of libunbound. */
@@ -147,6 +156,46 @@ upstream_servers(TALLOC_CTX *ctx, const char *const *wanted)
 	return servers;
 }
 
+/* on_started - libunbound's thread has answered */
+static void
+on_started(void *data, int error, struct ub_result *result)
+{
+	bool *started = data;
+
+	(void)error;
+	ub_resolve_free(result);
+	*started = true;
+}
+
+/*
+ * start_thread - have libunbound start its thread now, and see that it works
+ * libunbound starts it with the first question, and takes no notice if the system refuses it: no
+ * question is ever answered then. So the first question is one that it answers itself. The thread
+ * inherits blocked signals, which are for the first thread of the daemon.
+ */
+static bool
+start_thread(struct ub_ctx *unbound)
+{
+	struct pollfd answer = { .fd = ub_fd(unbound), .events = POLLIN };
+	int64_t deadline_ms = clock_ms() + START_MS;
+	bool started = false;
+	sigset_t all, before;
+	int error;
+
+	if (ub_ctx_data_add(unbound, START_NAME " 1 IN TXT \"started\"") != 0)
+		return false;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = ub_resolve_async(unbound, START_NAME, TYPE_TXT, CLASS_IN, &started,
+	    on_started, NULL);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	while (error == 0 && !started && clock_ms() < deadline_ms) {
+		(void)poll(&answer, 1, 100);
+		error = ub_process(unbound);
+	}
+	return started;
+}
+
 struct ub_ctx *
 upstream_open(TALLOC_CTX *ctx, enum upstream_kind kind, const char **servers,
     const char *trust_anchor, const char **error_r)
@@ -180,8 +229,12 @@ upstream_open(TALLOC_CTX *ctx, enum upstream_kind kind, const char **servers,
 				  "the trust anchor %s cannot be read, or holds no DNSSEC keys",
 				  trust_anchor)
 			    : mem_printf(ctx, "libunbound: %s", ub_strerror(error));
-	if (*error_r == NULL)
+	if (*error_r == NULL && start_thread(unbound))
 		return unbound;
-	ub_ctx_delete(unbound);
+	if (*error_r != NULL)
+		ub_ctx_delete(unbound);
+	else
+		/* not deleted: libunbound would join a thread that never was, and crash */
+		*error_r = mem_strdup(ctx, "libunbound cannot start its thread");
 	return NULL;
 }

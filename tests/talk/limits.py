@@ -89,8 +89,8 @@ def quiet():
     return until(lambda: status()["sessions"] == 0)
 
 
-ok(burst(1) == ["c"] and len(burst(4, daemon="mx", address="192.0.2.1")) == 4, "messages, before")
-ok(quiet(), "and their sessions end")
+ok(burst(1) == ["c"], "a message, before")
+ok(quiet(), "and its session ends")
 before = descriptors() + 4      # the resolver opens and closes some of its own
 unlimited = limit_of("Max processes")
 
