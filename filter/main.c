@@ -165,7 +165,7 @@ drop_rights(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
  * What only root may read would start well and fail at the first reload, in the middle of a night.
  */
 static struct snapshot *
-read_again(TALLOC_CTX *ctx, struct snapshot *first, const char *file, bool by_root,
+main_read_again(TALLOC_CTX *ctx, struct snapshot *first, const char *file, bool by_root,
     const char **error_r)
 {
 	const char *user = first->config->user;
@@ -269,9 +269,9 @@ serve_until_stopped(struct daemon *daemon)
 	}
 }
 
-/* run - everything after the configuration was read. Returns the exit status. */
+/* main_run - everything after the configuration was read. Returns the exit status. */
 static int
-run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
+main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 {
 	const struct config *config = first->config;
 	const bool by_root = geteuid() == 0;
@@ -291,7 +291,7 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	    (control = control_open(ctx, config->control, config->control_group,
 	    config->control_read_group, &error)) == NULL) ||
 	    drop_rights(ctx, config, &error) != 0 || key_shortcut_selftest(ctx, &error) != 0 ||
-	    (first = read_again(ctx, first, daemon->file, by_root, &error)) == NULL) {
+	    (first = main_read_again(ctx, first, daemon->file, by_root, &error)) == NULL) {
 		log_error("%s", error);
 		control_close(control);
 		return EXIT_FAILURE;
@@ -345,8 +345,8 @@ run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 
 /*
  * build_first - the configuration as it is at the start
- * If rights will be given up, the keys are read after that, by read_again(): to look at a hundred
- * thousand files twice takes as long again.
+ * If rights will be given up, the keys are read after that, by main_read_again(): to look at a
+ * hundred thousand files twice takes as long again.
  */
 static struct snapshot *
 build_first(TALLOC_CTX *ctx, const char *file, const char **warnings_r, const char **error_r)
@@ -367,13 +367,13 @@ build_first(TALLOC_CTX *ctx, const char *file, const char **warnings_r, const ch
  * What root may read and the daemon may not would be found at the start, or worse at a reload.
  */
 static int
-check(TALLOC_CTX *ctx, struct snapshot *first, const char *file)
+main_check(TALLOC_CTX *ctx, struct snapshot *first, const char *file)
 {
 	bool by_root = geteuid() == 0;
 	const char *warnings = NULL, *error = NULL;
 
 	if (by_root && (drop_rights(ctx, first->config, &error) != 0 ||
-	    (first = read_again(ctx, first, file, by_root, &error)) == NULL)) {
+	    (first = main_read_again(ctx, first, file, by_root, &error)) == NULL)) {
 		log_error("%s", error);
 		return EXIT_FAILURE;
 	}
@@ -408,7 +408,8 @@ main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	daemon.file = arguments.file;
-	status = arguments.test ? check(ctx, first, arguments.file) : run(ctx, &daemon, first);
+	status =
+	    arguments.test ? main_check(ctx, first, arguments.file) : main_run(ctx, &daemon, first);
 	talloc_free(ctx);
 	return status;
 }

@@ -11,8 +11,9 @@
 #
 # A file in filter/ itself is in the room main. policy/ may be used by all of filter/. Two files
 # X.c and X.h of one room count as one part. Includes are read from the source, calls from the
-# object files below BUILD (nm: who needs a name, who defines it). Prints one line for each fault,
-# and returns 1 if there is one.
+# object files below BUILD (nm: who needs a name, who defines it). Besides, lines of code keep within
+# WIDTH columns, and two files have no function of one name, not even static ones, so that a stack
+# trace names one place. Prints one line for each fault, and returns 1 if there is one.
 
 import os
 import re
@@ -108,9 +109,13 @@ class House:
     def read_includes(self):
         """Every include, which names the room; and the width of lines."""
         known = set(self.files)
+        functions = {}
         n = 0
         for path in self.files:
             text = open(os.path.join(self.source, path), encoding="utf-8").read()
+            if path.endswith(".c"):
+                for name in re.findall(r"^(\w+)\([^;]*?\n\{$", text, re.M):
+                    functions.setdefault(name, set()).add(path)
             for number, line in enumerate(text.split("\n"), 1):
                 self.check_width(path, number, line)
                 include = re.match(r'\s*#\s*include\s*["<]([^">]+)[">]', line)
@@ -123,8 +128,12 @@ class House:
                 elif '"' in line or include[1].startswith(("filter/", "policy/")):
                     self.fault(f"{how}, which is not there; write the path from the top, "
                                'as in "filter/base/log.h"')
-        if n == 0:
-            self.fault("no include of a room was found")
+        for name, paths in sorted(functions.items()):
+            if len(paths) > 1 and name != "main":
+                self.fault(f"{' and '.join(sorted(paths))} have a function {name} each; let the "
+                           "name begin with that of its file or object")
+        if n == 0 or not functions:
+            self.fault("no include of a room, or no function, was found")
 
     def check_width(self, path, number, line):
         """Code within WIDTH columns; texts may be longer."""

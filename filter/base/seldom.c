@@ -11,9 +11,10 @@
 
 #include "filter/base/seldom.h"
 
-/* find - the place of a cause: its own, a free or old one, or the last, which the others share */
+/* seldom_find - the place of a cause: its own, a free or old one, or the last, which the others
+ * share */
 static size_t
-find(const struct seldom *seldom, const char *name, int64_t now_ms)
+seldom_find(const struct seldom *seldom, const char *name, int64_t now_ms)
 {
 	size_t free = SELDOM_CAUSES - 1;
 
@@ -36,7 +37,7 @@ seldom_may(struct seldom *seldom, const char *cause, int64_t now_ms, unsigned lo
 
 	(void)snprintf(name, sizeof(name), "%s", cause);
 	(void)pthread_mutex_lock(&seldom->lock);
-	i = find(seldom, name, now_ms);
+	i = seldom_find(seldom, name, now_ms);
 	may = seldom->causes[i].name[0] == '\0' ||
 	    now_ms - seldom->causes[i].logged_ms >= SELDOM_MS;
 	if (may) {

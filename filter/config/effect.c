@@ -181,9 +181,9 @@ sets_something(const struct place *place)
 	    domain->identity >= 0 || domain->subdomains >= 0 || domain->on_missing_key >= 0;
 }
 
-/* counts - does a plan limit anything? */
+/* effect_counts - does a plan limit anything? */
 static bool
-counts(const struct plan *plan)
+effect_counts(const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n_limits; i++)
 		if (!plan->limits[i].unlimited)
@@ -207,7 +207,8 @@ has_plan_limits(const struct place *place)
 	const struct config *config = place->config;
 
 	for (size_t i = 0; i < config->n_plans; i++)
-		if (counts(&config->plans[i]) && is_like(config, &config->plans[i], place->target))
+		if (effect_counts(&config->plans[i]) &&
+		    is_like(config, &config->plans[i], place->target))
 			return true;
 	return false;
 }
@@ -350,7 +351,7 @@ static bool
 has_limits(const struct place *place)
 {
 	for (size_t i = 0; i < place->config->n_plans; i++)
-		if (counts(&place->config->plans[i]))
+		if (effect_counts(&place->config->plans[i]))
 			return true;
 	return false;
 }

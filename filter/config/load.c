@@ -449,9 +449,9 @@ at(const config_t *tree, const char *name)
 	return config_setting_get_member(config_root_setting(tree), name);
 }
 
-/* config_of - the configuration whose custom option is being read (its offset is 0) */
+/* load_config_of - the configuration whose custom option is being read (its offset is 0) */
 static struct config *
-config_of(void *target)
+load_config_of(void *target)
 {
 	return target;
 }
@@ -494,7 +494,7 @@ read_account_networks(struct options_reader *reader, const config_setting_t *set
 static void
 read_accounts(struct options_reader *reader, config_setting_t *setting, void *target)
 {
-	struct config *config = config_of(target);
+	struct config *config = load_config_of(target);
 	size_t n;
 
 	if (!config_setting_is_list(setting)) {
@@ -601,7 +601,7 @@ new_listener(
 static void
 read_listeners(struct options_reader *reader, config_setting_t *setting, void *target)
 {
-	struct config *config = config_of(target);
+	struct config *config = load_config_of(target);
 	size_t n;
 
 	if (!config_setting_is_group(setting)) {
@@ -709,7 +709,7 @@ read_redis(struct options_reader *reader, config_setting_t *setting, void *targe
 		{ "accept", STORE_AWAY_ACCEPT },
 		{ "tempfail", STORE_AWAY_TEMPFAIL },
 	};
-	struct config *config = config_of(target);
+	struct config *config = load_config_of(target);
 	size_t n;
 
 	if (!config_setting_is_group(setting)) {
@@ -941,9 +941,9 @@ finish_accounts(struct options_reader *reader, struct config *config)
 			    config->accounts[i - 1].where);
 }
 
-/* add_domain - one more domain that accounts name */
+/* load_add_domain - one more domain that accounts name */
 static void
-add_domain(struct options_reader *reader, struct config *config, const char *domain)
+load_add_domain(struct options_reader *reader, struct config *config, const char *domain)
 {
 	if (config->domains.n % 64 == 0)
 		config->domains.items = mem_grow(reader->ctx, config->domains.items, const char *,
@@ -959,27 +959,27 @@ finish_domains(struct options_reader *reader, struct config *config)
 		const struct account *account = &config->accounts[i];
 
 		if (strrchr(account->name, '@') != NULL)
-			add_domain(reader, config, strrchr(account->name, '@') + 1);
+			load_add_domain(reader, config, strrchr(account->name, '@') + 1);
 		for (size_t k = 0; k < account->owns.n; k++) {
 			const struct identity_pattern *pattern = &account->patterns[k];
 
 			if (pattern->kind == IDENTITY_DOMAIN)
-				add_domain(reader, config, pattern->text);
+				load_add_domain(reader, config, pattern->text);
 			else if (pattern->kind == IDENTITY_SUBDOMAINS)
-				add_domain(
+				load_add_domain(
 				    reader, config, mem_printf(reader->ctx, ".%s", pattern->text));
 			else if (pattern->kind == IDENTITY_ADDRESS &&
 			    strrchr(pattern->text, '@') != NULL)
-				add_domain(reader, config, strrchr(pattern->text, '@') + 1);
+				load_add_domain(reader, config, strrchr(pattern->text, '@') + 1);
 		}
 	}
 	for (size_t i = 0; i < config->n_listeners; i++) {
 		const struct listener *listener = &config->listeners[i];
 
 		if (listener->sign_as != NULL)
-			add_domain(reader, config, listener->sign_as);
+			load_add_domain(reader, config, listener->sign_as);
 		if (listener->account != NULL && strrchr(listener->account, '@') != NULL)
-			add_domain(reader, config, strrchr(listener->account, '@') + 1);
+			load_add_domain(reader, config, strrchr(listener->account, '@') + 1);
 	}
 	config_sort_domains(config);
 }
@@ -1077,9 +1077,9 @@ listen_spec(struct options_reader *reader, const char *listen)
 	    listen, colon + 1, (int)len, host);
 }
 
-/* finish_names - realm, authserv-id, socket */
+/* load_finish_names - realm, authserv-id, socket */
 static void
-finish_names(struct options_reader *reader, struct config *config, const config_t *tree)
+load_finish_names(struct options_reader *reader, struct config *config, const config_t *tree)
 {
 	const char *error = NULL;
 	char host[256] = "";
@@ -1148,13 +1148,13 @@ finish_event_command(struct options_reader *reader, struct config *config, const
 		    program);
 }
 
-/* finish - everything that needs the whole file */
+/* load_finish - everything that needs the whole file */
 static void
-finish(struct options_reader *reader, struct config *config, const config_t *tree)
+load_finish(struct options_reader *reader, struct config *config, const config_t *tree)
 {
 	if (config->plans_file != NULL)
 		read_plans_file(reader, config);
-	finish_names(reader, config, tree);
+	load_finish_names(reader, config, tree);
 	configuration_dkim_finish(reader, config, tree);
 	finish_store(reader, config, tree);
 	configuration_plans_finish(reader, config);
@@ -1192,7 +1192,7 @@ config_load(TALLOC_CTX *ctx, const char *file, const char **error_r)
 		options_group(&reader, config_root_setting(&tree), &top_group, config);
 		/* names that other messages depend on are only worth checking in a sound file */
 		if (reader.errors == NULL)
-			finish(&reader, config, &tree);
+			load_finish(&reader, config, &tree);
 	}
 	config_destroy(&tree);
 	if (reader.errors == NULL)

@@ -245,9 +245,9 @@ finish_domain(
 		domain->subdomains = all->subdomains;
 }
 
-/* finish_names - the domains by name, sorted */
+/* load_dkim_finish_names - the domains by name, sorted */
 static void
-finish_names(struct options_reader *reader, struct config *config)
+load_dkim_finish_names(struct options_reader *reader, struct config *config)
 {
 	struct dkim_config *dkim = &config->dkim;
 	size_t n = 0;
@@ -339,7 +339,7 @@ configuration_dkim_finish(
 	finish_domain(reader, &dkim->all, &dkim->all);
 	for (size_t i = 0; i < dkim->n_domains; i++)
 		finish_domain(reader, &dkim->domains[i], &dkim->all);
-	finish_names(reader, config);
+	load_dkim_finish_names(reader, config);
 	signing_rules_default(&dkim->rules);
 	if (dkim->sign_headers.n > 0 && signing_rules_read(reader->ctx, dkim->sign_headers.items,
 	    dkim->sign_headers.n, &dkim->rules, &error) != 0)

@@ -169,10 +169,10 @@ read_duration(struct options_reader *reader, config_setting_t *setting, const st
 	*target = (long)value;
 }
 
-/* read_count - a whole number within bounds */
+/* options_read_count - a whole number within bounds */
 static void
-read_count(struct options_reader *reader, config_setting_t *setting, const struct option *option,
-    long *target)
+options_read_count(struct options_reader *reader, config_setting_t *setting,
+    const struct option *option, long *target)
 {
 	long long value;
 
@@ -288,7 +288,7 @@ read_option(struct options_reader *reader, config_setting_t *setting, const stru
 		read_bool(reader, setting, option, member);
 		break;
 	case OPTION_COUNT:
-		read_count(reader, setting, option, member);
+		options_read_count(reader, setting, option, member);
 		break;
 	case OPTION_DURATION:
 		read_duration(reader, setting, option, member);
@@ -346,9 +346,9 @@ read_action(struct options_reader *reader, config_setting_t *setting,
 	return true;
 }
 
-/* nearest - the known option most like an unknown one, or NULL */
+/* options_nearest - the known option most like an unknown one, or NULL */
 static const char *
-nearest(const struct option_group *group, const char *name)
+options_nearest(const struct option_group *group, const char *name)
 {
 	const char *best = NULL;
 	unsigned int least = 4;
@@ -397,7 +397,7 @@ options_group(struct options_reader *reader, config_setting_t *setting,
 		}
 		if (group->actions_offset >= 0 && read_action(reader, member, group, target))
 			continue;
-		near = nearest(group, name);
+		near = options_nearest(group, name);
 		options_error(reader, member, "unknown option \"%s\" in %s%s%s%s", name,
 		    group->what, near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
 		    near != NULL ? "\"?" : "");
@@ -475,7 +475,7 @@ read_whole(struct options_reader *reader)
  * The names of included files are as libconfig finds them: relative to our directory.
  */
 static bool
-check_comments(
+options_check_comments(
     struct options_reader *reader, const char *file, unsigned int depth, unsigned int *files)
 {
 	struct options_reader inner = { .ctx = reader->ctx, .file = file };
@@ -500,7 +500,7 @@ check_comments(
 
 		p = name + (*name == '"' ? len + 1 : 0);
 		if (len > 0)
-			good = check_comments(
+			good = options_check_comments(
 			    reader, mem_strndup(reader->ctx, name + 1, len), depth + 1, files);
 	}
 	talloc_free(text);
@@ -514,7 +514,7 @@ options_parse_file(struct options_reader *reader, config_t *tree)
 	unsigned int files = 0;
 	bool good;
 
-	if (!check_comments(reader, reader->file, 0, &files))
+	if (!options_check_comments(reader, reader->file, 0, &files))
 		return false;
 	/* by name, so that @include and the name in messages work */
 	good = config_read_file(tree, reader->file) == CONFIG_TRUE;

@@ -207,9 +207,9 @@ admit(const struct control *control, int fd, struct client *client)
 	return client->may_write || in_group(fd, &peer, control->read_group);
 }
 
-/* turn_away - say why, and end */
+/* control_turn_away - say why, and end */
 static void
-turn_away(int fd)
+control_turn_away(int fd)
 {
 	static const char text[] =
 	    "{\"ok\":false,\"error\":\"you are in no group that may ask; see control_group and control_read_group\"}\n";
@@ -230,7 +230,7 @@ accept_client(struct control *control)
 		if (client->fd >= 0)
 			continue;
 		if (!admit(control, fd, client)) {
-			turn_away(fd);
+			control_turn_away(fd);
 			return;
 		}
 		client->fd = fd;
@@ -254,9 +254,9 @@ drop_idle(struct control *control)
 			drop(&control->clients[i]);
 }
 
-/* serve - the control thread */
+/* control_do_serve - the control thread */
 static void *
-serve(void *arg)
+control_do_serve(void *arg)
 {
 	struct control *control = arg;
 
@@ -335,7 +335,7 @@ int
 control_serve(struct control *control, struct daemon *daemon)
 {
 	control->daemon = daemon;
-	control->running = pthread_create(&control->thread, NULL, serve, control) == 0;
+	control->running = pthread_create(&control->thread, NULL, control_do_serve, control) == 0;
 	return control->running ? 0 : -1;
 }
 

@@ -99,9 +99,9 @@ static const struct {
 	{ "events", control_events, false, false },
 };
 
-/* run - the command of a request */
+/* control_answer_run - the command of a request */
 static json_t *
-run(const struct asked *asked, const char *name)
+control_answer_run(const struct asked *asked, const char *name)
 {
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(name, commands[i].name) != 0)
@@ -127,7 +127,7 @@ control_answer(struct daemon *daemon, TALLOC_CTX *ctx, const char *line, size_t 
 	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
 	const struct asked asked = { daemon, ctx, request, asker, remote };
 	const char *name = control_text(&asked, "command");
-	json_t *answer = name != NULL ? run(&asked, name) :
+	json_t *answer = name != NULL ? control_answer_run(&asked, name) :
 	    control_failed("a request is one line: {\"command\": \"status\"}");
 
 	json_decref(request);

@@ -23,9 +23,9 @@
 #define USES_MAX	1000000	/* accounts times days that suggest weighs */
 #define BEYOND_MAX	200	/* accounts named by suggest */
 
-/* domain_of - the domain of an account, or "-" */
+/* control_daybook_domain_of - the domain of an account, or "-" */
 static const char *
-domain_of(const char *account)
+control_daybook_domain_of(const char *account)
 {
 	const char *at = strrchr(account, '@');
 
@@ -44,7 +44,8 @@ take_row(void *arg, const char *account, const struct daybook_row *row)
 {
 	struct reading *reading = arg;
 
-	if (reading->domain == NULL || strcmp(domain_of(account), reading->domain) == 0)
+	if (reading->domain == NULL ||
+	    strcmp(control_daybook_domain_of(account), reading->domain) == 0)
 		sums_add_row(&reading->accounts, account, row);
 }
 
@@ -128,8 +129,8 @@ control_report(const struct asked *asked)
 		return control_failed(
 		    mem_printf(asked->ctx, "the daybook cannot be read: %s", error));
 	for (size_t i = 0; i < accounts->n; i++)
-		sums_add_line(
-		    &domains, domain_of(accounts->lines[i].name), &accounts->lines[i]);
+		sums_add_line(&domains, control_daybook_domain_of(accounts->lines[i].name),
+		    &accounts->lines[i]);
 	sums_sort(accounts, SUMS_BY_RECIPIENTS);
 	sums_sort(&domains, SUMS_BY_RECIPIENTS);
 	return json_pack("{s:b, s:i, s:I, s:I, s:o, s:o, s:o}", "ok", 1, "day", day, "n_accounts",

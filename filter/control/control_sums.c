@@ -15,9 +15,9 @@
 #define FIRST_BUCKETS	1024
 #define BLOCK		65536	/* octets of memory for names */
 
-/* bucket_of - the bucket that has a name's line, or that is free for it */
+/* control_sums_bucket_of - the bucket that has a name's line, or that is free for it */
 static uint32_t *
-bucket_of(const struct sums_table *table, const char *name)
+control_sums_bucket_of(const struct sums_table *table, const char *name)
 {
 	uint64_t hash = hash_mix(hash_text(HASH_START, name));
 	size_t mask = table->n_buckets - 1;
@@ -30,9 +30,9 @@ bucket_of(const struct sums_table *table, const char *name)
 	}
 }
 
-/* enlarge - twice the buckets, and room for as many lines as half of them */
+/* control_sums_enlarge - twice the buckets, and room for as many lines as half of them */
 static void
-enlarge(struct sums_table *table)
+control_sums_enlarge(struct sums_table *table)
 {
 	table->n_buckets = table->n_buckets == 0 ? FIRST_BUCKETS : 2 * table->n_buckets;
 	talloc_free(table->buckets);
@@ -40,7 +40,7 @@ enlarge(struct sums_table *table)
 	table->lines =
 	    mem_grow(table->ctx, table->lines, struct sums_line, table->n_buckets / 2);
 	for (size_t i = 0; i < table->n; i++)
-		*bucket_of(table, table->lines[i].name) = (uint32_t)i + 1;
+		*control_sums_bucket_of(table, table->lines[i].name) = (uint32_t)i + 1;
 }
 
 /* copy_name - a name, beside others */
@@ -67,8 +67,8 @@ line_of(struct sums_table *table, const char *name)
 	uint32_t *bucket;
 
 	if (table->n == table->n_buckets / 2)
-		enlarge(table);
-	bucket = bucket_of(table, name);
+		control_sums_enlarge(table);
+	bucket = control_sums_bucket_of(table, name);
 	if (*bucket == 0) {
 		table->lines[table->n] = (struct sums_line){ .name = copy_name(table, name) };
 		*bucket = (uint32_t)++table->n;

@@ -46,9 +46,9 @@ fail_option(const struct ctl *ctl, const char *name, size_t len)
 	ctl_fail("there is no option %s; countersignctl --help lists them", typed);
 }
 
-/* check_value - a value that must be one of some words */
+/* command_line_check_value - a value that must be one of some words */
 static void
-check_value(const struct ctl *ctl, const struct ctl_option *option, const char *value)
+command_line_check_value(const struct ctl *ctl, const struct ctl_option *option, const char *value)
 {
 	struct span rest = text_span(option->words), word;
 	const char *near = NULL;
@@ -146,7 +146,7 @@ take_option(struct ctl *ctl, char **words, struct wanted *wanted)
 			    option->value);
 	}
 	if (value != NULL)
-		check_value(ctl, option, value);
+		command_line_check_value(ctl, option, value);
 	if (take_global(ctl, option, value, wanted))
 		return n;
 	if (option->times != REPEATED && ctl_flag(ctl, option->name))
@@ -234,9 +234,9 @@ print_help(const struct ctl *ctl, char **words)
 	return EXIT_SUCCESS;
 }
 
-/* run - do what the command line says; the exit status */
+/* command_line_run - do what the command line says; the exit status */
 static int
-run(struct ctl *ctl, char **argv)
+command_line_run(struct ctl *ctl, char **argv)
 {
 	struct wanted wanted = { false, NULL };
 	int argc = parse(ctl, argv, &wanted);
@@ -261,7 +261,7 @@ main(int argc, char **argv)
 	int status;
 
 	(void)argc;
-	status = run(&ctl, argv);
+	status = command_line_run(&ctl, argv);
 	talloc_free(ctl.memory);
 	return status;
 }

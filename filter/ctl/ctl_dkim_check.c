@@ -44,9 +44,9 @@ struct check {
 	int status;
 };
 
-/* note - make the status worse, if it is */
+/* ctl_dkim_check_note - make the status worse, if it is */
 static void
-note(struct check *check, enum key_state state)
+ctl_dkim_check_note(struct check *check, enum key_state state)
 {
 	if (state == KEY_UNKNOWN && check->status == STATUS_GOOD)
 		check->status = STATUS_UNKNOWN;
@@ -93,10 +93,10 @@ add_object(struct check *check, const struct keyring_key *key, const struct keyr
 		"record", json_string(key_record_text(check->ctl->memory, half))));
 }
 
-/* tell - one key, for the reader */
+/* ctl_dkim_check_tell - one key, for the reader */
 static void
-tell(const struct check *check, const struct keyring_key *key, const struct keyring_public *half,
-    const struct key_finding *finding)
+ctl_dkim_check_tell(const struct check *check, const struct keyring_key *key,
+    const struct keyring_public *half, const struct key_finding *finding)
 {
 	char *text = remarks(check->ctl->memory, half, finding);
 
@@ -123,9 +123,9 @@ fail_key(struct check *check, const struct keyring_key *key, const char *why)
 		"state", "unusable key", "problem", why));
 }
 
-/* check_key - ask for one key */
+/* ctl_dkim_check_key - ask for one key */
 static void
-check_key(struct check *check, const struct keyring_key *key)
+ctl_dkim_check_key(struct check *check, const struct keyring_key *key)
 {
 	TALLOC_CTX *scratch = mem_new(NULL, char);
 	const char *error = NULL, *name = key_record_name(scratch, key->selector, key->domain);
@@ -146,17 +146,17 @@ check_key(struct check *check, const struct keyring_key *key)
 		    resolver_ask(check->resolver, scratch, name, strlen(name), DNS_TXT,
 			clock_ms() + WAIT_MS),
 		    &finding);
-		note(check, finding.state);
+		ctl_dkim_check_note(check, finding.state);
 		add_object(check, key, &half, &finding, name);
 		if (!check->ctl->json)
-			tell(check, key, &half, &finding);
+			ctl_dkim_check_tell(check, key, &half, &finding);
 	}
 	talloc_free(scratch);
 }
 
-/* ask_ahead - send the question for a key */
+/* ctl_dkim_check_ask_ahead - send the question for a key */
 static void
-ask_ahead(const struct check *check, size_t i)
+ctl_dkim_check_ask_ahead(const struct check *check, size_t i)
 {
 	if (i >= check->n || check->keys[i].secret == NULL)
 		return;
@@ -167,9 +167,11 @@ ask_ahead(const struct check *check, size_t i)
 	talloc_free(name);
 }
 
-/* choose - the keys asked for; where the KeyTable has % for a domain, those that sign its mail */
+/* ctl_dkim_check_choose - the keys asked for; where the KeyTable has % for a domain, those that
+ * sign its mail */
 static void
-choose(struct check *check, const struct signers *signers, const char *domain, const char *selector)
+ctl_dkim_check_choose(
+    struct check *check, const struct signers *signers, const char *domain, const char *selector)
 {
 	struct keyring_key *keys = ctl_dkim_keys(check->ctl, signers, domain, &check->n);
 	struct sign_choice choice;
@@ -207,15 +209,15 @@ ctl_dkim_check(struct ctl *ctl, char **operands)
 	if (selector != NULL && domain == NULL)
 		ctl_misuse(ctl, "needs a domain with --selector");
 	config = ctl_config(ctl);
-	choose(&check, ctl_dkim_load(ctl, config), domain, selector);
+	ctl_dkim_check_choose(&check, ctl_dkim_load(ctl, config), domain, selector);
 	check.resolver = resolver_new(ctl->memory, &config->resolver, &error);
 	if (check.resolver == NULL)
 		ctl_fail("%s", error);
 	for (size_t i = 0; i < AHEAD; i++)
-		ask_ahead(&check, i);
+		ctl_dkim_check_ask_ahead(&check, i);
 	for (size_t i = 0; i < check.n; i++) {
-		ask_ahead(&check, i + AHEAD);
-		check_key(&check, &check.keys[i]);
+		ctl_dkim_check_ask_ahead(&check, i + AHEAD);
+		ctl_dkim_check_key(&check, &check.keys[i]);
 	}
 	return ctl_dkim_finish(ctl,
 	    json_pack("{s:b,s:o}", "ok", check.status == STATUS_GOOD, "keys", check.list),

@@ -181,10 +181,10 @@ write_all(int fd, const char *text, size_t len)
 	return fsync(fd) == 0;
 }
 
-/* put - one file of the folder, whole or not at all; 0, or errno */
+/* ctl_dkim_genkey_put - one file of the folder, whole or not at all; 0, or errno */
 static int
-put(const struct order *order, const char *name, const char *text, size_t len, mode_t alone,
-    mode_t group)
+ctl_dkim_genkey_put(const struct order *order, const char *name, const char *text, size_t len,
+    mode_t alone, mode_t group)
 {
 	unsigned char octets[8];
 	char *hidden;
@@ -219,10 +219,10 @@ put_both(const struct order *order, const char *record, const char *pem, size_t 
 		ctl_fail(
 		    "%s/%s exists and is not overwritten; name another selector with --selector",
 		    order->folder, pem_name);
-	error = put(order, txt_name, record, strlen(record), 0644, 0644);
+	error = ctl_dkim_genkey_put(order, txt_name, record, strlen(record), 0644, 0644);
 	if (error != 0)
 		ctl_fail("%s/%s: %s", order->folder, txt_name, strerror(error));
-	error = put(order, pem_name, pem, len, 0600, 0640);
+	error = ctl_dkim_genkey_put(order, pem_name, pem, len, 0600, 0640);
 	if (error == 0)
 		return;
 	(void)unlinkat(order->fd, txt_name, 0);
@@ -259,9 +259,9 @@ write_key(const struct order *order, EVP_PKEY *key, const char *zone)
 	BIO_free(bio);
 }
 
-/* tell - what was made, and what is to be done with it */
+/* ctl_dkim_genkey_tell - what was made, and what is to be done with it */
 static void
-tell(const struct order *order, const char *zone)
+ctl_dkim_genkey_tell(const struct order *order, const char *zone)
 {
 	(void)printf("key     %s/%s.pem\nrecord  %s/%s.txt\n\nPublish this record:\n\n%s\n",
 	    order->folder, order->selector, order->folder, order->selector, zone);
@@ -307,7 +307,7 @@ ctl_dkim_genkey(struct ctl *ctl, char **operands)
 	EVP_PKEY_free(key);
 	(void)close(order.fd);
 	if (!ctl->json)
-		tell(&order, zone);
+		ctl_dkim_genkey_tell(&order, zone);
 	return ctl_dkim_finish(ctl,
 	    json_pack("{s:b,s:s,s:s,s:s,s:s+,s:s+,s:s,s:s,s:s}", "ok", true, "domain", order.domain,
 		"selector", order.selector, "type", order.kind->word, "file", order.folder,

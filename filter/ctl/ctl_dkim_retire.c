@@ -21,9 +21,9 @@
 
 #define SUFFIX		".retired"
 
-/* find - the key of a selector among a domain's */
+/* ctl_dkim_retire_find - the key of a selector among a domain's */
 static const struct keyring_key *
-find(const struct keyring_key *keys, size_t n, const char *selector)
+ctl_dkim_retire_find(const struct keyring_key *keys, size_t n, const char *selector)
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(keys[i].selector, selector) == 0)
@@ -80,7 +80,7 @@ ctl_dkim_retire(struct ctl *ctl, char **operands)
 		    "the keys are in the KeyTable %s: remove the lines of %s there and in the SigningTable",
 		    config->dkim.key_table, selector);
 	keys = ctl_dkim_keys(ctl, ctl_dkim_load(ctl, config), domain, &n);
-	key = find(keys, n, selector);
+	key = ctl_dkim_retire_find(keys, n, selector);
 	if (key == NULL)
 		ctl_fail("there is no key %s for %s", selector, domain);
 	if (!last && is_last_rsa(ctl, keys, n, key))

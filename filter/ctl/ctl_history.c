@@ -193,9 +193,9 @@ ctl_events(struct ctl *ctl, char **operands)
 
 /* --- hold-queue --- */
 
-/* is_word - only of these characters: it may stand in a command without quotes */
+/* ctl_history_is_word - only of these characters: it may stand in a command without quotes */
 static bool
-is_word(const char *text, const char *others)
+ctl_history_is_word(const char *text, const char *others)
 {
 	static const char plain[] =
 	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
@@ -218,7 +218,7 @@ print_ids(const char *filter, const json_t *ids)
 	for (size_t i = 0; i < json_array_size(ids); i++) {
 		const char *id = json_string_value(json_array_get(ids, i));
 
-		if (is_word(id, ""))
+		if (ctl_history_is_word(id, ""))
 			(void)printf("%s\n", id);
 	}
 	(void)printf("END\n\n");
@@ -235,7 +235,7 @@ print_sender(const char *from)
 	if (len < 3 || len >= sizeof(sender) || from[0] != '<' || from[len - 1] != '>')
 		return;
 	(void)snprintf(sender, sizeof(sender), "%.*s", (int)len - 2, from + 1);
-	if (!is_word(sender, "@.-_+="))
+	if (!ctl_history_is_word(sender, "@.-_+="))
 		return;
 	(void)printf(
 	    "postqueue -p | tail -n +2 | awk -v RS= '$7 == \"%s\" { sub(/[*!]$/, \"\", $1); print $1 }' | postsuper -h -\n",

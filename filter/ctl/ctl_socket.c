@@ -64,9 +64,9 @@ path_in_text(struct ctl *ctl)
 	return path;
 }
 
-/* socket_path - where the daemon listens */
+/* ctl_socket_path - where the daemon listens */
 static const char *
-socket_path(struct ctl *ctl)
+ctl_socket_path(struct ctl *ctl)
 {
 	const char *path = NULL, *found = NULL;
 	config_t tree;
@@ -115,7 +115,7 @@ char *
 ctl_talk(struct ctl *ctl, const char *request)
 {
 	const struct timeval wait = { .tv_sec = WAIT_S };
-	const char *path = socket_path(ctl);
+	const char *path = ctl_socket_path(ctl);
 	int fd = unix_socket_connect(path);
 	char *answer;
 

@@ -97,9 +97,9 @@ trace(void *state, const char *text)
 		(void)printf("  %s\n", text);
 }
 
-/* load - the configuration and the resolver it describes */
+/* ctl_spf_load - the configuration and the resolver it describes */
 static void
-load(struct ctl *ctl, struct setting *setting)
+ctl_spf_load(struct ctl *ctl, struct setting *setting)
 {
 	struct resolver_options options = { NULL, 1000, NULL };
 	struct resolver *resolver;
@@ -176,9 +176,9 @@ outcome_json(struct setting *setting, const char *identity, const struct checked
 	    counts_json(setting, &outcome->counts));
 }
 
-/* run - one check, told step by step */
+/* ctl_spf_run - one check, told step by step */
 static json_t *
-run(struct setting *setting, const char *identity, const struct spf_client *client,
+ctl_spf_run(struct setting *setting, const char *identity, const struct spf_client *client,
     const char *sender, struct checked *outcome)
 {
 	int64_t deadline = clock_ms() + setting->spf->timeout_ms;
@@ -257,9 +257,9 @@ client_note(const struct setting *setting, const char *address)
 	return NULL;
 }
 
-/* finish - print the answer where it is JSON; the exit status */
+/* ctl_spf_finish - print the answer where it is JSON; the exit status */
 static int
-finish(const struct setting *setting, json_t *answer, bool good)
+ctl_spf_finish(const struct setting *setting, json_t *answer, bool good)
 {
 	if (setting->ctl->json) {
 		char *line = mem_check(json_dumps(answer, JSON_COMPACT));
@@ -292,13 +292,14 @@ check_stranger(struct setting *setting, const struct request *request)
 	facts.sender = from != NULL ? from : "";
 	if (from != NULL) {
 		(void)json_array_append_new(
-		    checks, run(setting, "MAIL FROM", &client, from, &outcome));
+		    checks, ctl_spf_run(setting, "MAIL FROM", &client, from, &outcome));
 		facts.spf_mailfrom = outcome.fact;
 	}
 	if (from != NULL && from[0] == '\0') {
 		facts.spf_helo = facts.spf_mailfrom;
 	} else if (request->helo != NULL) {
-		(void)json_array_append_new(checks, run(setting, "HELO", &client, NULL, &outcome));
+		(void)json_array_append_new(
+		    checks, ctl_spf_run(setting, "HELO", &client, NULL, &outcome));
 		facts.spf_helo = outcome.fact;
 	}
 	if (note != NULL && !setting->ctl->json)
@@ -306,12 +307,12 @@ check_stranger(struct setting *setting, const struct request *request)
 	answer =
 	    json_pack("{s:b,s:o,s:o,s:o}", "ok", true, "checks", checks, "note", text_or_null(note),
 		"listeners", note != NULL ? json_array() : tell_listeners(setting, &facts));
-	return finish(setting, answer, true);
+	return ctl_spf_finish(setting, answer, true);
 }
 
-/* is_private - an address that others never see */
+/* ctl_spf_is_private - an address that others never see */
 static bool
-is_private(const struct ip_address *ip)
+ctl_spf_is_private(const struct ip_address *ip)
 {
 	static const char *const networks[] = { "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
 		"100.64.0.0/10", "fc00::/7" };
@@ -399,14 +400,14 @@ own_line(struct setting *setting, const char *label, const char *address, const 
 	    outcome->counts.voids, limits->voids, outcome->counts.queries,
 	    outcome->fact.problem != NULL ? ": " : "",
 	    outcome->fact.problem != NULL ? outcome->fact.problem : "",
-	    is_private(&ip) ? "  (a private address: others see another one, name it with --ip)"
+	    ctl_spf_is_private(&ip) ? "  (a private address: others see another one, name it with --ip)"
 			    : "");
 	return object;
 }
 
-/* advice - how near the limits a record is, from a client that nothing of it matches */
+/* ctl_spf_advice - how near the limits a record is, from a client that nothing of it matches */
 static const char *
-advice(struct ctl *ctl, const struct setting *setting, const struct checked *outcome)
+ctl_spf_advice(struct ctl *ctl, const struct setting *setting, const struct checked *outcome)
 {
 	const struct spf_limits *limits = &setting->service.limits;
 	unsigned int left = limits->terms - outcome->counts.terms;
@@ -460,12 +461,12 @@ check_own(struct setting *setting, struct request *request)
 	if (last.fact.result == SPF_IS_PERMERROR || last.counts.terms > worst.counts.terms)
 		worst = last;
 	(void)json_object_set_new(
-	    answer, "advice", json_string(advice(setting->ctl, setting, &worst)));
+	    answer, "advice", json_string(ctl_spf_advice(setting->ctl, setting, &worst)));
 	if (!setting->ctl->json)
-		(void)printf("%s\n%s\n", advice(setting->ctl, setting, &worst),
+		(void)printf("%s\n%s\n", ctl_spf_advice(setting->ctl, setting, &worst),
 		    all ? "mail from every address above passes"
 			: "mail from some address above does NOT pass");
-	return finish(setting, answer, all);
+	return ctl_spf_finish(setting, answer, all);
 }
 
 /* ctl_spf_check - spf check */
@@ -478,7 +479,7 @@ ctl_spf_check(struct ctl *ctl, char **operands)
 	(void)operands;
 	(void)operands;
 	read_request(ctl, &request);
-	load(ctl, &setting);
+	ctl_spf_load(ctl, &setting);
 	return request.own != NULL ? check_own(&setting, &request)
 				   : check_stranger(&setting, &request);
 }

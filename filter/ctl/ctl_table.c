@@ -38,9 +38,9 @@ struct settings {
 	bool fold_local;
 };
 
-/* settings_of - of the configuration file; without one, the defaults */
+/* ctl_table_settings_of - of the configuration file; without one, the defaults */
 static struct settings
-settings_of(struct ctl *ctl)
+ctl_table_settings_of(struct ctl *ctl)
 {
 	const struct config *config;
 
@@ -260,7 +260,7 @@ ctl_table_get(struct ctl *ctl, char **operands)
 	struct table *table;
 	int status;
 
-	settings = settings_of(ctl);
+	settings = ctl_table_settings_of(ctl);
 	table = open_table(ctl, &settings, operands[0]);
 	status = strcmp(operands[1], "-") == 0 ? get_lines(ctl, table)
 					   : get_one(ctl, &settings, table, operands[1]);
@@ -276,7 +276,7 @@ ctl_table_check(struct ctl *ctl, char **operands)
 	struct settings settings;
 	struct table *table;
 
-	settings = settings_of(ctl);
+	settings = ctl_table_settings_of(ctl);
 	table = open_table(ctl, &settings, operands[0]);
 	/* any key will do: what is wanted is an answer */
 	if (table_get(table, ctl->memory, "countersign@check.invalid", 0, &value, &error) ==

@@ -25,9 +25,9 @@ struct places {
 	char *warnings;
 };
 
-/* note - one more line */
+/* places_note - one more line */
 static void
-note(char **lines, char *line)
+places_note(char **lines, char *line)
 {
 	*lines = *lines == NULL ? line
 				: mem_check(talloc_asprintf_append_buffer(*lines, "\n%s", line));
@@ -54,22 +54,22 @@ look_at(struct places *places, const char *option, const char *path, bool by_roo
 	struct stat st;
 
 	if (stat(directory, &st) != 0 && errno == ENOENT && systemd)
-		note(&places->warnings,
+		places_note(&places->warnings,
 		    mem_printf(places->ctx,
 			"%s: %s: the directory %s does not exist; countersign.service makes it "
 			"when it starts",
 			file, option, directory));
 	else if (stat(directory, &st) != 0)
-		note(&places->errors,
+		places_note(&places->errors,
 		    mem_printf(places->ctx,
 			"%s: %s: %s: %s; it must be a directory in which the daemon may write",
 			file, option, directory, strerror(errno)));
 	else if (!S_ISDIR(st.st_mode))
-		note(&places->errors,
+		places_note(&places->errors,
 		    mem_printf(places->ctx, "%s: %s: %s is not a directory", file, option,
 			directory));
 	else if (!by_root && access(directory, W_OK | X_OK) != 0)
-		note(&places->errors,
+		places_note(&places->errors,
 		    mem_printf(places->ctx,
 			"%s: %s: the user who runs the daemon cannot write in %s: %s", file, option,
 			directory, strerror(errno)));

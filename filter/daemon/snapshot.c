@@ -63,9 +63,10 @@ snapshot_key_options(TALLOC_CTX *ctx, const struct config *config,
 	return 0;
 }
 
-/* load_keys - the private keys */
+/* snapshot_load_keys - the private keys */
 static bool
-load_keys(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **warnings_r, const char **error_r)
+snapshot_load_keys(
+    TALLOC_CTX *ctx, struct snapshot *snapshot, const char **warnings_r, const char **error_r)
 {
 	struct keyring_options options = { 0 };
 
@@ -133,7 +134,7 @@ snapshot_build(TALLOC_CTX *ctx, const char *file, struct resolver *resolver,
 		*error_r = mem_strdup(ctx, *error_r);
 	if (snapshot->config == NULL || !open_tables(ctx, snapshot, error_r) ||
 	    !check_program(ctx, snapshot->config, error_r) ||
-	    !load_keys(ctx, snapshot, warnings_r, error_r) ||
+	    !snapshot_load_keys(ctx, snapshot, warnings_r, error_r) ||
 	    (resolver != NULL && snapshot_bind(ctx, snapshot, resolver, error_r) != 0)) {
 		talloc_free(snapshot);
 		return NULL;

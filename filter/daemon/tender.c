@@ -30,9 +30,9 @@ struct tender {
 	bool stop;
 };
 
-/* rest - until it is time again; false when it is time to stop */
+/* tender_rest - until it is time again; false when it is time to stop */
 static bool
-rest(struct tender *tender)
+tender_rest(struct tender *tender)
 {
 	int64_t until_ms = clock_ms() + EVERY_MS;
 	const struct timespec until = { .tv_sec = until_ms / 1000,
@@ -48,13 +48,13 @@ rest(struct tender *tender)
 	return !stop;
 }
 
-/* tend - the thread */
+/* tender_tend - the thread */
 static void *
-tend(void *arg)
+tender_tend(void *arg)
 {
 	struct tender *tender = arg;
 
-	while (rest(tender)) {
+	while (tender_rest(tender)) {
 		struct snapshot *snapshot = daemon_snapshot(tender->daemon);
 
 		for (size_t i = 0; i < snapshot->config->tables.n; i++)
@@ -81,7 +81,7 @@ tender_start(TALLOC_CTX *ctx, struct daemon *daemon)
 	(void)pthread_condattr_destroy(&attributes);
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	code = pthread_create(&tender->thread, NULL, tend, tender);
+	code = pthread_create(&tender->thread, NULL, tender_tend, tender);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (code == 0)
 		return tender;

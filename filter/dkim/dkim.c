@@ -194,9 +194,10 @@ free_ref(struct dkim_lib_ref *ref)
 	free(ref);
 }
 
-/* take_idlest - take the member that was not used for longest out of a pool that is too large */
+/* dkim_take_idlest - take the member that was not used for longest out of a pool that is too
+ * large */
 static struct dkim_lib_ref *
-take_idlest(struct dkim_service *service)
+dkim_take_idlest(struct dkim_service *service)
 {
 	struct dkim_lib_ref **oldest = NULL;
 
@@ -257,7 +258,7 @@ dkim_lib_return(struct dkim_service *service, struct dkim_lib_ref *ref)
 	pthread_mutex_lock(&service->lock);
 	ref->users--;
 
-	struct dkim_lib_ref *surplus = take_idlest(service);
+	struct dkim_lib_ref *surplus = dkim_take_idlest(service);
 
 	pthread_mutex_unlock(&service->lock);
 	if (surplus != NULL)

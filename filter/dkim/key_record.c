@@ -103,9 +103,9 @@ key_state_word(enum key_state state)
 
 /* --- judging ----------------------------------------------------------- */
 
-/* shown - a stranger's text, for logs and terminals */
+/* key_record_shown - a stranger's text, for logs and terminals */
 static char *
-shown(TALLOC_CTX *ctx, const char *text)
+key_record_shown(TALLOC_CTX *ctx, const char *text)
 {
 	return text_escape(ctx, text, strlen(text), 60);
 }
@@ -161,11 +161,11 @@ judge_flags(TALLOC_CTX *ctx, const struct dkim_tags *tags, struct key_finding *f
 	if (hashes != NULL && !has_word(hashes, "sha256")) {
 		finding->state = KEY_UNFIT;
 		finding->problem =
-		    mem_printf(ctx, "h=%s does not allow sha256", shown(ctx, hashes));
+		    mem_printf(ctx, "h=%s does not allow sha256", key_record_shown(ctx, hashes));
 	} else if (services != NULL && !has_word(services, "*") && !has_word(services, "email")) {
 		finding->state = KEY_UNFIT;
 		finding->problem =
-		    mem_printf(ctx, "s=%s does not allow mail", shown(ctx, services));
+		    mem_printf(ctx, "s=%s does not allow mail", key_record_shown(ctx, services));
 	}
 }
 
@@ -198,7 +198,7 @@ judge_record(TALLOC_CTX *ctx, const struct keyring_public *key, const struct dns
 		finding->state = KEY_REVOKED;
 	else if (strcasecmp(type != NULL ? type : "rsa", type_word(key->type)) != 0)
 		finding->problem = mem_printf(ctx, "k=%s%s, and the key is of type %s",
-		    type != NULL ? shown(ctx, type) : "rsa", type != NULL ? "" : " (by default)",
+		    type != NULL ? key_record_shown(ctx, type) : "rsa", type != NULL ? "" : " (by default)",
 		    type_word(key->type));
 	else if ((len = public_key_decode(p, octets, sizeof(octets))) == 0)
 		finding->problem = "p= is no base64";

@@ -122,9 +122,9 @@ memory_of(BIO *bio, const char **data_r)
 
 /* --- private keys ------------------------------------------------------ */
 
-/* bucket_of - where a handle's number is kept */
+/* key_shortcut_bucket_of - where a handle's number is kept */
 static size_t
-bucket_of(const char *handle)
+key_shortcut_bucket_of(const char *handle)
 {
 	return (size_t)(strtoull(handle + sizeof(HANDLE_PREFIX) - 1, NULL, 10) % BUCKETS);
 }
@@ -149,7 +149,7 @@ key_shortcut_add(EVP_PKEY *key, char handle_r[KEY_SHORTCUT_HANDLE])
 	    (unsigned long long)++registry_serial, (unsigned long long)secret[0],
 	    (unsigned long long)secret[1]);
 
-	struct entry **bucket = &registry[bucket_of(entry->handle)];
+	struct entry **bucket = &registry[key_shortcut_bucket_of(entry->handle)];
 
 	entry->next = *bucket;
 	*bucket = entry;
@@ -166,7 +166,8 @@ key_shortcut_remove(const char *handle)
 	if (strncmp(handle, HANDLE_PREFIX, sizeof(HANDLE_PREFIX) - 1) != 0)
 		return;
 	pthread_rwlock_wrlock(&registry_lock);
-	for (struct entry **p = &registry[bucket_of(handle)]; *p != NULL; p = &(*p)->next) {
+	for (struct entry **p = &registry[key_shortcut_bucket_of(handle)]; *p != NULL;
+	     p = &(*p)->next) {
 		if (strcmp((*p)->handle, handle) == 0) {
 			found = *p;
 			*p = found->next;
@@ -181,9 +182,9 @@ key_shortcut_remove(const char *handle)
 	free(found);
 }
 
-/* resolve - the key of a handle, with one more reference, or NULL */
+/* key_shortcut_resolve - the key of a handle, with one more reference, or NULL */
 static EVP_PKEY *
-resolve(const char *text, size_t len)
+key_shortcut_resolve(const char *text, size_t len)
 {
 	char handle[KEY_SHORTCUT_HANDLE];
 	EVP_PKEY *key = NULL;
@@ -195,7 +196,7 @@ resolve(const char *text, size_t len)
 	memcpy(handle, text, len);
 
 	pthread_rwlock_rdlock(&registry_lock);
-	for (struct entry *e = registry[bucket_of(handle)]; e != NULL; e = e->next) {
+	for (struct entry *e = registry[key_shortcut_bucket_of(handle)]; e != NULL; e = e->next) {
 		if (CRYPTO_memcmp(e->handle, handle, sizeof(handle)) != 0)
 			continue;
 		if (EVP_PKEY_up_ref(e->key) == 1)
@@ -209,9 +210,9 @@ resolve(const char *text, size_t len)
 void
 key_shortcut_unref(const char *handle)
 {
-	EVP_PKEY *key = resolve(handle, strlen(handle));
+	EVP_PKEY *key = key_shortcut_resolve(handle, strlen(handle));
 
-	EVP_PKEY_free(key);	/* what resolve() took */
+	EVP_PKEY_free(key);	/* what key_shortcut_resolve() took */
 	EVP_PKEY_free(key);
 }
 
@@ -221,7 +222,8 @@ PEM_read_bio_PrivateKey(BIO *bio, EVP_PKEY **key_r, pem_password_cb *callback, v
 {
 	const char *text = NULL;
 	size_t len = memory_of(bio, &text);
-	EVP_PKEY *key = len > 0 && (key_r == NULL || *key_r == NULL) ? resolve(text, len) : NULL;
+	EVP_PKEY *key =
+	    len > 0 && (key_r == NULL || *key_r == NULL) ? key_shortcut_resolve(text, len) : NULL;
 
 	if (key != NULL) {
 		atomic_fetch_add_explicit(&private_hits, 1, memory_order_relaxed);
@@ -366,9 +368,9 @@ selftest_record(DKIM *dkim, DKIM_SIGINFO *sig, unsigned char *buf, size_t size)
 	return DKIM_CBSTAT_CONTINUE;
 }
 
-/* feed - the message of the self-test; signature: its field, or NULL when signing */
+/* key_shortcut_feed - the message of the self-test; signature: its field, or NULL when signing */
 static bool
-feed(DKIM *dkim, const char *signature)
+key_shortcut_feed(DKIM *dkim, const char *signature)
 {
 	char from[] = "From: selftest@countersign.example";
 	char body[] = "self-test\r\n";
@@ -406,7 +408,8 @@ sign_once(TALLOC_CTX *ctx, DKIM_LIB *lib, const char *handle)
 
 	if (dkim == NULL)
 		return NULL;
-	if (feed(dkim, NULL) && dkim_getsighdr_d(dkim, 16, &value, &len) == DKIM_STAT_OK)
+	if (key_shortcut_feed(dkim, NULL) &&
+	    dkim_getsighdr_d(dkim, 16, &value, &len) == DKIM_STAT_OK)
 		copy = mem_strndup(ctx, (const char *)value, len);
 	dkim_free(dkim);
 	return copy;
@@ -423,14 +426,14 @@ verify_once(DKIM_LIB *lib, const char *signature, char *record)
 	if (dkim == NULL)
 		return false;
 	dkim_set_user_context(dkim, record);
-	good = feed(dkim, signature);
+	good = key_shortcut_feed(dkim, signature);
 	dkim_free(dkim);
 	return good;
 }
 
-/* record_of - the key record of a key */
+/* key_shortcut_record_of - the key record of a key */
 static char *
-record_of(TALLOC_CTX *ctx, EVP_PKEY *key)
+key_shortcut_record_of(TALLOC_CTX *ctx, EVP_PKEY *key)
 {
 	unsigned char *der = NULL;
 	int len = i2d_PUBKEY(key, &der);
@@ -450,7 +453,7 @@ static const char *
 try_both(TALLOC_CTX *ctx, DKIM_LIB *lib, EVP_PKEY *key, const char *handle)
 {
 	struct key_shortcut_counts before, after;
-	char *record = record_of(ctx, key), *signature;
+	char *record = key_shortcut_record_of(ctx, key), *signature;
 
 	key_shortcut_counts(&before);
 	signature = sign_once(ctx, lib, handle);

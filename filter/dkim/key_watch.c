@@ -67,20 +67,20 @@ struct key_watch {
 
 /* --- the table --------------------------------------------------------- */
 
-/* bucket_of - by a hash; the names are the administrator's, so no seed */
+/* key_watch_bucket_of - by a hash; the names are the administrator's, so no seed */
 static struct entry **
-bucket_of(struct key_watch *watch, const char *name)
+key_watch_bucket_of(struct key_watch *watch, const char *name)
 {
 	uint64_t hash = hash_text(HASH_START, name);
 
 	return &watch->buckets[(hash ^ (hash >> 32)) % BUCKETS];
 }
 
-/* find - what is known under a name, or NULL (lock held) */
+/* key_watch_find - what is known under a name, or NULL (lock held) */
 static struct entry *
-find(struct key_watch *watch, const char *name)
+key_watch_find(struct key_watch *watch, const char *name)
 {
-	struct entry *entry = *bucket_of(watch, name);
+	struct entry *entry = *key_watch_bucket_of(watch, name);
 
 	while (entry != NULL && strcmp(entry->name, name) != 0)
 		entry = entry->next;
@@ -121,12 +121,14 @@ same_half(const struct keyring_public *a, const struct keyring_public *b)
 	return a->type == b->type && a->len == b->len && memcmp(a->octets, b->octets, a->len) == 0;
 }
 
-/* keep - the entry of a key, new where there is none or another key had the name (lock held) */
+/* key_watch_keep - the entry of a key, new where there is none or another key had the name (lock
+ * held) */
 static struct entry *
-keep(struct key_watch *watch, const char *name, const char *handle,
+key_watch_keep(struct key_watch *watch, const char *name, const char *handle,
     const struct keyring_public *half)
 {
-	struct entry *entry = find(watch, name), **bucket = bucket_of(watch, name);
+	struct entry *entry = key_watch_find(watch, name),
+		     **bucket = key_watch_bucket_of(watch, name);
 
 	if (entry == NULL) {
 		if (watch->n >= KEY_WATCH_MAX)
@@ -213,9 +215,9 @@ settle_unseen(struct key_watch *watch, struct entry *entry, const struct key_fin
 	entry->withheld = true;
 }
 
-/* settle - what an answer means for a key (lock held) */
+/* key_watch_settle - what an answer means for a key (lock held) */
 static void
-settle(struct key_watch *watch, struct entry *entry, const struct key_finding *finding,
+key_watch_settle(struct key_watch *watch, struct entry *entry, const struct key_finding *finding,
     uint32_t ttl, int64_t now_ms)
 {
 	bool first = !entry->asked;
@@ -240,10 +242,10 @@ settle(struct key_watch *watch, struct entry *entry, const struct key_finding *f
 		settle_unseen(watch, entry, finding, ttl, now_ms);
 }
 
-/* ask - ask DNS, without the lock, and settle; deadline_ms in the past: only what is in the
- * cache */
+/* key_watch_ask - ask DNS, without the lock, and settle; deadline_ms in the past: only what is
+ * in the cache */
 static void
-ask(struct key_watch *watch, TALLOC_CTX *scratch, const char *name,
+key_watch_ask(struct key_watch *watch, TALLOC_CTX *scratch, const char *name,
     const struct keyring_public *half, int64_t deadline_ms, int64_t now_ms)
 {
 	const struct dns_answer *answer =
@@ -254,12 +256,12 @@ ask(struct key_watch *watch, TALLOC_CTX *scratch, const char *name,
 
 	key_record_judge(scratch, half, answer, &finding);
 	pthread_mutex_lock(&watch->lock);
-	entry = find(watch, name);
+	entry = key_watch_find(watch, name);
 	/* meanwhile it may have gone, or be of another key; what the tick asked for may still
 	 * come */
 	if (entry != NULL && same_half(&entry->half, half) &&
 	    !(late && finding.state == KEY_UNKNOWN && now_ms - entry->sent_ms < PICK_UP_MS))
-		settle(watch, entry, &finding, answer->ttl, now_ms);
+		key_watch_settle(watch, entry, &finding, answer->ttl, now_ms);
 	pthread_mutex_unlock(&watch->lock);
 }
 
@@ -288,7 +290,7 @@ recognise(struct key_watch *watch, TALLOC_CTX *scratch, const struct keyring_key
 	struct entry *entry;
 
 	pthread_mutex_lock(&watch->lock);
-	entry = find(watch, name);
+	entry = key_watch_find(watch, name);
 	if (entry != NULL && strcmp(entry->handle, handle) == 0) {
 		*half_r = entry->half;
 		half_r->octets = mem_memdup(scratch, entry->half.octets, entry->half.len);
@@ -298,7 +300,7 @@ recognise(struct key_watch *watch, TALLOC_CTX *scratch, const struct keyring_key
 	if (keyring_public(scratch, key, half_r, &error) != 0)
 		return NULL;
 	pthread_mutex_lock(&watch->lock);
-	return keep(watch, name, handle, half_r);
+	return key_watch_keep(watch, name, handle, half_r);
 }
 
 /* withheld - must this key not sign? *state_r: what DNS says of it */
@@ -317,9 +319,10 @@ withheld(struct key_watch *watch, const struct keyring_key *key, const char *han
 
 		pthread_mutex_unlock(&watch->lock);
 		if (waits)
-			ask(watch, scratch, name, &half, now_ms + KEY_WATCH_WAIT_MS, now_ms);
+			key_watch_ask(
+			    watch, scratch, name, &half, now_ms + KEY_WATCH_WAIT_MS, now_ms);
 		pthread_mutex_lock(&watch->lock);
-		entry = find(watch, name);
+		entry = key_watch_find(watch, name);
 		if (entry != NULL) {
 			entry->used = true;
 			entry->last_used = ++watch->uses;
@@ -411,7 +414,7 @@ key_watch_tick(struct key_watch *watch, int64_t now_ms)
 
 	for (size_t i = 0; i < n; i++) {
 		if (due[i].sent)
-			ask(watch, scratch, due[i].name, &due[i].half, now_ms, now_ms);
+			key_watch_ask(watch, scratch, due[i].name, &due[i].half, now_ms, now_ms);
 		else
 			watch->dns.prefetch(
 			    watch->dns.state, due[i].name, strlen(due[i].name), DNS_TXT);

@@ -108,9 +108,9 @@ struct keyring {
 	uint64_t tick;
 };
 
-/* append_line - one more line to a text; takes over line */
+/* keyring_append_line - one more line to a text; takes over line */
 static void
-append_line(TALLOC_CTX *ctx, char **text, size_t *n, char *line)
+keyring_append_line(TALLOC_CTX *ctx, char **text, size_t *n, char *line)
 {
 	++*n;
 	if (*n == KEYRING_TOLD + 1) {
@@ -125,18 +125,18 @@ append_line(TALLOC_CTX *ctx, char **text, size_t *n, char *line)
 	talloc_free(line);
 }
 
-/* tell - an error; takes over line */
+/* keyring_tell - an error; takes over line */
 static void
-tell(struct keyring_report *report, char *line)
+keyring_tell(struct keyring_report *report, char *line)
 {
-	append_line(report->ctx, &report->errors, &report->n_errors, line);
+	keyring_append_line(report->ctx, &report->errors, &report->n_errors, line);
 }
 
 /* advise - a warning; takes over line */
 static void
 advise(struct keyring_report *report, char *line)
 {
-	append_line(report->ctx, &report->warnings, &report->n_warnings, line);
+	keyring_append_line(report->ctx, &report->warnings, &report->n_warnings, line);
 }
 
 void
@@ -148,7 +148,7 @@ keyring_report_unusable(const struct keyring *keyring, struct keyring_report *re
 	if (options->tolerates != NULL && options->tolerates(options->state, domain))
 		advise(report, mem_printf(report->ctx, "%s; nothing is signed with it", line));
 	else
-		tell(report, mem_strdup(report->ctx, line));
+		keyring_tell(report, mem_strdup(report->ctx, line));
 }
 
 /* cut - a small object that lives as long as the keyring; all zero */
@@ -288,9 +288,9 @@ open_key(TALLOC_CTX *ctx, const struct keyring_options *options, const char *pat
 	return -1;
 }
 
-/* no_passphrase - OpenSSL would ask on the terminal */
+/* keyring_no_passphrase - OpenSSL would ask on the terminal */
 static int
-no_passphrase(char *buf, int size, int writing, void *state)
+keyring_no_passphrase(char *buf, int size, int writing, void *state)
 {
 	(void)buf, (void)size, (void)writing, (void)state;
 	return -1;
@@ -319,16 +319,17 @@ read_key(int fd, size_t size)
 	BIO *bio = BIO_new_mem_buf(text, (int)got);
 
 	if (bio != NULL)
-		key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+		key = PEM_read_bio_PrivateKey(bio, NULL, keyring_no_passphrase, NULL);
 	BIO_free(bio);
 	OPENSSL_clear_free(text, size);
 	ERR_clear_error();
 	return key;
 }
 
-/* read_text - the key in a text: base64 of DER, perhaps between the lines of PEM; or NULL */
+/* keyring_read_text - the key in a text: base64 of DER, perhaps between the lines of PEM; or
+ * NULL */
 static EVP_PKEY *
-read_text(const char *text)
+keyring_read_text(const char *text)
 {
 	const char *begin =
 	    strncmp(text, "-----BEGIN", 10) == 0 ? strstr(text + 10, "-----") : NULL;
@@ -430,7 +431,7 @@ parse_key(TALLOC_CTX *ctx, const char *where, struct keyring_secret *secret, con
 	int fd, result;
 
 	if (secret->text != NULL)
-		return accept_key(ctx, where, read_text(secret->text), secret, error_r);
+		return accept_key(ctx, where, keyring_read_text(secret->text), secret, error_r);
 	fd = open_key(ctx, &secret->keyring->options, where, &st, error_r);
 	if (fd < 0)
 		return -1;
@@ -494,7 +495,7 @@ keyring_public(TALLOC_CTX *ctx, const struct keyring_key *key, struct keyring_pu
 	/* key_shortcut.c knows what is behind a handle */
 	bio = BIO_new_mem_buf(ready.handle, -1);
 	if (bio != NULL)
-		found = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+		found = PEM_read_bio_PrivateKey(bio, NULL, keyring_no_passphrase, NULL);
 	good = found != NULL && keyring_encode_public(ctx, found, public_r);
 	EVP_PKEY_free(found);
 	BIO_free(bio);
@@ -522,9 +523,10 @@ advise_key(struct keyring_report *report, const struct keyring_key *key)
 			key->file, parsed->bits, RSA_BITS_ADVISED));
 }
 
-/* check_key - look at a key while loading, and parse it if it is among the first */
+/* keyring_check_key - look at a key while loading, and parse it if it is among the first */
 static void
-check_key(struct keyring *keyring, const struct keyring_key *key, struct keyring_report *report)
+keyring_check_key(
+    struct keyring *keyring, const struct keyring_key *key, struct keyring_report *report)
 {
 	TALLOC_CTX *scratch = mem_new(NULL, char);
 	const char *error = NULL;
@@ -549,9 +551,9 @@ check_key(struct keyring *keyring, const struct keyring_key *key, struct keyring
 
 /* --- keys one by one --------------------------------------------------- */
 
-/* hash_of - of a name; names are the administrator's, so no seed */
+/* keyring_hash_of - of a name; names are the administrator's, so no seed */
 static size_t
-hash_of(const char *text)
+keyring_hash_of(const char *text)
 {
 	uint64_t hash = hash_text(HASH_START, text);
 
@@ -562,7 +564,7 @@ hash_of(const char *text)
 static struct named *
 named_slot(struct named *slots, size_t room, const char *path)
 {
-	size_t slot = hash_of(path) & (room - 1);
+	size_t slot = keyring_hash_of(path) & (room - 1);
 
 	while (slots[slot].path != NULL && strcmp(slots[slot].path, path) != 0)
 		slot = (slot + 1) & (room - 1);
@@ -606,7 +608,7 @@ keyring_add_file(struct keyring *keyring, const char *domain, const char *select
 	keyring->n_named++;
 	key.file = named->path;
 	key.secret = named->secret;
-	check_key(keyring, &key, report);
+	keyring_check_key(keyring, &key, report);
 	return key;
 }
 
@@ -618,7 +620,7 @@ keyring_add_text(struct keyring *keyring, const char *domain, const char *select
 	    .file = cut_text(keyring, where), .secret = new_secret(keyring, text) };
 
 	keyring->n_keys++;
-	check_key(keyring, &key, report);
+	keyring_check_key(keyring, &key, report);
 	return key;
 }
 
@@ -631,10 +633,10 @@ free_borrowed(struct borrowed *borrowed)
 	free(borrowed);
 }
 
-/* take_idlest - take the file that was not used for longest out of its bucket; NULL: all are in
- * use */
+/* keyring_take_idlest - take the file that was not used for longest out of its bucket; NULL: all
+ * are in use */
 static struct borrowed *
-take_idlest(struct keyring *keyring)
+keyring_take_idlest(struct keyring *keyring)
 {
 	struct borrowed **oldest = NULL, *taken;
 
@@ -681,7 +683,8 @@ keyring_borrow(TALLOC_CTX *ctx, struct keyring *keyring, const char *domain, con
     const char *file)
 {
 	struct keyring_key *key = mem_new(ctx, struct keyring_key);
-	struct borrowed **bucket = &keyring->buckets[hash_of(file) % BORROWED_BUCKETS], *found;
+	struct borrowed **bucket = &keyring->buckets[keyring_hash_of(file) % BORROWED_BUCKETS],
+			*found;
 	struct borrowed *surplus = NULL;
 
 	pthread_mutex_lock(&keyring->lock);
@@ -689,7 +692,7 @@ keyring_borrow(TALLOC_CTX *ctx, struct keyring *keyring, const char *domain, con
 		;
 	if (found == NULL) {
 		if (keyring->n_borrowed >= KEYRING_BORROWED)
-			surplus = take_idlest(keyring);
+			surplus = keyring_take_idlest(keyring);
 		found = new_borrowed(keyring, file);
 		found->next = *bucket;
 		*bucket = found;
@@ -740,7 +743,7 @@ open_directory(struct keyring_report *report, const struct keyring_options *opti
 	if (dir == NULL && errno == ENOTDIR && may_be_file)
 		return NULL;
 	if (dir == NULL || fstat(dirfd(dir), &st) != 0) {
-		tell(report,
+		keyring_tell(report,
 		    mem_printf(report->ctx,
 			"%s: %s; it must be a directory that the daemon can read", path,
 			strerror(errno)));
@@ -749,11 +752,11 @@ open_directory(struct keyring_report *report, const struct keyring_options *opti
 		return NULL;
 	}
 	if (st.st_uid != 0 && st.st_uid != options->uid)
-		tell(report,
+		keyring_tell(report,
 		    owner_mistake(report->ctx, options, path, st.st_uid, "put keys there"));
 	if ((st.st_mode & S_IWOTH) != 0 ||
 	    ((st.st_mode & S_IWGRP) != 0 && st.st_gid != options->gid && st.st_gid != 0))
-		tell(report,
+		keyring_tell(report,
 		    mem_printf(report->ctx, "%s: others could put keys there; run: chmod go-w %s",
 			path, path));
 	return dir;
@@ -766,10 +769,10 @@ compare_names(const void *a, const void *b)
 	return strcmp(*(const char *const *)b, *(const char *const *)a);
 }
 
-/* read_names - the names in a directory that do not begin with a dot, last first */
+/* keyring_read_names - the names in a directory that do not begin with a dot, last first */
 static const char **
-read_names(TALLOC_CTX *ctx, struct keyring_report *report, const struct keyring_options *options,
-    const char *path, bool may_be_file, size_t *n_r)
+keyring_read_names(TALLOC_CTX *ctx, struct keyring_report *report,
+    const struct keyring_options *options, const char *path, bool may_be_file, size_t *n_r)
 {
 	DIR *dir = open_directory(report, options, path, may_be_file);
 	const char **names = NULL;
@@ -821,7 +824,7 @@ load_key(struct keyring *keyring, struct keyring_domain *domain, const char *pat
 		.file = cut_text(keyring, path),
 		.secret = new_secret(keyring, NULL) };
 	keyring->n_keys++;
-	check_key(keyring, key, report);
+	keyring_check_key(keyring, key, report);
 }
 
 /* advise_domain - an Ed25519 key alone is a signature few can verify (RFC 8463 section 6) */
@@ -842,9 +845,9 @@ advise_domain(struct keyring_report *report, const struct keyring_domain *domain
 			domain->name));
 }
 
-/* load_keys - the key files among these names */
+/* keyring_load_keys - the key files among these names */
 static void
-load_keys(struct keyring *keyring, struct keyring_domain *domain, const char *path,
+keyring_load_keys(struct keyring *keyring, struct keyring_domain *domain, const char *path,
     const char **names, size_t n, struct keyring_report *report)
 {
 	TALLOC_CTX *scratch = mem_new(NULL, char);
@@ -860,7 +863,7 @@ load_keys(struct keyring *keyring, struct keyring_domain *domain, const char *pa
 		if (keyring_is_selector(selector))
 			load_key(keyring, domain, file, selector, report);
 		else
-			tell(report,
+			keyring_tell(report,
 			    mem_printf(report->ctx,
 				"%s: its name is no selector; use letters, digits, "
 				"hyphens and single dots before " SUFFIX,
@@ -877,12 +880,12 @@ load_domain(struct keyring *keyring, const char *path, const char *name,
 	TALLOC_CTX *scratch = mem_new(NULL, char);
 	struct keyring_domain *domain = &keyring->domains[keyring->n_domains];
 	size_t n, keys = 0;
-	const char **names = read_names(scratch, report, &keyring->options, path, true, &n);
+	const char **names = keyring_read_names(scratch, report, &keyring->options, path, true, &n);
 
 	for (size_t i = 0; i < n; i++)
 		keys += is_key_name(names[i]);
 	if (keys > KEYRING_DOMAIN_KEYS)
-		tell(report,
+		keyring_tell(report,
 		    mem_printf(report->ctx,
 			"%s: holds %zu keys, %d are the most, because each signs; "
 			"remove the old ones",
@@ -890,16 +893,16 @@ load_domain(struct keyring *keyring, const char *path, const char *name,
 	if (keys > 0 && keys <= KEYRING_DOMAIN_KEYS) {
 		*domain = (struct keyring_domain){ .name = cut_text(keyring, name),
 		    .keys = cut(keyring, keys * sizeof(struct keyring_key)) };
-		load_keys(keyring, domain, path, names, n, report);
+		keyring_load_keys(keyring, domain, path, names, n, report);
 		advise_domain(report, domain);
 		keyring->n_domains += domain->n > 0;
 	}
 	talloc_free(scratch);
 }
 
-/* load_entry - one name in the top directory */
+/* keyring_load_entry - one name in the top directory */
 static void
-load_entry(struct keyring *keyring, const char *directory, const char *name,
+keyring_load_entry(struct keyring *keyring, const char *directory, const char *name,
     struct keyring_report *report)
 {
 	TALLOC_CTX *scratch = mem_new(NULL, char);
@@ -911,13 +914,13 @@ load_entry(struct keyring *keyring, const char *directory, const char *name,
 	/* what has the name of a domain is most likely its directory; opening it will tell */
 	if (normal == NULL || strcmp(normal, name) != 0 || is_key_name(name)) {
 		if (stat(path, &st) != 0)
-			tell(report, mem_printf(report->ctx, "%s: %s", path, strerror(errno)));
+			keyring_tell(report, mem_printf(report->ctx, "%s: %s", path, strerror(errno)));
 		is_directory = S_ISDIR(st.st_mode);
 	}
 	if (is_directory && (normal == NULL || domain_is_literal(normal)))
-		tell(report, mem_printf(report->ctx, "%s: its name is no domain", path));
+		keyring_tell(report, mem_printf(report->ctx, "%s: its name is no domain", path));
 	else if (is_directory && strcmp(normal, name) != 0)
-		tell(report,
+		keyring_tell(report,
 		    mem_printf(report->ctx,
 			"%s: must be written in lower case and A-labels; "
 			"rename it to %s",
@@ -925,7 +928,7 @@ load_entry(struct keyring *keyring, const char *directory, const char *name,
 	else if (is_directory)
 		load_domain(keyring, path, name, report);
 	else if (is_key_name(name))
-		tell(report, mem_printf(report->ctx, "%s: lies beside the domains' directories; "
+		keyring_tell(report, mem_printf(report->ctx, "%s: lies beside the domains' directories; "
 		    "move it to %s/<domain>/<selector>" SUFFIX, path, directory));
 	talloc_free(scratch);
 }
@@ -942,7 +945,7 @@ build_slots(struct keyring *keyring)
 		keyring->n_slots *= 2;
 	keyring->slots = mem_array(keyring, size_t, keyring->n_slots);
 	for (size_t i = 0; i < keyring->n_domains; i++) {
-		size_t slot = hash_of(keyring->domains[i].name) & (keyring->n_slots - 1);
+		size_t slot = keyring_hash_of(keyring->domains[i].name) & (keyring->n_slots - 1);
 
 		while (keyring->slots[slot] != 0)
 			slot = (slot + 1) & (keyring->n_slots - 1);
@@ -953,7 +956,7 @@ build_slots(struct keyring *keyring)
 const struct keyring_domain *
 keyring_find(const struct keyring *keyring, const char *domain)
 {
-	size_t slot = hash_of(domain) & (keyring->n_slots - 1);
+	size_t slot = keyring_hash_of(domain) & (keyring->n_slots - 1);
 
 	for (; keyring->slots[slot] != 0; slot = (slot + 1) & (keyring->n_slots - 1)) {
 		const struct keyring_domain *found = &keyring->domains[keyring->slots[slot] - 1];
@@ -1018,11 +1021,12 @@ keyring_load(TALLOC_CTX *ctx, const char *directory, const struct keyring_option
 	struct keyring *keyring = keyring_new(ctx, options);
 	TALLOC_CTX *scratch = mem_new(NULL, char);
 	size_t n;
-	const char **names = read_names(scratch, &report, &keyring->options, directory, false, &n);
+	const char **names =
+	    keyring_read_names(scratch, &report, &keyring->options, directory, false, &n);
 
 	keyring->domains = mem_array(keyring, struct keyring_domain, n + 1);
 	for (size_t i = 0; i < n; i++)
-		load_entry(keyring, directory, names[i], &report);
+		keyring_load_entry(keyring, directory, names[i], &report);
 	talloc_free(scratch);
 	build_slots(keyring);
 

@@ -89,10 +89,10 @@ give_up(struct dkim_signing *signing, enum outcome outcome, const char *problem)
 	signing->problem = problem;
 }
 
-/* add_keys - the requests whose keys are of one type and ready */
+/* sign_add_keys - the requests whose keys are of one type and ready */
 static void
-add_keys(struct dkim_signing *signing, const struct sign_choice *choice, enum keyring_type type,
-    bool *failed_r)
+sign_add_keys(struct dkim_signing *signing, const struct sign_choice *choice,
+    enum keyring_type type, bool *failed_r)
 {
 	for (size_t i = 0; i < choice->n; i++) {
 		const struct sign_request *request = &choice->requests[i];
@@ -121,17 +121,17 @@ choose_keys(struct dkim_signing *signing, const struct sign_choice *choice)
 	size_t rsa;
 
 	signing->signatures = mem_array(signing, struct signature, choice->n + 1);
-	add_keys(signing, choice, KEYRING_RSA, &failed);
+	sign_add_keys(signing, choice, KEYRING_RSA, &failed);
 	rsa = signing->n;
-	add_keys(signing, choice, KEYRING_ED25519, &failed);
+	sign_add_keys(signing, choice, KEYRING_ED25519, &failed);
 	if (signing->n == 0 || (rsa == 0 && failed))
 		give_up(signing, OUTCOME_FAIL, signing->problem != NULL ? signing->problem :
 		    mem_printf(signing, "%s has no key", choice->domain));
 }
 
-/* feed_header - give the covered fields to the library */
+/* sign_feed_header - give the covered fields to the library */
 static DKIM_STAT
-feed_header(struct dkim_signing *signing, DKIM *dkim, const struct sign_plan *plan,
+sign_feed_header(struct dkim_signing *signing, DKIM *dkim, const struct sign_plan *plan,
     const struct header_list *list)
 {
 	for (size_t i = 0; i < list->n && i < plan->n_fields; i++) {
@@ -172,9 +172,9 @@ set_identity(DKIM *dkim, const char *identity)
 				: dkim_set_signer(dkim, (const unsigned char *)identity);
 }
 
-/* begin - one signature up to the end of the header */
+/* sign_begin - one signature up to the end of the header */
 static void
-begin(struct dkim_signing *signing, struct signature *signature, const struct sign_plan *plan,
+sign_begin(struct dkim_signing *signing, struct signature *signature, const struct sign_plan *plan,
     const struct header_list *list)
 {
 	const struct sign_profile *profile = signature->request->profile;
@@ -199,7 +199,7 @@ begin(struct dkim_signing *signing, struct signature *signature, const struct si
 	if (signature->dkim != NULL)
 		status = set_identity(signature->dkim, signature->request->identity);
 	if (signature->dkim != NULL && status == DKIM_STAT_OK)
-		status = feed_header(signing, signature->dkim, plan, list);
+		status = sign_feed_header(signing, signature->dkim, plan, list);
 	if (status != DKIM_STAT_OK)
 		give_up(
 		    signing, OUTCOME_TEMPERROR, library_problem(signing, signature->dkim, status));
@@ -226,7 +226,7 @@ dkim_sign_start(TALLOC_CTX *ctx, struct dkim_service *service, const struct sign
 	else
 		choose_keys(signing, choice);
 	for (size_t i = 0; i < signing->n && signing->outcome == OUTCOME_PASS; i++)
-		begin(signing, &signing->signatures[i], plan, list);
+		sign_begin(signing, &signing->signatures[i], plan, list);
 	return signing;
 }
 
@@ -249,9 +249,9 @@ watch_lines(struct dkim_signing *signing, const char *bytes, size_t len)
 	}
 }
 
-/* feed_body - the same octets for every signature; they were watched before */
+/* sign_feed_body - the same octets for every signature; they were watched before */
 static void
-feed_body(struct dkim_signing *signing, const char *bytes, size_t len)
+sign_feed_body(struct dkim_signing *signing, const char *bytes, size_t len)
 {
 	unsigned char *octets;
 
@@ -275,7 +275,7 @@ dkim_sign_body(struct dkim_signing *signing, const char *bytes, size_t len)
 	if (!dkim_body_watch(&signing->watch, bytes, len))
 		give_up(signing, OUTCOME_PERMERROR, signing->watch.problem);
 	else
-		feed_body(signing, bytes, len);
+		sign_feed_body(signing, bytes, len);
 }
 
 /* field_value - the library's field as the MTA takes it: leading space, LF folds */
@@ -314,9 +314,9 @@ complete(struct dkim_signing *signing, struct signature *signature, TALLOC_CTX *
 	return NULL;
 }
 
-/* make_all - all signatures; false where the one that matters most failed */
+/* sign_make_all - all signatures; false where the one that matters most failed */
 static bool
-make_all(struct dkim_signing *signing, TALLOC_CTX *ctx, struct sign_fact *fact_r,
+sign_make_all(struct dkim_signing *signing, TALLOC_CTX *ctx, struct sign_fact *fact_r,
     const char **values)
 {
 	size_t n = 0;
@@ -352,9 +352,9 @@ dkim_sign_finish(struct dkim_signing *signing, TALLOC_CTX *ctx, struct sign_fact
 		fact_r->sdid = mem_strdup(ctx, signing->domain);
 	*values_r = NULL;
 	if (signing->outcome == OUTCOME_PASS)
-		feed_body(signing, rest, strlen(rest));
+		sign_feed_body(signing, rest, strlen(rest));
 	if (signing->outcome == OUTCOME_PASS) {
-		if (make_all(signing, ctx, fact_r, values)) {
+		if (sign_make_all(signing, ctx, fact_r, values)) {
 			*values_r = values;
 			fact_r->risk = signing->risk;
 		} else {

@@ -65,9 +65,10 @@ sheet_free(struct sheet *sheet)
 	return 0;
 }
 
-/* check_owner - may only root and the daemon change this file? */
+/* signers_check_owner - may only root and the daemon change this file? */
 static const char *
-check_owner(TALLOC_CTX *ctx, const struct sheet *sheet, const struct keyring_options *options)
+signers_check_owner(
+    TALLOC_CTX *ctx, const struct sheet *sheet, const struct keyring_options *options)
 {
 	const struct stat *st = &sheet->st;
 
@@ -127,7 +128,7 @@ read_sheet(TALLOC_CTX *ctx, struct signers *signers, const char *file,
 	sheet->file = file;
 	if (fd < 0 || fstat(fd, &sheet->st) != 0)
 		*error_r = mem_printf(ctx, "%s: %s", file, strerror(errno));
-	else if ((*error_r = check_owner(ctx, sheet, options)) == NULL)
+	else if ((*error_r = signers_check_owner(ctx, sheet, options)) == NULL)
 		*error_r = fill_sheet(ctx, sheet, fd);
 	if (fd >= 0)
 		close(fd);

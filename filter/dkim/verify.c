@@ -93,9 +93,9 @@ struct dkim_verification {
 
 /* --- results ----------------------------------------------------------- */
 
-/* settle - the result of a signature that has none yet; problem is not copied */
+/* verify_settle - the result of a signature that has none yet; problem is not copied */
 static void
-settle(struct check *check, enum dkim_result result, const char *problem)
+verify_settle(struct check *check, enum dkim_result result, const char *problem)
 {
 	if (!check->open)
 		return;
@@ -109,14 +109,14 @@ static void
 settle_all(struct dkim_verification *v, enum dkim_result result, const char *problem)
 {
 	for (size_t i = 0; i < v->n; i++)
-		settle(v->checks[i], result, problem);
+		verify_settle(v->checks[i], result, problem);
 }
 
 /* --- reading a signature ----------------------------------------------- */
 
-/* read_number - digits only; -1 where absent, -2 where malformed or beyond max */
+/* verify_read_number - digits only; -1 where absent, -2 where malformed or beyond max */
 static int64_t
-read_number(const char *text, int64_t max)
+verify_read_number(const char *text, int64_t max)
 {
 	int64_t value = 0;
 
@@ -152,9 +152,9 @@ read_canonicalisation(struct check *check, const char *text)
 	    (check->relaxed_header || text_equal_fold(header, text_span("simple")));
 }
 
-/* read_names - h=: counts the names; a static problem, or NULL */
+/* verify_read_names - h=: counts the names; a static problem, or NULL */
 static const char *
-read_names(struct check *check)
+verify_read_names(struct check *check)
 {
 	const struct span *value = dkim_tags_find(&check->tags, "h");
 	struct span rest = value == NULL ? text_span_of(NULL, 0) : *value, name;
@@ -174,9 +174,9 @@ read_names(struct check *check)
 	return from ? NULL : "the From field is not signed";
 }
 
-/* read_domain - a name in A-labels, or NULL; ASCII stays as it is */
+/* verify_read_domain - a name in A-labels, or NULL; ASCII stays as it is */
 static const char *
-read_domain(struct dkim_verification *v, const char *text)
+verify_read_domain(struct dkim_verification *v, const char *text)
 {
 	if (text_is_ascii(text, strlen(text)))
 		return domain_is_labels(text) ? text : NULL;
@@ -195,7 +195,7 @@ read_auid(struct dkim_verification *v, struct check *check)
 	at = strrchr(auid, '@');
 	if (at == NULL)
 		return "i= is no address";
-	below = read_domain(v, at + 1);
+	below = verify_read_domain(v, at + 1);
 	if (below == NULL)
 		return "i= is not below d=";
 	if (!text_is_ascii(at, strlen(at)))
@@ -213,8 +213,8 @@ read_identity(struct dkim_verification *v, struct check *check)
 
 	if (fact->sdid == NULL || fact->selector == NULL)
 		return "d= or s= is missing or too long";
-	domain = read_domain(v, fact->sdid);
-	selector = read_domain(v, fact->selector);
+	domain = verify_read_domain(v, fact->sdid);
+	selector = verify_read_domain(v, fact->selector);
 	if (domain == NULL || selector == NULL)
 		return "d= or s= is no domain name";
 	fact->selector = selector;
@@ -235,13 +235,13 @@ read_algorithm(struct check *check)
 	const char *a = check->fact.algorithm;
 
 	if (a == NULL)
-		settle(check, DKIM_IS_PERMERROR, "a= is missing or too long");
+		verify_settle(check, DKIM_IS_PERMERROR, "a= is missing or too long");
 	else if (strcasecmp(a, "ed25519-sha256") == 0)
 		check->ed25519 = true;
 	else if (strcasecmp(a, "rsa-sha1") == 0)
-		settle(check, DKIM_IS_POLICY, "rsa-sha1 is too weak (RFC 8301)");
+		verify_settle(check, DKIM_IS_POLICY, "rsa-sha1 is too weak (RFC 8301)");
 	else if (strcasecmp(a, "rsa-sha256") != 0)
-		settle(check, DKIM_IS_NEUTRAL, "the algorithm is not known");
+		verify_settle(check, DKIM_IS_NEUTRAL, "the algorithm is not known");
 }
 
 /* read_hashes - v=, b= and bh=; a static problem, or NULL */
@@ -274,11 +274,11 @@ read_options(struct dkim_verification *v, struct check *check)
 		return "c= is not known";
 	if (query != NULL && strcasestr(query, "dns/txt") == NULL)
 		return "q= is not known";
-	if (read_number(dkim_tags_text(v, &check->tags, "t", 30), far) == -2)
+	if (verify_read_number(dkim_tags_text(v, &check->tags, "t", 30), far) == -2)
 		return "t= is no time";
-	if (read_number(dkim_tags_text(v, &check->tags, "x", 30), far) == -2)
+	if (verify_read_number(dkim_tags_text(v, &check->tags, "x", 30), far) == -2)
 		return "x= is no time";
-	check->length = read_number(dkim_tags_text(v, &check->tags, "l", 80), far);
+	check->length = verify_read_number(dkim_tags_text(v, &check->tags, "l", 80), far);
 	return check->length == -2 ? "l= is no number" : NULL;
 }
 
@@ -306,26 +306,27 @@ read_signature(struct dkim_verification *v, struct check *check, const struct he
 	check->open = true;
 	check->length = -1;
 	if (field->name_len != strlen(SIGNATURE_FIELD)) {
-		settle(check, DKIM_IS_NEUTRAL, "there is white space before the colon");
+		verify_settle(check, DKIM_IS_NEUTRAL, "there is white space before the colon");
 		return;
 	}
 	if (dkim_tags_read(field->value, field->value_len, &check->tags, &problem) != 0) {
 		fill_fact(v, check);
-		settle(check, DKIM_IS_NEUTRAL, problem);
+		verify_settle(check, DKIM_IS_NEUTRAL, problem);
 		return;
 	}
 	fill_fact(v, check);
 	if (field->value_len > DKIM_SIGNATURE_OCTETS)
-		settle(check, DKIM_IS_POLICY, "the signature is too long");
+		verify_settle(check, DKIM_IS_POLICY, "the signature is too long");
 	read_algorithm(check);
 	if ((problem = read_hashes(v, check)) != NULL ||
-	    (problem = read_identity(v, check)) != NULL || (problem = read_names(check)) != NULL ||
+	    (problem = read_identity(v, check)) != NULL ||
+	    (problem = verify_read_names(check)) != NULL ||
 	    (problem = read_options(v, check)) != NULL)
-		settle(check, DKIM_IS_PERMERROR, problem);
+		verify_settle(check, DKIM_IS_PERMERROR, problem);
 	if (check->n_names > DKIM_NAMES_MAX || check->names.len > DKIM_NAMES_OCTETS)
-		settle(check, DKIM_IS_POLICY, "h= is too long");
+		verify_settle(check, DKIM_IS_POLICY, "h= is too long");
 	if (check->ed25519 && !dkim_service_ed25519(v->service))
-		settle(check, DKIM_IS_NEUTRAL, "Ed25519 is not known here");
+		verify_settle(check, DKIM_IS_NEUTRAL, "Ed25519 is not known here");
 }
 
 /* read_signatures - all of the header */
@@ -392,16 +393,16 @@ mark_fields(struct dkim_verification *v, const struct header_list *list, bool *m
 	return marked;
 }
 
-/* is_aligned - is the signature the author's domain's, or one's above it? */
+/* verify_is_aligned - is the signature the author's domain's, or one's above it? */
 static bool
-is_aligned(const struct check *check, const char *author)
+verify_is_aligned(const struct check *check, const char *author)
 {
 	return author != NULL && domain_is_or_below(author, check->fact.sdid);
 }
 
-/* choose - settle the open signatures that exceed a limit, aligned ones last */
+/* verify_choose - settle the open signatures that exceed a limit, aligned ones last */
 static void
-choose(struct dkim_verification *v, size_t fields, const char *author)
+verify_choose(struct dkim_verification *v, size_t fields, const char *author)
 {
 	size_t chosen = 0, work = 0, max = dkim_service_options(v->service)->max_signatures;
 
@@ -409,14 +410,14 @@ choose(struct dkim_verification *v, size_t fields, const char *author)
 		for (size_t i = 0; i < v->n; i++) {
 			struct check *check = v->checks[i];
 
-			if (!check->open || is_aligned(check, author) != (want == 1))
+			if (!check->open || verify_is_aligned(check, author) != (want == 1))
 				continue;
 			if (chosen == max) {
-				settle(check, DKIM_IS_POLICY, "there are too many signatures");
+				verify_settle(check, DKIM_IS_POLICY, "there are too many signatures");
 				continue;
 			}
 			if (check->n_names * (fields + max) > DKIM_WORK_MAX - work) {
-				settle(check, DKIM_IS_POLICY, "to verify it would take too long");
+				verify_settle(check, DKIM_IS_POLICY, "to verify it would take too long");
 				continue;
 			}
 			work += check->n_names * (fields + max);
@@ -435,7 +436,7 @@ replace_unreadable(struct dkim_verification *v, const struct header_list *list)
 		if (!check->open || (!check->signs_signatures && !stand_in_needed(&check->tags)))
 			continue;
 		if (!dkim_service_ed25519(v->service)) {
-			settle(check, DKIM_IS_NEUTRAL, "libopendkim cannot read the signature");
+			verify_settle(check, DKIM_IS_NEUTRAL, "libopendkim cannot read the signature");
 			continue;
 		}
 		check->stand_in = stand_in_new(v, &(struct stand_in_of){ .list = list,
@@ -447,15 +448,15 @@ replace_unreadable(struct dkim_verification *v, const struct header_list *list)
 		    .ed25519 = check->ed25519,
 		    .relaxed_header = check->relaxed_header });
 		if (check->stand_in == NULL)
-			settle(check, DKIM_IS_TEMPERROR, "libcrypto cannot make a key");
+			verify_settle(check, DKIM_IS_TEMPERROR, "libcrypto cannot make a key");
 	}
 }
 
 /* --- feeding the library ----------------------------------------------- */
 
-/* feed_header - the marked fields and the open signatures; false where the library fails */
+/* verify_feed_header - the marked fields and the open signatures; false where the library fails */
 static bool
-feed_header(struct dkim_verification *v, const struct header_list *list, const bool *marks)
+verify_feed_header(struct dkim_verification *v, const struct header_list *list, const bool *marks)
 {
 	size_t next = 0;
 
@@ -474,7 +475,7 @@ feed_header(struct dkim_verification *v, const struct header_list *list, const b
 		DKIM_STAT status = dkim_feed_field(v->dkim, v, field);
 
 		if (check != NULL && status == DKIM_STAT_SYNTAX)
-			settle(check, DKIM_IS_NEUTRAL, "the signature cannot be read");
+			verify_settle(check, DKIM_IS_NEUTRAL, "the signature cannot be read");
 		else if (status != DKIM_STAT_OK && status != DKIM_STAT_SYNTAX)
 			return false;
 		if (check != NULL)
@@ -558,7 +559,7 @@ open_library(struct dkim_verification *v, const struct header_list *list, const 
 	if (v->dkim == NULL)
 		return false;
 	dkim_set_user_context(v->dkim, &v->asker);
-	return feed_header(v, list, marks) && match_signatures(v);
+	return verify_feed_header(v, list, marks) && match_signatures(v);
 }
 
 static DKIM_CBSTAT verify_key(struct dkim_asker *, DKIM_SIGINFO *, unsigned char *, size_t);
@@ -580,7 +581,7 @@ dkim_verify_start(TALLOC_CTX *ctx, struct dkim_service *service, const struct he
 
 	bool *marks = mem_array(v, bool, list->n + 1);
 
-	choose(v, mark_fields(v, list, marks), author);
+	verify_choose(v, mark_fields(v, list, marks), author);
 	replace_unreadable(v, list);
 	mark_fields(v, list, marks);
 	if (any_open(v) && !open_library(v, list, marks))
@@ -594,9 +595,9 @@ dkim_verify_start(TALLOC_CTX *ctx, struct dkim_service *service, const struct he
 
 /* --- the body ---------------------------------------------------------- */
 
-/* end_line - a line end, or the end of the body within a line */
+/* verify_end_line - a line end, or the end of the body within a line */
 static void
-end_line(struct body_count *count)
+verify_end_line(struct body_count *count)
 {
 	if (count->line == 0) {
 		count->blank++;
@@ -614,7 +615,7 @@ count_octet(struct body_count *count, char c)
 {
 	if (c == '\n' && count->cr) {
 		count->cr = false;
-		end_line(count);
+		verify_end_line(count);
 		return;
 	}
 	if (count->cr) {
@@ -645,9 +646,9 @@ dkim_verify_wants_body(const struct dkim_verification *v)
 	return v->dkim != NULL && v->watch.problem == NULL && any_open(v);
 }
 
-/* feed_body - octets that were watched */
+/* verify_feed_body - octets that were watched */
 static void
-feed_body(struct dkim_verification *v, const char *bytes, size_t len)
+verify_feed_body(struct dkim_verification *v, const char *bytes, size_t len)
 {
 	unsigned char *octets;
 
@@ -669,7 +670,7 @@ dkim_verify_body(struct dkim_verification *v, const char *bytes, size_t len)
 	if (!dkim_body_watch(&v->watch, bytes, len))
 		settle_all(v, DKIM_IS_POLICY, v->watch.problem);
 	else
-		feed_body(v, bytes, len);
+		verify_feed_body(v, bytes, len);
 }
 
 /* --- keys -------------------------------------------------------------- */
@@ -838,14 +839,14 @@ settle_bad(struct dkim_verification *v, struct check *check, int error, int hash
 {
 	for (size_t i = 0; i < FINDINGS; i++)
 		if (findings[i].error == error)
-			settle(check, findings[i].result, findings[i].problem);
+			verify_settle(check, findings[i].result, findings[i].problem);
 	if (error == DKIM_SIGERROR_BADSIG)
-		settle(check, DKIM_IS_FAIL, hash == DKIM_SIGBH_MISMATCH ?
+		verify_settle(check, DKIM_IS_FAIL, hash == DKIM_SIGBH_MISMATCH ?
 		    "the body has changed" : "the signature does not match the header");
 
 	const char *text = dkim_sig_geterrorstr(error);
 
-	settle(check, error == DKIM_SIGERROR_UNKNOWN ? DKIM_IS_TEMPERROR : DKIM_IS_PERMERROR,
+	verify_settle(check, error == DKIM_SIGERROR_UNKNOWN ? DKIM_IS_TEMPERROR : DKIM_IS_PERMERROR,
 	    mem_printf(v, "libopendkim: %s", text != NULL ? text : "unknown error"));
 }
 
@@ -857,13 +858,13 @@ settle_good(struct dkim_verification *v, struct check *check)
 
 	if (check->length >= 0 && check->length < body &&
 	    !dkim_service_options(v->service)->trust_partial)
-		settle(check, DKIM_IS_POLICY,
+		verify_settle(check, DKIM_IS_POLICY,
 		    mem_printf(v, "l= covers %lld of %lld octets of the body",
 			(long long)check->length, (long long)body));
 	if (v->several_from)
-		settle(check, DKIM_IS_POLICY,
+		verify_settle(check, DKIM_IS_POLICY,
 		    "the message has several From fields, and readers differ in the one they show");
-	settle(check, DKIM_IS_PASS, NULL);
+	verify_settle(check, DKIM_IS_PASS, NULL);
 }
 
 /* conclude_real - the signature that a stand-in stands for: settled unless it is good */
@@ -876,7 +877,7 @@ conclude_real(struct dkim_verification *v, struct check *check)
 	    options->min_key_bits, &check->fact.key_bits, &problem);
 
 	if (result != DKIM_IS_PASS)
-		settle(check, result, problem);
+		verify_settle(check, result, problem);
 }
 
 /* conclude - the result of one signature that the library has seen */
@@ -898,12 +899,12 @@ conclude(struct dkim_verification *v, struct check *check)
 	if (check->stand_in != NULL && (error == DKIM_SIGERROR_OK || error == DKIM_SIGERROR_BADSIG))
 		conclude_real(v, check);
 	if (check->key_temporary)
-		settle(check, DKIM_IS_TEMPERROR, check->key_problem);
+		verify_settle(check, DKIM_IS_TEMPERROR, check->key_problem);
 	else if (check->revoked)
-		settle(check, DKIM_IS_PERMERROR, "the key was revoked");
+		verify_settle(check, DKIM_IS_PERMERROR, "the key was revoked");
 	else if (error == DKIM_SIGERROR_NOKEY)
-		settle(check, DKIM_IS_PERMERROR, check->key_problem != NULL ? check->key_problem :
-		    "there is no key record");
+		verify_settle(check, DKIM_IS_PERMERROR,
+		    check->key_problem != NULL ? check->key_problem : "there is no key record");
 	else if (error == DKIM_SIGERROR_OK && (flags & DKIM_SIGFLAG_PASSED) != 0 &&
 	    (flags & DKIM_SIGFLAG_IGNORE) == 0 && hash == DKIM_SIGBH_MATCH)
 		settle_good(v, check);
@@ -917,7 +918,7 @@ run_library(struct dkim_verification *v)
 {
 	const char *rest = dkim_body_rest(&v->watch);
 
-	feed_body(v, rest, strlen(rest));
+	verify_feed_body(v, rest, strlen(rest));
 	if (!any_open(v))
 		return;
 	/* The status sums all signatures up; each is asked for its own below. */

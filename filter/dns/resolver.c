@@ -271,9 +271,9 @@ list_remove(struct list *list, struct question *question)
 	list->n--;
 }
 
-/* forget - take an answered question out of the cache (lock held) */
+/* resolver_forget - take an answered question out of the cache (lock held) */
 static void
-forget(struct resolver *resolver, struct question *question)
+resolver_forget(struct resolver *resolver, struct question *question)
 {
 	list_remove(&resolver->answered, question);
 	resolver->bytes -= question->bytes;
@@ -281,9 +281,9 @@ forget(struct resolver *resolver, struct question *question)
 	question_unref(question);
 }
 
-/* find - a question under way or answered, maybe long ago, or NULL (lock held) */
+/* resolver_find - a question under way or answered, maybe long ago, or NULL (lock held) */
 static struct question *
-find(struct resolver *resolver, const char *name, size_t len, enum dns_type type)
+resolver_find(struct resolver *resolver, const char *name, size_t len, enum dns_type type)
 {
 	struct question *question, key = { .type = type, .len = len };
 	char folded[DNS_NAME_MAX];
@@ -311,9 +311,9 @@ is_old(const struct question *question)
 	return question->done && question->expires_ms <= clock_ms();
 }
 
-/* inherit - keep what DNS said before, where it is still of use (lock held) */
+/* resolver_inherit - keep what DNS said before, where it is still of use (lock held) */
 static void
-inherit(struct question *question, const struct question *before)
+resolver_inherit(struct question *question, const struct question *before)
 {
 	const struct dns_answer *last = before->last;
 
@@ -340,10 +340,10 @@ wake(const struct resolver *resolver)
 		;
 }
 
-/* start - a new question on its way to the dispatcher, or NULL (lock held)
+/* resolver_start - a new question on its way to the dispatcher, or NULL (lock held)
  * before: the same question as it was answered long ago, or NULL. */
 static struct question *
-start(struct resolver *resolver, const char *name, size_t len, enum dns_type type,
+resolver_start(struct resolver *resolver, const char *name, size_t len, enum dns_type type,
     struct question *before, size_t max)
 {
 	struct question *question;
@@ -352,8 +352,8 @@ start(struct resolver *resolver, const char *name, size_t len, enum dns_type typ
 		return NULL;
 	question = question_new(resolver, name, len, type);
 	if (before != NULL) {
-		inherit(question, before);
-		forget(resolver, before);
+		resolver_inherit(question, before);
+		resolver_forget(resolver, before);
 	}
 	mem_check(tsearch(question, &resolver->tree, question_compare));
 	list_add(&resolver->under_way, question);
@@ -407,10 +407,10 @@ trial_end(struct trial *trial)
 	question_unref(trial->question);
 }
 
-/* finish - note the answer to a question and tell who waits
+/* resolver_finish - note the answer to a question and tell who waits
  * The answer is a child of question. What DNS said before stands in for a failure. */
 static void
-finish(struct question *question, struct dns_answer *answer)
+resolver_finish(struct question *question, struct dns_answer *answer)
 {
 	struct resolver *resolver = question->resolver;
 
@@ -433,7 +433,7 @@ finish(struct question *question, struct dns_answer *answer)
 	pthread_cond_broadcast(&question->answered);
 	while (resolver->answered.n > resolver->max_entries ||
 	    resolver->bytes > resolver->max_entries * BYTES_PER_ENTRY)
-		forget(resolver, resolver->answered.oldest);
+		resolver_forget(resolver, resolver->answered.oldest);
 	pthread_mutex_unlock(&resolver->lock);
 }
 
@@ -449,15 +449,16 @@ finish_trials(struct question *question, struct dns_answer *answer)
 			ub_cancel(resolver->unbound[i], question->trials[i].id);
 			trial_end(&question->trials[i]);
 		}
-	finish(question, answer);
+	resolver_finish(question, answer);
 	question_unref(question);
 }
 
 static void try_on(struct question *question, enum upstream_kind kind);
 
-/* blame - tell a failure, if it is known by now whose it is; the probe is on its way else */
+/* resolver_blame - tell a failure, if it is known by now whose it is; the probe is on its way
+ * else */
 static void
-blame(struct question *question, int64_t now_ms)
+resolver_blame(struct question *question, int64_t now_ms)
 {
 	struct health *health = question->resolver->health;
 	const char *problem;
@@ -485,7 +486,7 @@ fail_trial(struct trial *trial, struct dns_answer *failure)
 	trial->failed = true;
 	question->failure = failure;
 	if (other->failed)
-		blame(question, clock_ms());
+		resolver_blame(question, clock_ms());
 	else if (other->id == 0)
 		try_on(question, UPSTREAM_PATIENT);
 }
@@ -536,10 +537,10 @@ try_on(struct question *question, enum upstream_kind kind)
 	question_unref(question);
 }
 
-/* hand_over - give a list of new questions to libunbound, oldest first
+/* resolver_hand_over - give a list of new questions to libunbound, oldest first
  * The reference of the queue goes. */
 static void
-hand_over(struct question *newest)
+resolver_hand_over(struct question *newest)
 {
 	struct question *oldest = NULL, *next;
 
@@ -556,9 +557,9 @@ hand_over(struct question *newest)
 	}
 }
 
-/* tend - what time brings to a question under way; many: there are too many of them */
+/* resolver_tend - what time brings to a question under way; many: there are too many of them */
 static void
-tend(struct question *question, int64_t now_ms, bool many)
+resolver_tend(struct question *question, int64_t now_ms, bool many)
 {
 	struct health *health = question->resolver->health;
 	int64_t age = now_ms - question->asked_ms;
@@ -567,7 +568,7 @@ tend(struct question *question, int64_t now_ms, bool many)
 		health_ask(health, now_ms);
 	if (question->failure != NULL && question->trials[UPSTREAM_QUICK].failed &&
 	    question->trials[UPSTREAM_PATIENT].failed)
-		blame(question, now_ms);
+		resolver_blame(question, now_ms);
 	else if (health->away && age >= LATE_MS)
 		finish_trials(question, dns_answer_new(question, DNS_FAILURE, mem_printf(question,
 		    "our resolver %s does not answer", health->names)));
@@ -605,7 +606,7 @@ tend_all(struct resolver *resolver, int64_t now_ms)
 
 	for (size_t i = 0; i < n; i++) {
 		if (all[i]->handed && !all[i]->done)
-			tend(all[i], now_ms, n - i > UNDER_WAY_MANY);
+			resolver_tend(all[i], now_ms, n - i > UNDER_WAY_MANY);
 		question_unref(all[i]);
 	}
 	talloc_free(all);
@@ -644,9 +645,9 @@ ask_anew(struct resolver *resolver)
 	talloc_free(scratch);
 }
 
-/* look - how our resolver is, and let askers know */
+/* resolver_look - how our resolver is, and let askers know */
 static void
-look(struct resolver *resolver, int64_t now_ms)
+resolver_look(struct resolver *resolver, int64_t now_ms)
 {
 	struct health *health = resolver->health;
 	bool was_away = resolver->status.away;
@@ -703,13 +704,13 @@ dispatch(void *data)
 			continue;
 		if (!take_queue(resolver, &queue, &idle))
 			break;
-		hand_over(queue);
+		resolver_hand_over(queue);
 		for (size_t i = 0; i <= UPSTREAM_PATIENT; i++)
 			if (fds[1 + i].revents != 0)
 				ub_process(resolver->unbound[i]);
 		now_ms = clock_ms();
 		asked = resolver->health->asked_ms != 0;
-		look(resolver, now_ms);
+		resolver_look(resolver, now_ms);
 		/* the answer to a probe lets go of failures at once */
 		if (now_ms - tended_ms >= TICK_MS ||
 		    (asked && resolver->health->asked_ms == 0)) {
@@ -813,9 +814,9 @@ resolver_status(struct resolver *resolver, struct resolver_status *status_r)
  * Asking
  */
 
-/* wait_for - wait until a question is answered or the deadline has passed (lock held) */
+/* resolver_wait_for - wait until a question is answered or the deadline has passed (lock held) */
 static bool
-wait_for(struct resolver *resolver, struct question *question, int64_t deadline_ms)
+resolver_wait_for(struct resolver *resolver, struct question *question, int64_t deadline_ms)
 {
 	struct timespec until;
 
@@ -853,23 +854,23 @@ without_answer(const struct resolver *resolver, TALLOC_CTX *ctx, const struct qu
 	return answer;
 }
 
-/* ask - the answer to a question, or why there is none (lock held) */
+/* resolver_do_ask - the answer to a question, or why there is none (lock held) */
 static struct dns_answer *
-ask(struct resolver *resolver, TALLOC_CTX *ctx, const char *name, size_t len, enum dns_type type,
-    int64_t deadline_ms)
+resolver_do_ask(struct resolver *resolver, TALLOC_CTX *ctx, const char *name, size_t len,
+    enum dns_type type, int64_t deadline_ms)
 {
-	struct question *question = find(resolver, name, len, type);
+	struct question *question = resolver_find(resolver, name, len, type);
 	struct dns_answer *answer = NULL;
 
 	if (question == NULL || is_old(question)) {
 		if (deadline_ms <= clock_ms())
 			return dns_answer_new(ctx, DNS_TIMEOUT, "no time left to ask");
-		question = start(resolver, name, len, type, question, UNDER_WAY_MAX);
+		question = resolver_start(resolver, name, len, type, question, UNDER_WAY_MAX);
 	}
 	if (question == NULL)
 		return dns_answer_new(ctx, DNS_FAILURE, "too many DNS questions under way");
 	question_ref(question);
-	if (!wait_for(resolver, question, deadline_ms))
+	if (!resolver_wait_for(resolver, question, deadline_ms))
 		answer = without_answer(resolver, ctx, question);
 	pthread_mutex_unlock(&resolver->lock);
 	if (answer == NULL)
@@ -888,7 +889,7 @@ resolver_ask(struct resolver *resolver, TALLOC_CTX *ctx, const char *name, size_
 	if (!dns_name_ok(name, name_len))
 		return dns_answer_new(ctx, DNS_FAILURE, "no name that DNS could know");
 	pthread_mutex_lock(&resolver->lock);
-	answer = ask(resolver, ctx, name, name_len, type, deadline_ms);
+	answer = resolver_do_ask(resolver, ctx, name, name_len, type, deadline_ms);
 	pthread_mutex_unlock(&resolver->lock);
 	return answer;
 }
@@ -902,8 +903,8 @@ resolver_prefetch(struct resolver *resolver, const char *name, size_t name_len,
 	if (!dns_name_ok(name, name_len))
 		return;
 	pthread_mutex_lock(&resolver->lock);
-	question = find(resolver, name, name_len, type);
+	question = resolver_find(resolver, name, name_len, type);
 	if (question == NULL || is_old(question))
-		start(resolver, name, name_len, type, question, UNDER_WAY_MANY);
+		resolver_start(resolver, name, name_len, type, question, UNDER_WAY_MANY);
 	pthread_mutex_unlock(&resolver->lock);
 }

@@ -82,9 +82,9 @@ static const struct upstream_option turns_options[] = {
  * networks leaves out: homes and laboratories do send mail (RFC 8375, RFC 6761). */
 static const char *const unbound_zones[] = { "home.arpa.", "test." };
 
-/* set_options - tell libunbound of a table above; returns an error or NULL */
+/* upstream_set_options - tell libunbound of a table above; returns an error or NULL */
 static const char *
-set_options(TALLOC_CTX *ctx, struct ub_ctx *unbound, const struct upstream_option *options,
+upstream_set_options(TALLOC_CTX *ctx, struct ub_ctx *unbound, const struct upstream_option *options,
     size_t n)
 {
 	size_t i;
@@ -117,15 +117,15 @@ set_servers(TALLOC_CTX *ctx, struct ub_ctx *unbound, const char **servers)
 static const char *
 set_kind(TALLOC_CTX *ctx, struct ub_ctx *unbound, enum upstream_kind kind, const char **servers)
 {
-	const char *error = set_options(ctx, unbound, common_options,
+	const char *error = upstream_set_options(ctx, unbound, common_options,
 	    sizeof(common_options) / sizeof(common_options[0]));
 
 	if (error != NULL || kind == UPSTREAM_QUICK)
 		return error;
 	if (servers[0] != NULL && servers[1] != NULL)
-		return set_options(ctx, unbound, turns_options,
+		return upstream_set_options(ctx, unbound, turns_options,
 		    sizeof(turns_options) / sizeof(turns_options[0]));
-	return set_options(ctx, unbound, patient_options,
+	return upstream_set_options(ctx, unbound, patient_options,
 	    sizeof(patient_options) / sizeof(patient_options[0]));
 }
 

@@ -170,9 +170,9 @@ refuse(TALLOC_CTX *ctx, const char *path, const char *what, const char **error_r
 	return -1;
 }
 
-/* check_owner - is this open file one that we alone may write? */
+/* books_db_check_owner - is this open file one that we alone may write? */
 static int
-check_owner(TALLOC_CTX *ctx, const char *path, const struct stat *st, const char **error_r)
+books_db_check_owner(TALLOC_CTX *ctx, const char *path, const struct stat *st, const char **error_r)
 {
 	if (!S_ISREG(st->st_mode))
 		return refuse(ctx, path, "are not a regular file", error_r);
@@ -215,16 +215,16 @@ check_file(TALLOC_CTX *ctx, const char *path, const char **error_r)
 		return refuse(ctx, path, "are a symbolic link", error_r);
 	if (fd < 0 || fstat(fd, &st) != 0)
 		*error_r = mem_printf(ctx, "cannot open the books in %s: %s", path, strerror(errno));
-	else if (check_owner(ctx, path, &st, error_r) == 0)
+	else if (books_db_check_owner(ctx, path, &st, error_r) == 0)
 		result = check_title(ctx, path, fd, st.st_size, error_r);
 	if (fd >= 0)
 		(void)close(fd);
 	return result;
 }
 
-/* number_of - the one number that a query answers; -1: an error */
+/* books_db_number_of - the one number that a query answers; -1: an error */
 static int64_t
-number_of(struct books_db *db, const char *sql)
+books_db_number_of(struct books_db *db, const char *sql)
 {
 	sqlite3_stmt *statement = NULL;
 	int64_t number = -1;
@@ -236,9 +236,9 @@ number_of(struct books_db *db, const char *sql)
 	return number;
 }
 
-/* is_late - SQLite asks now and then; non-zero breaks the check off */
+/* books_db_is_late - SQLite asks now and then; non-zero breaks the check off */
 static int
-is_late(void *arg)
+books_db_is_late(void *arg)
 {
 	return clock_ms() >= *(const int64_t *)arg;
 }
@@ -252,7 +252,7 @@ is_damaged(struct books_db *db)
 	bool damaged;
 	int code;
 
-	sqlite3_progress_handler(db->db, CHECK_STEPS, is_late, &until);
+	sqlite3_progress_handler(db->db, CHECK_STEPS, books_db_is_late, &until);
 	code = sqlite3_prepare_v2(db->db, "PRAGMA quick_check(1)", -1, &statement, NULL);
 	if (code == SQLITE_OK)
 		code = sqlite3_step(statement);
@@ -283,9 +283,9 @@ make_tables(TALLOC_CTX *ctx, struct books_db *db, const char **error_r)
 static int
 check_tables(TALLOC_CTX *ctx, struct books_db *db, bool *new_r, const char **error_r)
 {
-	int64_t tables = number_of(db, "SELECT count(*) FROM sqlite_master");
-	int64_t id = number_of(db, "PRAGMA application_id");
-	int64_t version = number_of(db, "PRAGMA user_version");
+	int64_t tables = books_db_number_of(db, "SELECT count(*) FROM sqlite_master");
+	int64_t id = books_db_number_of(db, "PRAGMA application_id");
+	int64_t version = books_db_number_of(db, "PRAGMA user_version");
 	int code = sqlite3_errcode(db->db);
 
 	if (tables < 0 || id < 0 || version < 0) {
@@ -307,7 +307,7 @@ check_tables(TALLOC_CTX *ctx, struct books_db *db, bool *new_r, const char **err
 
 /* connect - open one connection; never NULL */
 static struct books_db *
-connect_to(TALLOC_CTX *ctx, const char *path, int flags, const char **error_r)
+books_db_connect_to(TALLOC_CTX *ctx, const char *path, int flags, const char **error_r)
 {
 	struct books_db *db = mem_new(ctx, struct books_db);
 
@@ -331,7 +331,7 @@ books_db_open(TALLOC_CTX *ctx, const char *path, bool *new_r, const char **error
 	*error_r = NULL;
 	if (path != NULL && check_file(ctx, path, error_r) != 0)
 		return NULL;
-	db = connect_to(ctx, path, SQLITE_OPEN_READWRITE, error_r);
+	db = books_db_connect_to(ctx, path, SQLITE_OPEN_READWRITE, error_r);
 	if (*error_r == NULL && path != NULL &&
 	    sqlite3_exec(db->db, settings, NULL, NULL, NULL) != SQLITE_OK) {
 		if (sqlite3_errcode(db->db) == SQLITE_CORRUPT ||
@@ -354,7 +354,7 @@ books_db_open_reader(TALLOC_CTX *ctx, const struct books_db *first, const char *
 	struct books_db *db;
 
 	*error_r = NULL;
-	db = connect_to(ctx, first->path, SQLITE_OPEN_READONLY, error_r);
+	db = books_db_connect_to(ctx, first->path, SQLITE_OPEN_READONLY, error_r);
 	if (*error_r == NULL)
 		return db;
 	talloc_free(db);

@@ -472,9 +472,9 @@ redis_books_event_is_news(
 	return !told;
 }
 
-/* add_event - one entry of the stream; 0 or -1 */
+/* redis_books_add_event - one entry of the stream; 0 or -1 */
 static int
-add_event(struct redis_books *books, TALLOC_CTX *ctx, const struct books_event *event,
+redis_books_add_event(struct redis_books *books, TALLOC_CTX *ctx, const struct books_event *event,
     const char **error_r)
 {
 	struct journal_words *words = journal_words_new(ctx);
@@ -496,7 +496,7 @@ redis_books_add_events(void *impl, TALLOC_CTX *ctx, const struct books_event *ev
 {
 	size_t kept = 0;
 
-	while (kept < n && add_event(impl, ctx, &events[kept], error_r) == 0)
+	while (kept < n && redis_books_add_event(impl, ctx, &events[kept], error_r) == 0)
 		kept++;
 	return kept;
 }

@@ -94,17 +94,17 @@ prepared(struct sqlite_books *books, enum statement which)
 	return books_db_statement(books->writer, which, statements[which]);
 }
 
-/* begin - take the writer, and begin a transaction */
+/* sqlite_books_begin - take the writer, and begin a transaction */
 static int
-begin(struct sqlite_books *books)
+sqlite_books_begin(struct sqlite_books *books)
 {
 	(void)pthread_mutex_lock(&books->writer->lock);
 	return books_db_begin(books->writer);
 }
 
-/* end - the transaction, and let go of the writer; result: how it went so far */
+/* sqlite_books_end - the transaction, and let go of the writer; result: how it went so far */
 static int
-end(struct sqlite_books *books, TALLOC_CTX *ctx, int result, const char **error_r)
+sqlite_books_end(struct sqlite_books *books, TALLOC_CTX *ctx, int result, const char **error_r)
 {
 	if (result == 0)
 		result = books_db_commit(books->writer);
@@ -159,7 +159,7 @@ sqlite_books_add_decisions(void *impl, TALLOC_CTX *ctx, const struct books_decis
     size_t n, const char **error_r)
 {
 	struct sqlite_books *books = impl;
-	int result = begin(books);
+	int result = sqlite_books_begin(books);
 
 	for (size_t i = 0; i < n && result == 0; i++)
 		result = add_decision(books, &items[i]);
@@ -167,7 +167,7 @@ sqlite_books_add_decisions(void *impl, TALLOC_CTX *ctx, const struct books_decis
 		result = delete_bound(books, DELETE_MANY, (int64_t)books->decisions);
 	if (result == 0)
 		result = delete_bound(books, DELETE_OLD, oldest_of(books));
-	return end(books, ctx, result, error_r);
+	return sqlite_books_end(books, ctx, result, error_r);
 }
 
 /* rows_of - the first column of each row, read as JSON; NULL and *error_r; statement is used up */
@@ -219,10 +219,10 @@ sqlite_books_find(
 
 /* --- sums --- */
 
-/* add_sum - to a row, or by making it; how many rows that changed, or -1 */
+/* sqlite_books_add_sum - to a row, or by making it; how many rows that changed, or -1 */
 static int
-add_sum(struct sqlite_books *books, enum statement which, int64_t at_ms, const char *account,
-    const struct daybook_delta *delta)
+sqlite_books_add_sum(struct sqlite_books *books, enum statement which, int64_t at_ms,
+    const char *account, const struct daybook_delta *delta)
 {
 	sqlite3_stmt *statement = prepared(books, which);
 
@@ -286,14 +286,14 @@ static int
 add_delta(struct sqlite_books *books, int64_t at_ms, const struct daybook_delta *delta)
 {
 	const char *account = delta->account;
-	int changed = add_sum(books, ADD_SUM, at_ms, account, delta);
+	int changed = sqlite_books_add_sum(books, ADD_SUM, at_ms, account, delta);
 
 	if (changed == 0 && books->n_day >= books->accounts && strcmp(account, "*") != 0) {
 		account = "*";
-		changed = add_sum(books, ADD_SUM, at_ms, account, delta);
+		changed = sqlite_books_add_sum(books, ADD_SUM, at_ms, account, delta);
 	}
 	if (changed == 0) {
-		changed = add_sum(books, MAKE_SUM, at_ms, account, delta);
+		changed = sqlite_books_add_sum(books, MAKE_SUM, at_ms, account, delta);
 		books->n_day++;
 	}
 	if (changed < 0 ||
@@ -319,7 +319,7 @@ sqlite_books_add_sums(void *impl, TALLOC_CTX *ctx, int64_t at_ms,
 	struct sqlite_books *books = impl;
 	int beyond = 0, added = 0;
 	bool is_new;
-	int result = begin(books);
+	int result = sqlite_books_begin(books);
 
 	is_new = books->day != daybook_day(at_ms);
 	if (result == 0)
@@ -331,7 +331,7 @@ sqlite_books_add_sums(void *impl, TALLOC_CTX *ctx, int64_t at_ms,
 	}
 	if (result == 0 && is_new)
 		result = end_day(books);
-	return end(books, ctx, result, error_r) == 0 ? beyond : -1;
+	return sqlite_books_end(books, ctx, result, error_r) == 0 ? beyond : -1;
 }
 
 static const char read_sums_sql[] =
@@ -340,9 +340,9 @@ static const char read_sums_sql[] =
     " FROM sums AS s LEFT JOIN refusals AS r ON r.day = s.day AND r.account = s.account"
     " WHERE s.day = ?1 ORDER BY s.account";
 
-/* row_of - the sums of a row of that query, without refusals */
+/* sqlite_books_row_of - the sums of a row of that query, without refusals */
 static void
-row_of(sqlite3_stmt *statement, struct daybook_row *row)
+sqlite_books_row_of(sqlite3_stmt *statement, struct daybook_row *row)
 {
 	uint64_t n[12];
 
@@ -373,7 +373,7 @@ each_sum(sqlite3_stmt *statement, books_sums_each *each, void *arg)
 				each(arg, account, &row);
 			talloc_free(account);
 			account = mem_strdup(tmp, name);
-			row_of(statement, &row);
+			sqlite_books_row_of(statement, &row);
 		}
 		reason = (const char *)sqlite3_column_text(statement, 12);
 		if (reason != NULL)
@@ -431,9 +431,9 @@ sqlite_books_event_is_news(
 	return !told;
 }
 
-/* add_event - one row */
+/* sqlite_books_add_event - one row */
 static int
-add_event(struct sqlite_books *books, const struct books_event *event)
+sqlite_books_add_event(struct sqlite_books *books, const struct books_event *event)
 {
 	sqlite3_stmt *statement = prepared(books, ADD_EVENT);
 
@@ -451,13 +451,13 @@ sqlite_books_add_events(void *impl, TALLOC_CTX *ctx, const struct books_event *e
     const char **error_r)
 {
 	struct sqlite_books *books = impl;
-	int result = begin(books);
+	int result = sqlite_books_begin(books);
 
 	for (size_t i = 0; i < n && result == 0; i++)
-		result = add_event(books, &events[i]);
+		result = sqlite_books_add_event(books, &events[i]);
 	if (result == 0)
 		result = delete_bound(books, DELETE_EVENTS, BOOKS_EVENTS);
-	return end(books, ctx, result, error_r) == 0 ? n : 0;
+	return sqlite_books_end(books, ctx, result, error_r) == 0 ? n : 0;
 }
 
 static json_t *
@@ -512,9 +512,10 @@ import_sums(void *arg, int day, const char *account, const struct daybook_row *r
 	return add_refusals(books, day, account, row->would, true);
 }
 
-/* fill - new tables are filled with what an earlier version kept; 0 or -1 */
+/* sqlite_books_fill - new tables are filled with what an earlier version kept; 0 or -1 */
 static int
-fill(struct sqlite_books *books, TALLOC_CTX *ctx, const char *file, const char **error_r)
+sqlite_books_fill(
+    struct sqlite_books *books, TALLOC_CTX *ctx, const char *file, const char **error_r)
 {
 	const struct books_import import = { books, import_decision, import_sums };
 
@@ -544,7 +545,8 @@ sqlite_books_open(TALLOC_CTX *ctx, const struct books_options *options, const ch
 	books->days = options->days;
 	books->accounts = options->accounts;
 	books->writer = books_db_open(books, path, &is_new, error_r);
-	if (books->writer != NULL && (!is_new || fill(books, books, file, error_r) == 0))
+	if (books->writer != NULL &&
+	    (!is_new || sqlite_books_fill(books, books, file, error_r) == 0))
 		books->reader = path == NULL ? books->writer :
 		    books_db_open_reader(books, books->writer, error_r);
 	if (books->reader != NULL)

@@ -109,9 +109,9 @@ events_new(TALLOC_CTX *ctx, struct books *books)
 
 /* --- raising --- */
 
-/* hash_of - of a kind and what it is about */
+/* event_hash_of - of a kind and what it is about */
 static uint64_t
-hash_of(enum event_kind kind, const char *about)
+event_hash_of(enum event_kind kind, const char *about)
 {
 	return hash_text(HASH_START ^ (uint64_t)kind, about);
 }
@@ -120,7 +120,7 @@ hash_of(enum event_kind kind, const char *about)
 static bool
 is_news(struct events *events, enum event_kind kind, const char *key)
 {
-	uint64_t hash = hash_of(kind, key);
+	uint64_t hash = event_hash_of(kind, key);
 	struct told *told = &events->told[hash % TOLD_PLACES];
 	int64_t now = clock_ms();
 
@@ -160,9 +160,9 @@ event_json(const struct events *events, enum event_kind kind, const char *member
 	return copy;
 }
 
-/* put - on the list; false: there is no room. Called with the lock. */
+/* event_put - on the list; false: there is no room. Called with the lock. */
 static bool
-put(struct events *events, enum event_kind kind, const char *key, char *text)
+event_put(struct events *events, enum event_kind kind, const char *key, char *text)
 {
 	struct event *event;
 
@@ -179,14 +179,14 @@ put(struct events *events, enum event_kind kind, const char *key, char *text)
 	return true;
 }
 
-/* enqueue - on the list, or, where there is no room, nowhere; json is used up */
+/* event_enqueue - on the list, or, where there is no room, nowhere; json is used up */
 static void
-enqueue(struct events *events, enum event_kind kind, const char *key, char *json)
+event_enqueue(struct events *events, enum event_kind kind, const char *key, char *json)
 {
 	bool first_time = false;
 
 	(void)pthread_mutex_lock(&events->lock);
-	if (!put(events, kind, key, json)) {
+	if (!event_put(events, kind, key, json)) {
 		first_time = !events->full;
 		events->full = true;
 		talloc_free(json);
@@ -223,7 +223,7 @@ event_raise(struct events *events, enum event_kind kind, const char *member, con
 	(void)pthread_mutex_unlock(&events->lock);
 	if (news) {
 		log_event(kind, text);
-		enqueue(
+		event_enqueue(
 		    events, kind, key, event_json(events, kind, member, subject, text, details));
 	} else {
 		json_decref(details);
@@ -233,9 +233,9 @@ event_raise(struct events *events, enum event_kind kind, const char *member, con
 
 /* --- handing on --- */
 
-/* record_of - an event as the books keep it */
+/* event_record_of - an event as the books keep it */
 static struct books_event
-record_of(const struct event *event)
+event_record_of(const struct event *event)
 {
 	return (struct books_event){ event->at_ms, kinds[event->kind].word, event->key,
 		event->text };
@@ -245,7 +245,7 @@ record_of(const struct event *event)
 static bool
 told_elsewhere(struct events *events, TALLOC_CTX *ctx, const struct event *event)
 {
-	struct books_event record = record_of(event);
+	struct books_event record = event_record_of(event);
 
 	int64_t quiet_ms = kinds[event->kind].quiet_ms;
 
@@ -253,9 +253,9 @@ told_elsewhere(struct events *events, TALLOC_CTX *ctx, const struct event *event
 	    !books_event_is_news(events->books, ctx, &record, quiet_ms - QUIET_SLACK_MS);
 }
 
-/* run - hand an event to the program, once, unless it was told elsewhere */
+/* event_run - hand an event to the program, once, unless it was told elsewhere */
 static void
-run(struct events *events, TALLOC_CTX *ctx, const struct event_program *program,
+event_run(struct events *events, TALLOC_CTX *ctx, const struct event_program *program,
     struct event *event)
 {
 	if (event->run)
@@ -297,9 +297,11 @@ drop_event(struct events *events)
 	(void)pthread_mutex_unlock(&events->lock);
 }
 
-/* keep - events into the books, and off the list; how many, and *error_r if they are not all */
+/* event_keep - events into the books, and off the list; how many, and *error_r if they are not
+ * all */
 static size_t
-keep(struct events *events, TALLOC_CTX *ctx, struct event **some, size_t n, const char **error_r)
+event_keep(
+    struct events *events, TALLOC_CTX *ctx, struct event **some, size_t n, const char **error_r)
 {
 	struct books_event records[SOME];
 	size_t n_records = 0;
@@ -307,7 +309,7 @@ keep(struct events *events, TALLOC_CTX *ctx, struct event **some, size_t n, cons
 
 	for (size_t i = 0; i < n; i++)
 		if (!some[i]->told)
-			records[n_records++] = record_of(some[i]);
+			records[n_records++] = event_record_of(some[i]);
 	kept = books_add_events(events->books, ctx, records, n_records, error_r);
 	while (done < n && (some[done]->told || kept > 0)) {
 		kept -= !some[done++]->told;
@@ -342,8 +344,8 @@ event_flush(struct events *events, TALLOC_CTX *ctx, const struct event_program *
 	/* only this thread takes events off the list, so they stay ours without the lock */
 	while ((n = take_some(events, some)) > 0) {
 		for (size_t i = 0; i < n; i++)
-			run(events, ctx, program, some[i]);
-		kept = keep(events, ctx, some, n, error_r);
+			event_run(events, ctx, program, some[i]);
+		kept = event_keep(events, ctx, some, n, error_r);
 		flushed += (int)kept;
 		if (kept < n) {
 			run_rest(events, program);

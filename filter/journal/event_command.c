@@ -106,9 +106,9 @@ event_runner_submit(struct event_runner *runner, const char *const *argv, size_t
 	wake_up(runner);
 }
 
-/* take - the next job, or NULL; it is then the thread's */
+/* event_runner_take - the next job, or NULL; it is then the thread's */
 static struct job *
-take(struct event_runner *runner)
+event_runner_take(struct event_runner *runner)
 {
 	struct job *job;
 
@@ -161,9 +161,9 @@ add_actions(posix_spawn_file_actions_t *actions, int in, int out)
 #endif
 }
 
-/* add_attributes - a process group of its own, signals as a fresh program has them */
+/* event_runner_add_attributes - a process group of its own, signals as a fresh program has them */
 static int
-add_attributes(posix_spawnattr_t *attributes)
+event_runner_add_attributes(posix_spawnattr_t *attributes)
 {
 	sigset_t all, none;
 
@@ -189,7 +189,8 @@ spawn(char *const *argv, int in, int out)
 
 	if (posix_spawn_file_actions_init(&actions) == 0) {
 		if (posix_spawnattr_init(&attributes) == 0) {
-			if (add_actions(&actions, in, out) == 0 && add_attributes(&attributes) == 0)
+			if (add_actions(&actions, in, out) == 0 &&
+			    event_runner_add_attributes(&attributes) == 0)
 				error = posix_spawn(
 				    &pid, argv[0], &actions, &attributes, argv, environ);
 			(void)posix_spawnattr_destroy(&attributes);
@@ -209,9 +210,9 @@ close_pair(const int *fds)
 			(void)close(fds[i]);
 }
 
-/* hand_over - the event into the pipe; it is smaller than a pipe holds */
+/* event_runner_hand_over - the event into the pipe; it is smaller than a pipe holds */
 static void
-hand_over(int fd, const char *text)
+event_runner_hand_over(int fd, const char *text)
 {
 	ssize_t written;
 
@@ -220,16 +221,16 @@ hand_over(int fd, const char *text)
 	(void)written;		/* a program that reads nothing is free to do so */
 }
 
-/* start - start a job in a free place */
+/* event_runner_start - start a job in a free place */
 static void
-start(struct running *running, const struct job *job)
+event_runner_start(struct running *running, const struct job *job)
 {
 	int in[2] = { -1, -1 };
 	int out[2] = { -1, -1 };
 	pid_t pid = -1;
 
 	if (pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0) {
-		hand_over(in[1], job->text);
+		event_runner_hand_over(in[1], job->text);
 		pid = spawn(job->argv, in[0], out[1]);
 	}
 	if (pid < 0) {
@@ -269,9 +270,9 @@ listen_to(struct running *running)
 	running->said[running->said_len] = '\0';
 }
 
-/* tell - how a program ended, where that was not well */
+/* event_runner_tell - how a program ended, where that was not well */
 static void
-tell(const struct running *running, int status)
+event_runner_tell(const struct running *running, int status)
 {
 	char said[SAID_MAX + 1];
 
@@ -310,7 +311,7 @@ look_after(struct running *running)
 	 * another's */
 	(void)kill(-running->pid, SIGKILL);
 	(void)waitpid(running->pid, &status, 0);
-	tell(running, status);
+	event_runner_tell(running, status);
 	(void)close(running->out);
 	talloc_free(running->name);
 	running->pid = 0;
@@ -348,8 +349,8 @@ start_some(struct event_runner *runner)
 
 		if (running->pid != 0)
 			look_after(running);
-		while (running->pid == 0 && (job = take(runner)) != NULL) {
-			start(running, job);
+		while (running->pid == 0 && (job = event_runner_take(runner)) != NULL) {
+			event_runner_start(running, job);
 			talloc_free(job);
 		}
 		busy += running->pid != 0;
@@ -367,9 +368,9 @@ drain_wake(struct event_runner *runner)
 		;
 }
 
-/* serve - the thread */
+/* event_runner_serve - the thread */
 static void *
-serve(void *arg)
+event_runner_serve(void *arg)
 {
 	struct event_runner *runner = arg;
 
@@ -405,7 +406,7 @@ event_runner_new(TALLOC_CTX *ctx, const char **error_r)
 	(void)pthread_mutex_init(&runner->lock, NULL);
 	talloc_set_destructor(runner, runner_destroy);
 	if (pipe2(runner->wake, O_CLOEXEC | O_NONBLOCK) != 0 ||
-	    pthread_create(&runner->thread, NULL, serve, runner) != 0) {
+	    pthread_create(&runner->thread, NULL, event_runner_serve, runner) != 0) {
 		*error_r = "the thread of event_command cannot be started";
 		talloc_free(runner);
 		return NULL;

@@ -166,9 +166,9 @@ journal_dropped(const struct journal *journal)
 
 /* --- the message's side --- */
 
-/* put - on the list, or nowhere */
+/* journal_put - on the list, or nowhere */
 static void
-put(struct journal *journal, struct entry *entry)
+journal_put(struct journal *journal, struct entry *entry)
 {
 	bool fits;
 
@@ -211,14 +211,14 @@ journal_message(struct journal *journal, struct logline *line, const struct fact
 	entry->sign_risk = facts->sign.risk;
 	entry->warned = warned != NULL ? mem_strdup(entry, warned) : NULL;
 	entry->warn_at = warn_at;
-	put(journal, entry);
+	journal_put(journal, entry);
 }
 
 /* --- events out of entries --- */
 
-/* or_dash - a value of the line for a sentence */
+/* journal_or_dash - a value of the line for a sentence */
 static const char *
-or_dash(const struct entry *entry, const char *key)
+journal_or_dash(const struct entry *entry, const char *key)
 {
 	const char *value = logline_value(entry->line, key);
 
@@ -260,9 +260,10 @@ raise_over(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 	event_raise(journal->events, EVENT_OVER, "account", entry->account,
 	    logline_value(entry->line, "limit"),
 	    mem_printf(ctx, "a message of %s did not fit its limit of %s: %s used; it was %s",
-		entry->account, or_dash(entry, "limit"), or_dash(entry, "quota"), fate(entry)),
-	    json_pack("{s:s, s:s, s:s}", "limit", or_dash(entry, "limit"), "used",
-		or_dash(entry, "quota"), "action", action_word(entry->action)));
+		entry->account, journal_or_dash(entry, "limit"), journal_or_dash(entry, "quota"),
+		fate(entry)),
+	    json_pack("{s:s, s:s, s:s}", "limit", journal_or_dash(entry, "limit"), "used",
+		journal_or_dash(entry, "quota"), "action", action_word(entry->action)));
 }
 
 /* raise_key - no signature where one was due */
@@ -273,8 +274,8 @@ raise_key(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 
 	event_raise(journal->events, EVENT_KEY_FAILURE, "domain", domain, NULL,
 	    mem_printf(ctx, "a message of %s could not be signed for %s: %s",
-		entry->account != NULL ? entry->account : "-", domain, or_dash(entry, "why")),
-	    json_pack("{s:s, s:s}", "problem", or_dash(entry, "why"), "queue_id",
+		entry->account != NULL ? entry->account : "-", domain, journal_or_dash(entry, "why")),
+	    json_pack("{s:s, s:s}", "problem", journal_or_dash(entry, "why"), "queue_id",
 		entry->line->queue_id != NULL ? entry->line->queue_id : "NOQUEUE"));
 }
 
@@ -300,11 +301,12 @@ is_foreign(enum reason reason)
 	    reason == REASON_SEVERAL_FROM;
 }
 
-/* escaped - a value of the line, which may be a stranger's octets, for a sentence or for JSON */
+/* journal_escaped - a value of the line, which may be a stranger's octets, for a sentence or for
+ * JSON */
 static const char *
-escaped(TALLOC_CTX *ctx, const struct entry *entry, const char *key)
+journal_escaped(TALLOC_CTX *ctx, const struct entry *entry, const char *key)
 {
-	const char *value = or_dash(entry, key);
+	const char *value = journal_or_dash(entry, key);
 
 	return text_escape(ctx, value, strlen(value), LOGLINE_VALUE_MAX);
 }
@@ -326,7 +328,8 @@ count_foreign(struct journal *journal, const char *account)
 static void
 raise_burst(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 {
-	const char *address = escaped(ctx, entry, "address"), *why = escaped(ctx, entry, "why");
+	const char *address = journal_escaped(ctx, entry, "address"),
+		   *why = journal_escaped(ctx, entry, "why");
 
 	event_raise(journal->events, EVENT_FOREIGN_BURST, "account", entry->account, NULL,
 	    mem_printf(ctx,
@@ -483,9 +486,9 @@ compare_entries(const void *a, const void *b)
 	return strcmp(first->account, second->account);
 }
 
-/* add_entry - one more entry of an account */
+/* journal_add_entry - one more entry of an account */
 static void
-add_entry(struct daybook_delta *delta, const struct entry *entry)
+journal_add_entry(struct daybook_delta *delta, const struct entry *entry)
 {
 	bool passed = entry->action < ACTION_TEMPFAIL;
 
@@ -528,7 +531,7 @@ write_hour(struct journal *journal, TALLOC_CTX *ctx, struct entry **sorted, size
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0 && strcmp(sorted[i - 1]->account, sorted[i]->account) != 0)
 			n_deltas++;
-		add_entry(&deltas[n_deltas], sorted[i]);
+		journal_add_entry(&deltas[n_deltas], sorted[i]);
 	}
 	beyond = books_add_sums(
 	    journal->books, ctx, sorted[0]->at_ms, deltas, n_deltas + 1, error_r);
@@ -653,9 +656,9 @@ turn(struct journal *journal)
 	tell_events(journal);
 }
 
-/* serve - the thread */
+/* journal_serve - the thread */
 static void *
-serve(void *arg)
+journal_serve(void *arg)
 {
 	struct journal *journal = arg;
 
@@ -677,7 +680,7 @@ journal_start(struct journal *journal, TALLOC_CTX *ctx, struct store *store,
 	journal->runner = event_runner_new(journal, error_r);
 	if (journal->runner == NULL)
 		return -1;
-	if (pthread_create(&journal->thread, NULL, serve, journal) != 0) {
+	if (pthread_create(&journal->thread, NULL, journal_serve, journal) != 0) {
 		*error_r =
 		    mem_printf(ctx, "the journal's thread cannot be started: %s", strerror(errno));
 		return -1;

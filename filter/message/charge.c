@@ -23,9 +23,9 @@
 #define STORE_PATIENCE_MS	30000	/* the store has a shorter deadline of its own */
 #define MANY_DOMAINS		16	/* recipients' domains whose owner is remembered */
 
-/* config_of - the configuration a message is judged by */
+/* charge_config_of - the configuration a message is judged by */
 static const struct config *
-config_of(const struct message *message)
+charge_config_of(const struct message *message)
 {
 	return message->session->snapshot->config;
 }
@@ -71,7 +71,7 @@ apply_plan(struct message *message, struct quota_party *party)
 void
 charge_plan(struct message *message)
 {
-	const struct config *config = config_of(message);
+	const struct config *config = charge_config_of(message);
 	struct facts *facts = &message->facts;
 
 	if (facts->account == NULL)
@@ -164,10 +164,10 @@ mark_of(const char *home, const char *text)
 	return mark;
 }
 
-/* client_text - the client's address as it is counted: of IPv6 the /64, for clients change the rest
- * at will */
+/* charge_client_text - the client's address as it is counted: of IPv6 the /64, for clients
+ * change the rest at will */
 static const char *
-client_text(const struct message *message)
+charge_client_text(const struct message *message)
 {
 	const struct ip_address *ip = &message->session->connection.ip;
 	char *text;
@@ -180,9 +180,9 @@ client_text(const struct message *message)
 	return text;
 }
 
-/* domain_of - the domain of a recipient, or NULL */
+/* charge_domain_of - the domain of a recipient, or NULL */
 static const char *
-domain_of(const char *recipient)
+charge_domain_of(const char *recipient)
 {
 	const char *at = strrchr(recipient, '@');
 
@@ -199,7 +199,7 @@ is_ours(struct message *message, const char *domain, const char **known, bool *o
 		if (strcmp(known[i], domain) == 0)
 			return ours[i];
 	answer = owners_has_domain(message, message->session->snapshot, message->listener, domain,
-	    clock_ms() + config_of(message)->dns_timeout_ms);
+	    clock_ms() + charge_config_of(message)->dns_timeout_ms);
 	if (*n < MANY_DOMAINS) {
 		known[*n] = domain;
 		ours[(*n)++] = answer;
@@ -217,7 +217,7 @@ count_external(struct message *message, const char **recipients, size_t n)
 	uint64_t external = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		const char *domain = domain_of(recipients[i]);
+		const char *domain = charge_domain_of(recipients[i]);
 
 		if (domain != NULL && !is_ours(message, domain, known, ours, &n_known))
 			external++;
@@ -255,7 +255,7 @@ cost_of(struct message *message)
 		cost.n_marks = facts->recipients;
 	}
 	if (facts->client_addr != NULL && quota_counts(parties, message->plans.n, LIMIT_CLIENTS)) {
-		cost.client = mark_of(home, client_text(message));
+		cost.client = mark_of(home, charge_client_text(message));
 		cost.has_client = true;
 	}
 	return cost;

@@ -11,9 +11,9 @@
 #include "filter/message/lookup.h"
 #include "policy/sender/identity.h"
 
-/* ask - ask one table for one spelling of a key */
+/* lookup_ask - ask one table for one spelling of a key */
 static enum table_outcome
-ask(TALLOC_CTX *ctx, struct table *table, const char *key, bool partial, int64_t deadline_ms,
+lookup_ask(TALLOC_CTX *ctx, struct table *table, const char *key, bool partial, int64_t deadline_ms,
     const char **value_r)
 {
 	const char *error = NULL;
@@ -36,9 +36,9 @@ lookup_key(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct table_
 	for (size_t i = 0; i < list->n && outcome == TABLE_NOT_FOUND; i++) {
 		struct table *table = snapshot->tables[list->indexes[i]];
 
-		outcome = ask(ctx, table, key, partial, deadline_ms, value_r);
+		outcome = lookup_ask(ctx, table, key, partial, deadline_ms, value_r);
 		if (outcome == TABLE_NOT_FOUND && unicode != NULL)
-			outcome = ask(ctx, table, unicode, partial, deadline_ms, value_r);
+			outcome = lookup_ask(ctx, table, unicode, partial, deadline_ms, value_r);
 	}
 	return outcome;
 }

@@ -26,10 +26,10 @@ struct asking {
 	struct plans *plans;
 };
 
-/* ask - one key in a list of tables, an address by its partial keys too; NULL: not found, or
+/* plans_ask - one key in a list of tables, an address by its partial keys too; NULL: not found, or
  * failed */
 static const char *
-ask(const struct asking *a, const struct table_list *list, const char *key, bool by_parts)
+plans_ask(const struct asking *a, const struct table_list *list, const char *key, bool by_parts)
 {
 	const char *value = NULL;
 	enum table_outcome outcome;
@@ -57,7 +57,7 @@ static const struct plan *
 plan_for(const struct asking *a, const struct party_config *party, const char *name, bool by_parts,
     const char **from_r)
 {
-	const char *value = ask(a, &party->plan_tables, name, by_parts);
+	const char *value = plans_ask(a, &party->plan_tables, name, by_parts);
 	const struct plan *plan;
 
 	if (value == NULL) {
@@ -74,10 +74,10 @@ plan_for(const struct asking *a, const struct party_config *party, const char *n
 	return plan;
 }
 
-/* add - one more party, where it has a plan */
+/* plans_add - one more party, where it has a plan */
 static void
-add(const struct asking *a, enum quota_subject_kind kind, const char *name, const struct plan *plan,
-    const char *from)
+plans_add(const struct asking *a, enum quota_subject_kind kind, const char *name,
+    const struct plan *plan, const char *from)
 {
 	struct plans *plans = a->plans;
 
@@ -101,7 +101,7 @@ add_account(const struct asking *a, const char *name)
 		from = account->plan_from;
 	} else
 		plan = plan_for(a, &config->assign.account, name, true, &from);
-	add(a, QUOTA_ACCOUNT, name, plan, from);
+	plans_add(a, QUOTA_ACCOUNT, name, plan, from);
 }
 
 /* add_group - the pool of an account, the network of a client */
@@ -109,7 +109,7 @@ static void
 add_group(const struct asking *a, enum quota_subject_kind kind, const struct party_config *party,
     const char *member)
 {
-	const char *name = ask(a, &party->of_tables, member, kind == QUOTA_POOL);
+	const char *name = plans_ask(a, &party->of_tables, member, kind == QUOTA_POOL);
 	const struct plan *plan;
 	const char *from;
 
@@ -118,7 +118,7 @@ add_group(const struct asking *a, enum quota_subject_kind kind, const struct par
 	if (kind == QUOTA_POOL)
 		a->plans->pool = name;
 	plan = plan_for(a, party, name, false, &from);
-	add(a, kind, name, plan, from);
+	plans_add(a, kind, name, plan, from);
 }
 
 /* plans_assign - find the parties of an account and a client */
@@ -136,7 +136,7 @@ plans_assign(TALLOC_CTX *ctx, const struct snapshot *snapshot, const char *accou
 	add_account(&a, account);
 	if (domain != NULL && domain[1] != '\0') {
 		plan = plan_for(&a, &assign->domain, domain + 1, false, &from);
-		add(&a, QUOTA_DOMAIN, domain + 1, plan, from);
+		plans_add(&a, QUOTA_DOMAIN, domain + 1, plan, from);
 	}
 	add_group(&a, QUOTA_POOL, &assign->pool, account);
 	if (client != NULL)

@@ -22,9 +22,9 @@ struct recipients {
 	size_t last;		/* the slot taken last */
 };
 
-/* slot_of - where a name is, or where it would go */
+/* recipients_slot_of - where a name is, or where it would go */
 static size_t
-slot_of(const struct recipients *set, const char *name)
+recipients_slot_of(const struct recipients *set, const char *name)
 {
 	size_t slot = (size_t)hash_text(HASH_START, name) & (set->room - 1);
 
@@ -44,9 +44,9 @@ recipients_new(TALLOC_CTX *ctx)
 	return set;
 }
 
-/* grow - twice the room */
+/* recipients_grow - twice the room */
 static void
-grow(struct recipients *set)
+recipients_grow(struct recipients *set)
 {
 	char **old = set->slots;
 	size_t room = set->room;
@@ -55,7 +55,7 @@ grow(struct recipients *set)
 	set->slots = mem_array(set, char *, set->room);
 	for (size_t i = 0; i < room; i++)
 		if (old[i] != NULL)
-			set->slots[slot_of(set, old[i])] = old[i];
+			set->slots[recipients_slot_of(set, old[i])] = old[i];
 	talloc_free(old);
 }
 
@@ -66,8 +66,8 @@ recipients_add(struct recipients *set, const char *name)
 	size_t slot;
 
 	if (set->n * 2 >= set->room)
-		grow(set);
-	slot = slot_of(set, name);
+		recipients_grow(set);
+	slot = recipients_slot_of(set, name);
 	if (set->slots[slot] != NULL)
 		return false;
 	set->slots[slot] = mem_strdup(set, name);

@@ -32,9 +32,10 @@ struct spellings {
 	size_t n;
 };
 
-/* add - one more address; without its sub-address, and not twice */
+/* restricted_add - one more address; without its sub-address, and not twice */
 static void
-add(TALLOC_CTX *ctx, const struct config *config, struct spellings *spellings, const char *full)
+restricted_add(
+    TALLOC_CTX *ctx, const struct config *config, struct spellings *spellings, const char *full)
 {
 	const char *base = address_base(ctx, full, config->delimiter);
 
@@ -61,7 +62,7 @@ add_path(
 	if (address_parse_path(ctx, path, strnlen(path, PATH_MAX_OCTETS), &rules, &address, NULL) !=
 	    ADDRESS_PATH_MAILBOX)
 		return false;
-	add(ctx, config, spellings, address.full);
+	restricted_add(ctx, config, spellings, address.full);
 	return true;
 }
 
@@ -76,18 +77,19 @@ add_inner(TALLOC_CTX *ctx, const struct config *config, struct spellings *spelli
 		struct address address;
 
 		for (size_t j = 0; j < n; j++)
-			add(ctx, config, spellings, inner[j]);
+			restricted_add(ctx, config, spellings, inner[j]);
 		address_split(ctx, spellings->of[i], &address);
 		if (domain_is_literal(address.domain) && config->realm != NULL)
-			add(ctx, config, spellings, mem_printf(ctx, "%.*s@%s",
+			restricted_add(ctx, config, spellings, mem_printf(ctx, "%.*s@%s",
 			    (int)(address.domain - address.full - 1), address.full, config->realm));
 	}
 }
 
-/* ask - look up one address; false where the account may not post there, or that cannot be told */
+/* restricted_ask - look up one address; false where the account may not post there, or that
+ * cannot be told */
 static bool
-ask(TALLOC_CTX *ctx, const struct snapshot *snapshot, struct facts *facts, const char *address,
-    int64_t deadline_ms)
+restricted_ask(TALLOC_CTX *ctx, const struct snapshot *snapshot, struct facts *facts,
+    const char *address, int64_t deadline_ms)
 {
 	const struct config *config = snapshot->config;
 	const char *value = NULL;
@@ -129,6 +131,6 @@ restricted_check(TALLOC_CTX *ctx, const struct snapshot *snapshot, struct facts 
 	}
 	add_inner(ctx, config, &spellings);
 	for (size_t i = 0; i < spellings.n; i++)
-		if (!ask(ctx, snapshot, facts, spellings.of[i], deadline_ms))
+		if (!restricted_ask(ctx, snapshot, facts, spellings.of[i], deadline_ms))
 			return;
 }

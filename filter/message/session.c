@@ -61,9 +61,9 @@ session_needs_helo(const struct session *session)
 	return snapshot_needs_helo(session->snapshot);
 }
 
-/* keep - a bounded copy of a stranger's word; NULL stays NULL */
+/* session_keep - a bounded copy of a stranger's word; NULL stays NULL */
 static char *
-keep(TALLOC_CTX *ctx, const char *word, size_t max)
+session_keep(TALLOC_CTX *ctx, const char *word, size_t max)
 {
 	return word == NULL ? NULL : mem_strndup(ctx, word, max);
 }
@@ -76,11 +76,11 @@ session_connect(struct session *session, const char *client_name, const char *cl
 	struct connection *connection = &session->connection;
 
 	connection->known = true;
-	connection->client_name = keep(session, client_name, SESSION_WORD_MAX);
-	connection->client_addr = keep(session, client_addr, SESSION_WORD_MAX);
+	connection->client_name = session_keep(session, client_name, SESSION_WORD_MAX);
+	connection->client_addr = session_keep(session, client_addr, SESSION_WORD_MAX);
 	connection->client_port = client_port;
-	connection->daemon_name = keep(session, daemon_name, SESSION_WORD_MAX);
-	connection->daemon_port = keep(session, daemon_port, SESSION_WORD_MAX);
+	connection->daemon_name = session_keep(session, daemon_name, SESSION_WORD_MAX);
+	connection->daemon_port = session_keep(session, daemon_port, SESSION_WORD_MAX);
 	/* Postfix adds them before; Sendmail, and whoever does not tell, may do so after */
 	connection->completes = mta == NULL || strncmp(mta, "Postfix", 7) != 0;
 	if (client_addr == NULL || !ip_address_parse(client_addr, &connection->ip))
@@ -109,7 +109,7 @@ session_helo(struct session *session, const char *helo, const char *tls_version)
 	/* A message in progress keeps its own copy: on a second EHLO Postfix sends HELO
 	 * before the ABORT of the transaction that it ends. */
 	talloc_free(session->connection.helo);
-	session->connection.helo = keep(session, helo, SESSION_WORD_MAX);
+	session->connection.helo = session_keep(session, helo, SESSION_WORD_MAX);
 	if (tls_version != NULL && tls_version[0] != '\0')
 		session->connection.tls = true;
 }
@@ -140,7 +140,7 @@ fill_connection(struct message *message, struct facts *facts)
 	facts->client_name = connection->client_name;
 	facts->client_port = connection->client_port;
 	facts->iprev = connection->iprev;
-	facts->helo = keep(message, connection->helo, SESSION_WORD_MAX);
+	facts->helo = session_keep(message, connection->helo, SESSION_WORD_MAX);
 	facts->tls = connection->tls;
 	facts->loopback = ip_address_is_loopback(&connection->ip);
 }
@@ -179,7 +179,7 @@ static void
 learn_queue_id(struct message *message, const char *queue_id)
 {
 	if (queue_id != NULL && queue_id[0] != '\0' && message->facts.queue_id == NULL)
-		message->facts.queue_id = keep(message, queue_id, SESSION_WORD_MAX);
+		message->facts.queue_id = session_keep(message, queue_id, SESSION_WORD_MAX);
 }
 
 /* message_mail - MAIL FROM */
@@ -194,7 +194,7 @@ message_mail(struct session *session, const char *path, const struct mail_macros
 	if (macros->tls_version != NULL && macros->tls_version[0] != '\0')
 		message->facts.tls = true;
 	if (macros->auth_authen != NULL && macros->auth_authen[0] != '\0')
-		message->facts.login = keep(message, macros->auth_authen, SESSION_WORD_MAX);
+		message->facts.login = session_keep(message, macros->auth_authen, SESSION_WORD_MAX);
 	message->facts.auth_without_login = message->facts.login == NULL &&
 	    macros->auth_type != NULL && macros->auth_type[0] != '\0';
 	message->facts.declared_size = macros->size;

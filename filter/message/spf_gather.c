@@ -28,9 +28,9 @@
 #include "policy/base/mem.h"
 #include "policy/sender/received.h"
 
-/* settings_of - the spf group that a message is judged by */
+/* spf_gather_settings_of - the spf group that a message is judged by */
 static const struct spf_config *
-settings_of(const struct message *message)
+spf_gather_settings_of(const struct message *message)
 {
 	return &message->session->snapshot->config->spf;
 }
@@ -39,7 +39,7 @@ settings_of(const struct message *message)
 static bool
 by_relay(const struct message *message)
 {
-	const struct spf_config *spf = settings_of(message);
+	const struct spf_config *spf = spf_gather_settings_of(message);
 
 	return netblock_contains(spf->relays, spf->n_relays, &message->session->connection.ip);
 }
@@ -63,12 +63,13 @@ leave_rest(struct spf_limits *limits, const struct spf_counts *spent)
 	limits->bytes = limits->bytes < bytes ? limits->bytes : bytes;
 }
 
-/* check - both identities for a client */
+/* spf_gather_check - both identities for a client */
 static void
-check(struct message *message, const struct ip_address *ip, const char *address, const char *helo)
+spf_gather_check(
+    struct message *message, const struct ip_address *ip, const char *address, const char *helo)
 {
 	const struct config *config = message->session->snapshot->config;
-	const struct spf_config *spf = settings_of(message);
+	const struct spf_config *spf = spf_gather_settings_of(message);
 	const struct spf_client client = { .address = address, .helo = helo };
 	struct facts *facts = &message->facts;
 	int64_t deadline = clock_ms() + spf->timeout_ms;
@@ -97,15 +98,15 @@ void
 spf_gather_mail(struct message *message)
 {
 	if (wanted(message) && !by_relay(message))
-		check(message, &message->session->connection.ip, message->facts.client_addr,
-		    message->facts.helo);
+		spf_gather_check(message, &message->session->connection.ip,
+		    message->facts.client_addr, message->facts.helo);
 }
 
 /* spf_gather_header - at the end of header */
 void
 spf_gather_header(struct message *message)
 {
-	const struct spf_config *spf = settings_of(message);
+	const struct spf_config *spf = spf_gather_settings_of(message);
 	struct facts *facts = &message->facts;
 	struct received_client client;
 	const char *at;
@@ -115,7 +116,7 @@ spf_gather_header(struct message *message)
 	switch (
 	    received_find_client(message, message->header, spf->relays, spf->n_relays, &client)) {
 	case RECEIVED_CLIENT:
-		check(message, &client.ip, client.address, client.helo);
+		spf_gather_check(message, &client.ip, client.address, client.helo);
 		break;
 	case RECEIVED_LOCAL:
 		break;

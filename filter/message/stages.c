@@ -36,9 +36,9 @@
 
 #define KEY_TOLD_MS	60000	/* between warnings of missing keys */
 
-/* config_of - the configuration a message is judged by */
+/* stage_config_of - the configuration a message is judged by */
 static const struct config *
-config_of(const struct message *message)
+stage_config_of(const struct message *message)
 {
 	return message->session->snapshot->config;
 }
@@ -47,7 +47,7 @@ config_of(const struct message *message)
 static int64_t
 dns_deadline(const struct message *message)
 {
-	return clock_ms() + config_of(message)->dns_timeout_ms;
+	return clock_ms() + stage_config_of(message)->dns_timeout_ms;
 }
 
 /* count_outcome - the figures that status shows */
@@ -95,7 +95,7 @@ log_verdict(struct message *message)
 
 	count_outcome(message->session->daemon, message->verdict.action);
 	charge_offence(message);
-	if (config_of(message)->log_format == LOG_FORMAT_JSON)
+	if (stage_config_of(message)->log_format == LOG_FORMAT_JSON)
 		log_json(logline_json(made, made));
 	else
 		log_text(LOG_LEVEL_INFO, logline_text(made, made));
@@ -104,9 +104,9 @@ log_verdict(struct message *message)
 	message->warned = NULL;
 }
 
-/* decide - ask policy */
+/* stage_decide - ask policy */
 static void
-decide(struct message *message, enum stage stage)
+stage_decide(struct message *message, enum stage stage)
 {
 	verdict_decide(message, &message->rules, &message->facts, stage, &message->verdict);
 }
@@ -126,7 +126,7 @@ answer_early(struct message *message)
 static void
 decide_early(struct message *message, enum stage stage)
 {
-	decide(message, stage);
+	stage_decide(message, stage);
 	answer_early(message);
 }
 
@@ -176,7 +176,7 @@ static void
 choose_listener(struct message *message)
 {
 	const struct connection *connection = &message->session->connection;
-	const struct config *config = config_of(message);
+	const struct config *config = stage_config_of(message);
 	const struct listener_traits traits = {
 		.daemon_name = connection->daemon_name,
 		.daemon_port = connection->daemon_port,
@@ -216,7 +216,7 @@ choose_listener(struct message *message)
 static void
 read_sender(struct message *message, const char *path)
 {
-	const struct config *config = config_of(message);
+	const struct config *config = stage_config_of(message);
 	const struct address_rules rules = {
 		.fold_local = config->fold_local,
 		.default_domain = config->realm,
@@ -255,7 +255,7 @@ read_sender(struct message *message, const char *path)
 static const char *
 map_login(struct message *message, const char *account)
 {
-	const struct config *config = config_of(message);
+	const struct config *config = stage_config_of(message);
 	struct facts *facts = &message->facts;
 	const char *value = NULL;
 	enum table_outcome outcome = lookup_key(message, message->session->snapshot,
@@ -284,7 +284,7 @@ client_account(struct message *message)
 	switch (lookup_key(message, message->session->snapshot, &listener->client_tables,
 	    facts->client_addr, false, dns_deadline(message), &value)) {
 	case TABLE_FOUND:
-		return identity_account(message, value, config_of(message)->realm, NULL);
+		return identity_account(message, value, stage_config_of(message)->realm, NULL);
 	case TABLE_TEMPERROR:
 		facts->lookup_failed = facts->client_addr;
 		break;
@@ -298,7 +298,7 @@ client_account(struct message *message)
 static void
 name_account(struct message *message)
 {
-	const struct config *config = config_of(message);
+	const struct config *config = stage_config_of(message);
 	struct facts *facts = &message->facts;
 
 	switch (facts->role) {
@@ -364,7 +364,7 @@ in_listed_networks(struct message *message, const char *value)
 static void
 check_networks(struct message *message)
 {
-	const struct config *config = config_of(message);
+	const struct config *config = stage_config_of(message);
 	struct facts *facts = &message->facts;
 	const struct account *account = message->account;
 	const char *value = NULL;
@@ -412,7 +412,7 @@ stage_mail(struct message *message, const char *path)
 static const char *
 normal_recipient(struct message *message, const char *path)
 {
-	const struct config *config = config_of(message);
+	const struct config *config = stage_config_of(message);
 	const struct address_rules rules = {
 		.fold_local = true,
 		.default_domain = config->realm,
@@ -488,7 +488,7 @@ add_displays(struct message *message, const struct header_displays *displays)
 static void
 read_senders(struct message *message)
 {
-	const struct config *config = config_of(message);
+	const struct config *config = stage_config_of(message);
 	struct facts *facts = &message->facts;
 	const struct address_rules rules = {
 		.fold_local = config->fold_local,
@@ -536,7 +536,7 @@ use_missing_key(struct message *message, int action)
 static size_t
 line_max(const struct message *message)
 {
-	long configured = config_of(message)->dkim.line_length_limit;
+	long configured = stage_config_of(message)->dkim.line_length_limit;
 
 	if (configured >= 0)
 		return (size_t)configured;
@@ -581,7 +581,7 @@ stage_header(struct message *message)
 	read_senders(message);
 	spf_gather_header(message);
 	/* judged in full for the signature, though role local answers at the end only */
-	decide(message, STAGE_HEADER);
+	stage_decide(message, STAGE_HEADER);
 	if (message->facts.role == ROLE_INBOUND)
 		message->verification = dkim_verify_start(message, message->session->snapshot->dkim,
 		    message->header, from_domain(&message->facts));
@@ -649,14 +649,14 @@ stage_end(struct message *message)
 	const char **signatures = NULL;
 
 	finish_verification(message);
-	decide(message, STAGE_CONTENT);
+	stage_decide(message, STAGE_CONTENT);
 	if (verdict_passes(&message->verdict)) {
 		signatures = finish_signing(message);
-		decide(message, STAGE_SIGNED);
+		stage_decide(message, STAGE_SIGNED);
 	}
 	if (verdict_passes(&message->verdict)) {
 		charge_message(message);
-		decide(message, STAGE_CHARGED);
+		stage_decide(message, STAGE_CHARGED);
 	}
 	if (verdict_passes(&message->verdict)) {
 		if (!verdict_may_sign(&message->facts, &message->verdict))
@@ -664,14 +664,14 @@ stage_end(struct message *message)
 		if (signatures == NULL && message->facts.sign.outcome == OUTCOME_PASS)
 			message->facts.sign = (struct sign_fact){ 0 };
 		edits_plan(message, message->header, &message->facts,
-		    config_of(message)->authserv_id, signatures, &message->edits);
+		    stage_config_of(message)->authserv_id, signatures, &message->edits);
 		if (signatures != NULL)
 			edits_fold(message, message->header, message->sign_plan->folded,
 			    &message->edits);
 		if (message->facts.role == ROLE_INBOUND)
 			received_spf_plan(message, message->header, &message->facts,
-			    config_of(message)->authserv_id, config_of(message)->spf.received_spf,
-			    &message->edits);
+			    stage_config_of(message)->authserv_id,
+			    stage_config_of(message)->spf.received_spf, &message->edits);
 	}
 	log_verdict(message);
 }

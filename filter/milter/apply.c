@@ -26,10 +26,10 @@ writable(const char *text)
 	return (char *)(uintptr_t)text;
 }
 
-/* escaped - a reply as smfi_setreply wants it: a % is written twice, as for printf(3); MTAs undo
- * it */
+/* apply_escaped - a reply as smfi_setreply wants it: a % is written twice, as for printf(3);
+ * MTAs undo it */
 static char *
-escaped(TALLOC_CTX *ctx, const char *text)
+apply_escaped(TALLOC_CTX *ctx, const char *text)
 {
 	char *copy = mem_array(ctx, char, 2 * strlen(text) + 1);
 	char *p = copy;
@@ -48,7 +48,7 @@ apply_reply(SMFICTX *ctx, const struct verdict *verdict)
 
 	if (verdict_passes(verdict))
 		return SMFIS_CONTINUE;
-	text = escaped(NULL, verdict->reply_text);
+	text = apply_escaped(NULL, verdict->reply_text);
 	if (smfi_setreply(ctx, writable(verdict->reply_code), writable(verdict->reply_status),
 	    text) != MI_SUCCESS)
 		log_error("libmilter refused the reply %s %s %s", verdict->reply_code,

@@ -136,9 +136,9 @@ pause_briefly(void)
 	(void)nanosleep(&moment, NULL);
 }
 
-/* turn_away - with no descriptor left, give one up to accept the connection and to close it */
+/* edge_turn_away - with no descriptor left, give one up to accept the connection and to close it */
 static void
-turn_away(int listening)
+edge_turn_away(int listening)
 {
 	int fd;
 
@@ -160,7 +160,7 @@ accept_failed(int listening)
 	switch (errno) {
 	case EMFILE:
 	case ENFILE:
-		turn_away(listening);
+		edge_turn_away(listening);
 		break;
 	case ENOBUFS:
 	case ENOMEM:
@@ -312,9 +312,9 @@ edge_sigwait(const sigset_t *set, int *signal_r)
 
 /* --- what libmilter complains about --- */
 
-/* complain - one line of libmilter's, unless it was logged within the last minute */
+/* edge_complain - one line of libmilter's, unless it was logged within the last minute */
 static void
-complain(int priority, const char *format, va_list arguments)
+edge_complain(int priority, const char *format, va_list arguments)
 {
 	unsigned long skipped;
 	char text[512];
@@ -335,7 +335,7 @@ edge_syslog(int priority, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	complain(priority, format, arguments);
+	edge_complain(priority, format, arguments);
 	va_end(arguments);
 }
 
@@ -346,7 +346,7 @@ edge_syslog_chk(int priority, int flag, const char *format, ...)
 
 	(void)flag;
 	va_start(arguments, format);
-	complain(priority, format, arguments);
+	edge_complain(priority, format, arguments);
 	va_end(arguments);
 }
 
@@ -456,9 +456,9 @@ poll_one(struct pollfd *fd, int timeout)
 	return poll(fd, 1, timeout);
 }
 
-/* keep - store what was read beyond what was asked for */
+/* edge_keep - store what was read beyond what was asked for */
 static void
-keep(struct connection *connection, const unsigned char *octets, size_t len)
+edge_keep(struct connection *connection, const unsigned char *octets, size_t len)
 {
 	struct ahead *ahead = mem_check(malloc(sizeof(*ahead) + len));
 
@@ -480,7 +480,7 @@ read_more(int fd, struct connection *connection, void *buffer, size_t len)
 
 	if (got <= 0 || (size_t)got <= len)
 		return got;
-	keep(connection, more, (size_t)got - len);
+	edge_keep(connection, more, (size_t)got - len);
 	return (ssize_t)len;
 }
 

@@ -81,9 +81,9 @@ distance(int fd)
 	return ((unsigned int)fd - last - 1) % NUMBERS;
 }
 
-/* nearest - the distance within which room of the ready sessions lie */
+/* gate_nearest - the distance within which room of the ready sessions lie */
 static unsigned int
-nearest(const struct pollfd *fds, nfds_t n, int room)
+gate_nearest(const struct pollfd *fds, nfds_t n, int room)
 {
 	unsigned int found[IN_HAND_MOST];
 	int k = 0;
@@ -109,7 +109,7 @@ milter_gate_leave(struct pollfd *fds, nfds_t n, int ready, int room)
 
 	if (ready - (fds[0].revents != 0) <= room)
 		return ready;
-	most = nearest(fds, n, room < IN_HAND_MOST ? room : IN_HAND_MOST);
+	most = gate_nearest(fds, n, room < IN_HAND_MOST ? room : IN_HAND_MOST);
 	for (nfds_t i = 1; i < n; i++) {
 		if (fds[i].revents == 0 || distance(fds[i].fd) <= most)
 			continue;

@@ -37,9 +37,9 @@
 #define BACKLOG		512
 #define MTA_TIMEOUT_S	7200	/* as long as an MTA may be silent within a connection */
 
-/* socket_path - the path of a unix socket, or NULL */
+/* listen_socket_path - the path of a unix socket, or NULL */
 static const char *
-socket_path(const struct config *config)
+listen_socket_path(const struct config *config)
 {
 	const char *colon = strchr(config->listen_spec, ':');
 
@@ -105,7 +105,7 @@ check_path(TALLOC_CTX *ctx, const char *path, const char **error_r)
 int
 milter_socket_open(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
 {
-	const char *path = socket_path(config);
+	const char *path = listen_socket_path(config);
 
 	if (path != NULL && check_path(ctx, path, error_r) != 0)
 		return -1;
@@ -213,6 +213,6 @@ milter_socket_stop(void)
 void
 milter_socket_remove(const struct config *config)
 {
-	if (socket_path(config) != NULL)
-		(void)unlink(socket_path(config));
+	if (listen_socket_path(config) != NULL)
+		(void)unlink(listen_socket_path(config));
 }

@@ -173,9 +173,9 @@ part_for(struct redis_pool *pool, const struct redis_pool_command *command)
 	    redis_slot_of_command(command->argc, command->argv, command->argv_len)) : 0;
 }
 
-/* follow - the part that a redirection names; a slot that has moved for good is noted */
+/* redis_call_follow - the part that a redirection names; a slot that has moved for good is noted */
 static unsigned int
-follow(struct redis_pool *pool, const struct redis_redirect *redirect)
+redis_call_follow(struct redis_pool *pool, const struct redis_redirect *redirect)
 {
 	unsigned int part = REDIS_PART_UNKNOWN;
 	int index;
@@ -222,7 +222,7 @@ call_cluster(const struct call *call)
 		command->part = REDIS_PART_SLOT;
 		if (redis_redirect_read(call->ctx, command->error, &redirect)) {
 			asking = redirect.kind == REDIS_REDIRECT_ASK;
-			part = follow(call->pool, &redirect);
+			part = redis_call_follow(call->pool, &redirect);
 			hops++;
 			continue;
 		}

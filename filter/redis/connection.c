@@ -84,10 +84,10 @@ is_let_in(const struct redis_pool *pool, struct redis_connection *connection, TA
 	return false;
 }
 
-/* introduce - AUTH and SELECT, where configured */
+/* redis_connection_introduce - AUTH and SELECT, where configured */
 static int
-introduce(const struct redis_pool *pool, struct redis_connection *connection, TALLOC_CTX *ctx,
-    int64_t deadline_ms, const char **error_r)
+redis_connection_introduce(const struct redis_pool *pool, struct redis_connection *connection,
+    TALLOC_CTX *ctx, int64_t deadline_ms, const char **error_r)
 {
 	const char *select[2] = { "SELECT" };
 	char database[16];
@@ -116,10 +116,10 @@ redis_connection_open(struct redis_pool *pool, const struct redis_place *place, 
 	connection = mem_new(NULL, struct redis_connection);
 	connection->wire = wire;
 	if ((pool->tls == NULL || is_let_in(pool, connection, ctx, deadline_ms, error_r)) &&
-	    (sentinel ? authenticate(connection, pool->options.sentinel_user,
-			    pool->options.sentinel_password, ctx,
-			    deadline_ms, error_r)
-		      : introduce(pool, connection, ctx, deadline_ms, error_r)) == 0)
+	    (sentinel
+		    ? authenticate(connection, pool->options.sentinel_user,
+			  pool->options.sentinel_password, ctx, deadline_ms, error_r)
+		    : redis_connection_introduce(pool, connection, ctx, deadline_ms, error_r)) == 0)
 		return connection;
 	redis_connection_close(connection);
 	return NULL;

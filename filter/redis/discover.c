@@ -203,9 +203,9 @@ resolve_server(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 	return 0;
 }
 
-/* is_due - whether masters are to be found out (again) */
+/* redis_discover_is_due - whether masters are to be found out (again) */
 static bool
-is_due(struct redis_pool *pool)
+redis_discover_is_due(struct redis_pool *pool)
 {
 	bool due;
 
@@ -222,7 +222,7 @@ discover(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 {
 	int result;
 
-	if (!is_due(pool))
+	if (!redis_discover_is_due(pool))
 		return 0;
 	result =
 	    pool->options.cluster ? ask_cluster(pool, ctx, error_r)

@@ -16,9 +16,10 @@
 #include "filter/redis/place.h"
 #include "policy/base/mem.h"
 
-/* look_up - addresses of host and port; flags as of getaddrinfo. Returns their number, or -1 */
+/* redis_place_look_up - addresses of host and port; flags as of getaddrinfo. Returns their
+ * number, or -1 */
 static int
-look_up(
+redis_place_look_up(
     const struct redis_place *place, int flags, struct redis_address *addresses, const char **why_r)
 {
 	struct addrinfo hints = { .ai_family = place->family, .ai_socktype = SOCK_STREAM,
@@ -115,7 +116,7 @@ redis_place_read(TALLOC_CTX *ctx, const char *text, struct redis_place *place, c
 		return -1;
 	}
 	/* An address is known at once; a name is for redis_place_resolve(). */
-	n = look_up(place, AI_NUMERICHOST | AI_NUMERICSERV, place->addresses, &why);
+	n = redis_place_look_up(place, AI_NUMERICHOST | AI_NUMERICSERV, place->addresses, &why);
 	place->n = n > 0 ? (size_t)n : 0;
 	return 0;
 }
@@ -128,7 +129,7 @@ is_name(const struct redis_place *place)
 	const char *why;
 
 	return place->host != NULL &&
-	    look_up(place, AI_NUMERICHOST | AI_NUMERICSERV, ignored, &why) < 0;
+	    redis_place_look_up(place, AI_NUMERICHOST | AI_NUMERICSERV, ignored, &why) < 0;
 }
 
 /* redis_place_set - the place of a host and a port */
@@ -143,7 +144,7 @@ redis_place_set(TALLOC_CTX *ctx, const char *host, const char *port, struct redi
 	place->host = mem_strdup(ctx, host);
 	place->port = mem_strdup(ctx, port);
 	place->family = AF_UNSPEC;
-	n = look_up(place, AI_NUMERICHOST | AI_NUMERICSERV, place->addresses, &why);
+	n = redis_place_look_up(place, AI_NUMERICHOST | AI_NUMERICSERV, place->addresses, &why);
 	place->n = n > 0 ? (size_t)n : 0;
 }
 
@@ -157,7 +158,7 @@ redis_place_resolve(struct redis_place *place, TALLOC_CTX *ctx, const char **err
 
 	if (!is_name(place))
 		return 0;
-	n = look_up(place, AI_NUMERICSERV | AI_ADDRCONFIG, found, &why);
+	n = redis_place_look_up(place, AI_NUMERICSERV | AI_ADDRCONFIG, found, &why);
 	if (n <= 0) {
 		*error_r = mem_printf(ctx, "the host %s cannot be found: %s", place->host, why);
 		return -1;

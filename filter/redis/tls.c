@@ -52,9 +52,9 @@ last_reason(void)
 	return reason;
 }
 
-/* no_passphrase - nobody is there to type it */
+/* redis_tls_no_passphrase - nobody is there to type it */
 static int
-no_passphrase(char *buffer, int size, int writing, void *arg)
+redis_tls_no_passphrase(char *buffer, int size, int writing, void *arg)
 {
 	(void)writing;
 	(void)arg;
@@ -83,9 +83,9 @@ load_trusted(TALLOC_CTX *ctx, SSL_CTX *ssl_ctx, const char *file, const char **e
 	return 0;
 }
 
-/* is_private - whether a key file is for its owner and group alone */
+/* redis_tls_is_private - whether a key file is for its owner and group alone */
 static bool
-is_private(TALLOC_CTX *ctx, const char *file, const char **error_r)
+redis_tls_is_private(TALLOC_CTX *ctx, const char *file, const char **error_r)
 {
 	struct stat st;
 
@@ -114,7 +114,7 @@ load_own(TALLOC_CTX *ctx, SSL_CTX *ssl_ctx, const struct redis_tls_options *opti
 		    options->cert_file, last_reason());
 		return -1;
 	}
-	if (!is_private(ctx, options->key_file, error_r))
+	if (!redis_tls_is_private(ctx, options->key_file, error_r))
 		return -1;
 	if (SSL_CTX_use_PrivateKey_file(ssl_ctx, options->key_file, SSL_FILETYPE_PEM) != 1) {
 		*error_r = mem_printf(ctx,
@@ -126,9 +126,9 @@ load_own(TALLOC_CTX *ctx, SSL_CTX *ssl_ctx, const struct redis_tls_options *opti
 	return 0;
 }
 
-/* load - all of it; NULL with an error */
+/* redis_tls_load - all of it; NULL with an error */
 static SSL_CTX *
-load(TALLOC_CTX *ctx, const struct redis_tls_options *options, const char **error_r)
+redis_tls_load(TALLOC_CTX *ctx, const struct redis_tls_options *options, const char **error_r)
 {
 	SSL_CTX *ssl_ctx;
 
@@ -140,7 +140,7 @@ load(TALLOC_CTX *ctx, const struct redis_tls_options *options, const char **erro
 	ssl_ctx = mem_check(SSL_CTX_new(TLS_client_method()));
 	(void)SSL_CTX_set_min_proto_version(ssl_ctx, TLS1_2_VERSION);
 	SSL_CTX_set_verify(ssl_ctx, SSL_VERIFY_PEER, NULL);
-	SSL_CTX_set_default_passwd_cb(ssl_ctx, no_passphrase);
+	SSL_CTX_set_default_passwd_cb(ssl_ctx, redis_tls_no_passphrase);
 	/* A certificate in ca_file is trusted, also where it is not that of an authority. */
 	(void)X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl_ctx), X509_V_FLAG_PARTIAL_CHAIN);
 	if (load_trusted(ctx, ssl_ctx, options->ca_file, error_r) == 0 &&
@@ -178,7 +178,7 @@ redis_tls_options_copy(TALLOC_CTX *ctx, const struct redis_tls_options *options)
 struct redis_tls *
 redis_tls_new(TALLOC_CTX *ctx, const struct redis_tls_options *options, const char **error_r)
 {
-	SSL_CTX *ssl_ctx = load(ctx, options, error_r);
+	SSL_CTX *ssl_ctx = redis_tls_load(ctx, options, error_r);
 	struct redis_tls *tls;
 
 	if (ssl_ctx == NULL)
@@ -221,7 +221,7 @@ redis_tls_check(TALLOC_CTX *ctx, const struct redis_tls_options *options, const 
 	SSL *ssl;
 	bool good;
 
-	ssl_ctx = load(ctx, options, error_r);
+	ssl_ctx = redis_tls_load(ctx, options, error_r);
 	if (ssl_ctx == NULL)
 		return false;
 	ssl = mem_check(SSL_new(ssl_ctx));
@@ -239,7 +239,7 @@ redis_tls_check(TALLOC_CTX *ctx, const struct redis_tls_options *options, const 
 int
 redis_tls_renew(struct redis_tls *tls, TALLOC_CTX *ctx, const char **error_r)
 {
-	SSL_CTX *next = load(ctx, &tls->options, error_r), *last;
+	SSL_CTX *next = redis_tls_load(ctx, &tls->options, error_r), *last;
 
 	if (next == NULL)
 		return -1;

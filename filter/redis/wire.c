@@ -78,9 +78,9 @@ socket_state(struct redis_wire *wire, enum moved wanted)
 	return MOVED_FAILED;
 }
 
-/* put - send some octets */
+/* redis_wire_put - send some octets */
 static enum moved
-put(struct redis_wire *wire, const char *octets, size_t len, size_t *n_r)
+redis_wire_put(struct redis_wire *wire, const char *octets, size_t len, size_t *n_r)
 {
 	ssize_t n;
 	int result;
@@ -97,9 +97,9 @@ put(struct redis_wire *wire, const char *octets, size_t len, size_t *n_r)
 	return result == 1 ? MOVED_SOME : tls_state(wire, result);
 }
 
-/* get - receive some octets */
+/* redis_wire_get - receive some octets */
 static enum moved
-get(struct redis_wire *wire, char *octets, size_t size, size_t *n_r)
+redis_wire_get(struct redis_wire *wire, char *octets, size_t size, size_t *n_r)
 {
 	ssize_t n;
 	int result;
@@ -129,14 +129,14 @@ wait_moved(const struct redis_wire *wire, enum moved moved, int64_t deadline_ms)
 
 /* --- one exchange --- */
 
-/* send_all - a command as a whole */
+/* redis_wire_send_all - a command as a whole */
 static enum wire_outcome
-send_all(struct redis_wire *wire, const char *octets, size_t len, int64_t deadline_ms)
+redis_wire_send_all(struct redis_wire *wire, const char *octets, size_t len, int64_t deadline_ms)
 {
 	size_t sent = 0, n = 0;
 
 	while (sent < len) {
-		enum moved moved = put(wire, octets + sent, len - sent, &n);
+		enum moved moved = redis_wire_put(wire, octets + sent, len - sent, &n);
 
 		if (moved == MOVED_FAILED)
 			return WIRE_UNSENT;
@@ -151,9 +151,9 @@ send_all(struct redis_wire *wire, const char *octets, size_t len, int64_t deadli
 	return WIRE_DONE;
 }
 
-/* feed - octets for the reader; false when they cannot be the start of a reply */
+/* redis_wire_feed - octets for the reader; false when they cannot be the start of a reply */
 static bool
-feed(struct redis_wire *wire, const char *octets, size_t n)
+redis_wire_feed(struct redis_wire *wire, const char *octets, size_t n)
 {
 	if (!wire->heard && wire->ssl == NULL && n > 0 && octets[0] == TLS_ALERT) {
 		(void)snprintf(
@@ -178,9 +178,9 @@ hint_tls(struct redis_wire *wire)
 		    wire->why + len, sizeof(wire->why) - len, " (does it want TLS, tls = true?)");
 }
 
-/* receive - read one reply */
+/* redis_wire_receive - read one reply */
 static enum wire_outcome
-receive(struct redis_wire *wire, int64_t deadline_ms, redisReply **reply_r)
+redis_wire_receive(struct redis_wire *wire, int64_t deadline_ms, redisReply **reply_r)
 {
 	char piece[PIECE_MAX];
 	void *reply = NULL;
@@ -197,10 +197,11 @@ receive(struct redis_wire *wire, int64_t deadline_ms, redisReply **reply_r)
 			*reply_r = reply;
 			return WIRE_DONE;
 		}
-		moved = get(wire, piece, sizeof(piece), &n);
+		moved = redis_wire_get(wire, piece, sizeof(piece), &n);
 		if (moved == MOVED_FAILED)
 			hint_tls(wire);
-		if (moved == MOVED_FAILED || (moved == MOVED_SOME && !feed(wire, piece, n)))
+		if (moved == MOVED_FAILED ||
+		    (moved == MOVED_SOME && !redis_wire_feed(wire, piece, n)))
 			return WIRE_CLOSED;
 		if (moved != MOVED_SOME && !wait_moved(wire, moved, deadline_ms)) {
 			(void)snprintf(
@@ -222,11 +223,11 @@ redis_wire_exchange(struct redis_wire *wire, int argc, const char **argv, const 
 	*reply_r = NULL;
 	*why_r = wire->why;
 	mem_check(len < 0 ? NULL : command);
-	outcome = send_all(wire, command, (size_t)len, deadline_ms);
+	outcome = redis_wire_send_all(wire, command, (size_t)len, deadline_ms);
 	/* A password may be among the words. */
 	explicit_bzero(command, (size_t)len);
 	redisFreeCommand(command);
-	return outcome == WIRE_DONE ? receive(wire, deadline_ms, reply_r) : outcome;
+	return outcome == WIRE_DONE ? redis_wire_receive(wire, deadline_ms, reply_r) : outcome;
 }
 
 /* redis_wire_exchange_many - n commands, written before any answer is read, and the answers */
@@ -237,18 +238,19 @@ redis_wire_exchange_many(struct redis_wire *wire, const char *octets, size_t len
 	size_t answered = 0;
 
 	*why_r = wire->why;
-	if (send_all(wire, octets, len, deadline_ms) != WIRE_DONE)
+	if (redis_wire_send_all(wire, octets, len, deadline_ms) != WIRE_DONE)
 		return 0;
-	while (answered < n && receive(wire, deadline_ms, &replies[answered]) == WIRE_DONE)
+	while (
+	    answered < n && redis_wire_receive(wire, deadline_ms, &replies[answered]) == WIRE_DONE)
 		answered++;
 	return answered;
 }
 
 /* --- making a connection --- */
 
-/* connect_to - a connected, non-blocking socket, or -1 with errno */
+/* redis_wire_connect_to - a connected, non-blocking socket, or -1 with errno */
 static int
-connect_to(const struct redis_address *address, int64_t deadline_ms)
+redis_wire_connect_to(const struct redis_address *address, int64_t deadline_ms)
 {
 	int fd = socket_connect((const struct sockaddr *)&address->name, address->len, deadline_ms);
 	int on = 1;
@@ -271,7 +273,7 @@ connect_any(const struct redis_place *place, int64_t deadline_ms)
 		/* Each gets its share of the time, so that a silent one does not eat it all. */
 		int64_t now = clock_ms();
 
-		fd = connect_to(
+		fd = redis_wire_connect_to(
 		    &place->addresses[i], now + (deadline_ms - now) / (int64_t)(place->n - i));
 	}
 	return fd;
@@ -354,5 +356,5 @@ redis_wire_is_sound(struct redis_wire *wire)
 	if (poll(&entry, 1, 0) == 0)
 		return true;
 	/* TLS may have something to say of its own, such as new keys. */
-	return wire->ssl != NULL && get(wire, &octet, 1, &n) == MOVED_WAIT_READ;
+	return wire->ssl != NULL && redis_wire_get(wire, &octet, 1, &n) == MOVED_WAIT_READ;
 }

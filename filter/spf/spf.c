@@ -94,9 +94,9 @@ struct check {
 	size_t n_names;
 };
 
-/* shown - strangers' text as printable ASCII of bounded length */
+/* spf_shown - strangers' text as printable ASCII of bounded length */
 static const char *
-shown(TALLOC_CTX *ctx, const char *text, size_t len)
+spf_shown(TALLOC_CTX *ctx, const char *text, size_t len)
 {
 	size_t i, n = len < SHOWN_MAX ? len : SHOWN_MAX;
 	char *copy = mem_array(ctx, char, SHOWN_MAX + 4);
@@ -171,7 +171,7 @@ trace_answer(struct check *check, const char *name, size_t len, enum dns_type ty
 	};
 
 	TRACE(check, "  query %u: %s %s: %s, %zu record%s%s%s%s", check->counts.queries,
-	    shown(check, name, len), dns_type_name(type), words[answer->status], answer->count,
+	    spf_shown(check, name, len), dns_type_name(type), words[answer->status], answer->count,
 	    answer->count == 1 ? "" : "s", answer->secure ? ", validated" : "",
 	    answer->problem != NULL ? ": " : "", answer->problem != NULL ? answer->problem : "");
 }
@@ -210,9 +210,9 @@ ask_until(struct check *check, const char *name, size_t len, enum dns_type type,
 	return answer;
 }
 
-/* ask - one question that may take all the time that is left */
+/* spf_ask - one question that may take all the time that is left */
 static struct dns_answer *
-ask(struct check *check, const char *name, size_t len, enum dns_type type)
+spf_ask(struct check *check, const char *name, size_t len, enum dns_type type)
 {
 	return ask_until(check, name, len, type, check->deadline_ms);
 }
@@ -228,9 +228,9 @@ half_time(const struct check *check)
 	return now < check->deadline_ms ? now + (check->deadline_ms - now) / 2 : now;
 }
 
-/* ask_ahead - start a question that will probably be asked */
+/* spf_ask_ahead - start a question that will probably be asked */
 static void
-ask_ahead(struct check *check, const char *name, size_t len, enum dns_type type)
+spf_ask_ahead(struct check *check, const char *name, size_t len, enum dns_type type)
 {
 	const struct spf_dns *dns = &check->service->dns;
 
@@ -323,7 +323,7 @@ find_names(struct check *check)
 	check->names_void = answer_is_void(answer, reverse, strlen(reverse));
 	n = answer->count < SPF_LIMIT_PTR ? answer->count : SPF_LIMIT_PTR;
 	for (i = 1; i < n; i++)
-		ask_ahead(check, (const char *)answer->records[i].data, answer->records[i].len,
+		spf_ask_ahead(check, (const char *)answer->records[i].data, answer->records[i].len,
 		    address_type(check));
 	for (i = 0; i < n && check->forced == SPF_NOT_CHECKED; i++)
 		validate_name(check, &answer->records[i], deadline_ms);
@@ -413,7 +413,7 @@ ask_bound_ahead(struct check *check, struct bound *bound)
 
 	if (bound->token.kind == SPF_TOKEN_PTR) {
 		reverse = spf_reverse_name(check, check->values.address, check->values.ipv6);
-		ask_ahead(check, reverse, strlen(reverse), DNS_PTR);
+		spf_ask_ahead(check, reverse, strlen(reverse), DNS_PTR);
 		return;
 	}
 	/* A validated name would need DNS now, for a term that may not be reached. */
@@ -426,7 +426,7 @@ ask_bound_ahead(struct check *check, struct bound *bound)
 	else if (bound->token.kind != SPF_TOKEN_EXISTS)
 		type = address_type(check);
 	expand_bound(check, bound);
-	ask_ahead(check, bound->name, bound->name_len, type);
+	spf_ask_ahead(check, bound->name, bound->name_len, type);
 }
 
 /* bind_tokens - take over the tokens of a rewritten record */
@@ -456,7 +456,7 @@ trace_term(struct check *check, const struct bound *bound)
 {
 	if (bound->token.kind != SPF_TOKEN_HOST)
 		TRACE(check, "  term %u of %u: %s", check->counts.terms, check->max_terms,
-		    shown(check, bound->token.text.data, bound->token.text.len));
+		    spf_shown(check, bound->token.text.data, bound->token.text.len));
 }
 
 /* term_word - what becomes of a term of a record for this client, as far as DNS is not asked */
@@ -484,13 +484,13 @@ trace_record(struct check *check, const struct bound *bound, struct spf_text tex
 
 	if (check->service->trace == NULL)
 		return;
-	TRACE(check, "%s: %s", shown(check, bound->name, bound->name_len),
-	    shown(check, text.data, text.len));
+	TRACE(check, "%s: %s", spf_shown(check, bound->name, bound->name_len),
+	    spf_shown(check, text.data, text.len));
 	for (i = 0; record != NULL && i < record->n_terms; i++)
-		TRACE(check, "    %s: %s", shown(check, record->terms[i].text.data,
+		TRACE(check, "    %s: %s", spf_shown(check, record->terms[i].text.data,
 		    record->terms[i].text.len), term_word(check, &record->terms[i]));
 	if (record != NULL && record->redirect.data != NULL)
-		TRACE(check, "    redirect=%s: where nothing above matches", shown(check,
+		TRACE(check, "    redirect=%s: where nothing above matches", spf_shown(check,
 		    record->redirect.data, record->redirect.len));
 }
 
@@ -572,13 +572,13 @@ record_text(struct check *check, const struct bound *bound, bool root)
 	if (own != NULL) {
 		check->local = true;
 		TRACE(check, "%s: by a record of this site",
-		    shown(check, bound->name, bound->name_len));
+		    spf_shown(check, bound->name, bound->name_len));
 		return text;
 	}
-	answer = ask(check, bound->name, bound->name_len, DNS_TXT);
+	answer = spf_ask(check, bound->name, bound->name_len, DNS_TXT);
 	if (is_failure(answer)) {
 		force(check, SPF_IS_TEMPERROR, mem_printf(check, "TXT of %s: %s",
-		    shown(check, bound->name, bound->name_len),
+		    spf_shown(check, bound->name, bound->name_len),
 		    answer->problem != NULL ? answer->problem : "no answer"));
 		return text;
 	}
@@ -695,11 +695,11 @@ term_answer(struct check *check, struct bound *bound, enum dns_type type)
 	struct dns_answer *answer;
 
 	expand_bound(check, bound);
-	answer = ask(check, bound->name, bound->name_len, type);
+	answer = spf_ask(check, bound->name, bound->name_len, type);
 	if (is_failure(answer)) {
 		force(check, SPF_IS_TEMPERROR,
 		    mem_printf(check, "%s of %s: %s", dns_type_name(type),
-			shown(check, bound->name, bound->name_len),
+			spf_shown(check, bound->name, bound->name_len),
 			answer->problem != NULL ? answer->problem : "no answer"));
 		return NULL;
 	}
@@ -725,7 +725,7 @@ mx_answer(struct check *check, struct bound *bound)
 		return NULL;
 	}
 	for (i = 1; i < answer->count; i++)
-		ask_ahead(check, (const char *)answer->records[i].data, answer->records[i].len,
+		spf_ask_ahead(check, (const char *)answer->records[i].data, answer->records[i].len,
 		    address_type(check));
 	return answer;
 }
@@ -860,10 +860,10 @@ lookup(SPF_dns_server_t *layer, const char *domain, ns_type type, int should_cac
 	return new_reply(layer, domain, type, TRY_AGAIN);
 }
 
-/* result_of - libspf2's result in our words
+/* spf_result_of - libspf2's result in our words
  * Anything else than these four comes with a forced result. */
 static enum spf_result
-result_of(struct check *check, SPF_result_t result)
+spf_result_of(struct check *check, SPF_result_t result)
 {
 	if (check->forced != SPF_NOT_CHECKED)
 		return check->forced;
@@ -917,7 +917,7 @@ interpret(struct check *check, SPF_server_t *server)
 		response->spf_record_exp = record;
 		SPF_record_interpret(record, request, response, 0);
 	}
-	result = result_of(check, SPF_response_result(response));
+	result = spf_result_of(check, SPF_response_result(response));
 	if (record != NULL)
 		SPF_record_free(record);
 	SPF_response_free(response);
@@ -971,9 +971,9 @@ explanation(TALLOC_CTX *ctx, struct check *check)
 	return line;
 }
 
-/* run - the check of a domain that can be asked for */
+/* spf_run - the check of a domain that can be asked for */
 static void
-run(TALLOC_CTX *ctx, struct check *check, struct spf_fact *fact)
+spf_run(TALLOC_CTX *ctx, struct check *check, struct spf_fact *fact)
 {
 	struct bound *root = new_bound(check);
 	const char *problem;
@@ -1098,7 +1098,7 @@ spf_check(TALLOC_CTX *ctx, const struct spf_service *service, const struct spf_c
 	if (set_address(values, client->address)) {
 		fact_r->result = SPF_IS_NONE;
 		if (domain_checkable(values->sender_domain))
-			run(ctx, check, fact_r);
+			spf_run(ctx, check, fact_r);
 	}
 	TRACE(check, "result: %s (%u terms, %u void lookups, %u queries)%s%s",
 	    fact_r->result == SPF_NOT_CHECKED ? "not checked" : spf_result_word(fact_r->result),

@@ -199,9 +199,9 @@ consequence(enum store_on_away on_away)
 	return "";
 }
 
-/* log_text - hand a line to the log and free it; without the lock */
+/* away_log_text - hand a line to the log and free it; without the lock */
 static void
-log_text(const struct away *away, enum store_log_level level, char *text)
+away_log_text(const struct away *away, enum store_log_level level, char *text)
 {
 	if (text != NULL && away->log != NULL)
 		away->log(away->log_arg, level, text);
@@ -227,7 +227,7 @@ away_is_gone(struct away *away, unsigned int index, const char *name, const char
 		    consequence(away->on_away));
 	atomic_store(&part->state, AWAY_GONE);
 	pthread_mutex_unlock(&away->lock);
-	log_text(away, STORE_LOG_WARNING, text);
+	away_log_text(away, STORE_LOG_WARNING, text);
 }
 
 /* back_text - what the log says when a part is back; with the lock held */
@@ -300,7 +300,7 @@ away_is_back(
 		become_up(part);
 	}
 	pthread_mutex_unlock(&away->lock);
-	log_text(away, STORE_LOG_INFO, text);
+	away_log_text(away, STORE_LOG_INFO, text);
 	return back;
 }
 
@@ -317,14 +317,14 @@ away_is_deserted(struct away *away, unsigned int index, const char *name)
 		    NULL, "%s has no slots any more: other nodes have its accounts", name);
 	become_up(part);
 	pthread_mutex_unlock(&away->lock);
-	log_text(away, STORE_LOG_INFO, text);
+	away_log_text(away, STORE_LOG_INFO, text);
 }
 
 /* --- the queue --- */
 
-/* forget - take a charge out of its slot; with the lock held */
+/* away_forget - take a charge out of its slot; with the lock held */
 static void
-forget(struct away *away, struct away_pending *pending)
+away_forget(struct away *away, struct away_pending *pending)
 {
 	struct slot *slot = &away->slots[pending->slot];
 
@@ -342,9 +342,9 @@ forget(struct away *away, struct away_pending *pending)
 	talloc_free(pending);
 }
 
-/* make_room - for one more charge of a slot; false: it is given up; with the lock held */
+/* away_make_room - for one more charge of a slot; false: it is given up; with the lock held */
 static bool
-make_room(struct away *away, const struct slot *slot)
+away_make_room(struct away *away, const struct slot *slot)
 {
 	if (away->n_pending < away->max_pending)
 		return true;
@@ -352,19 +352,19 @@ make_room(struct away *away, const struct slot *slot)
 	if (slot->first == NULL || slot->first->taken)
 		return false; /* the keeper is at the other end, or all of the queue is other
 			       * slots' */
-	forget(away, slot->first);
+	away_forget(away, slot->first);
 	return true;
 }
 
-/* enqueue - Redis is to be told; with the lock held */
+/* away_enqueue - Redis is to be told; with the lock held */
 static void
-enqueue(struct away *away, const struct quota_plan *plan, unsigned int at, bool ambiguous,
+away_enqueue(struct away *away, const struct quota_plan *plan, unsigned int at, bool ambiguous,
     bool annul, int64_t now)
 {
 	struct slot *slot = &away->slots[at];
 	struct away_pending *pending;
 
-	if (!make_room(away, slot))
+	if (!away_make_room(away, slot))
 		return;
 	pending = mem_new(NULL, struct away_pending);
 	pending->plan = quota_plan_copy(pending, plan);
@@ -409,7 +409,7 @@ static void
 drop_outdated(struct away *away, struct slot *slot, int64_t now)
 {
 	while (slot->first != NULL && is_outdated(slot->first, now)) {
-		forget(away, slot->first);
+		away_forget(away, slot->first);
 		away->dropped++;
 	}
 }
@@ -437,10 +437,10 @@ away_take(struct away *away, const uint8_t *parts, unsigned int part, int64_t no
 	return n;
 }
 
-/* settle - what came of one; with the lock held */
+/* away_do_settle - what came of one; with the lock held */
 static void
-settle(struct away *away, struct part *part, struct away_pending *pending, enum away_result result,
-    int64_t now)
+away_do_settle(struct away *away, struct part *part, struct away_pending *pending,
+    enum away_result result, int64_t now)
 {
 	switch (result) {
 	case AWAY_KEPT:
@@ -459,7 +459,7 @@ settle(struct away *away, struct part *part, struct away_pending *pending, enum 
 		away->dropped++;
 		break;
 	}
-	forget(away, pending);
+	away_forget(away, pending);
 }
 
 /* away_settle - what came of n that were taken */
@@ -469,15 +469,15 @@ away_settle(struct away *away, unsigned int part, struct away_pending *const *ta
 {
 	pthread_mutex_lock(&away->lock);
 	for (size_t i = 0; i < n; i++)
-		settle(away, &away->parts[part], taken[i], results[i], now);
+		away_do_settle(away, &away->parts[part], taken[i], results[i], now);
 	pthread_mutex_unlock(&away->lock);
 }
 
 /* --- deciding --- */
 
-/* decide - one message, with the lock held */
+/* away_decide - one message, with the lock held */
 static void
-decide(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, unsigned int slot,
+away_decide(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, unsigned int slot,
     bool ambiguous, int64_t now, struct quota_reply *reply)
 {
 	if (away->on_away == STORE_AWAY_TEMPFAIL) {
@@ -489,9 +489,9 @@ decide(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, unsign
 		away->local++;
 	}
 	if (reply->state == QUOTA_CHARGED)
-		enqueue(away, plan, slot, ambiguous, false, now);
+		away_enqueue(away, plan, slot, ambiguous, false, now);
 	else if (ambiguous)
-		enqueue(away, plan, slot, ambiguous, true, now);
+		away_enqueue(away, plan, slot, ambiguous, true, now);
 }
 
 /* why_away - why some part is not UP, or NULL; with the lock held */
@@ -512,7 +512,7 @@ away_charge(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, u
 	const char *why;
 
 	pthread_mutex_lock(&away->lock);
-	decide(away, ctx, plan, slot, ambiguous, now, reply_r);
+	away_decide(away, ctx, plan, slot, ambiguous, now, reply_r);
 	why = why_away(away);
 	reply_r->store = "local";
 	reply_r->problem =

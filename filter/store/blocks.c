@@ -70,9 +70,9 @@ blocks_clean(TALLOC_CTX *ctx, const char *text)
 	return clean;
 }
 
-/* place_of - where the account is, or would be; with the lock held */
+/* blocks_place_of - where the account is, or would be; with the lock held */
 static size_t
-place_of(const struct blocks *blocks, const char *account, bool *found_r)
+blocks_place_of(const struct blocks *blocks, const char *account, bool *found_r)
 {
 	size_t low = 0, high = atomic_load(&blocks->n);
 
@@ -103,9 +103,9 @@ copy_block(TALLOC_CTX *ctx, const struct store_block *from, struct store_block *
 	to->by = blocks_clean(ctx, from->by);
 }
 
-/* remove_at - with the lock held */
+/* blocks_remove_at - with the lock held */
 static void
-remove_at(struct blocks *blocks, size_t place)
+blocks_remove_at(struct blocks *blocks, size_t place)
 {
 	size_t n = atomic_load(&blocks->n);
 
@@ -128,7 +128,7 @@ drop_ended(struct blocks *blocks, int64_t now)
 {
 	for (size_t i = atomic_load(&blocks->n); i-- > 0;)
 		if (has_ended(blocks->sorted[i], now))
-			remove_at(blocks, i);
+			blocks_remove_at(blocks, i);
 }
 
 /* set - with the lock held */
@@ -141,10 +141,10 @@ set(struct blocks *blocks, const struct store_block *block)
 
 	if (atomic_load(&blocks->n) >= STORE_BLOCKS_MAX)
 		drop_ended(blocks, block->since);
-	place = place_of(blocks, block->account, &found);
+	place = blocks_place_of(blocks, block->account, &found);
 	n = atomic_load(&blocks->n);
 	if (found)
-		remove_at(blocks, place);
+		blocks_remove_at(blocks, place);
 	else if (n >= STORE_BLOCKS_MAX)
 		return false;
 	n = atomic_load(&blocks->n);
@@ -180,10 +180,10 @@ blocks_remove(struct blocks *blocks, const char *account, int64_t now)
 	size_t place;
 
 	pthread_mutex_lock(&blocks->lock);
-	place = place_of(blocks, account, &found);
+	place = blocks_place_of(blocks, account, &found);
 	was = found && !has_ended(blocks->sorted[place], now);
 	if (found)
-		remove_at(blocks, place);
+		blocks_remove_at(blocks, place);
 	pthread_mutex_unlock(&blocks->lock);
 	return was;
 }
@@ -206,7 +206,7 @@ blocks_find(struct blocks *blocks, TALLOC_CTX *ctx, const char *account, int64_t
 	if (atomic_load(&blocks->n) == 0)
 		return false;
 	pthread_mutex_lock(&blocks->lock);
-	place = place_of(blocks, account, &found);
+	place = blocks_place_of(blocks, account, &found);
 	found = found && !has_ended(blocks->sorted[place], now);
 	if (found && block_r != NULL)
 		copy_block(ctx, blocks->sorted[place], block_r);
@@ -238,7 +238,7 @@ blocks_replace(struct blocks *blocks, const struct store_block *list, size_t n)
 {
 	pthread_mutex_lock(&blocks->lock);
 	while (atomic_load(&blocks->n) > 0)
-		remove_at(blocks, atomic_load(&blocks->n) - 1);
+		blocks_remove_at(blocks, atomic_load(&blocks->n) - 1);
 	for (size_t i = 0; i < n; i++)
 		(void)set(blocks, &list[i]);
 	pthread_mutex_unlock(&blocks->lock);

@@ -67,9 +67,10 @@ add_shard(struct judging *j, struct shard *shard)
 	j->n_shards++;
 }
 
-/* begin - find and lock the plan's shards */
+/* embedded_begin - find and lock the plan's shards */
 static void
-begin(struct judging *j, struct embedded *table, const struct quota_plan *plan, int64_t now)
+embedded_begin(
+    struct judging *j, struct embedded *table, const struct quota_plan *plan, int64_t now)
 {
 	j->table = table;
 	j->plan = plan;
@@ -87,9 +88,9 @@ begin(struct judging *j, struct embedded *table, const struct quota_plan *plan, 
 	    mem_array(NULL, struct seat, plan->n_counters);
 }
 
-/* end - unlock */
+/* embedded_end - unlock */
 static void
-end(struct judging *j)
+embedded_end(struct judging *j)
 {
 	for (size_t i = j->n_shards; i-- > 0;)
 		pthread_mutex_unlock(&j->shards[i]->lock);
@@ -97,9 +98,9 @@ end(struct judging *j)
 		talloc_free(j->seats);
 }
 
-/* place_of - where a subject of the plan belongs */
+/* embedded_place_of - where a subject of the plan belongs */
 static struct place
-place_of(const struct judging *j, size_t subject)
+embedded_place_of(const struct judging *j, size_t subject)
 {
 	return subject == 0 ? j->home : table_place(j->table, j->plan->subjects[subject].key);
 }
@@ -234,9 +235,9 @@ used_now(const struct seat *seat, int64_t now)
 	return window_used(&window, counter->width_ms, now);
 }
 
-/* look - one counter as of now */
+/* embedded_look - one counter as of now */
 static void
-look(const struct judging *j, const struct quota_counter *asked, struct seat *seat)
+embedded_look(const struct judging *j, const struct quota_counter *asked, struct seat *seat)
 {
 	seat->used = 0;
 	seat->max = asked->max;
@@ -277,7 +278,7 @@ look_at_all(struct judging *j)
 		struct seat *seat = &j->seats[i];
 
 		if (asked->subject != last) {
-			struct place place = place_of(j, asked->subject);
+			struct place place = embedded_place_of(j, asked->subject);
 
 			last = asked->subject;
 			subject = table_find(&place, j->plan->subjects[last].key);
@@ -285,7 +286,7 @@ look_at_all(struct judging *j)
 				table_used(place.shard, subject);
 		}
 		sit(seat, subject, asked->field);
-		look(j, asked, seat);
+		embedded_look(j, asked, seat);
 	}
 }
 
@@ -342,9 +343,10 @@ wait_clients(const struct seat *seat, int64_t now, uint64_t max, uint64_t cost)
 	return wait;
 }
 
-/* wait_for - how long until cost would fit; 0 now, -1 never */
+/* embedded_wait_for - how long until cost would fit; 0 now, -1 never */
 static int64_t
-wait_for(const struct seat *seat, const struct quota_counter *asked, int64_t now, uint64_t cost)
+embedded_wait_for(
+    const struct seat *seat, const struct quota_counter *asked, int64_t now, uint64_t cost)
 {
 	if (cost == 0)
 		return 0;
@@ -398,7 +400,7 @@ static void
 make_some(struct judging *j, size_t first, size_t n)
 {
 	const struct quota_counter *asked = j->plan->counters;
-	struct place place = place_of(j, asked[first].subject);
+	struct place place = embedded_place_of(j, asked[first].subject);
 	struct subject *subject;
 	uint32_t missing = 0;
 
@@ -426,9 +428,9 @@ make_some(struct judging *j, size_t first, size_t n)
 	}
 }
 
-/* make_all - the counters of the plan, made where missing */
+/* embedded_make_all - the counters of the plan, made where missing */
 static void
-make_all(struct judging *j)
+embedded_make_all(struct judging *j)
 {
 	const struct quota_counter *asked = j->plan->counters;
 	bool missing = false;
@@ -480,9 +482,9 @@ add_client(const struct judging *j, struct seat *seat, int64_t age_ms)
 		    (uint32_t)seat->max + 1);
 }
 
-/* add_sum - the message's cost, as of age_ms ago */
+/* embedded_add_sum - the message's cost, as of age_ms ago */
 static void
-add_sum(const struct judging *j, struct seat *seat, int64_t age_ms)
+embedded_add_sum(const struct judging *j, struct seat *seat, int64_t age_ms)
 {
 	struct counter *counter = seat->counter;
 	int64_t width = counter->width_ms;
@@ -507,7 +509,7 @@ add_sum(const struct judging *j, struct seat *seat, int64_t age_ms)
 static void
 add_all(struct judging *j, int64_t age_ms)
 {
-	make_all(j);
+	embedded_make_all(j);
 	for (size_t i = 0; i < j->plan->n_counters; i++) {
 		struct seat *seat = &j->seats[i];
 		uint64_t cost = seat->cost;
@@ -515,10 +517,10 @@ add_all(struct judging *j, int64_t age_ms)
 		if (j->plan->counters[i].unit == LIMIT_CLIENTS)
 			add_client(j, seat, age_ms);
 		else
-			add_sum(j, seat, age_ms);
+			embedded_add_sum(j, seat, age_ms);
 		if (j->plan->counters[i].unit == LIMIT_NEW)
 			remember_recipients(j, seat->subject, j->now - age_ms);
-		look(j, &j->plan->counters[i], seat);
+		embedded_look(j, &j->plan->counters[i], seat);
 		seat->cost = cost;
 	}
 	table_remember_id(j->home.shard, j->plan->id, j->now);
@@ -544,8 +546,8 @@ answer(const struct judging *j, TALLOC_CTX *ctx, enum quota_state state, struct 
 			count->raised_ms = seat->more->raised_until - j->now;
 		if (state == QUOTA_CHARGED)
 			continue;
-		count->wait_ms = wait_for(seat, asked, j->now, seat->cost);
-		count->one_ms = wait_for(seat, asked, j->now, asked->one);
+		count->wait_ms = embedded_wait_for(seat, asked, j->now, seat->cost);
+		count->one_ms = embedded_wait_for(seat, asked, j->now, asked->one);
 		count->next_ms = next_out(seat, asked, j->now);
 	}
 }
@@ -568,7 +570,7 @@ embedded_charge(struct embedded *table, TALLOC_CTX *ctx, const struct quota_plan
 
 	if (!clear(plan, reply_r))
 		return;
-	begin(&j, table, plan, now);
+	embedded_begin(&j, table, plan, now);
 	look_at_all(&j);
 	if (table_knows_id(j.home.shard, plan->id, now))
 		;
@@ -577,7 +579,7 @@ embedded_charge(struct embedded *table, TALLOC_CTX *ctx, const struct quota_plan
 	else
 		add_all(&j, 0);
 	answer(&j, ctx, state, reply_r);
-	end(&j);
+	embedded_end(&j);
 }
 
 /* embedded_merge - count plan's costs as of age_ms ago, over any limit */
@@ -589,12 +591,12 @@ embedded_merge(struct embedded *table, TALLOC_CTX *ctx, const struct quota_plan 
 
 	if (!clear(plan, reply_r))
 		return;
-	begin(&j, table, plan, now);
+	embedded_begin(&j, table, plan, now);
 	look_at_all(&j);
 	if (!table_knows_id(j.home.shard, plan->id, now))
 		add_all(&j, age_ms);
 	answer(&j, ctx, QUOTA_CHARGED, reply_r);
-	end(&j);
+	embedded_end(&j);
 }
 
 /* embedded_read - the counters without charging */
@@ -605,10 +607,10 @@ embedded_read(struct embedded *table, TALLOC_CTX *ctx, const struct quota_plan *
 	struct judging j;
 
 	clear(plan, reply_r);
-	begin(&j, table, plan, now);
+	embedded_begin(&j, table, plan, now);
 	look_at_all(&j);
 	answer(&j, ctx, QUOTA_READ, reply_r);
-	end(&j);
+	embedded_end(&j);
 }
 
 /* --- what operators do --- */
@@ -649,16 +651,16 @@ embedded_reset(struct embedded *table, const struct quota_plan *plan)
 {
 	struct judging j;
 
-	begin(&j, table, plan, 0);
+	embedded_begin(&j, table, plan, 0);
 	for (size_t i = 0; i < plan->n_subjects; i++) {
-		struct place place = place_of(&j, i);
+		struct place place = embedded_place_of(&j, i);
 		struct subject *subject = table_find(&place, plan->subjects[i].key);
 
 		if (subject != NULL && !clear_counts(subject))
 			table_forget(table, place.shard, subject);
 	}
 	touched(table);
-	end(&j);
+	embedded_end(&j);
 }
 
 /* embedded_raise - until then, max stands in for the limit of a counter */
@@ -708,10 +710,10 @@ embedded_unraise(struct embedded *table, const struct quota_plan *plan, int64_t 
 
 /* --- local mode: what Redis said --- */
 
-/* note - the total of one counter as Redis reported it */
+/* embedded_note - the total of one counter as Redis reported it */
 static void
-note(const struct judging *j, struct seat *seat, const struct quota_count *count, int64_t stamp,
-    bool charged, bool forget_own)
+embedded_note(const struct judging *j, struct seat *seat, const struct quota_count *count,
+    int64_t stamp, bool charged, bool forget_own)
 {
 	struct counter *counter = seat->counter;
 	struct counter_more *more = seat->more;
@@ -752,16 +754,16 @@ embedded_seen(struct embedded *table, const struct quota_plan *plan,
 
 	if (plan->n_counters == 0 || reply->n_counts != plan->n_counters)
 		return;
-	begin(&j, table, plan, now);
+	embedded_begin(&j, table, plan, now);
 	look_at_all(&j);
-	make_all(&j);
+	embedded_make_all(&j);
 	for (size_t i = 0; i < plan->n_counters; i++) {
 		j.seats[i].more = table_make_more(j.seats[i].subject, j.seats[i].counter);
-		note(&j, &j.seats[i], &reply->counts[i], stamp, charged, forget_own);
+		embedded_note(&j, &j.seats[i], &reply->counts[i], stamp, charged, forget_own);
 		if (charged && plan->counters[i].unit == LIMIT_NEW)
 			remember_recipients(&j, j.seats[i].subject, now);
 	}
-	end(&j);
+	embedded_end(&j);
 }
 
 /* embedded_count - subjects in the table, and subjects with counts that were evicted */

@@ -259,9 +259,9 @@ load_block(struct loading *l, char *line)
 	return sound;
 }
 
-/* load_entry - one line between the first and the last, by its first word */
+/* embedded_file_load_entry - one line between the first and the last, by its first word */
 static bool
-load_entry(struct loading *l, char *line)
+embedded_file_load_entry(struct loading *l, char *line)
 {
 	l->lines++;
 	if (line[0] == '{')
@@ -305,7 +305,7 @@ load_line(struct loading *l, char *line, size_t len)
 	if (len > MAX_LINE || strlen(line) != len || line[len - 1] != '\n')
 		return refuse_file(l, "are damaged: a line is cut or too long");
 	l->sum = hash_octets(l->sum, line, len);
-	return load_entry(l, line) ? 0 : refuse_file(l, "are damaged: a line cannot be read");
+	return embedded_file_load_entry(l, line) ? 0 : refuse_file(l, "are damaged: a line cannot be read");
 }
 
 /* load_lines - the whole file; -1 with an error */
@@ -331,9 +331,9 @@ load_lines(struct loading *l, FILE *stream)
 	return result;
 }
 
-/* load - fill the table from its file, where there is one */
+/* embedded_file_load - fill the table from its file, where there is one */
 static int
-load(TALLOC_CTX *ctx, struct embedded *table, int64_t now, const char **error_r)
+embedded_file_load(TALLOC_CTX *ctx, struct embedded *table, int64_t now, const char **error_r)
 {
 	struct loading l = { .ctx = ctx, .table = table, .file = table->file, .now = now,
 	    .sum = HASH_START, .error_r = error_r };
@@ -381,7 +381,8 @@ embedded_open(TALLOC_CTX *ctx, size_t max_accounts, const char *file, struct blo
 	table->blocks = blocks;
 
 	table->file = mem_strdup(table, file);
-	if (take_lock(ctx, table, error_r) < 0 || load(ctx, table, now, error_r) < 0) {
+	if (take_lock(ctx, table, error_r) < 0 ||
+	    embedded_file_load(ctx, table, now, error_r) < 0) {
 		talloc_free(table);
 		return NULL;
 	}

@@ -90,9 +90,9 @@ put_number(struct text *text, uint64_t number, char behind)
 	text->len += len + 1;
 }
 
-/* put_mark - the same with a mark, in 16 hexadecimal digits */
+/* embedded_save_put_mark - the same with a mark, in 16 hexadecimal digits */
 static void
-put_mark(struct text *text, uint64_t mark, char behind)
+embedded_save_put_mark(struct text *text, uint64_t mark, char behind)
 {
 	static const char hex[] = "0123456789abcdef";
 	char *at = text_reserve(text, 17);
@@ -103,9 +103,9 @@ put_mark(struct text *text, uint64_t mark, char behind)
 	text->len += 17;
 }
 
-/* end_line - the space behind the last word becomes the end of the line */
+/* embedded_save_end_line - the space behind the last word becomes the end of the line */
 static void
-end_line(struct text *text)
+embedded_save_end_line(struct text *text)
 {
 	text->octets[text->len - 1] = '\n';
 	text->lines++;
@@ -127,7 +127,7 @@ put_window(struct text *text, struct subject *subject, struct counter *counter)
 	put_number(text, (uint64_t)window.head, ' ');
 	for (size_t i = 0; i < last; i++)
 		put_number(text, window.slots[i], ' ');
-	end_line(text);
+	embedded_save_end_line(text);
 }
 
 /* put_raise - one line */
@@ -141,7 +141,7 @@ put_raise(struct text *text, const struct subject *subject, const struct counter
 	put_number(text, (uint64_t)counter->width_ms, ' ');
 	put_number(text, more->raised_max, ' ');
 	put_number(text, (uint64_t)more->raised_until, ' ');
-	end_line(text);
+	embedded_save_end_line(text);
 }
 
 /* put_marks - a set, MARKS_A_LINE a line: of a counter, or NULL: of the subject */
@@ -158,10 +158,10 @@ put_marks(struct text *text, const struct subject *subject, const struct counter
 			put_word(text, counter->field, ' ');
 			put_number(text, (uint64_t)counter->width_ms, ' ');
 		}
-		put_mark(text, set->marks[i].mark, ' ');
+		embedded_save_put_mark(text, set->marks[i].mark, ' ');
 		put_number(text, (uint64_t)set->marks[i].seen, ' ');
 		if (i % MARKS_A_LINE == MARKS_A_LINE - 1 || i + 1 == set->n)
-			end_line(text);
+			embedded_save_end_line(text);
 	}
 }
 
@@ -345,7 +345,7 @@ put_blocks(struct text *text, TALLOC_CTX *ctx, struct blocks *blocks, int64_t no
 		put_number(text, (uint64_t)list[i].until, ' ');
 		put_word(text, quota_encode(ctx, list[i].by), ' ');
 		put_word(text, quota_encode(ctx, list[i].reason), ' ');
-		end_line(text);
+		embedded_save_end_line(text);
 	}
 }
 

@@ -39,9 +39,9 @@ table_place(const struct embedded *table, const char *key)
 	};
 }
 
-/* bucket_of - where the chain of a hash begins */
+/* subjects_bucket_of - where the chain of a hash begins */
 static struct subject **
-bucket_of(const struct shard *shard, uint64_t hash)
+subjects_bucket_of(const struct shard *shard, uint64_t hash)
 {
 	return &shard->buckets[hash & (shard->n_buckets - 1)];
 }
@@ -58,7 +58,7 @@ fetch(const struct subject *subject)
 struct subject *
 table_find(const struct place *place, const char *key)
 {
-	struct subject *subject = *bucket_of(place->shard, place->hash);
+	struct subject *subject = *subjects_bucket_of(place->shard, place->hash);
 
 	while (subject != NULL) {
 		fetch(subject);
@@ -129,7 +129,7 @@ table_used(struct shard *shard, struct subject *subject)
 void
 table_forget(struct embedded *table, struct shard *shard, struct subject *subject)
 {
-	struct subject **at = bucket_of(shard, subject->hash);
+	struct subject **at = subjects_bucket_of(shard, subject->hash);
 
 	while (*at != subject)
 		at = &(*at)->hash_next;
@@ -174,9 +174,9 @@ is_idle(struct subject *subject, const struct counter *counter, int64_t now)
 	    ((more->base == 0 || more->base_until <= now) && more->raised_until <= now);
 }
 
-/* make_room - forget the subject that was used longest ago */
+/* subjects_make_room - forget the subject that was used longest ago */
 static void
-make_room(struct embedded *table, struct shard *shard, int64_t now)
+subjects_make_room(struct embedded *table, struct shard *shard, int64_t now)
 {
 	struct subject *oldest = shard->oldest;
 
@@ -195,7 +195,7 @@ make_room(struct embedded *table, struct shard *shard, int64_t now)
 static void
 enter(struct embedded *table, struct shard *shard, struct subject *subject)
 {
-	struct subject **bucket = bucket_of(shard, subject->hash);
+	struct subject **bucket = subjects_bucket_of(shard, subject->hash);
 
 	subject->hash_next = *bucket;
 	*bucket = subject;
@@ -220,9 +220,10 @@ make_subject(struct shard *shard, const char *key, uint64_t hash, uint32_t room)
 	return subject;
 }
 
-/* enlarge - give an array that belongs to a subject room for more, zeroed; NULL stays NULL */
+/* subjects_enlarge - give an array that belongs to a subject room for more, zeroed; NULL stays
+ * NULL */
 static void *
-enlarge(struct subject *subject, void *array, size_t old_size, size_t size)
+subjects_enlarge(struct subject *subject, void *array, size_t old_size, size_t size)
 {
 	if (array == NULL)
 		return NULL;
@@ -231,11 +232,11 @@ enlarge(struct subject *subject, void *array, size_t old_size, size_t size)
 	return array;
 }
 
-/* grow - room for more counters; the subject may move */
+/* subjects_grow - room for more counters; the subject may move */
 static struct subject *
-grow(struct shard *shard, struct subject *subject, uint32_t room)
+subjects_grow(struct shard *shard, struct subject *subject, uint32_t room)
 {
-	struct subject **at = bucket_of(shard, subject->hash);
+	struct subject **at = subjects_bucket_of(shard, subject->hash);
 	uint32_t old = subject->room;
 	size_t older = window_older_size(subject->bucket_width);
 
@@ -247,8 +248,8 @@ grow(struct shard *shard, struct subject *subject, uint32_t room)
 	*at = subject;
 	enlist(shard, subject);
 	memset(&table_counters(subject)[old], 0, (room - old) * sizeof(struct counter));
-	subject->buckets = enlarge(subject, subject->buckets, old * older, room * older);
-	subject->more = enlarge(subject, subject->more, old * sizeof(subject->more[0]),
+	subject->buckets = subjects_enlarge(subject, subject->buckets, old * older, room * older);
+	subject->more = subjects_enlarge(subject, subject->more, old * sizeof(subject->more[0]),
 	    room * sizeof(subject->more[0]));
 	subject->room = room;
 	return subject;
@@ -265,11 +266,11 @@ table_ensure(struct embedded *table, const struct place *place, const char *key,
 
 	if (subject != NULL) {
 		room += subject->n_counters;
-		return room <= subject->room ? subject : grow(shard, subject, room);
+		return room <= subject->room ? subject : subjects_grow(shard, subject, room);
 	}
 	if (atomic_load_explicit(&table->n_subjects, memory_order_relaxed) >= table->max_subjects &&
 	    shard->n_subjects >= TABLE_MIN_SHARE)
-		make_room(table, shard, now);
+		subjects_make_room(table, shard, now);
 	subject = make_subject(shard, key, place->hash, room);
 	enter(table, shard, subject);
 	return subject;
@@ -402,7 +403,7 @@ table_expect(const struct place *place, const uint8_t *id)
 {
 	const struct id_memory *ids = &place->shard->ids;
 
-	__builtin_prefetch(bucket_of(place->shard, place->hash));
+	__builtin_prefetch(subjects_bucket_of(place->shard, place->hash));
 	if (ids->ring != NULL)
 		__builtin_prefetch(id_bucket(ids, id), 1);
 }

@@ -63,9 +63,9 @@ struct keeping {
 	int64_t next_chores;
 };
 
-/* rest - wait until a time, or until woken; returns whether to go on */
+/* keeper_rest - wait until a time, or until woken; returns whether to go on */
 static bool
-rest(struct store_redis *redis, int64_t until)
+keeper_rest(struct store_redis *redis, int64_t until)
 {
 	struct timespec at = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
 	bool go_on;
@@ -158,9 +158,9 @@ make_commands(struct keeping *k, TALLOC_CTX *ctx, size_t n)
 	return made;
 }
 
-/* result_of - what an outcome means for the charge */
+/* keeper_result_of - what an outcome means for the charge */
 static enum away_result
-result_of(enum pool_outcome outcome)
+keeper_result_of(enum pool_outcome outcome)
 {
 	switch (outcome) {
 	case POOL_ANSWERED:
@@ -215,7 +215,7 @@ note_failures(struct keeping *k, size_t n, int64_t now)
  * How many were settled; 0 with *error_r NULL: there were none. *error_r is on ctx.
  */
 static size_t
-hand_over(struct keeping *k, TALLOC_CTX *ctx, unsigned int part, const char **error_r)
+keeper_hand_over(struct keeping *k, TALLOC_CTX *ctx, unsigned int part, const char **error_r)
 {
 	struct store_redis *redis = k->redis;
 	int64_t start = clock_ms(), now;
@@ -234,7 +234,7 @@ hand_over(struct keeping *k, TALLOC_CTX *ctx, unsigned int part, const char **er
 			&k->commands[0].reply, &k->commands[0].part, &k->commands[0].error);
 	now = clock_ms();
 	for (size_t i = 0; i < taken; i++) {
-		k->results[i] = i < n ? result_of(k->commands[i].outcome) : AWAY_KEPT;
+		k->results[i] = i < n ? keeper_result_of(k->commands[i].outcome) : AWAY_KEPT;
 		if (k->results[i] == AWAY_MERGED || k->results[i] == AWAY_DROPPED)
 			settled++;
 		if (i < n)
@@ -265,7 +265,7 @@ come_back(
 	while (!is_stopped(redis) &&
 	    !away_is_back(redis->away, k->parts, part, name, clock_ms())) {
 		TALLOC_CTX *batch = mem_check(talloc_new(ctx));
-		size_t settled = hand_over(k, batch, part, error_r);
+		size_t settled = keeper_hand_over(k, batch, part, error_r);
 
 		if (settled == 0 && *error_r != NULL) {
 			*error_r = mem_strdup(ctx, *error_r);
@@ -296,10 +296,10 @@ notice(struct keeping *k, unsigned int part, const char *name, int64_t now)
 	    now + (FIRST_PAUSE_MS << (watch->doubts < 8 ? watch->doubts - MANY_DOUBTS : 4));
 }
 
-/* find_masters - what redis_pool_resolve() finds, once for all parts that are tried now; false with
- * a reason */
+/* keeper_find_masters - what redis_pool_resolve() finds, once for all parts that are tried now;
+ * false with a reason */
 static bool
-find_masters(struct keeping *k, TALLOC_CTX *ctx, const char **why_r)
+keeper_find_masters(struct keeping *k, TALLOC_CTX *ctx, const char **why_r)
 {
 	if (redis_pool_resolve(k->redis->pool, ctx, why_r) < 0)
 		return false;
@@ -343,7 +343,7 @@ try_slots(struct keeping *k)
 	size_t settled = 1;
 
 	while (settled > 0 && !is_stopped(redis))
-		settled = hand_over(k, tmp, REDIS_PART_SLOT, &why);
+		settled = keeper_hand_over(k, tmp, REDIS_PART_SLOT, &why);
 	watch->off = !away_is_back(redis->away, k->parts, REDIS_PART_SLOT, name, clock_ms());
 	watch->next_trial = watch->off ? clock_ms() + AWAY_SLOT_REST_MS : 0;
 	/* a slot that moves within a moment is not worth a line in the log */
@@ -352,9 +352,9 @@ try_slots(struct keeping *k)
 	talloc_free(tmp);
 }
 
-/* is_due - whether a part is to be tried now */
+/* keeper_is_due - whether a part is to be tried now */
 static bool
-is_due(const struct keeping *k, unsigned int part, int64_t now)
+keeper_is_due(const struct keeping *k, unsigned int part, int64_t now)
 {
 	const struct watch *watch = &k->watches[part];
 
@@ -370,10 +370,10 @@ try_parts(struct keeping *k)
 	const char *why = NULL;
 
 	for (unsigned int part = 0; part < REDIS_PART_SLOT && !is_stopped(k->redis); part++) {
-		if (!is_due(k, part, clock_ms()))
+		if (!keeper_is_due(k, part, clock_ms()))
 			continue;
 		if (!asked)
-			found = find_masters(k, tmp, &why);
+			found = keeper_find_masters(k, tmp, &why);
 		asked = true;
 		try_part(k, part, found, why);
 	}
@@ -409,7 +409,7 @@ look_around(struct keeping *k)
 	for (unsigned int part = 0; part < REDIS_PART_SLOT; part++) {
 		if (k->watches[part].off && k->watches[part].next_trial < next)
 			next = k->watches[part].next_trial;
-		if (is_due(k, part, now))
+		if (keeper_is_due(k, part, now))
 			next = now;
 	}
 	return next < k->next_chores ? next : k->next_chores;
@@ -436,7 +436,7 @@ keeper(void *arg)
 	struct keeping *k = arg;
 
 	first_trials(k);
-	while (rest(k->redis, look_around(k)))
+	while (keeper_rest(k->redis, look_around(k)))
 		continue;
 	return NULL;
 }
@@ -476,7 +476,7 @@ store_redis_last_words(struct store_redis *redis)
 	for (unsigned int part = 0; part < REDIS_PART_UNKNOWN && clock_ms() < end; part++)
 		if (away_has_work(redis->away, k->parts, part, clock_ms()) &&
 		    probe(k, tmp, part, &error) == 0)
-			while (clock_ms() < end && hand_over(k, tmp, part, &error) > 0)
+			while (clock_ms() < end && keeper_hand_over(k, tmp, part, &error) > 0)
 				continue;
 	talloc_free(tmp);
 }

@@ -58,11 +58,11 @@ run_index(struct store_redis *redis, TALLOC_CTX *ctx, struct quota_command *comm
 	    redis, ctx, &redis->index, command, resend, deadline_ms, answer_r, NULL, error_r);
 }
 
-/* blame - a call of the keeper's failed; a matter of one key alone (POOL_BROKEN) changes no
+/* lists_blame - a call of the keeper's failed; a matter of one key alone (POOL_BROKEN) changes no
  * state */
 static void
-blame(struct store_redis *redis, enum pool_outcome outcome, unsigned int slot, unsigned int part,
-    const char *error)
+lists_blame(struct store_redis *redis, enum pool_outcome outcome, unsigned int slot,
+    unsigned int part, const char *error)
 {
 	const struct away_place place = { .slot = slot, .part = part };
 
@@ -84,13 +84,13 @@ run_chore(struct store_redis *redis, TALLOC_CTX *ctx, struct quota_command *comm
 
 	outcome = store_redis_run_script(redis, ctx, &redis->index, command, resend,
 	    clock_ms() + redis->deadline_ms, answer_r, &part, &error);
-	blame(redis, outcome, redis->index_slot, part, error);
+	lists_blame(redis, outcome, redis->index_slot, part, error);
 	return outcome;
 }
 
-/* number_of - a number in text, 0 where there is none */
+/* lists_number_of - a number in text, 0 where there is none */
 static int64_t
-number_of(const redisReply *element)
+lists_number_of(const redisReply *element)
 {
 	return element->type == REDIS_REPLY_STRING ? (int64_t)strtoll(element->str, NULL, 10) : 0;
 }
@@ -118,8 +118,11 @@ take_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const redisReply *answer
 	for (size_t i = 0; i < n; i++) {
 		redisReply **at = &answer->element[1 + 5 * i];
 
-		list[i] = (struct store_block){ .account = at[0]->str, .until = number_of(at[1]),
-		    .since = number_of(at[2]), .by = at[3]->str, .reason = at[4]->str };
+		list[i] = (struct store_block){ .account = at[0]->str,
+			.until = lists_number_of(at[1]),
+			.since = lists_number_of(at[2]),
+			.by = at[3]->str,
+			.reason = at[4]->str };
 	}
 	blocks_replace(redis->blocks, list, n);
 	talloc_free(redis->blocks_version);
@@ -210,7 +213,7 @@ count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *
 		return -1;
 	outcome = store_redis_run(redis, ctx, QUOTA_OP_CHARGE, plan, 0,
 	    clock_ms() + redis->deadline_ms, &answer, &place.part, &error);
-	blame(redis, outcome, place.slot, place.part, error);
+	lists_blame(redis, outcome, place.slot, place.part, error);
 	if (outcome == POOL_BROKEN)
 		return 0;	/* a matter of this account's key alone */
 	if (outcome != POOL_ANSWERED)

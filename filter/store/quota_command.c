@@ -96,9 +96,10 @@ push_keys(struct quota_command *command, const char *prefix, const struct quota_
 			    mem_printf(command->argv, "%s%s", prefix, plan->subjects[i].known_key));
 }
 
-/* put_mark - a mark as octets, the highest first, so that they sort as the numbers do */
+/* quota_command_put_mark - a mark as octets, the highest first, so that they sort as the numbers
+ * do */
 static void
-put_mark(char *to, uint64_t mark)
+quota_command_put_mark(char *to, uint64_t mark)
 {
 	for (size_t i = 0; i < MARK_LEN; i++)
 		to[i] = (char)(mark >> (8 * (MARK_LEN - 1 - i)) & 0xff);
@@ -112,8 +113,8 @@ push_marks(struct quota_command *command, const struct quota_plan *plan)
 	char *octets = mem_array(command->argv, char, len + MARK_LEN);
 
 	for (size_t i = 0; i < plan->n_marks; i++)
-		put_mark(octets + i * MARK_LEN, plan->marks[i]);
-	put_mark(octets + len, plan->client);
+		quota_command_put_mark(octets + i * MARK_LEN, plan->marks[i]);
+	quota_command_put_mark(octets + len, plan->client);
 	command->argv[command->argc] = octets;
 	command->argv_len[command->argc++] = len;
 	command->argv[command->argc] = octets + len;
@@ -149,9 +150,9 @@ push_counter(struct quota_command *command, const struct quota_plan *plan,
 	push_kind(command, plan, counter);
 }
 
-/* begin - a run with room for n arguments after the fixed ones */
+/* quota_command_begin - a run with room for n arguments after the fixed ones */
 static struct quota_command *
-begin(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
+quota_command_begin(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
     const struct quota_plan *plan, const int64_t *now, int64_t age_ms, size_t n)
 {
 	struct quota_command *command = mem_new(ctx, struct quota_command);
@@ -181,8 +182,8 @@ struct quota_command *
 quota_command_make(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
     const struct quota_plan *plan, const int64_t *now, int64_t age_ms)
 {
-	struct quota_command *command = begin(ctx, prefix, digest, op, plan, now, age_ms,
-	    COUNTER_ARGS * plan->n_counters);
+	struct quota_command *command = quota_command_begin(
+	    ctx, prefix, digest, op, plan, now, age_ms, COUNTER_ARGS * plan->n_counters);
 
 	for (size_t i = 0; i < plan->n_counters; i++)
 		push_counter(command, plan, &plan->counters[i]);
@@ -194,7 +195,8 @@ struct quota_command *
 quota_command_by_hand(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
     const struct quota_plan *plan, const int64_t *now, const char *const *words, size_t n)
 {
-	struct quota_command *command = begin(ctx, prefix, digest, op, plan, now, 0, n);
+	struct quota_command *command =
+	    quota_command_begin(ctx, prefix, digest, op, plan, now, 0, n);
 
 	for (size_t i = 0; i < n; i++)
 		quota_command_push(command, words[i]);

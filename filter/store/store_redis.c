@@ -65,9 +65,9 @@ init_locks(struct store_redis *redis)
 	pthread_condattr_destroy(&attributes);
 }
 
-/* find_masters - once, before mail comes */
+/* store_redis_find_masters - once, before mail comes */
 static void
-find_masters(struct store_redis *redis)
+store_redis_find_masters(struct store_redis *redis)
 {
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	const char *ignored = NULL;
@@ -103,7 +103,7 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 	redis->index_slot = store_redis_slot(redis, "index");
 	/* Mail may come at once. A second is worth it here; what fails, the keeper says. */
 	if (options->redis.cluster || options->redis.sentinels != NULL)
-		find_masters(redis);
+		store_redis_find_masters(redis);
 	if (store_redis_start_keeper(ctx, redis, error_r) < 0) {
 		store_redis_close(redis);
 		return NULL;
@@ -157,9 +157,9 @@ unknown(TALLOC_CTX *ctx, const char *problem, struct quota_reply *reply)
 	reply->problem = mem_strdup(ctx, problem);
 }
 
-/* take_answer - Redis answered; note the totals */
+/* store_redis_take_answer - Redis answered; note the totals */
 static void
-take_answer(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+store_redis_take_answer(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
     unsigned int slot, const redisReply *answer, struct quota_reply *reply)
 {
 	const struct away_place place = store_redis_place(redis, slot);
@@ -207,7 +207,7 @@ store_redis_charge(struct store_redis *redis, TALLOC_CTX *ctx, const struct quot
 	if (outcome != POOL_ANSWERED)
 		atomic_fetch_add(&redis->failed, 1);
 	if (outcome == POOL_ANSWERED)
-		take_answer(redis, ctx, plan, place.slot, answer, reply_r);
+		store_redis_take_answer(redis, ctx, plan, place.slot, answer, reply_r);
 	else if (outcome == POOL_BROKEN)
 		unknown(ctx, why, reply_r);
 	else
@@ -227,7 +227,8 @@ store_redis_read(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_
 	outcome = store_redis_run(redis, ctx, QUOTA_OP_READ, plan, 0,
 	    within(redis, clock_ms(), deadline_ms), &answer, NULL, &why);
 	if (outcome == POOL_ANSWERED)
-		take_answer(redis, ctx, plan, store_redis_slot(redis, plan->home), answer, reply_r);
+		store_redis_take_answer(
+		    redis, ctx, plan, store_redis_slot(redis, plan->home), answer, reply_r);
 	else
 		unknown(ctx, why, reply_r);
 	freeReplyObject(answer);

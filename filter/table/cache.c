@@ -69,9 +69,9 @@ table_cache_new(TALLOC_CTX *ctx, size_t max, int64_t found_ms, int64_t other_ms)
 	return cache;
 }
 
-/* slot_of - by a hash of the key, begun and ended with the seed */
+/* table_cache_slot_of - by a hash of the key, begun and ended with the seed */
 static size_t
-slot_of(const struct table_cache *cache, const char *key)
+table_cache_slot_of(const struct table_cache *cache, const char *key)
 {
 	uint64_t hash = hash_text(cache->seed ^ HASH_START, key);
 
@@ -79,9 +79,9 @@ slot_of(const struct table_cache *cache, const char *key)
 	return (size_t)((hash >> 32) % cache->n_slots);
 }
 
-/* find - the entry of a key, or NULL; with the lock held */
+/* table_cache_find - the entry of a key, or NULL; with the lock held */
 static struct entry *
-find(const struct table_cache *cache, size_t slot, const char *key)
+table_cache_find(const struct table_cache *cache, size_t slot, const char *key)
 {
 	struct entry *entry = cache->slots[slot];
 
@@ -108,9 +108,9 @@ enter_list(struct table_cache *cache, struct entry *entry)
 	cache->newest = entry;
 }
 
-/* forget - remove an entry */
+/* table_cache_forget - remove an entry */
 static void
-forget(struct table_cache *cache, struct entry *entry)
+table_cache_forget(struct table_cache *cache, struct entry *entry)
 {
 	struct entry **at = &cache->slots[entry->slot];
 
@@ -131,9 +131,9 @@ table_cache_get(struct table_cache *cache, TALLOC_CTX *ctx, const char *key, int
 	bool known = false;
 
 	(void)pthread_mutex_lock(&cache->lock);
-	entry = find(cache, slot_of(cache, key), key);
+	entry = table_cache_find(cache, table_cache_slot_of(cache, key), key);
 	if (entry != NULL && entry->until_ms <= now_ms) {
-		forget(cache, entry);
+		table_cache_forget(cache, entry);
 	} else if (entry != NULL) {
 		leave_list(cache, entry);
 		enter_list(cache, entry);
@@ -156,16 +156,16 @@ table_cache_put(struct table_cache *cache, const char *key, const char *value, i
 	    len + (value != NULL ? strlen(value) : 0) > MAX_OCTETS)
 		return;
 	(void)pthread_mutex_lock(&cache->lock);
-	entry = find(cache, slot_of(cache, key), key);
+	entry = table_cache_find(cache, table_cache_slot_of(cache, key), key);
 	if (entry != NULL)
-		forget(cache, entry);
+		table_cache_forget(cache, entry);
 	while (cache->n >= cache->max)
-		forget(cache, cache->oldest);
+		table_cache_forget(cache, cache->oldest);
 	entry = mem_check(talloc_zero_size(cache->memory, sizeof(*entry) + len + 1));
 	memcpy(entry->key, key, len + 1);
 	entry->value = value != NULL ? mem_strdup(entry, value) : NULL;
 	entry->until_ms = now_ms + keep_ms;
-	entry->slot = slot_of(cache, key);
+	entry->slot = table_cache_slot_of(cache, key);
 	entry->chain = cache->slots[entry->slot];
 	cache->slots[entry->slot] = entry;
 	enter_list(cache, entry);

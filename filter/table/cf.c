@@ -34,9 +34,9 @@ struct table_cf {
 	size_t n;
 };
 
-/* take_line - one "name = value" */
+/* table_cf_take_line - one "name = value" */
 static bool
-take_line(void *arg, char *text, unsigned int line, const char **why_r)
+table_cf_take_line(void *arg, char *text, unsigned int line, const char **why_r)
 {
 	struct table_cf *cf = arg;
 	char *equals = strchr(text, '=');
@@ -78,7 +78,7 @@ table_cf_load(TALLOC_CTX *ctx, const char *path, const char **error_r)
 	if (path[0] != '/')
 		*error_r = mem_printf(ctx,
 		    "\"%s\" is no path of a .cf file; write it whole: /etc/postfix/%s", path, path);
-	else if (table_lines_read(ctx, path, take_line, cf, error_r))
+	else if (table_lines_read(ctx, path, table_cf_take_line, cf, error_r))
 		return cf;
 	talloc_free(cf);
 	return NULL;
@@ -91,9 +91,9 @@ table_cf_path(const struct table_cf *cf)
 	return cf->path;
 }
 
-/* find - the last setting of a name, or NULL */
+/* table_cf_find - the last setting of a name, or NULL */
 static const struct setting *
-find(const struct table_cf *cf, const char *name)
+table_cf_find(const struct table_cf *cf, const char *name)
 {
 	for (size_t i = cf->n; i > 0; i--)
 		if (strcmp(cf->settings[i - 1].name, name) == 0)
@@ -105,7 +105,7 @@ find(const struct table_cf *cf, const char *name)
 const char *
 table_cf_text(const struct table_cf *cf, const char *name, const char *standard)
 {
-	const struct setting *setting = find(cf, name);
+	const struct setting *setting = table_cf_find(cf, name);
 
 	return setting != NULL ? setting->value : standard;
 }
@@ -165,7 +165,7 @@ table_cf_bool(const struct table_cf *cf, const char *name, bool standard, const 
 const char *
 table_cf_error(const struct table_cf *cf, const char *name, const char *format, ...)
 {
-	const struct setting *setting = find(cf, name);
+	const struct setting *setting = table_cf_find(cf, name);
 	va_list args;
 	char *text;
 

@@ -63,9 +63,9 @@ read_block(
 	return netblock_parse(rows, mem_strndup(rows, text.at, len), &row->block, why_r);
 }
 
-/* is_word - does the line begin with this word? */
+/* cidr_is_word - does the line begin with this word? */
 static bool
-is_word(const char *text, const char *word)
+cidr_is_word(const char *text, const char *word)
 {
 	size_t len = strlen(word);
 
@@ -73,9 +73,9 @@ is_word(const char *text, const char *word)
 	    text[len] != '.';
 }
 
-/* add_if - if network */
+/* cidr_add_if - if network */
 static bool
-add_if(struct rows *rows, struct row *row, const char *text, const char **why_r)
+cidr_add_if(struct rows *rows, struct row *row, const char *text, const char **why_r)
 {
 	struct span rest;
 
@@ -92,9 +92,9 @@ add_if(struct rows *rows, struct row *row, const char *text, const char **why_r)
 	return *why_r == NULL;
 }
 
-/* add_endif - endif */
+/* cidr_add_endif - endif */
 static bool
-add_endif(struct rows *rows, struct row *row, const char *text, const char **why_r)
+cidr_add_endif(struct rows *rows, struct row *row, const char *text, const char **why_r)
 {
 	row->kind = ROW_ENDIF;
 	if (rows->depth == 0)
@@ -122,9 +122,9 @@ add_value(struct rows *rows, struct row *row, const char *text, const char **why
 	return true;
 }
 
-/* take_line - one rule */
+/* cidr_take_line - one rule */
 static bool
-take_line(void *arg, char *text, unsigned int line, const char **why_r)
+cidr_take_line(void *arg, char *text, unsigned int line, const char **why_r)
 {
 	struct rows *rows = arg;
 	struct row *row;
@@ -134,10 +134,10 @@ take_line(void *arg, char *text, unsigned int line, const char **why_r)
 		rows->rows = mem_grow(rows, rows->rows, struct row, rows->n + 64);
 	row = &rows->rows[rows->n];
 	*row = (struct row){ .line = line };
-	if (is_word(text, "endif"))
-		good = add_endif(rows, row, text + 5, why_r);
-	else if (is_word(text, "if"))
-		good = add_if(rows, row, text + 2, why_r);
+	if (cidr_is_word(text, "endif"))
+		good = cidr_add_endif(rows, row, text + 5, why_r);
+	else if (cidr_is_word(text, "if"))
+		good = cidr_add_if(rows, row, text + 2, why_r);
 	else
 		good = add_value(rows, row, text, why_r);
 	rows->n++;
@@ -148,7 +148,7 @@ static void *
 cidr_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
 	struct rows *rows = mem_new(ctx, struct rows);
-	bool good = table_lines_read(ctx, argument, take_line, rows, error_r);
+	bool good = table_lines_read(ctx, argument, cidr_take_line, rows, error_r);
 
 	(void)env;
 	if (good && rows->depth > 0) {
@@ -163,10 +163,10 @@ cidr_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, co
 	return NULL;
 }
 
-/* holds - does a rule's network say yes? One of the other address family never does, with ! or
+/* cidr_holds - does a rule's network say yes? One of the other address family never does, with ! or
  * without. */
 static bool
-holds(const struct row *row, const struct ip_address *address)
+cidr_holds(const struct row *row, const struct ip_address *address)
 {
 	return row->block.network.bits == address->bits &&
 	    netblock_contains(&row->block, 1, address) != row->negated;
@@ -188,7 +188,7 @@ cidr_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
 
 		if (row->kind == ROW_ENDIF)
 			continue;
-		if (!holds(row, &address)) {
+		if (!cidr_holds(row, &address)) {
 			if (row->kind == ROW_IF)
 				i = row->endif;
 			continue;

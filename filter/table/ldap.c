@@ -79,7 +79,7 @@ struct lookup {
 };
 
 static int
-config_free(struct config *config)
+ldap_table_config_free(struct config *config)
 {
 	if (config->bind_pw != NULL)
 		explicit_bzero(config->bind_pw, strlen(config->bind_pw));
@@ -109,9 +109,9 @@ set_text(LDAP *ld, int option, const char *value)
 	return value == NULL ? LDAP_OPT_SUCCESS : ldap_set_option(ld, option, value);
 }
 
-/* set_tls - as the file says; LDAP_OPT_SUCCESS if the library takes it */
+/* ldap_table_set_tls - as the file says; LDAP_OPT_SUCCESS if the library takes it */
 static int
-set_tls(const struct config *config, LDAP *ld)
+ldap_table_set_tls(const struct config *config, LDAP *ld)
 {
 	const int require = config->tls_require_cert ? LDAP_OPT_X_TLS_DEMAND : LDAP_OPT_X_TLS_NEVER;
 	const int client = 0;
@@ -139,9 +139,9 @@ uses_tls(const struct config *config, const char *url)
 	return config->start_tls || strncasecmp(url, "ldaps:", 6) == 0;
 }
 
-/* set_options - everything before connecting */
+/* ldap_table_set_options - everything before connecting */
 static int
-set_options(const struct config *config, LDAP *ld, const char *url, int64_t deadline_ms)
+ldap_table_set_options(const struct config *config, LDAP *ld, const char *url, int64_t deadline_ms)
 {
 	const struct timeval left = time_left(config, deadline_ms);
 	int code = ldap_set_option(ld, LDAP_OPT_PROTOCOL_VERSION, &config->version);
@@ -156,13 +156,13 @@ set_options(const struct config *config, LDAP *ld, const char *url, int64_t dead
 		code = ldap_set_option(
 		    ld, LDAP_OPT_REFERRALS, config->chase_referrals ? LDAP_OPT_ON : LDAP_OPT_OFF);
 	if (code == LDAP_OPT_SUCCESS && uses_tls(config, url))
-		code = set_tls(config, ld);
+		code = ldap_table_set_tls(config, ld);
 	return code;
 }
 
-/* introduce - STARTTLS and a simple bind; an LDAP result code */
+/* ldap_table_introduce - STARTTLS and a simple bind; an LDAP result code */
 static int
-introduce(const struct config *config, LDAP *ld)
+ldap_table_introduce(const struct config *config, LDAP *ld)
 {
 	struct berval password = { .bv_val = config->bind_pw, .bv_len = strlen(config->bind_pw) };
 	int code = LDAP_SUCCESS;
@@ -195,13 +195,13 @@ ldap_connect_to(
 		*error_r = mem_printf(ctx, "%s: %s", config->urls[server], ldap_err2string(code));
 		return NULL;
 	}
-	if (set_options(config, connection->ld, config->urls[server], deadline_ms) !=
+	if (ldap_table_set_options(config, connection->ld, config->urls[server], deadline_ms) !=
 	    LDAP_OPT_SUCCESS) {
 		*error_r = mem_printf(ctx,
 		    "%s: the library takes none of the file's options, those of TLS most likely",
 		    config->urls[server]);
 	} else {
-		code = introduce(config, connection->ld);
+		code = ldap_table_introduce(config, connection->ld);
 		if (code == LDAP_SUCCESS)
 			return connection;
 		*error_r = mem_printf(ctx, "%s: cannot connect or bind: %s", config->urls[server],
@@ -213,9 +213,9 @@ ldap_connect_to(
 
 /* --- quoting --- */
 
-/* quote - octets of a set, and control characters, as a backslash and two digits */
+/* ldap_table_quote - octets of a set, and control characters, as a backslash and two digits */
 static char *
-quote(TALLOC_CTX *ctx, const char *value, const char *special)
+ldap_table_quote(TALLOC_CTX *ctx, const char *value, const char *special)
 {
 	char *quoted = mem_array(ctx, char, 3 * strlen(value) + 1);
 	char *out = quoted;
@@ -239,7 +239,7 @@ static char *
 quote_filter(void *arg, TALLOC_CTX *ctx, const char *value)
 {
 	(void)arg;
-	return quote(ctx, value, "*()\\");
+	return ldap_table_quote(ctx, value, "*()\\");
 }
 
 /* quote_dn - an attribute value in a DN (RFC 4514, section 2.4) */
@@ -247,7 +247,7 @@ static char *
 quote_dn(void *arg, TALLOC_CTX *ctx, const char *value)
 {
 	(void)arg;
-	return quote(ctx, value, " \"#+,;<>=\\");
+	return ldap_table_quote(ctx, value, " \"#+,;<>=\\");
 }
 
 /* --- searching --- */
@@ -264,9 +264,9 @@ fail(struct lookup *lookup, enum worker_result outcome, const char *error)
 	lookup->error = error;
 }
 
-/* is_lost - is the code one of the connection or the server's state? */
+/* ldap_table_is_lost - is the code one of the connection or the server's state? */
 static bool
-is_lost(int code)
+ldap_table_is_lost(int code)
 {
 	return LDAP_API_ERROR(code) || code == LDAP_UNAVAILABLE || code == LDAP_BUSY;
 }
@@ -293,7 +293,7 @@ search(struct lookup *lookup, const char *base, int scope, const char *filter, c
 	if (code == LDAP_SUCCESS)
 		read_entries(lookup, found, depth);
 	else if (code != LDAP_NO_SUCH_OBJECT || !may_lack)
-		fail(lookup, is_lost(code) ? WORKER_LOST : WORKER_ERROR,
+		fail(lookup, ldap_table_is_lost(code) ? WORKER_LOST : WORKER_ERROR,
 		    mem_printf(lookup->ctx, "the search failed: %s", ldap_err2string(code)));
 	(void)ldap_msgfree(found);
 }
@@ -332,9 +332,9 @@ url_attributes(const struct lookup *lookup, char **wanted)
 	return n > 0 ? list : NULL;
 }
 
-/* follow - read the entries that a value leads to */
+/* ldap_table_follow - read the entries that a value leads to */
 static void
-follow(struct lookup *lookup, const char *value, long depth)
+ldap_table_follow(struct lookup *lookup, const char *value, long depth)
 {
 	LDAPURLDesc *url;
 	char **attributes;
@@ -397,7 +397,7 @@ read_values(struct lookup *lookup, struct berval **values, enum attribute_kind k
 				lookup->key, values[i]->bv_val, values[i]->bv_len, &error))
 				fail(lookup, WORKER_ERROR, error);
 		} else if (depth < lookup->config->recursion_limit) {
-			follow(lookup,
+			ldap_table_follow(lookup,
 			    mem_strndup(lookup->ctx, values[i]->bv_val, values[i]->bv_len), depth);
 		} else {
 			fail(lookup, WORKER_ERROR,
@@ -482,9 +482,9 @@ static const struct worker_driver driver = { ldap_connect_to, ldap_ask, ldap_dis
 
 /* --- the file --- */
 
-/* optional - a value on config, or NULL where it is not set or empty */
+/* ldap_table_optional - a value on config, or NULL where it is not set or empty */
 static char *
-optional(struct config *config, const struct table_cf *cf, const char *name)
+ldap_table_optional(struct config *config, const struct table_cf *cf, const char *name)
 {
 	const char *value = table_cf_text(cf, name, "");
 
@@ -515,9 +515,9 @@ read_servers(struct config *config, const struct table_cf *cf, const char **erro
 	return n;
 }
 
-/* add_attributes - a list of attributes of one kind */
+/* ldap_table_add_attributes - a list of attributes of one kind */
 static void
-add_attributes(struct config *config, const struct table_cf *cf, const char *name,
+ldap_table_add_attributes(struct config *config, const struct table_cf *cf, const char *name,
     const char *standard, enum attribute_kind kind)
 {
 	struct span rest = text_span(table_cf_text(cf, name, standard)), item;
@@ -570,11 +570,11 @@ read_tls(struct config *config, const struct table_cf *cf, const char **error_r)
 {
 	config->start_tls = table_cf_bool(cf, "start_tls", false, error_r);
 	config->tls_require_cert = table_cf_bool(cf, "tls_require_cert", false, error_r);
-	config->tls_ca_cert_dir = optional(config, cf, "tls_ca_cert_dir");
-	config->tls_ca_cert_file = optional(config, cf, "tls_ca_cert_file");
-	config->tls_cert = optional(config, cf, "tls_cert");
-	config->tls_key = optional(config, cf, "tls_key");
-	config->tls_cipher_suite = optional(config, cf, "tls_cipher_suite");
+	config->tls_ca_cert_dir = ldap_table_optional(config, cf, "tls_ca_cert_dir");
+	config->tls_ca_cert_file = ldap_table_optional(config, cf, "tls_ca_cert_file");
+	config->tls_cert = ldap_table_optional(config, cf, "tls_cert");
+	config->tls_key = ldap_table_optional(config, cf, "tls_key");
+	config->tls_cipher_suite = ldap_table_optional(config, cf, "tls_cipher_suite");
 }
 
 /* read_templates - where and what to search */
@@ -594,22 +594,22 @@ read_templates(struct config *config, const struct table_cf *cf, const char **er
 		*error_r = table_cf_error(cf, "query_filter", "query_filter: %s", why);
 }
 
-/* load - what the .cf file says */
+/* ldap_table_load - what the .cf file says */
 static bool
-load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table_cf *cf,
+ldap_table_load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table_cf *cf,
     struct worker_servers *servers_r, const char **error_r)
 {
 	struct config *config = arg;
 	const char *error = NULL;
 
-	talloc_set_destructor(config, config_free);
+	talloc_set_destructor(config, ldap_table_config_free);
 	*servers_r =
 	    (struct worker_servers){ .n = read_servers(config, cf, &error), .in_order = true };
 	read_templates(config, cf, &error);
-	add_attributes(config, cf, "terminal_result_attribute", "", ATTRIBUTE_TERMINAL);
-	add_attributes(config, cf, "leaf_result_attribute", "", ATTRIBUTE_LEAF);
-	add_attributes(config, cf, "result_attribute", "maildrop", ATTRIBUTE_PLAIN);
-	add_attributes(config, cf, "special_result_attribute", "", ATTRIBUTE_SPECIAL);
+	ldap_table_add_attributes(config, cf, "terminal_result_attribute", "", ATTRIBUTE_TERMINAL);
+	ldap_table_add_attributes(config, cf, "leaf_result_attribute", "", ATTRIBUTE_LEAF);
+	ldap_table_add_attributes(config, cf, "result_attribute", "maildrop", ATTRIBUTE_PLAIN);
+	ldap_table_add_attributes(config, cf, "special_result_attribute", "", ATTRIBUTE_SPECIAL);
 	config->scope = read_scope(cf, &error);
 	config->version = (int)table_cf_number(cf, "version", 3, 2, 3, &error);
 	config->dereference = (int)table_cf_number(cf, "dereference", 0, 0, 3, &error);
@@ -632,7 +632,7 @@ load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table
 	return error == NULL;
 }
 
-static const struct sql_type type = { &driver, load };
+static const struct sql_type type = { &driver, ldap_table_load };
 
 static void *
 ldap_open_table(

@@ -33,17 +33,17 @@ struct reader {
 	const char **error_r;
 };
 
-/* complain - the message with its place in front; false */
+/* table_lines_complain - the message with its place in front; false */
 static bool
-complain(struct reader *reader, unsigned int line, const char *why)
+table_lines_complain(struct reader *reader, unsigned int line, const char *why)
 {
 	*reader->error_r = mem_printf(reader->ctx, "%s:%u: %s", reader->source, line, why);
 	return false;
 }
 
-/* hand_over - a logical line is whole */
+/* table_lines_hand_over - a logical line is whole */
 static bool
-hand_over(struct reader *reader)
+table_lines_hand_over(struct reader *reader)
 {
 	char *text = reader->pending;
 	const char *why = NULL;
@@ -55,7 +55,7 @@ hand_over(struct reader *reader)
 		text[--reader->len] = '\0';
 	reader->pending = NULL;
 	good = reader->take(reader->arg, text, reader->line, &why) ||
-	    complain(reader, reader->line, why);
+	    table_lines_complain(reader, reader->line, why);
 	talloc_free(text);
 	return good;
 }
@@ -69,7 +69,7 @@ take_physical(struct reader *reader, const char *text, size_t len, unsigned int 
 	if (rest.len == 0 || rest.at[0] == '#')
 		return true;
 	if (!text_is_space(text[0])) {
-		if (!hand_over(reader))
+		if (!table_lines_hand_over(reader))
 			return false;
 		reader->pending = mem_strndup(NULL, text, len);
 		reader->len = len;
@@ -77,9 +77,9 @@ take_physical(struct reader *reader, const char *text, size_t len, unsigned int 
 		return true;
 	}
 	if (reader->pending == NULL)
-		return complain(reader, line, "begins with white space but continues nothing");
+		return table_lines_complain(reader, line, "begins with white space but continues nothing");
 	if (reader->len + len > MAX_LINE)
-		return complain(reader, reader->line, "the entry is longer than 65536 octets");
+		return table_lines_complain(reader, reader->line, "the entry is longer than 65536 octets");
 	reader->pending = mem_check(talloc_strndup_append_buffer(reader->pending, text, len));
 	reader->len += len;
 	return true;
@@ -100,7 +100,7 @@ read_file(struct reader *reader, FILE *file)
 
 		line++;
 		if (n > MAX_LINE || memchr(buffer, '\0', n) != NULL) {
-			good = complain(reader, line, "too long or not text");
+			good = table_lines_complain(reader, line, "too long or not text");
 			break;
 		}
 		while (n > 0 && (buffer[n - 1] == '\n' || buffer[n - 1] == '\r'))
@@ -113,7 +113,7 @@ read_file(struct reader *reader, FILE *file)
 		    reader->ctx, "%s: cannot be read: %s", reader->source, strerror(errno));
 		good = false;
 	}
-	return good && hand_over(reader);
+	return good && table_lines_hand_over(reader);
 }
 
 /* brace_end - where the brace that opens at text closes, or NULL */
@@ -140,7 +140,7 @@ read_rules(struct reader *reader, const char *source)
 
 	reader->source = "inline";
 	if (end == NULL || end[1] != '\0')
-		return complain(reader, 1, "the braces do not match; write { { rule }, { rule } }");
+		return table_lines_complain(reader, 1, "the braces do not match; write { { rule }, { rule } }");
 	for (unsigned int line = 1;; line++) {
 		const char *close;
 		struct span rule;
@@ -148,10 +148,10 @@ read_rules(struct reader *reader, const char *source)
 		while (*p == ',' || text_is_space(*p))
 			p++;
 		if (p == end)
-			return hand_over(reader);
+			return table_lines_hand_over(reader);
 		close = *p == '{' ? brace_end(p) : NULL;
 		if (close == NULL)
-			return complain(reader, line,
+			return table_lines_complain(reader, line,
 			    "each rule stands in braces of its own: { { rule }, { rule } }");
 		rule = text_trim(text_span_of(p + 1, (size_t)(close - p - 1)));
 		if (rule.len > 0 && !take_physical(reader, rule.at, rule.len, line))

@@ -58,7 +58,7 @@ init_library(void)
 }
 
 static int
-config_free(struct config *config)
+mysql_table_config_free(struct config *config)
 {
 	if (config->password != NULL)
 		explicit_bzero(config->password, strlen(config->password));
@@ -74,9 +74,9 @@ seconds_to(int64_t deadline_ms)
 	return left <= 1000 ? 1 : (unsigned int)((left + 999) / 1000);
 }
 
-/* set_tls - as the file says */
+/* mysql_table_set_tls - as the file says */
 static void
-set_tls(const struct config *config, MYSQL *mysql)
+mysql_table_set_tls(const struct config *config, MYSQL *mysql)
 {
 	my_bool yes = 1, verify = config->tls_verify;
 
@@ -90,9 +90,9 @@ set_tls(const struct config *config, MYSQL *mysql)
 	(void)mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &yes);
 }
 
-/* set_options - everything before connecting */
+/* mysql_table_set_options - everything before connecting */
 static void
-set_options(const struct config *config, MYSQL *mysql, int64_t deadline_ms)
+mysql_table_set_options(const struct config *config, MYSQL *mysql, int64_t deadline_ms)
 {
 	unsigned int seconds = seconds_to(deadline_ms);
 	my_bool no = 0;
@@ -106,7 +106,7 @@ set_options(const struct config *config, MYSQL *mysql, int64_t deadline_ms)
 		(void)mysql_options(mysql, MYSQL_READ_DEFAULT_FILE, config->option_file);
 	if (config->option_group != NULL)
 		(void)mysql_options(mysql, MYSQL_READ_DEFAULT_GROUP, config->option_group);
-	set_tls(config, mysql);
+	mysql_table_set_tls(config, mysql);
 }
 
 static void
@@ -128,7 +128,7 @@ mysql_connect_to(
 
 	(void)pthread_once(&library, init_library);
 	connection->mysql = mem_check(mysql_init(NULL));
-	set_options(config, connection->mysql, deadline_ms);
+	mysql_table_set_options(config, connection->mysql, deadline_ms);
 	if (mysql_real_connect(connection->mysql, host->name, config->user, config->password,
 		config->dbname, port, host->socket, CLIENT_MULTI_RESULTS) != NULL)
 		return connection;
@@ -137,9 +137,9 @@ mysql_connect_to(
 	return NULL;
 }
 
-/* quote - text within quotation marks of SQL, as this connection reads them */
+/* mysql_table_quote - text within quotation marks of SQL, as this connection reads them */
 static char *
-quote(void *arg, TALLOC_CTX *ctx, const char *value)
+mysql_table_quote(void *arg, TALLOC_CTX *ctx, const char *value)
 {
 	unsigned long len = strlen(value);
 	char *quoted = mem_array(ctx, char, 2 * len + 1);
@@ -148,10 +148,10 @@ quote(void *arg, TALLOC_CTX *ctx, const char *value)
 										      : NULL;
 }
 
-/* is_lost - is the error one of the connection, or of the server's state, rather than of the
- * query? */
+/* mysql_table_is_lost - is the error one of the connection, or of the server's state, rather
+ * than of the query? */
 static bool
-is_lost(unsigned int code)
+mysql_table_is_lost(unsigned int code)
 {
 	return (code >= CLIENT_ERRORS && code <= CLIENT_LAST) || code >= CLIENT_MORE ||
 	    code == ER_SHUTDOWN || code == ER_KILLED || code == ER_TOO_MANY;
@@ -162,12 +162,12 @@ static enum worker_result
 failed(TALLOC_CTX *ctx, MYSQL *mysql, const char **error_r)
 {
 	*error_r = mem_strdup(ctx, mysql_error(mysql));
-	return is_lost(mysql_errno(mysql)) ? WORKER_LOST : WORKER_ERROR;
+	return mysql_table_is_lost(mysql_errno(mysql)) ? WORKER_LOST : WORKER_ERROR;
 }
 
-/* read_rows - every column of every row is a result */
+/* mysql_table_read_rows - every column of every row is a result */
 static enum worker_result
-read_rows(const struct config *config, struct connection *connection, TALLOC_CTX *ctx,
+mysql_table_read_rows(const struct config *config, struct connection *connection, TALLOC_CTX *ctx,
     MYSQL_RES *rows, const char *key, struct rules_result *result, const char **error_r)
 {
 	unsigned int columns = mysql_num_fields(rows);
@@ -202,10 +202,10 @@ read_rest(struct connection *connection, TALLOC_CTX *ctx, const char **error_r)
 	return more > 0 ? failed(ctx, connection->mysql, error_r) : WORKER_ANSWER;
 }
 
-/* read_results - the answer to its end */
+/* mysql_table_read_results - the answer to its end */
 static enum worker_result
-read_results(const struct config *config, struct connection *connection, TALLOC_CTX *ctx,
-    const char *key, struct rules_result *result, const char **error_r)
+mysql_table_read_results(const struct config *config, struct connection *connection,
+    TALLOC_CTX *ctx, const char *key, struct rules_result *result, const char **error_r)
 {
 	MYSQL_RES *rows = mysql_use_result(connection->mysql);
 	enum worker_result outcome = WORKER_ANSWER;
@@ -213,7 +213,8 @@ read_results(const struct config *config, struct connection *connection, TALLOC_
 	if (rows == NULL && mysql_errno(connection->mysql) != 0)
 		return failed(ctx, connection->mysql, error_r);
 	if (rows != NULL) {
-		outcome = read_rows(config, connection, ctx, rows, key, result, error_r);
+		outcome =
+		    mysql_table_read_rows(config, connection, ctx, rows, key, result, error_r);
 		mysql_free_result(rows);	/* reads the rest */
 	} else if (config->require_result_set) {
 		*error_r =
@@ -240,15 +241,15 @@ mysql_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, int64
 	(void)deadline_ms;	/* the library's own time-outs hold */
 	if (connection->spoiled)
 		return WORKER_LOST;
-	query =
-	    rules_query(ctx, &config->rules, config->query, key, quote, connection->mysql, &bad);
+	query = rules_query(
+	    ctx, &config->rules, config->query, key, mysql_table_quote, connection->mysql, &bad);
 	if (query == NULL) {
 		*error_r = bad ? "the key cannot be quoted" : NULL;
 		return bad ? WORKER_ERROR : WORKER_ANSWER;
 	}
 	if (mysql_real_query(connection->mysql, query, strlen(query)) != 0)
 		return failed(ctx, connection->mysql, error_r);
-	outcome = read_results(config, connection, ctx, key, &result, error_r);
+	outcome = mysql_table_read_results(config, connection, ctx, key, &result, error_r);
 	if (outcome == WORKER_ANSWER)
 		*value_r = rules_value(&result);
 	return outcome;
@@ -257,37 +258,37 @@ mysql_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, int64
 static const struct worker_driver driver = { mysql_connect_to, mysql_ask, mysql_disconnect,
 	mysql_thread_end };
 
-/* optional - a value on config, or NULL where it is not set or empty */
+/* mysql_table_optional - a value on config, or NULL where it is not set or empty */
 static char *
-optional(struct config *config, const struct table_cf *cf, const char *name)
+mysql_table_optional(struct config *config, const struct table_cf *cf, const char *name)
 {
 	const char *value = table_cf_text(cf, name, "");
 
 	return value[0] != '\0' ? mem_strdup(config, value) : NULL;
 }
 
-/* load - what the .cf file says */
+/* mysql_table_load - what the .cf file says */
 static bool
-load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table_cf *cf,
+mysql_table_load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table_cf *cf,
     struct worker_servers *servers_r, const char **error_r)
 {
 	struct config *config = arg;
 	const char *error = NULL;
 
-	talloc_set_destructor(config, config_free);
+	talloc_set_destructor(config, mysql_table_config_free);
 	config->hosts = sql_hosts(config, cf, servers_r);
-	config->dbname = optional(config, cf, "dbname");
-	config->user = optional(config, cf, "user");
-	config->password = optional(config, cf, "password");
+	config->dbname = mysql_table_optional(config, cf, "dbname");
+	config->user = mysql_table_optional(config, cf, "user");
+	config->password = mysql_table_optional(config, cf, "password");
 	config->charset = mem_strdup(config, table_cf_text(cf, "charset", "utf8mb4"));
-	config->option_file = optional(config, cf, "option_file");
+	config->option_file = mysql_table_optional(config, cf, "option_file");
 	config->option_group = table_cf_text(cf, "option_group", NULL) == NULL ? "client" :
-	    optional(config, cf, "option_group");
-	config->tls_key_file = optional(config, cf, "tls_key_file");
-	config->tls_cert_file = optional(config, cf, "tls_cert_file");
-	config->tls_ca_file = optional(config, cf, "tls_CAfile");
-	config->tls_ca_path = optional(config, cf, "tls_CApath");
-	config->tls_ciphers = optional(config, cf, "tls_ciphers");
+	    mysql_table_optional(config, cf, "option_group");
+	config->tls_key_file = mysql_table_optional(config, cf, "tls_key_file");
+	config->tls_cert_file = mysql_table_optional(config, cf, "tls_cert_file");
+	config->tls_ca_file = mysql_table_optional(config, cf, "tls_CAfile");
+	config->tls_ca_path = mysql_table_optional(config, cf, "tls_CApath");
+	config->tls_ciphers = mysql_table_optional(config, cf, "tls_ciphers");
 	config->tls_verify = table_cf_bool(cf, "tls_verify_cert", false, &error);
 	config->require_result_set = table_cf_bool(cf, "require_result_set", true, &error);
 	if (error != NULL) {
@@ -298,7 +299,7 @@ load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table
 	    rules_load(ctx, config, &config->rules, env, cf, error_r);
 }
 
-static const struct sql_type type = { &driver, load };
+static const struct sql_type type = { &driver, mysql_table_load };
 
 static void *
 mysql_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)

@@ -60,9 +60,9 @@ static const struct type_row types[] = {
 	{ "ldap", LDAP_TABLE, "libldap-dev" },
 };
 
-/* row_of - the row a specification names, and where its argument begins */
+/* table_types_row_of - the row a specification names, and where its argument begins */
 static const struct type_row *
-row_of(const char *spec, const char **argument_r)
+table_types_row_of(const char *spec, const char **argument_r)
 {
 	const char *colon = strchr(spec, ':');
 
@@ -94,7 +94,7 @@ static const struct table_type *
 find_type(TALLOC_CTX *ctx, const char *spec, const char **argument_r, const char **error_r)
 {
 	const struct type_row *row =
-	    row_of(strncmp(spec, "proxy:", 6) == 0 ? spec + 6 : spec, argument_r);
+	    table_types_row_of(strncmp(spec, "proxy:", 6) == 0 ? spec + 6 : spec, argument_r);
 
 	if (row == NULL)
 		*error_r = mem_printf(

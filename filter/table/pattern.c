@@ -101,9 +101,9 @@ next_piece(const char **p, struct piece *piece_r)
 	return true;
 }
 
-/* check_value - the groups a value names, or what is wrong with it */
+/* pattern_check_value - the groups a value names, or what is wrong with it */
 static bool
-check_value(TALLOC_CTX *ctx, struct rule *rule, size_t groups, const char **why_r)
+pattern_check_value(TALLOC_CTX *ctx, struct rule *rule, size_t groups, const char **why_r)
 {
 	const char *p = rule->value;
 	struct piece piece;
@@ -181,9 +181,9 @@ add_pattern(struct pattern_table *table, struct rule *rule, char **text, size_t 
 	return rule->code != NULL;
 }
 
-/* add_if - if /pattern/ */
+/* pattern_add_if - if /pattern/ */
 static bool
-add_if(struct pattern_table *table, struct rule *rule, char *text, const char **why_r)
+pattern_add_if(struct pattern_table *table, struct rule *rule, char *text, const char **why_r)
 {
 	size_t groups;
 
@@ -200,9 +200,10 @@ add_if(struct pattern_table *table, struct rule *rule, char *text, const char **
 	return *text == '\0' && *why_r == NULL;
 }
 
-/* add_endif - endif */
+/* pattern_add_endif - endif */
 static bool
-add_endif(struct pattern_table *table, struct rule *rule, const char *text, const char **why_r)
+pattern_add_endif(
+    struct pattern_table *table, struct rule *rule, const char *text, const char **why_r)
 {
 	rule->kind = RULE_ENDIF;
 	if (table->depth == 0)
@@ -225,9 +226,9 @@ starts_with(const char *text, const char *word)
 	return strncasecmp(text, word, len) == 0 && !text_is_alnum(text[len]);
 }
 
-/* take_line - one rule */
+/* pattern_take_line - one rule */
 static bool
-take_line(void *arg, char *text, unsigned int line, const char **why_r)
+pattern_take_line(void *arg, char *text, unsigned int line, const char **why_r)
 {
 	struct pattern_table *table = arg;
 	struct rule *rule;
@@ -239,9 +240,9 @@ take_line(void *arg, char *text, unsigned int line, const char **why_r)
 	rule = &table->rules[table->n];
 	*rule = (struct rule){ .line = line };
 	if (starts_with(text, "endif")) {
-		good = add_endif(table, rule, text + 5, why_r);
+		good = pattern_add_endif(table, rule, text + 5, why_r);
 	} else if (starts_with(text, "if")) {
-		good = add_if(table, rule, text + 2, why_r);
+		good = pattern_add_if(table, rule, text + 2, why_r);
 	} else {
 		good = add_pattern(table, rule, &text, &groups, why_r);
 		if (good && *text == '\0') {
@@ -250,7 +251,7 @@ take_line(void *arg, char *text, unsigned int line, const char **why_r)
 		}
 		if (good)
 			rule->value = mem_strdup(table, text);
-		good = good && check_value(table, rule, groups, why_r);
+		good = good && pattern_check_value(table, rule, groups, why_r);
 	}
 	table->n++;
 	return good;
@@ -266,7 +267,7 @@ pattern_open(
 
 	table->engine = engine;
 	table->source = source[0] == '{' ? "inline" : mem_strdup(table, source);
-	good = table_lines_read(ctx, source, take_line, table, error_r);
+	good = table_lines_read(ctx, source, pattern_take_line, table, error_r);
 	if (good && table->depth > 0) {
 		*error_r = mem_printf(ctx, "%s:%u: if without endif", table->source,
 		    table->rules[table->open[table->depth - 1]].line);
@@ -278,9 +279,9 @@ pattern_open(
 	return NULL;
 }
 
-/* expand - the value with what the groups took */
+/* pattern_expand - the value with what the groups took */
 static const char *
-expand(
+pattern_expand(
     TALLOC_CTX *ctx, const struct rule *rule, const char *key, const struct pattern_group *groups)
 {
 	const char *p = rule->value;
@@ -326,7 +327,7 @@ pattern_get(const struct pattern_table *table, TALLOC_CTX *ctx, const char *key,
 		if (rule->kind == RULE_IF)
 			continue;
 		answer_r->outcome = TABLE_FOUND;
-		answer_r->value = expand(ctx, rule, key, groups);
+		answer_r->value = pattern_expand(ctx, rule, key, groups);
 		return;
 	}
 }

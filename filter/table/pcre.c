@@ -27,16 +27,17 @@ struct code {
 };
 
 static int
-code_free(struct code *code)
+pcre_table_code_free(struct code *code)
 {
 	pcre2_match_context_free(code->limits);
 	pcre2_code_free(code->code);
 	return 0;
 }
 
-/* read_flags - the letters behind a pattern as PCRE2's options; false where one is unknown */
+/* pcre_table_read_flags - the letters behind a pattern as PCRE2's options; false where one is
+ * unknown */
 static bool
-read_flags(const char *flags, uint32_t *options_r)
+pcre_table_read_flags(const char *flags, uint32_t *options_r)
 {
 	static const struct { char letter; uint32_t option;
 	} letters[] = {
@@ -64,7 +65,7 @@ read_flags(const char *flags, uint32_t *options_r)
 }
 
 static void *
-compile(
+pcre_table_compile(
     TALLOC_CTX *ctx, const char *pattern, const char *flags, size_t *groups_r, const char **why_r)
 {
 	struct code *code;
@@ -73,7 +74,7 @@ compile(
 	PCRE2_SIZE offset;
 	int error;
 
-	if (!read_flags(flags, &options)) {
+	if (!pcre_table_read_flags(flags, &options)) {
 		*why_r = mem_printf(ctx,
 		    "\"%.20s\" are no flags; known are i, m, s, x, A, E, U and X, and white space ends them",
 		    flags);
@@ -90,7 +91,7 @@ compile(
 		return NULL;
 	}
 	code->limits = mem_check(pcre2_match_context_create(NULL));
-	talloc_set_destructor(code, code_free);
+	talloc_set_destructor(code, pcre_table_code_free);
 	(void)pcre2_set_match_limit(code->limits, MATCH_LIMIT);
 	(void)pcre2_set_heap_limit(code->limits, HEAP_LIMIT);
 	(void)pcre2_pattern_info(code->code, PCRE2_INFO_CAPTURECOUNT, &groups);
@@ -114,7 +115,7 @@ copy_groups(const pcre2_match_data *data, size_t count, struct pattern_group *gr
 }
 
 static enum pattern_match
-match(
+pcre_table_match(
     const void *arg, const char *key, struct pattern_group *groups_r, size_t n, const char **why_r)
 {
 	const struct code *code = arg;
@@ -135,7 +136,7 @@ match(
 	return result;
 }
 
-static const struct pattern_engine engine = { compile, match };
+static const struct pattern_engine engine = { pcre_table_compile, pcre_table_match };
 
 static void *
 pcre_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)

@@ -36,7 +36,7 @@ struct connection {
 };
 
 static int
-config_free(struct config *config)
+pgsql_table_config_free(struct config *config)
 {
 	if (config->password != NULL)
 		explicit_bzero(config->password, strlen(config->password));
@@ -119,9 +119,9 @@ pgsql_connect(
 	return NULL;
 }
 
-/* quote - text within quotation marks of SQL, as this connection reads them */
+/* pgsql_table_quote - text within quotation marks of SQL, as this connection reads them */
 static char *
-quote(void *arg, TALLOC_CTX *ctx, const char *value)
+pgsql_table_quote(void *arg, TALLOC_CTX *ctx, const char *value)
 {
 	size_t len = strlen(value);
 	char *quoted = mem_array(ctx, char, 2 * len + 1);
@@ -157,10 +157,10 @@ next_result(PGconn *pg, int64_t deadline_ms, bool *late_r)
 	return PQgetResult(pg);
 }
 
-/* read_rows - every column of every row is a result */
+/* pgsql_table_read_rows - every column of every row is a result */
 static bool
-read_rows(TALLOC_CTX *ctx, const struct config *config, const PGresult *rows, const char *key,
-    struct rules_result *result, const char **error_r)
+pgsql_table_read_rows(TALLOC_CTX *ctx, const struct config *config, const PGresult *rows,
+    const char *key, struct rules_result *result, const char **error_r)
 {
 	for (int row = 0; row < PQntuples(rows); row++)
 		for (int column = 0; column < PQnfields(rows); column++)
@@ -171,11 +171,12 @@ read_rows(TALLOC_CTX *ctx, const struct config *config, const PGresult *rows, co
 	return true;
 }
 
-/* read_results - the answer to its end; the connection is good for more unless it says WORKER_LOST
- * or is spoiled */
+/* pgsql_table_read_results - the answer to its end; the connection is good for more unless it
+ * says WORKER_LOST or is spoiled */
 static enum worker_result
-read_results(const struct config *config, struct connection *connection, TALLOC_CTX *ctx,
-    const char *key, int64_t deadline_ms, struct rules_result *result, const char **error_r)
+pgsql_table_read_results(const struct config *config, struct connection *connection,
+    TALLOC_CTX *ctx, const char *key, int64_t deadline_ms, struct rules_result *result,
+    const char **error_r)
 {
 	PGresult *rows;
 	bool late = false;
@@ -186,7 +187,8 @@ read_results(const struct config *config, struct connection *connection, TALLOC_
 		if (status != PGRES_SINGLE_TUPLE && status != PGRES_TUPLES_OK && *error_r == NULL)
 			*error_r = status == PGRES_FATAL_ERROR ? last_error(ctx, connection->pg)
 							       : "the query returns no rows";
-		else if (*error_r == NULL && !read_rows(ctx, config, rows, key, result, error_r))
+		else if (*error_r == NULL &&
+		    !pgsql_table_read_rows(ctx, config, rows, key, result, error_r))
 			connection->spoiled = true;
 		PQclear(rows);
 		if (connection->spoiled)
@@ -214,7 +216,8 @@ pgsql_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, int64
 
 	if (connection->spoiled)
 		return WORKER_LOST;
-	query = rules_query(ctx, &config->rules, config->query, key, quote, connection->pg, &bad);
+	query = rules_query(
+	    ctx, &config->rules, config->query, key, pgsql_table_quote, connection->pg, &bad);
 	if (query == NULL) {
 		*error_r = bad ? "the key cannot be quoted" : NULL;
 		return bad ? WORKER_ERROR : WORKER_ANSWER;
@@ -224,7 +227,8 @@ pgsql_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, int64
 		*error_r = last_error(ctx, connection->pg);
 		return WORKER_LOST;
 	}
-	outcome = read_results(config, connection, ctx, key, deadline_ms, &result, error_r);
+	outcome =
+	    pgsql_table_read_results(config, connection, ctx, key, deadline_ms, &result, error_r);
 	if (outcome == WORKER_ANSWER)
 		*value_r = rules_value(&result);
 	return outcome;
@@ -232,9 +236,9 @@ pgsql_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, int64
 
 static const struct worker_driver driver = { pgsql_connect, pgsql_ask, pgsql_disconnect, NULL };
 
-/* load - what the .cf file says */
+/* pgsql_table_load - what the .cf file says */
 static bool
-load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table_cf *cf,
+pgsql_table_load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table_cf *cf,
     struct worker_servers *servers_r, const char **error_r)
 {
 	struct config *config = arg;
@@ -243,12 +247,12 @@ load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table
 	config->user = mem_strdup(config, table_cf_text(cf, "user", ""));
 	config->password = mem_strdup(config, table_cf_text(cf, "password", ""));
 	config->encoding = mem_strdup(config, table_cf_text(cf, "encoding", "UTF8"));
-	talloc_set_destructor(config, config_free);
+	talloc_set_destructor(config, pgsql_table_config_free);
 	return sql_query(ctx, config, &config->rules, cf, &config->query, error_r) &&
 	    rules_load(ctx, config, &config->rules, env, cf, error_r);
 }
 
-static const struct sql_type type = { &driver, load };
+static const struct sql_type type = { &driver, pgsql_table_load };
 
 static void *
 pgsql_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)

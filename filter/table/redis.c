@@ -120,9 +120,9 @@ redis_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, c
 	return NULL;
 }
 
-/* read_reply - what GET gave */
+/* redis_table_read_reply - what GET gave */
 static void
-read_reply(const struct redis_table *table, TALLOC_CTX *ctx, const redisReply *reply,
+redis_table_read_reply(const struct redis_table *table, TALLOC_CTX *ctx, const redisReply *reply,
     const char *key, struct table_answer *answer)
 {
 	struct rules_result result = { NULL, 0 };
@@ -163,7 +163,7 @@ redis_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
 	    table->pool, ctx, 2, argv, argv_len, true, deadline_ms, &reply, &answer_r->error);
 	if (outcome == POOL_ANSWERED) {
 		answer_r->error = NULL;
-		read_reply(table, ctx, reply, key, answer_r);
+		redis_table_read_reply(table, ctx, reply, key, answer_r);
 		freeReplyObject(reply);
 		return;
 	}

@@ -21,15 +21,15 @@ struct code {
 };
 
 static int
-code_free(struct code *code)
+regexp_code_free(struct code *code)
 {
 	regfree(&code->regex);
 	return 0;
 }
 
-/* read_flags - the letters behind a pattern, as regcomp's; -1 where one is unknown */
+/* regexp_read_flags - the letters behind a pattern, as regcomp's; -1 where one is unknown */
 static int
-read_flags(const char *flags)
+regexp_read_flags(const char *flags)
 {
 	int options = REG_EXTENDED | REG_ICASE;
 
@@ -47,10 +47,10 @@ read_flags(const char *flags)
 }
 
 static void *
-compile(
+regexp_compile(
     TALLOC_CTX *ctx, const char *pattern, const char *flags, size_t *groups_r, const char **why_r)
 {
-	int options = read_flags(flags);
+	int options = regexp_read_flags(flags);
 	struct code *code;
 	char text[256];
 	int result;
@@ -69,13 +69,13 @@ compile(
 		talloc_free(code);
 		return NULL;
 	}
-	talloc_set_destructor(code, code_free);
+	talloc_set_destructor(code, regexp_code_free);
 	*groups_r = code->regex.re_nsub;
 	return code;
 }
 
 static enum pattern_match
-match(
+regexp_match(
     const void *arg, const char *key, struct pattern_group *groups_r, size_t n, const char **why_r)
 {
 	const struct code *code = arg;
@@ -97,7 +97,7 @@ match(
 	return PATTERN_YES;
 }
 
-static const struct pattern_engine engine = { compile, match };
+static const struct pattern_engine engine = { regexp_compile, regexp_match };
 
 static void *
 regexp_open(

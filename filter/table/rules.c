@@ -160,9 +160,9 @@ part(const struct filling *filling, char letter)
 	}
 }
 
-/* append - add a part to out, quoted */
+/* rules_append - add a part to out, quoted */
 static char *
-append(struct filling *filling, char *out, struct span text, bool literal)
+rules_append(struct filling *filling, char *out, struct span text, bool literal)
 {
 	char *copy, *quoted;
 
@@ -178,19 +178,19 @@ append(struct filling *filling, char *out, struct span text, bool literal)
 	return out;
 }
 
-/* fill - a template with its parts, behind what out holds */
+/* rules_fill - a template with its parts, behind what out holds */
 static char *
-fill(struct filling *filling, char *out, const char *template)
+rules_fill(struct filling *filling, char *out, const char *template)
 {
 	for (const char *p = template; *p != '\0'; p++) {
 		size_t len = strcspn(p, "%");
 
-		out = append(filling, out, text_span_of(p, len), true);
+		out = rules_append(filling, out, text_span_of(p, len), true);
 		p += len;
 		if (*p == '\0')
 			break;
 		p++;
-		out = append(filling, out, part(filling, *p), *p == '%');
+		out = rules_append(filling, out, part(filling, *p), *p == '%');
 	}
 	return out;
 }
@@ -215,7 +215,7 @@ rules_query(TALLOC_CTX *ctx, const struct rules *rules, const char *template, co
 	*bad_r = false;
 	if (!key_fits(rules, &cut))
 		return NULL;
-	query = fill(&filling, mem_strdup(ctx, ""), template);
+	query = rules_fill(&filling, mem_strdup(ctx, ""), template);
 	*bad_r = filling.bad;
 	return filling.bad ? NULL : query;
 }
@@ -248,7 +248,7 @@ rules_add(TALLOC_CTX *ctx, const struct rules *rules, struct rules_result *resul
 	result->value = result->value == NULL ? mem_strdup(ctx, "")
 	    : result->value[0] == '\0'        ? result->value
 				       : mem_check(talloc_strdup_append_buffer(result->value, ","));
-	result->value = fill(&filling, result->value, rules->result_format);
+	result->value = rules_fill(&filling, result->value, rules->result_format);
 	if (talloc_get_size(result->value) <= RULES_VALUE_MAX)
 		return true;
 	*error_r = mem_printf(ctx, "the results are longer than %d octets", RULES_VALUE_MAX);
@@ -289,15 +289,15 @@ is_sql(const char *spec)
 	return false;
 }
 
-/* add_domain - a name, a file of names, or a table */
+/* rules_add_domain - a name, a file of names, or a table */
 static bool
-add_domain(struct domain_list *list, char *word, bool negated, const char **why_r)
+rules_add_domain(struct domain_list *list, char *word, bool negated, const char **why_r)
 {
 	struct rules *rules = list->rules;
 	struct rules_domain entry = { NULL, NULL, negated };
 
 	if (word[0] == '!') {
-		return add_domain(list, word + 1, !negated, why_r);
+		return rules_add_domain(list, word + 1, !negated, why_r);
 	} else if (word[0] == '/') {
 		bool good;
 
@@ -335,7 +335,8 @@ add_domains(struct domain_list *list, const char *text, bool negated, const char
 	struct span rest = text_span(text), item;
 
 	while (text_list_next(&rest, &item))
-		if (!add_domain(list, mem_strndup(list->ctx, item.at, item.len), negated, why_r))
+		if (!rules_add_domain(
+			list, mem_strndup(list->ctx, item.at, item.len), negated, why_r))
 			return false;
 	return true;
 }

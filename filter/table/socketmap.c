@@ -96,9 +96,9 @@ socketmap_disconnect(void *arg)
 	(void)close(connection->fd);
 }
 
-/* send_all - the whole request; false with errno */
+/* socketmap_send_all - the whole request; false with errno */
 static bool
-send_all(int fd, const char *at, size_t len, int64_t deadline_ms)
+socketmap_send_all(int fd, const char *at, size_t len, int64_t deadline_ms)
 {
 	while (len > 0) {
 		ssize_t n = send(fd, at, len, MSG_NOSIGNAL);
@@ -116,9 +116,9 @@ send_all(int fd, const char *at, size_t len, int64_t deadline_ms)
 	return true;
 }
 
-/* receive - exactly len octets; false with errno */
+/* socketmap_receive - exactly len octets; false with errno */
 static bool
-receive(int fd, char *at, size_t len, int64_t deadline_ms)
+socketmap_receive(int fd, char *at, size_t len, int64_t deadline_ms)
 {
 	while (len > 0) {
 		ssize_t n = recv(fd, at, len, 0);
@@ -147,7 +147,7 @@ read_length(int fd, int64_t deadline_ms, const char **why_r)
 	size_t n = 0;
 
 	for (;;) {
-		if (!receive(fd, &digits[n], 1, deadline_ms)) {
+		if (!socketmap_receive(fd, &digits[n], 1, deadline_ms)) {
 			*why_r = strerror(errno);
 			return -1;
 		}
@@ -162,9 +162,9 @@ read_length(int fd, int64_t deadline_ms, const char **why_r)
 	return strtol(digits, NULL, 10);
 }
 
-/* read_reply - one netstring, NUL-terminated; NULL with *why_r */
+/* socketmap_read_reply - one netstring, NUL-terminated; NULL with *why_r */
 static char *
-read_reply(TALLOC_CTX *ctx, int fd, int64_t deadline_ms, const char **why_r)
+socketmap_read_reply(TALLOC_CTX *ctx, int fd, int64_t deadline_ms, const char **why_r)
 {
 	long len = read_length(fd, deadline_ms, why_r);
 	char *reply;
@@ -176,7 +176,7 @@ read_reply(TALLOC_CTX *ctx, int fd, int64_t deadline_ms, const char **why_r)
 		return NULL;
 	}
 	reply = mem_array(ctx, char, (size_t)len + 1);
-	if (!receive(fd, reply, (size_t)len + 1, deadline_ms)) {
+	if (!socketmap_receive(fd, reply, (size_t)len + 1, deadline_ms)) {
 		*why_r = strerror(errno);
 		return NULL;
 	}
@@ -213,10 +213,10 @@ socketmap_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, i
 	const char *why = NULL;
 	char *reply = NULL;
 
-	if (!send_all(connection->fd, request, strlen(request), deadline_ms))
+	if (!socketmap_send_all(connection->fd, request, strlen(request), deadline_ms))
 		why = strerror(errno);
 	else
-		reply = read_reply(ctx, connection->fd, deadline_ms, &why);
+		reply = socketmap_read_reply(ctx, connection->fd, deadline_ms, &why);
 	if (reply != NULL)
 		return sort_reply(ctx, reply, value_r, error_r);
 	*error_r = why;

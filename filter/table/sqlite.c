@@ -39,9 +39,9 @@ struct connection {
 	int64_t deadline_ms;	/* of the lookup under way */
 };
 
-/* is_late - SQLite asks now and then; non-zero breaks the query off */
+/* sqlite_table_is_late - SQLite asks now and then; non-zero breaks the query off */
 static int
-is_late(void *arg)
+sqlite_table_is_late(void *arg)
 {
 	const struct connection *connection = arg;
 
@@ -53,7 +53,7 @@ static int
 nap(void *arg, int tries)
 {
 	(void)tries;
-	if (is_late(arg))
+	if (sqlite_table_is_late(arg))
 		return 0;
 	(void)sqlite3_sleep(NAP_MS);
 	return 1;
@@ -77,7 +77,7 @@ sqlite_connect(
 		return NULL;
 	}
 	(void)sqlite3_busy_handler(connection->db, nap, connection);
-	sqlite3_progress_handler(connection->db, STEPS, is_late, connection);
+	sqlite3_progress_handler(connection->db, STEPS, sqlite_table_is_late, connection);
 	return connection;
 }
 
@@ -99,9 +99,9 @@ was_replaced(const struct config *config, const struct connection *connection)
 	    now.st_dev != connection->file.st_dev;
 }
 
-/* quote - text within quotation marks of SQL */
+/* sqlite_table_quote - text within quotation marks of SQL */
 static char *
-quote(void *arg, TALLOC_CTX *ctx, const char *value)
+sqlite_table_quote(void *arg, TALLOC_CTX *ctx, const char *value)
 {
 	char *quoted = sqlite3_mprintf("%q", value);
 	char *copy = mem_strdup(ctx, mem_check(quoted));
@@ -138,7 +138,8 @@ sqlite_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, int6
 		*error_r = mem_printf(ctx, "%s was replaced", config->path);
 		return WORKER_LOST;
 	}
-	query = rules_query(ctx, &config->rules, config->query, key, quote, NULL, &bad);
+	query =
+	    rules_query(ctx, &config->rules, config->query, key, sqlite_table_quote, NULL, &bad);
 	if (query == NULL)
 		return WORKER_ANSWER;
 	connection->deadline_ms = deadline_ms;
@@ -160,10 +161,10 @@ sqlite_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, int6
 
 static const struct worker_driver driver = { sqlite_connect, sqlite_ask, sqlite_disconnect, NULL };
 
-/* load - what the .cf file says */
+/* sqlite_table_load - what the .cf file says */
 static bool
-load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table_cf *cf,
-    struct worker_servers *servers_r, const char **error_r)
+sqlite_table_load(TALLOC_CTX *ctx, void *arg, const struct table_env *env,
+    const struct table_cf *cf, struct worker_servers *servers_r, const char **error_r)
 {
 	struct config *config = arg;
 	const char *error = NULL;
@@ -179,7 +180,7 @@ load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table
 	    rules_load(ctx, config, &config->rules, env, cf, error_r);
 }
 
-static const struct sql_type type = { &driver, load };
+static const struct sql_type type = { &driver, sqlite_table_load };
 
 static void *
 sqlite_open(

@@ -201,9 +201,9 @@ take_place(struct table *table, struct content *new)
 	drop_content(old);
 }
 
-/* read_again - the file as it is now, unless it changes while it is read */
+/* table_read_again - the file as it is now, unless it changes while it is read */
 static void
-read_again(struct table *table, const struct stamp *now)
+table_read_again(struct table *table, const struct stamp *now)
 {
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	const char *error = NULL;
@@ -233,7 +233,7 @@ tend_file(struct table *table)
 
 	table->seen = now;
 	if (at_rest && !same_stamp(&now, &table->loaded) && !same_stamp(&now, &table->refused))
-		read_again(table, &now);
+		table_read_again(table, &now);
 }
 
 /* table_tend - what is to be done for a table now and then */
@@ -284,9 +284,9 @@ ask_server(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadli
 		    answer->outcome == TABLE_FOUND ? answer->value : NULL, now_ms);
 }
 
-/* ask - by the cache or by the type */
+/* table_ask - by the cache or by the type */
 static void
-ask(struct table *table, TALLOC_CTX *ctx, const char *key, bool partial, int64_t deadline_ms,
+table_ask(struct table *table, TALLOC_CTX *ctx, const char *key, bool partial, int64_t deadline_ms,
     struct table_answer *answer)
 {
 	if (!(table->type->flags & TABLE_REMOTE)) {
@@ -300,9 +300,9 @@ ask(struct table *table, TALLOC_CTX *ctx, const char *key, bool partial, int64_t
 	answer->outcome = answer->value != NULL ? TABLE_FOUND : TABLE_NOT_FOUND;
 }
 
-/* folded - a key in lower case, on ctx where that changes it */
+/* table_folded - a key in lower case, on ctx where that changes it */
 static const char *
-folded(TALLOC_CTX *ctx, const char *key, size_t len)
+table_folded(TALLOC_CTX *ctx, const char *key, size_t len)
 {
 	const char *lower;
 
@@ -316,10 +316,10 @@ folded(TALLOC_CTX *ctx, const char *key, size_t len)
 	return key;
 }
 
-/* get - look up one key, whole or partial */
+/* table_do_get - look up one key, whole or partial */
 static enum table_outcome
-get(struct table *table, TALLOC_CTX *ctx, const char *key, bool partial, int64_t deadline_ms,
-    const char **value_r, const char **error_r)
+table_do_get(struct table *table, TALLOC_CTX *ctx, const char *key, bool partial,
+    int64_t deadline_ms, const char **value_r, const char **error_r)
 {
 	struct table_answer answer = { .outcome = TABLE_NOT_FOUND };
 	size_t len = strlen(key);
@@ -327,8 +327,8 @@ get(struct table *table, TALLOC_CTX *ctx, const char *key, bool partial, int64_t
 	if (len == 0 || !text_is_utf8(key, len) || (partial && table_is_pattern(table)))
 		return TABLE_NOT_FOUND;
 	if (table->type->flags & TABLE_FOLD)
-		key = folded(ctx, key, len);
-	ask(table, ctx, key, partial, deadline_ms, &answer);
+		key = table_folded(ctx, key, len);
+	table_ask(table, ctx, key, partial, deadline_ms, &answer);
 	/* as in Postfix: who has nothing to say must say "not found" */
 	if (answer.outcome == TABLE_FOUND && answer.value[0] == '\0') {
 		answer.outcome = TABLE_TEMPERROR;
@@ -351,7 +351,7 @@ enum table_outcome
 table_get(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
     const char **value_r, const char **error_r)
 {
-	return get(table, ctx, key, false, deadline_ms, value_r, error_r);
+	return table_do_get(table, ctx, key, false, deadline_ms, value_r, error_r);
 }
 
 /* table_get_partial - the same for a partial key */
@@ -359,7 +359,7 @@ enum table_outcome
 table_get_partial(struct table *table, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
     const char **value_r, const char **error_r)
 {
-	return get(table, ctx, key, true, deadline_ms, value_r, error_r);
+	return table_do_get(table, ctx, key, true, deadline_ms, value_r, error_r);
 }
 
 /* table_log_failure - a line in the log, at most one every few seconds */

@@ -51,9 +51,9 @@ is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
 }
 
-/* hash_of - of the key in lower case */
+/* texthash_hash_of - of the key in lower case */
 static uint32_t
-hash_of(const char *key, size_t len)
+texthash_hash_of(const char *key, size_t len)
 {
 	uint64_t hash = hash_lower(HASH_START, key, len);
 
@@ -123,9 +123,9 @@ grow_slots(struct entries *entries)
 	entries->n_slots = n;
 }
 
-/* append - octets to the text */
+/* texthash_append - octets to the text */
 static void
-append(struct entries *entries, const void *octets, size_t len)
+texthash_append(struct entries *entries, const void *octets, size_t len)
 {
 	if (entries->used + len > entries->room) {
 		entries->room = (entries->used + len) * 2;
@@ -140,7 +140,7 @@ static bool
 keep_entry(TALLOC_CTX *ctx, struct entries *entries, const char *key, size_t key_len,
     const char *value, unsigned int line, const char **error_r)
 {
-	uint32_t hash = hash_of(key, key_len), stamp = line;
+	uint32_t hash = texthash_hash_of(key, key_len), stamp = line;
 	struct slot *slot;
 
 	if (entries->n * 2 >= entries->n_slots)
@@ -158,27 +158,27 @@ keep_entry(TALLOC_CTX *ctx, struct entries *entries, const char *key, size_t key
 		return false;
 	}
 	*slot = (struct slot){ hash, (uint32_t)entries->used + 1 };
-	append(entries, &stamp, sizeof(stamp));
-	append(entries, key, key_len);
-	append(entries, "", 1);
-	append(entries, value, strlen(value) + 1);
+	texthash_append(entries, &stamp, sizeof(stamp));
+	texthash_append(entries, key, key_len);
+	texthash_append(entries, "", 1);
+	texthash_append(entries, value, strlen(value) + 1);
 	entries->n++;
 	return true;
 }
 
-/* folded - a key as it is compared, if that is more than ASCII case; else NULL */
+/* texthash_folded - a key as it is compared, if that is more than ASCII case; else NULL */
 static char *
-folded(const char *key, size_t len)
+texthash_folded(const char *key, size_t len)
 {
 	return text_is_ascii(key, len) ? NULL : text_fold_utf8(NULL, key, len, true);
 }
 
-/* add_entry - fold the key and keep the pair */
+/* texthash_add_entry - fold the key and keep the pair */
 static bool
-add_entry(TALLOC_CTX *ctx, struct entries *entries, const char *key, size_t key_len,
+texthash_add_entry(TALLOC_CTX *ctx, struct entries *entries, const char *key, size_t key_len,
     const char *value, unsigned int line, const char **error_r)
 {
-	char *lower = folded(key, key_len);
+	char *lower = texthash_folded(key, key_len);
 	bool good = lower == NULL ?
 	    keep_entry(ctx, entries, key, key_len, value, line, error_r) :
 	    keep_entry(ctx, entries, lower, strlen(lower), value, line, error_r);
@@ -233,7 +233,7 @@ add_line(TALLOC_CTX *ctx, struct entries *entries, char *text, unsigned int line
 
 	while (is_space(*value))
 		value++;
-	return add_entry(ctx, entries, text, key_len, value, line, error_r);
+	return texthash_add_entry(ctx, entries, text, key_len, value, line, error_r);
 }
 
 /* The logical line that is being put together. */
@@ -242,9 +242,9 @@ struct pending {
 	unsigned int line;	/* where it began */
 };
 
-/* take_line - one physical line: begins, continues or ends a logical one */
+/* texthash_take_line - one physical line: begins, continues or ends a logical one */
 static bool
-take_line(TALLOC_CTX *ctx, struct entries *entries, struct pending *pending, char *text,
+texthash_take_line(TALLOC_CTX *ctx, struct entries *entries, struct pending *pending, char *text,
     unsigned int line, const char **error_r)
 {
 	const char *first = text;
@@ -300,7 +300,7 @@ read_lines(TALLOC_CTX *ctx, struct entries *entries, FILE *file, const char **er
 			good = false;
 			break;
 		}
-		good = take_line(ctx, entries, &pending, buffer, line, error_r);
+		good = texthash_take_line(ctx, entries, &pending, buffer, line, error_r);
 	}
 	free(buffer);
 	if (good && ferror(file)) {
@@ -368,7 +368,7 @@ inline_pair(TALLOC_CTX *ctx, struct entries *entries, char **p, const char **err
 	while (end > value && is_space(end[-1]))
 		end--;
 	value = mem_strndup(entries, value, (size_t)(end - value));
-	return add_entry(ctx, entries, text, (size_t)(key_end - text), value, 1, error_r);
+	return texthash_add_entry(ctx, entries, text, (size_t)(key_end - text), value, 1, error_r);
 }
 
 static void *
@@ -416,12 +416,12 @@ text_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
 	answer_r->outcome = TABLE_NOT_FOUND;
 	if (entries->n == 0)
 		return;
-	lower = folded(key, len);
+	lower = texthash_folded(key, len);
 	if (lower != NULL) {
 		key = talloc_steal(ctx, lower);
 		len = strlen(key);
 	}
-	slot = find_slot(entries, key, len, hash_of(key, len));
+	slot = find_slot(entries, key, len, texthash_hash_of(key, len));
 	if (slot->at == 0)
 		return;
 	answer_r->outcome = TABLE_FOUND;

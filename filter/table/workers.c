@@ -366,10 +366,10 @@ new_job(const char *key, int64_t deadline_ms)
 	return job;
 }
 
-/* enqueue - hand a job to the workers; with the lock held. False where there is none and none can
- * be made. */
+/* workers_enqueue - hand a job to the workers; with the lock held. False where there is none and
+ * none can be made. */
 static bool
-enqueue(struct shared *shared, struct job *job)
+workers_enqueue(struct shared *shared, struct job *job)
 {
 	if (shared->n_idle <= shared->n_queued && shared->n_threads < shared->max_threads)
 		start_worker(shared);
@@ -396,9 +396,9 @@ withdraw(struct shared *shared, struct job *job)
 	shared->n_queued--;
 }
 
-/* take_answer - what a job came to, on ctx */
+/* workers_take_answer - what a job came to, on ctx */
 static void
-take_answer(const struct job *job, TALLOC_CTX *ctx, struct table_answer *answer)
+workers_take_answer(const struct job *job, TALLOC_CTX *ctx, struct table_answer *answer)
 {
 	if (job->result == WORKER_ANSWER) {
 		answer->outcome = job->value != NULL ? TABLE_FOUND : TABLE_NOT_FOUND;
@@ -423,7 +423,7 @@ workers_ask(struct workers *workers, TALLOC_CTX *ctx, const char *key, int64_t d
 	answer_r->outcome = TABLE_TEMPERROR;
 	answer_r->away = true;
 	(void)pthread_mutex_lock(&shared->lock);
-	queued = enqueue(shared, job);
+	queued = workers_enqueue(shared, job);
 	while (queued && job->state != JOB_DONE)
 		if (!wait_until(&job->done, &shared->lock, deadline_ms))
 			break;
@@ -439,7 +439,7 @@ workers_ask(struct workers *workers, TALLOC_CTX *ctx, const char *key, int64_t d
 		job = NULL;
 	} else {
 		answer_r->away = false;
-		take_answer(job, ctx, answer_r);
+		workers_take_answer(job, ctx, answer_r);
 	}
 	(void)pthread_mutex_unlock(&shared->lock);
 	if (job != NULL)

@@ -77,9 +77,9 @@ is_atext(char c)
 	return c != '\0' && strchr(others, c) != NULL;
 }
 
-/* is_dotted - may this octet stand in an unquoted local part? */
+/* address_is_dotted - may this octet stand in an unquoted local part? */
 static bool
-is_dotted(char c)
+address_is_dotted(char c)
 {
 	return c == '.' || is_atext(c);
 }
@@ -95,7 +95,7 @@ local_needs_quotes(const char *local, size_t len)
 	if (len == 0 || local[0] == '.' || local[len - 1] == '.')
 		return true;
 	for (size_t i = 0; i < len; i++) {
-		if (!is_dotted(local[i]))
+		if (!address_is_dotted(local[i]))
 			return true;
 		if (local[i] == '.' && local[i + 1] == '.')
 			return true;
@@ -356,7 +356,7 @@ path_local(const char *path, size_t len, char *local, size_t *local_len_r,
 			*error_r = "a quoted string has no end";
 		return n;
 	}
-	while (n < len && is_dotted(path[n]))
+	while (n < len && address_is_dotted(path[n]))
 		n++;
 	if (n == 0)
 		*error_r = "the address has no local part";
@@ -468,9 +468,9 @@ skip_pair(struct lexer *lexer, const char **error_r)
 	return -1;
 }
 
-/* skip_comment - step over a comment and those inside it, RFC 5322 section 3.2.2 */
+/* address_skip_comment - step over a comment and those inside it, RFC 5322 section 3.2.2 */
 static int
-skip_comment(struct lexer *lexer, const char **error_r)
+address_skip_comment(struct lexer *lexer, const char **error_r)
 {
 	size_t depth = 0;
 
@@ -539,7 +539,7 @@ skip_gap(struct lexer *lexer, bool *gap_r, const char **error_r)
 		char c = lexer->at[lexer->pos];
 
 		if (c == '(') {
-			if (skip_comment(lexer, error_r) < 0)
+			if (address_skip_comment(lexer, error_r) < 0)
 				return -1;
 		} else if (text_is_space(c)) {
 			lexer->pos++;
@@ -570,7 +570,7 @@ encoded_word_len(const char *at, size_t len)
 			return i + 2;
 		if (at[i] == '?')
 			marks++;
-		else if (!is_dotted(at[i]) &&
+		else if (!address_is_dotted(at[i]) &&
 		    (marks < 3 || strchr(",:;", at[i]) == NULL))
 			return 0;
 	}
@@ -924,7 +924,7 @@ gap(struct span text, size_t pos)
  * domain: no dot in it or behind it, not even behind blanks (RFC 5322 section 4.4).
  */
 static bool
-is_word(struct span text, size_t pos)
+address_is_word(struct span text, size_t pos)
 {
 	size_t start = pos + gap(text, pos), end = start;
 
@@ -1011,7 +1011,7 @@ scan_plain(TALLOC_CTX *ctx, struct span text, struct scan *scan)
 
 		if (sign == 0) {
 			plain[n++] = text.at[i++];
-		} else if ((n == 0 || is_gap(plain[n - 1])) && is_word(text, i + sign)) {
+		} else if ((n == 0 || is_gap(plain[n - 1])) && address_is_word(text, i + sign)) {
 			scan->words++;
 			plain[n++] = ' ';
 			i += sign;
@@ -1090,7 +1090,7 @@ shown_at(struct span text, size_t pos, size_t depth, struct shown *shown_r)
 		local_end = start < pos ? pos - 1 : pos;
 	}
 	while (local_end == pos && start > 0 && pos - start < ADDRESS_LOCAL_MAX &&
-	    is_dotted(text.at[start - 1]))
+	    address_is_dotted(text.at[start - 1]))
 		start--;
 	shown_r->divided = is_divided(text, start, end, depth);
 	while (start < local_end && (text.at[start] == '\'' || text.at[start] == '.'))
@@ -1208,9 +1208,9 @@ scan_display(TALLOC_CTX *ctx, struct span text, const char *own, struct scan *sc
 		scan_once(ctx, text, own, true, scan_r);
 }
 
-/* keep - a bounded copy that cuts no UTF-8 character */
+/* address_keep - a bounded copy that cuts no UTF-8 character */
 static char *
-keep(TALLOC_CTX *ctx, struct span text)
+address_keep(TALLOC_CTX *ctx, struct span text)
 {
 	size_t n = text.len;
 
@@ -1233,7 +1233,7 @@ keep_name(TALLOC_CTX *ctx, struct span text)
 	for (size_t i = 0; i < text.len && n < room; i++)
 		if (text.at[i] != BREAK && text.at[i] != SEAM)
 			name[n++] = text.at[i];
-	kept = keep(ctx, text_trim(text_span_of(name, n)));
+	kept = address_keep(ctx, text_trim(text_span_of(name, n)));
 	talloc_free(name);
 	return kept;
 }
@@ -1483,7 +1483,7 @@ mailbox_display(struct parser *parser, struct span name, struct span rest,
 	display_add(&display, rest, true);
 	if (display_decode(work, &display, &text, error_r) == 0) {
 		scan_display(work, text, own, &scan);
-		mailbox->display_raw = keep(parser->mailboxes, text_trim(name));
+		mailbox->display_raw = address_keep(parser->mailboxes, text_trim(name));
 		mailbox->display = keep_name(parser->mailboxes, text);
 		mailbox->group = parser->in_group ? parser->group : NULL;
 		keep_shown(parser->mailboxes, mailbox, &scan, own,
@@ -1518,9 +1518,9 @@ check_stray(const struct scan *scan, const char **error_r)
 	return -1;
 }
 
-/* check_comments - the same for the comments from start to end */
+/* address_check_comments - the same for the comments from start to end */
 static int
-check_comments(const struct parser *parser, size_t start, size_t end, const char **error_r)
+address_check_comments(const struct parser *parser, size_t start, size_t end, const char **error_r)
 {
 	struct span comments = piece(parser, start, end);
 	struct display display = { .len = 0 };
@@ -1650,7 +1650,7 @@ close_group(struct parser *parser, struct token *token_r, const char **error_r)
 	    check_stray(&parser->group_scan, error_r) < 0)
 		return -1;
 	if (lexer_next(&parser->lexer, token_r, error_r) < 0 ||
-	    check_comments(parser, start, parser->lexer.pos, error_r) < 0)
+	    address_check_comments(parser, start, parser->lexer.pos, error_r) < 0)
 		return -1;
 	if (token_r->type != TOKEN_END && token_r->special != ',') {
 		*error_r = "text follows a group";
@@ -1684,7 +1684,7 @@ read_element(struct parser *parser, const char **error_r)
 	} else if (!element.empty) {
 		if (read_bare(parser, &element, &token, error_r) < 0)
 			return -1;
-	} else if (check_comments(parser, element.start, element.end, error_r) < 0) {
+	} else if (address_check_comments(parser, element.start, element.end, error_r) < 0) {
 		return -1;
 	}
 	if (token.special == ';' && close_group(parser, &token, error_r) < 0)

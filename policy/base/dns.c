@@ -80,9 +80,9 @@ read_name(TALLOC_CTX *ctx, const unsigned char *data, size_t len, struct dns_rec
 	return at < len;
 }
 
-/* read_text - join the character-strings of a TXT record */
+/* dns_read_text - join the character-strings of a TXT record */
 static bool
-read_text(TALLOC_CTX *ctx, const unsigned char *data, size_t len, struct dns_record *record)
+dns_read_text(TALLOC_CTX *ctx, const unsigned char *data, size_t len, struct dns_record *record)
 {
 	unsigned char *text = mem_array(ctx, unsigned char, (unsigned int)len + 1);
 	size_t at = 0, n = 0, part;
@@ -127,7 +127,7 @@ dns_record_read(TALLOC_CTX *ctx, enum dns_type type, const unsigned char *data, 
 	case DNS_AAAA:
 		return read_octets(ctx, data, len, 16, record_r);
 	case DNS_TXT:
-		return read_text(ctx, data, len, record_r);
+		return dns_read_text(ctx, data, len, record_r);
 	case DNS_PTR:
 		return read_name(ctx, data, len, record_r);
 	case DNS_MX:

@@ -541,9 +541,9 @@ base64_decode(struct span text, unsigned char *out)
 	return n;
 }
 
-/* hex_value - the value of a hexadecimal digit, or -1 */
+/* text_hex_value - the value of a hexadecimal digit, or -1 */
 static int
-hex_value(char c)
+text_hex_value(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -561,8 +561,8 @@ q_decode(struct span text, unsigned char *out)
 		int high = -1, low = -1;
 
 		if (text.at[i] == '=' && i + 2 < text.len) {
-			high = hex_value(text.at[i + 1]);
-			low = hex_value(text.at[i + 2]);
+			high = text_hex_value(text.at[i + 1]);
+			low = text_hex_value(text.at[i + 2]);
 		}
 		if (high >= 0 && low >= 0) {
 			out[n++] = (unsigned char)(high << 4 | low);

@@ -61,9 +61,9 @@ struct signing_table {
 
 /* --- messages ---------------------------------------------------------- */
 
-/* append_line - one more line to a report's text */
+/* signing_table_append_line - one more line to a report's text */
 static void
-append_line(TALLOC_CTX *ctx, char **text, size_t *n, char *line)
+signing_table_append_line(TALLOC_CTX *ctx, char **text, size_t *n, char *line)
 {
 	if (++*n <= TABLE_REPORT_LINES)
 		*text = *text == NULL ? mem_strdup(ctx, line) :
@@ -75,7 +75,7 @@ append_line(TALLOC_CTX *ctx, char **text, size_t *n, char *line)
 static void
 mistake(struct table_report *report, const char *file, unsigned int line, char *text)
 {
-	append_line(report->ctx, &report->errors, &report->n_errors,
+	signing_table_append_line(report->ctx, &report->errors, &report->n_errors,
 	    mem_printf(report->ctx, "%s:%u: %s", file, line, text));
 	talloc_free(text);
 }
@@ -84,16 +84,16 @@ mistake(struct table_report *report, const char *file, unsigned int line, char *
 static void
 missing_key(struct table_report *report, const char *file, unsigned int line, char *text)
 {
-	append_line(report->ctx, &report->missing, &report->n_missing,
+	signing_table_append_line(report->ctx, &report->missing, &report->n_missing,
 	    mem_printf(report->ctx, "%s:%u: %s", file, line, text));
 	talloc_free(text);
 }
 
-/* advice - a line that is used, though perhaps not as meant; takes over text */
+/* signing_table_advice - a line that is used, though perhaps not as meant; takes over text */
 static void
-advice(struct table_report *report, const char *file, unsigned int line, char *text)
+signing_table_advice(struct table_report *report, const char *file, unsigned int line, char *text)
 {
-	append_line(report->ctx, &report->warnings, &report->n_warnings,
+	signing_table_append_line(report->ctx, &report->warnings, &report->n_warnings,
 	    mem_printf(report->ctx, "%s:%u: %s", file, line, text));
 	talloc_free(text);
 }
@@ -210,9 +210,9 @@ hash_key(const char *key)
 	return (size_t)(hash ^ (hash >> 32));
 }
 
-/* slot_of - where the rows of a key begin */
+/* signing_table_slot_of - where the rows of a key begin */
 static unsigned int *
-slot_of(const struct table_index *index, const char *key)
+signing_table_slot_of(const struct table_index *index, const char *key)
 {
 	return &index->slots[hash_key(key) & (index->n_slots - 1)];
 }
@@ -236,7 +236,7 @@ new_index(TALLOC_CTX *ctx, size_t n, size_t n_others)
 static void
 put_row(struct table_index *index, const char *key, size_t row, unsigned int *next_r)
 {
-	unsigned int *slot = slot_of(index, key);
+	unsigned int *slot = signing_table_slot_of(index, key);
 
 	*next_r = *slot;
 	*slot = (unsigned int)row + 1;
@@ -373,7 +373,7 @@ key_table_read(TALLOC_CTX *ctx, enum dataset_kind kind, const char *file, char *
 	for (size_t i = 0; i < table->n; i++)
 		if (strchr(table->rows[i].name, '*') == NULL &&
 		    key_table_find(table, table->rows[i].name) != &table->rows[i])
-			advice(report, file, table->rows[i].line,
+			signing_table_advice(report, file, table->rows[i].line,
 			    mem_printf(table,
 				"%s was named before; "
 				"this line is not used",
@@ -386,7 +386,7 @@ key_table_find(const struct key_table *table, const char *name)
 {
 	const struct key_row *found = NULL;
 
-	for (unsigned int i = *slot_of(table->index, name); i != 0 && found == NULL;
+	for (unsigned int i = *signing_table_slot_of(table->index, name); i != 0 && found == NULL;
 	     i = table->rows[i - 1].next)
 		if (strcasecmp(table->rows[i - 1].name, name) == 0)
 			found = &table->rows[i - 1];
@@ -425,9 +425,9 @@ table_substitute(TALLOC_CTX *ctx, const char *text, const char *domain)
 
 /* --- the SigningTable -------------------------------------------------- */
 
-/* pattern_domain - what follows the last @ of a pattern, or the whole */
+/* signing_table_pattern_domain - what follows the last @ of a pattern, or the whole */
 static const char *
-pattern_domain(const char *pattern)
+signing_table_pattern_domain(const char *pattern)
 {
 	const char *at = strrchr(pattern, '@');
 
@@ -438,7 +438,7 @@ pattern_domain(const char *pattern)
 static const char *
 to_a_labels(TALLOC_CTX *ctx, const char *pattern)
 {
-	const char *domain = pattern_domain(pattern);
+	const char *domain = signing_table_pattern_domain(pattern);
 	char *result = mem_strndup(ctx, pattern, (size_t)(domain - pattern));
 
 	if (text_is_ascii(domain, strlen(domain)))
@@ -479,7 +479,8 @@ read_signing_row(TALLOC_CTX *ctx, struct signing_row *row, char *pattern, char *
 static bool
 has_plain_domain(const char *pattern)
 {
-	return strchr(pattern, '@') != NULL && strchr(pattern_domain(pattern), '*') == NULL;
+	return strchr(pattern, '@') != NULL &&
+	    strchr(signing_table_pattern_domain(pattern), '*') == NULL;
 }
 
 /* index_signers - in a refile rows by their domain, else by the whole key */
@@ -498,7 +499,8 @@ index_signers(struct signing_table *table)
 		if (table->kind == DATASET_FILE)
 			put_row(table->index, row->pattern, i, &row->next);
 		else if (has_plain_domain(row->pattern))
-			put_row(table->index, pattern_domain(row->pattern), i, &row->next);
+			put_row(table->index, signing_table_pattern_domain(row->pattern), i,
+			    &row->next);
 		else
 			table->index->others[--n_others] = (unsigned int)i,
 			table->index->n_others++;
@@ -510,12 +512,12 @@ static void
 advise_pattern(const struct signing_table *table, const struct signing_row *row, const char *file,
     struct table_report *report)
 {
-	const char *domain = pattern_domain(row->pattern);
+	const char *domain = signing_table_pattern_domain(row->pattern);
 
 	if (table->kind != DATASET_FILE || strchr(row->pattern, '*') == NULL ||
 	    strcmp(domain, "*") == 0)
 		return;
-	advice(report, file, row->line,
+	signing_table_advice(report, file, row->line,
 	    mem_printf(report->ctx,
 		"%s matches nothing, because patterns are for "
 		"refile: tables; write \"refile:%s\" in the configuration, or %s here",
@@ -560,8 +562,10 @@ signing_table_rows(const struct signing_table *table)
 bool
 signing_table_has_domain(const struct signing_table *table, const char *domain)
 {
-	for (unsigned int i = *slot_of(table->index, domain); i != 0; i = table->rows[i - 1].next)
-		if (strcasecmp(pattern_domain(table->rows[i - 1].pattern), domain) == 0)
+	for (unsigned int i = *signing_table_slot_of(table->index, domain); i != 0;
+	     i = table->rows[i - 1].next)
+		if (strcasecmp(signing_table_pattern_domain(table->rows[i - 1].pattern), domain) ==
+		    0)
 			return true;
 	return false;
 }
@@ -576,9 +580,9 @@ struct search {
 	bool more;
 };
 
-/* take - a row that matches; returns true where the search is over */
+/* signing_table_take - a row that matches; returns true where the search is over */
 static bool
-take(struct search *search, const struct signing_row *row)
+signing_table_take(struct search *search, const struct signing_row *row)
 {
 	const char *key = strcmp(row->key, ANY_DOMAIN) == 0 ? search->domain : row->key;
 
@@ -595,13 +599,14 @@ take(struct search *search, const struct signing_row *row)
 	return !search->multiple;
 }
 
-/* look_up - a key in a table without patterns */
+/* signing_table_look_up - a key in a table without patterns */
 static bool
-look_up(const struct signing_table *table, struct search *search, const char *key)
+signing_table_look_up(const struct signing_table *table, struct search *search, const char *key)
 {
-	for (unsigned int i = *slot_of(table->index, key); i != 0; i = table->rows[i - 1].next)
+	for (unsigned int i = *signing_table_slot_of(table->index, key); i != 0;
+	     i = table->rows[i - 1].next)
 		if (strcasecmp(table->rows[i - 1].pattern, key) == 0)
-			return take(search, &table->rows[i - 1]);
+			return signing_table_take(search, &table->rows[i - 1]);
 	return false;
 }
 
@@ -611,18 +616,21 @@ look_up_all(const struct signing_table *table, struct search *search, const char
 {
 	size_t local = (size_t)(search->domain - address);	/* with the @ */
 	TALLOC_CTX *tmp = mem_new(search->ctx, char);
-	bool over = look_up(table, search, address) || look_up(table, search, search->domain);
+	bool over = signing_table_look_up(table, search, address) ||
+	    signing_table_look_up(table, search, search->domain);
 
 	for (const char *p = strchr(search->domain, '.'); !over && p != NULL;
 	     p = strchr(p + 1, '.'))
-		over = look_up(table, search, mem_printf(tmp, "%.*s%s", (int)local, address, p));
+		over = signing_table_look_up(
+		    table, search, mem_printf(tmp, "%.*s%s", (int)local, address, p));
 	for (const char *p = strchr(search->domain, '.'); !over && p != NULL;
 	     p = strchr(p + 1, '.'))
-		over = look_up(table, search, p);
+		over = signing_table_look_up(table, search, p);
 	if (!over)
-		over = look_up(table, search, mem_printf(tmp, "%.*s*", (int)local, address));
+		over = signing_table_look_up(
+		    table, search, mem_printf(tmp, "%.*s*", (int)local, address));
 	if (!over)
-		(void)look_up(table, search, "*");
+		(void)signing_table_look_up(table, search, "*");
 	talloc_free(tmp);
 }
 
@@ -631,7 +639,7 @@ static void
 try_patterns(const struct signing_table *table, struct search *search, const char *address)
 {
 	const struct table_index *index = table->index;
-	unsigned int own = *slot_of(index, search->domain);
+	unsigned int own = *signing_table_slot_of(index, search->domain);
 	size_t other = 0;
 
 	while (own != 0 || other < index->n_others) {
@@ -643,7 +651,7 @@ try_patterns(const struct signing_table *table, struct search *search, const cha
 		} else {
 			row = &table->rows[index->others[other++]];
 		}
-		if (matches(row->pattern, address) && take(search, row))
+		if (matches(row->pattern, address) && signing_table_take(search, row))
 			return;
 	}
 }
@@ -653,7 +661,7 @@ signing_table_find(TALLOC_CTX *ctx, const struct signing_table *table, const cha
     bool multiple, struct signing_match *matches_r, size_t *n_r, bool *more_r)
 {
 	struct search search = { .ctx = ctx,
-		.domain = pattern_domain(address),
+		.domain = signing_table_pattern_domain(address),
 		.multiple = multiple,
 		.matches = matches_r };
 

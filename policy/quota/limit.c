@@ -291,9 +291,9 @@ find_span(struct span word)
 	return NULL;
 }
 
-/* shown - a token for an error text */
+/* limit_shown - a token for an error text */
 static const char *
-shown(const struct reading *r, struct span token)
+limit_shown(const struct reading *r, struct span token)
 {
 	return text_escape(r->ctx, token.at, token.len, MAX_QUOTED);
 }
@@ -356,14 +356,14 @@ scale(const struct reading *r, struct span number, uint64_t factor, uint64_t *ma
 		*r->error_r = mem_printf(r->ctx,
 		    "\"%s\" in the limit \"%s\" is not a number; write "
 		    "digits, with at most one point and three decimals",
-		    shown(r, number), r->shown);
+		    limit_shown(r, number), r->shown);
 		return -1;
 	}
 	if (fraction.len > 0 && factor == 1) {
 		*r->error_r = mem_printf(r->ctx,
 		    "the limit \"%s\" counts in whole numbers; write \"%s\" "
 		    "without a fraction",
-		    r->shown, shown(r, number));
+		    r->shown, limit_shown(r, number));
 		return -1;
 	}
 	if (!read_digits(whole, &value) || value > (uint64_t)LIMIT_MAX_COUNT / factor) {
@@ -388,13 +388,13 @@ refuse_number(const struct reading *r, struct span number)
 	*r->error_r = mem_printf(r->ctx,
 	    "the number \"%s\" in the limit \"%s\" has separators, which "
 	    "countries read differently; write \"%s\"",
-	    shown(r, number), r->shown, without_separators(r, number));
+	    limit_shown(r, number), r->shown, without_separators(r, number));
 	return -1;
 }
 
-/* read_number - the first token; -1 with an error */
+/* limit_read_number - the first token; -1 with an error */
 static int
-read_number(const struct reading *r, struct tokens *tokens, struct span *number_r)
+limit_read_number(const struct reading *r, struct tokens *tokens, struct span *number_r)
 {
 	struct span token = peek(tokens);
 
@@ -430,7 +430,7 @@ refuse_unit(const struct reading *r, struct span number, struct span word)
 	    "\"%s\" in the limit \"%s\" is nothing that can be counted; write "
 	    "messages, recipients, external-recipients, new-recipients, client-addresses, bytes, KB, MB, GB, "
 	    "TB or PB, for example \"%s %s per hour\"",
-	    shown(r, word), r->shown, shown(r, number), right != NULL ? right : "recipients");
+	    limit_shown(r, word), r->shown, limit_shown(r, number), right != NULL ? right : "recipients");
 	return -1;
 }
 
@@ -445,7 +445,7 @@ read_unit(const struct reading *r, struct tokens *tokens, struct span number,
 		*r->error_r = mem_printf(r->ctx,
 		    "the limit \"%s\" does not say what is counted; write \"%s "
 		    "recipients per hour\" or \"%s messages per hour\"",
-		    r->shown, shown(r, number), shown(r, number));
+		    r->shown, limit_shown(r, number), limit_shown(r, number));
 		return -1;
 	}
 	*unit_r = find_unit(token);
@@ -470,18 +470,18 @@ read_per(const struct reading *r, struct tokens *tokens, struct span number,
 		*r->error_r = mem_printf(r->ctx,
 		    "the limit \"%s\" does not say per how long; write for "
 		    "example \"%s %s per hour\"",
-		    r->shown, shown(r, number), unit->word);
+		    r->shown, limit_shown(r, number), unit->word);
 	else
 		*r->error_r = mem_printf(r->ctx,
 		    "\"%s\" in the limit \"%s\" stands where \"per\" is expected; "
 		    "write for example \"%s %s per hour\"",
-		    shown(r, token), r->shown, shown(r, number), unit->word);
+		    limit_shown(r, token), r->shown, limit_shown(r, number), unit->word);
 	return -1;
 }
 
-/* read_count - the optional number before the time word; -1 with an error */
+/* limit_read_count - the optional number before the time word; -1 with an error */
 static int
-read_count(const struct reading *r, struct tokens *tokens, uint64_t *count_r)
+limit_read_count(const struct reading *r, struct tokens *tokens, uint64_t *count_r)
 {
 	struct span token = peek(tokens);
 
@@ -492,7 +492,7 @@ read_count(const struct reading *r, struct tokens *tokens, uint64_t *count_r)
 		*r->error_r = mem_printf(r->ctx,
 		    "\"%s\" in the limit \"%s\" is no length of time; write a whole "
 		    "number, for example \"per 30 minutes\"",
-		    shown(r, token), r->shown);
+		    limit_shown(r, token), r->shown);
 		return -1;
 	}
 	tokens->next++;
@@ -509,7 +509,7 @@ read_window(const struct reading *r, struct tokens *tokens, struct span number,
 	const char *right;
 	uint64_t count;
 
-	if (read_count(r, tokens, &count) < 0)
+	if (limit_read_count(r, tokens, &count) < 0)
 		return -1;
 	token = peek(tokens);
 	span = find_span(token);
@@ -518,7 +518,7 @@ read_window(const struct reading *r, struct tokens *tokens, struct span number,
 		*r->error_r = mem_printf(r->ctx,
 		    "\"%s\" in the limit \"%s\" is no length of time; write second, "
 		    "minute, hour, day or week, for example \"%s %s per %s\"",
-		    shown(r, token), r->shown, shown(r, number), unit->word,
+		    limit_shown(r, token), r->shown, limit_shown(r, number), unit->word,
 		    right != NULL ? right : "hour");
 		return -1;
 	}
@@ -541,7 +541,7 @@ read_counted(const struct reading *r, struct tokens *tokens, struct limit *limit
 	const struct unit_word *unit;
 	struct span number;
 
-	if (read_number(r, tokens, &number) < 0)
+	if (limit_read_number(r, tokens, &number) < 0)
 		return -1;
 	if (tokens->n == 1 && is(number, "0")) {
 		/* The window does not matter: nothing passes, so nothing is counted. */
@@ -576,7 +576,7 @@ expect_end(const struct reading *r, const struct tokens *tokens)
 	*r->error_r = mem_printf(r->ctx,
 	    "\"%s\" in the limit \"%s\" is too much; a limit ends after its "
 	    "length of time, as in \"100 recipients per hour\", and each limit is a text of its own",
-	    shown(r, token), r->shown);
+	    limit_shown(r, token), r->shown);
 	return -1;
 }
 
@@ -635,7 +635,7 @@ limit_parse_size(TALLOC_CTX *ctx, const char *text, uint64_t *size_r, const char
 	r.shown = text_escape(ctx, trimmed.at, trimmed.len, MAX_QUOTED);
 	r.error_r = &why;
 	if (trimmed.len > 0 && trimmed.len <= MAX_TEXT && cut_up(trimmed, &tokens) &&
-	    tokens.n == 2 && read_number(&r, &tokens, &number) == 0 &&
+	    tokens.n == 2 && limit_read_number(&r, &tokens, &number) == 0 &&
 	    read_unit(&r, &tokens, number, &unit) == 0 && unit->unit == LIMIT_BYTES &&
 	    scale(&r, number, unit->factor, size_r) == 0 && *size_r > 0)
 		return 0;

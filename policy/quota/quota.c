@@ -30,9 +30,9 @@ find_plan(struct plan *plans, size_t n, const char *name)
 	return NULL;
 }
 
-/* inherit - take from one plan what the other leaves open */
+/* quota_inherit - take from one plan what the other leaves open */
 static void
-inherit(struct plan *plan, const struct plan *from)
+quota_inherit(struct plan *plan, const struct plan *from)
 {
 	if (!plan->has_limits && from->has_limits) {
 		plan->limits = from->limits;
@@ -63,9 +63,10 @@ inherit(struct plan *plan, const struct plan *from)
 		plan->block_for_ms = from->block_for_ms;
 }
 
-/* resolve - inherit along the chain of one plan, nearest first */
+/* quota_resolve - inherit along the chain of one plan, nearest first */
 static int
-resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, struct plan *plan, const char **error_r)
+quota_resolve(
+    TALLOC_CTX *ctx, struct plan *plans, size_t n, struct plan *plan, const char **error_r)
 {
 	const struct plan *from = plan;
 
@@ -86,7 +87,7 @@ resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, struct plan *plan, const 
 			    plan->name, from->name);
 			return -1;
 		}
-		inherit(plan, next);
+		quota_inherit(plan, next);
 		from = next;
 	}
 	return 0;
@@ -107,7 +108,7 @@ quota_plans_resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, size_t *culpr
 	}
 	for (size_t i = 0; i < n; i++) {
 		*culprit_r = i;
-		if (resolve(ctx, plans, n, &plans[i], error_r) < 0)
+		if (quota_resolve(ctx, plans, n, &plans[i], error_r) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < n; i++)
@@ -174,9 +175,9 @@ quota_encode(TALLOC_CTX *ctx, const char *name)
 	return encoded;
 }
 
-/* hex_value - the value of a hexadecimal digit as quota_encode() writes it, or -1 */
+/* quota_hex_value - the value of a hexadecimal digit as quota_encode() writes it, or -1 */
 static int
-hex_value(char c)
+quota_hex_value(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -198,8 +199,8 @@ quota_decode(TALLOC_CTX *ctx, const char *text)
 			*to++ = *text;
 			continue;
 		}
-		high = hex_value(text[1]);
-		low = high < 0 ? -1 : hex_value(text[2]);
+		high = quota_hex_value(text[1]);
+		low = high < 0 ? -1 : quota_hex_value(text[2]);
 		if (low < 0) {
 			talloc_free(name);
 			return NULL;
@@ -424,10 +425,10 @@ add_party(struct quota_plan *asked, const struct quota_party *party, const char 
 			    cost_in(cost, plan->limits[i].unit));
 }
 
-/* begin - a plan without counters yet, with room for so many; its parts come from one piece of
- * memory */
+/* quota_begin - a plan without counters yet, with room for so many; its parts come from one
+ * piece of memory */
 static struct quota_plan *
-begin(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n, size_t n_limits,
+quota_begin(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n, size_t n_limits,
     const uint8_t *id)
 {
 	const char *home = quota_home(parties, n);
@@ -474,7 +475,7 @@ quota_plan_of(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
 
 	for (size_t i = 0; i < n; i++)
 		n_limits += parties[i].plan != NULL ? parties[i].plan->n_limits : 0;
-	asked = begin(ctx, parties, n, n_limits, id);
+	asked = quota_begin(ctx, parties, n, n_limits, id);
 	asked->observe_only = observe_only;
 	if (cost != NULL)
 		take_marks(asked, cost);
@@ -492,7 +493,7 @@ quota_plan_offence(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
 {
 	const struct quota_party observed = { .kind = QUOTA_ACCOUNT, .name = parties[0].name,
 	    .on_over = ACTION_WARN };
-	struct quota_plan *asked = begin(ctx, parties, n, 1, id);
+	struct quota_plan *asked = quota_begin(ctx, parties, n, 1, id);
 
 	asked->observe_only = true;
 	add_counter(

@@ -16,9 +16,9 @@
 #include "policy/base/mem.h"
 #include "policy/quota/recent.h"
 
-/* place_of - where a mark is, or would be */
+/* recent_place_of - where a mark is, or would be */
 static uint32_t
-place_of(const struct recent *set, uint64_t mark)
+recent_place_of(const struct recent *set, uint64_t mark)
 {
 	uint32_t low = 0, high = set->n;
 
@@ -37,7 +37,7 @@ place_of(const struct recent *set, uint64_t mark)
 long
 recent_find(const struct recent *set, uint64_t mark)
 {
-	uint32_t place = place_of(set, mark);
+	uint32_t place = recent_place_of(set, mark);
 
 	return place < set->n && set->marks[place].mark == mark ? (long)place : -1;
 }
@@ -91,9 +91,9 @@ recent_prune(struct recent *set, int64_t life_ms, int64_t now)
 	set->n = kept;
 }
 
-/* remove_at - forget one */
+/* recent_remove_at - forget one */
 static void
-remove_at(struct recent *set, uint32_t place)
+recent_remove_at(struct recent *set, uint32_t place)
 {
 	set->n--;
 	memmove(&set->marks[place], &set->marks[place + 1],
@@ -109,12 +109,12 @@ remove_oldest(struct recent *set)
 	for (uint32_t i = 1; i < set->n; i++)
 		if (set->marks[i].seen < set->marks[oldest].seen)
 			oldest = i;
-	remove_at(set, oldest);
+	recent_remove_at(set, oldest);
 }
 
-/* make_room - for one more */
+/* recent_make_room - for one more */
 static void
-make_room(TALLOC_CTX *ctx, struct recent *set)
+recent_make_room(TALLOC_CTX *ctx, struct recent *set)
 {
 	if (set->n < set->room)
 		return;
@@ -126,13 +126,13 @@ make_room(TALLOC_CTX *ctx, struct recent *set)
 void
 recent_see(TALLOC_CTX *ctx, struct recent *set, uint64_t mark, int64_t seen, uint32_t max)
 {
-	uint32_t place = place_of(set, mark);
+	uint32_t place = recent_place_of(set, mark);
 
 	if (place < set->n && set->marks[place].mark == mark) {
 		if (set->marks[place].seen < seen)
 			set->marks[place].seen = seen;
 	} else {
-		make_room(ctx, set);
+		recent_make_room(ctx, set);
 		memmove(&set->marks[place + 1], &set->marks[place],
 		    (set->n - place) * sizeof(set->marks[0]));
 		set->marks[place] = (struct recent_mark){ mark, seen };

@@ -110,23 +110,23 @@ local_text(TALLOC_CTX *ctx, const char *full, const struct address *address)
 	return mem_strndup(ctx, full, len);
 }
 
-/* is_dotted - is the local part quoted for the places of its dots alone? */
+/* identity_is_dotted - is the local part quoted for the places of its dots alone? */
 static bool
-is_dotted(const struct address *address)
+identity_is_dotted(const struct address *address)
 {
 	return address->full[0] == '"' && address->local[0] != '\0' &&
 	    strpbrk(address->local, " \t\"(),:;<>@[\\]") == NULL;
 }
 
-/* add_keys - the key of one address, or of its local part; also without quotes where only dots need
- * them */
+/* identity_add_keys - the key of one address, or of its local part; also without quotes where
+ * only dots need them */
 static size_t
-add_keys(TALLOC_CTX *ctx, const struct address *address, bool with_domain,
+identity_add_keys(TALLOC_CTX *ctx, const struct address *address, bool with_domain,
     bool whole, struct identity_key keys_r[IDENTITY_KEYS_MAX], size_t n)
 {
 	keys_r[n++] = (struct identity_key){
 		with_domain ? address->full : local_text(ctx, address->full, address), whole };
-	if (is_dotted(address))
+	if (identity_is_dotted(address))
 		keys_r[n++] = (struct identity_key){
 			with_domain ? mem_printf(ctx, "%s@%s", address->local, address->domain) :
 			    address->local, whole };
@@ -149,13 +149,13 @@ identity_owner_keys(TALLOC_CTX *ctx, const char *address, const char *delimiters
 		address_split(ctx, base, &plain);
 
 	if (has_domain)
-		n = add_keys(ctx, &whole, true, true, keys_r, n);
+		n = identity_add_keys(ctx, &whole, true, true, keys_r, n);
 	if (has_domain && base != NULL)
-		n = add_keys(ctx, &plain, true, false, keys_r, n);
+		n = identity_add_keys(ctx, &plain, true, false, keys_r, n);
 	if (is_local(whole.domain, local_domains)) {
-		n = add_keys(ctx, &whole, false, !has_domain, keys_r, n);
+		n = identity_add_keys(ctx, &whole, false, !has_domain, keys_r, n);
 		if (base != NULL)
-			n = add_keys(ctx, &plain, false, false, keys_r, n);
+			n = identity_add_keys(ctx, &plain, false, false, keys_r, n);
 	}
 	if (has_domain)
 		keys_r[n++] =
@@ -256,9 +256,9 @@ identity_owns_itself(const char *account, const char *address, const char *delim
 	return same;
 }
 
-/* pattern_domain - read what follows "@" in a pattern */
+/* identity_pattern_domain - read what follows "@" in a pattern */
 static int
-pattern_domain(TALLOC_CTX *ctx, const char *text, struct identity_pattern *pattern_r,
+identity_pattern_domain(TALLOC_CTX *ctx, const char *text, struct identity_pattern *pattern_r,
     const char **error_r)
 {
 	const char *problem = NULL;
@@ -328,7 +328,7 @@ identity_pattern_read(TALLOC_CTX *ctx, const char *text, bool fold_local,
 		return -1;
 	}
 	if (text[0] == '@')
-		return pattern_domain(ctx, text + 1, pattern_r, problem_r);
+		return identity_pattern_domain(ctx, text + 1, pattern_r, problem_r);
 	return pattern_address(ctx, text, fold_local, pattern_r, problem_r);
 }
 

@@ -386,10 +386,10 @@ put_macro(struct sink *sink, const struct macro *macro, const struct spf_values 
 	}
 }
 
-/* expand - walk valid text and add all of it to a sink
+/* spf_macro_expand - walk valid text and add all of it to a sink
  * A sink that keeps the beginning ends the walk when it is full. */
 static void
-expand(struct sink *sink, const char *text, size_t len, bool explanation,
+spf_macro_expand(struct sink *sink, const char *text, size_t len, bool explanation,
     const struct spf_values *values)
 {
 	struct macro macro;
@@ -468,7 +468,7 @@ spf_macro_expand_name(TALLOC_CTX *ctx, const char *text, size_t len,
 	const char *name = sink.data, *end, *rest;
 	size_t from = needed_from(text, len, values);
 
-	expand(&sink, text + from, len - from, false, values);
+	spf_macro_expand(&sink, text + from, len - from, false, values);
 	if (from > 0)
 		sink.cut = true;
 	if (sink.len > 0 && sink.data[sink.len - 1] == '.')
@@ -495,7 +495,7 @@ spf_macro_expand_explanation(TALLOC_CTX *ctx, const char *text, size_t len,
 
 	if (!spf_macro_string_ok(text, len, true))
 		return NULL;
-	expand(&sink, text, len, true, values);
+	spf_macro_expand(&sink, text, len, true, values);
 	if (sink.len > SPF_EXPLANATION_MAX)
 		sink.len = SPF_EXPLANATION_MAX;
 

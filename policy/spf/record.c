@@ -81,9 +81,9 @@ text_from(struct spf_text text, size_t at)
 	return rest;
 }
 
-/* complain - note what is wrong with a term, in printable text; always false */
+/* spf_record_complain - note what is wrong with a term, in printable text; always false */
 static bool
-complain(TALLOC_CTX *ctx, const char *what, struct spf_text term, const char **error_r)
+spf_record_complain(TALLOC_CTX *ctx, const char *what, struct spf_text term, const char **error_r)
 {
 	char shown[SHOWN_MAX + 1];
 	size_t i, n = term.len < SHOWN_MAX ? term.len : SHOWN_MAX;
@@ -231,9 +231,9 @@ take_slashes(struct spf_text *rest, const char *slashes, unsigned int max,
 	return true;
 }
 
-/* read_domain - the domain-spec behind the colon that rest begins with */
+/* spf_record_read_domain - the domain-spec behind the colon that rest begins with */
 static bool
-read_domain(struct spf_text rest, struct spf_text *spec_r)
+spf_record_read_domain(struct spf_text rest, struct spf_text *spec_r)
 {
 	if (rest.len == 0 || rest.data[0] != ':')
 		return false;
@@ -271,15 +271,15 @@ read_argument(enum argument argument, struct spf_text rest, struct spf_term *ter
 	case ARGUMENT_NONE:
 		return rest.len == 0;
 	case ARGUMENT_DOMAIN:
-		return read_domain(rest, &term->spec);
+		return spf_record_read_domain(rest, &term->spec);
 	case ARGUMENT_DOMAIN_OPTIONAL:
-		return rest.len == 0 || read_domain(rest, &term->spec);
+		return rest.len == 0 || spf_record_read_domain(rest, &term->spec);
 	case ARGUMENT_DOMAIN_CIDR:
 		/* dual-cidr-length = [ "/" ip4-length ] [ "//" ip6-length ] */
 		if (!take_slashes(&rest, "//", 128, &term->prefix6) ||
 		    !take_slashes(&rest, "/", 32, &term->prefix4))
 			return false;
-		return rest.len == 0 || read_domain(rest, &term->spec);
+		return rest.len == 0 || spf_record_read_domain(rest, &term->spec);
 	case ARGUMENT_NETWORK:
 		return read_network(rest, term);
 	}
@@ -330,9 +330,9 @@ parse_mechanism(struct spf_record *record, struct spf_text text, const char **er
 		term->mechanism = mechanisms[i].mechanism;
 		if (read_argument(mechanisms[i].argument, rest, term))
 			return true;
-		return complain(record, "bad argument", text, error_r);
+		return spf_record_complain(record, "bad argument", text, error_r);
 	}
-	return complain(record, "unknown mechanism", text, error_r);
+	return spf_record_complain(record, "unknown mechanism", text, error_r);
 }
 
 /* modifier_name - length of the name of a modifier, 0 where text is none
@@ -366,12 +366,12 @@ parse_modifier(struct spf_record *record, struct spf_text text, size_t name_len,
 		/* An unknown one is ignored, but has to be a macro-string. */
 		if (spf_macro_string_ok(value.data, value.len, true))
 			return true;
-		return complain(record, "bad macro", text, error_r);
+		return spf_record_complain(record, "bad macro", text, error_r);
 	}
 	if (place->data != NULL)
-		return complain(record, "second modifier of its kind", text, error_r);
+		return spf_record_complain(record, "second modifier of its kind", text, error_r);
 	if (!spf_record_domain_spec_ok(value.data, value.len))
-		return complain(record, "bad domain", text, error_r);
+		return spf_record_complain(record, "bad domain", text, error_r);
 	*place = value;
 	return true;
 }

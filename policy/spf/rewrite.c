@@ -48,9 +48,9 @@ struct work {
 	bool ended;		/* nothing behind this can be reached */
 };
 
-/* put - append a term to the text */
+/* spf_rewrite_put - append a term to the text */
 static void
-put(struct work *work, const char *term)
+spf_rewrite_put(struct work *work, const char *term)
 {
 	size_t n = strlen(term);
 
@@ -65,7 +65,7 @@ put_all(struct work *work, char qualifier)
 	char term[TERM_MAX];
 
 	snprintf(term, sizeof(term), " %call", qualifier);
-	put(work, term);
+	spf_rewrite_put(work, term);
 	work->ended = true;
 }
 
@@ -98,7 +98,7 @@ put_token(struct work *work, const struct spf_term *from, const char *mechanism,
 	else
 		snprintf(term, sizeof(term), " %c%s:%zu.t%s%u", from->qualifier, mechanism,
 		    number, work->ipv6 ? "//" : "/", length);
-	put(work, term);
+	spf_rewrite_put(work, term);
 }
 
 /* rewrite_network - decide an ip4 or ip6 (RFC 7208 section 5.6) */
@@ -155,7 +155,7 @@ rewrite_redirect(struct work *work, struct spf_text target)
 
 	work->out->tokens[work->out->n_tokens - 1].redirect = true;
 	snprintf(term, sizeof(term), " redirect=%zu.t", number);
-	put(work, term);
+	spf_rewrite_put(work, term);
 }
 
 struct spf_rewritten *
@@ -173,7 +173,7 @@ spf_rewrite(TALLOC_CTX *ctx, const struct spf_record *record, const unsigned cha
 	/* Room for the version, as many terms as there are tokens, and one "all". */
 	out->tokens = mem_array(out, struct spf_token, SPF_REWRITE_TERMS_MAX + 1);
 	out->text = mem_array(out, char, TERM_MAX * (SPF_REWRITE_TERMS_MAX + 3));
-	put(&work, "v=spf1");
+	spf_rewrite_put(&work, "v=spf1");
 	for (i = 0; i < record->n_terms && !work.ended; i++)
 		rewrite_term(&work, &record->terms[i]);
 	if (!work.ended && record->redirect.data != NULL)

@@ -70,9 +70,10 @@ is_word_char(char c)
 	return (unsigned char)c > ' ' && c != 0x7f && strchr("()<>@,;:\\\"/[]?=", c) == NULL;
 }
 
-/* skip_comment - past the parenthesis that closes the one at lexer->at; false where none does */
+/* authres_skip_comment - past the parenthesis that closes the one at lexer->at; false where none
+ * does */
 static bool
-skip_comment(struct lexer *lexer)
+authres_skip_comment(struct lexer *lexer)
 {
 	size_t depth = 0;
 
@@ -103,7 +104,7 @@ skip_cfws(struct lexer *lexer)
 			lexer->at++;
 		else if (*lexer->at != '(')
 			return true;
-		else if (!skip_comment(lexer))
+		else if (!authres_skip_comment(lexer))
 			return false;
 	}
 	return true;
@@ -247,9 +248,9 @@ squeeze(TALLOC_CTX *ctx, const char *value, size_t len, bool drop_comments, size
 	return out;
 }
 
-/* holds - does this text hold the id, in any of its disguises? id: lower case */
+/* authres_holds - does this text hold the id, in any of its disguises? id: lower case */
 static bool
-holds(TALLOC_CTX *ctx, const char *value, size_t len, const char *id)
+authres_holds(TALLOC_CTX *ctx, const char *value, size_t len, const char *id)
 {
 	size_t n;
 	const char *plain = text_lower_copy(ctx, value, len);
@@ -281,8 +282,8 @@ authres_is_ours(const char *value, size_t len, const char *authserv_id)
 		const char *normal =
 		    domain_normalise(scratch, authserv_id, strlen(authserv_id), NULL);
 
-		ours = holds(scratch, value, len, lower) ||
-		    (normal != NULL && holds(scratch, value, len, normal));
+		ours = authres_holds(scratch, value, len, lower) ||
+		    (normal != NULL && authres_holds(scratch, value, len, normal));
 	}
 	talloc_free(scratch);
 	return ours;
@@ -331,9 +332,9 @@ is_plain_value(const char *text)
 	return true;
 }
 
-/* quote - text as a quoted string */
+/* authres_quote - text as a quoted string */
 static char *
-quote(TALLOC_CTX *ctx, const char *text)
+authres_quote(TALLOC_CTX *ctx, const char *text)
 {
 	char *out = mem_array(ctx, char, 2 * strlen(text) + 3);
 	char *p = out;
@@ -371,7 +372,7 @@ add_property(struct words *words, const char *name, const char *value, size_t ma
 	const char *clean = printable(words->ctx, value, max);
 
 	if (!is_plain_value(clean))
-		clean = quote(words->ctx, clean);
+		clean = authres_quote(words->ctx, clean);
 	add_word(words, mem_printf(words->ctx, "%s=%s", name, clean));
 }
 
@@ -381,7 +382,7 @@ add_reason(struct words *words, const char *reason)
 {
 	if (reason != NULL && *reason != '\0')
 		add_word(words, mem_printf(words->ctx, "reason=%s",
-		    quote(words->ctx, printable(words->ctx, reason, REASON_MAX))));
+		    authres_quote(words->ctx, printable(words->ctx, reason, REASON_MAX))));
 }
 
 /* spf_word - RFC 8601 section 2.7.2 */
@@ -522,9 +523,10 @@ gather(TALLOC_CTX *ctx, const struct authres_options *options, const struct fact
 	return results;
 }
 
-/* choose - which results fit: all but dkim, then dkim that pass, then the other dkim ones */
+/* authres_choose - which results fit: all but dkim, then dkim that pass, then the other dkim
+ * ones */
 static void
-choose(struct result *results, size_t n, size_t first_dkim)
+authres_choose(struct result *results, size_t n, size_t first_dkim)
 {
 	size_t octets = 0;
 
@@ -574,11 +576,11 @@ authres_write(TALLOC_CTX *ctx, const struct authres_options *options, const stru
 	const char *id = printable(scratch, options->authserv_id, 255);
 
 	if (!is_plain_value(id) || strchr(id, '@') != NULL)
-		id = quote(scratch, id);
+		id = authres_quote(scratch, id);
 
 	char *out = mem_printf(ctx, " %s", id);
 
-	choose(results, n, first_dkim);
+	authres_choose(results, n, first_dkim);
 	for (size_t i = 0; i < n; i++) {
 		if (!results[i].written)
 			continue;

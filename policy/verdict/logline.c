@@ -53,9 +53,9 @@ put_octets(struct spelled *line, const char *octets, size_t len)
 	line->text[line->len] = '\0';
 }
 
-/* put - a text at the end of a line */
+/* logline_put - a text at the end of a line */
 static void
-put(struct spelled *line, const char *text)
+logline_put(struct spelled *line, const char *text)
 {
 	put_octets(line, text, strlen(text));
 }
@@ -83,10 +83,10 @@ append_value(struct spelled *line, const char *value)
 	char escaped[8];
 
 	if (is_plain(value)) {
-		put(line, value);
+		logline_put(line, value);
 		return;
 	}
-	put(line, "\"");
+	logline_put(line, "\"");
 	for (; *value != '\0' && n < LOGLINE_VALUE_MAX; value++, n++) {
 		unsigned char c = (unsigned char)*value;
 
@@ -96,16 +96,16 @@ append_value(struct spelled *line, const char *value)
 		else
 			put_octets(line, value, 1);
 	}
-	put(line, *value != '\0' ? "...\"" : "\"");
+	logline_put(line, *value != '\0' ? "...\"" : "\"");
 }
 
 /* append_field - " key=value", or " key=-" */
 static void
 append_field(struct spelled *line, const char *key, const char *value)
 {
-	put(line, " ");
-	put(line, key);
-	put(line, "=");
+	logline_put(line, " ");
+	logline_put(line, key);
+	logline_put(line, "=");
 	append_value(line, value != NULL ? value : "-");
 }
 
@@ -123,7 +123,7 @@ append_code(struct spelled *line, ucs4_t code)
 			    0xd800 + (unsigned int)((code - 0x10000) >> 10),
 			    0xdc00 + (unsigned int)((code - 0x10000) & 0x3ff));
 	}
-	put(line, text);
+	logline_put(line, text);
 }
 
 /* append_string - a JSON string; octets that are no UTF-8 become U+FFFD */
@@ -134,7 +134,7 @@ append_string(struct spelled *line, const char *value)
 	size_t len = strlen(value);
 	size_t left = len > LOGLINE_VALUE_MAX ? LOGLINE_VALUE_MAX : len;
 
-	put(line, "\"");
+	logline_put(line, "\"");
 	while (left > 0) {
 		ucs4_t code;
 		int n = u8_mbtoucr(&code, at, left);
@@ -143,7 +143,7 @@ append_string(struct spelled *line, const char *value)
 		at += n > 0 ? n : 1;
 		left -= n > 0 ? (size_t)n : 1;
 	}
-	put(line, len > LOGLINE_VALUE_MAX ? "...\"" : "\"");
+	logline_put(line, len > LOGLINE_VALUE_MAX ? "...\"" : "\"");
 }
 
 /* append_member - ,"key":value; what is a number by its nature is one */
@@ -152,11 +152,11 @@ append_member(struct spelled *line, const char *key, const char *value)
 {
 	if (value == NULL)
 		return;
-	put(line, ",\"");
-	put(line, key);
-	put(line, "\":");
+	logline_put(line, ",\"");
+	logline_put(line, key);
+	logline_put(line, "\":");
 	if (strcmp(key, "recipients") == 0 || strcmp(key, "size") == 0)
-		put(line, value);
+		logline_put(line, value);
 	else
 		append_string(line, value);
 }
@@ -166,9 +166,9 @@ struct builder {
 	struct logline *made;
 };
 
-/* append - one more field; an empty value, or a dash, is none */
+/* logline_append - one more field; an empty value, or a dash, is none */
 static void
-append(struct builder *line, const char *key, const char *value)
+logline_append(struct builder *line, const char *key, const char *value)
 {
 	struct logline *made = line->made;
 
@@ -180,9 +180,9 @@ append(struct builder *line, const char *key, const char *value)
 	    : NULL;
 }
 
-/* client_text - ADDRESS[NAME]:PORT as far as known */
+/* logline_client_text - ADDRESS[NAME]:PORT as far as known */
 static const char *
-client_text(TALLOC_CTX *ctx, const struct facts *facts)
+logline_client_text(TALLOC_CTX *ctx, const struct facts *facts)
 {
 	if (facts->client_addr == NULL)
 		return NULL;
@@ -323,33 +323,33 @@ logline_make(TALLOC_CTX *ctx, const struct facts *facts, enum mode mode,
 
 	if (facts->queue_id != NULL)
 		line.made->queue_id = mem_strdup(line.made, facts->queue_id);
-	append(&line, "listener", facts->listener);
-	append(&line, "role", role_word(facts->role));
-	append(&line, "mode", mode_word(mode));
-	append(&line, "account", facts->account != NULL ? facts->account : facts->login);
-	append(&line, "client", client_text(tmp, facts));
-	append(&line, "helo", facts->helo);
-	append(&line, "tls", facts->tls ? "yes" : "no");
-	append(
+	logline_append(&line, "listener", facts->listener);
+	logline_append(&line, "role", role_word(facts->role));
+	logline_append(&line, "mode", mode_word(mode));
+	logline_append(&line, "account", facts->account != NULL ? facts->account : facts->login);
+	logline_append(&line, "client", logline_client_text(tmp, facts));
+	logline_append(&line, "helo", facts->helo);
+	logline_append(&line, "tls", facts->tls ? "yes" : "no");
+	logline_append(
 	    &line, "from", facts->sender == NULL ? NULL : mem_printf(tmp, "<%s>", facts->sender));
-	append(&line, "header_from", claims_text(tmp, facts, CLAIM_FROM));
-	append(&line, "recipients", mem_printf(tmp, "%zu", facts->recipients));
-	append(&line, "size", mem_printf(tmp, "%" PRIu64, facts->size));
-	append(&line, "sender", sender_word(facts));
-	append(&line, "spf", spf_text(tmp, facts));
-	append(&line, "dkim", dkim_text(tmp, facts));
-	append(&line, "quota", quota_text(tmp, &facts->quota));
-	append(&line, "limit", facts->quota.limit);
-	append(&line, "limit_of", facts->quota.subject);
-	append(&line, "store", facts->quota.store);
-	append(&line, "sign", sign_text(tmp, &facts->sign));
-	append(&line, "action", action_word(verdict->action));
-	append(&line, "would", action_word(verdict->would));
-	append(&line, "reason", reply_row(verdict->reason)->word);
-	append(&line, "address", verdict->address);
-	append(&line, "why", why_text(tmp, facts, verdict));
+	logline_append(&line, "header_from", claims_text(tmp, facts, CLAIM_FROM));
+	logline_append(&line, "recipients", mem_printf(tmp, "%zu", facts->recipients));
+	logline_append(&line, "size", mem_printf(tmp, "%" PRIu64, facts->size));
+	logline_append(&line, "sender", sender_word(facts));
+	logline_append(&line, "spf", spf_text(tmp, facts));
+	logline_append(&line, "dkim", dkim_text(tmp, facts));
+	logline_append(&line, "quota", quota_text(tmp, &facts->quota));
+	logline_append(&line, "limit", facts->quota.limit);
+	logline_append(&line, "limit_of", facts->quota.subject);
+	logline_append(&line, "store", facts->quota.store);
+	logline_append(&line, "sign", sign_text(tmp, &facts->sign));
+	logline_append(&line, "action", action_word(verdict->action));
+	logline_append(&line, "would", action_word(verdict->would));
+	logline_append(&line, "reason", reply_row(verdict->reason)->word);
+	logline_append(&line, "address", verdict->address);
+	logline_append(&line, "why", why_text(tmp, facts, verdict));
 	if (facts->sign.risk != NULL)
-		append(&line, "sign_risk", facts->sign.risk);
+		logline_append(&line, "sign_risk", facts->sign.risk);
 	talloc_free(tmp);
 	return line.made;
 }
@@ -361,7 +361,7 @@ logline_text(TALLOC_CTX *ctx, const struct logline *made)
 	struct spelled line = spelled_new(ctx);
 
 	append_value(&line, made->queue_id != NULL ? made->queue_id : "NOQUEUE");
-	put(&line, ":");
+	logline_put(&line, ":");
 	for (size_t i = 0; i < made->n; i++)
 		append_field(&line, made->fields[i].key, made->fields[i].value);
 	return line.text;
@@ -373,11 +373,11 @@ logline_json(TALLOC_CTX *ctx, const struct logline *made)
 {
 	struct spelled line = spelled_new(ctx);
 
-	put(&line, "{\"queue_id\":");
+	logline_put(&line, "{\"queue_id\":");
 	append_string(&line, made->queue_id != NULL ? made->queue_id : "NOQUEUE");
 	for (size_t i = 0; i < made->n; i++)
 		append_member(&line, made->fields[i].key, made->fields[i].value);
-	put(&line, "}");
+	logline_put(&line, "}");
 	return line.text;
 }
 

@@ -45,9 +45,10 @@ is_dot_atom(const char *value)
 	return before != '.';
 }
 
-/* escaped - a cut copy in printable ASCII, the characters of special after a backslash */
+/* received_spf_escaped - a cut copy in printable ASCII, the characters of special after a
+ * backslash */
 static char *
-escaped(TALLOC_CTX *ctx, const char *value, const char *special)
+received_spf_escaped(TALLOC_CTX *ctx, const char *value, const char *special)
 {
 	char *copy = mem_array(ctx, char, 2 * VALUE_MAX + 1);
 	size_t n = 0;
@@ -97,9 +98,9 @@ append_pair(TALLOC_CTX *ctx, char **out, size_t *column, const char *key, const 
 
 	if (value == NULL)
 		return;
-	shown = escaped(ctx, value, "");
+	shown = received_spf_escaped(ctx, value, "");
 	if (!is_dot_atom(shown))
-		shown = mem_printf(ctx, "\"%s\"", escaped(ctx, value, "\"\\"));
+		shown = mem_printf(ctx, "\"%s\"", received_spf_escaped(ctx, value, "\"\\"));
 	pair = mem_printf(ctx, "%s=%s", key, shown);
 	if (*column == 0 || *column + strlen(pair) + 3 > COLUMNS) {
 		*out = mem_check(
@@ -126,8 +127,8 @@ received_spf_write(TALLOC_CTX *ctx, const char *receiver, const struct facts *fa
 		return NULL;
 	tmp = mem_check(talloc_new(NULL));
 	out = mem_printf(ctx, " %s (%s:\n\t%s)", spf_result_word(spf->result),
-	    escaped(tmp, receiver, "()\\"),
-	    escaped(tmp, comment_text(tmp, facts, spf, identity), "()\\"));
+	    received_spf_escaped(tmp, receiver, "()\\"),
+	    received_spf_escaped(tmp, comment_text(tmp, facts, spf, identity), "()\\"));
 	append_pair(tmp, &out, &column, "receiver", receiver);
 	append_pair(
 	    tmp, &out, &column, "identity", identity == SPF_IDENTITY_HELO ? "helo" : "mailfrom");

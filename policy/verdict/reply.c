@@ -313,9 +313,9 @@ duration_text(TALLOC_CTX *ctx, uint32_t seconds)
 	return mem_printf(ctx, "%" PRIu32 " hours", (seconds + 3599) / 3600);
 }
 
-/* or_dash - a text that may be missing */
+/* reply_or_dash - a text that may be missing */
 static const char *
-or_dash(const char *text)
+reply_or_dash(const char *text)
 {
 	return text != NULL ? text : "-";
 }
@@ -337,21 +337,22 @@ item_text(TALLOC_CTX *ctx, const char *item, size_t len, const struct facts *fac
 		const char *name;
 		const char *text;
 	} items[] = {
-		{ "address", or_dash(address) },
-		{ "problem", or_dash(problem) },
-		{ "login", or_dash(facts->login != NULL ? facts->login : facts->account) },
+		{ "address", reply_or_dash(address) },
+		{ "problem", reply_or_dash(problem) },
+		{ "login", reply_or_dash(facts->login != NULL ? facts->login : facts->account) },
 		{ "account",
-		    or_dash(facts->quota.account != NULL ? facts->quota.account : facts->account) },
+		    reply_or_dash(
+			facts->quota.account != NULL ? facts->quota.account : facts->account) },
 		{ "over_account",
-		    or_dash(facts->quota.subject != NULL   ? facts->quota.subject
-			    : facts->quota.account != NULL ? facts->quota.account
-							   : facts->account) },
-		{ "client", or_dash(facts->client_addr) },
+		    reply_or_dash(facts->quota.subject != NULL ? facts->quota.subject
+			    : facts->quota.account != NULL     ? facts->quota.account
+							       : facts->account) },
+		{ "client", reply_or_dash(facts->client_addr) },
 		{ "field",
 		    facts->header.malformed_field != NULL ? facts->header.malformed_field
 							  : "From" },
 		{ "domain", facts->sign.sdid != NULL ? facts->sign.sdid : "the sender" },
-		{ "limit", or_dash(facts->quota.limit) },
+		{ "limit", reply_or_dash(facts->quota.limit) },
 		{ "used", mem_printf(ctx, "%" PRIu64, facts->quota.used) },
 		{ "max", mem_printf(ctx, "%" PRIu64, facts->quota.max) },
 		{ "block_end",
@@ -366,7 +367,8 @@ item_text(TALLOC_CTX *ctx, const char *item, size_t len, const struct facts *fac
 			: mem_printf(ctx, "; room again in %s",
 			      duration_text(ctx, facts->quota.retry_after)) },
 		{ "spf_client",
-		    or_dash(facts->spf_client != NULL ? facts->spf_client : facts->client_addr) },
+		    reply_or_dash(
+			facts->spf_client != NULL ? facts->spf_client : facts->client_addr) },
 		{ "explanation", explanation_text(ctx, &facts->spf_mailfrom) },
 		{ "helo_explanation", explanation_text(ctx, &facts->spf_helo) },
 	};

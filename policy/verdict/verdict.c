@@ -364,10 +364,10 @@ SPF_RULE(has_spf_helo_none, REASON_SPF_HELO_NONE, SPF_IS_NONE, spf_helo, domain)
 SPF_RULE(has_spf_helo_temperror, REASON_SPF_HELO_TEMPERROR, SPF_IS_TEMPERROR, spf_helo, domain)
 SPF_RULE(has_spf_helo_permerror, REASON_SPF_HELO_PERMERROR, SPF_IS_PERMERROR, spf_helo, domain)
 
-/* counts - may a signature that does not pass be held against the message? Not while its key is
- * being tried out. */
+/* verdict_counts - may a signature that does not pass be held against the message? Not while its
+ * key is being tried out. */
 static bool
-counts(const struct dkim_fact *dkim)
+verdict_counts(const struct dkim_fact *dkim)
 {
 	return dkim->result != DKIM_IS_NONE && !(dkim->testing && dkim->result != DKIM_IS_PASS);
 }
@@ -377,7 +377,7 @@ static const struct dkim_fact *
 dkim_with(const struct facts *facts, enum dkim_result first, enum dkim_result last)
 {
 	for (size_t i = 0; i < facts->n_dkim; i++)
-		if (counts(&facts->dkim[i]) && facts->dkim[i].result >= first &&
+		if (verdict_counts(&facts->dkim[i]) && facts->dkim[i].result >= first &&
 		    facts->dkim[i].result <= last)
 			return &facts->dkim[i];
 	return NULL;
@@ -438,10 +438,10 @@ has_dkim_permerror(
 	    rules->actions[REASON_DKIM_PERMERROR], f);
 }
 
-/* is_aligned - is a signature that of the author's domain, or of one above it that is no top-level
- * domain? */
+/* verdict_is_aligned - is a signature that of the author's domain, or of one above it that is no
+ * top-level domain? */
 static bool
-is_aligned(const struct dkim_fact *dkim, const struct claim *author)
+verdict_is_aligned(const struct dkim_fact *dkim, const struct claim *author)
 {
 	return dkim->sdid != NULL && strchr(dkim->sdid, '.') != NULL &&
 	    domain_is_or_below(author->domain, dkim->sdid);
@@ -470,7 +470,7 @@ has_unaligned_dkim(
 	for (size_t i = 0; author != NULL && i < facts->n_dkim; i++)
 		if ((facts->dkim[i].result == DKIM_IS_PASS ||
 			facts->dkim[i].result == DKIM_IS_TEMPERROR) &&
-		    is_aligned(&facts->dkim[i], author))
+		    verdict_is_aligned(&facts->dkim[i], author))
 			return false;
 	f->address = author != NULL ? author->address : NULL;
 	return true;
