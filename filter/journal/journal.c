@@ -290,15 +290,12 @@ raise_risk(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 		entry->line->queue_id != NULL ? entry->line->queue_id : "NOQUEUE"));
 }
 
-/* is_foreign - is this a reason that shows somebody else's name? */
+/* is_foreign - does a reason mean that another sender's name was shown, or hidden? */
 static bool
 is_foreign(enum reason reason)
 {
-	return reason == REASON_FOREIGN_ENVELOPE || reason == REASON_FOREIGN_FROM ||
-	    reason == REASON_FOREIGN_DOMAIN || reason == REASON_FOREIGN_SENDER ||
-	    reason == REASON_FOREIGN_RESENT || reason == REASON_FOREIGN_DISPLAY ||
-	    reason == REASON_DISGUISED_FROM || reason == REASON_MALFORMED_FROM ||
-	    reason == REASON_SEVERAL_FROM;
+	return reply_is_offence(reason) || reason == REASON_DISGUISED_FROM ||
+	    reason == REASON_MALFORMED_FROM || reason == REASON_SEVERAL_FROM;
 }
 
 /* journal_escaped - a value of the line, which may be a stranger's octets, for a sentence or for

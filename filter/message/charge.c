@@ -297,26 +297,6 @@ charge_message(struct message *message)
 	note_warned(message, plan, &reply);
 }
 
-/* is_offence - refused for claiming to be somebody else, which honest clients do not do again and
- * again */
-static bool
-is_offence(const struct verdict *verdict)
-{
-	if (verdict->action < ACTION_TEMPFAIL)
-		return false;
-	switch (verdict->reason) {
-	case REASON_FOREIGN_ENVELOPE:
-	case REASON_FOREIGN_FROM:
-	case REASON_FOREIGN_DOMAIN:
-	case REASON_FOREIGN_SENDER:
-	case REASON_FOREIGN_RESENT:
-	case REASON_FOREIGN_DISPLAY:
-		return true;
-	default:
-		return false;
-	}
-}
-
 /* charge_offence - count a refused foreign sender towards block_on */
 void
 charge_offence(struct message *message)
@@ -324,7 +304,8 @@ charge_offence(struct message *message)
 	const struct plan *plan = message->plans.parties[0].plan;
 	struct quota_plan *offence;
 
-	if (plan == NULL || plan->block_on == NULL || !is_offence(&message->verdict))
+	if (plan == NULL || plan->block_on == NULL || message->verdict.action < ACTION_TEMPFAIL ||
+	    !reply_is_offence(message->verdict.reason))
 		return;
 	offence = quota_plan_offence(
 	    message, message->plans.parties, message->plans.n, plan->block_on, message->charge_id);

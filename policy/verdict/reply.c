@@ -282,6 +282,23 @@ reply_heir(enum reason reason)
 	return REASON_NONE;
 }
 
+/* reply_is_offence - does a reason mean that the message claimed another sender's name? */
+bool
+reply_is_offence(enum reason reason)
+{
+	switch (reason) {
+	case REASON_FOREIGN_ENVELOPE:
+	case REASON_FOREIGN_FROM:
+	case REASON_FOREIGN_DOMAIN:
+	case REASON_FOREIGN_SENDER:
+	case REASON_FOREIGN_RESENT:
+	case REASON_FOREIGN_DISPLAY:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* reply_default_action - what a reason does where nothing is configured */
 enum action
 reply_default_action(enum reason reason, enum role role)

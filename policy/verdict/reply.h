@@ -8,6 +8,7 @@
 #ifndef POLICY_VERDICT_REPLY_H
 #define POLICY_VERDICT_REPLY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <talloc.h>
 
@@ -91,6 +92,10 @@ enum reason reply_reason_of_option(const char *option);
  * on_foreign_display. REASON_NONE: there is none.
  */
 enum reason reply_heir(enum reason reason);
+
+/* reply_is_offence - does a reason mean that the message claimed another sender's name, which
+ * honest clients do not do again and again? It counts towards block_on. Any thread. */
+bool reply_is_offence(enum reason reason);
 
 /* reply_default_action - what a reason does in a role unless configured; ROLE_AUTO counts as
  * submission */
