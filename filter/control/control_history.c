@@ -15,13 +15,13 @@
 #define LAST_DEFAULT	10
 #define QUEUED_MAX	10000	/* messages of an account that are looked up in the history */
 
-/* wrap - an array as an answer, or what is wrong */
+/* wrap - an array as an answer, or *error, which is set by the time that array is */
 static json_t *
-wrap(const struct asked *asked, const char *member, json_t *array, const char *error)
+wrap(const struct asked *asked, const char *member, json_t *array, const char *const *error)
 {
 	if (array == NULL)
 		return control_failed(
-		    mem_printf(asked->ctx, "the history cannot be read: %s", error));
+		    mem_printf(asked->ctx, "the history cannot be read: %s", *error));
 	return json_pack("{s:b, s:o}", "ok", 1, member, array);
 }
 
@@ -53,7 +53,7 @@ control_last(const struct asked *asked)
 
 	if (account == NULL)
 		return answer;
-	answer = wrap(asked, "verdicts", books_find(books, asked->ctx, &query, &error), error);
+	answer = wrap(asked, "verdicts", books_find(books, asked->ctx, &query, &error), &error);
 	json_object_set_new(answer, "account", json_string(account));
 	return answer;
 }
@@ -72,7 +72,7 @@ control_why(const struct asked *asked)
 		return answer;
 	if (queue_id == NULL || queue_id[0] == '\0' || strcmp(queue_id, "NOQUEUE") == 0)
 		return control_failed("the request names no queue id");
-	return wrap(asked, "verdicts", books_find(books, asked->ctx, &query, &error), error);
+	return wrap(asked, "verdicts", books_find(books, asked->ctx, &query, &error), &error);
 }
 
 /* add_once - a text into an array, unless it is there */
@@ -149,7 +149,7 @@ control_events(const struct asked *asked)
 {
 	const char *error = NULL;
 	size_t n = (size_t)control_number(asked, "n", 1, 1000, 20);
+	struct books *books = journal_books(asked->daemon->journal);
 
-	return wrap(asked, "events",
-	    books_last_events(journal_books(asked->daemon->journal), asked->ctx, n, &error), error);
+	return wrap(asked, "events", books_last_events(books, asked->ctx, n, &error), &error);
 }

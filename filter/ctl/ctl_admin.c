@@ -32,6 +32,7 @@ print_status(const json_t *answer)
 	const json_t *listener = json_object_get(answer, "listener");
 	const json_t *shortage = json_object_get(answer, "shortage");
 	bool answers = json_is_true(json_object_get(listener, "answers"));
+	const json_t *books = json_object_get(answer, "books");
 
 	(void)printf("countersign %s, up %lld s%s\n", ctl_text(answer, "version"),
 	    ctl_number(answer, "uptime_s"),
@@ -51,6 +52,10 @@ print_status(const json_t *answer)
 	    ctl_number(store, "charged"), ctl_number(store, "refused"),
 	    json_is_true(json_object_get(store, "away")) ? ", AWAY" : "",
 	    ctl_text(store, "problem")[0] != '\0' ? ": " : "", ctl_text(store, "problem"));
+	(void)printf("books %s: waiting %lld, given up %lld%s%s\n", ctl_text(books, "place"),
+	    ctl_number(books, "waiting"), ctl_number(answer, "journal_dropped"),
+	    ctl_text(books, "problem")[0] != '\0' ? ", CANNOT BE WRITTEN: " : "",
+	    ctl_text(books, "problem"));
 }
 
 /* ctl_status - how the daemon is doing */

@@ -9,7 +9,7 @@
  * survives a crash of the process and of the machine. That is one sync a second, off the message's
  * path.
  *
- * Thread rule: opening is before others know the object; then as books_db.h says.
+ * Thread rule: as books_db.h says.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -86,14 +86,25 @@ static const char schema[] =
 const char *
 books_db_error(struct books_db *db, TALLOC_CTX *ctx)
 {
-	int code = sqlite3_extended_errcode(db->db);
+	int code = sqlite3_errcode(db->db);
+	bool of_system = code == SQLITE_IOERR || code == SQLITE_CANTOPEN;
 	int number = sqlite3_system_errno(db->db);
 
+	if (db->moved)
+		return mem_printf(
+		    ctx, "%s: the file was moved or removed; restart the daemon", db->path);
 	return mem_printf(ctx, "%s: %s%s%s", db->path != NULL ? db->path : "the books in memory",
-	    sqlite3_errmsg(db->db),
-	    (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN ? ": " : "",
-	    (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN ? strerror(number) :
-									       "");
+	    sqlite3_errmsg(db->db), of_system ? ": " : "", of_system ? strerror(number) : "");
+}
+
+/* books_db_is_full - did it go wrong because the disk is full? */
+bool
+books_db_is_full(struct books_db *db)
+{
+	int number = sqlite3_system_errno(db->db);
+
+	return sqlite3_errcode(db->db) == SQLITE_FULL ||
+	    (sqlite3_errcode(db->db) == SQLITE_IOERR && (number == ENOSPC || number == EDQUOT));
 }
 
 /* books_db_statement - a statement, prepared at its first use */
@@ -131,6 +142,12 @@ books_db_text(sqlite3_stmt *statement, int i, const char *text)
 int
 books_db_begin(struct books_db *db)
 {
+	int moved = 0;
+
+	(void)sqlite3_file_control(db->db, NULL, SQLITE_FCNTL_HAS_MOVED, &moved);
+	db->moved = moved != 0 && db->path != NULL;
+	if (db->moved)
+		return -1;
 	return sqlite3_exec(db->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK ? 0 : -1;
 }
 
@@ -157,7 +174,6 @@ books_db_destroy(struct books_db *db)
 	for (size_t i = 0; i < BOOKS_DB_STATEMENTS; i++)
 		(void)sqlite3_finalize(db->prepared[i]);
 	(void)sqlite3_close(db->db);
-	(void)pthread_mutex_destroy(&db->lock);
 	return 0;
 }
 
@@ -311,7 +327,6 @@ books_db_connect_to(TALLOC_CTX *ctx, const char *path, int flags, const char **e
 {
 	struct books_db *db = mem_new(ctx, struct books_db);
 
-	(void)pthread_mutex_init(&db->lock, NULL);
 	db->path = path != NULL ? mem_strdup(db, path) : NULL;
 	talloc_set_destructor(db, books_db_destroy);
 	if (sqlite3_open_v2(path != NULL ? path : ":memory:", &db->db,
@@ -324,11 +339,12 @@ books_db_connect_to(TALLOC_CTX *ctx, const char *path, int flags, const char **e
 
 /* books_db_open - open the database of a file */
 struct books_db *
-books_db_open(TALLOC_CTX *ctx, const char *path, bool *new_r, const char **error_r)
+books_db_open(TALLOC_CTX *ctx, const char *path, bool *new_r, bool *full_r, const char **error_r)
 {
 	struct books_db *db;
 
 	*error_r = NULL;
+	*full_r = false;
 	if (path != NULL && check_file(ctx, path, error_r) != 0)
 		return NULL;
 	db = books_db_connect_to(ctx, path, SQLITE_OPEN_READWRITE, error_r);
@@ -343,6 +359,7 @@ books_db_open(TALLOC_CTX *ctx, const char *path, bool *new_r, const char **error
 	}
 	if (*error_r == NULL && check_tables(ctx, db, new_r, error_r) == 0)
 		return db;
+	*full_r = books_db_is_full(db);
 	talloc_free(db);
 	return NULL;
 }

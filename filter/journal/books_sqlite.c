@@ -5,16 +5,21 @@
  * through another, so that neither waits for the other. A database in memory has one connection for
  * both. Bounds are kept by deleting what is oldest with each batch.
  *
- * Thread rule: a connection's lock is held while it is used; `day` and `n_day` are under the
- * writer's.
+ * A full disk must not keep the daemon from starting: then there is no connection, and each batch
+ * tries to open the file again.
+ *
+ * Thread rule: write_lock is held while the writer is used, and guards all members that change;
+ * *read_lock is held while the reader is used, and is taken behind write_lock to set it.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
 
+#include <pthread.h>
 #include <string.h>
 
 #include "filter/base/clock.h"
+#include "filter/base/log.h"
 #include "filter/journal/books_db.h"
 #include "filter/journal/books_import.h"
 #include "filter/journal/books_kind.h"
@@ -23,8 +28,14 @@
 #define SOME	"1000"	/* old decisions deleted with a batch at most */
 
 struct sqlite_books {
-	struct books_db *writer;
+	pthread_mutex_t write_lock;
+	pthread_mutex_t reader_lock;
+	pthread_mutex_t *read_lock;	/* of the reader: in memory write_lock */
+	struct books_db *writer;	/* or NULL: not open yet */
 	struct books_db *reader;	/* in memory the same */
+	char *file;		/* of the counters, or NULL: in memory */
+	char *path;
+	char *problem;		/* why it is not open */
 	size_t decisions;
 	int days;
 	size_t accounts;
@@ -94,11 +105,15 @@ prepared(struct sqlite_books *books, enum statement which)
 	return books_db_statement(books->writer, which, statements[which]);
 }
 
+static int open_files(struct sqlite_books *);
+
 /* sqlite_books_begin - take the writer, and begin a transaction */
 static int
 sqlite_books_begin(struct sqlite_books *books)
 {
-	(void)pthread_mutex_lock(&books->writer->lock);
+	(void)pthread_mutex_lock(&books->write_lock);
+	if (books->writer == NULL && open_files(books) != 0)
+		return -1;
 	return books_db_begin(books->writer);
 }
 
@@ -109,12 +124,27 @@ sqlite_books_end(struct sqlite_books *books, TALLOC_CTX *ctx, int result, const 
 	if (result == 0)
 		result = books_db_commit(books->writer);
 	if (result != 0) {
-		*error_r = books_db_error(books->writer, ctx);
-		books_db_rollback(books->writer);
+		*error_r = books->writer != NULL ? books_db_error(books->writer, ctx) :
+						   mem_strdup(ctx, books->problem);
+		if (books->writer != NULL)
+			books_db_rollback(books->writer);
 		books->day = 0;
 	}
-	(void)pthread_mutex_unlock(&books->writer->lock);
+	(void)pthread_mutex_unlock(&books->write_lock);
 	return result;
+}
+
+/* take_reader - the connection for reading, with its lock; NULL and *error_r: there is none, and
+ * no lock */
+static struct books_db *
+take_reader(struct sqlite_books *books, TALLOC_CTX *ctx, const char **error_r)
+{
+	(void)pthread_mutex_lock(books->read_lock);
+	if (books->reader != NULL)
+		return books->reader;
+	(void)pthread_mutex_unlock(books->read_lock);
+	*error_r = mem_printf(ctx, "%s is not open: the log says why", books->path);
+	return NULL;
 }
 
 /* --- decisions --- */
@@ -194,7 +224,7 @@ sqlite_books_find(
     void *impl, TALLOC_CTX *ctx, const struct books_query *query, const char **error_r)
 {
 	struct sqlite_books *books = impl;
-	struct books_db *db = books->reader;
+	struct books_db *db = take_reader(books, ctx, error_r);
 	const char *sql = mem_printf(ctx,
 	    "SELECT text FROM decisions WHERE at >= ?1%s%s%s ORDER BY id DESC LIMIT ?2",
 	    query->account != NULL ? " AND account = ?3" : "",
@@ -202,7 +232,8 @@ sqlite_books_find(
 	sqlite3_stmt *statement = NULL;
 	json_t *answer;
 
-	(void)pthread_mutex_lock(&db->lock);
+	if (db == NULL)
+		return NULL;
 	if (sqlite3_prepare_v2(db->db, sql, -1, &statement, NULL) == SQLITE_OK) {
 		(void)sqlite3_bind_int64(statement, 1, oldest_of(books));
 		(void)sqlite3_bind_int64(statement, 2, (int64_t)query->n);
@@ -213,7 +244,7 @@ sqlite_books_find(
 			books_db_text(statement, 4, query->queue_id);
 	}
 	answer = rows_of(db, ctx, statement, error_r);
-	(void)pthread_mutex_unlock(&db->lock);
+	(void)pthread_mutex_unlock(books->read_lock);
 	return answer;
 }
 
@@ -391,11 +422,12 @@ sqlite_books_read_sums(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *ea
     const char **error_r)
 {
 	struct sqlite_books *books = impl;
-	struct books_db *db = books->reader;
+	struct books_db *db = take_reader(books, ctx, error_r);
 	sqlite3_stmt *statement = NULL;
 	int result = -1;
 
-	(void)pthread_mutex_lock(&db->lock);
+	if (db == NULL)
+		return -1;
 	if (sqlite3_prepare_v2(db->db, read_sums_sql, -1, &statement, NULL) == SQLITE_OK) {
 		(void)sqlite3_bind_int(statement, 1, day);
 		result = each_sum(statement, each, arg);
@@ -403,7 +435,7 @@ sqlite_books_read_sums(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *ea
 	if (result != 0)
 		*error_r = books_db_error(db, ctx);
 	(void)sqlite3_finalize(statement);
-	(void)pthread_mutex_unlock(&db->lock);
+	(void)pthread_mutex_unlock(books->read_lock);
 	return result;
 }
 
@@ -418,8 +450,8 @@ sqlite_books_event_is_news(
 	bool told = false;
 
 	(void)ctx;
-	(void)pthread_mutex_lock(&books->writer->lock);
-	statement = prepared(books, FIND_EVENT);
+	(void)pthread_mutex_lock(&books->write_lock);
+	statement = books->writer != NULL ? prepared(books, FIND_EVENT) : NULL;
 	if (statement != NULL) {
 		books_db_text(statement, 1, event->kind);
 		books_db_text(statement, 2, event->key);
@@ -427,7 +459,7 @@ sqlite_books_event_is_news(
 		told = sqlite3_step(statement) == SQLITE_ROW;
 		(void)books_db_run(statement);
 	}
-	(void)pthread_mutex_unlock(&books->writer->lock);
+	(void)pthread_mutex_unlock(&books->write_lock);
 	return !told;
 }
 
@@ -464,16 +496,17 @@ static json_t *
 sqlite_books_last_events(void *impl, TALLOC_CTX *ctx, size_t n, const char **error_r)
 {
 	struct sqlite_books *books = impl;
-	struct books_db *db = books->reader;
+	struct books_db *db = take_reader(books, ctx, error_r);
 	sqlite3_stmt *statement = NULL;
 	json_t *answer;
 
-	(void)pthread_mutex_lock(&db->lock);
+	if (db == NULL)
+		return NULL;
 	if (sqlite3_prepare_v2(db->db, "SELECT text FROM events ORDER BY id DESC LIMIT ?1", -1,
 		&statement, NULL) == SQLITE_OK)
 		(void)sqlite3_bind_int64(statement, 1, (int64_t)n);
 	answer = rows_of(db, ctx, statement, error_r);
-	(void)pthread_mutex_unlock(&db->lock);
+	(void)pthread_mutex_unlock(books->read_lock);
 	return answer;
 }
 
@@ -533,24 +566,95 @@ sqlite_books_fill(
 	return 0;
 }
 
+/* open_writer - the file, with what an earlier version kept; NULL, and *full_r, *error_r on ctx */
+static struct books_db *
+open_writer(struct sqlite_books *books, TALLOC_CTX *ctx, bool *full_r, const char **error_r)
+{
+	bool is_new = false;
+	struct books_db *db = books_db_open(ctx, books->path, &is_new, full_r, error_r);
+
+	books->writer = talloc_steal(books, db);
+	if (db == NULL || !is_new || sqlite_books_fill(books, ctx, books->file, error_r) == 0)
+		return db;
+	*full_r = books_db_is_full(db);
+	books->writer = NULL;
+	talloc_free(db);
+	return NULL;
+}
+
+/* try_open - both connections; 0, or -1 and *full_r, *error_r on ctx. With write_lock, or before
+ * others know the books. */
+static int
+try_open(struct sqlite_books *books, TALLOC_CTX *ctx, bool *full_r, const char **error_r)
+{
+	struct books_db *reader = NULL;
+
+	if (open_writer(books, ctx, full_r, error_r) == NULL)
+		return -1;
+	if (books->path == NULL) {
+		books->reader = books->writer;
+		return 0;
+	}
+	reader = books_db_open_reader(ctx, books->writer, error_r);
+	if (reader == NULL) {
+		talloc_free(books->writer);
+		books->writer = NULL;
+		return -1;
+	}
+	(void)pthread_mutex_lock(books->read_lock);
+	books->reader = talloc_steal(books, reader);
+	(void)pthread_mutex_unlock(books->read_lock);
+	return 0;
+}
+
+/* open_files - again, where the disk was full at the start; 0, or -1 and books->problem */
+static int
+open_files(struct sqlite_books *books)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	const char *error = NULL;
+	bool full;
+	int result = try_open(books, tmp, &full, &error);
+
+	if (result != 0) {
+		talloc_free(books->problem);
+		books->problem = mem_strdup(books, error);
+	}
+	talloc_free(tmp);
+	return result;
+}
+
+static int
+sqlite_books_destroy(struct sqlite_books *books)
+{
+	(void)pthread_mutex_destroy(&books->write_lock);
+	(void)pthread_mutex_destroy(&books->reader_lock);
+	return 0;
+}
+
 static void *
 sqlite_books_open(TALLOC_CTX *ctx, const struct books_options *options, const char **error_r)
 {
 	struct sqlite_books *books = mem_new(ctx, struct sqlite_books);
 	const char *file = options->store->file;
-	const char *path = file != NULL ? mem_printf(books, "%s.books", file) : NULL;
-	bool is_new = false;
+	bool full = false;
 
+	(void)pthread_mutex_init(&books->write_lock, NULL);
+	(void)pthread_mutex_init(&books->reader_lock, NULL);
+	books->read_lock = file != NULL ? &books->reader_lock : &books->write_lock;
+	talloc_set_destructor(books, sqlite_books_destroy);
+	books->file = file != NULL ? mem_strdup(books, file) : NULL;
+	books->path = file != NULL ? mem_printf(books, "%s.books", file) : NULL;
 	books->decisions = options->decisions;
 	books->days = options->days;
 	books->accounts = options->accounts;
-	books->writer = books_db_open(books, path, &is_new, error_r);
-	if (books->writer != NULL &&
-	    (!is_new || sqlite_books_fill(books, books, file, error_r) == 0))
-		books->reader = path == NULL ? books->writer :
-		    books_db_open_reader(books, books->writer, error_r);
-	if (books->reader != NULL)
+	if (try_open(books, books, &full, error_r) == 0)
 		return books;
+	if (full) {
+		books->problem = mem_strdup(books, *error_r);
+		log_error("books: %s", *error_r);
+		return books;
+	}
 	*error_r = mem_strdup(ctx, *error_r);
 	talloc_free(books);
 	return NULL;
@@ -561,7 +665,7 @@ sqlite_books_place(const void *impl)
 {
 	const struct sqlite_books *books = impl;
 
-	return books->writer->path != NULL ? books->writer->path : "memory";
+	return books->path != NULL ? books->path : "memory";
 }
 
 const struct books_kind books_sqlite = {

@@ -7,7 +7,7 @@
  * there. What the books did not take is kept for the next time, up to the bound; then the oldest
  * go.
  *
- * Thread rule: lock guards the list; `pending` and `bursts` belong to the thread.
+ * Thread rule: lock guards the list and `problem`; `pending` and `bursts` belong to the thread.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -30,6 +30,7 @@
 
 #define TURN_MS		1000	/* how often it writes at least */
 #define MANY		200	/* entries that wake the thread early; also a batch */
+#define FAILING_MS	3000	/* the books may fail for so long before that is an event */
 #define HOUR_MS		(60 * 60 * 1000)
 #define BURST		10	/* refused foreign senders within an hour that make an event */
 #define BURST_MS	HOUR_MS
@@ -78,12 +79,14 @@ struct journal {
 	pthread_t thread;
 	bool started;
 	atomic_uint_fast64_t dropped;
+	atomic_uint_fast64_t waiting;	/* entries that the books did not take yet */
 
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct entry *first, **last;
 	size_t n;
 	bool stop;
+	char *problem;			/* why the books take nothing, a talloc root; or NULL */
 
 	struct entry **pending;		/* taken from the list, oldest first */
 	size_t n_pending;
@@ -92,6 +95,8 @@ struct journal {
 	size_t accounts;		/* with sums a day */
 	int beyond_day;			/* the last one with more, and the log was told */
 	bool failing[WRITTEN_COUNT];	/* and the log was told */
+	int64_t failing_since;		/* clock_ms() when the first of them began, or 0 */
+	bool failure_raised;
 };
 
 /* --- construction --- */
@@ -100,6 +105,7 @@ static int
 journal_destroy(struct journal *journal)
 {
 	journal_stop(journal);
+	talloc_free(journal->problem);
 	(void)pthread_cond_destroy(&journal->wake);
 	(void)pthread_mutex_destroy(&journal->lock);
 	return 0;
@@ -157,11 +163,16 @@ journal_events(const struct journal *journal)
 	return journal->events;
 }
 
-/* journal_dropped - entries given up since the start */
-uint64_t
-journal_dropped(const struct journal *journal)
+/* journal_status - how the journal is doing */
+void
+journal_status(struct journal *journal, TALLOC_CTX *ctx, struct journal_status *status_r)
 {
-	return atomic_load(&journal->dropped);
+	status_r->books = books_place(journal->books);
+	status_r->waiting = atomic_load(&journal->waiting);
+	status_r->dropped = atomic_load(&journal->dropped);
+	(void)pthread_mutex_lock(&journal->lock);
+	status_r->problem = journal->problem != NULL ? mem_strdup(ctx, journal->problem) : NULL;
+	(void)pthread_mutex_unlock(&journal->lock);
 }
 
 /* --- the message's side --- */
@@ -410,24 +421,69 @@ entry_json(const struct journal *journal, TALLOC_CTX *ctx, const struct entry *e
 	return text;
 }
 
-/* note_written - tell the log when writing begins to fail, and when it works again; error: NULL
- * where it worked */
+/* set_problem - why the books take nothing, for status; NULL: they do */
+static void
+set_problem(struct journal *journal, const char *problem)
+{
+	(void)pthread_mutex_lock(&journal->lock);
+	talloc_free(journal->problem);
+	journal->problem = problem != NULL ? mem_strdup(NULL, problem) : NULL;
+	(void)pthread_mutex_unlock(&journal->lock);
+}
+
+/* note_written - log when writing begins to fail, and when it works again; error: NULL if it
+ * worked */
 static void
 note_written(struct journal *journal, enum written what, const char *error)
 {
 	static const char *const names[] = { "the history of decisions", "the sums of a day",
 		"the events" };
 	bool failed = error != NULL;
+	bool any = false;
 
 	if (failed == journal->failing[what])
 		return;
 	journal->failing[what] = failed;
+	for (size_t i = 0; i < WRITTEN_COUNT; i++)
+		any = any || journal->failing[i];
 	if (failed)
 		log_warning(
 		    "journal: %s cannot be written: %s; mail is not affected, and what is to be written waits",
 		    names[what], error);
 	else
 		log_info("journal: %s can be written again", names[what]);
+	if (failed || !any)
+		set_problem(journal, error);
+	if (!any)
+		journal->failing_since = 0;
+	else if (journal->failing_since == 0)
+		journal->failing_since = clock_ms();
+}
+
+/* look_at_books - raise that they fail, if that lasts and is no matter of the store, and that they
+ * are back */
+static void
+look_at_books(struct journal *journal)
+{
+	int64_t since = journal->failing_since;
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	struct journal_status status;
+
+	journal_status(journal, tmp, &status);
+	if (journal->failure_raised && since == 0) {
+		journal->failure_raised = false;
+		event_raise(journal->events, EVENT_BOOKS_BACK, NULL, NULL, NULL,
+		    "decisions, sums and events can be written again", NULL);
+	}
+	if (!journal->failure_raised && since != 0 && clock_ms() - since >= FAILING_MS &&
+	    !journal_watch_away(journal->watch)) {
+		journal->failure_raised = true;
+		event_raise(journal->events, EVENT_BOOKS_FAILED, NULL, NULL, NULL,
+		    mem_printf(tmp, "decisions, sums and events cannot be written: %s",
+			status.problem),
+		    json_pack("{s:s, s:s}", "books", status.books, "problem", status.problem));
+	}
+	talloc_free(tmp);
 }
 
 /* write_history - in batches; false: not now */
@@ -591,6 +647,7 @@ forget_written(struct journal *journal)
 		talloc_free(entry);
 	}
 	journal->n_pending = kept;
+	atomic_store(&journal->waiting, kept);
 }
 
 /* write_pending - all that is pending */
@@ -650,6 +707,7 @@ turn(struct journal *journal)
 	take_waiting(journal);
 	write_pending(journal);
 	journal_watch_look(journal->watch, journal->store, journal->events);
+	look_at_books(journal);
 	tell_events(journal);
 }
 

@@ -61,7 +61,15 @@ void journal_message(struct journal *journal, struct logline *line, const struct
 struct books *journal_books(const struct journal *journal);
 struct events *journal_events(const struct journal *journal);
 
-/* journal_dropped - entries given up since the start. Any thread. */
-uint64_t journal_dropped(const struct journal *journal);
+/* How the journal is doing. */
+struct journal_status {
+	const char *books;	/* where they are (books_place()) */
+	const char *problem;	/* why they take nothing, or NULL; on ctx */
+	uint64_t waiting;	/* entries that wait to be written, now */
+	uint64_t dropped;	/* entries given up since the start */
+};
+
+/* journal_status - fill status_r. Any thread. */
+void journal_status(struct journal *journal, TALLOC_CTX *ctx, struct journal_status *status_r);
 
 #endif

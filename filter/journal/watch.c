@@ -123,3 +123,10 @@ journal_watch_look(struct journal_watch *watch, struct store *store, struct even
 	watch->list = list;
 	talloc_free(tmp);
 }
+
+/* journal_watch_away - was the store away at the last look? */
+bool
+journal_watch_away(const struct journal_watch *watch)
+{
+	return watch->away;
+}

@@ -9,6 +9,7 @@
 #ifndef FILTER_JOURNAL_WATCH_H
 #define FILTER_JOURNAL_WATCH_H
 
+#include <stdbool.h>
 #include <talloc.h>
 
 #include "filter/journal/event.h"
@@ -21,5 +22,8 @@ struct journal_watch *journal_watch_new(TALLOC_CTX *ctx);
 
 /* journal_watch_look - raise what has changed since the last look */
 void journal_watch_look(struct journal_watch *watch, struct store *store, struct events *events);
+
+/* journal_watch_away - was the store away at the last look? */
+bool journal_watch_away(const struct journal_watch *watch);
 
 #endif
