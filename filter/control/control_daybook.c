@@ -9,7 +9,6 @@
 #include "config.h"
 #endif
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "filter/base/clock.h"
@@ -17,6 +16,7 @@
 #include "filter/control/control_sums.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
+#include "policy/quota/suggest.h"
 
 #define ROWS_MAX	1000	/* accounts or domains in an answer at most */
 #define TOP_DEFAULT	20
@@ -141,41 +141,11 @@ control_report(const struct asked *asked)
 
 /* --- suggest --- */
 
-static int
-by_number(const void *a, const void *b)
-{
-	uint64_t first = *(const uint64_t *)a;
-	uint64_t second = *(const uint64_t *)b;
-
-	return first < second ? -1 : first > second;
-}
-
-/* percentile - of n numbers, which are sorted in place; the smallest that covers so many percent */
-static uint64_t
-percentile(uint64_t *numbers, size_t n, size_t percent)
-{
-	size_t rank;
-
-	if (n == 0)
-		return 0;
-	qsort(numbers, n, sizeof(numbers[0]), by_number);
-	rank = (n * percent + 99) / 100;
-	return numbers[rank > 0 ? rank - 1 : 0];
-}
-
-/* What an account sent on one day. */
-struct use {
-	const char *account;
-	int day;
-	uint64_t most_hour;	/* recipients in the fullest hour */
-	uint64_t most_day;
-};
-
 /* Of all accounts on some days. */
 struct uses {
 	TALLOC_CTX *ctx;
 	int day;		/* being read */
-	struct use *items;
+	struct suggest_use *items;
 	size_t n;
 	bool too_many;
 };
@@ -192,124 +162,14 @@ take_use(void *arg, const char *account, const struct daybook_row *row)
 	if (uses->too_many)
 		return;
 	if (uses->n % 1024 == 0)
-		uses->items = mem_grow(uses->ctx, uses->items, struct use, uses->n + 1024);
-	uses->items[uses->n++] = (struct use){ mem_strdup(uses->ctx, account), uses->day,
+		uses->items = mem_grow(uses->ctx, uses->items, struct suggest_use, uses->n + 1024);
+	uses->items[uses->n++] = (struct suggest_use){ mem_strdup(uses->ctx, account), uses->day,
 	    row->peak.recipients, row->day.recipients };
-}
-
-static int
-by_account_and_day(const void *a, const void *b)
-{
-	const struct use *first = a;
-	const struct use *second = b;
-	int order = strcmp(first->account, second->account);
-
-	return order != 0 ? order : first->day - second->day;
-}
-
-/* An account's usual use. */
-struct habit {
-	const char *account;
-	uint64_t hour;		/* recipients in the fullest hour of all but its busiest days */
-	uint64_t day;
-	uint64_t most_hour;	/* and of the busiest */
-	uint64_t most_day;
-};
-
-/* A plan in the making. */
-struct proposal {
-	uint64_t hour;
-	uint64_t day;
-	size_t accounts;	/* that it is enough for, and no smaller one */
-};
-
-/* habit_of - of n uses of one account, sorted by day; a day that was read out twice counts once */
-static struct habit
-habit_of(const struct use *uses, size_t n, size_t percent)
-{
-	uint64_t hours[DAYBOOK_DAYS];
-	uint64_t days[DAYBOOK_DAYS];
-	struct habit habit = { .account = uses[0].account };
-	size_t kept = 0;
-
-	for (size_t i = 0; i < n && kept < DAYBOOK_DAYS; i++) {
-		if (i > 0 && uses[i - 1].day == uses[i].day)
-			continue;
-		hours[kept] = uses[i].most_hour;
-		days[kept++] = uses[i].most_day;
-	}
-	habit.hour = percentile(hours, kept, percent);
-	habit.day = percentile(days, kept, percent);
-	habit.most_hour = hours[kept - 1];
-	habit.most_day = days[kept - 1];
-	return habit;
-}
-
-/* habits_of - what each account sends, by percentile over its days */
-static struct habit *
-habits_of(const struct uses *uses, size_t percent, size_t *n_r)
-{
-	struct habit *habits = mem_array(uses->ctx, struct habit, uses->n + 1);
-	size_t next;
-
-	*n_r = 0;
-	if (uses->n > 0)
-		qsort(uses->items, uses->n, sizeof(uses->items[0]), by_account_and_day);
-	for (size_t i = 0; i < uses->n; i = next) {
-		for (next = i + 1; next < uses->n &&
-		     strcmp(uses->items[next].account, uses->items[i].account) == 0;
-		     next++)
-			;
-		habits[(*n_r)++] = habit_of(&uses->items[i], next - i, percent);
-	}
-	return habits;
-}
-
-/* rounded - up to a number people write: 1, 2 or 5 and a half of it in between, times a power of
- * ten */
-static uint64_t
-rounded(uint64_t number)
-{
-	static const unsigned int steps[] = { 10, 15, 20, 30, 40, 50, 60, 80, 100 };
-	uint64_t scale = 1;
-
-	while (scale * 10 < number)
-		scale *= 10;
-	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
-		if (scale * steps[i] / 10 >= number && scale * steps[i] % 10 == 0)
-			return scale * steps[i] / 10;
-	return scale * 10;
-}
-
-/* propose - twice what the accounts below a percentile of all accounts usually send */
-static struct proposal
-propose(TALLOC_CTX *ctx, const struct habit *habits, size_t n, size_t percent)
-{
-	uint64_t *hours = mem_array(ctx, uint64_t, n + 1);
-	uint64_t *days = mem_array(ctx, uint64_t, n + 1);
-	struct proposal proposal = { 0 };
-
-	for (size_t i = 0; i < n; i++) {
-		hours[i] = habits[i].hour;
-		days[i] = habits[i].day;
-	}
-	proposal.hour = rounded(2 * percentile(hours, n, percent));
-	proposal.day = rounded(2 * percentile(days, n, percent));
-	if (proposal.day < proposal.hour)
-		proposal.day = proposal.hour;
-	return proposal;
-}
-
-/* fits - would this account not have met the limits, even on its busiest day? */
-static bool
-fits(const struct habit *habit, const struct proposal *proposal)
-{
-	return habit->most_hour <= proposal->hour && habit->most_day <= proposal->day;
 }
 
 /* plan_of_proposal - as JSON */
 static json_t *
-plan_of_proposal(const char *name, const struct proposal *proposal)
+plan_of_proposal(const char *name, const struct suggest_plan *proposal)
 {
 	return json_pack("{s:s, s:I, s:I, s:I}", "name", name, "recipients_per_hour",
 	    (json_int_t)proposal->hour, "recipients_per_day", (json_int_t)proposal->day, "accounts",
@@ -318,7 +178,7 @@ plan_of_proposal(const char *name, const struct proposal *proposal)
 
 /* habit_json - an account that the smaller plan is not enough for */
 static json_t *
-habit_json(const struct habit *habit, const char *plan)
+habit_json(const struct suggest_habit *habit, const char *plan)
 {
 	json_t *object = json_pack("{s:s, s:I, s:I}", "account", habit->account, "most_per_hour",
 	    (json_int_t)habit->most_hour, "most_per_day", (json_int_t)habit->most_day);
@@ -327,38 +187,20 @@ habit_json(const struct habit *habit, const char *plan)
 	return object;
 }
 
-static int
-by_most(const void *a, const void *b)
-{
-	uint64_t first = ((const struct habit *)a)->most_day;
-	uint64_t second = ((const struct habit *)b)->most_day;
-
-	return first > second ? -1 : first < second;
-}
-
 /* suggestion - plans for these habits */
 static json_t *
-suggestion(TALLOC_CTX *ctx, struct habit *habits, size_t n, size_t percent)
+suggestion(TALLOC_CTX *ctx, struct suggest_habit *habits, size_t n, size_t percent)
 {
-	struct proposal person = propose(ctx, habits, n, percent);
-	struct proposal busy = propose(ctx, habits, n, 99);
+	struct suggest_plans plans = suggest_plans(ctx, habits, n, percent);
 	json_t *beyond = json_array();
 
-	if (n > 0)
-		qsort(habits, n, sizeof(habits[0]), by_most);
-	for (size_t i = 0; i < n; i++) {
-		bool small = fits(&habits[i], &person);
-		bool large = !small && fits(&habits[i], &busy);
-
-		person.accounts += small;
-		busy.accounts += large;
-		if (!small && json_array_size(beyond) < BEYOND_MAX)
-			json_array_append_new(
-			    beyond, habit_json(&habits[i], large ? "busy" : NULL));
-	}
+	for (size_t i = 0; i < n && json_array_size(beyond) < BEYOND_MAX; i++)
+		if (!suggest_fits(&habits[i], &plans.person))
+			json_array_append_new(beyond, habit_json(&habits[i],
+			    suggest_fits(&habits[i], &plans.busy) ? "busy" : NULL));
 	return json_pack("{s:b, s:I, s:I, s:[o, o], s:o}", "ok", 1, "n_accounts", (json_int_t)n,
-	    "percentile", (json_int_t)percent, "plans", plan_of_proposal("person", &person),
-	    plan_of_proposal("busy", &busy), "beyond", beyond);
+	    "percentile", (json_int_t)percent, "plans", plan_of_proposal("person", &plans.person),
+	    plan_of_proposal("busy", &plans.busy), "beyond", beyond);
 }
 
 /* control_suggest - limits proposed from what accounts sent on the last days, today left out */
@@ -371,7 +213,7 @@ control_suggest(const struct asked *asked)
 	int first = control_number(asked, "today", 0, 1, 0) == 1 ? 0 : 1;
 	struct uses uses = { .ctx = asked->ctx };
 	const char *error = NULL;
-	struct habit *habits;
+	struct suggest_habit *habits;
 	json_t *answer;
 	size_t n;
 
@@ -384,7 +226,7 @@ control_suggest(const struct asked *asked)
 	}
 	if (uses.too_many)
 		return control_failed("that is too much to weigh at once; ask for fewer --days");
-	habits = habits_of(&uses, percent, &n);
+	habits = suggest_habits(asked->ctx, uses.items, uses.n, percent, &n);
 	answer = suggestion(asked->ctx, habits, n, percent);
 	json_object_set_new(
 	    answer, "from", json_integer(daybook_day(now - (n_days + first - 1) * CLOCK_DAY_MS)));
