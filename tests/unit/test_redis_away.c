@@ -440,6 +440,26 @@ test_flush_all(void **state)
 	store_close(crowd.stores[0]);
 }
 
+/* write_until_away - accounts that have reached their limit write nothing, which a full server and a
+ * replica answer as ever: so others are charged until the store is away */
+static void
+write_until_away(struct fixture *f, struct store *store)
+{
+	int64_t end = clock_ms() + PATIENCE_MS;
+	static int number;
+
+	while (!status_of(store).away) {
+		char name[32];
+		bool local;
+
+		if (clock_ms() > end)
+			fail_msg("the store is never away");
+		snprintf(name, sizeof(name), "writer%d", number++);
+		(void)charge(f, store, f->plan, name, &local);
+		usleep(5000);
+	}
+}
+
 /* A server that is full (noeviction), or takes no writes because its disk fails, under load: as if
  * it were away. */
 static void
@@ -463,7 +483,7 @@ test_full(void **state)
 			continue;
 		wait_passed(&crowd, (int)(i + 1) * ACCOUNTS * LIMIT / 5);
 		redis(f, rows[i].on);
-		wait_away(crowd.stores[0], true);
+		write_until_away(f, crowd.stores[0]);
 		usleep(300000);
 		redis(f, rows[i].off);
 		wait_away(crowd.stores[0], false);
