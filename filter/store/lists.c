@@ -186,12 +186,13 @@ static int
 block_offender(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence)
 {
 	const struct quota_plan *plan = offence->plan;
+	const struct store_block block = { .by = "block_on",
+	    .reason = blocks_offence_text(ctx, &plan->counters[0]) };
 	const char *ignored;
 
 	if (!blocks_offender(redis->blocks, &redis->log, plan, offence->for_ms))
 		return 0;
-	return store_redis_block(redis, ctx, plan, offence->for_ms,
-	    blocks_offence_text(ctx, &plan->counters[0]), "block_on",
+	return store_redis_block(redis, ctx, plan, &block, offence->for_ms,
 	    clock_ms() + redis->deadline_ms, &ignored);
 }
 
@@ -273,18 +274,19 @@ store_redis_drop_offences(struct store_redis *redis)
 
 /* store_redis_block - in the lists, and in the home's slot for the next charge */
 int
-store_redis_block(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
-    int64_t for_ms, const char *reason, const char *by, int64_t deadline_ms, const char **error_r)
+store_redis_block(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const struct store_block *block, int64_t for_ms, int64_t deadline_ms, const char **error_r)
 {
-	const char *words[2] = { mem_printf(ctx, "%" PRId64, for_ms), reason };
+	struct store_redis *redis = impl;
+	const char *words[2] = { mem_printf(ctx, "%" PRId64, for_ms), block->reason };
 	struct quota_command *command = index_command(redis, ctx, "block", 5);
 	bool full = false;
 	redisReply *answer;
 
 	quota_command_push(command, plan->account);
 	quota_command_push(command, words[0]);
-	quota_command_push(command, by);
-	quota_command_push(command, reason);
+	quota_command_push(command, block->by);
+	quota_command_push(command, block->reason);
 	quota_command_push_number(command, STORE_BLOCKS_MAX);
 	if (run_index(redis, ctx, command, true, deadline_ms, &answer, error_r) != POOL_ANSWERED)
 		return -1;
@@ -302,8 +304,9 @@ store_redis_block(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota
 
 /* store_redis_offence - an offence is to be counted */
 void
-store_redis_offence(struct store_redis *redis, const struct quota_plan *plan, int64_t for_ms)
+store_redis_offence(void *impl, const struct quota_plan *plan, int64_t for_ms)
 {
+	struct store_redis *redis = impl;
 	struct offence *offence = mem_new(NULL, struct offence);
 
 	offence->plan = quota_plan_copy(offence, plan);
@@ -331,9 +334,10 @@ unmark(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan
 
 /* store_redis_unblock - the reverse */
 int
-store_redis_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+store_redis_unblock(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r)
 {
+	struct store_redis *redis = impl;
 	struct quota_command *command = index_command(redis, ctx, "unblock", 1);
 	redisReply *answer;
 	int marked, listed;

@@ -13,13 +13,12 @@
 
 struct store_redis;
 
-/* As the functions of store.h, with Redis. */
-int store_redis_block(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
-    int64_t for_ms, const char *reason, const char *by, int64_t deadline_ms, const char **error_r);
-int store_redis_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+/* As the functions of struct store_ops (ops.h); impl is a struct store_redis. */
+int store_redis_block(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const struct store_block *block, int64_t for_ms, int64_t deadline_ms, const char **error_r);
+int store_redis_unblock(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r);
-void store_redis_offence(
-    struct store_redis *redis, const struct quota_plan *offence, int64_t for_ms);
+void store_redis_offence(void *impl, const struct quota_plan *offence, int64_t for_ms);
 
 /* store_redis_chores - the regular work; for the keeper. While Redis is away it does nothing */
 void store_redis_chores(struct store_redis *redis);

@@ -29,9 +29,9 @@
 #include "filter/store/ask.h"
 #include "filter/store/index_lua.h"
 #include "filter/store/keeper.h"
+#include "filter/store/ops.h"
 #include "filter/store/lists.h"
 #include "filter/store/quota_lua.h"
-#include "filter/store/store_redis.h"
 #include "policy/base/mem.h"
 
 /* --- construction and destruction --- */
@@ -76,12 +76,32 @@ store_redis_find_masters(struct store_redis *redis)
 	talloc_free(tmp);
 }
 
+/* store_redis_close - end it */
+static void
+store_redis_close(void *impl)
+{
+	struct store_redis *redis = impl;
+
+	pthread_mutex_lock(&redis->lock);
+	redis->stop = true;
+	pthread_cond_signal(&redis->wake);
+	pthread_mutex_unlock(&redis->lock);
+	if (redis->has_keeper) {
+		pthread_join(redis->keeper, NULL);
+		store_redis_last_words(redis);
+	}
+	store_redis_drop_offences(redis);
+	pthread_cond_destroy(&redis->wake);
+	pthread_mutex_destroy(&redis->lock);
+	talloc_free(redis);
+}
+
 /* store_redis_open - the store; options have their defaults filled in */
-struct store_redis *
+static void *
 store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct blocks *blocks,
     const char **error_r)
 {
-	struct store_redis *redis = mem_new(ctx, struct store_redis);
+	struct store_redis *redis = mem_new(NULL, struct store_redis);
 
 	init_locks(redis);
 	redis->prefix = mem_strdup(redis, options->prefix);
@@ -112,28 +132,12 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 }
 
 /* store_redis_renew - read the files of TLS again */
-int
-store_redis_renew(struct store_redis *redis, TALLOC_CTX *ctx, const char **error_r)
+static int
+store_redis_renew(void *impl, TALLOC_CTX *ctx, const char **error_r)
 {
-	return redis_pool_renew(redis->pool, ctx, error_r);
-}
+	struct store_redis *redis = impl;
 
-/* store_redis_close - end it */
-void
-store_redis_close(struct store_redis *redis)
-{
-	pthread_mutex_lock(&redis->lock);
-	redis->stop = true;
-	pthread_cond_signal(&redis->wake);
-	pthread_mutex_unlock(&redis->lock);
-	if (redis->has_keeper) {
-		pthread_join(redis->keeper, NULL);
-		store_redis_last_words(redis);
-	}
-	store_redis_drop_offences(redis);
-	pthread_cond_destroy(&redis->wake);
-	pthread_mutex_destroy(&redis->lock);
-	talloc_free(redis);
+	return redis_pool_renew(redis->pool, ctx, error_r);
 }
 
 /* --- the message's side --- */
@@ -188,10 +192,11 @@ fall_back(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *p
 }
 
 /* store_redis_charge - charge one message */
-void
-store_redis_charge(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+static void
+store_redis_charge(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, struct quota_reply *reply_r)
 {
+	struct store_redis *redis = impl;
 	struct away_place place = store_redis_place(redis, store_redis_slot(redis, plan->home));
 	int64_t now = clock_ms();
 	enum pool_outcome outcome;
@@ -216,10 +221,11 @@ store_redis_charge(struct store_redis *redis, TALLOC_CTX *ctx, const struct quot
 }
 
 /* store_redis_read - the counters without charging */
-void
-store_redis_read(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+static void
+store_redis_read(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, struct quota_reply *reply_r)
 {
+	struct store_redis *redis = impl;
 	enum pool_outcome outcome;
 	redisReply *answer;
 	const char *why;
@@ -235,10 +241,11 @@ store_redis_read(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_
 }
 
 /* store_redis_reset - forget all counts of plan's subjects */
-int
-store_redis_reset(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+static int
+store_redis_reset(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r)
 {
+	struct store_redis *redis = impl;
 	struct quota_plan bare = *plan;
 	enum pool_outcome outcome;
 	redisReply *answer;
@@ -257,11 +264,12 @@ store_redis_reset(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota
 }
 
 /* store_redis_raise - a limit that stands in for the plan's */
-int
-store_redis_raise(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+static int
+store_redis_raise(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
     const struct quota_counter *counter, uint64_t max, int64_t for_ms, int64_t deadline_ms,
     const char **error_r)
 {
+	struct store_redis *redis = impl;
 	const char *words[3] = { mem_printf(ctx, "%" PRId64, for_ms), counter->field,
 	    mem_printf(ctx, "%" PRIu64, max) };
 
@@ -272,19 +280,38 @@ store_redis_raise(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota
 }
 
 /* store_redis_unraise - the plan's own limits hold again */
-int
-store_redis_unraise(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+static int
+store_redis_unraise(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r)
 {
+	struct store_redis *redis = impl;
+
 	return store_redis_by_hand(
 	    redis, ctx, QUOTA_OP_UNRAISE, plan, NULL, 0, deadline_ms, error_r);
 }
 
 /* store_redis_status - how the store is doing */
-void
-store_redis_status(struct store_redis *redis, TALLOC_CTX *ctx, struct store_status *status)
+static void
+store_redis_status(void *impl, TALLOC_CTX *ctx, struct store_status *status)
 {
+	struct store_redis *redis = impl;
+
 	status->kind = "redis";
 	status->failed = atomic_load(&redis->failed);
 	away_status(redis->away, ctx, clock_ms(), status);
 }
+
+const struct store_ops store_redis_ops = {
+	.open = store_redis_open,
+	.close = store_redis_close,
+	.charge = store_redis_charge,
+	.read = store_redis_read,
+	.reset = store_redis_reset,
+	.block = store_redis_block,
+	.unblock = store_redis_unblock,
+	.offence = store_redis_offence,
+	.raise = store_redis_raise,
+	.unraise = store_redis_unraise,
+	.renew = store_redis_renew,
+	.status = store_redis_status,
+};

@@ -33,7 +33,6 @@
 #include "filter/store/quota_command.h"
 #include "filter/store/quota_lua.h"
 #include "filter/store/store.h"
-#include "filter/store/store_redis.h"
 #include "policy/base/mem.h"
 #include "tests/support/redis_server.h"
 
