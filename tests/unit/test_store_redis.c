@@ -1104,7 +1104,7 @@ keep_busy(void *arg)
 	memcpy(name.sun_path, path, strlen(path) + 1);
 	if (connect(fd, (struct sockaddr *)&name, sizeof(name)) == 0 &&
 	    send(fd, loop, sizeof(loop) - 1, MSG_NOSIGNAL) > 0)
-		(void)read(fd, answer, sizeof(answer));	/* until SCRIPT KILL */
+		(void)recv(fd, answer, sizeof(answer), 0);	/* until SCRIPT KILL */
 	close(fd);
 	return NULL;
 }
