@@ -290,16 +290,15 @@ static bool
 probe_sign(DKIM_LIB *lib, const char *handle)
 {
 	TALLOC_CTX *memory = mem_new(NULL, char);
-	char key[KEY_SHORTCUT_HANDLE], from[] = "From: probe@countersign.example", body[] = "\r\n";
+	char *key = mem_check(key_shortcut_text(handle)), from[] = "From: probe@countersign.example", body[] = "\r\n";
 	DKIM_STAT status;
 	bool made = false;
-
-	memcpy(key, handle, sizeof(key));
 
 	DKIM *dkim = dkim_sign(lib, (const unsigned char *)"probe", memory, (dkim_sigkey_t)key,
 	    (const unsigned char *)"probe", (const unsigned char *)"countersign.example",
 	    DKIM_CANON_RELAXED, DKIM_CANON_RELAXED, DKIM_SIGN_ED25519SHA256, -1, &status);
 
+	key_shortcut_text_free(key);
 	if (dkim != NULL) {
 		made = dkim_header(dkim, (unsigned char *)from, strlen(from)) == DKIM_STAT_OK &&
 		    dkim_eoh(dkim) == DKIM_STAT_OK &&

@@ -58,8 +58,10 @@
 #define WAYS		4	/* keys of one set */
 #define DER_MAX		2048	/* octets of a public key that is kept */
 
+#ifdef KEY_SHORTCUT
 typedef EVP_PKEY *(*read_private_fn)(BIO *, EVP_PKEY **, pem_password_cb *, void *);
 typedef EVP_PKEY *(*read_public_fn)(BIO *, EVP_PKEY **);
+#endif
 
 /* A registered private key. */
 struct entry {
@@ -68,6 +70,7 @@ struct entry {
 	char handle[KEY_SHORTCUT_HANDLE];
 };
 
+#ifdef KEY_SHORTCUT
 /* A public key that was parsed. */
 struct cached {
 	EVP_PKEY *key;		/* NULL: free */
@@ -75,11 +78,13 @@ struct cached {
 	size_t len;
 	uint64_t used;		/* tick of the last use */
 };
+#endif
 
 static pthread_rwlock_t registry_lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct entry *registry[BUCKETS];
 static uint64_t registry_serial;	/* last number given out; under registry_lock */
 
+#ifdef KEY_SHORTCUT
 static pthread_mutex_t cache_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct cached cache[SETS][WAYS];
 static uint64_t cache_tick;		/* under cache_lock */
@@ -119,6 +124,8 @@ memory_of(BIO *bio, const char **data_r)
 	*data_r = data;
 	return (size_t)len;
 }
+
+#endif
 
 /* --- private keys ------------------------------------------------------ */
 
@@ -207,15 +214,55 @@ key_shortcut_resolve(const char *text, size_t len)
 	return key;
 }
 
+EVP_PKEY *
+key_shortcut_key(const char *handle)
+{
+	return key_shortcut_resolve(handle, strlen(handle));
+}
+
 void
 key_shortcut_unref(const char *handle)
 {
-	EVP_PKEY *key = key_shortcut_resolve(handle, strlen(handle));
+	EVP_PKEY *key = key_shortcut_key(handle);
 
 	EVP_PKEY_free(key);	/* what key_shortcut_resolve() took */
 	EVP_PKEY_free(key);
 }
 
+#ifdef KEY_SHORTCUT
+char *
+key_shortcut_text(const char *handle)
+{
+	return strdup(handle);
+}
+#else
+char *
+key_shortcut_text(const char *handle)
+{
+	EVP_PKEY *key = key_shortcut_key(handle);
+	BIO *bio = BIO_new(BIO_s_secmem());
+	char *text = NULL, *data = NULL;
+	long len;
+
+	if (key != NULL && bio != NULL &&
+	    PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1 &&
+	    (len = BIO_get_mem_data(bio, &data)) > 0)
+		text = strndup(data, (size_t)len);
+	BIO_free(bio);
+	EVP_PKEY_free(key);
+	return text;
+}
+#endif
+
+void
+key_shortcut_text_free(char *text)
+{
+	if (text != NULL)
+		OPENSSL_cleanse(text, strlen(text));
+	free(text);
+}
+
+#ifdef KEY_SHORTCUT
 /* PEM_read_bio_PrivateKey - in OpenSSL's place: our handles, and OpenSSL for the rest */
 EVP_PKEY *
 PEM_read_bio_PrivateKey(BIO *bio, EVP_PKEY **key_r, pem_password_cb *callback, void *argument)
@@ -496,3 +543,17 @@ key_shortcut_selftest(TALLOC_CTX *ctx, const char **error_r)
 	talloc_free(scratch);
 	return missing == NULL ? 0 : -1;
 }
+#else
+void
+key_shortcut_counts(struct key_shortcut_counts *counts_r)
+{
+	*counts_r = (struct key_shortcut_counts){ 0 };
+}
+
+int
+key_shortcut_selftest(TALLOC_CTX *ctx, const char **error_r)
+{
+	(void)ctx, (void)error_r;
+	return 0;
+}
+#endif

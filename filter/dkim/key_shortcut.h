@@ -6,7 +6,8 @@
  * key, and the function it calls to parse it is ours (key_shortcut.c tells how
  * and why). THE PROGRAM MUST BE LINKED WITH -Wl,--export-dynamic, or with a
  * dynamic list that names PEM_read_bio_PrivateKey and d2i_PUBKEY_bio;
- * key_shortcut_selftest() fails where it was not.
+ * key_shortcut_selftest() fails where it was not. With ./configure --disable-key-shortcut handles
+ * remain, libopendkim is given the key itself, and no function of OpenSSL is replaced.
  *
  * Threads: all functions may be called by any thread at any time.
  */
@@ -32,11 +33,23 @@ int key_shortcut_add(EVP_PKEY *key, char handle_r[KEY_SHORTCUT_HANDLE]);
 /* Forget a handle and drop the reference. Signatures in flight keep theirs. */
 void key_shortcut_remove(const char *handle);
 
+/* key_shortcut_key - the key of a handle, with a reference for the caller, or NULL */
+EVP_PKEY *key_shortcut_key(const char *handle);
+
 /*
  * key_shortcut_unref - drop a reference that the library took by this handle and never drops
  * For sign.c, which knows that there is one.
  */
 void key_shortcut_unref(const char *handle);
+
+/*
+ * key_shortcut_text - what to give libopendkim as the key of a handle
+ * A copy of the handle; without the shortcut (./configure --disable-key-shortcut) the key in PEM.
+ * libopendkim copies it. NULL if there is no such key or no memory. To be freed with
+ * key_shortcut_text_free(), which overwrites it.
+ */
+char *key_shortcut_text(const char *handle);
+void key_shortcut_text_free(char *text);
 
 /* What the shortcut has done so far, for metrics and tests. */
 struct key_shortcut_counts {

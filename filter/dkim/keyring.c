@@ -486,19 +486,14 @@ keyring_public(TALLOC_CTX *ctx, const struct keyring_key *key, struct keyring_pu
     const char **error_r)
 {
 	struct keyring_ready ready;
-	EVP_PKEY *found = NULL;
-	BIO *bio;
+	EVP_PKEY *found;
 	bool good;
 
 	if (keyring_ready(ctx, key, &ready, error_r) != 0)
 		return -1;
-	/* key_shortcut.c knows what is behind a handle */
-	bio = BIO_new_mem_buf(ready.handle, -1);
-	if (bio != NULL)
-		found = PEM_read_bio_PrivateKey(bio, NULL, keyring_no_passphrase, NULL);
+	found = key_shortcut_key(ready.handle);
 	good = found != NULL && keyring_encode_public(ctx, found, public_r);
 	EVP_PKEY_free(found);
-	BIO_free(bio);
 	if (!good)
 		*error_r = mem_printf(ctx, "%s: its public half cannot be had", key->file);
 	return good ? 0 : -1;

@@ -181,21 +181,22 @@ sign_begin(struct dkim_signing *signing, struct signature *signature, const stru
 	const struct keyring_key *key = signature->request->key;
 	bool rsa = signature->ready.type == KEYRING_RSA;
 	DKIM_STAT status = DKIM_STAT_OK;
-	char handle[KEY_SHORTCUT_HANDLE];
+	char *text;
 
 	signature->lib = dkim_lib_borrow(signing->service, plan->oversigned, profile->ttl);
 	if (signature->lib == NULL) {
 		give_up(signing, OUTCOME_TEMPERROR, "libopendkim does not take its options");
 		return;
 	}
-	memcpy(handle, signature->ready.handle, sizeof(handle));
+	text = mem_check(key_shortcut_text(signature->ready.handle));
 	signature->memory = mem_new(signing, char);
 	signature->dkim = dkim_sign(dkim_lib_of(signature->lib),
-	    (const unsigned char *)"countersign", signature->memory, (dkim_sigkey_t)handle,
+	    (const unsigned char *)"countersign", signature->memory, (dkim_sigkey_t)text,
 	    (const unsigned char *)key->selector, (const unsigned char *)key->domain,
 	    profile->simple_header && rsa ? DKIM_CANON_SIMPLE : DKIM_CANON_RELAXED,
 	    profile->simple_body ? DKIM_CANON_SIMPLE : DKIM_CANON_RELAXED,
 	    rsa ? DKIM_SIGN_RSASHA256 : DKIM_SIGN_ED25519SHA256, -1, &status);
+	key_shortcut_text_free(text);
 	if (signature->dkim != NULL)
 		status = set_identity(signature->dkim, signature->request->identity);
 	if (signature->dkim != NULL && status == DKIM_STAT_OK)
