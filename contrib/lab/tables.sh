@@ -18,7 +18,7 @@
 #	lab_stop			stops these servers too
 
 # Besides these, the newest PostgreSQL that Debian offers.
-LAB_TB_PACKAGES="mariadb-client-core mariadb-server-core postfix-ldap postfix-mysql postfix-pcre postfix-pgsql
+LAB_TB_PACKAGES="mariadb-client-core mariadb-server-core postfix-cdb postfix-ldap postfix-mysql postfix-pcre postfix-pgsql
 	postfix-sqlite slapd"
 
 # ---------------------------------------------------------------- packages
@@ -80,8 +80,9 @@ lab_tb_postfix() {
 	mail_owner = $LAB_POSTFIX_USER
 	setgid_group = $LAB_POSTFIX_GROUP
 	END
-	for type in ldap mysql pcre pgsql sqlite; do
-		printf '%s\t%s\tdict_%s_open\n' "$type" "$LAB_TB/usr/lib/postfix/postfix-$type.so" "$type"
+	for type in cdb ldap mysql pcre pgsql sqlite; do
+		printf '%s\t%s\tdict_%s_open%s\n' "$type" "$LAB_TB/usr/lib/postfix/postfix-$type.so" "$type" \
+		    "$([[ $type == cdb ]] && echo $'\tmkmap_cdb_open')"
 	done >"$dir/dynamicmaps.cf"
 }
 

@@ -60,8 +60,11 @@ struct listener {
 	    actions[REASON_COUNT]; /* in force: section, else global, else the role's default */
 	int require_tls_set;	/* 1, 0, or -1: the global one */
 	bool require_tls;
-	struct words owners;	/* table specifications; empty: the global ones */
+	struct words owners;	/* table specifications and "self"; empty: the global ones */
 	struct table_list owner_tables;
+	bool own_self;		/* "self" is among them */
+	struct words mailboxes;	/* table specifications; empty: the global ones */
+	struct table_list mailbox_tables;
 	const char *account;	/* relay: who answers for the mail */
 	struct words
 	    client_accounts; /* relay: tables client address -> account, before `account` */
@@ -220,7 +223,8 @@ struct config {
 	struct words event_command; /* program and its arguments; none: no program */
 	long event_timeout_ms;	/* how long it may run */
 	struct action_set set;	/* global on_ words */
-	struct words owners;	/* table specifications, here and in the next three */
+	struct words owners;	/* table specifications, here and in the next four, and "self" */
+	struct words mailboxes;
 	struct words login_map;
 	struct words allowed_networks;
 	struct words restricted_recipients;

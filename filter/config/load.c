@@ -124,6 +124,10 @@ static const struct option top_rows[] = {
 	    .works = WORKS_SENDING,
 	    .type = OPTION_WORDS,
 	    .offset = AT(config, owners) },
+	{ .name = "mailboxes",
+	    .works = WORKS_SUBMISSION,
+	    .type = OPTION_WORDS,
+	    .offset = AT(config, mailboxes) },
 	{ .name = "login_map",
 	    .works = WORKS_SUBMISSION,
 	    .type = OPTION_WORDS,
@@ -230,6 +234,10 @@ static const struct option listener_rows[] = {
 	    .works = WORKS_SENDING,
 	    .type = OPTION_WORDS,
 	    .offset = AT(listener, owners) },
+	{ .name = "mailboxes",
+	    .works = WORKS_SUBMISSION,
+	    .type = OPTION_WORDS,
+	    .offset = AT(listener, mailboxes) },
 	{ .name = "account",
 	    .works = WORKS_RELAY,
 	    .type = OPTION_STRING,
@@ -860,11 +868,43 @@ action_of(const struct config *config, const struct listener *listener, enum rea
 	return action >= 0 ? (enum action)action : reply_default_action(reason, listener->role);
 }
 
+/* has_self - is "self" in a list of tables? */
+static bool
+has_self(const struct words *words)
+{
+	for (size_t i = 0; i < words->n; i++)
+		if (strcmp(words->items[i], "self") == 0)
+			return true;
+	return false;
+}
+
+/* finish_owners - who owns what: by tables, by mailboxes, by the name of the login */
+static void
+finish_owners(struct options_reader *reader, struct config *config, struct listener *listener)
+{
+	const struct words *owners = listener->owners.n > 0 ? &listener->owners : &config->owners;
+	const struct words *mailboxes =
+	    listener->mailboxes.n > 0 ? &listener->mailboxes : &config->mailboxes;
+	struct words tables = { .items = mem_array(config, const char *, owners->n + 1) };
+
+	listener->own_self = has_self(owners);
+	for (size_t i = 0; i < owners->n; i++)
+		if (strcmp(owners->items[i], "self") != 0)
+			tables.items[tables.n++] = owners->items[i];
+	tables.items[tables.n] = NULL;
+	config_tables(config, &tables, &listener->owner_tables);
+	if (listener->role == ROLE_SUBMISSION)
+		config_tables(config, mailboxes, &listener->mailbox_tables);
+	if (listener->role != ROLE_SUBMISSION && has_self(&listener->owners))
+		options_error_at(reader, listener->where,
+		    "listener %s: \"self\" in owners is for role submission; elsewhere an account always owns its name",
+		    listener->name);
+}
+
 /* finish_listener - inherit, resolve, check */
 static void
 finish_listener(struct options_reader *reader, struct config *config, struct listener *listener)
 {
-	const struct words *owners = listener->owners.n > 0 ? &listener->owners : &config->owners;
 	const char *problem = NULL;
 
 	if (listener->role == ROLE_AUTO)
@@ -888,7 +928,7 @@ finish_listener(struct options_reader *reader, struct config *config, struct lis
 		    "listener %s of role relay needs account = \"...\": who answers for its mail",
 		    listener->name);
 	config_tables(config, &listener->client_accounts, &listener->client_tables);
-	config_tables(config, owners, &listener->owner_tables);
+	finish_owners(reader, config, listener);
 	if (listener->sign_as != NULL) {
 		char *domain = domain_normalise(
 		    reader->ctx, listener->sign_as, strlen(listener->sign_as), &problem);

@@ -46,7 +46,7 @@ lookup_key(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct table_
 /* lookup_address - the same for an address and its partial keys */
 enum table_outcome
 lookup_address(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct table_list *list,
-    const char *address, bool whole_only, int64_t deadline_ms, const char **value_r)
+    const char *address, enum lookup_keys which, int64_t deadline_ms, const char **value_r)
 {
 	const struct config *config = snapshot->config;
 	struct identity_key keys[IDENTITY_KEYS_MAX];
@@ -54,7 +54,8 @@ lookup_address(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct ta
 	enum table_outcome outcome = TABLE_NOT_FOUND;
 
 	for (size_t i = 0; i < n && outcome == TABLE_NOT_FOUND; i++)
-		if (keys[i].whole || !whole_only)
+		if (keys[i].whole || which == LOOKUP_ALL ||
+		    (which == LOOKUP_MAILBOX && keys[i].text[0] != '@'))
 			outcome = lookup_key(ctx, snapshot, list, keys[i].text, !keys[i].whole,
 			    deadline_ms, value_r);
 	return outcome;

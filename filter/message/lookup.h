@@ -21,13 +21,20 @@ enum table_outcome lookup_key(TALLOC_CTX *ctx, const struct snapshot *snapshot,
     const struct table_list *list, const char *key, bool partial, int64_t deadline_ms,
     const char **value_r);
 
+/* Which keys of an address are looked up. */
+enum lookup_keys {
+	LOOKUP_WHOLE,		/* those that spell it in full */
+	LOOKUP_MAILBOX,		/* also without its sub-address or our realm, but not @domain */
+	LOOKUP_ALL
+};
+
 /*
  * lookup_address - the same for an address and its partial keys
  * In Postfix's order: user+tag@domain, user@domain, user (of our realm), @domain; the first hit
- * decides. whole_only: without the partial keys.
+ * decides.
  */
 enum table_outcome lookup_address(TALLOC_CTX *ctx, const struct snapshot *snapshot,
-    const struct table_list *list, const char *address, bool whole_only, int64_t deadline_ms,
+    const struct table_list *list, const char *address, enum lookup_keys which, int64_t deadline_ms,
     const char **value_r);
 
 #endif

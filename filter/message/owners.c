@@ -35,7 +35,7 @@ by_tables(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listene
 	const char *value = NULL;
 
 	switch (lookup_address(ctx, snapshot, &listener->owner_tables, address,
-	    !address_is_plain(address), deadline_ms, &value)) {
+	    address_is_plain(address) ? LOOKUP_ALL : LOOKUP_WHOLE, deadline_ms, &value)) {
 	case TABLE_FOUND:
 		return identity_list_has(
 			   value, facts->account, facts->login, snapshot->config->realm)
@@ -68,23 +68,61 @@ owners_has_domain(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct
 	    true, deadline_ms, &value) == TABLE_FOUND;
 }
 
+/* is_own_name - is the address the account's name, or that of its login? */
+static bool
+is_own_name(TALLOC_CTX *ctx, const struct config *config, const struct facts *facts,
+    const char *address)
+{
+	const char *login = facts->login == NULL ? NULL :
+	    identity_account(ctx, facts->login, config->realm, NULL);
+
+	return identity_owns_itself(facts->account, address, config->delimiter) ||
+	    (login != NULL && identity_owns_itself(login, address, config->delimiter));
+}
+
+/* by_mailboxes - is it the login's own name, and a mailbox? */
+static enum ownership
+by_mailboxes(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
+    const struct facts *facts, const char *address, int64_t deadline_ms)
+{
+	const char *value = NULL;
+
+	if (!is_own_name(ctx, snapshot->config, facts, address))
+		return OWNED_NO;
+	switch (lookup_address(ctx, snapshot, &listener->mailbox_tables, address, LOOKUP_MAILBOX,
+	    deadline_ms, &value)) {
+	case TABLE_FOUND:
+		return OWNED_YES;
+	case TABLE_TEMPERROR:
+		return OWNED_TEMPERROR;
+	case TABLE_NOT_FOUND:
+		break;
+	}
+	return OWNED_NO;
+}
+
 /* own_of - whose is this address? */
 static enum ownership
 own_of(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
     const struct facts *facts, const char *address, int64_t deadline_ms)
 {
-	const struct config *config = snapshot->config;
+	bool tables = listener->owner_tables.n > 0 || listener->mailbox_tables.n > 0;
+	enum ownership owned, mailbox;
 
-	if (listed(config, facts, address))
+	if (listed(snapshot->config, facts, address))
 		return OWNED_YES;
 	/* With tables, what a login owns is theirs to say, as in Postfix. Mail without
 	 * login has an address for its account, and that is its own. */
-	if ((listener->owner_tables.n == 0 || facts->role != ROLE_SUBMISSION) &&
-	    identity_owns_itself(facts->account, address, config->delimiter))
+	if ((!tables || facts->role != ROLE_SUBMISSION) &&
+	    identity_owns_itself(facts->account, address, snapshot->config->delimiter))
 		return OWNED_YES;
-	if (listener->owner_tables.n == 0)
-		return OWNED_NO;
-	return by_tables(ctx, snapshot, listener, facts, address, deadline_ms);
+	if (listener->own_self && is_own_name(ctx, snapshot->config, facts, address))
+		return OWNED_YES;
+	owned = by_tables(ctx, snapshot, listener, facts, address, deadline_ms);
+	if (owned == OWNED_YES || listener->mailbox_tables.n == 0)
+		return owned;
+	mailbox = by_mailboxes(ctx, snapshot, listener, facts, address, deadline_ms);
+	return mailbox == OWNED_NO ? owned : mailbox;
 }
 
 /* owners_check - fill `owned` of the claims */

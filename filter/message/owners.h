@@ -14,11 +14,12 @@
 /*
  * owners_check - fill `owned` of n claims
  *
- * An address is owned when one of these says so, in this order: the account's owns list; the owners
- * tables of the listener (Postfix's search order, first hit decides); where the listener has no
- * tables, or its mail bears no login, the account's own name. A table that cannot answer makes the
- * claim TEMPERROR. facts->account must be set. deadline_ms is CLOCK_MONOTONIC in milliseconds. Any
- * thread.
+ * An address is owned if one of these says so, in this order: the account's owns list; if the
+ * listener has no tables, or its mail has no login, the account's own name; with "self" in
+ * owners, the account's or the login's own name; the owners tables of the listener (Postfix's
+ * search order, first hit decides); the mailbox tables, if they have the address and it is the
+ * account's or the login's own name. A table that cannot answer makes the claim TEMPERROR.
+ * facts->account must be set. deadline_ms is CLOCK_MONOTONIC in milliseconds. Any thread.
  */
 void owners_check(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
     const struct facts *facts, struct claim *claims, size_t n, int64_t deadline_ms);

@@ -38,7 +38,7 @@ plans_ask(const struct asking *a, const struct table_list *list, const char *key
 		return NULL;
 	if (by_parts && strchr(key, '@') != NULL)
 		outcome = lookup_address(
-		    a->ctx, a->snapshot, list, key, false, a->deadline_ms, &value);
+		    a->ctx, a->snapshot, list, key, LOOKUP_ALL, a->deadline_ms, &value);
 	else
 		outcome = lookup_key(
 		    a->ctx, a->snapshot, list, key, false, a->deadline_ms, &value);

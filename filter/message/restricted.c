@@ -95,7 +95,8 @@ restricted_ask(TALLOC_CTX *ctx, const struct snapshot *snapshot, struct facts *f
 	const char *value = NULL;
 
 	switch (lookup_address(
-	    ctx, snapshot, &config->restricted_tables, address, false, deadline_ms, &value)) {
+	    ctx, snapshot, &config->restricted_tables, address, LOOKUP_ALL, deadline_ms,
+	    &value)) {
 	case TABLE_FOUND:
 		if (facts->account != NULL &&
 		    identity_list_has(value, facts->account, facts->login, config->realm))

@@ -21,6 +21,11 @@ struct type_row {
 	const char *package;		/* what would have made the difference */
 };
 
+#ifdef HAVE_CDB
+#define CDB	&table_cdb
+#else
+#define CDB	NULL
+#endif
 #ifdef HAVE_PCRE2
 #define PCRE	&table_pcre
 #else
@@ -49,6 +54,10 @@ static const struct type_row types[] = {
 	{ "btree", &table_texthash, NULL },
 	{ "lmdb", &table_texthash, NULL },
 	{ "inline", &table_inline, NULL },
+	{ "static", &table_static, NULL },
+	{ "unionmap", &table_union, NULL },
+	{ "pipemap", &table_pipe, NULL },
+	{ "cdb", CDB, "libcdb-dev" },
 	{ "cidr", &table_cidr, NULL },
 	{ "regexp", &table_regexp, NULL },
 	{ "pcre", PCRE, "libpcre2-dev" },

@@ -49,6 +49,7 @@ struct table {
 	pthread_mutex_t lock;
 	struct content *content;
 	const char *spec;
+	const char *argument;	/* behind the colon of spec */
 	const char *file; /* TABLE_FILE: its path, or NULL where the rules are in the name */
 	struct stamp loaded;		/* the file as it was when it was read */
 	struct stamp seen;		/* as it was at the last look */
@@ -156,8 +157,10 @@ table_make(TALLOC_CTX *ctx, const struct table_env *env, const struct table_type
 	table->limits = env->limits;
 	table->type = type;
 	if (type->flags & TABLE_FILE && argument[0] != '{') {
-		table->file = mem_strdup(table, argument);
-		table->loaded = table->seen = stamp_of(argument);
+		table->argument = mem_strdup(table, argument);
+		table->file = mem_printf(
+		    table, "%s%s", argument, type->flags & TABLE_CDB ? ".cdb" : "");
+		table->loaded = table->seen = stamp_of(table->file);
 	}
 	table->content = open_content(ctx, type, env, argument, error_r);
 	if (table->content == NULL) {
@@ -207,7 +210,7 @@ table_read_again(struct table *table, const struct stamp *now)
 {
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	const char *error = NULL;
-	struct content *new = open_content(tmp, table->type, NULL, table->file, &error);
+	struct content *new = open_content(tmp, table->type, NULL, table->argument, &error);
 
 	table->seen = stamp_of(table->file);
 	if (!same_stamp(&table->seen, now)) {
