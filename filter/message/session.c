@@ -198,6 +198,7 @@ message_mail(struct session *session, const char *path, const struct mail_macros
 	message->facts.auth_without_login = message->facts.login == NULL &&
 	    macros->auth_type != NULL && macros->auth_type[0] != '\0';
 	message->facts.declared_size = macros->size;
+	message->facts.smtputf8 = macros->smtputf8;
 	learn_queue_id(message, macros->queue_id);
 	stage_mail(message, path);
 	return &message->verdict;

@@ -26,6 +26,7 @@ struct mail_macros {
 	const char *tls_version;
 	const char *queue_id;
 	uint64_t size;		/* SIZE= of the command, 0: not given */
+	bool smtputf8;		/* SMTPUTF8 of the command */
 };
 
 /* session_new - a session on the snapshot in force; never NULL */

@@ -179,6 +179,16 @@ declared_size(char **argv)
 	return 0;
 }
 
+/* declares_utf8 - is SMTPUTF8 among the parameters of MAIL (RFC 6531)? */
+static bool
+declares_utf8(char **argv)
+{
+	for (size_t i = 1; argv[0] != NULL && argv[i] != NULL; i++)
+		if (strcasecmp(argv[i], "SMTPUTF8") == 0)
+			return true;
+	return false;
+}
+
 static sfsistat
 on_mail(SMFICTX *ctx, char **argv)
 {
@@ -189,6 +199,7 @@ on_mail(SMFICTX *ctx, char **argv)
 		.tls_version = macro(ctx, "{tls_version}"),
 		.queue_id = macro(ctx, "i"),
 		.size = declared_size(argv),
+		.smtputf8 = declares_utf8(argv),
 	};
 
 	if (private == NULL)

@@ -200,6 +200,7 @@ struct facts {
 	bool network_refused;	/* the account may not send from this client's network */
 	const char *restricted;	/* a recipient that the sender may not post to, or NULL */
 	const char *queue_id;	/* {i}, or NULL as long as it is unknown */
+	bool smtputf8;		/* MAIL came with SMTPUTF8: replies may be UTF-8 (RFC 6531) */
 	const char *sender;	/* MAIL FROM as sent, without <>; "" is the null sender */
 	const char *sender_malformed; /* why MAIL FROM cannot be read, or NULL */
 	size_t recipients;	/* distinct ones seen at RCPT */

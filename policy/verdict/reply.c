@@ -15,8 +15,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistr.h>
 
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
+#include "policy/sender/identity.h"
 #include "policy/verdict/reply.h"
 
 #define ACCEPT		ACTION_ACCEPT
@@ -337,6 +340,16 @@ reply_or_dash(const char *text)
 	return text != NULL ? text : "-";
 }
 
+/* reply_address - an address, in a UTF-8 reply with its domain in U-labels */
+static const char *
+reply_address(TALLOC_CTX *ctx, const struct facts *facts, const char *address)
+{
+	const char *unicode = address != NULL && facts->smtputf8 ?
+	    identity_key_unicode(ctx, address) : NULL;
+
+	return reply_or_dash(unicode != NULL ? unicode : address);
+}
+
 /* explanation_text - the words of a domain, marked as such (RFC 7208 section 6.2) */
 static const char *
 explanation_text(TALLOC_CTX *ctx, const struct spf_fact *spf)
@@ -354,7 +367,7 @@ item_text(TALLOC_CTX *ctx, const char *item, size_t len, const struct facts *fac
 		const char *name;
 		const char *text;
 	} items[] = {
-		{ "address", reply_or_dash(address) },
+		{ "address", reply_address(ctx, facts, address) },
 		{ "problem", reply_or_dash(problem) },
 		{ "login", reply_or_dash(facts->login != NULL ? facts->login : facts->account) },
 		{ "account",
@@ -408,17 +421,63 @@ item_max(const char *item, size_t len)
 								: REPLY_ITEM_MAX;
 }
 
-/* append_clean - append text to a reply line, safe for SMTP; at most max octets of it */
-static void
-append_clean(char *line, size_t *len, const char *text, size_t max)
-{
-	for (; max-- > 0 && *text != '\0' && *len < REPLY_TEXT_MAX; text++) {
-		unsigned char c = (unsigned char)*text;
+/* A reply line under construction. */
+struct reply_line {
+	char *text;		/* REPLY_TEXT_MAX octets and a NUL */
+	size_t len;
+	bool utf8;		/* it may hold UTF-8 */
+};
 
-		/* nothing that could end the line; % is for whoever sends it to escape */
-		line[(*len)++] = (c < 0x20 || c > 0x7e) ? '?' : (char)c;
+/*
+ * reply_spell - one character of a stranger's text as a reply may hold it; octets consumed
+ *
+ * Nothing that could end the line; % is for the sender of the reply to escape. What is no
+ * printable ASCII is escaped as in RFC 6533 section 3, \x{E4}, or stays as it is in a UTF-8 reply
+ * if it can be seen; octets that are no UTF-8 become \xE4.
+ */
+static size_t
+reply_spell(const char *text, size_t len, bool utf8, char spelled_r[16])
+{
+	unsigned char c = (unsigned char)text[0];
+	bool ends_line;
+	ucs4_t code;
+	int n;
+
+	if (c < 0x80) {
+		(void)snprintf(spelled_r, 16, "%c", c < 0x20 || c == 0x7f ? '?' : c);
+		return 1;
 	}
-	line[*len] = '\0';
+	n = u8_mbtoucr(&code, (const uint8_t *)text, len);
+	if (n <= 0)
+		(void)snprintf(spelled_r, 16, "\\x%02X", c);
+	else if (utf8 && code >= 0xa0 && text_invisible(text, len) == 0 &&
+	    text_wide_space(text, len, &ends_line) == 0)
+		(void)snprintf(spelled_r, 16, "%.*s", n, text);
+	else
+		(void)snprintf(spelled_r, 16, "\\x{%X}", (unsigned int)code);
+	return n > 0 ? (size_t)n : 1;
+}
+
+/* append_clean - append text to a reply line, safe for SMTP; at most max octets */
+static void
+append_clean(struct reply_line *line, const char *text, size_t max)
+{
+	size_t left = strlen(text), end = line->len + max;
+
+	if (end > REPLY_TEXT_MAX)
+		end = REPLY_TEXT_MAX;
+	while (left > 0) {
+		char spelled[16];
+		size_t n = reply_spell(text, left, line->utf8, spelled), len = strlen(spelled);
+
+		if (line->len + len > end)
+			break;
+		memcpy(line->text + line->len, spelled, len);
+		line->len += len;
+		text += n;
+		left -= n;
+	}
+	line->text[line->len] = '\0';
 }
 
 /* reply_text - the sentence for the client */
@@ -427,9 +486,11 @@ reply_text(TALLOC_CTX *ctx, enum reason reason, const struct facts *facts,
     const char *address, const char *problem, const char *help_url)
 {
 	TALLOC_CTX *tmp = mem_check(talloc_new(ctx));
-	char *line = mem_array(ctx, char, REPLY_TEXT_MAX + 1);
+	struct reply_line line = {
+		.text = mem_array(ctx, char, REPLY_TEXT_MAX + 1),
+		.utf8 = facts->smtputf8,
+	};
 	const char *p = reply_row(reason)->text;
-	size_t len = 0;
 
 	while (*p != '\0') {
 		const char *end = strncmp(p, "%{", 2) == 0 ? strchr(p, '}') : NULL;
@@ -437,17 +498,17 @@ reply_text(TALLOC_CTX *ctx, enum reason reason, const struct facts *facts,
 		    item_text(tmp, p + 2, (size_t)(end - p - 2), facts, address, problem);
 
 		if (text == NULL) {
-			append_clean(line, &len, (char[]){ *p, '\0' }, 1);
+			append_clean(&line, (char[]){ *p, '\0' }, 1);
 			p++;
 			continue;
 		}
-		append_clean(line, &len, text, item_max(p + 2, (size_t)(end - p - 2)));
+		append_clean(&line, text, item_max(p + 2, (size_t)(end - p - 2)));
 		p = end + 1;
 	}
 	if (help_url != NULL) {
-		append_clean(line, &len, "; see ", REPLY_TEXT_MAX);
-		append_clean(line, &len, help_url, REPLY_TEXT_MAX);
+		append_clean(&line, "; see ", REPLY_TEXT_MAX);
+		append_clean(&line, help_url, REPLY_TEXT_MAX);
 	}
 	talloc_free(tmp);
-	return line;
+	return line.text;
 }

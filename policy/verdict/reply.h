@@ -105,11 +105,11 @@ enum action reply_default_action(enum reason reason, enum role role);
  * reply_text - the sentence for the client
  * Items: %{address} the address it is about, %{login} the client's own login, %{problem} what the
  * parser or a check said, %{field} the malformed one, %{domain}, %{account}, %{over_account} (or
- * whose limit it is), %{limit}, %{used},
- * %{max}, %{retry}, %{block_end}, %{client}, %{spf_client}, %{explanation}, %{helo_explanation};
- * each is cut at REPLY_ITEM_MAX octets, an explanation at REPLY_EXPLANATION_MAX with the words
- * before it. address and problem may be NULL. The result is one line of printable ASCII, at most
- * REPLY_TEXT_MAX octets, allocated on ctx; help_url (may be NULL) is appended.
+ * whose limit it is), %{limit}, %{used}, %{max}, %{retry}, %{block_end}, %{client},
+ * %{spf_client}, %{explanation}, %{helo_explanation}; each is cut at REPLY_ITEM_MAX octets, an
+ * explanation at REPLY_EXPLANATION_MAX with the words before it. address and problem may be
+ * NULL. The result is one line of printable ASCII, or of visible UTF-8 if facts->smtputf8 is
+ * set, at most REPLY_TEXT_MAX octets, allocated on ctx; help_url (may be NULL) is appended.
  */
 #define REPLY_TEXT_MAX 480
 #define REPLY_ITEM_MAX 160

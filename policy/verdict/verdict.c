@@ -606,9 +606,13 @@ carry_out(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts,
 	    verdict->reason != REASON_SHUTTING_DOWN)
 		verdict->action = ACTION_WARN;
 	/* of what is held, whoever looks into the queue reads why */
-	if (verdict->action == ACTION_QUARANTINE)
-		verdict->hold_text = reply_text(ctx, verdict->reason, facts, verdict->address,
+	if (verdict->action == ACTION_QUARANTINE) {
+		struct facts ascii = *facts;
+
+		ascii.smtputf8 = false;	/* it goes into the queue, not to the client */
+		verdict->hold_text = reply_text(ctx, verdict->reason, &ascii, verdict->address,
 		    verdict->problem, NULL);
+	}
 	if (verdict->action < ACTION_TEMPFAIL)
 		return;
 	verdict->reply_code =

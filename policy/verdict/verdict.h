@@ -46,8 +46,8 @@ struct verdict {
 	const char *text;	/* ... and its value as sent; a stranger's octets */
 	const char *reply_code;	/* for tempfail and reject, else NULL */
 	const char *reply_status; /* RFC 3463 enhanced status */
-	const char *reply_text;	/* one line, printable ASCII */
-	const char *hold_text;	/* the same for quarantine, else NULL */
+	const char *reply_text;	/* one line; see reply_text() */
+	const char *hold_text;	/* the same for quarantine, in ASCII, else NULL */
 };
 
 /*

@@ -420,11 +420,13 @@ test_hostile_octets(void **state)
 	static const struct { const char *label, *value, *shown; } rows[] = {
 		{ "percent", "%s%n@x", "<%s%n@x>" },
 		{ "line end", "a\r\n250 ok@x", "<a??250 ok@x>" },
-		{ "8-bit", "j\xc3\xb6rg@x", "<j??rg@x>" },
+		{ "8-bit", "j\xc3\xb6rg@x", "<j\\x{F6}rg@x>" },
+		{ "beyond 16 bits", "\xf0\x9f\x8e\x81@x", "<\\x{1F381}@x>" },
+		{ "A-labels stay", "a@xn--bcher-kva.example", "<a@xn--bcher-kva.example>" },
 		{ "control", "a\x01\x7f\x1b[31m@x", "<a???[31m@x>" },
 		{ "an item is not opened", "%{login}@x", "<%{login}@x>" },
 		{ "a brace alone", "}{@x", "<}{@x>" },
-		{ "high octet", "\xff\x80@x", "<??@x>" },
+		{ "high octet", "\xff\x80@x", "<\\xFF\\x80@x>" },
 	};
 
 	(void)state;
@@ -459,9 +461,36 @@ test_hostile_lengths(void **state)
 
 		if (!is_safe(text))
 			fail_msg("%s: %zu octets", reply_row(reason)->word, strlen(text));
-		assert_int_equal(strlen(text), REPLY_TEXT_MAX);
+		assert_in_range(strlen(text), REPLY_TEXT_MAX - 8, REPLY_TEXT_MAX);
 	}
 	talloc_free(ctx);
+}
+
+/* After SMTPUTF8 an address is shown as it is, as far as it can be seen. */
+static void
+test_utf8(void **state)
+{
+	static const struct { const char *label, *value, *shown; } rows[] = {
+		{ "UTF-8", "j\xc3\xb6rg@x", "<j\xc3\xb6rg@x>" },
+		{ "domain", "j\xc3\xb6rg@xn--bcher-kva.example", "<j\xc3\xb6rg@b\xc3\xbc" "cher.example>" },
+		{ "line separator", "a\xe2\x80\xa8@x", "<a\\x{2028}@x>" },
+		{ "next line", "a\xc2\x85@x", "<a\\x{85}@x>" },
+		{ "override", "a\xe2\x80\xae@x", "<a\\x{202E}@x>" },
+		{ "no UTF-8", "a\xff\xc3@x", "<a\\xFF\\xC3@x>" },
+		{ "control", "a\r\n@x", "<a??@x>" },
+	};
+	struct facts facts = full;
+
+	(void)state;
+	facts.smtputf8 = true;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char *text =
+		    reply_text(NULL, REASON_FOREIGN_FROM, &facts, rows[i].value, NULL, NULL);
+
+		if (strstr(text, rows[i].shown) == NULL)
+			fail_msg("%s: %s", rows[i].label, text);
+		talloc_free(text);
+	}
 }
 
 /* An item is cut at its own bound, so that a long address leaves room for the login and the
@@ -545,6 +574,7 @@ main(void)
 		cmocka_unit_test(test_help_url),
 		cmocka_unit_test(test_hostile_octets),
 		cmocka_unit_test(test_hostile_lengths),
+		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_bound),
 		cmocka_unit_test(test_value_words),
 	};
