@@ -44,6 +44,7 @@
 #include "filter/daemon/tender.h"
 #include "filter/dkim/key_shortcut.h"
 #include "filter/milter/callbacks.h"
+#include "filter/milter/doors.h"
 #include "filter/milter/edge.h"
 #include "filter/milter/listen.h"
 #include "filter/table/open.h"
@@ -286,6 +287,7 @@ main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 		return EXIT_FAILURE;
 	}
 	edge_open(&daemon->edge);
+	doors_open(daemon);
 	if (milter_socket_open(ctx, config, &error) != 0 ||
 	    (config->control != NULL &&
 	    (control = control_open(ctx, config->control, config->control_group,

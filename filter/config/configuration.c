@@ -44,6 +44,19 @@ config_account(const struct config *config, const char *name)
 	    config_compare_accounts);
 }
 
+/* config_listens_beyond - is it an inet socket on more than loopback? A name may be any address. */
+bool
+config_listens_beyond(const struct config *config)
+{
+	const char *host = strchr(config->listen_spec, '@');
+	struct ip_address address;
+
+	if (strchr(config->listen_spec, ':')[1] == '/')
+		return false;
+	return host == NULL || !(strcmp(host + 1, "localhost") == 0 ||
+	    (ip_address_parse(host + 1, &address) && ip_address_is_loopback(&address)));
+}
+
 /* config_find_plan - a plan by its name */
 const struct plan *
 config_find_plan(const struct config *config, const char *name)

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 #include <talloc.h>
 
 #include "filter/base/log.h"
@@ -182,8 +183,18 @@ struct spf_config {
 	long timeout_ms;	/* for both checks of a message */
 };
 
+/* Who may connect as an MTA. */
+struct peers {
+	bool given;		/* else: whoever can */
+	uid_t *users;		/* of this host */
+	size_t n_users;
+	struct netblock *networks; /* of other hosts */
+	size_t n_networks;
+};
+
 struct config {
 	const char *file;	/* its path */
+	const char *warnings;	/* lines for the log, or NULL */
 
 	/* the daemon; a reload cannot change these */
 	const char *listen;	/* milter socket, libmilter's or Postfix's spelling */
@@ -207,6 +218,7 @@ struct config {
 	struct words dns_servers;
 
 	/* the rules */
+	struct peers peers;
 	enum mode mode;
 	const char *realm;	/* normal domain, or NULL */
 	const char *delimiter;	/* recipient_delimiter, "" for none */
@@ -255,6 +267,9 @@ struct config {
 /* config_dkim_domain - the settings that mail signed for a domain (normal form) goes by; never
  * NULL. Any thread. */
 const struct dkim_domain *config_dkim_domain(const struct config *config, const char *domain);
+
+/* config_listens_beyond - can other hosts connect? Any thread. */
+bool config_listens_beyond(const struct config *config);
 
 /* config_signs - is anything to be signed? Any thread. */
 bool config_signs(const struct config *config);

@@ -60,6 +60,12 @@ has_unix_socket(const struct place *place)
 }
 
 static bool
+has_open_socket(const struct place *place)
+{
+	return config_listens_beyond(place->config);
+}
+
+static bool
 has_control(const struct place *place)
 {
 	return place->config->control != NULL;
@@ -376,6 +382,8 @@ static const struct {
 	[WORKS_SENDING] = { SENDING, NULL, NULL },
 	[WORKS_UNIX_SOCKET] = { ALL, has_unix_socket,
 	    "it is for a socket in the file system: listen = \"unix:/path\"" },
+	[WORKS_OPEN_SOCKET] = { ALL, has_open_socket,
+	    "other hosts cannot connect to this socket; peers of this host are named in users" },
 	[WORKS_CONTROL] = { ALL, has_control,
 	    "there is no control socket; write control = \"/run/countersign/control\"" },
 	[WORKS_EVENT_COMMAND] = { ALL, has_event_command, "there is no event_command" },

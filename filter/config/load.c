@@ -19,6 +19,7 @@
 #include "filter/config/effect.h"
 #include "filter/config/load.h"
 #include "filter/config/load_dkim.h"
+#include "filter/config/load_peers.h"
 #include "filter/config/load_plans.h"
 #include "filter/config/load_spf.h"
 #include "filter/config/options.h"
@@ -70,6 +71,11 @@ static const struct option top_rows[] = {
 	    .works = WORKS_UNIX_SOCKET,
 	    .type = OPTION_STRING,
 	    .offset = AT(config, listen_group) },
+	{ .name = "peers",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_CUSTOM,
+	    .offset = AT(config, peers),
+	    .read = configuration_peers_read },
 	{ .name = "control",
 	    .works = WORKS_ALWAYS,
 	    .type = OPTION_STRING,
@@ -1216,6 +1222,7 @@ load_finish(struct options_reader *reader, struct config *config, const config_t
 	if (!config->auto_roles)
 		reach_check(reader, config);
 	effect_check(reader, config);
+	config->warnings = configuration_peers_warn(reader->ctx, config);
 }
 
 /* config_load - read and check a configuration file */
@@ -1253,7 +1260,7 @@ config_option_groups(void)
 		&top_group, &plans_file_group, &listener_group, &account_group, &redis_group,
 		&tables_group, &dns_group, &history_group, &configuration_dkim_group,
 		&configuration_dkim_domain_group, &config_spf_group, &config_spf_override_group,
-		&configuration_plan_group, NULL,
+		&configuration_plan_group, &configuration_peers_group, NULL,
 	};
 
 	return groups;

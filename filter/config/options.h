@@ -58,6 +58,7 @@ enum option_works {
 	WORKS_SENDING,		/* all but inbound */
 	/* companions */
 	WORKS_UNIX_SOCKET,
+	WORKS_OPEN_SOCKET,
 	WORKS_CONTROL,
 	WORKS_EVENT_COMMAND,
 	WORKS_RESOLVER,

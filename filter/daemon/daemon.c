@@ -169,6 +169,13 @@ daemon_snapshot(struct daemon *daemon)
 	return snapshot;
 }
 
+void
+daemon_peer_refused(struct daemon *daemon, const char *who, const char *text)
+{
+	event_raise(journal_events(daemon->journal), EVENT_PEER_REFUSED, "peer", who, NULL, text,
+	    NULL);
+}
+
 /* daemon_first_time - is this daemon name without a listener seen for the first time? */
 bool
 daemon_first_time(struct daemon *daemon, const char *name)

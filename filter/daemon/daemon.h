@@ -22,6 +22,7 @@ struct edge_figures {
 	atomic_ulong bad_packets;	/* connections closed because of what the peer sent */
 	atomic_ulong no_descriptors;	/* connections closed because few descriptors were left */
 	atomic_ulong no_threads;	/* threads that the system refused */
+	atomic_ulong no_peers;		/* connections closed because the peer may not connect */
 	atomic_ulong closed;		/* sessions that no thread was free for in time */
 };
 
@@ -73,6 +74,10 @@ void daemon_close(struct daemon *daemon);
 
 /* daemon_snapshot - the snapshot in force, with a reference for the caller. Any thread. */
 struct snapshot *daemon_snapshot(struct daemon *daemon);
+
+/* daemon_peer_refused - raise an event: this user or address may not connect as an MTA. Any
+ * thread. */
+void daemon_peer_refused(struct daemon *daemon, const char *who, const char *text);
 
 /* daemon_first_time - is this daemon name without a listener seen for the first time? Any
  * thread. */

@@ -139,8 +139,11 @@ snapshot_build(TALLOC_CTX *ctx, const char *file, struct resolver *resolver,
 		talloc_free(snapshot);
 		return NULL;
 	}
-	if (*warnings_r != NULL)
-		*warnings_r = mem_strdup(ctx, *warnings_r);
+	if (*warnings_r != NULL && snapshot->config->warnings != NULL)
+		*warnings_r = mem_printf(ctx, "%s\n%s", snapshot->config->warnings, *warnings_r);
+	else if (*warnings_r != NULL || snapshot->config->warnings != NULL)
+		*warnings_r = mem_strdup(ctx,
+		    *warnings_r != NULL ? *warnings_r : snapshot->config->warnings);
 	return snapshot;
 }
 

@@ -60,6 +60,7 @@
 #include "filter/base/log.h"
 #include "filter/base/peer.h"
 #include "filter/base/seldom.h"
+#include "filter/milter/doors.h"
 #include "filter/milter/edge.h"
 #include "filter/milter/gate.h"
 #include "filter/milter/packet.h"
@@ -205,6 +206,11 @@ edge_accept(int listening, struct sockaddr *address, socklen_t *len)
 		return accept_failed(listening);
 	if (!is_room(fd)) {
 		atomic_fetch_add(&figures->no_descriptors, 1);
+		(void)close(fd);
+		errno = EAGAIN;
+		return -1;
+	}
+	if (!doors_admit(fd)) {
 		(void)close(fd);
 		errno = EAGAIN;
 		return -1;

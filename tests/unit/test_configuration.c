@@ -1251,6 +1251,9 @@ static const struct effect_row effect_rows[] = {
 	ALWAYS(TOP, "listen"),
 	{ TOP, "listen_mode", INET "\nlisten_mode = \"0660\"", "a socket in the file system" },
 	{ TOP, "listen_group", INET "\nlisten_group = \"g\"", "a socket in the file system" },
+	ALWAYS(TOP, "peers"),
+	ALWAYS("peers", "users"),
+	{ "peers", "networks", INET "peers = { users = \"root\"\nnetworks = \"10.0.0.0/8\" }", "other hosts cannot connect" },
 	ALWAYS(TOP, "control"),
 	{ TOP, "control_group", INET "\ncontrol_group = \"g\"", "there is no control socket" },
 	{ TOP, "control_read_group", INET "\ncontrol_read_group = \"g\"", "there is no control socket" },
@@ -1459,6 +1462,53 @@ test_options_without_effect(void **state)
 			fail_msg("%s of %s: %s", row->option, row->what, error);
 		talloc_free(ctx);
 	}
+}
+
+/* Who may connect. */
+static void
+test_peers(void **state)
+{
+	static const struct mistake rows[] = {
+		{ "peers = {\n}", 2, "peers names nobody" },
+		{ "peers = { users = [ ] }", 2, "peers names nobody" },
+		{ "peers = {\nusers = [\"root\", \"no such user\"] }", 3, "\"no such user\" is not a user of this host" },
+		{ "peers = {\nusers = \"4294967295\" }", 3, "is not a user of this host" },
+		{ "peers = {\nusers = \"99999999999999999999\" }", 3, "is not a user of this host" },
+		{ "peers = {\nnetworks = \"10.0.0.1/8\" }", 3, "has bits set behind its prefix" },
+		{ "peers = \"postfix\"", 2, "peers must be a group in braces" },
+	};
+	static const struct {
+		const char *text;
+		const char *warning; /* NULL: none */
+	} warned[] = {
+		{ "listen = \"unix:/x\"", NULL },
+		{ "listen = \"inet:127.0.0.1:1\" peers = { users = \"root\" }", NULL },
+		{ "listen = \"inet:127.0.0.1:1\"", "every program of this host" },
+		{ "listen = \"inet:localhost:1\"", "every program of this host" },
+		{ "listen = \"inet6:[::1]:1\"", "every program of this host" },
+		{ "listen = \"inet:0.0.0.0:1\"", "every host that reaches this port" },
+		{ "listen = \"inet:1@192.0.2.1\"", "every host that reaches this port" },
+	};
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct config *config;
+
+	check_mistakes(*state, rows, COUNT(rows));
+	config = load_good(ctx, *state, "peers", "peers = { users = [\"root\", \"4711\"] }");
+	assert_true(config->peers.given);
+	assert_int_equal(config->peers.n_users, 2);
+	assert_int_equal(config->peers.users[0], 0);
+	assert_int_equal(config->peers.users[1], 4711);
+	for (size_t i = 0; i < COUNT(warned); i++) {
+		const char *error = NULL;
+
+		config = load_raw(ctx, *state, mem_printf(ctx, "authserv_id = \"mx.example.org\" %s",
+		    warned[i].text), &error);
+		assert_non_null(config);
+		if ((config->warnings == NULL) != (warned[i].warning == NULL) ||
+		    (config->warnings != NULL && strstr(config->warnings, warned[i].warning) == NULL))
+			fail_msg("%s: %s", warned[i].text, config->warnings);
+	}
+	talloc_free(ctx);
 }
 
 /* Values without companions are refused for actions as well. */
@@ -1860,6 +1910,7 @@ main(void)
 		TEST(test_action_without_effect),
 		TEST(test_every_option_says_where_it_works),
 		TEST(test_options_without_effect),
+		TEST(test_peers),
 		TEST(test_actions_without_companion),
 		TEST(test_options_with_effect),
 		TEST(test_listeners_that_never_match),

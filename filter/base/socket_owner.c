@@ -1,0 +1,157 @@
+/*
+ * socket_owner.c - the UNIX user at the other end of a connection from this host
+ *
+ * TCP has no SO_PEERCRED. The kernel's sock_diag(7), asked for the socket whose own end is our
+ * peer's address, answers with the user who made it. It needs no rights, but AF_NETLINK. Three
+ * traps: without such a connection it answers with a socket that listens on that address; a socket
+ * that its program has closed is said to be root's; a client in a container is not found and is
+ * judged by its address. So only a connected socket with an inode counts.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <arpa/inet.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "filter/base/socket_owner.h"
+
+#define PATIENCE_S	1	/* the kernel answers at once, or not at all */
+#define OWN_SEARCH_MAX	1024	/* descriptors of this process that are looked at */
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+	struct sockaddr_storage room;
+};
+
+/* unmap - an IPv4 address in IPv6 form as IPv4: that is how the other end has it */
+static void
+unmap(union address *address)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = address->in6.sin6_port };
+
+	if (address->any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&address->in6.sin6_addr))
+		return;
+	memcpy(&in.sin_addr, &address->in6.sin6_addr.s6_addr[12], sizeof(in.sin_addr));
+	address->in = in;
+}
+
+/* fill - one end of a connection for the kernel */
+static void
+fill(const union address *address, __be16 *port, __be32 *words)
+{
+	if (address->any.sa_family == AF_INET) {
+		*port = address->in.sin_port;
+		memcpy(words, &address->in.sin_addr, sizeof(address->in.sin_addr));
+	} else {
+		*port = address->in6.sin6_port;
+		memcpy(words, &address->in6.sin6_addr, sizeof(address->in6.sin6_addr));
+	}
+}
+
+/* ask_kernel - the connected socket whose own end is `from`; false: there is none, or no answer */
+static bool
+ask_kernel(const union address *from, const union address *to, struct inet_diag_msg *found_r)
+{
+	struct {
+		struct nlmsghdr head;
+		struct inet_diag_req_v2 question;
+	} request = {
+		.head = {
+			.nlmsg_len = sizeof(request),
+			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			.nlmsg_flags = NLM_F_REQUEST,
+		},
+		.question = {
+			.sdiag_family = (uint8_t)from->any.sa_family,
+			.sdiag_protocol = IPPROTO_TCP,
+			.idiag_states = 1u << TCP_ESTABLISHED,
+			.id.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE },
+		},
+	};
+	const struct timeval patience = { .tv_sec = PATIENCE_S };
+	union {
+		struct nlmsghdr head;
+		char room[4096];
+	} answer;
+	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	ssize_t got = -1;
+
+	if (fd < 0)
+		return false;
+	fill(from, &request.question.id.idiag_sport, request.question.id.idiag_src);
+	fill(to, &request.question.id.idiag_dport, request.question.id.idiag_dst);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (send(fd, &request, sizeof(request), 0) == (ssize_t)sizeof(request))
+		got = recv(fd, &answer, sizeof(answer), 0);
+	(void)close(fd);
+	if (got < (ssize_t)NLMSG_LENGTH(sizeof(*found_r)) ||
+	    answer.head.nlmsg_type != SOCK_DIAG_BY_FAMILY)
+		return false;
+	memcpy(found_r, NLMSG_DATA(&answer.head), sizeof(*found_r));
+	return found_r->idiag_state == TCP_ESTABLISHED && found_r->idiag_inode != 0 &&
+	    found_r->id.idiag_dport == request.question.id.idiag_dport &&
+	    found_r->id.idiag_sport == request.question.id.idiag_sport;
+}
+
+/* is_loopback - an address of this host, whatever else is known */
+static bool
+is_loopback(const union address *address)
+{
+	if (address->any.sa_family == AF_INET)
+		return ntohl(address->in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	return IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
+}
+
+/* is_own - has this process the socket with that inode? */
+static bool
+is_own(uint32_t inode)
+{
+	struct stat st;
+
+	for (int fd = 0; fd < OWN_SEARCH_MAX; fd++)
+		if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == inode)
+			return true;
+	return false;
+}
+
+enum socket_owner
+socket_owner(int fd, uid_t *uid_r, bool *own_r)
+{
+	union address from = { .any.sa_family = AF_UNSPEC }, to = { .any.sa_family = AF_UNSPEC };
+	socklen_t from_len = sizeof(from), to_len = sizeof(to);
+	struct inet_diag_msg found;
+	struct ucred user;
+	socklen_t len = sizeof(user);
+
+	*own_r = false;
+	if (getpeername(fd, &from.any, &from_len) != 0 || getsockname(fd, &to.any, &to_len) != 0)
+		return SOCKET_OWNER_UNKNOWN;
+	if (from.any.sa_family == AF_UNIX) {
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &user, &len) != 0)
+			return SOCKET_OWNER_UNKNOWN;
+		*uid_r = user.uid;
+		*own_r = user.pid == getpid();
+		return SOCKET_OWNER_LOCAL;
+	}
+	if (from.any.sa_family != AF_INET && from.any.sa_family != AF_INET6)
+		return SOCKET_OWNER_UNKNOWN;
+	unmap(&from);
+	unmap(&to);
+	if (!ask_kernel(&from, &to, &found))
+		return is_loopback(&from) ? SOCKET_OWNER_UNKNOWN : SOCKET_OWNER_REMOTE;
+	*uid_r = found.idiag_uid;
+	*own_r = found.idiag_uid == geteuid() && is_own(found.idiag_inode);
+	return SOCKET_OWNER_LOCAL;
+}
