@@ -177,7 +177,7 @@ main_read_again(TALLOC_CTX *ctx, struct snapshot *first, const char *file, bool 
 		return first;
 	again = snapshot_build(ctx, file, NULL, &warnings, error_r);
 	if (warnings != NULL)
-		log_warning("%s", warnings);
+		log_lines(LOG_LEVEL_WARNING, warnings);
 	if (again == NULL)
 		*error_r = mem_printf(ctx,
 		    "%s\n%s: the above was seen by user \"%s\", who reads everything anew at each reload",
@@ -294,7 +294,7 @@ main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	    config->control_read_group, &error)) == NULL) ||
 	    drop_rights(ctx, config, &error) != 0 || key_shortcut_selftest(ctx, &error) != 0 ||
 	    (first = main_read_again(ctx, first, daemon->file, by_root, &error)) == NULL) {
-		log_error("%s", error);
+		log_lines(LOG_LEVEL_ERROR, error);
 		control_close(control);
 		return EXIT_FAILURE;
 	}
@@ -376,15 +376,15 @@ main_check(TALLOC_CTX *ctx, struct snapshot *first, const char *file)
 
 	if (by_root && (drop_rights(ctx, first->config, &error) != 0 ||
 	    (first = main_read_again(ctx, first, file, by_root, &error)) == NULL)) {
-		log_error("%s", error);
+		log_lines(LOG_LEVEL_ERROR, error);
 		return EXIT_FAILURE;
 	}
 	if (places_check(ctx, first->config, by_root, &warnings, &error) != 0) {
-		log_error("%s", error);
+		log_lines(LOG_LEVEL_ERROR, error);
 		return EXIT_FAILURE;
 	}
 	if (warnings != NULL)
-		log_warning("%s", warnings);
+		log_lines(LOG_LEVEL_WARNING, warnings);
 	(void)printf("%s: the configuration is good\n", file);
 	snapshot_release(first);
 	return EXIT_SUCCESS;
@@ -404,9 +404,9 @@ main(int argc, char **argv)
 	signals_block();
 	first = build_first(ctx, arguments.file, &warnings, &error);
 	if (warnings != NULL)
-		log_warning("%s", warnings);
+		log_lines(LOG_LEVEL_WARNING, warnings);
 	if (first == NULL) {
-		log_error("%s", error);
+		log_lines(LOG_LEVEL_ERROR, error);
 		return EXIT_FAILURE;
 	}
 	daemon.file = arguments.file;

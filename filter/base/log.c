@@ -31,27 +31,50 @@ log_open(bool to_syslog)
 		openlog("countersign", LOG_PID, LOG_MAIL);
 }
 
+/*
+ * make_line - one line of a text; returns its length
+ * Texts of strangers, of operators and of files are in it. None of them may begin a line of its
+ * own, or move the cursor of a terminal.
+ */
+static size_t
+make_line(char *line, size_t size, const char *word, const char *text)
+{
+	int made = snprintf(line, size, "%s%s", word, text);
+	size_t len = made < 0 ? 0 : (size_t)made < size ? (size_t)made : size - 1;
+
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+			line[i] = ' ';
+		else if ((unsigned char)line[i] == 0xc2 &&
+		    ((unsigned char)line[i + 1] & 0xe0) == 0x80)
+			line[i] = line[i + 1] = ' ';	/* U+0080 to U+009F */
+	return len;
+}
+
 /* write_line - one line to standard error in one write */
 static void
 write_line(const char *word, const char *text)
 {
 	char line[LINE_MAX_OCTETS];
-	int len = snprintf(line, sizeof(line) - 1, "%s%s", word, text);
+	size_t len = make_line(line, sizeof(line) - 1, word, text);
 	ssize_t written;
 
-	if (len < 0)
-		return;
-	if ((size_t)len > sizeof(line) - 2)
-		len = (int)sizeof(line) - 2;
-	for (int i = 0; i < len; i++)
-		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-			line[i] = ' ';
 	line[len] = '\n';
-	written = write(STDERR_FILENO, line, (size_t)len + 1);
+	written = write(STDERR_FILENO, line, len + 1);
 	(void)written;	/* a full or closed standard error is nobody's to tell */
 }
 
-/* log_text - one line, as it is */
+/* syslog_line - the same to syslog */
+static void
+syslog_line(int priority, const char *word, const char *text)
+{
+	char line[LINE_MAX_OCTETS];
+
+	(void)make_line(line, sizeof(line), word, text);
+	syslog(priority, "%s", line);
+}
+
+/* log_text - one line */
 void
 log_text(enum log_level level, const char *text)
 {
@@ -62,7 +85,7 @@ log_text(enum log_level level, const char *text)
 	int saved = errno;
 
 	if (use_syslog)
-		syslog(priorities[level], "%s%s", words[level] + strlen("countersign: "), text);
+		syslog_line(priorities[level], words[level] + strlen("countersign: "), text);
 	else
 		write_line(words[level], text);
 	errno = saved;
@@ -75,7 +98,7 @@ log_json(const char *text)
 	int saved = errno;
 
 	if (use_syslog)
-		syslog(LOG_INFO, "%s", text);
+		syslog_line(LOG_INFO, "", text);
 	else
 		write_line("", text);
 	errno = saved;
@@ -85,28 +108,35 @@ log_json(const char *text)
 void
 log_start_error(const char *text)
 {
-	log_text(LOG_LEVEL_ERROR, text);
+	log_lines(LOG_LEVEL_ERROR, text);
 	if (use_syslog)
 		write_line("countersign: error: ", text);
 }
 
-/* log_format - format and write; lines of a text become lines of the log */
+/* log_lines - the lines of a text of our own */
+void
+log_lines(enum log_level level, const char *text)
+{
+	while (text != NULL && *text != '\0') {
+		size_t len = strcspn(text, "\n");
+		char line[LINE_MAX_OCTETS];
+
+		(void)snprintf(line, sizeof(line), "%.*s",
+		    (int)(len < sizeof(line) ? len : sizeof(line) - 1), text);
+		log_text(level, line);
+		text += len + (text[len] == '\n');
+	}
+}
+
+/* log_format - format and write one line */
 static void __attribute__((format(printf, 2, 0)))
 log_format(enum log_level level, const char *format, va_list args)
 {
 	char text[LINE_MAX_OCTETS];
 	int saved = errno;
-	char *line = text;
 
 	(void)vsnprintf(text, sizeof(text), format, args);
-	while (line != NULL) {
-		char *next = strchr(line, '\n');
-
-		if (next != NULL)
-			*next++ = '\0';
-		log_text(level, line);
-		line = next;
-	}
+	log_text(level, text);
 	errno = saved;
 }
 

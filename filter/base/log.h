@@ -25,15 +25,21 @@ enum log_format {
 void log_open(bool to_syslog);
 
 /*
- * log_text - one line, as it is (control characters are replaced)
+ * log_text - one line; control characters in it, line breaks included, become spaces
  * Any thread; a line is written whole. errno is kept.
  */
 void log_text(enum log_level level, const char *text);
 
+/*
+ * log_lines - each line of a text as a line of the log: reports that were put together here
+ * A part that comes from elsewhere must be without line breaks. Any thread.
+ */
+void log_lines(enum log_level level, const char *text);
+
 /* log_json - one line of JSON, information, with nothing in front. Any thread. */
 void log_json(const char *text);
 
-/* log_start_error - why the daemon did not start: to the log, and to whoever started it */
+/* log_start_error - why the daemon did not start, in lines: to the log, and to standard error */
 void log_start_error(const char *text);
 
 /* log_info, log_warning, log_error - one formatted line. Any thread. */

@@ -42,11 +42,13 @@
 
 struct client {
 	int fd;			/* -1: free place */
+	uid_t uid;
+	bool own;		/* root, or the daemon's account */
 	bool may_write;
 	char name[NAME_MAX_OCTETS];
 	char *out;		/* an answer that was not taken yet (malloc), or NULL */
 	size_t out_len, out_sent;
-	int64_t since_ms;	/* of the last request */
+	int64_t since_ms;	/* when it connected, or its last request was answered */
 	size_t len;		/* octets in request */
 	char request[CONTROL_REQUEST_MAX];
 };
@@ -121,6 +123,7 @@ answer_lines(struct control *control, struct client *client)
 	    (end = memchr(client->request, '\n', client->len)) != NULL) {
 		size_t line_len = (size_t)(end - client->request);
 
+		client->since_ms = clock_ms();
 		reply_to(control, client, line_len);
 		client->len -= line_len + 1;
 		memmove(client->request, end + 1, client->len);
@@ -140,7 +143,6 @@ read_client(struct control *control, struct client *client)
 		return;
 	}
 	client->len += (size_t)got;
-	client->since_ms = clock_ms();
 	answer_lines(control, client);
 	if (client->fd >= 0 && client->out == NULL && client->len == sizeof(client->request))
 		drop(client);
@@ -201,45 +203,91 @@ admit(const struct control *control, int fd, struct client *client)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
 		return false;
-	client->may_write =
-	    peer.uid == 0 || peer.uid == geteuid() || in_group(fd, &peer, control->write_group);
+	client->uid = peer.uid;
+	client->own = peer.uid == 0 || peer.uid == geteuid();
+	client->may_write = client->own || in_group(fd, &peer, control->write_group);
 	name_peer(peer.uid, client->name, sizeof(client->name));
 	return client->may_write || in_group(fd, &peer, control->read_group);
 }
 
 /* control_turn_away - say why, and end */
 static void
-control_turn_away(int fd)
+control_turn_away(int fd, const char *why)
 {
-	static const char text[] =
-	    "{\"ok\":false,\"error\":\"you are in no group that may ask; see control_group and control_read_group\"}\n";
+	char text[256];
+	int len = snprintf(text, sizeof(text), "{\"ok\":false,\"error\":\"%s\"}\n", why);
 
-	(void)send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)send(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)close(fd);
 }
 
-/* accept_client - one more client, if there is a place */
+/* idlest - the client that has made no request for the longest time, or NULL */
+static struct client *
+idlest(struct control *control)
+{
+	struct client *found = NULL;
+
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		struct client *client = &control->clients[i];
+
+		if (client->fd >= 0 && (found == NULL || client->since_ms < found->since_ms))
+			found = client;
+	}
+	return found;
+}
+
+/*
+ * place_for - a place for a client who may ask, or NULL
+ * Nobody can lock out the operator: root and the daemon's account have places of their own, and if
+ * these are taken, the idlest client makes room.
+ */
+static struct client *
+place_for(struct control *control, const struct client *wanted)
+{
+	size_t n_others = 0, n_user = 0;
+	struct client *place = NULL;
+
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		struct client *client = &control->clients[i];
+
+		if (client->fd < 0)
+			place = client;
+		n_others += client->fd >= 0 && !client->own;
+		n_user += client->fd >= 0 && client->uid == wanted->uid;
+	}
+	if (wanted->own && place == NULL) {
+		place = idlest(control);
+		drop(place);
+	}
+	if (!wanted->own && (n_user >= CONTROL_CLIENTS_USER ||
+	    n_others >= CONTROL_CLIENTS_MAX - CONTROL_CLIENTS_OWN))
+		return NULL;
+	return place;
+}
+
+/* accept_client - one more client, if it may ask and there is a place */
 static void
 accept_client(struct control *control)
 {
 	int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct client wanted = { .fd = fd };
+	struct client *place;
 
-	for (size_t i = 0; fd >= 0 && i < CONTROL_CLIENTS_MAX; i++) {
-		struct client *client = &control->clients[i];
-
-		if (client->fd >= 0)
-			continue;
-		if (!admit(control, fd, client)) {
-			control_turn_away(fd);
-			return;
-		}
-		client->fd = fd;
-		client->len = 0;
-		client->since_ms = clock_ms();
+	if (fd < 0)
+		return;
+	if (!admit(control, fd, &wanted)) {
+		control_turn_away(fd, "you are in no group that may ask; see control_group and "
+		    "control_read_group");
 		return;
 	}
-	if (fd >= 0)
-		(void)close(fd);
+	place = place_for(control, &wanted);
+	if (place == NULL) {
+		control_turn_away(fd, "too many clients are connected; end some, or try again in half a "
+		    "minute");
+		return;
+	}
+	wanted.since_ms = clock_ms();
+	*place = wanted;
 }
 
 /* drop_idle - clients that say nothing make room for others */

@@ -12,8 +12,10 @@
 #include "filter/daemon/daemon.h"
 
 #define CONTROL_REQUEST_MAX	4096	/* octets of a request */
-#define CONTROL_CLIENTS_MAX	16	/* at once; more wait in the kernel */
-#define CONTROL_IDLE_MS		30000	/* a client that says nothing is dropped */
+#define CONTROL_CLIENTS_MAX	24	/* at once */
+#define CONTROL_CLIENTS_OWN	8	/* of these, for root and the daemon's account alone */
+#define CONTROL_CLIENTS_USER	4	/* of any other user */
+#define CONTROL_IDLE_MS		30000	/* a client that makes no request is dropped */
 
 struct control;
 

@@ -16,7 +16,6 @@
 #include "filter/message/plans.h"
 #include "policy/base/mem.h"
 
-#define FOR_MAX_MS	(INT64_C(366) * 24 * 3600 * 1000)
 
 /* What a request about an account is about. */
 struct subject {
@@ -187,7 +186,7 @@ json_t *
 control_quota_set(const struct asked *asked)
 {
 	const char *text = control_text(asked, "limit");
-	int64_t for_ms = control_number(asked, "for_ms", 1000, FOR_MAX_MS, 0);
+	int64_t for_ms = control_number(asked, "for_ms", 1000, CONTROL_FOR_MAX_MS, 0);
 	const char *error = NULL;
 	struct subject subject = { 0 };
 	struct limit limit;
@@ -240,7 +239,7 @@ control_quota_unset(const struct asked *asked)
 json_t *
 control_block(const struct asked *asked)
 {
-	int64_t for_ms = control_number(asked, "for_ms", 1000, FOR_MAX_MS, 0);
+	int64_t for_ms = control_number(asked, "for_ms", 1000, CONTROL_FOR_MAX_MS, 0);
 	const char *reason = control_text(asked, "reason");
 	struct subject subject = { 0 };
 	const char *error = NULL;

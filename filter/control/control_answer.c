@@ -7,6 +7,7 @@
 #include "config.h"
 #endif
 
+#include <stdint.h>
 #include <string.h>
 
 #include "filter/base/clock.h"
@@ -77,36 +78,136 @@ answer_reload(const struct asked *asked)
 	return control_failed(error);
 }
 
+#define FIELDS_MAX	4	/* of a request, besides its command */
+
+/* A field of a request. */
+struct field {
+	const char *name;
+	bool required;
+	long long min, max;	/* of a whole number; both 0: a text */
+};
+
+#define ACCOUNT		{ "account", true, 0, 0 }
+#define TEXT(name)	{ name, false, 0, 0 }
+#define NUMBER(name, min, max) { name, false, min, max }
+
 /* All commands, one row each. */
-static const struct {
+static const struct command {
 	const char *name;
 	control_command *answer;
 	bool writes;		/* changes something */
 	bool daemon;		/* of no use without a daemon */
+	struct field fields[FIELDS_MAX];
 } commands[] = {
-	{ "status", answer_status, false, true },
-	{ "reload", answer_reload, true, true },
-	{ "quota show", control_quota_show, false, false },
-	{ "quota reset", control_quota_reset, true, false },
-	{ "quota top", control_quota_top, false, false },
-	{ "quota set", control_quota_set, true, false },
-	{ "quota unset", control_quota_unset, true, false },
-	{ "quota suggest", control_suggest, false, false },
-	{ "block", control_block, true, false },
-	{ "unblock", control_unblock, true, false },
-	{ "blocked", control_blocked, false, false },
-	{ "plan of", control_plan_of, false, false },
-	{ "report", control_report, false, false },
-	{ "last", control_last, false, false },
-	{ "why", control_why, false, false },
-	{ "queued", control_queued, false, false },
-	{ "events", control_events, false, false },
+	{ "status", answer_status, false, true, { { 0 } } },
+	{ "reload", answer_reload, true, true, { { 0 } } },
+	{ "quota show", control_quota_show, false, false, { ACCOUNT } },
+	{ "quota reset", control_quota_reset, true, false, { ACCOUNT } },
+	{ "quota top", control_quota_top, false, false, { TEXT("by"), NUMBER("n", 1, 1000) } },
+	{ "quota set", control_quota_set, true, false,
+	    { ACCOUNT, { "limit", true, 0, 0 }, { "for_ms", true, 1000, CONTROL_FOR_MAX_MS } } },
+	{ "quota unset", control_quota_unset, true, false, { ACCOUNT } },
+	{ "quota suggest", control_suggest, false, false,
+	    { NUMBER("days", 1, DAYBOOK_DAYS - 1), NUMBER("percentile", 50, 100),
+		NUMBER("today", 0, 1) } },
+	{ "block", control_block, true, false,
+	    { ACCOUNT, NUMBER("for_ms", 1000, CONTROL_FOR_MAX_MS), TEXT("reason") } },
+	{ "unblock", control_unblock, true, false, { ACCOUNT } },
+	{ "blocked", control_blocked, false, false, { { 0 } } },
+	{ "plan of", control_plan_of, false, false, { ACCOUNT } },
+	{ "report", control_report, false, false,
+	    { NUMBER("day", 20000101, 99991231), NUMBER("n", 1, CONTROL_ROWS_MAX),
+		TEXT("domain") } },
+	{ "last", control_last, false, false, { ACCOUNT, NUMBER("n", 1, BOOKS_ANSWER_MAX) } },
+	{ "why", control_why, false, false, { { "queue_id", true, 0, 0 } } },
+	{ "queued", control_queued, false, false, { ACCOUNT } },
+	{ "events", control_events, false, false, { NUMBER("n", 1, 1000) } },
 };
+
+/* field_of - the row of a field, or NULL */
+static const struct field *
+field_of(const struct command *command, const char *name)
+{
+	for (size_t i = 0; i < FIELDS_MAX && command->fields[i].name != NULL; i++)
+		if (strcmp(command->fields[i].name, name) == 0)
+			return &command->fields[i];
+	return NULL;
+}
+
+/* fields_text - the names of the fields of a command */
+static const char *
+fields_text(TALLOC_CTX *ctx, const struct command *command)
+{
+	char *text = mem_strdup(ctx, command->fields[0].name != NULL ? "" : "none");
+
+	for (size_t i = 0; i < FIELDS_MAX && command->fields[i].name != NULL; i++)
+		text = mem_check(talloc_asprintf_append(
+		    text, "%s%s", i > 0 ? ", " : "", command->fields[i].name));
+	return text;
+}
+
+/* control_has_controls - could this text begin a line, or move a cursor? */
+static bool
+control_has_controls(const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++)
+		if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && (p[1] & 0xe0) == 0x80))
+			return true;
+	return false;
+}
+
+/* field_problem - what is wrong with the value of a field, or NULL */
+static const char *
+field_problem(TALLOC_CTX *ctx, const struct field *field, const json_t *value)
+{
+	if (field->min == 0 && field->max == 0) {
+		if (!json_is_string(value))
+			return "must be a text";
+		return control_has_controls(json_string_value(value))
+		    ? "must be without line breaks and other control characters"
+		    : NULL;
+	}
+	if (json_is_integer(value) && json_integer_value(value) >= field->min &&
+	    json_integer_value(value) <= field->max)
+		return NULL;
+	return mem_printf(
+	    ctx, "must be a whole number from %lld to %lld", field->min, field->max);
+}
+
+/* check_fields - what is wrong with the fields of a request, or NULL */
+static const char *
+check_fields(const struct asked *asked, const struct command *command)
+{
+	const char *name, *problem;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)asked->request, name, value) {
+		const struct field *field = field_of(command, name);
+
+		if (strcmp(name, "command") == 0)
+			continue;
+		if (field == NULL)
+			return mem_printf(asked->ctx,
+			    "the request has the unknown field \"%.100s\"; the fields of \"%s\" are: %s",
+			    name, command->name, fields_text(asked->ctx, command));
+		problem = field_problem(asked->ctx, field, value);
+		if (problem != NULL)
+			return mem_printf(asked->ctx, "%s %s", name, problem);
+	}
+	for (size_t i = 0; i < FIELDS_MAX && command->fields[i].name != NULL; i++)
+		if (command->fields[i].required &&
+		    json_object_get(asked->request, command->fields[i].name) == NULL)
+			return mem_printf(asked->ctx, "the request \"%s\" has no field \"%s\"",
+			    command->name, command->fields[i].name);
+	return NULL;
+}
 
 /* control_answer_run - the command of a request */
 static json_t *
 control_answer_run(const struct asked *asked, const char *name)
 {
+	const char *problem;
+
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(name, commands[i].name) != 0)
 			continue;
@@ -116,6 +217,9 @@ control_answer_run(const struct asked *asked, const char *name)
 		if (commands[i].daemon && asked->remote)
 			return control_failed(
 			    "this is for a running daemon; without --direct it is asked");
+		problem = check_fields(asked, &commands[i]);
+		if (problem != NULL)
+			return control_failed(problem);
 		if (commands[i].writes)
 			log_info("control: %s by %s", name, asked->asker->name);
 		return commands[i].answer(asked);

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <talloc.h>
 
 #include "filter/daemon/daemon.h"
@@ -42,6 +43,10 @@ long long control_number(const struct asked *asked, const char *name, long long 
 /* control_account - the account the request names, in normal form; NULL and an answer where it
  * names none */
 const char *control_account(const struct asked *asked, json_t **answer_r);
+
+/* Bounds of the numbers in requests. */
+#define CONTROL_FOR_MAX_MS	(INT64_C(366) * 24 * 3600 * 1000)
+#define CONTROL_ROWS_MAX	1000	/* accounts or domains in an answer */
 
 /* How long an answer may wait for the store. */
 #define CONTROL_STORE_WAIT_MS	5000

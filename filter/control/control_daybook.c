@@ -18,7 +18,6 @@
 #include "policy/base/mem.h"
 #include "policy/quota/suggest.h"
 
-#define ROWS_MAX	1000	/* accounts or domains in an answer at most */
 #define TOP_DEFAULT	20
 #define USES_MAX	1000000	/* accounts times days that suggest weighs */
 #define BEYOND_MAX	200	/* accounts named by suggest */
@@ -111,7 +110,7 @@ control_report(const struct asked *asked)
 {
 	int today = daybook_day(clock_wall_ms());
 	int day = (int)control_number(asked, "day", 20000101, 99991231, today);
-	size_t n = (size_t)control_number(asked, "n", 1, ROWS_MAX, TOP_DEFAULT);
+	size_t n = (size_t)control_number(asked, "n", 1, CONTROL_ROWS_MAX, TOP_DEFAULT);
 	const char *domain = control_text(asked, "domain");
 	struct reading reading = { .accounts.ctx = asked->ctx };
 	struct sums_table *accounts = &reading.accounts;

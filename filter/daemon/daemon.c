@@ -230,7 +230,7 @@ reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 	    snapshot_build(ctx, daemon->file, daemon->resolver, &warnings, error_r);
 
 	if (new == NULL) {
-		log_error("%s", *error_r);
+		log_lines(LOG_LEVEL_ERROR, *error_r);
 		event_raise(journal_events(daemon->journal), EVENT_RELOAD_FAILED, NULL, NULL, NULL,
 		    "the configuration has mistakes; the one in force stays",
 		    json_pack("{s:s}", "mistakes", *error_r));
@@ -240,7 +240,7 @@ reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 	if (fixed != NULL)
 		log_warning("reload: %s was changed; that takes effect at the next restart", fixed);
 	if (warnings != NULL)
-		log_warning("%s", warnings);
+		log_lines(LOG_LEVEL_WARNING, warnings);
 	renew(daemon, ctx);
 	swap(daemon, new);
 	atomic_fetch_add(&daemon->reloads, 1);

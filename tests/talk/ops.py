@@ -285,6 +285,46 @@ with socket.socket(socket.AF_UNIX) as raw:
             ok(False, "a bad request gets an error", (bad, answer))
     raw.sendall(b'{"command":"status"}\n' * 20)
     ok(all(json.loads(lines.readline())["ok"] for _ in range(20)), "bad requests get errors, and the connection lives on")
+# a field that is unknown, missing or out of range is named; a text cannot begin a line of its own
+with socket.socket(socket.AF_UNIX) as raw:
+    raw.connect(directory + "/control")
+    raw.settimeout(60)
+    lines = raw.makefile("rb")
+    for bad, named in ((b'{"command":"block","account":"frank","for_ms":-1}', "for_ms must be a whole number from 1000 to "),
+                       (b'{"command":"block","account":"frank","for_ms":0}', "for_ms must be"),
+                       (b'{"command":"block","account":"frank","for_ms":"1h"}', "for_ms must be"),
+                       (b'{"command":"block","account":"frank","for_ms":1e300}', "for_ms must be"),
+                       (b'{"command":"block","account":"frank","form_s":1}', 'unknown field "form_s"; the fields of "block" are: account, for_ms, reason'),
+                       (b'{"command":"block","account":"frank","reason":7}', "reason must be a text"),
+                       (b'{"command":"block","account":"frank","reason":"x\\ncountersign: forged"}', "reason must be without line breaks"),
+                       (b'{"command":"block","account":"frank","reason":"x\\u0085y"}', "reason must be without"),
+                       (b'{"command":"block","account":"frank","reason":"\\u001b[2J"}', "reason must be without"),
+                       (b'{"command":"block","account":"fr\\nank"}', "account must be without"),
+                       (b'{"command":"block"}', 'the request "block" has no field "account"'),
+                       (b'{"command":"quota set","account":"frank","for_ms":5000}', 'no field "limit"'),
+                       (b'{"command":"quota set","account":"frank","limit":"5 recipients per hour"}', 'no field "for_ms"'),
+                       (b'{"command":"status","verbose":true}', 'unknown field "verbose"; the fields of "status" are: none'),
+                       (b'{"command":"last","account":"alice","n":0}', "n must be a whole number from 1 to "),
+                       (b'{"command":"events","n":1.5}', "n must be a whole number")):
+        raw.sendall(bad + b"\n")
+        answer = json.loads(lines.readline())
+        if answer["ok"] or named not in answer["error"]:
+            ok(False, "a field that is wrong is named", (bad, answer))
+ok(ctl("blocked")[1].find("frank") < 0, "and blocks nobody")
+ok(ctl("block", "frank", "--reason", "x\ncountersign: forged")[0] == 1, "countersignctl cannot forge a line, either")
+with open(directory + "/log", encoding="latin-1") as log:
+    ok(not [line for line in log if line.startswith("countersign: forged")], "nor is there one in the log")
+
+# idle clients do not lock out root and the daemon's account
+idle = []
+for _ in range(100):
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(directory + "/control")
+    idle.append(client)
+ok(all(ctl("status")[0] == 0 for _ in range(5)), "a hundred idle clients do not lock countersignctl out", ctl("status"))
+for client in idle:
+    client.close()
+
 slow = []
 for _ in range(40):
     client = socket.socket(socket.AF_UNIX)
