@@ -577,7 +577,7 @@ lab_postfix() {
 # lab_contrib_lines FILE - the lines that contrib/samples/FILE tells an administrator to
 # add, as they stand there but for the places that are the lab's own
 lab_contrib_lines() {
-	sed -e "s/inet:127\.0\.0\.1:8891/inet:127.0.0.1:$LAB_MILTER_PORT/" \
+	sed -e "s|unix:countersign/milter|${LAB_MILTER:-inet:127.0.0.1:$LAB_MILTER_PORT}|" \
 	    -e "s/^submission inet n       -       y /127.0.0.1:$LAB_SUBMISSION_PORT inet n - n /" \
 	    "$LAB_TOP/contrib/samples/$1"
 }
@@ -748,6 +748,7 @@ lab_postfix_master() {
 # What tests change before lab_write_config: pieces of the configuration file.
 LAB_CONF_MODE=enforce
 LAB_CONF_LISTEN=	# the milter socket; empty: the port that Postfix is told at its start
+LAB_MILTER=		# how Postfix names that socket; empty: as a port
 LAB_CONF_STORE='store = "redis:main"'
 LAB_CONF_REDIS_SERVER=	# where it is; empty: the lab's unix socket
 LAB_CONF_REDIS=		# more settings of that Redis

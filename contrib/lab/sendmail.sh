@@ -70,7 +70,7 @@ lab_sm_create() {
 # lab_sm_contrib_lines - the lines that contrib/samples/sendmail.mc tells an
 # administrator to add, as they stand there but for the places of the lab
 lab_sm_contrib_lines() {
-	sed -e "s/inet:8891@127\.0\.0\.1/inet:$LAB_MILTER_PORT@127.0.0.1/" \
+	sed -e "s|local:/run/countersign/milter|inet:$LAB_MILTER_PORT@127.0.0.1|" \
 	    -e "s/Port=smtp/Addr=127.0.0.1, Port=$LAB_INBOUND_PORT/" \
 	    -e "s/Port=submission/Addr=127.0.0.1, Port=$LAB_SUBMISSION_PORT/" \
 	    "$LAB_TOP/contrib/samples/sendmail.mc"

@@ -1132,7 +1132,8 @@ load_finish_names(struct options_reader *reader, struct config *config, const co
 
 	if (config->listen == NULL)
 		options_error(reader, NULL,
-		    "listen is missing; write for example listen = \"inet:127.0.0.1:8891\"");
+		    "listen is missing; write for example listen = "
+		    "\"unix:/var/spool/postfix/countersign/milter\"");
 	else if ((config->listen_spec = listen_spec(reader, config->listen)) == NULL)
 		options_error(reader, at(tree, "listen"),
 		    "listen = \"%s\" must be \"inet:HOST:PORT\", \"inet6:[ADDRESS]:PORT\" or \"unix:/path\"",

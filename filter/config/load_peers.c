@@ -18,15 +18,15 @@
 #include "filter/config/load_peers.h"
 #include "policy/base/mem.h"
 
-static void read_users(struct options_reader *, config_setting_t *, void *);
-static void read_networks(struct options_reader *, config_setting_t *, void *);
+static void peers_read_users(struct options_reader *, config_setting_t *, void *);
+static void peers_read_networks(struct options_reader *, config_setting_t *, void *);
 
 static const struct option peers_rows[] = {
-	{ .name = "users", .works = WORKS_ALWAYS, .type = OPTION_CUSTOM, .read = read_users },
+	{ .name = "users", .works = WORKS_ALWAYS, .type = OPTION_CUSTOM, .read = peers_read_users },
 	{ .name = "networks",
 	    .works = WORKS_OPEN_SOCKET,
 	    .type = OPTION_CUSTOM,
-	    .read = read_networks },
+	    .read = peers_read_networks },
 	{ .name = NULL },
 };
 const struct option_group configuration_peers_group = {
@@ -56,7 +56,7 @@ find_user(const char *name, uid_t *uid_r)
 }
 
 static void
-read_users(struct options_reader *reader, config_setting_t *setting, void *target)
+peers_read_users(struct options_reader *reader, config_setting_t *setting, void *target)
 {
 	struct peers *peers = target;
 	struct words words = { NULL, 0 };
@@ -75,7 +75,7 @@ read_users(struct options_reader *reader, config_setting_t *setting, void *targe
 }
 
 static void
-read_networks(struct options_reader *reader, config_setting_t *setting, void *target)
+peers_read_networks(struct options_reader *reader, config_setting_t *setting, void *target)
 {
 	struct peers *peers = target;
 	struct words words = { NULL, 0 };

@@ -69,9 +69,9 @@ may_connect(const struct peers *peers, enum socket_owner kind, uid_t uid, const 
 	return false;
 }
 
-/* user_name - the name of a user, or its number */
+/* doors_user_name - the name of a user, or its number */
 static void
-user_name(uid_t uid, char *name, size_t size)
+doors_user_name(uid_t uid, char *name, size_t size)
 {
 	char buffer[4096];
 	struct passwd entry;
@@ -83,9 +83,9 @@ user_name(uid_t uid, char *name, size_t size)
 		(void)snprintf(name, size, "user %lu", (unsigned long)uid);
 }
 
-/* refuse - log it, and make it an event */
+/* doors_refuse - log it, and make it an event */
 static void
-refuse(enum socket_owner kind, uid_t uid, const struct peer *peer)
+doors_refuse(enum socket_owner kind, uid_t uid, const struct peer *peer)
 {
 	unsigned long skipped;
 	char who[PEER_TEXT], more[96] = "";
@@ -93,7 +93,7 @@ refuse(enum socket_owner kind, uid_t uid, const struct peer *peer)
 
 	atomic_fetch_add(&owner->edge.no_peers, 1);
 	if (kind == SOCKET_OWNER_LOCAL)
-		user_name(uid, who, sizeof(who));
+		doors_user_name(uid, who, sizeof(who));
 	else
 		(void)snprintf(who, sizeof(who), "%s", peer->who);
 	if (!seldom_may(&refusals, who, clock_ms(), &skipped))
@@ -126,7 +126,7 @@ doors_admit(int fd)
 		peer_of(fd, &peer);
 		admitted = own || may_connect(&snapshot->config->peers, kind, uid, &peer);
 		if (!admitted)
-			refuse(kind, uid, &peer);
+			doors_refuse(kind, uid, &peer);
 	}
 	snapshot_release(snapshot);
 	return admitted;

@@ -82,7 +82,8 @@ places_lines() {
 }
 
 # places_countersign [LINE...] - install countersign.conf and the account as README tells to, with
-# these lines more, and start it. The sample is taken as it stands but for the log.
+# these lines more, and start it. The sample is taken as it stands but for the log, and with
+# places_sendmail=yes for the line that it has for Sendmail.
 places_countersign() {
 	local conf=/etc/countersign/countersign.conf
 
@@ -92,10 +93,13 @@ places_countersign() {
 		printf 'countersign:x:987:\n' >>/etc/group
 	}
 	install -d -o 987 -g 987 /run/countersign /var/lib/countersign
+	install -d -m 2750 -o 987 -g "$(id -g "$LAB_POSTFIX_USER")" /var/spool/postfix/countersign
 	install -d -m 0750 -g 987 /etc/countersign/keys /etc/countersign/keys/example.org
 	install -m 0640 -g 987 "$LAB_DIR/keys/example.org/lab.pem" /etc/countersign/keys/example.org/
 	{
-		sed 's/^#log = "syslog"/log = "stderr"/' "$LAB_TOP/contrib/samples/countersign.conf"
+		sed -e 's/^#log = "syslog"/log = "stderr"/' ${places_sendmail:+-e '/^listen = /d'} \
+		    ${places_sendmail:+-e 's|^#\(listen = "unix:/run/\)|\1|'} \
+		    "$LAB_TOP/contrib/samples/countersign.conf"
 		printf '%s\n' "$@"
 	} >"$conf"
 	"$LAB_BUILD/countersign" -t -c "$conf" >"$LAB_DIR/work/checked" 2>&1 || return 1

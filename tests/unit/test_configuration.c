@@ -702,7 +702,7 @@ test_listen_missing(void **state)
 
 	assert_null(load_raw(ctx, place, "authserv_id = \"mx.example.org\"\n", &error));
 	assert_true(says(ctx, error, place->conf, 0,
-	    "listen is missing; write for example listen = \"inet:127.0.0.1:8891\""));
+	    "listen is missing; write for example listen = \"unix:/var/spool/postfix/countersign/milter\""));
 	assert_null(load_raw(ctx, place, "", &error));
 	assert_true(says(ctx, error, place->conf, 0, "listen is missing"));
 	assert_null(
