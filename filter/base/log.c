@@ -17,16 +17,28 @@
 #include <unistd.h>
 
 #include "filter/base/log.h"
+#include "policy/base/mem.h"
 
 #define LINE_MAX_OCTETS	8192
 
 static bool use_syslog;		/* set by log_open() before threads, then only read */
+
+/* log_end - the process ends for want of memory: one line, without allocating */
+static void
+log_end(const char *why)
+{
+	char line[128];
+
+	(void)snprintf(line, sizeof(line), "%s; this process ends", why);
+	log_text(LOG_LEVEL_ERROR, line);
+}
 
 /* log_open - choose the target */
 void
 log_open(bool to_syslog)
 {
 	use_syslog = to_syslog;
+	mem_on_end(log_end);
 	if (to_syslog)
 		openlog("countersign", LOG_PID, LOG_MAIL);
 }

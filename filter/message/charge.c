@@ -157,7 +157,7 @@ mark_of(const char *home, const char *text)
 	    EVP_DigestUpdate(md, home, strlen(home) + 1) != 1 ||
 	    EVP_DigestUpdate(md, text, strlen(text)) != 1 ||
 	    EVP_DigestFinal_ex(md, octets, &len) != 1)
-		abort();	/* a library without SHA-256 */
+		mem_end("OpenSSL has no SHA-256");
 	EVP_MD_CTX_free(md);
 	for (size_t i = 0; i < sizeof(mark); i++)
 		mark = mark << 8 | octets[i];

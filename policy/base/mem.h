@@ -1,7 +1,7 @@
 /*
  * mem.h - talloc, without the NULL checks
  *
- * A milter that has no memory left cannot decide anything; it ends, the
+ * A milter that has no memory left cannot decide anything; it ends with a line in the log, the
  * supervisor restarts it, and the MTA defers the mail meanwhile. So these never
  * return NULL. What strangers can make us allocate is bounded by the callers.
  */
@@ -10,15 +10,21 @@
 
 #include <limits.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <talloc.h>
+
+/* mem_on_end - what is called with the reason before mem_end() ends the process; it must not
+ * allocate. Called once, before threads start. */
+void mem_on_end(void (*told)(const char *why));
+
+/* mem_end - end the process, for a reason that nothing can be done about. Any thread. */
+void mem_end(const char *why) __attribute__((noreturn));
 
 /* mem_check - pointer itself, or the end of the process when it is NULL */
 static inline void *
 mem_check(void *pointer)
 {
 	if (pointer == NULL)
-		abort();
+		mem_end("out of memory");
 	return pointer;
 }
 
@@ -27,7 +33,7 @@ static inline unsigned int
 mem_count(size_t n)
 {
 	if (n > UINT_MAX)
-		abort();
+		mem_end("an array of more elements than fit");
 	return (unsigned int)n;
 }
 
