@@ -13,16 +13,11 @@
 #include "config.h"
 #endif
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "filter/base/clock.h"
+#include "filter/base/replace_file.h"
 #include "filter/store/embedded.h"
 #include "filter/store/embedded_table.h"
 #include "policy/base/hash.h"
@@ -34,6 +29,8 @@
 
 /* What is being saved. */
 struct saving {
+	struct embedded *table;
+	int64_t now;
 	FILE *stream;
 	uint64_t lines;
 	uint64_t sum;
@@ -366,63 +363,37 @@ save_blocks(struct saving *s, struct embedded *table, int64_t now)
 	return result;
 }
 
-/* save_all - the whole file, down to the disk */
+/* save_all - replace_file_fn: the whole file */
 static int
-save_all(struct embedded *table, int fd, int64_t now)
+save_all(FILE *stream, void *arg)
 {
-	struct saving s = { .stream = fdopen(fd, "w"), .sum = HASH_START };
+	struct saving *s = arg;
 	int result = 0;
 
-	if (s.stream == NULL) {
-		close(fd);
+	s->stream = stream;
+	if (fputs(TABLE_FILE_TITLE, stream) == EOF)
 		return -1;
-	}
-	if (fputs(TABLE_FILE_TITLE, s.stream) == EOF)
-		result = -1;
-	for (size_t i = 0; i < table->n_shards && result == 0; i++)
-		result = save_shard(&s, &table->shards[i], now);
+	for (size_t i = 0; i < s->table->n_shards && result == 0; i++)
+		result = save_shard(s, &s->table->shards[i], s->now);
 	if (result == 0)
-		result = save_blocks(&s, table, now);
+		result = save_blocks(s, s->table, s->now);
 	if (result == 0 &&
-	    (fprintf(s.stream, "end %" PRIu64 " %016" PRIx64 "\n", s.lines, s.sum) < 0 ||
-		fflush(s.stream) != 0 || fsync(fd) < 0))
-		result = -1;
-	if (fclose(s.stream) != 0)
+	    fprintf(stream, "end %" PRIu64 " %016" PRIx64 "\n", s->lines, s->sum) < 0)
 		result = -1;
 	return result;
 }
 
-/* sync_directory - so that the new name survives a crash; where it cannot, the old one does */
-static void
-sync_directory(TALLOC_CTX *ctx, const char *file)
-{
-	char *copy = mem_strdup(ctx, file);
-	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		(void)fsync(fd);
-		close(fd);
-	}
-	talloc_free(copy);
-}
-
-/* replace_file - write a new file and give it the old one's name */
+/* save - the file anew; 0, or -1 and *error_r on ctx */
 static int
-replace_file(struct embedded *table, TALLOC_CTX *ctx, int64_t now, const char **error_r)
+save(struct embedded *table, TALLOC_CTX *ctx, int64_t now, const char **error_r)
 {
-	char *tmp = mem_printf(ctx, "%s.tmp", table->file);
-	int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct saving s = { .table = table, .now = now, .sum = HASH_START };
+	const char *why = NULL;
 
-	if (fd < 0 || save_all(table, fd, now) < 0 || rename(tmp, table->file) < 0) {
-		*error_r = mem_printf(ctx, "cannot save the counters in %s: %s", table->file,
-		    strerror(errno));
-		if (fd >= 0)
-			unlink(tmp);
-		return -1;
-	}
-	sync_directory(ctx, table->file);
-	talloc_free(tmp);
-	return 0;
+	if (replace_file(ctx, table->file, save_all, &s, &why) == 0)
+		return 0;
+	*error_r = mem_printf(ctx, "cannot save the counters in %s: %s", table->file, why);
+	return -1;
 }
 
 /* embedded_save - write the file if counts changed since the last time */
@@ -436,7 +407,7 @@ embedded_save(struct embedded *table, TALLOC_CTX *ctx, int64_t now, const char *
 	pthread_mutex_lock(&table->save_lock);
 	if (!atomic_exchange(&table->dirty, false))
 		result = 0;
-	else if (replace_file(table, ctx, now, error_r) < 0) {
+	else if (save(table, ctx, now, error_r) < 0) {
 		atomic_store(&table->dirty, true);
 		result = -1;
 	}
