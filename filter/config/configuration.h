@@ -23,9 +23,11 @@
 #include "policy/sender/identity.h"
 #include "policy/verdict/reply.h"
 
+#define ACTION_BY_POLICY	(ACTION_REJECT + 1) /* on_dmarc_fail only: what the domain wants */
+
 /* Where each reason has an action, or none was given. */
 struct action_set {
-	signed char of[REASON_COUNT]; /* enum action, or -1: not set */
+	signed char of[REASON_COUNT]; /* enum action, ACTION_BY_POLICY, or -1: not set */
 };
 
 /* A list of words. */
@@ -61,6 +63,7 @@ struct listener {
 	    actions[REASON_COUNT]; /* in force: section, else global, else the role's default */
 	int require_tls_set;	/* 1, 0, or -1: the global one */
 	bool require_tls;
+	bool dmarc_by_policy;	/* on_dmarc_fail = "policy" */
 	struct words owners;	/* table specifications and "self"; empty: the global ones */
 	struct table_list owner_tables;
 	bool own_self;		/* "self" is among them */
@@ -168,6 +171,23 @@ struct dkim_config {
 	int trust_partial_body;
 };
 
+/* What is done instead of a domain's policy. */
+struct dmarc_override {
+	const char *domain;	/* author domain, normal form; NULL: any */
+	bool below;		/* written with a dot in front: names below it */
+	struct netblock *clients; /* from these clients only; none: all */
+	size_t n_clients;
+	int policy;		/* enum dmarc_policy, or -1 */
+};
+
+/* DMARC of mail from outside. */
+struct dmarc_config {
+	struct netblock *forwarders; /* clients whose mail may fail */
+	size_t n_forwarders;
+	struct dmarc_override *overrides;
+	size_t n_overrides;
+};
+
 /* How incoming mail is checked. */
 struct spf_config {
 	struct netblock *exempt; /* clients that are not checked */
@@ -235,6 +255,11 @@ struct config {
 	struct words event_command; /* program and its arguments; none: no program */
 	long event_timeout_ms;	/* how long it may run */
 	struct action_set set;	/* global on_ words */
+	struct dmarc_config dmarc;
+	bool own_set;		/* own_domains is given; else they follow from the rest */
+	struct words own_domains; /* normal form, or "." and a domain: names below it */
+	struct words own_words;	/* those of own_domains that are tables */
+	struct table_list own_tables;
 	struct words owners;	/* table specifications, here and in the next four, and "self" */
 	struct words mailboxes;
 	struct words login_map;

@@ -19,6 +19,7 @@
 #include "filter/config/effect.h"
 #include "filter/config/load.h"
 #include "filter/config/load_dkim.h"
+#include "filter/config/load_dmarc.h"
 #include "filter/config/load_peers.h"
 #include "filter/config/load_plans.h"
 #include "filter/config/load_spf.h"
@@ -126,6 +127,15 @@ static const struct option top_rows[] = {
 	    .works = WORKS_SUBMISSION,
 	    .type = OPTION_BOOL,
 	    .offset = AT(config, require_tls_set) },
+	{ .name = "dmarc",
+	    .works = WORKS_INBOUND,
+	    .type = OPTION_CUSTOM,
+	    .offset = AT(config, dmarc),
+	    .read = config_dmarc_read },
+	{ .name = "own_domains",
+	    .works = WORKS_INBOUND,
+	    .type = OPTION_CUSTOM,
+	    .read = config_own_read },
 	{ .name = "owners",
 	    .works = WORKS_SENDING,
 	    .type = OPTION_WORDS,
@@ -922,6 +932,10 @@ finish_listener(struct options_reader *reader, struct config *config, struct lis
 	    config->require_tls_set;
 	for (int reason = 0; reason < REASON_COUNT; reason++)
 		listener->actions[reason] = action_of(config, listener, (enum reason)reason);
+	listener->dmarc_by_policy =
+	    (int)listener->actions[REASON_DMARC_FAIL] == ACTION_BY_POLICY;
+	if (listener->dmarc_by_policy)
+		listener->actions[REASON_DMARC_FAIL] = ACTION_REJECT;
 	if (listener->set.of[REASON_NO_LISTENER] >= 0)
 		options_error_at(reader, listener->where,
 		    "on_no_listener stands outside the listeners: it is for connections that belong to none");
@@ -1209,6 +1223,7 @@ load_finish(struct options_reader *reader, struct config *config, const config_t
 	config_tables(config, &config->login_map, &config->login_tables);
 	config_tables(config, &config->allowed_networks, &config->network_tables);
 	config_tables(config, &config->restricted_recipients, &config->restricted_tables);
+	config_tables(config, &config->own_words, &config->own_tables);
 	finish_event_command(reader, config, tree);
 	check_inbound_login(
 	    reader, options_where(reader, at(tree, "on_inbound_login")), &config->set);
@@ -1261,6 +1276,7 @@ config_option_groups(void)
 		&top_group, &plans_file_group, &listener_group, &account_group, &redis_group,
 		&tables_group, &dns_group, &history_group, &configuration_dkim_group,
 		&configuration_dkim_domain_group, &config_spf_group, &config_spf_override_group,
+		&config_dmarc_group, &config_dmarc_override_group,
 		&configuration_plan_group, &configuration_peers_group, NULL,
 	};
 

@@ -76,34 +76,12 @@ const struct option_group config_spf_override_group = {
 	"an override", override_rows, -1, OPTION_SCOPE_FILE,
 };
 
-/* read_networks - a list of networks */
-static struct netblock *
-read_networks(struct options_reader *reader, config_setting_t *setting, size_t *n_r)
-{
-	struct words words = { NULL, 0 };
-	struct netblock *blocks;
-
-	options_words(reader, setting, &words);
-	blocks = mem_array(reader->ctx, struct netblock, words.n + 1);
-	*n_r = 0;
-	for (size_t i = 0; i < words.n; i++) {
-		const char *error = NULL;
-
-		if (netblock_parse(reader->ctx, words.items[i], &blocks[*n_r], &error))
-			(*n_r)++;
-		else
-			options_error(
-			    reader, setting, "%s: %s", config_setting_name(setting), error);
-	}
-	return blocks;
-}
-
 static void
 read_exempt(struct options_reader *reader, config_setting_t *setting, void *target)
 {
 	struct spf_config *spf = target;
 
-	spf->exempt = read_networks(reader, setting, &spf->n_exempt);
+	spf->exempt = options_networks(reader, setting, &spf->n_exempt);
 }
 
 static void
@@ -111,7 +89,7 @@ read_relays(struct options_reader *reader, config_setting_t *setting, void *targ
 {
 	struct spf_config *spf = target;
 
-	spf->relays = read_networks(reader, setting, &spf->n_relays);
+	spf->relays = options_networks(reader, setting, &spf->n_relays);
 	for (size_t i = 0; i < spf->n_relays; i++)
 		if (spf->relays[i].prefix == 0)
 			options_error(reader, setting,

@@ -310,6 +310,28 @@ read_option(struct options_reader *reader, config_setting_t *setting, const stru
 	}
 }
 
+/* options_networks - a list of networks */
+struct netblock *
+options_networks(struct options_reader *reader, config_setting_t *setting, size_t *n_r)
+{
+	struct words words = { NULL, 0 };
+	struct netblock *blocks;
+
+	options_words(reader, setting, &words);
+	blocks = mem_array(reader->ctx, struct netblock, words.n + 1);
+	*n_r = 0;
+	for (size_t i = 0; i < words.n; i++) {
+		const char *error = NULL;
+
+		if (netblock_parse(reader->ctx, words.items[i], &blocks[*n_r], &error))
+			(*n_r)++;
+		else
+			options_error(
+			    reader, setting, "%s: %s", config_setting_name(setting), error);
+	}
+	return blocks;
+}
+
 /* options_action - the action a word names */
 int
 options_action(const char *word)
@@ -340,10 +362,13 @@ read_action(struct options_reader *reader, config_setting_t *setting,
 	/* how one says "accept" of a missing key */
 	if (reason == REASON_MISSING_KEY && strcmp(text, "unsigned") == 0)
 		action = ACTION_ACCEPT;
+	if (reason == REASON_DMARC_FAIL && strcmp(text, "policy") == 0)
+		action = ACTION_BY_POLICY;
 	if (action < 0)
 		options_error(reader, setting,
-		    "%s = \"%s\" is unknown; known are: accept, warn, quarantine, tempfail, reject",
-		    config_setting_name(setting), text);
+		    "%s = \"%s\" is unknown; known are: accept, warn, quarantine, tempfail, reject%s",
+		    config_setting_name(setting), text,
+		    reason == REASON_DMARC_FAIL ? ", policy" : "");
 	else
 		set->of[reason] = (signed char)action;
 	note_given(reader, setting, group, target,

@@ -154,6 +154,13 @@ const char *options_string(struct options_reader *reader, const config_setting_t
 void options_words(struct options_reader *reader, config_setting_t *setting, struct words *words_r);
 
 /*
+ * options_networks - a setting that is an address or network, or a list of them
+ * Returns an array on the reader's context with *n_r entries; what cannot be read is noted.
+ */
+struct netblock *options_networks(struct options_reader *reader, config_setting_t *setting,
+    size_t *n_r);
+
+/*
  * options_parse_file - parse a file with libconfig
  * On failure notes the mistake and returns false; the tree must be destroyed in either case.
  */

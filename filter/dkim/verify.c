@@ -640,6 +640,17 @@ body_octets(const struct body_count *count)
 	return count->total == 0 && !count->relaxed ? 2 : count->total;
 }
 
+size_t
+dkim_verify_domains(const struct dkim_verification *v, const char **domains_r, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < v->n && n < max; i++)
+		if (v->checks[i]->open)
+			domains_r[n++] = v->checks[i]->fact.sdid;
+	return n;
+}
+
 bool
 dkim_verify_wants_body(const struct dkim_verification *v)
 {

@@ -30,6 +30,13 @@ struct dkim_verification;
 struct dkim_verification *dkim_verify_start(TALLOC_CTX *ctx, struct dkim_service *service,
     const struct header_list *list, const char *author);
 
+/*
+ * dkim_verify_domains - d= of the signatures that may pass, in normal form
+ * At most max are filled in; they belong to the verification. Returns how many.
+ */
+size_t dkim_verify_domains(const struct dkim_verification *verification, const char **domains_r,
+    size_t max);
+
 /* Is the body of use at all? False where no signature can verify anyway. */
 bool dkim_verify_wants_body(const struct dkim_verification *verification);
 

@@ -54,6 +54,7 @@ struct message {
 	struct dkim_signing *signing;	/* or NULL */
 	const struct sign_plan *sign_plan; /* what it covers; NULL where signing is */
 	struct dkim_verification *verification; /* or NULL */
+	struct dmarc_authors *authors; /* whom DMARC is evaluated for, or NULL: it is not */
 	struct edits edits;		/* after message_end() passed the message */
 	uint8_t charge_id[QUOTA_ID_LEN];
 	const char *warned;		/* the limit whose warn_at mark it crossed, or NULL */

@@ -23,6 +23,7 @@
 #include "filter/base/log.h"
 #include "filter/config/listener.h"
 #include "filter/message/charge.h"
+#include "filter/message/dmarc_gather.h"
 #include "filter/message/lookup.h"
 #include "filter/message/owners.h"
 #include "filter/message/restricted.h"
@@ -208,6 +209,7 @@ choose_listener(struct message *message)
 	message->facts.role = listener->role;
 	rules->mode = listener->mode;
 	rules->require_tls = listener->require_tls;
+	rules->dmarc_by_policy = listener->dmarc_by_policy;
 	memcpy(rules->actions, listener->actions, sizeof(rules->actions));
 	log_inbound_login(message, listener);
 }
@@ -574,6 +576,15 @@ start_signing(struct message *message)
 	    message, snapshot->dkim, &choice, message->sign_plan, message->header);
 }
 
+/* begin_verification - read the signatures, and start the questions of DKIM and DMARC */
+static void
+begin_verification(struct message *message)
+{
+	message->verification = dkim_verify_start(message, message->session->snapshot->dkim,
+	    message->header, from_domain(&message->facts));
+	dmarc_gather_header(message);
+}
+
 /* stage_header - end of header */
 void
 stage_header(struct message *message)
@@ -583,8 +594,7 @@ stage_header(struct message *message)
 	/* judged in full for the signature, though role local answers at the end only */
 	stage_decide(message, STAGE_HEADER);
 	if (message->facts.role == ROLE_INBOUND)
-		message->verification = dkim_verify_start(message, message->session->snapshot->dkim,
-		    message->header, from_domain(&message->facts));
+		begin_verification(message);
 	else if (verdict_passes(&message->verdict))
 		start_signing(message);
 	answer_early(message);
@@ -605,12 +615,14 @@ static void
 finish_verification(struct message *message)
 {
 	struct facts *facts = &message->facts;
+	int64_t deadline = dns_deadline(message);
 
 	if (message->verification == NULL)
 		return;
-	dkim_verify_finish(message->verification, message, dns_deadline(message), &facts->dkim,
-	    &facts->n_dkim);
+	dkim_verify_finish(
+	    message->verification, message, deadline, &facts->dkim, &facts->n_dkim);
 	facts->dkim_checked = true;
+	dmarc_gather_end(message, deadline);
 }
 
 /* tell_missing_key - say aloud that mail has no key; not for each message, whose own line says so

@@ -142,6 +142,41 @@ struct dkim_fact {
 	const char *problem;	/* why it is no pass, or NULL */
 };
 
+/* DMARC results, RFC 9989 section 9.1. */
+enum dmarc_result {
+	DMARC_NOT_CHECKED,
+	DMARC_IS_NONE,		/* no record, or no author domain: DMARC does not apply */
+	DMARC_IS_PASS,
+	DMARC_IS_FAIL,
+	DMARC_IS_TEMPERROR,
+	DMARC_IS_PERMERROR
+};
+
+/* What a domain owner wants done with mail that fails, in rising severity. */
+enum dmarc_policy {
+	DMARC_POLICY_NONE,
+	DMARC_POLICY_QUARANTINE,
+	DMARC_POLICY_REJECT
+};
+
+/* The DMARC evaluation of a message: of the author domain whose policy counts. */
+struct dmarc_fact {
+	enum dmarc_result result;
+	const char *domain;	/* author domain, normal form; NULL: there is none */
+	const char *organisation; /* its organisational domain; NULL: not known */
+	const char *policy_domain; /* whose record applies; NULL: none */
+	const char *tag;	/* the tag that gave the policy: "p", "sp" or "np"; NULL: none */
+	enum dmarc_policy policy; /* to be applied: after sp, np and t, before local exceptions */
+	enum dmarc_policy disposition; /* for fail: the policy after local exceptions */
+	bool testing;		/* t=y took the policy one step down */
+	const char *dkim_domain; /* d= of the signature that is aligned and passed, or NULL */
+	const char *dkim_selector; /* its s= */
+	bool spf_aligned;	/* MAIL FROM is aligned and SPF passed */
+	size_t domains;		/* author domains that were evaluated */
+	const char *exception; /* why the policy is not applied here, a word of RFC 9990: or NULL */
+	const char *problem;	/* for temperror, permerror and none: why; else NULL */
+};
+
 /* The signature that was asked for. */
 struct sign_fact {
 	enum outcome outcome;	/* NONE: not asked; PASS: made; FAIL: no usable key; TEMPERROR */
@@ -221,6 +256,9 @@ struct facts {
 	struct dkim_fact *dkim;
 	size_t n_dkim;
 	bool dkim_checked;	/* verification ran: n_dkim == 0 then means none */
+	struct dmarc_fact dmarc;
+	const char *own_domain;	/* inbound: a domain of ours that From or MAIL FROM names, and that
+				 * neither SPF nor DKIM verifies; or NULL */
 	struct sign_fact sign;
 	struct quota_fact quota;
 };

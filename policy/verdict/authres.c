@@ -474,6 +474,21 @@ add_dkim(struct result *result, const struct dkim_fact *fact)
 	add_property(words, "header.b", fact->b_prefix, 8);
 }
 
+/* add_dmarc - RFC 9989 section 9.1; the policy is the one before local exceptions */
+static void
+add_dmarc(struct result *result, const struct dmarc_fact *fact)
+{
+	struct words *words = &result->words;
+
+	add_word(words, mem_printf(words->ctx, "dmarc=%s", dmarc_result_word(fact->result)));
+	if (fact->exception != NULL)
+		add_word(words, mem_printf(words->ctx, "(%s)", fact->exception));
+	add_reason(words, fact->result == DMARC_IS_NONE ? NULL : fact->problem);
+	add_property(words, "header.from", fact->domain, 255);
+	if (fact->policy_domain != NULL)
+		add_property(words, "policy.dmarc", dmarc_policy_word(fact->policy), 20);
+}
+
 /* same_helo - does the MAIL FROM check of a null sender say just what that of HELO says? */
 static bool
 same_helo(const struct facts *facts)
@@ -484,16 +499,16 @@ same_helo(const struct facts *facts)
 	    strcasecmp(helo->domain, from->domain) == 0;
 }
 
-/* gather - all results, dkim ones last; *n_r of them, *first_dkim_r the first of these */
+/* gather - all results; *n_r of them, those of dkim from *first_dkim_r up to *end_dkim_r */
 static struct result *
 gather(TALLOC_CTX *ctx, const struct authres_options *options, const struct facts *facts,
-    size_t *n_r, size_t *first_dkim_r)
+    size_t *n_r, size_t *first_dkim_r, size_t *end_dkim_r)
 {
-	struct result *results = mem_array(ctx, struct result, facts->n_dkim + 5);
+	struct result *results = mem_array(ctx, struct result, facts->n_dkim + 6);
 	bool null_sender = facts->sender == NULL || *facts->sender == '\0';
 	size_t n = 0;
 
-	for (size_t i = 0; i < facts->n_dkim + 5; i++)
+	for (size_t i = 0; i < facts->n_dkim + 6; i++)
 		results[i].words.ctx = results;
 
 	if (options->show_login && facts->login != NULL) {
@@ -519,6 +534,9 @@ gather(TALLOC_CTX *ctx, const struct authres_options *options, const struct fact
 		add_dkim(&results[n++], &facts->dkim[i]);
 	if (facts->dkim_checked && facts->n_dkim == 0)
 		add_word(&results[n++].words, "dkim=none");
+	*end_dkim_r = n;
+	if (facts->dmarc.result != DMARC_NOT_CHECKED)
+		add_dmarc(&results[n++], &facts->dmarc);
 	*n_r = n;
 	return results;
 }
@@ -526,16 +544,16 @@ gather(TALLOC_CTX *ctx, const struct authres_options *options, const struct fact
 /* authres_choose - which results fit: all but dkim, then dkim that pass, then the other dkim
  * ones */
 static void
-authres_choose(struct result *results, size_t n, size_t first_dkim)
+authres_choose(struct result *results, size_t n, size_t first_dkim, size_t end_dkim)
 {
 	size_t octets = 0;
 
-	for (size_t i = 0; i < first_dkim; i++) {
-		results[i].written = true;
-		octets += results[i].words.octets;
+	for (size_t i = 0; i < n; i++) {
+		results[i].written = i < first_dkim || i >= end_dkim;
+		octets += results[i].written ? results[i].words.octets : 0;
 	}
 	for (int want = 1; want >= 0; want--) {
-		for (size_t i = first_dkim; i < n; i++) {
+		for (size_t i = first_dkim; i < end_dkim; i++) {
 			if (results[i].pass != (want == 1) ||
 			    octets + results[i].words.octets > AUTHRES_MAX)
 				continue;
@@ -571,8 +589,8 @@ char *
 authres_write(TALLOC_CTX *ctx, const struct authres_options *options, const struct facts *facts)
 {
 	TALLOC_CTX *scratch = mem_new(NULL, char);
-	size_t n, first_dkim, written = 0;
-	struct result *results = gather(scratch, options, facts, &n, &first_dkim);
+	size_t n, first_dkim, end_dkim, written = 0;
+	struct result *results = gather(scratch, options, facts, &n, &first_dkim, &end_dkim);
 	const char *id = printable(scratch, options->authserv_id, 255);
 
 	if (!is_plain_value(id) || strchr(id, '@') != NULL)
@@ -580,7 +598,7 @@ authres_write(TALLOC_CTX *ctx, const struct authres_options *options, const stru
 
 	char *out = mem_printf(ctx, " %s", id);
 
-	authres_choose(results, n, first_dkim);
+	authres_choose(results, n, first_dkim, end_dkim);
 	for (size_t i = 0; i < n; i++) {
 		if (!results[i].written)
 			continue;

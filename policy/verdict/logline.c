@@ -277,6 +277,19 @@ quota_text(TALLOC_CTX *ctx, const struct quota_fact *quota)
 	    quota->max == 0 ? 100.0 : floor(100.0 * (double)quota->used / (double)quota->max));
 }
 
+/* logline_dmarc_text - "fail:bank.example(reject)", and what was made of it */
+static const char *
+logline_dmarc_text(TALLOC_CTX *ctx, const struct dmarc_fact *dmarc)
+{
+	char *text = mem_strdup(ctx, dmarc_result_word(dmarc->result));
+
+	if (dmarc->domain != NULL)
+		text = mem_printf(ctx, "%s:%s", text, dmarc->domain);
+	if (dmarc->policy_domain != NULL)
+		text = mem_printf(ctx, "%s(%s)", text, dmarc_policy_word(dmarc->policy));
+	return dmarc->exception == NULL ? text : mem_printf(ctx, "%s,%s", text, dmarc->exception);
+}
+
 /* sign_text - domain/selector of the signature, or why there is none */
 static const char *
 sign_text(TALLOC_CTX *ctx, const struct sign_fact *sign)
@@ -348,6 +361,8 @@ logline_make(TALLOC_CTX *ctx, const struct facts *facts, enum mode mode,
 	logline_append(&line, "reason", reply_row(verdict->reason)->word);
 	logline_append(&line, "address", verdict->address);
 	logline_append(&line, "why", why_text(tmp, facts, verdict));
+	if (facts->dmarc.result != DMARC_NOT_CHECKED)
+		logline_append(&line, "dmarc", logline_dmarc_text(tmp, &facts->dmarc));
 	if (facts->sign.risk != NULL)
 		logline_append(&line, "sign_risk", facts->sign.risk);
 	talloc_free(tmp);

@@ -156,6 +156,19 @@ static const struct reply_row rows[REASON_COUNT] = {
 	[REASON_DKIM_UNALIGNED] = { "dkim-unaligned", "on_dkim_unaligned", ACCEPT, ACCEPT, ACCEPT,
 	    ACCEPT, "550", "5.7.22", "451", "4.7.22",
 	    "DKIM: no signature of the domain of the From address <%{address}> passes" },
+	[REASON_DMARC_FAIL] = { "dmarc-fail", "on_dmarc_fail", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
+	    "550", "5.7.1", "450", "4.7.1",
+	    "DMARC: the message is not authenticated as mail of %{address}%{dmarc_policy}" },
+	[REASON_DMARC_QUARANTINE] = { "dmarc-quarantine", "on_dmarc_quarantine", ACCEPT, ACCEPT,
+	    ACCEPT, QUARANTINE, "550", "5.7.1", "450", "4.7.1",
+	    "DMARC: the message is not authenticated as mail of %{address}%{dmarc_policy}" },
+	[REASON_DMARC_TEMPERROR] = { "dmarc-temperror", "on_dmarc_temperror", ACCEPT, ACCEPT,
+	    ACCEPT, ACCEPT, "550", "5.7.1", "451", "4.7.1",
+	    "DMARC: the policy of %{address} cannot be determined now" },
+	[REASON_OWN_DOMAIN] = { "own-domain", "on_own_domain", ACCEPT, ACCEPT, ACCEPT, ACCEPT, "550",
+	    "5.7.1", "450", "4.7.1",
+	    "the message claims to come from %{address}, which is served here, and is not "
+	    "authenticated; log in to send mail with this address" },
 	[REASON_MISSING_KEY] = { "missing-key", "on_missing_key", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
 	    "550", "5.7.7", "451", "4.7.7", "there is no usable DKIM key for %{domain}" },
 	[REASON_SIGNING_FAILURE] = { "signing-failure", "on_signing_failure", TEMPFAIL, TEMPFAIL,
@@ -350,6 +363,14 @@ reply_address(TALLOC_CTX *ctx, const struct facts *facts, const char *address)
 	return reply_or_dash(unicode != NULL ? unicode : address);
 }
 
+/* dmarc_text - what a domain asks for, if it asks for anything */
+static const char *
+dmarc_text(TALLOC_CTX *ctx, const struct dmarc_fact *dmarc)
+{
+	return dmarc->policy == DMARC_POLICY_NONE ? "" :
+	    mem_printf(ctx, ", whose policy is %s", dmarc_policy_word(dmarc->policy));
+}
+
 /* explanation_text - the words of a domain, marked as such (RFC 7208 section 6.2) */
 static const char *
 explanation_text(TALLOC_CTX *ctx, const struct spf_fact *spf)
@@ -400,6 +421,7 @@ item_text(TALLOC_CTX *ctx, const char *item, size_t len, const struct facts *fac
 		    reply_or_dash(
 			facts->spf_client != NULL ? facts->spf_client : facts->client_addr) },
 		{ "explanation", explanation_text(ctx, &facts->spf_mailfrom) },
+		{ "dmarc_policy", dmarc_text(ctx, &facts->dmarc) },
 		{ "helo_explanation", explanation_text(ctx, &facts->spf_helo) },
 	};
 
@@ -511,4 +533,38 @@ reply_text(TALLOC_CTX *ctx, enum reason reason, const struct facts *facts,
 	}
 	talloc_free(tmp);
 	return line.text;
+}
+
+const char *
+dmarc_policy_word(enum dmarc_policy policy)
+{
+	switch (policy) {
+	case DMARC_POLICY_QUARANTINE:
+		return "quarantine";
+	case DMARC_POLICY_REJECT:
+		return "reject";
+	case DMARC_POLICY_NONE:
+		break;
+	}
+	return "none";
+}
+
+const char *
+dmarc_result_word(enum dmarc_result result)
+{
+	switch (result) {
+	case DMARC_IS_PASS:
+		return "pass";
+	case DMARC_IS_FAIL:
+		return "fail";
+	case DMARC_IS_TEMPERROR:
+		return "temperror";
+	case DMARC_IS_PERMERROR:
+		return "permerror";
+	case DMARC_IS_NONE:
+		return "none";
+	case DMARC_NOT_CHECKED:
+		break;
+	}
+	return "-";
 }

@@ -58,6 +58,10 @@ enum reason {
 	REASON_DKIM_FAIL, /* none passes, and one of them does not verify or is not good enough */
 	REASON_DKIM_PERMERROR,  /* none passes, and all are in error */
 	REASON_DKIM_UNALIGNED,  /* none passes whose domain is that of From */
+	REASON_DMARC_FAIL,      /* DMARC fails */
+	REASON_DMARC_QUARANTINE, /* the same, and the domain asks for quarantine, which is obeyed */
+	REASON_DMARC_TEMPERROR, /* DMARC cannot be evaluated now */
+	REASON_OWN_DOMAIN,      /* a stranger uses a domain of ours */
 	REASON_MISSING_KEY,     /* no usable key for the From domain */
 	REASON_SIGNING_FAILURE, /* the signature could not be computed */
 	REASON_BLOCKED,         /* the account is blocked */
@@ -106,10 +110,11 @@ enum action reply_default_action(enum reason reason, enum role role);
  * Items: %{address} the address it is about, %{login} the client's own login, %{problem} what the
  * parser or a check said, %{field} the malformed one, %{domain}, %{account}, %{over_account} (or
  * whose limit it is), %{limit}, %{used}, %{max}, %{retry}, %{block_end}, %{client},
- * %{spf_client}, %{explanation}, %{helo_explanation}; each is cut at REPLY_ITEM_MAX octets, an
- * explanation at REPLY_EXPLANATION_MAX with the words before it. address and problem may be
- * NULL. The result is one line of printable ASCII, or of visible UTF-8 if facts->smtputf8 is
- * set, at most REPLY_TEXT_MAX octets, allocated on ctx; help_url (may be NULL) is appended.
+ * %{spf_client}, %{dmarc_policy}, %{explanation}, %{helo_explanation}; each is cut at
+ * REPLY_ITEM_MAX octets, an explanation at REPLY_EXPLANATION_MAX with the words before it. address
+ * and problem may be NULL. The result is one line of printable ASCII, or of visible UTF-8 if
+ * facts->smtputf8 is set, at most REPLY_TEXT_MAX octets, allocated on ctx; help_url (may be NULL)
+ * is appended.
  */
 #define REPLY_TEXT_MAX 480
 #define REPLY_ITEM_MAX 160
@@ -123,6 +128,8 @@ const char *role_word(enum role role);
 const char *mode_word(enum mode mode);
 const char *spf_result_word(enum spf_result result);
 const char *dkim_result_word(enum dkim_result result);
+const char *dmarc_result_word(enum dmarc_result result);
+const char *dmarc_policy_word(enum dmarc_policy policy);
 const char *outcome_word(enum outcome outcome);
 
 #endif

@@ -476,6 +476,62 @@ has_unaligned_dkim(
 	return true;
 }
 
+/* dmarc_is_held - does the domain ask for quarantine, and is it obeyed? */
+static bool
+dmarc_is_held(const struct rules *rules, const struct facts *facts)
+{
+	return rules->dmarc_by_policy && facts->dmarc.disposition == DMARC_POLICY_QUARANTINE;
+}
+
+/* found_dmarc - DMARC as a finding */
+static bool
+found_dmarc(const struct facts *facts, enum dmarc_result result, struct finding *f)
+{
+	if (facts->dmarc.result != result)
+		return false;
+	f->address = facts->dmarc.domain;
+	f->problem = facts->dmarc.problem;
+	return true;
+}
+
+static bool
+has_dmarc_fail(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx;
+	/* a local exception is one from any action */
+	if ((rules->dmarc_by_policy || facts->dmarc.exception != NULL) &&
+	    facts->dmarc.disposition == DMARC_POLICY_NONE)
+		return false;
+	return !dmarc_is_held(rules, facts) &&
+	    found_dmarc(facts, DMARC_IS_FAIL, f);
+}
+
+static bool
+has_dmarc_quarantine(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx;
+	return dmarc_is_held(rules, facts) && found_dmarc(facts, DMARC_IS_FAIL, f);
+}
+
+static bool
+has_dmarc_temperror(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	return found_dmarc(facts, DMARC_IS_TEMPERROR, f);
+}
+
+static bool
+has_own_domain(
+    TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
+{
+	(void)ctx, (void)rules;
+	f->address = facts->own_domain;
+	return facts->own_domain != NULL;
+}
+
 static bool
 has_missing_key(
     TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)
@@ -578,6 +634,10 @@ static const struct rule rules_in_order[] = {
 	{ STAGE_CONTENT, REASON_DKIM_FAIL, has_dkim_fail },
 	{ STAGE_CONTENT, REASON_DKIM_PERMERROR, has_dkim_permerror },
 	{ STAGE_CONTENT, REASON_DKIM_UNALIGNED, has_unaligned_dkim },
+	{ STAGE_CONTENT, REASON_OWN_DOMAIN, has_own_domain },
+	{ STAGE_CONTENT, REASON_DMARC_FAIL, has_dmarc_fail },
+	{ STAGE_CONTENT, REASON_DMARC_QUARANTINE, has_dmarc_quarantine },
+	{ STAGE_CONTENT, REASON_DMARC_TEMPERROR, has_dmarc_temperror },
 	{ STAGE_SIGNED, REASON_MISSING_KEY, has_missing_key },
 	{ STAGE_SIGNED, REASON_SIGNING_FAILURE, has_signing_failure },
 	{ STAGE_CHARGED, REASON_STORE_AWAY, is_store_away },

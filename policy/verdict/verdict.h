@@ -29,6 +29,7 @@ enum stage {
 struct rules {
 	enum mode mode;
 	enum action actions[REASON_COUNT]; /* what each reason does */
+	bool dmarc_by_policy; /* inbound: a DMARC failure gets what the domain's policy asks for */
 	bool require_tls;	/* submission: refuse without TLS, unless from loopback */
 	bool draining;		/* the daemon is being stopped */
 	size_t max_recipients;	/* of the message's plans; 0: no bound */

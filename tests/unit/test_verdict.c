@@ -169,6 +169,26 @@ static void never_fits(struct message *m) { m->facts.quota.outcome = OUTCOME_FAI
 static void observed_over(struct message *m) { m->facts.quota.observed_over = true; }
 static void many_recipients(struct message *m) { m->facts.recipients = 101; }
 static void large_header(struct message *m) { m->facts.header.too_many = true; }
+static void
+dmarc_fail(struct message *m)
+{
+	m->facts.dmarc = (struct dmarc_fact){ .result = DMARC_IS_FAIL, .domain = "bank.example",
+		.policy = DMARC_POLICY_REJECT, .disposition = DMARC_POLICY_REJECT };
+}
+static void
+dmarc_held(struct message *m)
+{
+	dmarc_fail(m);
+	m->facts.dmarc.policy = m->facts.dmarc.disposition = DMARC_POLICY_QUARANTINE;
+	m->rules.dmarc_by_policy = true;
+}
+static void
+dmarc_silent(struct message *m)
+{
+	m->facts.dmarc = (struct dmarc_fact){ .result = DMARC_IS_TEMPERROR,
+		.domain = "bank.example", .problem = "no answer about bank.example" };
+}
+static void own_domain(struct message *m) { m->facts.own_domain = "example.org"; }
 static void several_from(struct message *m) { m->facts.header.from_fields = 2; }
 static void no_from(struct message *m) { m->facts.header.from_fields = 0; }
 static void
@@ -362,6 +382,13 @@ static const struct {
 	    STAGE_HEADER, "text written backwards", "From display name" },
 	{ "a display name that shows another's address", foreign_display, 22,
 	    REASON_FOREIGN_DISPLAY, STAGE_HEADER, "ceo@example.com", "From display name" },
+	{ "a domain of ours", own_domain, 31, REASON_OWN_DOMAIN, STAGE_CONTENT, "example.org",
+	    NULL },
+	{ "DMARC fail", dmarc_fail, 32, REASON_DMARC_FAIL, STAGE_CONTENT, "bank.example", NULL },
+	{ "DMARC fail, held", dmarc_held, 32, REASON_DMARC_QUARANTINE, STAGE_CONTENT,
+	    "bank.example", NULL },
+	{ "DMARC temperror", dmarc_silent, 32, REASON_DMARC_TEMPERROR, STAGE_CONTENT,
+	    "bank.example", "no answer about bank.example" },
 	{ "missing key", missing_key, 16, REASON_MISSING_KEY, STAGE_SIGNED, NULL, "no file" },
 	{ "unusable key", unusable_key, 16, REASON_MISSING_KEY, STAGE_SIGNED, NULL, "too short" },
 	{ "signing failure", signing_failure, 16, REASON_SIGNING_FAILURE, STAGE_SIGNED, NULL,

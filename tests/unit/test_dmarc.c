@@ -1,0 +1,236 @@
+/*
+ * test_dmarc.c - DMARC records, walks and addresses of reports; the whole is in
+ * tests/talk/dmarc.test
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "policy/base/mem.h"
+#include "policy/dmarc/judge.h"
+#include "policy/dmarc/record.h"
+#include "policy/dmarc/walk.h"
+
+#define N(array)	(sizeof(array) / sizeof((array)[0]))
+
+/* letters - n, q, r: what p, sp and np come to */
+static char
+letter(enum dmarc_policy policy)
+{
+	return "nqr"[policy];
+}
+
+static void
+test_record(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *policies;	/* p, sp, np as letters; NULL: it is no record */
+		bool usable, testing, strict_dkim, strict_spf;
+		enum dmarc_psd psd;
+	} rows[] = {
+		{ "v=DMARC1; p=none", "nnn", true, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1;p=reject", "rrr", true, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "V=DMARC1;p=reject", "rrr", true, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v\t=\tDMARC1\t;\tp\t=\treject\t", "rrr", true, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1; p=reject; sp=quarantine; np=none", "rqn", true, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1; p=reject; np=none", "rrn", true, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1; p=quarantine; sp=none", "qnn", true, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1; p=reject; t=y; adkim=s; aspf=s; psd=n", "rrr", true, true, true, true, DMARC_PSD_NO },
+		{ "v=DMARC1; p=reject; psd=y; t=n; adkim=r", "rrr", true, false, false, false, DMARC_PSD_YES },
+		{ "v=DMARC1; p=reject; psd=u; t=x; adkim=x; aspf=", "rrr", true, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1; p=reject; pct=0; rf=afrf; ri=1", "rrr", true, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1; rubbish; p=reject", "rrr", true, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1; p=none; p=reject", "nnn", true, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1; p=reject \xff", "nnn", false, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1", "nnn", false, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1; sp=reject", "nnn", false, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1; p=", "nnn", false, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1; rua=mailto:a@b", "nnn", true, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1; rua=b", "nnn", false, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1; p=reject; sp=x; rua=b, mailto:a@b!1m", "nnn", true, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=dmarc1; p=reject", NULL, false, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC10; p=reject", NULL, false, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=DMARC1 p=reject", NULL, false, false, false, false, DMARC_PSD_UNKNOWN },
+		{ " v=DMARC1; p=reject", NULL, false, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "p=reject; v=DMARC1", NULL, false, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v", NULL, false, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "v=", NULL, false, false, false, false, DMARC_PSD_UNKNOWN },
+		{ "", NULL, false, false, false, false, DMARC_PSD_UNKNOWN },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		TALLOC_CTX *ctx = mem_new(NULL, char);
+		struct dmarc_record record;
+		bool is_record =
+		    dmarc_record_read(ctx, rows[i].text, strlen(rows[i].text), &record);
+
+		if (is_record != (rows[i].policies != NULL))
+			fail_msg("\"%s\" is%s a record", rows[i].text, is_record ? "" : " not");
+		if (is_record &&
+		    (letter(record.p) != rows[i].policies[0] ||
+			letter(record.sp) != rows[i].policies[1] ||
+			letter(record.np) != rows[i].policies[2] ||
+			record.usable != rows[i].usable || record.testing != rows[i].testing ||
+			record.strict_dkim != rows[i].strict_dkim ||
+			record.strict_spf != rows[i].strict_spf || record.psd != rows[i].psd))
+			fail_msg("\"%s\": %c%c%c, usable %d", rows[i].text, letter(record.p),
+			    letter(record.sp), letter(record.np), record.usable);
+		talloc_free(ctx);
+	}
+}
+
+static void
+test_addresses(void **state)
+{
+	static const struct {
+		const char *rua,
+		    *addresses; /* of mailto: URIs, with blanks between; "-": another scheme */
+	} rows[] = {
+		{ "mailto:a@b.example", "a@b.example " },
+		{ " mailto:a@b.example , MAILTO:c@d.example ", "a@b.example c@d.example " },
+		{ "mailto:a@b.example!10m,mailto:c@d.example!", "a@b.example c@d.example " },
+		{ "https://b.example/report,mailto:a@b.example", "- a@b.example " },
+		{ "a@b.example", "" },
+		{ "mailto:", "" },
+		{ "mailto:a", "" },
+		{ "mailto:@b", "" },
+		{ "mailto:a@", "" },
+		{ "mailto:a b@c.example", "" },
+		{ ",,!,mailto:a@b,", "a@b " },
+		{ "1x:a@b", "" },
+		{ "", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		TALLOC_CTX *ctx = mem_new(NULL, char);
+		struct span rest = text_span(rows[i].rua), uri, mailto;
+		char *found = mem_strdup(ctx, "");
+
+		while (dmarc_address_next(&rest, &uri, &mailto))
+			found = mem_check(talloc_asprintf_append(found, "%.*s ",
+			    (int)(mailto.len > 0 ? mailto.len : 1),
+			    mailto.len > 0 ? mailto.at : "-"));
+		if (strcmp(found, rows[i].addresses) != 0)
+			fail_msg("\"%s\": \"%s\"", rows[i].rua, found);
+		talloc_free(ctx);
+	}
+}
+
+static void
+test_names(void **state)
+{
+	static const struct { const char *domain, *names;
+	} rows[] = {
+		{ "example", "example " },
+		{ "a.example", "a.example example " },
+		{ "a.b.c.d.e.f.g", "a.b.c.d.e.f.g b.c.d.e.f.g c.d.e.f.g d.e.f.g e.f.g f.g g " },
+		{ "a.b.c.d.e.f.g.h",
+		    "a.b.c.d.e.f.g.h b.c.d.e.f.g.h c.d.e.f.g.h d.e.f.g.h e.f.g.h f.g.h g.h h " },
+		/* the example of RFC 9989 section 4.10 */
+		{ "a.b.c.d.e.f.g.h.i.j.mail.example.com",
+		    "a.b.c.d.e.f.g.h.i.j.mail.example.com g.h.i.j.mail.example.com h.i.j.mail.example.com "
+		    "i.j.mail.example.com j.mail.example.com mail.example.com example.com com " },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		TALLOC_CTX *ctx = mem_new(NULL, char);
+		const char *names[DMARC_WALK_MAX];
+		size_t n = dmarc_walk_names(rows[i].domain, names);
+		char *found = mem_strdup(ctx, "");
+
+		for (size_t j = 0; j < n; j++)
+			found = mem_check(talloc_asprintf_append(found, "%s ", names[j]));
+		assert_string_equal(found, rows[i].names);
+		talloc_free(ctx);
+	}
+}
+
+/* What is not asked, or silent, never gives an organisation. */
+static void
+test_silent_walk(void **state)
+{
+	TALLOC_CTX *ctx = mem_new(NULL, char);
+	struct dmarc_answer items[3];
+	struct dmarc_answers answers = { items, 0 };
+	const char *text = "v=DMARC1; p=reject";
+	size_t len = strlen(text);
+	struct dmarc_walk walk;
+
+	(void)state;
+	dmarc_walk("a.example", &answers, &walk);
+	assert_null(walk.organisation);
+	assert_string_equal(walk.silent, "a.example");
+	dmarc_answer_read(ctx, "a.example", &text, &len, 1, &items[0]);
+	answers.n = 1;
+	dmarc_walk("a.example", &answers, &walk);
+	assert_null(walk.organisation);
+	assert_ptr_equal(walk.own, &items[0]);
+	assert_string_equal(walk.silent, "example");
+	dmarc_answer_read(ctx, "example", NULL, NULL, 0, &items[1]);
+	answers.n = 2;
+	dmarc_walk("a.example", &answers, &walk);
+	assert_string_equal(walk.organisation, "a.example");
+	assert_false(dmarc_needs_walk("a.example", "b.example", &answers));
+	assert_false(dmarc_needs_walk("a.example", "a.example", &answers));
+	assert_true(dmarc_needs_walk("a.example", "x.a.example", &answers));
+	talloc_free(ctx);
+}
+
+static void
+test_merge(void **state)
+{
+	struct dmarc_fact pass = { .result = DMARC_IS_PASS, .domains = 1 },
+			  none = { .result = DMARC_IS_NONE, .domains = 1 },
+			  silent = { .result = DMARC_IS_TEMPERROR, .domains = 1 },
+			  held = { .result = DMARC_IS_FAIL,
+				  .policy = DMARC_POLICY_QUARANTINE,
+				  .domains = 1 },
+			  rejected = { .result = DMARC_IS_FAIL,
+				  .policy = DMARC_POLICY_REJECT,
+				  .domains = 1 };
+	const struct dmarc_fact *order[] = { &pass, &none, &silent, &held, &rejected };
+
+	(void)state;
+	for (size_t i = 0; i < N(order); i++) {
+		for (size_t j = 0; j < N(order); j++) {
+			struct dmarc_fact fact = *order[i];
+			const struct dmarc_fact *worse = order[i > j ? i : j];
+
+			dmarc_merge(&fact, order[j]);
+			assert_int_equal(fact.result, worse->result);
+			assert_int_equal(fact.policy, worse->policy);
+			assert_int_equal(fact.domains, 2);
+		}
+	}
+	dmarc_settle(&pass, "there are several From fields", false, false);
+	assert_int_equal(pass.result, DMARC_IS_PERMERROR);
+	dmarc_settle(&rejected, "there are several From fields", false, false);
+	assert_int_equal(rejected.result, DMARC_IS_FAIL);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_record),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_silent_walk),
+		cmocka_unit_test(test_merge),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
