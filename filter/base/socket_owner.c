@@ -114,9 +114,9 @@ is_loopback(const union address *address)
 	return IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
 }
 
-/* is_own - has this process the socket with that inode? */
+/* socket_owner_is_ours - has this process the socket with that inode? */
 static bool
-is_own(uint32_t inode)
+socket_owner_is_ours(uint32_t inode)
 {
 	struct stat st;
 
@@ -152,6 +152,6 @@ socket_owner(int fd, uid_t *uid_r, bool *own_r)
 	if (!ask_kernel(&from, &to, &found))
 		return is_loopback(&from) ? SOCKET_OWNER_UNKNOWN : SOCKET_OWNER_REMOTE;
 	*uid_r = found.idiag_uid;
-	*own_r = found.idiag_uid == geteuid() && is_own(found.idiag_inode);
+	*own_r = found.idiag_uid == geteuid() && socket_owner_is_ours(found.idiag_inode);
 	return SOCKET_OWNER_LOCAL;
 }

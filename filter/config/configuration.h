@@ -214,6 +214,7 @@ struct peers {
 
 struct config {
 	const char *file;	/* its path */
+	struct words files;	/* of the configuration: with those it includes, and plans_file */
 	const char *warnings;	/* lines for the log, or NULL */
 
 	/* the daemon; a reload cannot change these */

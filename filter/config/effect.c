@@ -103,13 +103,15 @@ has_history(const struct place *place)
 	return place->config->history_messages > 0;
 }
 
-/* table_type - a specification without "proxy:" */
-static const char *
-table_type(const char *spec)
+/* names_table - does a specification, or one within it, begin with this text? */
+static bool
+names_table(const char *spec, const char *text)
 {
-	while (strncmp(spec, "proxy:", 6) == 0)
-		spec += 6;
-	return spec;
+	const char *at = strstr(spec, text);
+
+	while (at != NULL && at > spec && strchr(" ,:{\t", at[-1]) == NULL)
+		at = strstr(at + 1, text);
+	return at != NULL;
 }
 
 static bool
@@ -122,7 +124,7 @@ has_server_table(const struct place *place)
 
 	for (size_t i = 0; i < tables->n; i++)
 		for (size_t k = 0; k < sizeof(types) / sizeof(types[0]); k++)
-			if (strncmp(table_type(tables->items[i]), types[k], strlen(types[k])) == 0)
+			if (names_table(tables->items[i], types[k]))
 				return true;
 	return false;
 }
@@ -148,16 +150,14 @@ is_redis_used(const struct place *place)
 {
 	const struct redis_server *redis = place->target;
 	const struct words *tables = &place->config->tables;
-	size_t len = strlen(redis->name);
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	const char *text = mem_printf(tmp, "redis:%s:", redis->name);
+	bool used = is_store(place);
 
-	for (size_t i = 0; i < tables->n; i++) {
-		const char *type = table_type(tables->items[i]);
-
-		if (strncmp(type, "redis:", 6) == 0 && strncmp(type + 6, redis->name, len) == 0 &&
-		    type[6 + len] == ':')
-			return true;
-	}
-	return is_store(place);
+	for (size_t i = 0; i < tables->n && !used; i++)
+		used = names_table(tables->items[i], text);
+	talloc_free(tmp);
+	return used;
 }
 
 static bool

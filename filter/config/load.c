@@ -1051,6 +1051,7 @@ read_plans_file(struct options_reader *reader, struct config *config)
 	struct options_reader inner = {
 		.ctx = reader->ctx,
 		.file = config->plans_file,
+		.files = reader->files,
 		.given = reader->given,
 		.n_given = reader->n_given,
 	};
@@ -1064,6 +1065,7 @@ read_plans_file(struct options_reader *reader, struct config *config)
 	if (outer_program.n > 0 && config->event_command.items != outer_program.items)
 		options_error(&inner, NULL,
 		    "event_command is given in %s already; keep one of the two", config->file);
+	reader->files = inner.files;
 	reader->given = inner.given;
 	reader->n_given = inner.n_given;
 	if (inner.errors == NULL)
@@ -1239,6 +1241,7 @@ load_finish(struct options_reader *reader, struct config *config, const config_t
 		reach_check(reader, config);
 	effect_check(reader, config);
 	config->warnings = configuration_peers_warn(reader->ctx, config);
+	config->files = reader->files;
 }
 
 /* config_load - read and check a configuration file */

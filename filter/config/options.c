@@ -520,6 +520,9 @@ options_check_comments(
 		reader->n_errors += depth == 0;
 		return depth > 0;
 	}
+	reader->files.items =
+	    mem_grow(reader->ctx, reader->files.items, const char *, reader->files.n + 1);
+	reader->files.items[reader->files.n++] = mem_strdup(reader->ctx, file);
 	line = comment_is_open(text);
 	if (line > 0)
 		options_error_at(reader, mem_printf(reader->ctx, "%s:%u", file, line),

@@ -21,6 +21,7 @@ struct options_reader {
 	const char *file;	/* the file being read */
 	char *errors;		/* lines, or NULL */
 	size_t n_errors;	/* the first OPTIONS_ERRORS_MAX are kept */
+	struct words files;	/* that were read: this one and what it includes */
 	struct option_given *given; /* what was given and may be without effect, for effect.h */
 	size_t n_given;
 };

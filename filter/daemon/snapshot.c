@@ -18,6 +18,7 @@
 #include "filter/config/load.h"
 #include "filter/config/table_servers.h"
 #include "filter/daemon/snapshot.h"
+#include "filter/daemon/trust.h"
 #include "filter/table/open.h"
 #include "policy/base/mem.h"
 
@@ -119,6 +120,28 @@ check_program(TALLOC_CTX *ctx, const struct config *config, const char **error_r
 	return false;
 }
 
+/* snapshot_trusts - may nobody else change what is read? */
+static bool
+snapshot_trusts(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **error_r)
+{
+	struct keyring_options options = { 0 };
+	struct trusted_by by;
+	const char *warnings = NULL;
+
+	if (snapshot_key_options(ctx, snapshot->config, &options, error_r) != 0)
+		return false;
+	by = (struct trusted_by){ .uid = options.uid, .gid = options.gid };
+	if (!trust_check(snapshot, snapshot->config, &by, &warnings, error_r)) {
+		*error_r = mem_strdup(ctx, *error_r);
+		return false;
+	}
+	snapshot->warnings = snapshot->config->warnings;
+	if (warnings != NULL)
+		snapshot->warnings = snapshot->warnings == NULL ? warnings :
+		    mem_printf(snapshot, "%s\n%s", snapshot->warnings, warnings);
+	return true;
+}
+
 /* snapshot_build - read, check and open everything */
 struct snapshot *
 snapshot_build(TALLOC_CTX *ctx, const char *file, struct resolver *resolver,
@@ -132,18 +155,19 @@ snapshot_build(TALLOC_CTX *ctx, const char *file, struct resolver *resolver,
 	snapshot->config = config_load(snapshot, file, error_r);
 	if (snapshot->config == NULL)
 		*error_r = mem_strdup(ctx, *error_r);
-	if (snapshot->config == NULL || !open_tables(ctx, snapshot, error_r) ||
+	if (snapshot->config == NULL || !snapshot_trusts(ctx, snapshot, error_r) ||
+	    !open_tables(ctx, snapshot, error_r) ||
 	    !check_program(ctx, snapshot->config, error_r) ||
 	    !snapshot_load_keys(ctx, snapshot, warnings_r, error_r) ||
 	    (resolver != NULL && snapshot_bind(ctx, snapshot, resolver, error_r) != 0)) {
 		talloc_free(snapshot);
 		return NULL;
 	}
-	if (*warnings_r != NULL && snapshot->config->warnings != NULL)
-		*warnings_r = mem_printf(ctx, "%s\n%s", snapshot->config->warnings, *warnings_r);
-	else if (*warnings_r != NULL || snapshot->config->warnings != NULL)
-		*warnings_r = mem_strdup(ctx,
-		    *warnings_r != NULL ? *warnings_r : snapshot->config->warnings);
+	if (*warnings_r != NULL && snapshot->warnings != NULL)
+		*warnings_r = mem_printf(ctx, "%s\n%s", snapshot->warnings, *warnings_r);
+	else if (*warnings_r != NULL || snapshot->warnings != NULL)
+		*warnings_r =
+		    mem_strdup(ctx, *warnings_r != NULL ? *warnings_r : snapshot->warnings);
 	return snapshot;
 }
 
@@ -157,7 +181,7 @@ snapshot_build_tables(TALLOC_CTX *ctx, const char *file, const char **error_r)
 	snapshot->config = config_load(snapshot, file, error_r);
 	if (snapshot->config == NULL)
 		*error_r = mem_strdup(ctx, *error_r);
-	else if (open_tables(ctx, snapshot, error_r))
+	else if (snapshot_trusts(ctx, snapshot, error_r) && open_tables(ctx, snapshot, error_r))
 		return snapshot;
 	talloc_free(snapshot);
 	return NULL;

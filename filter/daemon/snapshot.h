@@ -21,6 +21,7 @@
 struct snapshot {
 	atomic_uint references;
 	const struct config *config;
+	const char *warnings; /* of the configuration and its files: lines for the log, or NULL */
 	struct table **tables;	/* as config->tables lists them */
 	struct signers *signers; /* NULL: nothing is signed */
 	struct dkim_service *dkim;

@@ -11,10 +11,15 @@
 #endif
 
 #include <regex.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "filter/table/pattern.h"
 #include "policy/base/mem.h"
+
+#define PIECES_MAX	1000	/* of a pattern, as regcomp() copies them */
+#define GROUPS_DEEP	100
 
 struct code {
 	regex_t regex;
@@ -46,6 +51,113 @@ regexp_read_flags(const char *flags)
 	return options;
 }
 
+/*
+ * What glibc makes of a pattern. Each + is a copy of what it repeats, and {n,m} makes m copies, so
+ * that 80 of them would take all memory. Here they are counted before regcomp() sees the pattern.
+ */
+struct size {
+	uint64_t done;		/* of the alternatives and pieces before */
+	uint64_t piece;		/* of the last piece */
+};
+
+/* set_end - the end of a bracket expression that begins at p */
+static const char *
+set_end(const char *p)
+{
+	p += p[1] == '^' ? 2 : 1;
+	if (*p == ']')
+		p++;
+	while (*p != '\0' && *p != ']') {
+		if (*p == '[' && p[1] != '\0' && strchr(".:=", p[1]) != NULL) {
+			const char end[] = { p[1], ']', '\0' };
+			const char *close = strstr(p + 2, end);
+
+			p = close != NULL ? close + 2 : p + 1;
+		} else
+			p++;
+	}
+	return *p == ']' ? p : p - 1;
+}
+
+/* times_of - how many copies a {n,m} at p makes; *end_r: its last octet. 0: it is no such thing */
+static uint64_t
+times_of(const char *p, bool extended, const char **end_r)
+{
+	char *end;
+	unsigned long least = strtoul(p + 1, &end, 10), most = least;
+
+	if (*end == ',') {
+		most = strtoul(end + 1, &end, 10);
+		if (most < least)
+			most = least + 1;
+	}
+	if (!extended && *end == '\\')
+		end++;
+	if (*end != '}' || most > PIECES_MAX)
+		return *end == '}' ? PIECES_MAX + 1 : 0;
+	*end_r = end;
+	return most > 0 ? most : 1;
+}
+
+/* regexp_problem - why a pattern is not for regcomp(), or NULL */
+static const char *
+regexp_problem(const char *pattern, bool extended)
+{
+	struct size open[GROUPS_DEEP + 1] = { { 0, 0 } };
+	size_t depth = 0;
+
+	for (const char *p = pattern; *p != '\0'; p++) {
+		struct size *size = &open[depth];
+		bool escaped = *p == '\\' && p[1] != '\0';
+		uint64_t times = 1;
+		char c;
+
+		p += escaped;
+		c = *p;
+		if (escaped && c >= '1' && c <= '9')
+			return "a back-reference can take for ever; write pcre: in place of regexp:";
+		if (c == '[' && !escaped) {
+			p = set_end(p);
+			c = 'x';
+		} else if (escaped == extended && strchr("(){}+?|", c) != NULL)
+			c = 'x';	/* an ordinary character */
+		else if (escaped && strchr("(){}+?|", c) == NULL)
+			c = 'x';
+		switch (c) {
+		case '(':
+			if (++depth > GROUPS_DEEP)
+				return "its groups are too deep";
+			open[depth] = (struct size){ 0, 0 };
+			continue;
+		case ')':
+			if (depth > 0)
+				depth--;
+			open[depth].done += open[depth].piece;
+			open[depth].piece = size->done + size->piece + 1;
+			break;
+		case '+':
+			times = 2;
+			break;
+		case '{':
+			times = times_of(p, extended, &p);
+			break;
+		case '*':
+		case '?':
+			break;
+		default:
+			size->done += size->piece;
+			size->piece = 1;
+			break;
+		}
+		size = &open[depth];
+		size->piece *= times > 0 ? times : 1;
+		if (size->done + size->piece > PIECES_MAX)
+			return "it is too large: + doubles what it repeats, and {n,m} makes m "
+			       "copies of it; simplify it, or write pcre: in place of regexp:";
+	}
+	return NULL;
+}
+
 static void *
 regexp_compile(
     TALLOC_CTX *ctx, const char *pattern, const char *flags, size_t *groups_r, const char **why_r)
@@ -59,6 +171,11 @@ regexp_compile(
 		*why_r = mem_printf(ctx,
 		    "\"%.20s\" are no flags; known are i, m and x, and white space ends them",
 		    flags);
+		return NULL;
+	}
+	*why_r = regexp_problem(pattern, (options & REG_EXTENDED) != 0);
+	if (*why_r != NULL) {
+		*why_r = mem_printf(ctx, "the pattern cannot be used: %s", *why_r);
 		return NULL;
 	}
 	code = mem_new(ctx, struct code);

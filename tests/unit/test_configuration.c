@@ -1561,6 +1561,8 @@ test_options_with_effect(void **state)
 		"listeners = { out = { role = \"submission\" client = [\"0.0.0.0/1\", \"128.0.0.0/1\"] } } on_no_listener = \"reject\"",
 		"listeners = { php = { role = \"local\" pickup = true } u = { role = \"submission\" } } on_foreign_from = \"tempfail\"",
 		"redis = { t = { server = \"unix:/x\" user = \"u\" password_file = \"/p\" } } owners = \"proxy:redis:t:owner:%s\"",
+		"owners = \"unionmap:{texthash:/a, proxy:mysql:/o}\" tables = { cache_time = \"5 s\" }",
+		"redis = { t = { server = \"unix:/x\" } } owners = \"pipemap:{texthash:/a,redis:t:%s}\"",
 		"owners = \"proxy:mysql:/o\" tables = { cache_time = \"5 s\" }",
 		"accounts = ( { login = \"a@example.org\" } )",
 		"plans = { p = { } spare = { block_on = \"5 foreign-senders per hour\" block_for = \"1 hour\" } } default_plan = \"p\"",

@@ -525,10 +525,44 @@ test_cidr(void **state)
 	talloc_free(spec);
 }
 
+/* A pattern that regcomp() would make too large, or regexec() try for too long, is refused. */
+static void
+test_regexp_bounds(void **state)
+{
+	static const struct {
+		const char *pattern;
+		bool good;
+	} rows[] = {
+		{ "a+b+c+d+e+f+g+h+i+j+k+l+m+n+o+p+q+r+s+t+u+v+w+x+y+z+", true },
+		{ "^[a-z0-9.+-]{1,64}@(example|example2)\\.(org|net)$", true },
+		{ "[+++++++++++++++++++++++++++++++++]", true },
+		{ "a\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+b", true },
+		{ "a++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++", false },
+		{ "((((((((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+", false },
+		{ "((a{100}){100}){100}", false },
+		{ "(a|b){0,2000}", false },
+		{ "a{1000}{1000}", false },
+		{ "(a*)\\1", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		TALLOC_CTX *ctx = talloc_new(NULL);
+		const char *error = NULL;
+		const char *spec = talloc_asprintf(ctx, "regexp:{ { /%s/ x } }", rows[i].pattern);
+		struct table *table = table_open(ctx, spec, &error);
+
+		if ((table != NULL) != rows[i].good)
+			fail_msg("%s: %s", rows[i].pattern, error != NULL ? error : "was taken");
+		talloc_free(ctx);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_regexp_bounds),
 		cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cidr, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_format, setup, teardown),
