@@ -78,7 +78,7 @@ answer_reload(const struct asked *asked)
 	return control_failed(error);
 }
 
-#define FIELDS_MAX	4	/* of a request, besides its command */
+#define FIELDS_MAX	5	/* of a request, besides its command */
 
 /* A field of a request. */
 struct field {
@@ -116,7 +116,8 @@ static const struct command {
 	{ "blocked", control_blocked, false, false, { { 0 } } },
 	{ "plan of", control_plan_of, false, false, { ACCOUNT } },
 	{ "report", control_report, false, false,
-	    { NUMBER("day", 20000101, 99991231), NUMBER("n", 1, CONTROL_ROWS_MAX),
+	    { NUMBER("day", 20000101, 99991231), NUMBER("from", 20000101, 99991231),
+		NUMBER("to", 20000101, 99991231), NUMBER("n", 1, CONTROL_ROWS_MAX),
 		TEXT("domain") } },
 	{ "last", control_last, false, false, { ACCOUNT, NUMBER("n", 1, BOOKS_ANSWER_MAX) } },
 	{ "why", control_why, false, false, { { "queue_id", true, 0, 0 } } },

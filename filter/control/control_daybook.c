@@ -10,6 +10,7 @@
 #endif
 
 #include <string.h>
+#include <time.h>
 
 #include "filter/base/clock.h"
 #include "filter/control/control_asked.h"
@@ -19,6 +20,7 @@
 #include "policy/quota/suggest.h"
 
 #define TOP_DEFAULT	20
+#define REPORT_DAYS_MAX	366	/* read for one report, though fewer are kept */
 #define USES_MAX	1000000	/* accounts times days that suggest weighs */
 #define BEYOND_MAX	200	/* accounts named by suggest */
 
@@ -35,6 +37,8 @@ control_daybook_domain_of(const char *account)
 struct reading {
 	struct sums_table accounts;
 	const char *domain;		/* only accounts of this one, or NULL */
+	int from, to;
+	uint64_t beyond;		/* messages of accounts beyond the bound, in line "*" */
 };
 
 /* take_row - books_sums_each: an account of a day */
@@ -43,6 +47,8 @@ take_row(void *arg, const char *account, const struct daybook_row *row)
 {
 	struct reading *reading = arg;
 
+	if (strcmp(account, "*") == 0)
+		reading->beyond += row->day.messages;
 	if (reading->domain == NULL ||
 	    strcmp(control_daybook_domain_of(account), reading->domain) == 0)
 		sums_add_row(&reading->accounts, account, row);
@@ -104,12 +110,45 @@ total_json(const struct sums_table *domains)
 	return line_json(&total.lines[0]);
 }
 
-/* control_report - what accounts and domains sent on a day, and what they were refused */
-json_t *
-control_report(const struct asked *asked)
+/* day_start - the time at which a day begins (UNIX time in ms); -1: there is no such day */
+static int64_t
+day_start(int day)
+{
+	struct tm tm = { .tm_year = day / 10000 - 1900, .tm_mon = day / 100 % 100 - 1,
+		.tm_mday = day % 100 };
+	int64_t at = (int64_t)timegm(&tm) * 1000;
+
+	return daybook_day(at) == day ? at : -1;
+}
+
+/* read_days - the days of a request, "day" or "from" and "to"; 0, or -1 and *error_r on ctx */
+static int
+read_days(const struct asked *asked, struct reading *reading, const char **error_r)
 {
 	int today = daybook_day(clock_wall_ms());
 	int day = (int)control_number(asked, "day", 20000101, 99991231, today);
+	int64_t at;
+
+	reading->from = (int)control_number(asked, "from", 20000101, 99991231, day);
+	reading->to = (int)control_number(asked, "to", 20000101, 99991231, day);
+	at = day_start(reading->from);
+	if (at < 0 || day_start(reading->to) < at ||
+	    day_start(reading->to) - at >= REPORT_DAYS_MAX * CLOCK_DAY_MS) {
+		*error_r = mem_printf(asked->ctx, "%d to %d are not 1 to %d days", reading->from,
+		    reading->to, REPORT_DAYS_MAX);
+		return -1;
+	}
+	for (; daybook_day(at) <= reading->to; at += CLOCK_DAY_MS)
+		if (books_read_sums(journal_books(asked->daemon->journal), asked->ctx,
+			daybook_day(at), take_row, reading, error_r) != 0)
+			return -1;
+	return 0;
+}
+
+/* control_report - what accounts and domains sent on some days, and what they were refused */
+json_t *
+control_report(const struct asked *asked)
+{
 	size_t n = (size_t)control_number(asked, "n", 1, CONTROL_ROWS_MAX, TOP_DEFAULT);
 	const char *domain = control_text(asked, "domain");
 	struct reading reading = { .accounts.ctx = asked->ctx };
@@ -123,17 +162,17 @@ control_report(const struct asked *asked)
 			return control_failed(
 			    mem_printf(asked->ctx, "\"%.100s\" is no domain: %s", domain, error));
 	}
-	if (books_read_sums(journal_books(asked->daemon->journal), asked->ctx, day, take_row,
-		&reading, &error) != 0)
+	if (read_days(asked, &reading, &error) != 0)
 		return control_failed(
-		    mem_printf(asked->ctx, "the daybook cannot be read: %s", error));
+		    mem_printf(asked->ctx, "the sums cannot be read: %s", error));
 	for (size_t i = 0; i < accounts->n; i++)
 		sums_add_line(&domains, control_daybook_domain_of(accounts->lines[i].name),
 		    &accounts->lines[i]);
 	sums_sort(accounts, SUMS_BY_RECIPIENTS);
 	sums_sort(&domains, SUMS_BY_RECIPIENTS);
-	return json_pack("{s:b, s:i, s:I, s:I, s:o, s:o, s:o}", "ok", 1, "day", day, "n_accounts",
-	    (json_int_t)accounts->n, "n_domains", (json_int_t)domains.n, "total",
+	return json_pack("{s:b, s:i, s:i, s:i, s:I, s:I, s:I, s:o, s:o, s:o}", "ok", 1, "day",
+	    reading.to, "from", reading.from, "to", reading.to, "beyond",
+	    (json_int_t)reading.beyond, "n_accounts", (json_int_t)accounts->n, "n_domains", (json_int_t)domains.n, "total",
 	    total_json(&domains), "accounts", head_json(accounts, n), "domains",
 	    head_json(&domains, n));
 }
@@ -225,6 +264,12 @@ control_suggest(const struct asked *asked)
 	}
 	if (uses.too_many)
 		return control_failed("that is too much to weigh at once; ask for fewer --days");
+	if (uses.n == 0)
+		return control_failed(mem_printf(asked->ctx,
+		    "there is nothing to judge by: no account sent mail from %d to %d (UTC)%s",
+		    daybook_day(now - (n_days + first - 1) * CLOCK_DAY_MS),
+		    daybook_day(now - first * CLOCK_DAY_MS),
+		    first == 1 ? "; today counts with --today" : ""));
 	habits = suggest_habits(asked->ctx, uses.items, uses.n, percent, &n);
 	answer = suggestion(asked->ctx, habits, n, percent);
 	json_object_set_new(

@@ -48,16 +48,16 @@ ctl_span(long long ms, char *buffer, size_t size)
 		(void)snprintf(buffer, size, "%lld h", (s + 3599) / 3600);
 }
 
-/* ctl_time - UNIX time in milliseconds as local time */
+/* ctl_time - UNIX time in milliseconds as local time, with its zone */
 void
 ctl_time(long long ms)
 {
 	time_t seconds = (time_t)(ms / 1000);
 	struct tm tm;
-	char text[32] = "?";
+	char text[64] = "?";
 
 	if (localtime_r(&seconds, &tm) != NULL)
-		(void)strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+		(void)strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %Z", &tm);
 	(void)printf("%s", text);
 }
 

@@ -112,7 +112,7 @@ long long ctl_count(const char *text);
 /* ctl_span - milliseconds as a person says them; negative: "never" */
 void ctl_span(long long ms, char *buffer, size_t size);
 
-/* ctl_time - UNIX time in milliseconds as local time, printed */
+/* ctl_time - UNIX time in milliseconds as local time with its zone, printed */
 void ctl_time(long long ms);
 
 /* ctl_safe - strangers' text, printed without what a terminal would obey */

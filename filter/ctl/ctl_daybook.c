@@ -76,48 +76,93 @@ print_day(long long day)
 static void
 print_report(const json_t *answer)
 {
-	print_day(ctl_number(answer, "day"));
+	print_day(ctl_number(answer, "from"));
+	if (ctl_number(answer, "to") != ctl_number(answer, "from")) {
+		(void)printf(" to ");
+		print_day(ctl_number(answer, "to"));
+	}
 	(void)printf(" (UTC): %lld accounts of %lld domains\n", ctl_number(answer, "n_accounts"),
 	    ctl_number(answer, "n_domains"));
+	if (ctl_number(answer, "beyond") > 0)
+		(void)printf(
+		    "More accounts sent than are listed a day: %lld messages of the others are \"*\".\n"
+		    "Raise accounts in history = { }.\n",
+		    ctl_number(answer, "beyond"));
 	print_table(answer, "accounts", "account");
 	print_table(answer, "domains", "domain");
 	(void)printf("\n");
 	print_line(json_object_get(answer, "total"));
 }
 
-/* day_of - "2026-11-22", "today", "yesterday" as a number; ends the program where it is none */
+/* days_ago - that day, UTC, as a number */
+static long long
+days_ago(long long n)
+{
+	time_t when = time(NULL) - (time_t)n * 86400;
+	struct tm tm;
+
+	(void)gmtime_r(&when, &tm);
+	return (tm.tm_year + 1900) * 10000 + (tm.tm_mon + 1) * 100 + tm.tm_mday;
+}
+
+/* day_of - "2026-11-22", "today", "yesterday" as a number; ends the program if it is none */
 static long long
 day_of(const char *text)
 {
-	time_t when = time(NULL);
-	struct tm tm;
 	int year, month, day, end = 0;
 
 	if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &end) == 3 && text[end] == '\0' &&
 	    month >= 1 && month <= 12 && day >= 1 && day <= 31)
 		return year * 10000 + month * 100 + day;
 	if (strcmp(text, "yesterday") == 0)
-		when -= 86400;
-	else if (strcmp(text, "today") != 0)
-		ctl_fail(
-		    "\"%s\" is no day; write for example 2026-11-22, today or yesterday", text);
-	(void)gmtime_r(&when, &tm);
-	return (tm.tm_year + 1900) * 10000 + (tm.tm_mon + 1) * 100 + tm.tm_mday;
+		return days_ago(1);
+	if (strcmp(text, "today") != 0)
+		ctl_fail("\"%s\" is not a day; write for example 2026-11-22, today or yesterday",
+		    text);
+	return days_ago(0);
 }
 
-/* ctl_report - a day's mail by account and domain */
+/* set_days - the days of a report: "7d", or a day */
+static void
+set_days(json_t *request, const char *text)
+{
+	long long n;
+	int end = 0;
+
+	if (sscanf(text, "%3lld%n", &n, &end) == 1 && strcmp(text + end, "d") == 0) {
+		if (n < 1 || n > 366)
+			ctl_fail("\"%s\" is not 1d to 366d", text);
+		json_object_set_new(request, "from", json_integer(days_ago(n - 1)));
+		json_object_set_new(request, "to", json_integer(days_ago(0)));
+		return;
+	}
+	json_object_set_new(request, "day", json_integer(day_of(text)));
+}
+
+/* ctl_report - the mail of some days by account and domain */
 int
 ctl_report(struct ctl *ctl, char **operands)
 {
 	const char *day = ctl_option(ctl, "--day");
+	const char *from = ctl_option(ctl, "--from");
+	const char *to = ctl_option(ctl, "--to");
 	const char *domain = ctl_option(ctl, "--domain");
 	const char *top = ctl_option(ctl, "--top");
 	json_t *request;
 
 	(void)operands;
+	if (day != NULL && (from != NULL || to != NULL))
+		ctl_fail("--day does not go with --from and --to");
+	if (to != NULL && from == NULL)
+		ctl_fail("--to needs --from");
 	request = json_pack("{s:s}", "command", "report");
 	if (day != NULL)
-		json_object_set_new(request, "day", json_integer(day_of(day)));
+		set_days(request, day);
+	if (from != NULL) {
+		json_object_set_new(request, "from", json_integer(day_of(from)));
+		json_object_set_new(
+		    request, "to", json_integer(to != NULL ? day_of(to) : days_ago(0)));
+	}
 	if (domain != NULL)
 		ctl_set(request, "domain", domain);
 	if (top != NULL)

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "filter/ctl/ctl.h"
 
@@ -158,10 +159,28 @@ ctl_why(struct ctl *ctl, char **operands)
 	return ctl_ask(ctl, request, print_why);
 }
 
+/* print_stamp - the UTC time of an event as local time; as it is if it cannot be read */
+static void
+print_stamp(const char *text)
+{
+	struct tm tm = { 0 };
+	int end = 0;
+
+	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+		&tm.tm_hour, &tm.tm_min, &tm.tm_sec, &end) != 6 || text[end] != '\0') {
+		ctl_safe(text);
+		return;
+	}
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	ctl_time((long long)timegm(&tm) * 1000);
+}
+
 static void
 print_event(const json_t *event)
 {
-	(void)printf("%s  %-12s  ", ctl_text(event, "time"), ctl_text(event, "event"));
+	print_stamp(ctl_text(event, "time"));
+	(void)printf("  %-12s  ", ctl_text(event, "event"));
 	ctl_safe(ctl_text(event, "text"));
 	(void)printf("  (%s)\n", ctl_text(event, "filter"));
 }

@@ -188,6 +188,8 @@ with open(old.file("counters.history"), "w") as file:
                '"would":"accept"}\n{"at":%d,"queue' % (now, now))
 with open(old.file("counters.daybook"), "w") as file:
     file.write(time.strftime("%Y%m%d", time.gmtime()) + " alice@example.org 7 9 1000 1 7 9 1000 1 7 9 1000 over=3\n")
+    file.write(time.strftime("%Y%m%d", time.gmtime(time.time() - 3 * 86400)) +
+               " alice@example.org 100 200 5000 2 60 150 1000 1 7 9 1000 over=1,blocked=2\n")
 ok(old.start(), "it starts beside the files of an earlier version", old.log())
 ok("accepted" in old.ctl("why", "OLD1"), "why knows what was in the history", old.ctl("why", "OLD1"))
 text = old.ctl("report")
@@ -195,10 +197,30 @@ ok(re.search(r"alice@example.org +7 +9 .*refused: over 3", text), "report knows 
 text = old.ctl("quota", "top")
 ok(re.search(r"alice@example.org +9 +7 +3 ", text), "so does quota top", text)
 ok("imported 1 decisions from" in old.log() and "1 lines could not be read" in old.log() and
-   "imported 1 sums of accounts from" in old.log(), "the log says what was imported", old.log())
+   "imported 2 sums of accounts from" in old.log(), "the log says what was imported", old.log())
 ok(sorted(os.listdir(old.place)) == sorted(set(os.listdir(old.place)) - {"counters.history", "counters.daybook"} |
                                            {"counters.history.imported", "counters.daybook.imported"}),
    "and the files have other names now", os.listdir(old.place))
+text = old.ctl("report", "--day", "7d")
+ok(re.search(r"^\d+-\d+-\d+ to \d+-\d+-\d+ \(UTC\): 1 accounts", text) and
+   re.search(r"alice@example.org +107 +209 .* 3  refused: blocked 2, over 4", text), "report adds up seven days", text)
+text = old.ctl("report", "--day", "3d")
+ok(re.search(r"alice@example.org +7 +9 ", text), "but not what is older", text)
+day = [time.strftime("%Y-%m-%d", time.gmtime(time.time() - n * 86400)) for n in (5, 1)]
+text = old.ctl("report", "--from", day[0], "--to", day[1])
+ok(text.startswith("%s to %s (UTC)" % tuple(day)) and re.search(r"alice@example.org +100 +200 ", text), "report --from --to", text)
+answer = json.loads(old.ctl("--json", "report", "--from", day[0]))
+ok(answer["from"] == int(day[0].replace("-", "")) and answer["total"]["recipients"] == 209, "--to is today by default", answer)
+ok("are not 1 to 366 days" in old.ctl("report", "--from", day[1], "--to", day[0]) and
+   "are not 1 to 366 days" in old.ctl("report", "--day", "2026-02-30") and
+   "does not go with" in old.ctl("report", "--day", "7d", "--from", day[0]) and
+   "--to needs --from" in old.ctl("report", "--to", day[0]) and "is not 1d to 366d" in old.ctl("report", "--day", "0d") and
+   "is not a day" in old.ctl("report", "--day", "7w"), "days that are none are errors", old.ctl("report", "--day", "7w"))
+text = old.ctl("quota", "suggest", "--days", "2")
+ok("nothing to judge by: no account sent mail from" in text and "plans" not in text, "suggest without data says so", text)
+ok("person" in old.ctl("quota", "suggest", "--days", "4"), "with data it proposes")
+text = old.ctl("last", "alice")
+ok(re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [A-Z+-]\S*  OLD1", text), "times have their zone", text)
 old.end()
 ok(old.start() and "imported" not in old.log(), "once", old.log())
 ok(re.search(r"alice@example.org +7 +9 ", old.ctl("report")), "the sums are the same")
