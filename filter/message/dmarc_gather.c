@@ -196,9 +196,9 @@ note_exception(struct message *message, struct dmarc_fact *fact)
 	}
 }
 
-/* is_own - is this domain one of ours? */
+/* dmarc_is_own - is this domain one of ours? */
 static bool
-is_own(struct message *message, const char *domain)
+dmarc_is_own(struct message *message, const char *domain)
 {
 	const struct snapshot *snapshot = message->session->snapshot;
 	const struct config *config = snapshot->config;
@@ -247,12 +247,12 @@ note_own(struct message *message, const struct dmarc_identifier *identifiers, si
 		return;
 	for (size_t i = 0; i < authors->n && facts->own_domain == NULL; i++)
 		if (!is_verified(authors->domains[i], identifiers, n) &&
-		    is_own(message, authors->domains[i]))
+		    dmarc_is_own(message, authors->domains[i]))
 			facts->own_domain = authors->domains[i];
 	if (facts->own_domain != NULL || at == NULL)
 		return;
 	sender = domain_normalise(message, at + 1, strlen(at + 1), NULL);
-	if (sender != NULL && !is_verified(sender, identifiers, n) && is_own(message, sender))
+	if (sender != NULL && !is_verified(sender, identifiers, n) && dmarc_is_own(message, sender))
 		facts->own_domain = sender;
 }
 
