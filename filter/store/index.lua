@@ -6,8 +6,9 @@
 -- KEYS[1]	a hash: account -> cmsgpack {until, since, by, reason}, times in ms, until 0 for
 --		no end; under "" the version, which changes with every change
 --
--- ARGV[1]	"block": account, for how long in ms (0: no end), by, reason, most accounts
---			-> 1, or 0 when there are so many already
+-- ARGV[1]	"block": account, for how long in ms (0: no end), by, reason, most accounts, since
+--			-> 1, or 0 when there are so many already. since is the asking
+--			filter's, in ms: all filters must know the block by one time.
 --		"unblock": account -> how many were
 --		"blocks": a version -> {version} when it is this one still, else
 --			{version, account, until, since, by, reason, account, ...}
@@ -35,7 +36,8 @@ if op == 'block' then
 	    redis.call('HEXISTS', KEYS[1], ARGV[2]) == 0 then
 		return 0
 	end
-	redis.call('HSET', KEYS[1], ARGV[2], cmsgpack.pack({ length > 0 and now + length or 0, now,
+	redis.call('HSET', KEYS[1], ARGV[2], cmsgpack.pack({ length > 0 and now + length or 0,
+	    tonumber(ARGV[7]) or now,
 	    ARGV[4], ARGV[5] }))
 	changed()
 	return 1

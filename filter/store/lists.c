@@ -186,11 +186,11 @@ static int
 block_offender(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence)
 {
 	const struct quota_plan *plan = offence->plan;
-	const struct store_block block = { .by = "block_on",
-	    .reason = blocks_offence_text(ctx, &plan->counters[0]) };
+	struct store_block block;
 	const char *ignored;
 
-	if (!blocks_offender(redis->blocks, &redis->log, plan, offence->for_ms))
+	if (!blocks_offender(redis->blocks, &redis->log, plan, offence->for_ms) ||
+	    !blocks_find(redis->blocks, ctx, plan->account, clock_wall_ms(), &block))
 		return 0;
 	return store_redis_block(redis, ctx, plan, &block, offence->for_ms,
 	    clock_ms() + redis->deadline_ms, &ignored);
@@ -279,7 +279,7 @@ store_redis_block(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
 {
 	struct store_redis *redis = impl;
 	const char *words[2] = { mem_printf(ctx, "%" PRId64, for_ms), block->reason };
-	struct quota_command *command = index_command(redis, ctx, "block", 5);
+	struct quota_command *command = index_command(redis, ctx, "block", 6);
 	bool full = false;
 	redisReply *answer;
 
@@ -288,6 +288,7 @@ store_redis_block(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	quota_command_push(command, block->by);
 	quota_command_push(command, block->reason);
 	quota_command_push_number(command, STORE_BLOCKS_MAX);
+	quota_command_push_number(command, block->since);
 	if (run_index(redis, ctx, command, true, deadline_ms, &answer, error_r) != POOL_ANSWERED)
 		return -1;
 	full = answer->type != REDIS_REPLY_INTEGER || answer->integer != 1;

@@ -206,6 +206,29 @@ test_block(void **state)
 	assert_int_equal(n, 0);
 }
 
+/* Every filter knows a block by the time at which it was made: their events are one event. */
+static void
+test_block_since(void **state)
+{
+	struct fixture *f = *state;
+	struct quota_plan *alice = ask(f, f->plan, "alice@example.org", 1);
+	struct store_block here, there;
+	const char *error = NULL;
+
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(
+		    store_block(f->store, f->ctx, alice, HOUR_MS, "", "root", soon(), &error), 0);
+		assert_true(store_known_block(f->store, f->ctx, alice->account, &here));
+		reopen(f);
+		for (int64_t end = soon();
+		     !store_known_block(f->store, f->ctx, alice->account, &there); usleep(10000))
+			if (clock_ms() > end)
+				fail_msg("the block was lost");
+		assert_int_equal(here.since, there.since);
+		assert_int_equal(store_unblock(f->store, f->ctx, alice, soon(), &error), 1);
+	}
+}
+
 /* A block that ends by itself, and one that is only reported. */
 static void
 test_block_ends(void **state)
@@ -372,12 +395,14 @@ main(void)
 {
 	const struct CMUnitTest embedded[] = {
 		cmocka_unit_test_setup_teardown(test_block, set_up_embedded, tear_down),
+		cmocka_unit_test_setup_teardown(test_block_since, set_up_embedded, tear_down),
 		cmocka_unit_test_setup_teardown(test_block_ends, set_up_embedded, tear_down),
 		cmocka_unit_test_setup_teardown(test_raise, set_up_embedded, tear_down),
 		cmocka_unit_test_setup_teardown(test_moves_home, set_up_embedded, tear_down),
 	};
 	const struct CMUnitTest redis[] = {
 		cmocka_unit_test_setup_teardown(test_block, set_up_redis, tear_down),
+		cmocka_unit_test_setup_teardown(test_block_since, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_block_ends, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_raise, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_moves_home, set_up_redis, tear_down),
