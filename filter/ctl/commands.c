@@ -114,6 +114,13 @@ const struct ctl_command ctl_commands[] = {
 	    "explain an SPF check",
 	    "--ip ADDRESS --from SENDER [--helo NAME] | --own DOMAIN [--ip ADDRESS]...",
 	    ctl_spf_check },
+	{ "doctor", { NULL },
+	    { { "--postfix-config", "PATH", "directory of main.cf", "FILE", OPTIONAL },
+		{ "--sendmail-cf", "PATH", "sendmail.cf, instead of Postfix", "FILE", OPTIONAL },
+		{ "--ip", "ADDRESS", "address that others see (behind NAT)", NULL, REPEATED },
+		{ "--only", "ID", "this check only, such as spf.missing", NULL, REPEATED },
+		{ "--skip", "ID", "all checks but this one", NULL, REPEATED } },
+	    "find what is wrong with this site, and the cure", NULL, ctl_doctor },
 	{ .name = NULL },
 };
 

@@ -129,6 +129,7 @@ ctl_run ctl_dkim_list;					/* ctl_dkim.c */
 ctl_run ctl_dkim_check;					/* ctl_dkim_check.c */
 ctl_run ctl_dkim_genkey;				/* ctl_dkim_genkey.c */
 ctl_run ctl_dkim_retire;				/* ctl_dkim_retire.c */
+ctl_run ctl_doctor;					/* ctl_doctor.c */
 ctl_run ctl_spf_check;					/* ctl_spf.c */
 
 #endif

@@ -71,9 +71,8 @@ ctl_dkim_finish(const struct ctl *ctl, json_t *answer, int status)
 	return status;
 }
 
-/* key_place - the directory, or the file, that says where keys are */
-static const char *
-key_place(struct ctl *ctl, const struct config *config)
+const char *
+ctl_dkim_place(struct ctl *ctl, const struct config *config)
 {
 	enum dataset_kind kind;
 	const char *path = config->keys, *error = NULL;
@@ -93,7 +92,7 @@ ctl_dkim_load(struct ctl *ctl, const struct config *config)
 	if (!config_signs(config))
 		ctl_fail("%s names no keys; add for example: keys = \"" SYSCONFDIR "/countersign/keys\"",
 		    ctl->file);
-	ctl_dkim_reader(ctl, config, key_place(ctl, config), &options);
+	ctl_dkim_reader(ctl, config, ctl_dkim_place(ctl, config), &options);
 	signers = signers_load(ctl->memory, config, &options, &warnings, &error);
 	if (signers == NULL)
 		ctl_fail("%s", error);

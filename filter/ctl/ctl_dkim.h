@@ -21,6 +21,9 @@
 void ctl_dkim_reader(struct ctl *ctl, const struct config *config, const char *place,
     struct keyring_options *options_r);
 
+/* ctl_dkim_place - the directory, or the file, that says where keys are; config signs */
+const char *ctl_dkim_place(struct ctl *ctl, const struct config *config);
+
 /* ctl_dkim_domain - a domain of the command line in its normal form; ends the program where it is
  * none */
 const char *ctl_dkim_domain(struct ctl *ctl, const char *text);

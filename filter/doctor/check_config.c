@@ -1,0 +1,189 @@
+/*
+ * check_config.c - would countersign start, and has it read what the files say?
+ *
+ * The loader's and the keyring's own lines become findings: each names its place first.
+ *
+ * Threads: any; the site is only read.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "filter/base/clock.h"
+#include "filter/base/socket.h"
+#include "filter/base/unix_socket.h"
+#include "filter/doctor/inside.h"
+#include "policy/base/mem.h"
+
+#define CONFIG_WATCH_S	(14 * 86400) /* in mode watch for longer is forgotten */
+#define CONFIG_LATE_S	5	     /* a file may be so much newer than the daemon */
+#define CONFIG_ANSWER_MS 1500
+
+/* key_id - which of our ids a line of the keyring is */
+static const char *
+key_id(const char *text)
+{
+	static const struct { const char *part, *id; } rows[] = {
+		{ "could put keys there", "key.directory" },
+		{ "must be a directory", "key.directory" },
+		{ "who could change it", "key.open" },
+		{ "is open to others", "key.open" },
+		{ "lets group id", "key.open" },
+		{ "cannot read it", "key.unreadable" },
+		{ "holds no private key", "key.unreadable" },
+		{ "is neither an RSA", "key.unreadable" },
+		{ "a private key in PEM has", "key.unreadable" },
+		{ "is no regular file", "key.unreadable" },
+		{ "give it to root", "key.unreadable" },
+		{ "No such file", "key.unreadable" },
+		{ "Permission denied", "key.unreadable" },
+		{ "is too short", "dkim.short" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (strstr(text, rows[i].part) != NULL)
+			return rows[i].id;
+	return "config.syntax";
+}
+
+/* config_add_lines - lines "PLACE: what; cure" as findings */
+static void
+config_add_lines(struct exam *exam, const char *text, bool keys)
+{
+	char *lines = mem_strdup(exam->ctx, text), *line, *rest = NULL;
+
+	for (line = strtok_r(lines, "\n", &rest); line != NULL;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		char *what = strstr(line, ": "), *cure;
+		const char *id = keys ? key_id(line) : "config.syntax";
+		bool hidden = geteuid() != 0 && strstr(line, "Permission denied") != NULL;
+
+		if (what != NULL) {
+			*what = '\0';
+			what += 2;
+		} else {
+			what = line;
+			line = mem_strdup(exam->ctx, "");
+		}
+		cure = strstr(what, "; ");
+		if (cure != NULL) {
+			*cure = '\0';
+			cure += 2;
+		}
+		if (cure != NULL && strncmp(cure, "run: ", 5) == 0)
+			cure += 5;
+		exam_add_level(exam, hidden ? DOCTOR_UNKNOWN : DOCTOR_ERROR, id, line, cure, "%s",
+		    what);
+	}
+}
+
+/* --- what the daemon has read ---------------------------------------------- */
+
+/* ask_status - of the daemon, on its control socket; NULL: it does not answer */
+static json_t *
+ask_status(TALLOC_CTX *ctx, const char *path)
+{
+	static const char question[] = "{\"command\":\"status\"}\n";
+	int64_t deadline = clock_ms() + CONFIG_ANSWER_MS;
+	int fd = unix_socket_connect(path);
+	char *text = mem_array(ctx, char, 65536);
+	size_t len = 0;
+	ssize_t got;
+
+	if (fd < 0)
+		return NULL;
+	(void)send(fd, question, sizeof(question) - 1, MSG_NOSIGNAL);
+	while (len < 65535 && memchr(text, '\n', len) == NULL &&
+	    socket_wait(fd, POLLIN, deadline)) {
+		got = recv(fd, text + len, 65535 - len, 0);
+		if (got <= 0)
+			break;
+		len += (size_t)got;
+	}
+	(void)close(fd);
+	return json_loadb(text, len, JSON_DISABLE_EOF_CHECK, NULL);
+}
+
+/* newer - is a file newer than the daemon? */
+static void
+check_newer(struct exam *exam, const char *path, time_t started)
+{
+	struct stat st;
+
+	if (path == NULL || stat(path, &st) != 0 || st.st_mtime <= started + CONFIG_LATE_S)
+		return;
+	exam_add(exam, "config.not-loaded", path, "countersignctl reload",
+	    "the file was changed after the daemon had read it");
+}
+
+/* check_loaded_files - against the start of a daemon that was never told to reload */
+static void
+check_loaded_files(struct exam *exam)
+{
+	const struct config *config = exam->site->config;
+	json_t *status = config->control != NULL ? ask_status(exam->ctx, config->control) : NULL;
+	const json_t *uptime = json_object_get(status, "uptime_s");
+
+	if (json_is_integer(uptime) &&
+	    json_integer_value(json_object_get(status, "reloads")) == 0) {
+		time_t started = time(NULL) - (time_t)json_integer_value(uptime);
+
+		check_newer(exam, config->file, started);
+		check_newer(exam, config->plans_file, started);
+	}
+	json_decref(status);
+}
+
+void
+examine_config(struct exam *exam)
+{
+	const struct site *site = exam->site;
+	struct stat st;
+
+	if (site->config == NULL) {
+		config_add_lines(exam, site->config_errors, false);
+		return;
+	}
+	if (site->signers_errors != NULL)
+		config_add_lines(exam, site->signers_errors, true);
+	if (site->mta_problem != NULL)
+		exam_add_level(exam, DOCTOR_UNKNOWN, "postfix.milter-missing", NULL,
+		    "name it with --postfix-config DIR or --sendmail-cf FILE",
+		    "the MTA could not be looked at: %s", site->mta_problem);
+	if (site->config->mode == MODE_WATCH && stat(site->config->file, &st) == 0 &&
+	    st.st_mtime < time(NULL) - CONFIG_WATCH_S)
+		exam_add(exam, "config.watch", exam_file_where(exam, "mode"), "mode = \"enforce\"",
+		    "mode is watch, and the file has not changed for %ld days: nothing is refused",
+		    (long)((time(NULL) - st.st_mtime) / 86400));
+	check_loaded_files(exam);
+}
+
+void
+examine_control(struct exam *exam)
+{
+	const struct config *config = exam->site->config;
+	struct stat st;
+
+	if (config == NULL)
+		return;
+	if (config->control == NULL)
+		exam_add(exam, "control.missing", config->file,
+		    "control = \"/run/countersign/control\"",
+		    "no control socket is configured: countersignctl cannot ask the daemon");
+	else if (stat(config->control, &st) == 0 && (st.st_mode & S_IWOTH) != 0)
+		exam_add(exam, "control.open", config->control,
+		    exam_text(exam, "chmod o-rwx %s", config->control),
+		    "everyone may write to the control socket (mode %04o)",
+		    (unsigned int)(st.st_mode & 07777));
+}

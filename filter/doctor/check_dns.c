@@ -1,0 +1,338 @@
+/*
+ * check_dns.c - what DNS says of this host: its addresses, its name, who gets its mail
+ *
+ * Threads: any; the site is only read, and the resolver is anyone's.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "filter/base/clock.h"
+#include "filter/doctor/inside.h"
+#include "policy/base/dns.h"
+#include "policy/base/domain.h"
+#include "policy/base/mem.h"
+
+#define DNS_SLOW_MS	1000
+#define DNS_NAMES	10	/* of an address that are looked at */
+
+/* has_address - does a name have this address? 1 yes, 0 no, -1 not known */
+static int
+has_address(struct exam *exam, const char *name, const struct ip_address *ip)
+{
+	const struct dns_answer *answer =
+	    exam_ask(exam, name, ip->bits == 128 ? DNS_AAAA : DNS_A);
+
+	if (answer->status == DNS_TIMEOUT || answer->status == DNS_FAILURE)
+		return -1;
+	for (size_t i = 0; i < answer->count; i++)
+		if (answer->records[i].len == ip->bits / 8 &&
+		    memcmp(answer->records[i].data, ip->octets, ip->bits / 8) == 0)
+			return 1;
+	return 0;
+}
+
+/* resolves - has a name any address? 1 yes, 0 no, -1 not known */
+static int
+resolves(struct exam *exam, const char *name)
+{
+	const struct dns_answer *v4 = exam_ask(exam, name, DNS_A);
+	const struct dns_answer *v6 = exam_ask(exam, name, DNS_AAAA);
+
+	if (v4->count > 0 || v6->count > 0)
+		return 1;
+	return v4->status == DNS_TIMEOUT || v4->status == DNS_FAILURE ||
+		v6->status == DNS_TIMEOUT || v6->status == DNS_FAILURE
+	    ? -1
+	    : 0;
+}
+
+/* --- reverse --------------------------------------------------------------- */
+
+/* reverse_name - RFC 1035 section 3.5, RFC 3596 section 2.5 */
+static const char *
+reverse_name(struct exam *exam, const struct ip_address *ip)
+{
+	char *name = mem_strdup(exam->ctx, "");
+
+	for (unsigned int i = ip->bits / 8; i-- > 0;)
+		name = mem_check(ip->bits == 32
+			? talloc_asprintf_append_buffer(name, "%u.", ip->octets[i])
+			: talloc_asprintf_append_buffer(
+			      name, "%x.%x.", ip->octets[i] & 15U, ip->octets[i] >> 4));
+	return exam_text(exam, "%s%s", name, ip->bits == 32 ? "in-addr.arpa" : "ip6.arpa");
+}
+
+/* helo_fault - what is wrong with the name itself, or NULL */
+static const char *
+helo_fault(const char *name)
+{
+	static const char *const ends[] = { ".local", ".localdomain", ".localhost", ".lan",
+		".internal", ".home", ".invalid" };
+	struct ip_address ip;
+	size_t len = strlen(name);
+
+	if (name[0] == '[' || ip_address_parse(name, &ip))
+		return "is an address";
+	if (strncasecmp(name, "localhost", 9) == 0)
+		return "means every host";
+	if (strchr(name, '.') == NULL)
+		return "has no domain";
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (len > strlen(ends[i]) && strcasecmp(name + len - strlen(ends[i]), ends[i]) == 0)
+			return "exists inside of a network only";
+	return NULL;
+}
+
+/* is_generic - does a name look like one of a pool? */
+static bool
+is_generic(struct exam *exam, const char *name, const struct ip_address *ip)
+{
+	static const char *const parts[] = { "dynamic", "dyn.", "dyn-", ".pool", "pool-", "pool.",
+		"dhcp", "dialup", "dsl", "static.", "static-", "-static", "vps-", "vps.",
+		"your-server.de", "cust.", "client." };
+	const char *dotted, *dashed, *mirrored, *run;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (strcasestr(name, parts[i]) != NULL)
+			return true;
+	if (ip->bits != 32)
+		return false;
+	dashed = exam_text(exam, "%u-%u-%u-%u", ip->octets[0], ip->octets[1], ip->octets[2],
+	    ip->octets[3]);
+	dotted = exam_text(exam, "%u.%u.%u.%u", ip->octets[0], ip->octets[1], ip->octets[2],
+	    ip->octets[3]);
+	mirrored = exam_text(exam, "%u.%u.%u.%u", ip->octets[3], ip->octets[2], ip->octets[1],
+	    ip->octets[0]);
+	run = exam_text(exam, "%u-%u-%u-%u", ip->octets[3], ip->octets[2], ip->octets[1],
+	    ip->octets[0]);
+	return strstr(name, dashed) != NULL || strstr(name, dotted) != NULL ||
+	    strstr(name, mirrored) != NULL || strstr(name, run) != NULL;
+}
+
+/* check_names - the names of an address: one must lead back */
+static void
+check_names(struct exam *exam, const struct site_address *address, const struct dns_answer *answer)
+{
+	const char *first = NULL, *confirmed = NULL, *helo = exam->site->helo;
+	bool unknown = false, is_helo = false;
+
+	for (size_t i = 0; i < answer->count && i < DNS_NAMES; i++) {
+		const char *name = exam_shown(
+		    exam, (const char *)answer->records[i].data, answer->records[i].len);
+		int has = has_address(exam, name, &address->ip);
+
+		first = first != NULL ? first : name;
+		confirmed = has > 0 && confirmed == NULL ? name : confirmed;
+		unknown = unknown || has < 0;
+		is_helo = is_helo || (helo != NULL && strcasecmp(name, helo) == 0);
+	}
+	if (confirmed == NULL && unknown)
+		exam_add_level(exam, DOCTOR_UNKNOWN, "rdns.not-confirmed", address->text, NULL,
+		    "DNS gave no answer about the address of %s", first);
+	else if (confirmed == NULL)
+		exam_add(exam, "rdns.not-confirmed", address->text,
+		    exam_text(exam, "%s. IN %s %s", first, address->ip.bits == 128 ? "AAAA" : "A",
+			address->text),
+		    "the name of this address is %s, and that name does not have this address",
+		    first);
+	else if (is_generic(exam, confirmed, &address->ip))
+		exam_add(exam, "rdns.generic", address->text,
+		    exam_text(exam, "ask the provider for the name %s",
+			helo != NULL ? helo : "of this host"),
+		    "the name of this address, %s, looks like one of a provider's pool", confirmed);
+	else if (helo != NULL && !is_helo && helo_fault(helo) == NULL)
+		exam_add(exam, "rdns.other-than-helo", address->text,
+		    exam_text(exam, "ask the provider for the name %s", helo),
+		    "the name of this address is %s, and this host calls itself %s", confirmed,
+		    helo);
+}
+
+void
+examine_addresses(struct exam *exam)
+{
+	const struct site *site = exam->site;
+
+	if (site->hidden != NULL && site->resolver != NULL)
+		exam_add_level(exam, DOCTOR_UNKNOWN, "rdns.missing", NULL,
+		    "name the address that others see with --ip ADDR",
+		    "the outgoing address was not looked at: %s", site->hidden);
+	for (size_t i = 0; i < site->n_addresses; i++)
+		exam_ahead(exam, reverse_name(exam, &site->addresses[i].ip), DNS_PTR);
+	for (size_t i = 0; i < site->n_addresses; i++) {
+		const struct site_address *address = &site->addresses[i];
+		const struct dns_answer *answer =
+		    exam_ask(exam, reverse_name(exam, &address->ip), DNS_PTR);
+
+		if (exam_dns_unknown(exam, "rdns.missing", address->text, answer))
+			continue;
+		if (answer->count > 0)
+			check_names(exam, address, answer);
+		else
+			exam_add(exam, "rdns.missing", address->text,
+			    exam_text(exam,
+				address->ip.bits == 128
+				    ? "have the provider set its name to %s, or send by IPv4 only: "
+				      "smtp_address_preference = ipv4"
+				    : "have the provider set its name to %s",
+				site->helo != NULL ? site->helo : "the name of this host"),
+			    "this address has no name in DNS (PTR); big receivers refuse its mail");
+	}
+}
+
+/* --- HELO ------------------------------------------------------------------ */
+
+void
+examine_helo(struct exam *exam)
+{
+	const struct site *site = exam->site;
+	const char *fault, *cure;
+	bool some = false, unknown = false;
+	int found;
+
+	if (site->helo == NULL || site->helo[0] == '\0')
+		return;
+	cure = exam_text(exam, "myhostname = mail.%s",
+	    site->n_domains > 0 ? site->domains[0] : "DOMAIN");
+	fault = helo_fault(site->helo);
+	if (fault != NULL) {
+		exam_add(exam, "helo.bad", site->helo_where, cure,
+		    "this host calls itself %s, which %s", site->helo, fault);
+		return;
+	}
+	/* a smarthost does not look the name up */
+	if (site->resolver == NULL || (site->smarthost && site->n_addresses == 0))
+		return;
+	found = resolves(exam, site->helo);
+	if (found < 0)
+		exam_add_level(exam, DOCTOR_UNKNOWN, "helo.bad", site->helo, NULL,
+		    "DNS gave no answer about this name");
+	else if (found == 0)
+		exam_add(exam, "helo.bad", site->helo_where,
+		    exam_text(exam, "%s. IN A %s", site->helo,
+			site->n_addresses > 0 ? site->addresses[0].text : "ADDRESS"),
+		    "this host calls itself %s, and that name has no address in DNS", site->helo);
+	for (size_t i = 0; found > 0 && i < site->n_addresses; i++) {
+		int has = has_address(exam, site->helo, &site->addresses[i].ip);
+
+		some = some || has > 0;
+		unknown = unknown || has < 0;
+	}
+	if (found > 0 && site->n_addresses > 0 && !some && !unknown)
+		exam_add(exam, "helo.elsewhere", site->helo_where,
+		    exam_text(exam, "%s. IN A %s", site->helo, site->addresses[0].text),
+		    "this host calls itself %s, and that name has other addresses than %s",
+		    site->helo, site->addresses[0].text);
+}
+
+/* --- MX -------------------------------------------------------------------- */
+
+/* check_mx_host - one of a domain */
+static void
+check_mx_host(struct exam *exam, const char *domain, const struct dns_record *record)
+{
+	const char *name = exam_shown(exam, (const char *)record->data, record->len);
+	struct ip_address ip;
+
+	if (record->len == 0)
+		return;	/* a null MX (RFC 7505): the domain gets no mail, and says so */
+	if (ip_address_parse(name, &ip))
+		exam_add(exam, "mx.is-address", domain,
+		    exam_text(exam, "%s. IN MX 10 mail.%s.", domain, domain),
+		    "the MX of this domain is the address %s; it must be a name", name);
+	else if (resolves(exam, name) == 0)
+		exam_add(exam, "mx.unresolved", domain, exam_text(exam, "%s. IN A ADDRESS", name),
+		    "the MX %s of this domain has no address", name);
+}
+
+/* check_domain_mx - of one domain; also whether DNSSEC lets anyone see it */
+static void
+check_domain_mx(struct exam *exam, const char *domain)
+{
+	const struct dns_answer *answer = exam_ask(exam, domain, DNS_MX);
+
+	if (answer->status == DNS_FAILURE && answer->problem != NULL &&
+	    exam->site->config->resolver.trust_anchor != NULL &&
+	    (strcasestr(answer->problem, "validation") != NULL ||
+		strcasestr(answer->problem, "DNSSEC") != NULL ||
+		strcasestr(answer->problem, "bogus") != NULL)) {
+		exam_add(exam, "dns.bogus", domain, "correct the DS record at the registrar",
+		    "validating resolvers refuse this domain: %s", answer->problem);
+		return;
+	}
+	if (exam_dns_unknown(exam, "mx.missing", domain, answer))
+		return;
+	for (size_t i = 0; i < answer->count && i < DNS_NAMES; i++)
+		check_mx_host(exam, domain, &answer->records[i]);
+	if (answer->count == 0 && resolves(exam, domain) == 0)
+		exam_add(exam, "mx.missing", domain,
+		    exam_text(exam, "%s. IN MX 10 %s.", domain,
+			exam->site->helo != NULL ? exam->site->helo : "HOST"),
+		    "this domain has neither an MX nor an address: some receivers refuse senders "
+		    "that cannot get mail");
+}
+
+void
+examine_mx(struct exam *exam)
+{
+	const struct site *site = exam->site;
+
+	if (site->resolver == NULL)
+		return;
+	for (size_t i = 0; i < site->n_domains; i++)
+		exam_ahead(exam, site->domains[i], DNS_MX);
+	for (size_t i = 0; i < site->n_domains; i++)
+		check_domain_mx(exam, site->domains[i]);
+}
+
+/* --- the servers ----------------------------------------------------------- */
+
+/* check_lies - a name that nobody has must not exist */
+static void
+check_lies(struct exam *exam)
+{
+	const char *name =
+	    exam_text(exam, "x%llx.countersign-%llx.com", (unsigned long long)clock_wall_ms(),
+		(unsigned long long)clock_ms() * 2654435761ULL % 0xffffffffULL);
+
+	if (exam_ask(exam, name, DNS_A)->count > 0)
+		exam_add(exam, "resolver.lies", exam->site->dns_servers[0],
+		    "run a resolver on this host, such as unbound",
+		    "a name that does not exist has an address: SPF and DKIM checks go wrong");
+}
+
+void
+examine_resolver(struct exam *exam)
+{
+	const struct site *site = exam->site;
+	const char *list = NULL;
+
+	if (site->config == NULL)
+		return;
+	for (size_t i = 0; i < site->n_dns_servers; i++)
+		list = list == NULL ? site->dns_servers[i]
+				    : exam_text(exam, "%s, %s", list, site->dns_servers[i]);
+	if (site->resolver == NULL) {
+		exam_add(exam, "resolver.dead", list != NULL ? list : "/etc/resolv.conf",
+		    "dns = { servers = [\"127.0.0.1\"] } with a resolver on this host",
+		    "no DNS server answers; nothing that others see of this site was checked");
+		return;
+	}
+	for (size_t i = 0; i < site->n_dns_servers; i++) {
+		if (!site->dns_alive[i])
+			exam_add(exam, "resolver.not-validating", site->dns_servers[i],
+			    "take it out of the list", "this DNS server does not answer");
+		else if (site->dns_ms[i] > DNS_SLOW_MS)
+			exam_add(exam, "resolver.slow", site->dns_servers[i],
+			    "run a resolver on this host, such as unbound",
+			    "this DNS server needed %lld ms for an answer",
+			    (long long)site->dns_ms[i]);
+	}
+	check_lies(exam);
+}

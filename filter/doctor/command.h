@@ -1,0 +1,30 @@
+/*
+ * command.h - run a program of the MTA that prints its settings
+ */
+#ifndef FILTER_DOCTOR_COMMAND_H
+#define FILTER_DOCTOR_COMMAND_H
+
+#include <stdint.h>
+#include <talloc.h>
+
+#define COMMAND_OUTPUT_MAX (4 * 1024 * 1024) /* octets of each stream; more is an error */
+
+/* What a program printed. */
+struct command_output {
+	char *out;		/* NUL-terminated */
+	char *error;
+	int status;		/* its exit status; 128 + signal */
+};
+
+/* command_find - the path of a program: in PATH, else in the usual directories of root; or NULL */
+const char *command_find(TALLOC_CTX *ctx, const char *name);
+
+/*
+ * command_run - run argv[0], an absolute path, without a shell and without standard input
+ * It is killed at deadline_ms (clock_ms()). Returns 0 with *output_r on ctx, or -1 and *error_r on
+ * ctx. Any thread.
+ */
+int command_run(TALLOC_CTX *ctx, const char *const *argv, int64_t deadline_ms,
+    struct command_output *output_r, const char **error_r);
+
+#endif

@@ -1,0 +1,1278 @@
+"""doctor_sites.py - sites for countersignctl doctor: healthy ones, and each broken in one way
+
+Called by doctor.test with COUNTERSIGN_BUILD (where the programs are), POSTFIX (the directory of
+postconf and its libraries) and REDIS (redis-server). Lays a site out in a directory of its own,
+with a DNS server that knows its domain, a countersign that listens and, where it is wanted, a
+Redis; asks the doctor; compares what it found with what was broken. Writes TAP.
+"""
+import base64
+import concurrent.futures
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from dns_server import A, AAAA, MX, PTR, TXT, Server  # noqa: E402
+
+BUILD = os.environ["COUNTERSIGN_BUILD"]
+POSTFIX = os.environ["POSTFIX"]
+REDIS = os.environ["REDIS"]
+OURS = "198.51.100.25"
+HOST = "mail.example.org"
+IGNORED = {"clock.off"}     # a matter of the machine that runs the test
+# Errors that no site here can have: they need the machine's clock or disk, a live MTA, or an old Redis.
+UNSHOWN = {"clock.off", "disk.full", "redis.version", "tls.served-old", "dns.bogus", "sendmail.socket-unsafe"}
+TOP = tempfile.mkdtemp(prefix="countersign-doctor.")
+os.chmod(TOP, 0o755)
+RUNNING = []
+
+
+def sh(*words, **more):
+    return subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **more).stdout
+
+
+def write(path, text, mode=0o644):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(path, mode)
+    return path
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(condition):
+    until = time.monotonic() + 30
+    while not condition():
+        if time.monotonic() > until:
+            sys.exit("Bail out! something did not start")
+        time.sleep(0.02)
+
+
+def accepts(where):
+    try:
+        if isinstance(where, int):
+            socket.create_connection(("127.0.0.1", where), 5).close()
+        else:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(where)
+        return True
+    except OSError:
+        return False
+
+
+def start(*words):
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    RUNNING.append(process)
+    return process
+
+
+# --- certificates ----------------------------------------------------------
+
+def make_certificates():
+    """An authority, an intermediate one, and what it signs for HOST."""
+    os.mkdir(f"{TOP}/tls")
+    os.chdir(f"{TOP}/tls")
+
+    def key(name):
+        sh("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{name}.key")
+        os.chmod(f"{name}.key", 0o600)
+
+    def sign(name, subject, days, issuer=None, san=None):
+        sh("openssl", "req", "-new", "-key", f"{name}.key", "-subj", f"/CN={subject}", "-out", f"{name}.csr")
+        write(f"{TOP}/tls/{name}.ext", f"subjectAltName=DNS:{san}\n" if san else "basicConstraints=CA:true\n")
+        by = ["-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key", "-CAcreateserial"] if issuer else \
+            ["-signkey", f"{name}.key"]
+        sh("openssl", "x509", "-req", "-in", f"{name}.csr", "-days", str(days), "-extfile", f"{name}.ext",
+           "-out", f"{name}.pem", *by)
+    for name in "root", "middle", "host", "other", "soon", "self":
+        key(name)
+    sign("root", "Doctor Root", 30)
+    sign("middle", "Doctor Middle", 30, "root")
+    sign("host", HOST, 90, "middle", HOST)
+    sign("other", "www.example.net", 90, "middle", "www.example.net")
+    sign("soon", HOST, 3, "middle", HOST)
+    sign("self", HOST, 90, None, HOST)
+    shutil.copy("host.key", "expired.key")
+    sh("openssl", "req", "-new", "-key", "host.key", "-subj", f"/CN={HOST}", "-out", "expired.csr")
+    write(f"{TOP}/tls/index.txt", "")
+    write(f"{TOP}/tls/ca.cnf", "[ca]\ndefault_ca=c\n[c]\ndatabase=index.txt\nnew_certs_dir=.\nserial=s.srl\n"
+          "default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n")
+    write(f"{TOP}/tls/s.srl", "77\n")
+    sh("openssl", "ca", "-batch", "-config", "ca.cnf", "-cert", "middle.pem", "-keyfile", "middle.key",
+       "-in", "expired.csr", "-extfile", "host.ext", "-startdate", "20200101000000Z", "-enddate",
+       "20210101000000Z", "-out", "expired.pem", "-notext")
+    for name in "host", "other", "soon", "expired":
+        with open(f"{name}.full", "w", encoding="ascii") as full:
+            for part in name, "middle":
+                with open(f"{part}.pem", encoding="ascii") as file:
+                    full.write(file.read())
+    os.chdir("/")
+
+
+def make_key(path, bits=2048):
+    """A DKIM key; its record."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    sh("openssl", "genrsa", "-out", path, str(bits))
+    os.chmod(path, 0o600)
+    return record_of(path)
+
+
+def record_of(path):
+    der = sh("openssl", "rsa", "-in", path, "-pubout", "-outform", "DER")
+    return b"v=DKIM1; k=rsa; p=" + base64.b64encode(der)
+
+
+def txt(record):
+    record = record if isinstance(record, bytes) else record.encode()
+    return (TXT, [record[i:i + 255] for i in range(0, len(record), 255)])
+
+
+# --- a site ------------------------------------------------------------------
+
+class Site:
+    """A healthy one, until it is changed."""
+
+    def __init__(self, name):
+        self.dir = f"{TOP}/{re.sub('[^a-z0-9-]+', '-', name.lower())}"
+        os.mkdir(self.dir)
+        self.main = {
+            "compatibility_level": "3.6",
+            "queue_directory": f"{self.dir}/queue", "data_directory": f"{self.dir}/data",
+            "daemon_directory": f"{POSTFIX}/usr/lib/postfix/sbin", "command_directory": f"{POSTFIX}/usr/sbin",
+            "shlib_directory": f"{POSTFIX}/usr/lib/postfix", "mail_owner": "uucp",
+            "myhostname": HOST, "mydomain": "example.org", "mynetworks": "127.0.0.0/8 [::1]/128",
+            "recipient_delimiter": "+", "smtpd_sasl_type": "dovecot", "smtpd_sasl_path": "private/auth",
+            "smtpd_tls_cert_file": f"{TOP}/tls/host.full", "smtpd_tls_key_file": f"{TOP}/tls/host.key",
+            "smtpd_tls_security_level": "may",
+            "smtpd_milters": f"inet:127.0.0.1:{MILTER}", "non_smtpd_milters": "$smtpd_milters",
+            "milter_default_action": "tempfail",
+        }
+        self.services = {
+            "smtp": ("smtp inet n - y - - smtpd", {}),
+            "submission": ("submission inet n - y - - smtpd", {
+                "syslog_name": "postfix/submission", "smtpd_tls_security_level": "encrypt",
+                "smtpd_sasl_auth_enable": "yes", "smtpd_tls_auth_only": "yes",
+                "smtpd_relay_restrictions": "permit_sasl_authenticated,reject",
+                "milter_macro_daemon_name": "ORIGINATING"}),
+            "pickup": ("pickup unix n - y 60 1 pickup", {}),
+            "cleanup": ("cleanup unix n - y - 0 cleanup", {}),
+            "smtp-out": ("smtp unix - - y - - smtp", {}),
+        }
+        self.record = KEY_RECORD
+        shutil.copytree(f"{TOP}/keys", f"{self.dir}/keys")
+        self.zone = {
+            b"25.100.51.198.in-addr.arpa": [(PTR, HOST.encode())],
+            HOST.encode(): [(A, socket.inet_aton(OURS)), txt("v=spf1 a -all")],
+            b"example.org": [(MX, (10, HOST.encode())), txt(f"v=spf1 ip4:{OURS} -all")],
+            b"_dmarc.example.org": [txt("v=DMARC1; p=none; rua=mailto:dmarc@example.org")],
+            b"s1._domainkey.example.org": [txt(self.record)],
+        }
+        self.conf = {
+            "mode": '"enforce"', "listen": f'"inet:127.0.0.1:{MILTER}"', "control": f'"{self.dir}/control"',
+            "realm": '"example.org"', "authserv_id": f'"{HOST}"', "keys": f'"{self.dir}/keys"',
+            "store": f'"file:{self.dir}/counters"', "default_plan": '"person"',
+            "plans": '{ person = { limits = ["100 recipients per hour"] } }',
+            "accounts": '( { login = "alice"  owns = ["info@example.org"] } )',
+            "listeners": '{ users = { role = "submission"  daemon = ["ORIGINATING"] }\n'
+                         ' php = { role = "local"  pickup = true }\n mx = { role = "inbound" } }',
+        }
+        self.options = ["--ip", OURS]
+        self.use_postfix = True
+        self.dns = None
+        self.server = Server
+        self.dns_port = None
+        self.master_more = ""
+        self.after = []         # called once all files are there
+
+    def file(self, name, text, mode=0o644):
+        return write(f"{self.dir}/{name}", text, mode)
+
+    def lay_out(self):
+        self.dns = self.server(self.zone)
+        port = self.dns_port or self.dns.port
+        self.conf["dns"] = f'{{ servers = ["127.0.0.1@{port}"] }}'
+        self.file("main.cf", "".join(f"{name} = {value}\n" for name, value in self.main.items()))
+        master = "# services\n"
+        for line, options in self.services.values():
+            master += line + "\n" + "".join(f"  -o {name}={value}\n" for name, value in options.items())
+        self.file("master.cf", master + self.master_more)
+        os.makedirs(f"{self.dir}/queue", exist_ok=True)
+        self.file("countersign.conf", "".join(f"{name} = {value}\n" for name, value in self.conf.items()))
+        for call in self.after:
+            call()
+
+    def ask(self, *more):
+        words = [f"{BUILD}/countersignctl", "-c", f"{self.dir}/countersign.conf", "doctor"]
+        if self.use_postfix:
+            words += ["--postfix-config", self.dir]
+        done = subprocess.run(words + self.options + list(more), check=False, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                              env={**os.environ, "PATH": f"{POSTFIX}/usr/sbin:/usr/bin:/bin",
+                                   "LD_LIBRARY_PATH": f"{POSTFIX}/usr/lib/postfix"})
+        return done
+
+    def close(self):
+        if self.dns:
+            self.dns.close()
+
+
+# --- TAP -----------------------------------------------------------------------
+
+class Tap:
+    """Numbered lines."""
+    n = 0
+    failed = 0
+
+    @classmethod
+    def ok(cls, good, text, *notes):
+        cls.n += 1
+        print(("ok" if good else "not ok"), cls.n, "-", text)
+        if not good:
+            cls.failed += 1
+            for note in notes:
+                for line in str(note).splitlines():
+                    print("#", line)
+        sys.stdout.flush()
+
+
+def examine(name, expected, change):
+    """One site: what is found, errors and warnings, is just `expected`."""
+    site = Site(name)
+    seen = set()
+    change(site)
+    site.lay_out()
+    done = site.ask("--json")
+    site.close()
+    try:
+        report = json.loads(done.stdout)
+    except ValueError:
+        return False, name, done.stdout, done.stderr
+    bad = [f for f in report["findings"] if f["level"] in ("error", "warning") and f["id"] not in IGNORED]
+    for finding in bad:
+        seen.add((finding["level"], finding["id"]))
+        if not finding["what"] or not finding["cure"]:
+            seen.add(("without words", finding["id"]))
+    if isinstance(expected, str):
+        expected = {("error", expected)}
+    status = 2 if any(l == "error" for l, _ in expected) else 1 if expected else 0
+    good = seen == expected and done.returncode == status
+    return (good, name, f"expected {sorted(expected)}, status {status}; got status {done.returncode}",
+            json.dumps(report["findings"], indent=1), done.stderr.decode())
+
+
+# --- the cases ---------------------------------------------------------------
+
+CASES = []
+
+
+def case(expected, name=None, level="error"):
+    """Register a broken site."""
+    def register(function):
+        found = {(level, expected)} if isinstance(expected, str) else expected
+        title = name or function.__name__.replace("_", " ")
+        CASES.append((f"{expected if isinstance(expected, str) else sorted(expected)[0][1]}: {title}", found, function))
+        return function
+    return register
+
+
+def submission(site):
+    return site.services["submission"][1]
+
+
+# Postfix and the milter
+
+@case("postfix.milter-missing")
+def milters_are_not_set(site):
+    del site.main["smtpd_milters"]
+    site.main["non_smtpd_milters"] = f"inet:127.0.0.1:{MILTER}"
+
+
+@case("postfix.milter-missing")
+def another_port(site):
+    site.main["smtpd_milters"] = "inet:127.0.0.1:9"
+    site.main["non_smtpd_milters"] = f"inet:127.0.0.1:{MILTER}"
+
+
+@case("postfix.milter-off-by-override")
+def emptied_in_master_cf(site):
+    submission(site)["smtpd_milters"] = ""
+
+
+@case("postfix.milter-off-by-override")
+def receive_override_options(site):
+    submission(site)["receive_override_options"] = "no_address_mappings,no_milters"
+
+
+@case("postfix.milter-default-action")
+def default_action_accept(site):
+    site.main["milter_default_action"] = "accept"
+
+
+@case("postfix.milter-default-action")
+def own_default_action(site):
+    site.main["smtpd_milters"] = f"{{ inet:127.0.0.1:{MILTER}, default_action=accept }}"
+
+
+@case("postfix.milter-default-action")
+def default_action_of_one_service(site):
+    submission(site)["milter_default_action"] = "accept"
+
+
+@case("postfix.milter-default-action", level="warning")
+def default_action_reject(site):
+    site.main["milter_default_action"] = "reject"
+
+
+@case("postfix.milter-maps")
+def disabled_for_a_network(site):
+    site.file("milter_maps", "# VPN\n10.8.0.0/16 DISABLE\n")
+    site.main["smtpd_milter_maps"] = f"cidr:{site.dir}/milter_maps"
+
+
+@case("postfix.milter-protocol")
+def old_protocol(site):
+    site.main["milter_protocol"] = "2"
+
+
+@case("postfix.unused-parameter")
+def misspelt_milters(site):
+    site.main["smtpd_milter"] = site.main.pop("smtpd_milters")
+    site.main["non_smtpd_milters"] = f"inet:127.0.0.1:{MILTER}"
+
+
+@case("postfix.unused-parameter")
+def misspelt_sasl(site):
+    submission(site)["smtpd_sasl_auth_enabled"] = submission(site).pop("smtpd_sasl_auth_enable")
+
+
+@case("postfix.unused-parameter", level="warning")
+def misspelt_harmless(site):
+    site.main["message_size_limits"] = "1000000"
+
+
+@case("postfix.master-syntax")
+def blanks_around_equals(site):
+    site.services["submission"] = (site.services["submission"][0] + "\n  -o smtpd_milters = inet:127.0.0.1:1",
+                                   submission(site))
+
+
+@case("postfix.milter-address")
+def sendmails_order(site):
+    site.main["smtpd_milters"] = f"inet:{MILTER}@127.0.0.1"
+
+
+@case("postfix.milter-address")
+def port_before_host(site):
+    site.main["smtpd_milters"] = f"inet:{MILTER}:127.0.0.1"
+
+
+@case("postfix.milter-address")
+def tcp_colon(site):
+    site.main["smtpd_milters"] = f"tcp:127.0.0.1:{MILTER}"
+
+
+@case("postfix.postscreen-override")
+def options_at_postscreen(site):
+    site.services["smtp"] = ("smtp inet n - y - 1 postscreen", {"milter_macro_daemon_name": "mx"})
+    site.services["smtpd"] = ("smtpd pass - - y - - smtpd", {})
+
+
+@case("postfix.reinjection")
+def content_filter_hands_back(site):
+    site.main["content_filter"] = "smtp:[127.0.0.1]:10024"
+    site.services["back"] = ("127.0.0.1:10025 inet n - y - - smtpd",
+                             {"content_filter": "", "smtpd_relay_restrictions": "permit_mynetworks,reject"})
+
+
+@case("postfix.local-mail", level="warning")
+def no_milter_for_sendmail(site):
+    del site.main["non_smtpd_milters"]
+
+
+# the socket
+
+@case("socket.dead")
+def nobody_listens(site):
+    port = free_port()
+    site.conf["listen"] = f'"inet:127.0.0.1:{port}"'
+    site.main["smtpd_milters"] = f"inet:127.0.0.1:{port}"
+
+
+@case("socket.dead")
+def something_else_listens(site):
+    site.conf["listen"] = f'"inet:127.0.0.1:{REDIS_PORT}"'
+    site.main["smtpd_milters"] = f"inet:127.0.0.1:{REDIS_PORT}"
+
+
+@case("socket.open-to-network")
+def any_address(site):
+    site.conf["listen"] = f'"inet:0.0.0.0:{MILTER}"'
+
+
+def unix_site(site, path, seen):
+    """The site's own countersign on a unix socket."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    site.conf["listen"] = f'"unix:{path}"'
+    site.conf["listen_mode"] = '"0666"'
+    site.main["smtpd_milters"] = f"unix:{seen}"
+
+    def run():
+        site.daemon = start(f"{BUILD}/countersign", "-c", f"{site.dir}/countersign.conf")
+        wait_for(lambda: accepts(path))
+    site.after.append(run)
+
+
+@case("socket.chroot")
+def outside_of_the_chroot(site):
+    unix_site(site, f"{site.dir}/run/milter", f"{site.dir}/run/milter")
+
+
+@case("socket.permission")
+def closed_directory(site):
+    unix_site(site, f"{site.dir}/queue/run/milter", "run/milter")
+    site.after.append(lambda: os.chmod(f"{site.dir}/queue/run", 0o700))
+
+
+@case("socket.permission")
+def closed_socket(site):
+    unix_site(site, f"{site.dir}/queue/run/milter", "/run/milter")
+    site.conf["listen_mode"] = '"0600"'
+
+
+# listeners and owners
+
+@case("listener.no-match")
+def unknown_daemon_name(site):
+    site.conf["listeners"] = '{ users = { role = "submission"  daemon = ["ORIGINATING"] }\n' \
+        ' php = { role = "local"  pickup = true }\n mx = { role = "inbound" daemon = ["MX"] } }'
+
+
+@case("listener.wrong-role")
+def no_daemon_name(site):
+    del submission(site)["milter_macro_daemon_name"]
+
+
+@case("listener.wrong-role")
+def another_daemon_name(site):
+    submission(site)["milter_macro_daemon_name"] = "submission"
+
+
+@case("listener.never-reached", level="warning")
+def behind_one_that_takes_all(site):
+    site.conf["listeners"] = '{ users = { role = "submission"  daemon = ["ORIGINATING"] }\n' \
+        ' mx = { role = "inbound" }\n php = { role = "local"  pickup = true } }'
+
+
+@case("owners.none")
+def postfix_has_owners(site):
+    submission(site)["smtpd_sender_login_maps"] = f"hash:{site.dir}/logins"
+    site.conf["accounts"] = '( { login = "alice" } )'
+
+
+@case("owners.differ", level="warning")
+def other_tables(site):
+    submission(site)["smtpd_sender_login_maps"] = f"hash:{site.file('logins', 'a@example.org alice')}"
+    submission(site)["smtpd_sender_restrictions"] = "reject_sender_login_mismatch"
+    site.conf["owners"] = f'["texthash:{site.file("others", "a@example.org alice")}"]'
+
+
+@case("owners.table")
+def no_such_table(site):
+    site.conf["owners"] = f'["texthash:{site.dir}/gone"]'
+
+
+@case("owners.table")
+def database_is_away(site):
+    cf = site.file("db.cf", "hosts = inet:127.0.0.1:9\nuser = u\ndbname = d\nquery = SELECT 1\n", 0o640)
+    site.conf["owners"] = f'["pgsql:{cf}"]'
+
+
+@case("realm.missing")
+def logins_of_pam(site):
+    del site.conf["realm"]
+    site.conf["accounts"] = '( { login = "alice@example.org"  owns = ["info@example.org"] } )'
+    site.main.update(smtpd_sasl_type="cyrus", smtpd_sasl_path="smtpd", cyrus_sasl_config_path=f"{site.dir}/sasl")
+    site.file("sasl/smtpd.conf", "pwcheck_method: saslauthd\nmech_list: PLAIN LOGIN\n")
+
+
+@case("delimiter.differs", level="warning")
+def other_delimiter(site):
+    site.main["recipient_delimiter"] = "-"
+
+
+# configuration and keys
+
+@case("config.syntax")
+def unknown_option(site):
+    site.conf["lisen"] = '"x"'
+
+
+@case("config.syntax")
+def unknown_account(site):
+    site.conf["user"] = '"no-such-user-here"'
+
+
+@case("config.watch", level="warning")
+def watch_forgotten(site):
+    site.conf["mode"] = '"watch"'
+    old = time.time() - 20 * 86400
+    site.after.append(lambda: os.utime(f"{site.dir}/countersign.conf", (old, old)))
+
+
+@case("key.open")
+def key_for_everyone(site):
+    os.chmod(f"{site.dir}/keys/example.org/s1.pem", 0o644)
+
+
+@case("key.directory")
+def keys_directory_for_everyone(site):
+    os.chmod(f"{site.dir}/keys/example.org", 0o777)
+
+
+@case("key.unreadable")
+def key_is_nonsense(site):
+    site.file("keys/example.org/s1.pem", "nonsense\n", 0o600)
+
+
+@case("control.missing", level="warning")
+def no_control(site):
+    del site.conf["control"]
+
+
+@case("store.unwritable")
+def no_directory(site):
+    site.conf["store"] = f'"file:{site.dir}/gone/counters"'
+
+
+@case("store.embedded", level="warning")
+def forgets(site):
+    site.conf["store"] = '"embedded"'
+    site.conf["plans"] = '{ person = { limits = ["300 recipients per day"] } }'
+
+
+@case("quota.none", level="warning")
+def no_plan(site):
+    del site.conf["default_plan"]
+
+
+# DNS
+
+@case("rdns.missing")
+def no_name(site):
+    del site.zone[b"25.100.51.198.in-addr.arpa"]
+
+
+@case("rdns.not-confirmed")
+def name_leads_elsewhere(site):
+    site.zone[b"25.100.51.198.in-addr.arpa"] = [(PTR, b"other.example.org")]
+    site.zone[b"other.example.org"] = [(A, socket.inet_aton("198.51.100.99"))]
+
+
+@case("rdns.generic", level="warning")
+def name_of_a_pool(site):
+    pool = b"198-51-100-25.pool.provider.example"
+    site.zone[b"25.100.51.198.in-addr.arpa"] = [(PTR, pool)]
+    site.zone[pool] = [(A, socket.inet_aton(OURS))]
+
+
+@case("rdns.other-than-helo", level="warning")
+def name_is_another(site):
+    site.zone[b"25.100.51.198.in-addr.arpa"] = [(PTR, b"srv.example.org")]
+    site.zone[b"srv.example.org"] = [(A, socket.inet_aton(OURS))]
+
+
+@case("helo.bad")
+def helo_localhost(site):
+    site.main["smtp_helo_name"] = "localhost"
+
+
+@case("helo.bad")
+def helo_does_not_resolve(site):
+    site.main["smtp_helo_name"] = "nowhere.example.org"
+    site.options += ["--skip", "rdns.other-than-helo", "--skip", "spf.helo"]
+
+
+@case("helo.elsewhere", level="warning")
+def helo_of_another_host(site):
+    site.zone[HOST.encode()] = [(A, socket.inet_aton("198.51.100.99")), txt("v=spf1 a -all")]
+    site.zone[b"25.100.51.198.in-addr.arpa"] = [(PTR, b"srv.example.org")]
+    site.zone[b"srv.example.org"] = [(A, socket.inet_aton(OURS))]
+    site.options += ["--skip", "rdns.other-than-helo"]
+
+
+def spf(site, *records):
+    site.zone[b"example.org"] = [(MX, (10, HOST.encode()))] + [txt(record) for record in records]
+
+
+@case("spf.missing")
+def no_spf(site):
+    spf(site)
+
+
+@case("spf.several")
+def two_spf(site):
+    spf(site, f"v=spf1 ip4:{OURS} -all", "v=spf1 mx -all")
+
+
+@case("spf.misses-us")
+def spf_of_others(site):
+    spf(site, "v=spf1 ip4:192.0.2.1 -all")
+
+
+@case("spf.misses-us")
+def second_address(site):
+    site.options += ["--ip", "2001:db8::25"]
+    site.zone[b"5.2" + b".0" * 22 + b".8.b.d.0.1.0.0.2.ip6.arpa"] = [(PTR, HOST.encode())]
+    site.zone[HOST.encode()].append((AAAA, socket.inet_pton(socket.AF_INET6, "2001:db8::25")))
+
+
+@case("spf.too-many")
+def eleven_includes(site):
+    names = [f"s{i}.example.net" for i in range(11)]
+    spf(site, "v=spf1 " + " ".join("include:" + name for name in names) + " -all")
+    for name in names:
+        site.zone[name.encode()] = [txt("v=spf1 ip4:192.0.2.1 -all")]
+
+
+@case("spf.too-many", "many includes", "warning")
+def nine_includes(site):
+    names = [f"s{i}.example.net" for i in range(9)]
+    spf(site, f"v=spf1 ip4:{OURS} " + " ".join("include:" + name for name in names) + " -all")
+    for name in names:
+        site.zone[name.encode()] = [txt("v=spf1 ip4:192.0.2.1 -all")]
+
+
+@case("spf.syntax")
+def ipv4_colon(site):
+    spf(site, f"v=spf1 ipv4:{OURS} -all")
+
+
+@case("spf.syntax")
+def include_of_nothing(site):
+    spf(site, f"v=spf1 include:gone.example.net ip4:{OURS} -all")
+    site.zone[b"gone.example.net"] = [txt("no spf")]
+
+
+@case("spf.pass-all")
+def plus_all(site):
+    spf(site, "v=spf1 +all")
+
+
+@case("spf.pass-all")
+def whole_internet(site):
+    spf(site, "v=spf1 ip4:0.0.0.0/0 -all")
+
+
+@case("spf.open-end", level="warning")
+def question_mark_all(site):
+    spf(site, f"v=spf1 ip4:{OURS} ?all")
+
+
+@case("spf.ptr", level="warning")
+def uses_ptr(site):
+    spf(site, f"v=spf1 ip4:{OURS} ptr -all")
+
+
+@case("spf.helo", level="warning")
+def helo_without_spf(site):
+    site.zone[HOST.encode()] = [(A, socket.inet_aton(OURS))]
+
+
+S1 = b"s1._domainkey.example.org"
+
+
+@case("dkim.no-record")
+def no_record(site):
+    del site.zone[S1]
+
+
+@case("dkim.other-key")
+def record_of_another(site):
+    site.zone[S1] = [txt(OTHER_RECORD)]
+
+
+@case("dkim.revoked")
+def empty_p(site):
+    site.zone[S1] = [txt("v=DKIM1; k=rsa; p=")]
+
+
+@case("dkim.unusable")
+def backslash_in_record(site):
+    site.zone[S1] = [txt(site.record.replace(b"; ", b"\\; "))]
+
+
+@case("dkim.several-records")
+def two_records(site):
+    site.zone[S1].append(txt(OTHER_RECORD))
+
+
+@case("dkim.test-flag", level="warning")
+def in_test(site):
+    site.zone[S1] = [txt(site.record.replace(b"k=rsa;", b"k=rsa; t=y;"))]
+
+
+@case("dkim.short", level="warning")
+def short_key(site):
+    site.zone[S1] = [txt(make_key(f"{site.dir}/keys/example.org/s1.pem", 1024))]
+
+
+@case("dkim.short", "below 1024 bits")
+def very_short_key(site):
+    make_key(f"{site.dir}/keys/example.org/s1.pem", 512)
+
+
+@case("dkim.no-key", level="warning")
+def domain_without_key(site):
+    site.conf["accounts"] = '( { login = "alice"  owns = ["@example.net"] } )'
+    for name in b"example.net", b"_dmarc.example.net":
+        site.zone[name] = site.zone[name.replace(b"net", b"org")]
+    site.zone[b"example.org._report._dmarc.example.org"] = [txt("v=DMARC1")]
+    site.zone[b"example.net._report._dmarc.example.org"] = [txt("v=DMARC1")]
+
+
+@case("dkim.key-old", level="warning")
+def old_key(site):
+    old = time.time() - 500 * 86400
+    os.utime(f"{site.dir}/keys/example.org/s1.pem", (old, old))
+
+
+@case("dmarc.missing", level="warning")
+def no_dmarc(site):
+    del site.zone[b"_dmarc.example.org"]
+
+
+@case("dmarc.several")
+def two_dmarc(site):
+    site.zone[b"_dmarc.example.org"].append(txt("v=DMARC1; p=reject"))
+
+
+@case("dmarc.syntax")
+def dmarc_without_p(site):
+    site.zone[b"_dmarc.example.org"] = [txt("v=DMARC1; rua=mailto:dmarc@example.org")]
+
+
+@case("dmarc.syntax")
+def dmarc_with_commas(site):
+    site.zone[b"_dmarc.example.org"] = [txt("v=DMARC1, p=none, rua=mailto:dmarc@example.org")]
+
+
+@case("dmarc.syntax")
+def dmarc_at_the_domain(site):
+    site.zone[b"example.org"] += site.zone.pop(b"_dmarc.example.org")
+
+
+@case("dmarc.none-no-rua", level="warning")
+def dmarc_without_reports(site):
+    site.zone[b"_dmarc.example.org"] = [txt("v=DMARC1; p=none")]
+
+
+@case("dmarc.rua-unauthorised", level="warning")
+def reports_elsewhere(site):
+    site.zone[b"_dmarc.example.org"] = [txt("v=DMARC1; p=none; rua=mailto:x@reports.example.net")]
+
+
+@case("mx.missing", level="warning")
+def no_mx(site):
+    site.zone[b"example.org"] = site.zone[b"example.org"][1:]
+
+
+@case("mx.unresolved")
+def mx_without_address(site):
+    site.zone[b"example.org"].append((MX, (20, b"gone.example.org")))
+
+
+@case("mx.is-address")
+def mx_is_an_address(site):
+    site.zone[b"example.org"].append((MX, (20, b"198.51.100.26")))
+
+
+@case("resolver.dead")
+def dns_is_away(site):
+    site.dns_port = free_port()
+
+
+# TLS
+
+def certificate(site, name, key=None):
+    site.main["smtpd_tls_cert_file"] = f"{TOP}/tls/{name}"
+    site.main["smtpd_tls_key_file"] = f"{TOP}/tls/{key or name.split('.')[0] + '.key'}"
+
+
+@case("tls.expired")
+def expired(site):
+    certificate(site, "expired.full")
+
+
+@case("tls.expires-soon", level="warning")
+def expires_soon(site):
+    certificate(site, "soon.full")
+
+
+@case("tls.name")
+def name_of_another_host(site):
+    certificate(site, "other.full")
+
+
+@case("tls.key-mismatch")
+def key_of_another(site):
+    certificate(site, "host.full", "other.key")
+
+
+@case("tls.unreadable")
+def no_certificate_file(site):
+    certificate(site, "gone.full", "host.key")
+
+
+@case("tls.chain")
+def intermediate_is_missing(site):
+    certificate(site, "host.pem")
+
+
+@case("tls.self-signed", level="warning")
+def self_signed(site):
+    certificate(site, "self.pem")
+
+
+@case("tls.key-open")
+def key_open(site):
+    path = f"{site.dir}/host.key"
+    shutil.copy(f"{TOP}/tls/host.key", path)
+    os.chmod(path, 0o644)
+    site.main["smtpd_tls_key_file"] = path
+
+
+@case("tls.not-offered")
+def level_none(site):
+    submission(site)["smtpd_tls_security_level"] = "none"
+
+
+@case({("error", "tls.not-offered"), ("warning", "tls.not-offered")})
+def no_certificate(site):
+    del site.main["smtpd_tls_cert_file"]
+    del site.main["smtpd_tls_key_file"]
+
+
+@case("tls.wrapper")
+def port_465_without(site):
+    site.services["smtps"] = ("smtps inet n - y - - smtpd", dict(submission(site)))
+
+
+@case("tls.old-protocol", level="warning")
+def old_tls(site):
+    submission(site)["smtpd_tls_mandatory_protocols"] = "!SSLv2,!SSLv3"
+
+
+@case("auth.without-tls")
+def passwords_in_the_clear(site):
+    submission(site)["smtpd_tls_security_level"] = "may"
+    submission(site)["smtpd_tls_auth_only"] = "no"
+
+
+@case("auth.on-25", level="warning")
+def auth_on_25(site):
+    site.services["smtp"][1].update(smtpd_sasl_auth_enable="yes", smtpd_tls_auth_only="yes")
+
+
+@case("auth.anonymous")
+def anonymous(site):
+    site.main["smtpd_sasl_security_options"] = "noplaintext"
+
+
+@case("auth.none")
+def no_auth(site):
+    del submission(site)["smtpd_sasl_auth_enable"]
+
+
+@case("relay.open")
+def permits_all(site):
+    site.services["smtp"][1]["smtpd_relay_restrictions"] = "permit"
+
+
+@case("relay.open")
+def access_table_says_ok(site):
+    site.services["smtp"][1]["smtpd_relay_restrictions"] = \
+        f"check_client_access cidr:{site.file('clients', '0.0.0.0/0 OK')}, reject_unauth_destination".replace(" ", "\n    ", 0)
+    line, options = site.services["smtp"]
+    value = options.pop("smtpd_relay_restrictions")
+    site.services["smtp"] = (line + "\n  -o { smtpd_relay_restrictions = " + value + " }", options)
+
+
+@case("relay.networks")
+def everyone_is_a_neighbor(site):
+    site.main["mynetworks"] = "127.0.0.0/8 0.0.0.0/0"
+
+
+@case("relay.networks", level="warning")
+def networks_by_class(site):
+    del site.main["mynetworks"]
+    site.main["mynetworks_style"] = "subnet"
+
+
+@case("relay.submission-networks", level="warning")
+def neighbors_without_login(site):
+    site.main["mynetworks"] = "127.0.0.0/8 192.168.77.0/24"
+    submission(site)["smtpd_relay_restrictions"] = "permit_mynetworks,permit_sasl_authenticated,reject"
+
+
+@case("sign.smtp-header-checks", level="warning")
+def rewrites_when_sending(site):
+    site.main["smtp_header_checks"] = "regexp:/etc/postfix/smtp_header_checks"
+
+
+@case("timeout.command")
+def impatient(site):
+    site.main["milter_command_timeout"] = "10s"
+
+
+@case("timeout.content", level="warning")
+def impatient_at_the_end(site):
+    site.main["milter_content_timeout"] = "30s"
+
+
+# Redis
+
+def redis(site, *options, more="", **words):
+    """A Redis of the site's own."""
+    port = free_port()
+    start(REDIS, "--port", str(port), "--bind", "127.0.0.1", "--save", "3600 1", "--dir", site.dir,
+          "--appendonly", "no", *options)
+    wait_for(lambda: accepts(port))
+    words.setdefault("server", f'"127.0.0.1:{port}"')
+    site.conf["redis"] = "{ main = { " + "  ".join(f"{k} = {v}" for k, v in words.items()) + more + " } }"
+    site.conf["store"] = '"redis:main"'
+    return port
+
+
+def redis_cli(port, *words):
+    with socket.create_connection(("127.0.0.1", port), 10) as peer:
+        data = b"*%d\r\n" % len(words)
+        for word in words:
+            data += b"$%d\r\n%s\r\n" % (len(word), word.encode())
+        peer.sendall(data)
+        answer = peer.recv(4096)
+        if answer[:1] == b"-":
+            sys.exit(f"Bail out! Redis: {answer!r}")
+
+
+@case("redis.away")
+def redis_is_away(site):
+    site.conf["redis"] = f'{{ main = {{ server = "127.0.0.1:{free_port()}" }} }}'
+    site.conf["store"] = '"redis:main"'
+
+
+@case("redis.auth")
+def redis_wants_a_password(site):
+    redis(site, "--requirepass", "secret")
+
+
+@case("redis.auth")
+def password_for_everyone(site):
+    redis(site, "--requirepass", "secret", password_file=f'"{site.file("password", "secret")}"')
+
+
+@case("redis.evicts")
+def evicts(site):
+    redis(site, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+
+
+@case("redis.forgets", level="warning")
+def keeps_nothing(site):
+    redis(site, "--save", "")
+
+
+@case("redis.replica")
+def replica(site):
+    redis(site, "--replicaof", "127.0.0.1", "1")
+
+
+@case("redis.refuses-writes")
+def memory_is_full(site):
+    redis(site, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
+
+
+@case("redis.acl")
+def a_command_is_missing(site):
+    port = redis(site, user='"filter"', password_file=f'"{site.file("password", "secret", 0o600)}"')
+    redis_cli(port, "ACL", "SETUSER", "filter", "on", ">secret", "~countersign:*", "+@all", "-zadd")
+
+
+@case("redis.acl")
+def keys_of_another_prefix(site):
+    port = redis(site, user='"filter"', password_file=f'"{site.file("password", "secret", 0o600)}"')
+    redis_cli(port, "ACL", "SETUSER", "filter", "on", ">secret", "~other:*", "+@all")
+
+
+@case("redis.cluster-mode")
+def a_cluster_unawares(site):
+    redis(site, "--cluster-enabled", "yes")
+
+
+@case("redis.open")
+def open_to_the_world(site):
+    redis(site, "--bind", "0.0.0.0", "--protected-mode", "no")
+
+
+# --- healthy sites -------------------------------------------------------------
+
+HEALTHY = []
+
+
+def healthy(function):
+    HEALTHY.append((f"healthy: {function.__name__.replace('_', ' ')}", function))
+    return function
+
+
+@healthy
+def plain_postfix(site):
+    del site
+
+
+@healthy
+def automatic_roles(site):
+    del site.conf["listeners"]
+    del submission(site)["milter_macro_daemon_name"]
+
+
+@healthy
+def chroot_and_unix_socket(site):
+    unix_site(site, f"{site.dir}/queue/run/milter", "/run/milter")
+
+
+@healthy
+def no_chroot_and_unix_socket(site):
+    for name, (line, options) in site.services.items():
+        site.services[name] = (line.replace(" - y - ", " - n - "), options)
+    site.services["cleanup"] = ("cleanup unix n - n - 0 cleanup", {})
+    unix_site(site, f"{site.dir}/run/milter", f"{site.dir}/run/milter")
+
+
+@healthy
+def opendkim_tables(site):
+    key = f"{site.dir}/keys/example.org/s1.pem"
+    del site.conf["keys"]
+    table = site.file("KeyTable", f"s1._domainkey.example.org example.org:s1:{key}\n")
+    signing = site.file("SigningTable", "*@example.org s1._domainkey.example.org\n")
+    site.conf["dkim"] = f'{{ key_table = "file:{table}"  signing_table = "refile:{signing}" }}'
+
+
+@healthy
+def with_redis(site):
+    redis(site)
+
+
+@healthy
+def with_redis_and_rights(site):
+    port = redis(site, user='"filter"', password_file=f'"{site.file("password", "secret", 0o600)}"')
+    redis_cli(port, "ACL", "SETUSER", "filter", "on", ">secret", "~countersign:*", *(
+        "+evalsha +eval +time +get +set +del +hget +hgetall +hmget +hset +hdel +hlen +hexists +hscan +pttl +expire "
+        "+pexpire +persist +zadd +zincrby +zscore +zcard +zrange +zrevrange +zremrangebyrank +zremrangebyscore "
+        "+lpush +ltrim +lrange +xadd +xtrim +xrevrange").split())
+
+
+@healthy
+def hosted_with_tables(site):
+    logins = site.file("logins", "alice@example.org alice@example.org\n")
+    del site.conf["realm"]
+    site.conf["accounts"] = '( { login = "alice@example.org"  owns = ["@example.org"] } )'
+    site.conf["owners"] = f'["texthash:{logins}"]'
+    submission(site)["smtpd_sender_login_maps"] = f"hash:{logins}"
+    submission(site)["smtpd_sender_restrictions"] = "reject_sender_login_mismatch"
+    site.services["smtps"] = ("smtps inet n - y - - smtpd", {**submission(site), "smtpd_tls_wrappermode": "yes"})
+    site.services["back"] = ("127.0.0.1:10025 inet n - y - - smtpd",
+                             {"content_filter": "", "smtpd_milters": "",
+                              "smtpd_relay_restrictions": "permit_mynetworks,reject"})
+    site.main["content_filter"] = "smtp:[127.0.0.1]:10024"
+    site.main["virtual_mailbox_domains"] = "example.org, example.com"
+
+
+@healthy
+def postscreen_and_a_macro_for_restrictions(site):
+    site.services["smtp"] = ("smtp inet n - y - 1 postscreen", {})
+    site.services["smtpd"] = ("smtpd pass - - y - - smtpd", {})
+    site.main["mua_relay"] = "permit_sasl_authenticated, reject"
+    submission(site)["smtpd_relay_restrictions"] = "$mua_relay"
+
+
+@healthy
+def smarthost_and_private_address(site):
+    site.options = []
+    site.main["relayhost"] = "[smtp.provider.example]:587"
+    spf(site, "v=spf1 include:provider.example ~all")
+    site.zone[b"provider.example"] = [txt("v=spf1 ip4:192.0.2.0/24 -all")]
+
+
+@healthy
+def rotation(site):
+    make_key(f"{site.dir}/keys/example.org/s2.pem")
+
+
+@healthy
+def mail_elsewhere_and_softfail(site):
+    site.zone[b"example.org"] = [(MX, (1, b"mx.provider.example")), txt(f"v=spf1 ip4:{OURS} ~all")]
+    site.zone[b"mx.provider.example"] = [(A, socket.inet_aton("192.0.2.9"))]
+
+
+# --- Sendmail ------------------------------------------------------------------
+
+SENDMAIL_CF = """# a sendmail.cf, as far as it matters
+Dj{host}
+DS
+DM
+Xcountersign, S=inet:{port}@127.0.0.1, F=T, T=C:10s;S:30s;R:60s;E:2m
+O InputMailFilters=countersign
+O DaemonPortOptions=Name=MTA, Port=smtp
+O DaemonPortOptions=Name=MSA, Port=submission, M=Ea
+O AuthMechanisms=PLAIN LOGIN
+O AuthOptions=A,p
+O MustQuoteChars=
+"""
+
+
+def sendmail(change=lambda text: text):
+    def set_up(site):
+        site.use_postfix = False
+        path = site.file("sendmail.cf", change(SENDMAIL_CF.format(host=HOST, port=MILTER)))
+        site.options += ["--sendmail-cf", path]
+        site.conf["listeners"] = '{ users = { role = "submission"  daemon = ["MSA"] }\n' \
+            ' msp = { role = "local"  daemon = ["MTA"]  client = ["127.0.0.1", "::1"] }\n' \
+            ' mx = { role = "inbound"  daemon = ["MTA"] } }'
+    return set_up
+
+
+def sendmail_cases():
+    rows = [
+        ("sendmail.no-filter", "error", "another port", lambda t: t.replace(f":{MILTER}@", ":9@")),
+        ("sendmail.no-filter", "error", "not in InputMailFilters",
+         lambda t: t.replace("InputMailFilters=countersign", "InputMailFilters=other")),
+        ("sendmail.flag", "error", "no flag", lambda t: t.replace("F=T, ", "")),
+        ("sendmail.flag", "warning", "F=R", lambda t: t.replace("F=T", "F=R")),
+        ("sendmail.masquerade", "error", "MASQUERADE_AS", lambda t: t.replace("\nDM", "\nDMexample.net")),
+        ("sendmail.masquerade", "error", "genericstable", lambda t: t + "Kgenerics hash /etc/mail/genericstable\n"),
+        ("sendmail.quote-chars", "warning", "a full stop", lambda t: t.replace("Chars=", "Chars=.'")),
+        ("timeout.command", "error", "R: is missing", lambda t: t.replace("R:60s;", "")),
+        ("auth.without-tls", "error", "no p", lambda t: t.replace("A,p", "A")),
+        ("auth.none", "error", "no a", lambda t: t.replace("M=Ea", "M=E")),
+    ]
+    yield "healthy: Sendmail", set(), sendmail()
+    for identity, level, words, change in rows:
+        yield f"{identity}: Sendmail, {words}", {(level, identity)}, sendmail(change)
+
+
+# --- all -----------------------------------------------------------------------
+
+def options_work():
+    """--only, --skip, text for people, what hangs."""
+    site = Site("options")
+    site.main["milter_default_action"] = "accept"
+    site.zone[S1] = [txt("v=DKIM1; p=")]
+    site.lay_out()
+    done = site.ask("--json", "--only", "dkim.revoked")
+    ids = [f["id"] for f in json.loads(done.stdout)["findings"]]
+    Tap.ok(ids == ["dkim.revoked"] and done.returncode == 2, "--only asks for one check", done.stdout)
+    done = site.ask("--json", "--skip", "dkim.revoked")
+    ids = [f["id"] for f in json.loads(done.stdout)["findings"] if f["level"] == "error"]
+    Tap.ok(ids == ["postfix.milter-default-action"], "--skip leaves one out", done.stdout)
+    text = site.ask().stdout.decode()
+    Tap.ok(re.search(r"^error +postfix\.milter-default-action +" + re.escape(site.dir) + r"/main\.cf:\d+\n"
+                     r" +the default action .*\n +cure: milter_default_action = tempfail$", text, re.M) is not None
+           and re.search(r"^2 errors, 0 warnings, \d+ unknown$", text.splitlines()[-1]) is not None,
+           "text for people", text)
+    done = site.ask("--only", "no.such")
+    Tap.ok(done.returncode not in (0, 2) and b"no such check" in done.stderr, "an unknown id is refused", done.stderr)
+    site.close()
+
+
+def hung(site):
+    """A Redis and a table server that accept and never answer; DNS that is silent."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(50)
+    site.keep = listener
+    port = listener.getsockname()[1]
+    site.conf["redis"] = f'{{ main = {{ server = "127.0.0.1:{port}" }} }}'
+    site.conf["store"] = '"redis:main"'
+    site.conf["listen"] = f'"inet:127.0.0.1:{port}"'
+    site.main["smtpd_milters"] = f"inet:127.0.0.1:{port}"
+    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    silent.bind(("127.0.0.1", 0))
+    site.keep2 = silent
+    site.dns_port = silent.getsockname()[1]
+
+
+def silent_zone(site):
+    """DNS lives, and the own domain does not answer."""
+    class Deaf(Server):
+        def answer(self, query, tcp):
+            return [] if query.name.endswith(b"example.org") or b"arpa" in query.name else super().answer(query, tcp)
+    site.server = Deaf
+
+
+def listed():
+    """The manual lists just the checks that there are, and each error has a site here."""
+    top = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "filter")
+    with open(f"{top}/doctor/doctor.c", encoding="utf-8") as file:
+        table = re.findall(r'\{ "([a-z0-9.-]+)", DOCTOR_(ERROR|WARNING),', file.read())
+    with open(f"{top}/countersignctl.8", encoding="utf-8") as file:
+        manual = re.findall(r"^\.It Cm ([a-z0-9.-]+) Pq (error|warning)$", file.read(), re.M)
+    Tap.ok(table and [(i, l.lower()) for i, l in table] == manual, "countersignctl(8) lists the checks",
+           sorted(set((i, l.lower()) for i, l in table) ^ set(manual)))
+    shown = {identity for _, expected, _ in CASES + list(sendmail_cases()) for _, identity in expected}
+    lacking = {identity for identity, level in table if level == "ERROR"} - shown - UNSHOWN
+    Tap.ok(not lacking, "each error is shown by a site", sorted(lacking))
+
+
+def main():
+    global MILTER, REDIS_PORT, KEY_RECORD, OTHER_RECORD
+    MILTER, REDIS_PORT = free_port(), free_port()
+    make_certificates()
+    KEY_RECORD = make_key(f"{TOP}/keys/example.org/s1.pem")
+    OTHER_RECORD = make_key(f"{TOP}/other/other.pem")
+    os.chmod(f"{TOP}/keys", 0o755)
+    start(REDIS, "--port", str(REDIS_PORT), "--save", "", "--dir", TOP)
+    write(f"{TOP}/milter.conf", f'listen = "inet:127.0.0.1:{MILTER}"\nlog = "stderr"\n')
+    start(f"{BUILD}/countersign", "-c", f"{TOP}/milter.conf")
+    wait_for(lambda: accepts(MILTER) and accepts(REDIS_PORT))
+    wanted = sys.argv[1:]
+
+    cases = [(name, set(), change) for name, change in HEALTHY] + CASES + list(sendmail_cases()) + [
+        ("hung: Redis, milter and DNS accept and never answer",
+         {("error", "redis.away"), ("error", "socket.dead"), ("error", "resolver.dead")}, hung),
+        ("silent: a domain whose servers do not answer is no error", set(), silent_zone)]
+    with concurrent.futures.ThreadPoolExecutor(8) as crew:
+        for result in crew.map(lambda one: examine(*one),
+                               [one for one in cases if not wanted or any(word in one[0] for word in wanted)]):
+            Tap.ok(*result)
+    listed()
+    options_work()
+    print(f"1..{Tap.n}")
+    return 1 if Tap.failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        code = main()
+    finally:
+        for process in RUNNING:
+            process.send_signal(signal.SIGTERM)
+        for process in RUNNING:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        if os.environ.get("COUNTERSIGN_LAB_KEEP") != "yes":
+            shutil.rmtree(TOP, ignore_errors=True)
+    sys.stdout.flush()
+    os._exit(code)
