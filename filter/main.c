@@ -41,6 +41,7 @@
 #include "filter/daemon/daemon.h"
 #include "filter/daemon/places.h"
 #include "filter/daemon/shortage.h"
+#include "filter/daemon/rounds.h"
 #include "filter/daemon/tender.h"
 #include "filter/dkim/key_shortcut.h"
 #include "filter/milter/callbacks.h"
@@ -278,6 +279,7 @@ main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	const bool by_root = geteuid() == 0;
 	struct control *control = NULL;
 	struct tender *tender;
+	struct rounds *rounds;
 	const char *error = NULL;
 	pthread_t milter;
 	bool ended;
@@ -312,7 +314,8 @@ main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 		return EXIT_FAILURE;
 	}
 	tender = tender_start(ctx, daemon);
-	if (tender == NULL || signals_receive() != 0 ||
+	rounds = rounds_start(daemon);
+	if (tender == NULL || rounds == NULL || signals_receive() != 0 ||
 	    pthread_create(&milter, NULL, run_milter, daemon) != 0) {
 		log_error("signals or threads cannot be set up: %s", strerror(errno));
 		return EXIT_FAILURE;
@@ -325,6 +328,7 @@ main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	/* nothing that is in flight can end without libmilter */
 	drain(daemon, ended ? 0 : daemon->current->config->drain_timeout_ms);
 	control_close(control);
+	rounds_stop(rounds);
 	tender_stop(tender);
 	if (!ended)
 		milter_socket_stop();

@@ -3,7 +3,7 @@
  *
  * Each function of the table runs once, in a thread of its own, with a context of its own; so no
  * check waits for another's server. Threads that do not end by the deadline are left behind with
- * all that they use.
+ * all that they use; the last of them frees it.
  *
  * Thread rule: the site is complete before the first thread starts and only read from then on. An
  * exam belongs to its thread until that has set `done` under the crew's lock.
@@ -275,6 +275,9 @@ struct crew {
 	pthread_cond_t ended;
 	struct site *site;
 	size_t running;		/* under lock */
+	bool left;		/* likewise: nobody waits any more, the last thread cleans up */
+	struct crew_member *members;
+	size_t n;		/* of members */
 };
 
 /* One thread. */
@@ -287,18 +290,35 @@ struct crew_member {
 	bool done;		/* under the crew's lock */
 };
 
+/* crew_free - with the site and what exams have that were not collected */
+static void
+crew_free(struct crew *crew)
+{
+	struct site *site = crew->site;
+
+	for (size_t i = 0; i < crew->n; i++)
+		talloc_free(crew->members[i].exam.ctx);
+	(void)pthread_cond_destroy(&crew->ended);
+	(void)pthread_mutex_destroy(&crew->lock);
+	site_free(site);	/* the crew is below it */
+}
+
 /* crew_work - the thread */
 static void *
 crew_work(void *arg)
 {
 	struct crew_member *member = arg;
+	struct crew *crew = member->crew;
+	bool last;
 
 	member->run(&member->exam);
-	(void)pthread_mutex_lock(&member->crew->lock);
+	(void)pthread_mutex_lock(&crew->lock);
 	member->done = true;
-	member->crew->running--;
-	(void)pthread_cond_signal(&member->crew->ended);
-	(void)pthread_mutex_unlock(&member->crew->lock);
+	last = --crew->running == 0 && crew->left;
+	(void)pthread_cond_signal(&crew->ended);
+	(void)pthread_mutex_unlock(&crew->lock);
+	if (last)
+		crew_free(crew);
 	return NULL;
 }
 
@@ -320,7 +340,7 @@ crew_wanted(const struct doctor_options *options, exam_fn *run)
 
 /* crew_start - one thread for each function of the table */
 static size_t
-crew_start(TALLOC_CTX *ctx, struct crew *crew, struct crew_member *members)
+crew_start(struct crew *crew, struct crew_member *members)
 {
 	sigset_t all, before;
 	pthread_attr_t attributes;
@@ -355,7 +375,6 @@ crew_start(TALLOC_CTX *ctx, struct crew *crew, struct crew_member *members)
 	}
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	(void)pthread_attr_destroy(&attributes);
-	(void)ctx;
 	return n;
 }
 
@@ -426,8 +445,6 @@ report_collect(struct doctor_report *report, const struct doctor_options *option
 			report_add(report, options, &late);
 		for (size_t k = 0; members[i].done && k < exam->n; k++)
 			report_add(report, options, &exam->findings[k]);
-		if (members[i].done)
-			talloc_free(exam->ctx);
 	}
 }
 
@@ -467,22 +484,19 @@ doctor_examine(TALLOC_CTX *ctx, const struct doctor_options *options)
 	struct doctor_report *report = mem_new(ctx, struct doctor_report);
 	struct site *site = site_prepare(options, clock_ms() + DOCTOR_TIME_MS);
 	struct crew *crew = crew_new(site);
-	struct crew_member *members = mem_array(site, struct crew_member, DOCTOR_CHECKS);
-	size_t n;
 	bool all;
 
-	n = crew_start(site, crew, members);
+	crew->members = mem_array(site, struct crew_member, DOCTOR_CHECKS);
+	crew->n = crew_start(crew, crew->members);
 	(void)pthread_mutex_lock(&crew->lock);
 	crew_wait(crew);
 	all = crew->running == 0;
-	report_collect(report, options, members, n);
+	crew->left = !all;
+	report_collect(report, options, crew->members, crew->n);
 	(void)pthread_mutex_unlock(&crew->lock);
 	if (report->n > 1)
 		qsort(report->findings, report->n, sizeof(report->findings[0]), report_order);
-	if (!all)
-		return report;	/* a thread still uses the site */
-	(void)pthread_cond_destroy(&crew->ended);
-	(void)pthread_mutex_destroy(&crew->lock);
-	site_free(site);
+	if (all)
+		crew_free(crew);
 	return report;
 }

@@ -17,8 +17,8 @@
 /*
  * doctor_examine - run the checks
  * Returns within about DOCTOR_TIME_MS, plus a second, whatever hangs; what did not end is
- * DOCTOR_UNKNOWN. Threads of such checks may live on: their memory is never freed. Strings and
- * findings are on ctx. The process must ignore SIGPIPE. Any thread.
+ * DOCTOR_UNKNOWN. Threads of such checks live on until they have ended. Strings and findings are on
+ * ctx. What options point to must live as long as the process. It must ignore SIGPIPE. Any thread.
  */
 struct doctor_report *doctor_examine(TALLOC_CTX *ctx, const struct doctor_options *options);
 

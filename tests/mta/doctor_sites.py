@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -1195,6 +1196,47 @@ def options_work():
     site.close()
 
 
+def daemon_tells():
+    """The daemon looks every hour by itself, and raises an event when a record is gone."""
+    site = Site("daemon")
+    port = free_port()
+    site.conf.update(listen=f'"inet:127.0.0.1:{port}"', log='"stderr"', store='"embedded"')
+    shift = site.file("shift", "\0" * 8)
+    site.lay_out()
+
+    def turn(seconds):
+        with open(shift, "r+b") as file:
+            file.write(struct.pack("=q", seconds))
+
+    def logged(pattern):
+        with open(f"{site.dir}/log", encoding="utf-8") as file:
+            return re.search(pattern, file.read()) is not None
+    with open(f"{site.dir}/log", "wb") as log:
+        RUNNING.append(subprocess.Popen(
+            [f"{BUILD}/countersign", "-c", f"{site.dir}/countersign.conf"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env={**os.environ, "CLOCK_SHIFT": shift, "LD_PRELOAD": f"{BUILD}/tests/support/clock_shift.so"}))
+    wait_for(lambda: logged("is ready"))
+
+    def key_asked():
+        return sum(1 for name, _ in site.dns.asked if name == S1)
+    turn(100)
+    wait_for(key_asked)
+    wait_for(lambda: (b"example.org", TXT) in site.dns.asked)
+    # the round is over when its keys' answers are in; the next one finds no record
+    before = key_asked()
+    del site.dns.zone[S1]
+    turn(4000)
+    wait_for(lambda: key_asked() > before)
+    wait_for(lambda: logged(r"event check-failed: .*has no DNS record"))
+    Tap.ok(not logged(r"event check-failed: (?!.*has no DNS record)"), "the daemon tells of a record that is gone")
+    turn(8000)
+    after = key_asked()
+    wait_for(lambda: key_asked() > after)
+    with open(f"{site.dir}/log", encoding="utf-8") as file:
+        Tap.ok(len(re.findall("event check-failed", file.read())) == 1, "and only once")
+    site.close()
+
+
 def hung(site):
     """A Redis and a table server that accept and never answer; DNS that is silent."""
     listener = socket.socket()
@@ -1257,6 +1299,7 @@ def main():
             Tap.ok(*result)
     listed()
     options_work()
+    daemon_tells()
     print(f"1..{Tap.n}")
     return 1 if Tap.failed else 0
 

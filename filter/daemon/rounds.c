@@ -1,0 +1,171 @@
+/*
+ * rounds.c - the thread that looks, now and then, whether this site is still sound
+ *
+ * Records are deleted, a Redis gets a memory limit, an address changes: nothing of it is a mistake
+ * in a file, and mail suffers before anyone looks. So the daemon makes some of the doctor's checks
+ * by itself (filter/doctor). Time is that of the wall clock: after a suspended night a round is
+ * due.
+ *
+ * Thread rule: rounds->lock guards stop; the rest belongs to the thread.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "filter/base/clock.h"
+#include "filter/daemon/daemon.h"
+#include "filter/daemon/rounds.h"
+#include "filter/doctor/doctor.h"
+#include "policy/base/mem.h"
+
+#define ROUNDS_FIRST_MS	(60 * 1000)
+#define ROUNDS_EVERY_MS	(60 * 60 * 1000)
+#define ROUNDS_LOOK_MS	1000	/* how often the clock is looked at */
+
+struct rounds {
+	struct daemon *daemon;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t stopped;
+	bool stop;
+	struct doctor_report *last; /* of the round before, or NULL */
+};
+
+/* rounds_rest - a little; false when it is time to stop */
+static bool
+rounds_rest(struct rounds *rounds)
+{
+	int64_t until_ms = clock_ms() + ROUNDS_LOOK_MS;
+	const struct timespec until = { .tv_sec = until_ms / 1000,
+		.tv_nsec = until_ms % 1000 * 1000000 };
+	bool stop;
+
+	(void)pthread_mutex_lock(&rounds->lock);
+	while (
+	    !rounds->stop && pthread_cond_timedwait(&rounds->stopped, &rounds->lock, &until) == 0)
+		;
+	stop = rounds->stop;
+	(void)pthread_mutex_unlock(&rounds->lock);
+	return !stop;
+}
+
+/* rounds_reader - as whom the keys are read (struct doctor_options) */
+static int
+rounds_reader(void *state, TALLOC_CTX *ctx, const struct config *config,
+    struct keyring_options *options_r, const char **error_r)
+{
+	(void)state;
+	return snapshot_key_options(ctx, config, options_r, error_r);
+}
+
+/* rounds_knew - did the round before find it, too? */
+static bool
+rounds_knew(const struct doctor_report *last, const struct doctor_finding *finding)
+{
+	for (size_t i = 0; last != NULL && i < last->n; i++)
+		if (last->findings[i].level == DOCTOR_ERROR &&
+		    strcmp(last->findings[i].id, finding->id) == 0 &&
+		    strcmp(last->findings[i].where, finding->where) == 0)
+			return true;
+	return false;
+}
+
+/* rounds_news - is it an error that the round before did not find? */
+static bool
+rounds_news(const struct doctor_report *last, const struct doctor_finding *finding)
+{
+	/* whether mail leaves from this host at all, only the MTA knows: here only a change counts */
+	if (last == NULL && strcmp(finding->id, "spf.misses-us") == 0)
+		return false;
+	return finding->level == DOCTOR_ERROR && !rounds_knew(last, finding);
+}
+
+/* rounds_make - one round */
+static void
+rounds_make(struct rounds *rounds)
+{
+	struct daemon *daemon = rounds->daemon;
+	const struct doctor_options options = { .file = daemon->file,
+		.by_daemon = true,
+		.reader = rounds_reader };
+	struct doctor_report *report = doctor_examine(rounds, &options);
+
+	/* while the daemon stops, its own socket is closed */
+	for (size_t i = 0; i < report->n && !atomic_load(&daemon->draining); i++) {
+		const struct doctor_finding *finding = &report->findings[i];
+
+		if (rounds_news(rounds->last, finding))
+			event_raise(journal_events(daemon->journal), EVENT_CHECK_FAILED, "check",
+			    finding->id, finding->where, finding->what,
+			    json_pack("{s:s,s:s}", "where", finding->where, "cure",
+				finding->cure));
+	}
+	talloc_free(rounds->last);
+	rounds->last = report;
+}
+
+/* rounds_run - the thread */
+static void *
+rounds_run(void *arg)
+{
+	struct rounds *rounds = arg;
+	int64_t due = clock_wall_ms() + ROUNDS_FIRST_MS;
+
+	while (rounds_rest(rounds)) {
+		int64_t now = clock_wall_ms();
+
+		/* a clock that was set back must not mean no round for years */
+		if (now < due && due - now <= ROUNDS_EVERY_MS)
+			continue;
+		due = now + ROUNDS_EVERY_MS;
+		rounds_make(rounds);
+	}
+	return NULL;
+}
+
+struct rounds *
+rounds_start(struct daemon *daemon)
+{
+	/* not below what others allocate on: its thread does so itself */
+	struct rounds *rounds = mem_new(NULL, struct rounds);
+	pthread_condattr_t attributes;
+	sigset_t all, before;
+	int code;
+
+	rounds->daemon = daemon;
+	(void)pthread_mutex_init(&rounds->lock, NULL);
+	(void)pthread_condattr_init(&attributes);
+	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&rounds->stopped, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	code = pthread_create(&rounds->thread, NULL, rounds_run, rounds);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (code == 0)
+		return rounds;
+	(void)pthread_cond_destroy(&rounds->stopped);
+	(void)pthread_mutex_destroy(&rounds->lock);
+	talloc_free(rounds);
+	return NULL;
+}
+
+void
+rounds_stop(struct rounds *rounds)
+{
+	if (rounds == NULL)
+		return;
+	(void)pthread_mutex_lock(&rounds->lock);
+	rounds->stop = true;
+	(void)pthread_cond_signal(&rounds->stopped);
+	(void)pthread_mutex_unlock(&rounds->lock);
+	(void)pthread_join(rounds->thread, NULL);
+	(void)pthread_cond_destroy(&rounds->stopped);
+	(void)pthread_mutex_destroy(&rounds->lock);
+	talloc_free(rounds);
+}
