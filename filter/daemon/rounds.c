@@ -79,7 +79,7 @@ rounds_knew(const struct doctor_report *last, const struct doctor_finding *findi
 static bool
 rounds_news(const struct doctor_report *last, const struct doctor_finding *finding)
 {
-	/* whether mail leaves from this host at all, only the MTA knows: here only a change counts */
+	/* whether mail leaves from this host, only the MTA knows: here only a change counts */
 	if (last == NULL && strcmp(finding->id, "spf.misses-us") == 0)
 		return false;
 	return finding->level == DOCTOR_ERROR && !rounds_knew(last, finding);

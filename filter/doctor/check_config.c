@@ -66,7 +66,9 @@ config_add_lines(struct exam *exam, const char *text, bool keys)
 	for (line = strtok_r(lines, "\n", &rest); line != NULL;
 	     line = strtok_r(NULL, "\n", &rest)) {
 		char *what = strstr(line, ": "), *cure;
-		const char *id = keys ? key_id(line) : "config.syntax";
+		const char *id = keys				? key_id(line)
+		    : strstr(line, "can never match") != NULL	? "listener.never-reached"
+								: "config.syntax";
 		bool hidden = geteuid() != 0 && strstr(line, "Permission denied") != NULL;
 
 		if (what != NULL) {

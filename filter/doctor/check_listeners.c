@@ -81,67 +81,7 @@ check_one(struct exam *exam, const struct listener_service *service)
 		    listener != NULL ? listener->name : "", service->daemon_name);
 }
 
-/* listener_within - is every word of `inner` one of `outer`? An empty list holds all words. */
-static bool
-listener_within(const struct words *inner, const struct words *outer)
-{
-	if (outer->n == 0)
-		return true;
-	for (size_t i = 0; i < inner->n; i++) {
-		bool found = false;
-
-		for (size_t k = 0; k < outer->n; k++)
-			found = found || strcasecmp(inner->items[i], outer->items[k]) == 0;
-		if (!found)
-			return false;
-	}
-	return inner->n > 0;
-}
-
-/* within_networks - the same of client networks */
-static bool
-within_networks(const struct listener *inner, const struct listener *outer)
-{
-	if (outer->n_clients == 0)
-		return true;
-	for (size_t i = 0; i < inner->n_clients; i++) {
-		bool found = false;
-
-		for (size_t k = 0; k < outer->n_clients; k++)
-			found = found ||
-			    (outer->clients[k].prefix <= inner->clients[i].prefix &&
-				netblock_contains(
-				    &outer->clients[k], 1, &inner->clients[i].network));
-		if (!found)
-			return false;
-	}
-	return inner->n_clients > 0;
-}
-
-/* check_reached - can a listener get any mail that an earlier one leaves? */
-static void
-check_reached(struct exam *exam, size_t i)
-{
-	const struct listener *later = &exam->site->config->listeners[i];
-
-	for (size_t k = 0; k < i; k++) {
-		const struct listener *earlier = &exam->site->config->listeners[k];
-
-		if (listener_within(&later->daemons, &earlier->daemons) &&
-		    listener_within(&later->ports, &earlier->ports) &&
-		    within_networks(later, earlier) &&
-		    (earlier->pickup < 0 || earlier->pickup == later->pickup)) {
-			exam_add(exam, "listener.never-reached", later->where,
-			    exam_text(exam, "put the listener %s before %s", later->name,
-				earlier->name),
-			    "the listener %s never gets mail: %s, which comes first, takes all "
-			    "that it could take", later->name, earlier->name);
-			return;
-		}
-	}
-}
-
-/* postfix_services - each smtpd that uses us, and sendmail(1) */
+/* postfix_listeners - each smtpd that uses us, and sendmail(1) */
 static void
 postfix_listeners(struct exam *exam)
 {
@@ -219,8 +159,6 @@ examine_listeners(struct exam *exam)
 
 	if (site->config == NULL)
 		return;
-	for (size_t i = 1; !site->config->auto_roles && i < site->config->n_listeners; i++)
-		check_reached(exam, i);
 	if (site->postfix != NULL)
 		postfix_listeners(exam);
 	if (site->sendmail != NULL)

@@ -74,7 +74,7 @@ static const struct doctor_check doctor_checks[] = {
 	    "no listener matches the mail of a service" },
 	{ "listener.wrong-role", DOCTOR_ERROR, examine_listeners, false,
 	    "a service with AUTH has the role inbound or relay" },
-	{ "listener.never-reached", DOCTOR_WARNING, examine_listeners, false,
+	{ "listener.never-reached", DOCTOR_ERROR, examine_config, false,
 	    "an earlier listener takes all that a listener could take" },
 	{ "sendmail.no-filter", DOCTOR_ERROR, examine_sendmail, false,
 	    "Sendmail does not use countersign" },

@@ -471,7 +471,7 @@ def another_daemon_name(site):
     submission(site)["milter_macro_daemon_name"] = "submission"
 
 
-@case("listener.never-reached", level="warning")
+@case("listener.never-reached")
 def behind_one_that_takes_all(site):
     site.conf["listeners"] = '{ users = { role = "submission"  daemon = ["ORIGINATING"] }\n' \
         ' mx = { role = "inbound" }\n php = { role = "local"  pickup = true } }'
@@ -567,6 +567,7 @@ def forgets(site):
 @case("quota.none", level="warning")
 def no_plan(site):
     del site.conf["default_plan"]
+    del site.conf["plans"]
 
 
 # DNS
