@@ -9,6 +9,7 @@ import base64
 import concurrent.futures
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -48,9 +49,14 @@ def write(path, text, mode=0o644):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those of outgoing connections, and with room for the second port of a Redis Cluster."""
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", random.randrange(15000, 32000)))
+                return probe.getsockname()[1]
+            except OSError:
+                continue
 
 
 def wait_for(condition):
