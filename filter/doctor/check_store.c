@@ -50,9 +50,9 @@ struct redis_case {
 	const char *info;	/* what INFO says, or NULL */
 };
 
-/* call - one command with its words; the reply, or NULL and case->error */
+/* redis_ask - one command with its words; the reply, or NULL and case->error */
 static redisReply *
-call(struct redis_case *one, const char *const *words)
+redis_ask(struct redis_case *one, const char *const *words)
 {
 	const char *argv[REDIS_WORDS];
 	size_t lens[REDIS_WORDS];
@@ -122,7 +122,7 @@ static const char *
 setting(struct redis_case *one, const char *name)
 {
 	const char *const words[] = { "CONFIG", "GET", name, NULL };
-	redisReply *reply = call(one, words);
+	redisReply *reply = redis_ask(one, words);
 	const char *value = NULL;
 
 	if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements >= 2 &&
@@ -143,7 +143,7 @@ check_answer(struct redis_case *one)
 		"password", NULL };
 	static const char *const loading[] = { "LOADING", "MISCONF", "BUSY", NULL };
 	static const char *const rights[] = { "NOPERM", NULL };
-	redisReply *reply = call(one, words);
+	redisReply *reply = redis_ask(one, words);
 	struct exam *exam = one->exam;
 	long limit = one->options->deadline_ms > 0 ? (long)one->options->deadline_ms
 						   : REDIS_DEADLINE_MS;
@@ -166,7 +166,7 @@ check_answer(struct redis_case *one)
 	freeReplyObject(reply);
 	/* the connection is there now: this is what a message waits for */
 	before = clock_ms();
-	reply = call(one, words);
+	reply = redis_ask(one, words);
 	after = clock_ms();
 	if (reply != NULL && after - before > limit / 2)
 		exam_add(exam, "redis.slow", one->where, "deadline = \"500 ms\"",
@@ -281,7 +281,7 @@ check_rights(struct redis_case *one)
 		"xadd", "xtrim", "xrevrange", NULL };
 	static const char *const rights[] = { "NOPERM", "No permissions", NULL };
 	static const char cure[] = "give the user the rules of countersign.conf(5), redis";
-	redisReply *reply = one->options->redis.cluster ? NULL : call(one, words);
+	redisReply *reply = one->options->redis.cluster ? NULL : redis_ask(one, words);
 	const char *list = NULL;
 
 	if (reply == NULL && error_has(one, rights))
@@ -371,7 +371,7 @@ static void
 check_info(struct redis_case *one)
 {
 	static const char *const words[] = { "INFO", NULL };
-	redisReply *reply = call(one, words);
+	redisReply *reply = redis_ask(one, words);
 
 	if (reply != NULL && reply->type != REDIS_REPLY_ERROR && reply->str != NULL)
 		one->info = mem_strdup(one->exam->ctx, reply->str);

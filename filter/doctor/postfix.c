@@ -387,10 +387,10 @@ find_master_lines(struct postfix *postfix)
 
 /* --- reading --------------------------------------------------------------- */
 
-/* ask - run postconf with some options */
+/* postconf_ask - run postconf with some options */
 static int
-ask(TALLOC_CTX *ctx, const char *program, const char *directory, const char *one, const char *two,
-    int64_t deadline_ms, struct command_output *output, const char **error_r)
+postconf_ask(TALLOC_CTX *ctx, const char *program, const char *directory, const char *one,
+    const char *two, int64_t deadline_ms, struct command_output *output, const char **error_r)
 {
 	const char *argv[6] = { program };
 	size_t n = 1;
@@ -443,11 +443,16 @@ postfix_read(TALLOC_CTX *ctx, const char *directory, int64_t deadline_ms, const 
 		*error_r = "postconf was not found in PATH";
 		return NULL;
 	}
-	if (ask(postfix, program, directory, NULL, NULL, deadline_ms, &raw, error_r) != 0 ||
-	    ask(postfix, program, directory, "-x", NULL, deadline_ms, &expanded, error_r) != 0 ||
-	    ask(postfix, program, directory, "-n", NULL, deadline_ms, &set, error_r) != 0 ||
-	    ask(postfix, program, directory, "-M", NULL, deadline_ms, &services, error_r) != 0 ||
-	    ask(postfix, program, directory, "-P", "-x", deadline_ms, &overrides, error_r) != 0)
+	if (postconf_ask(
+		postfix, program, directory, NULL, NULL, deadline_ms, &raw, error_r) != 0 ||
+	    postconf_ask(
+		postfix, program, directory, "-x", NULL, deadline_ms, &expanded, error_r) != 0 ||
+	    postconf_ask(
+		postfix, program, directory, "-n", NULL, deadline_ms, &set, error_r) != 0 ||
+	    postconf_ask(
+		postfix, program, directory, "-M", NULL, deadline_ms, &services, error_r) != 0 ||
+	    postconf_ask(
+		postfix, program, directory, "-P", "-x", deadline_ms, &overrides, error_r) != 0)
 		return NULL;
 	postfix->raw = read_parameters(postfix, raw.out, &postfix->n_raw);
 	postfix->expanded = read_parameters(postfix, expanded.out, &postfix->n_expanded);
