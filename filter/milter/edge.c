@@ -215,6 +215,8 @@ edge_accept(int listening, struct sockaddr *address, socklen_t *len)
 		errno = EAGAIN;
 		return -1;
 	}
+	/* after all that was done with the number before: see edge_close() */
+	(void)atomic_load_explicit(&table[fd].open, memory_order_acquire);
 	table[fd].check = (struct packet_check){ 0 };
 	atomic_store_explicit(&table[fd].due_ms, clock_ms(), memory_order_relaxed);
 	atomic_store_explicit(&table[fd].open, true, memory_order_release);

@@ -45,8 +45,8 @@ walk_list(TALLOC_CTX *ctx, char *octets, size_t len, bool pairs)
 		start = i + 1;
 	}
 	for (at = list; *at != NULL; at += pairs ? 2 : 1)
-		must(strcmp(*at, "no such name") != 0);
-	must(at == list + n);
+		seen += strcmp(*at, "i") == 0;
+	must(at == list + n && seen >= n);
 	return n;
 }
 
