@@ -310,46 +310,65 @@ check_stranger(struct setting *setting, const struct request *request)
 	return ctl_spf_finish(setting, answer, true);
 }
 
-/* ctl_spf_is_private - an address that others never see */
+/* is_in - does an address lie in one of n networks? */
 static bool
-ctl_spf_is_private(const struct ip_address *ip)
+is_in(const struct ip_address *ip, const char *const *networks, size_t n)
 {
-	static const char *const networks[] = { "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
-		"100.64.0.0/10", "fc00::/7" };
 	const char *error = NULL;
 	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
 	struct netblock block;
 	bool found = false;
 
-	for (size_t i = 0; i < sizeof(networks) / sizeof(networks[0]) && !found; i++)
+	for (size_t i = 0; i < n && !found; i++)
 		found = netblock_parse(ctx, networks[i], &block, &error) &&
 		    netblock_contains(&block, 1, ip);
 	talloc_free(ctx);
 	return found;
 }
 
-/* own_address - the text of an interface's address that could be seen outside; NULL: none */
+/* ctl_spf_is_private - an address that others never see, though it leaves this host */
+static bool
+ctl_spf_is_private(const struct ip_address *ip)
+{
+	static const char *const networks[] = { "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
+		"100.64.0.0/10", "fc00::/7" };
+
+	return is_in(ip, networks, sizeof(networks) / sizeof(networks[0]));
+}
+
+/* is_inner - an address that never leaves this host or its link (RFC 6890) */
+static bool
+is_inner(const char *text)
+{
+	static const char *const networks[] = { "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16",
+		"224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8" };
+	struct ip_address ip;
+
+	return !ip_address_parse(text, &ip) ||
+	    is_in(&ip, networks, sizeof(networks) / sizeof(networks[0]));
+}
+
+/* own_address - the text of an interface's address that could be seen outside; NULL: none
+ * Which interface bears it does not matter: addresses that a router hands to several hosts, and
+ * those of many small servers, are those of "lo". */
 static const char *
 own_address(TALLOC_CTX *ctx, const struct ifaddrs *interface)
 {
 	char text[INET6_ADDRSTRLEN];
 
-	if (interface->ifa_addr == NULL || (interface->ifa_flags & IFF_LOOPBACK) != 0 ||
-	    (interface->ifa_flags & IFF_UP) == 0)
+	if (interface->ifa_addr == NULL || (interface->ifa_flags & IFF_UP) == 0)
 		return NULL;
 	if (interface->ifa_addr->sa_family == AF_INET)
-		return mem_strdup(ctx,
-		    inet_ntop(AF_INET,
-			&((const struct sockaddr_in *)(const void *)interface->ifa_addr)->sin_addr,
-			text, sizeof(text)));
-	if (interface->ifa_addr->sa_family == AF_INET6) {
-		const struct in6_addr *in6 =
-		    &((const struct sockaddr_in6 *)(const void *)interface->ifa_addr)->sin6_addr;
-
-		return IN6_IS_ADDR_LINKLOCAL(in6) ? NULL :
-		    mem_strdup(ctx, inet_ntop(AF_INET6, in6, text, sizeof(text)));
-	}
-	return NULL;
+		(void)inet_ntop(AF_INET,
+		    &((const struct sockaddr_in *)(const void *)interface->ifa_addr)->sin_addr,
+		    text, sizeof(text));
+	else if (interface->ifa_addr->sa_family == AF_INET6)
+		(void)inet_ntop(AF_INET6,
+		    &((const struct sockaddr_in6 *)(const void *)interface->ifa_addr)->sin6_addr,
+		    text, sizeof(text));
+	else
+		return NULL;
+	return is_inner(text) ? NULL : mem_strdup(ctx, text);
 }
 
 /* find_own - the addresses of this host, where none were given */

@@ -814,6 +814,7 @@ verify_key(struct dkim_asker *asker, DKIM_SIGINFO *sig, unsigned char *record_r,
 
 	const char *record = choose_record(v, check, answer);
 
+	check->fact.stale = answer->stale;
 	if (record == NULL || strlen(record) >= size)
 		return DKIM_CBSTAT_NOTFOUND;
 	memcpy(record_r, record, strlen(record) + 1);
@@ -962,6 +963,7 @@ dkim_verify_finish(struct dkim_verification *v, TALLOC_CTX *ctx, int64_t deadlin
 		(*facts_r)[i] = (struct dkim_fact){ .result = fact->result,
 			.key_bits = fact->key_bits,
 			.testing = fact->testing,
+			.stale = fact->stale,
 			.sdid = copy_text(*facts_r, fact->sdid),
 			.selector = copy_text(*facts_r, fact->selector),
 			.auid = copy_text(*facts_r, fact->auid),

@@ -42,7 +42,9 @@
 #include <spf2/spf.h>
 
 #include "filter/base/clock.h"
+#include "filter/spf/check.h"
 #include "filter/spf/spf.h"
+#include "filter/spf/trace.h"
 #include "policy/base/mem.h"
 #include "policy/base/netblock.h"
 #include "policy/spf/macro.h"
@@ -56,66 +58,6 @@
 /* Octets of local part and HELO that macros see. SMTP allows 64 and 255 (RFC
  * 5321 section 4.5.3.1); variable return paths are longer in practice. */
 #define VALUE_MAX	512
-
-/* Octets of a name or a text that a trace or a problem shows. */
-#define SHOWN_MAX	500
-
-/* A token of a rewritten record, or the host of an mx, while the check runs. */
-struct bound {
-	struct spf_token token;
-	const char *domain;	/* current domain where the term stands */
-	bool main;		/* its record was reached by redirects only */
-	char *name;		/* expanded; NULL until it is asked for */
-	size_t name_len;
-};
-
-/* One check. */
-struct check {
-	const struct spf_service *service;
-	int64_t deadline_ms;
-	unsigned int max_terms;
-	struct spf_values values; /* domain changes from term to term */
-	struct spf_counts counts;
-	unsigned int prefetched;
-
-	struct bound *bounds;	/* by token number; 0 is the domain under check */
-	size_t n_bounds;
-
-	enum spf_result forced;	/* SPF_NOT_CHECKED while libspf2 is to decide */
-	const char *problem;	/* why, for temperror and permerror */
-	bool local;		/* the record of the domain under check is this site's own */
-
-	struct spf_text exp;	/* exp= of the record that decides */
-	const char *exp_domain;	/* and the domain it stands in */
-
-	bool names_known;	/* names below were found out */
-	bool names_void;	/* the client has no PTR record */
-	const char *names[SPF_LIMIT_PTR]; /* validated names of the client */
-	size_t n_names;
-};
-
-/* spf_shown - strangers' text as printable ASCII of bounded length */
-static const char *
-spf_shown(TALLOC_CTX *ctx, const char *text, size_t len)
-{
-	size_t i, n = len < SHOWN_MAX ? len : SHOWN_MAX;
-	char *copy = mem_array(ctx, char, SHOWN_MAX + 4);
-
-	for (i = 0; i < n; i++)
-		copy[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
-	strcpy(copy + n, n < len ? "..." : "");
-	return copy;
-}
-
-/* TRACE - tell the service's listener, where there is one, of a step
- * A macro, so that nothing is formatted where nobody listens. */
-#define TRACE(check, ...) do {							\
-	if ((check)->service->trace != NULL) {					\
-		char *trace_line = mem_printf((check), __VA_ARGS__);		\
-		(check)->service->trace((check)->service->trace_state, trace_line); \
-		talloc_free(trace_line);					\
-	}									\
-} while (0)
 
 /* force - fix the result; the first one stands */
 static void
@@ -134,20 +76,6 @@ address_type(const struct check *check)
 	return check->values.ipv6 ? DNS_AAAA : DNS_A;
 }
 
-/* address_len - octets of such an address */
-static size_t
-address_len(const struct check *check)
-{
-	return check->values.ipv6 ? 16 : 4;
-}
-
-/* is_failure - whether an answer says that DNS did not work */
-static bool
-is_failure(const struct dns_answer *answer)
-{
-	return answer->status == DNS_TIMEOUT || answer->status == DNS_FAILURE;
-}
-
 /* made_answer - an answer that no server gave */
 static struct dns_answer *
 made_answer(struct check *check, enum dns_status status, const char *problem)
@@ -157,23 +85,6 @@ made_answer(struct check *check, enum dns_status status, const char *problem)
 	answer->status = status;
 	answer->problem = problem;
 	return answer;
-}
-
-/* trace_answer - tell of a question and its answer */
-static void
-trace_answer(struct check *check, const char *name, size_t len, enum dns_type type,
-    const struct dns_answer *answer)
-{
-	static const char *const words[] = {
-		[DNS_OK] = "found", [DNS_NODATA] = "no such record",
-		[DNS_NXDOMAIN] = "no such name", [DNS_TIMEOUT] = "no answer in time",
-		[DNS_FAILURE] = "failure",
-	};
-
-	TRACE(check, "  query %u: %s %s: %s, %zu record%s%s%s%s", check->counts.queries,
-	    spf_shown(check, name, len), dns_type_name(type), words[answer->status], answer->count,
-	    answer->count == 1 ? "" : "s", answer->secure ? ", validated" : "",
-	    answer->problem != NULL ? ": " : "", answer->problem != NULL ? answer->problem : "");
 }
 
 /* ask_until - one question, within the budget of the check
@@ -197,7 +108,8 @@ ask_until(struct check *check, const char *name, size_t len, enum dns_type type,
 	    deadline_ms);
 	for (i = 0; i < answer->count; i++)
 		check->counts.bytes += answer->records[i].len;
-	trace_answer(check, name, len, type, answer);
+	check->stale |= answer->stale;
+	spf_trace_answer(check, name, len, type, answer);
 
 	if (check->counts.bytes > check->service->limits.bytes) {
 		force(check, SPF_IS_TEMPERROR, "too much DNS data");
@@ -210,7 +122,7 @@ ask_until(struct check *check, const char *name, size_t len, enum dns_type type,
 	return answer;
 }
 
-/* spf_ask - one question that may take all the time that is left */
+/* ask - one question that may take all the time that is left */
 static struct dns_answer *
 spf_ask(struct check *check, const char *name, size_t len, enum dns_type type)
 {
@@ -228,7 +140,7 @@ half_time(const struct check *check)
 	return now < check->deadline_ms ? now + (check->deadline_ms - now) / 2 : now;
 }
 
-/* spf_ask_ahead - start a question that will probably be asked */
+/* ask_ahead - start a question that will probably be asked */
 static void
 spf_ask_ahead(struct check *check, const char *name, size_t len, enum dns_type type)
 {
@@ -267,24 +179,30 @@ count_void(struct check *check, bool is_void)
 	return true;
 }
 
-/* answer_is_void - whether a question was asked and answered without records */
+/* answer_is_void - whether a question was asked and answered without records
+ * A name that exists, only without an address of the kind that this client has, is no sign of a
+ * record that makes others ask in vain; it counts where the letter of RFC 7208 is wanted. */
 static bool
-answer_is_void(const struct dns_answer *answer, const char *name, size_t len)
+answer_is_void(const struct check *check, const struct dns_answer *answer, const char *name,
+    size_t len, enum dns_type type)
 {
-	return (answer->status == DNS_NODATA || answer->status == DNS_NXDOMAIN) &&
-	    dns_name_ok(name, len);
+	bool address = type == DNS_A || type == DNS_AAAA;
+
+	if (!dns_name_ok(name, len))
+		return false;
+	return answer->status == DNS_NXDOMAIN || (answer->status == DNS_NODATA &&
+	    (!address || check->service->limits.strict_voids));
 }
 
-/* has_client - whether the client's address is among the records */
+/* has_client - whether one of the addresses agrees with the client's in so many bits */
 static bool
-has_client(const struct check *check, const struct dns_answer *answer)
+has_client(const struct check *check, const struct dns_answer *answer, unsigned int prefix)
 {
 	size_t i;
 
 	for (i = 0; i < answer->count; i++)
-		if (answer->records[i].len == address_len(check) &&
-		    memcmp(answer->records[i].data, check->values.address,
-		    address_len(check)) == 0)
+		if (answer->records[i].len == (check->values.ipv6 ? 16 : 4) &&
+		    netblock_prefix_equal(answer->records[i].data, check->values.address, prefix))
 			return true;
 	return false;
 }
@@ -298,10 +216,10 @@ validate_name(struct check *check, const struct dns_record *record, int64_t dead
 	struct dns_answer *answer;
 
 	answer = ask_until(check, name, record->len, address_type(check), deadline_ms);
-	if (check->service->limits.strict_voids &&
-	    !count_void(check, answer_is_void(answer, name, record->len)))
+	if (check->service->limits.strict_voids && !count_void(check,
+	    answer_is_void(check, answer, name, record->len, address_type(check))))
 		return;
-	if (answer->status == DNS_OK && has_client(check, answer))
+	if (answer->status == DNS_OK && has_client(check, answer, check->values.ipv6 ? 128 : 32))
 		check->names[check->n_names++] = mem_strndup(check, name, record->len);
 	talloc_free(answer);
 }
@@ -320,7 +238,7 @@ find_names(struct check *check)
 	check->names_known = true;
 	reverse = spf_reverse_name(check, check->values.address, check->values.ipv6);
 	answer = ask_until(check, reverse, strlen(reverse), DNS_PTR, deadline_ms);
-	check->names_void = answer_is_void(answer, reverse, strlen(reverse));
+	check->names_void = answer_is_void(check, answer, reverse, strlen(reverse), DNS_PTR);
 	n = answer->count < SPF_LIMIT_PTR ? answer->count : SPF_LIMIT_PTR;
 	for (i = 1; i < n; i++)
 		spf_ask_ahead(check, (const char *)answer->records[i].data, answer->records[i].len,
@@ -384,7 +302,7 @@ new_bound(struct check *check)
 	unsigned int room = (unsigned int)talloc_array_length(check->bounds);
 	struct bound *bound;
 
-	/* At most 12 records of 11 tokens and 10 mx of 10 hosts: the limits bound this. */
+	/* At most 12 records of 11 tokens: the limits bound this. */
 	if (check->n_bounds == room)
 		check->bounds = mem_grow(check, check->bounds, struct bound,
 		    room == 0 ? 32 : room * 2);
@@ -421,7 +339,7 @@ ask_bound_ahead(struct check *check, struct bound *bound)
 		return;
 	if (bound->token.kind == SPF_TOKEN_RECORD)
 		type = DNS_TXT;
-	else if (bound->token.kind == SPF_TOKEN_MX || bound->token.kind == SPF_TOKEN_MX_ANY)
+	else if (bound->token.kind == SPF_TOKEN_MX)
 		type = DNS_MX;
 	else if (bound->token.kind != SPF_TOKEN_EXISTS)
 		type = address_type(check);
@@ -429,13 +347,20 @@ ask_bound_ahead(struct check *check, struct bound *bound)
 	spf_ask_ahead(check, bound->name, bound->name_len, type);
 }
 
-/* bind_tokens - take over the tokens of a rewritten record */
+/* bind_tokens - take over the tokens of a rewritten record, that of a token number */
 static void
-bind_tokens(struct check *check, const struct spf_rewritten *rewritten, const char *domain,
-    bool main)
+bind_tokens(struct check *check, const struct spf_rewritten *rewritten, size_t number)
 {
+	const char *domain = check->bounds[number].name;
+	bool main = check->bounds[number].main;
 	size_t i, first = check->n_bounds;
-	struct bound *bound;
+	struct bound *bound = &check->bounds[number];
+
+	bound->asked = true;
+	bound->first = first;
+	bound->n = rewritten->n_tokens;
+	bound->end = rewritten->end;
+	bound->end_qualifier = rewritten->end_qualifier;
 
 	for (i = 0; i < rewritten->n_tokens; i++) {
 		bound = new_bound(check);
@@ -448,63 +373,6 @@ bind_tokens(struct check *check, const struct spf_rewritten *rewritten, const ch
 		return;
 	for (i = first + 1; i < check->n_bounds; i++)
 		ask_bound_ahead(check, &check->bounds[i]);
-}
-
-/* trace_term - tell which term comes */
-static void
-trace_term(struct check *check, const struct bound *bound)
-{
-	if (bound->token.kind != SPF_TOKEN_HOST)
-		TRACE(check, "  term %u of %u: %s", check->counts.terms, check->max_terms,
-		    spf_shown(check, bound->token.text.data, bound->token.text.len));
-}
-
-/* term_word - what becomes of a term of a record for this client, as far as DNS is not asked */
-static const char *
-term_word(const struct check *check, const struct spf_term *term)
-{
-	bool ipv6 = term->mechanism == SPF_MECH_IP6;
-
-	if (term->mechanism == SPF_MECH_ALL)
-		return "matches whatever comes here";
-	if (term->mechanism != SPF_MECH_IP4 && !ipv6)
-		return "asks DNS";
-	if (ipv6 != check->values.ipv6)
-		return "no match: other family";
-	return netblock_prefix_equal(term->network, check->values.address,
-	    ipv6 ? term->prefix6 : term->prefix4) ? "match" : "no match";
-}
-
-/* trace_record - tell of a record, term by term */
-static void
-trace_record(struct check *check, const struct bound *bound, struct spf_text text,
-    const struct spf_record *record)
-{
-	size_t i;
-
-	if (check->service->trace == NULL)
-		return;
-	TRACE(check, "%s: %s", spf_shown(check, bound->name, bound->name_len),
-	    spf_shown(check, text.data, text.len));
-	for (i = 0; record != NULL && i < record->n_terms; i++)
-		TRACE(check, "    %s: %s", spf_shown(check, record->terms[i].text.data,
-		    record->terms[i].text.len), term_word(check, &record->terms[i]));
-	if (record != NULL && record->redirect.data != NULL)
-		TRACE(check, "    redirect=%s: where nothing above matches", spf_shown(check,
-		    record->redirect.data, record->redirect.len));
-}
-
-/* trace_match - tell whether a term, or the host of an mx, matched */
-static void
-trace_match(struct check *check, const struct bound *bound, const struct dns_answer *answer)
-{
-	bool match = false;
-	size_t i;
-
-	for (i = 0; i < answer->count && !match; i++)
-		match = answer->records[i].len == address_len(check) && netblock_prefix_equal(
-		    answer->records[i].data, check->values.address, bound->token.prefix);
-	TRACE(check, "    %s", match ? "match" : "no match");
 }
 
 /* select_record - find the SPF record among TXT records; NULL after telling why not */
@@ -576,7 +444,7 @@ record_text(struct check *check, const struct bound *bound, bool root)
 		return text;
 	}
 	answer = spf_ask(check, bound->name, bound->name_len, DNS_TXT);
-	if (is_failure(answer)) {
+	if (dns_answer_failed(answer)) {
 		force(check, SPF_IS_TEMPERROR, mem_printf(check, "TXT of %s: %s",
 		    spf_shown(check, bound->name, bound->name_len),
 		    answer->problem != NULL ? answer->problem : "no answer"));
@@ -602,12 +470,12 @@ fetch_record(struct check *check, size_t number)
 	expand_bound(check, &check->bounds[number]);
 	bound = check->bounds[number];	/* the list may move below */
 	if (number > 0)
-		trace_term(check, &bound);
+		spf_trace_term(check, &bound);
 	text = record_text(check, &bound, number == 0);
 	if (text.data == NULL)
 		return NULL;
 	parsed = spf_record_parse(check, text.data, text.len, &check->problem);
-	trace_record(check, &bound, text, parsed);
+	spf_trace_record(check, &bound, text, parsed);
 	if (parsed == NULL) {
 		force(check, SPF_IS_PERMERROR, check->problem);
 		return NULL;
@@ -615,7 +483,7 @@ fetch_record(struct check *check, size_t number)
 	note_main(check, &bound, parsed);
 	rewritten = spf_rewrite(check, parsed, check->values.address, check->values.ipv6,
 	    check->n_bounds, check->max_terms - check->counts.terms + 1);
-	bind_tokens(check, rewritten, bound.name, bound.main);
+	bind_tokens(check, rewritten, number);
 	return rewritten;
 }
 
@@ -671,21 +539,14 @@ reply_yes_or_no(SPF_dns_server_t *layer, const char *domain, ns_type type, bool 
 	return reply;
 }
 
-/* reply_addresses - the reply to an a, or to the host of an mx */
-static SPF_dns_rr_t *
-reply_addresses(const struct check *check, SPF_dns_server_t *layer, const char *domain,
-    ns_type type, const struct dns_answer *answer)
+/* fail_term - end the check because DNS failed */
+static void
+fail_term(struct check *check, const char *name, size_t len, enum dns_type type,
+    const struct dns_answer *answer)
 {
-	SPF_dns_rr_t *reply;
-	size_t i;
-
-	reply = new_reply(layer, domain, type, answer->count > 0 ? NETDB_SUCCESS : NO_DATA);
-	for (i = 0; i < answer->count; i++)
-		if (answer->records[i].len == address_len(check))
-			reply_octets(reply, answer->records[i].data, address_len(check));
-	if (reply->num_rr == 0)
-		reply->herrno = NO_DATA;
-	return reply;
+	force(check, SPF_IS_TEMPERROR, mem_printf(check, "%s of %s: %s", dns_type_name(type),
+	    spf_shown(check, name, len),
+	    answer->problem != NULL ? answer->problem : "no answer"));
 }
 
 /* term_answer - ask the own question of a term; NULL where it ends the check */
@@ -696,23 +557,17 @@ term_answer(struct check *check, struct bound *bound, enum dns_type type)
 
 	expand_bound(check, bound);
 	answer = spf_ask(check, bound->name, bound->name_len, type);
-	if (is_failure(answer)) {
-		force(check, SPF_IS_TEMPERROR,
-		    mem_printf(check, "%s of %s: %s", dns_type_name(type),
-			spf_shown(check, bound->name, bound->name_len),
-			answer->problem != NULL ? answer->problem : "no answer"));
+	if (dns_answer_failed(answer)) {
+		fail_term(check, bound->name, bound->name_len, type, answer);
 		return NULL;
 	}
-	if (bound->token.kind == SPF_TOKEN_HOST && !check->service->limits.strict_voids)
-		return answer;
-	return count_void(check, answer_is_void(answer, bound->name, bound->name_len)) ?
-	    answer : NULL;
+	return count_void(check, answer_is_void(check, answer, bound->name, bound->name_len, type))
+	    ? answer : NULL;
 }
 
-/* mx_answer - the hosts of an mx, at most SPF_LIMIT_MX of them; NULL as above
- * A null MX (RFC 7505) names the root, which is no host; it is dropped when asked for. */
+/* mx_hosts - the hosts of an mx, at most SPF_LIMIT_MX of them; NULL as above */
 static struct dns_answer *
-mx_answer(struct check *check, struct bound *bound)
+mx_hosts(struct check *check, struct bound *bound)
 {
 	struct dns_answer *answer = term_answer(check, bound, DNS_MX);
 	size_t i;
@@ -730,49 +585,35 @@ mx_answer(struct check *check, struct bound *bound)
 	return answer;
 }
 
-/* reply_hosts - the reply to an mx: a new token for each host */
-static SPF_dns_rr_t *
-reply_hosts(struct check *check, SPF_dns_server_t *layer, const char *domain,
-    const struct dns_answer *answer, unsigned int prefix)
-{
-	SPF_dns_rr_t *reply;
-	struct bound *host;
-	char token[32];
-	size_t i;
-
-	reply = new_reply(layer, domain, ns_t_mx, answer->count > 0 ? NETDB_SUCCESS : NO_DATA);
-	for (i = 0; i < answer->count; i++) {
-		host = new_bound(check);
-		host->token.kind = SPF_TOKEN_HOST;
-		host->token.prefix = prefix;
-		host->name = mem_strndup(check, (const char *)answer->records[i].data,
-		    answer->records[i].len);
-		host->name_len = answer->records[i].len;
-		snprintf(token, sizeof(token), "%zu.t", check->n_bounds - 1);
-		reply_octets(reply, token, strlen(token) + 1);
-	}
-	return reply;
-}
-
-/* any_host_has_address - whether any host of an mx has an address: 1, 0, -1 where the check ends */
+/* mx_matches - whether the client is a host of an mx: 1, 0, -1 where the check ends
+ * A host that DNS fails for decides nothing before the others were asked: which of them comes
+ * first must not matter. A null MX (RFC 7505) names the root, which is no host. */
 static int
-any_host_has_address(struct check *check, const struct dns_answer *hosts)
+mx_matches(struct check *check, struct bound *bound)
 {
-	struct bound host = { .token = { .kind = SPF_TOKEN_HOST } };
-	struct dns_answer *answer;
-	size_t i;
+	struct dns_answer *hosts = mx_hosts(check, bound), *answer, *failed = NULL;
+	const struct dns_record *host, *failed_host = NULL;
+	enum dns_type type = address_type(check);
 
-	for (i = 0; i < hosts->count; i++) {
-		host.name = mem_strndup(check, (const char *)hosts->records[i].data,
-		    hosts->records[i].len);
-		host.name_len = hosts->records[i].len;
-		answer = term_answer(check, &host, address_type(check));
-		if (answer == NULL)
+	for (size_t i = 0; hosts != NULL && i < hosts->count; i++) {
+		host = &hosts->records[i];
+		answer = ask_until(
+		    check, (const char *)host->data, host->len, type, half_time(check));
+		if (check->forced != SPF_NOT_CHECKED)
 			return -1;
-		if (answer->count > 0)
+		if (has_client(check, answer, bound->token.prefix))
 			return 1;
+		if (dns_answer_failed(answer) && failed == NULL) {
+			failed = answer;
+			failed_host = host;
+		}
+		if (check->service->limits.strict_voids && !count_void(check,
+		    answer_is_void(check, answer, (const char *)host->data, host->len, type)))
+			return -1;
 	}
-	return 0;
+	if (failed != NULL)
+		fail_term(check, (const char *)failed_host->data, failed_host->len, type, failed);
+	return hosts == NULL || failed != NULL ? -1 : 0;
 }
 
 /* ptr_matches - whether a validated name of the client lies in a domain: 1, 0, -1 as above
@@ -792,49 +633,28 @@ ptr_matches(struct check *check, struct bound *bound)
 	return 0;
 }
 
-/* answer_token - reply to a question about a token; NULL where the check ends
- * bound is the caller's copy: the list of tokens may move while mx hosts are added. */
-static SPF_dns_rr_t *
-answer_token(struct check *check, struct bound *bound, SPF_dns_server_t *layer,
-    const char *domain, ns_type type)
+/* spf_matches - whether a token matches: 1, 0, -1 where the check ends
+ * bound is the caller's copy: the list of tokens may move. */
+static int
+spf_matches(struct check *check, struct bound *bound)
 {
-	struct dns_answer *answer = NULL;
-	int yes = -1;
+	struct dns_answer *answer;
 
 	switch (bound->token.kind) {
 	case SPF_TOKEN_A:
-	case SPF_TOKEN_HOST:
 		answer = term_answer(check, bound, address_type(check));
-		if (answer == NULL)
-			return NULL;
-		trace_match(check, bound, answer);
-		return reply_addresses(check, layer, domain, type, answer);
+		return answer == NULL ? -1 : has_client(check, answer, bound->token.prefix);
 	case SPF_TOKEN_MX:
-		answer = mx_answer(check, bound);
-		return answer == NULL ? NULL : reply_hosts(check, layer, domain, answer,
-		    bound->token.prefix);
-	case SPF_TOKEN_A_ANY:
-		answer = term_answer(check, bound, address_type(check));
-		yes = answer == NULL ? -1 : answer->count > 0;
-		break;
+		return mx_matches(check, bound);
 	case SPF_TOKEN_EXISTS:
 		answer = term_answer(check, bound, DNS_A);
-		yes = answer == NULL ? -1 : answer->count > 0;
-		break;
-	case SPF_TOKEN_MX_ANY:
-		answer = mx_answer(check, bound);
-		yes = answer == NULL ? -1 : any_host_has_address(check, answer);
-		break;
+		return answer == NULL ? -1 : answer->count > 0;
 	case SPF_TOKEN_PTR:
-		yes = ptr_matches(check, bound);
-		break;
+		return ptr_matches(check, bound);
 	case SPF_TOKEN_RECORD:
 		break;
 	}
-	if (yes < 0)
-		return NULL;
-	TRACE(check, "    %s", yes > 0 ? "match" : "no match");
-	return reply_yes_or_no(layer, domain, type, yes > 0);
+	return -1;
 }
 
 /* lookup - libspf2 asks about a token (callback); must not return NULL */
@@ -843,24 +663,25 @@ lookup(SPF_dns_server_t *layer, const char *domain, ns_type type, int should_cac
 {
 	struct check *check = layer->hook;
 	struct bound *found = bound_of(check, domain), bound;
-	SPF_dns_rr_t *reply = NULL;
+	int yes = -1;
 
 	(void)should_cache;
-	if (found != NULL && check->forced == SPF_NOT_CHECKED &&
-	    (found->token.kind == SPF_TOKEN_HOST || count_term(check))) {
+	if (found != NULL && check->forced == SPF_NOT_CHECKED && count_term(check)) {
+		found->asked = true;
 		bound = *found;
-		trace_term(check, &bound);
-		reply = answer_token(check, &bound, layer, domain, type);
+		spf_trace_term(check, &bound);
+		yes = spf_matches(check, &bound);
 	}
-	if (reply != NULL && check->forced == SPF_NOT_CHECKED)
-		return reply;
-	if (reply != NULL)
-		SPF_dns_rr_free(reply);
+	if (yes >= 0 && check->forced == SPF_NOT_CHECKED) {
+		bound_of(check, domain)->yes = yes > 0;
+		TRACE(check, "    %s", yes > 0 ? "match" : "no match");
+		return reply_yes_or_no(layer, domain, type, yes > 0);
+	}
 	force(check, SPF_IS_TEMPERROR, "internal: unknown token");
 	return new_reply(layer, domain, type, TRY_AGAIN);
 }
 
-/* spf_result_of - libspf2's result in our words
+/* result_of - libspf2's result in our words
  * Anything else than these four comes with a forced result. */
 static enum spf_result
 spf_result_of(struct check *check, SPF_result_t result)
@@ -971,7 +792,45 @@ explanation(TALLOC_CTX *ctx, struct check *check)
 	return line;
 }
 
-/* spf_run - the check of a domain that can be asked for */
+/* decider - the term that decided a record, absent where none matched; *qualifier_r: its own
+ * An include matches where its record passes; a redirect gives what its record gives. The limit
+ * of terms bounds the recursion. */
+static struct spf_text
+decider(const struct check *check, const struct bound *record, char *qualifier_r)
+{
+	for (size_t i = record->first; i < record->first + record->n; i++) {
+		const struct bound *bound = &check->bounds[i];
+		struct spf_text inner = { NULL, 0 };
+
+		*qualifier_r = '?';
+		if (bound->asked && bound->token.kind == SPF_TOKEN_RECORD)
+			inner = decider(check, bound, qualifier_r);
+		if (bound->token.redirect)
+			return inner;
+		if (bound->yes || *qualifier_r == '+') {
+			*qualifier_r = bound->token.qualifier;
+			return bound->token.text;
+		}
+	}
+	*qualifier_r = record->end.data != NULL ? record->end_qualifier : '?';
+	return record->end;
+}
+
+/* mechanism - the same for the check, as Received-SPF has it (RFC 7208 section 9.1) */
+static const char *
+mechanism(TALLOC_CTX *ctx, const struct check *check, enum spf_result result)
+{
+	struct spf_text text;
+	char qualifier;
+
+	if (result != SPF_IS_PASS && result != SPF_IS_FAIL && result != SPF_IS_SOFTFAIL &&
+	    result != SPF_IS_NEUTRAL)
+		return NULL;
+	text = decider(check, &check->bounds[0], &qualifier);
+	return text.data != NULL ? spf_shown(ctx, text.data, text.len) : "default";
+}
+
+/* run - the check of a domain that can be asked for */
 static void
 spf_run(TALLOC_CTX *ctx, struct check *check, struct spf_fact *fact)
 {
@@ -983,6 +842,8 @@ spf_run(TALLOC_CTX *ctx, struct check *check, struct spf_fact *fact)
 	root->main = true;
 	fact->result = evaluate(check);
 	fact->local = check->local;
+	fact->stale = check->stale;
+	fact->mechanism = mechanism(ctx, check, fact->result);
 	problem = check->problem;
 	if (fact->result == SPF_IS_FAIL)
 		fact->explanation = explanation(ctx, check);
@@ -1100,9 +961,11 @@ spf_check(TALLOC_CTX *ctx, const struct spf_service *service, const struct spf_c
 		if (domain_checkable(values->sender_domain))
 			spf_run(ctx, check, fact_r);
 	}
-	TRACE(check, "result: %s (%u terms, %u void lookups, %u queries)%s%s",
+	TRACE(check, "result: %s%s%s (%u terms, %u void lookups, %u queries)%s%s",
 	    fact_r->result == SPF_NOT_CHECKED ? "not checked" : spf_result_word(fact_r->result),
-	    check->counts.terms, check->counts.voids, check->counts.queries,
+	    fact_r->mechanism != NULL ? " by " : "",
+	    fact_r->mechanism != NULL ? fact_r->mechanism : "", check->counts.terms,
+	    check->counts.voids, check->counts.queries,
 	    fact_r->problem != NULL ? ": " : "", fact_r->problem != NULL ? fact_r->problem : "");
 	if (counts_r != NULL)
 		*counts_r = check->counts;

@@ -115,7 +115,9 @@ struct spf_fact {
 	const char *sender;	/* local@domain that macros saw */
 	const char *problem;	/* for temperror and permerror: what was wrong; else NULL */
 	const char *explanation; /* the domain's own text for fail, printable ASCII; or NULL */
+	const char *mechanism;	/* the term that decided, printable ASCII; "default": none; or NULL */
 	bool local;		/* by a record of the configuration, not by the published one */
+	bool stale;		/* DNS failed: by what it said before */
 };
 
 /* DKIM results of one signature, RFC 8601 section 2.7.1. */
@@ -139,6 +141,7 @@ struct dkim_fact {
 	const char *b_prefix;	/* first 8 characters of b= (RFC 6008) */
 	unsigned int key_bits;	/* 0 where no key was read */
 	bool testing; /* the key says t=y: a failure must not count (RFC 6376 section 3.6.1) */
+	bool stale;		/* DNS failed: by the key that it had before */
 	const char *problem;	/* why it is no pass, or NULL */
 };
 

@@ -6,9 +6,7 @@
  * length", and obeys redirect= where it stands. So it gets this instead:
  *
  *	ip4, ip6	decided here: nothing, or "<qualifier>all" and the end
- *	a, mx		a:N.t or mx:N.t with the length of the client's family;
- *			with length 0 exists:N.t, which asks for any address
- *	ptr		exists:N.t; the names of the client are found out by us
+ *	a, mx, ptr	exists:N.t; addresses and names are found out and compared by us
  *	exists, include	the same with a token
  *	all		as it is, and the end
  *	redirect=	redirect=N.t, last, and only where no "all" was met
@@ -34,7 +32,7 @@
 /* Longest number of a token that is read back. */
 #define DIGITS_MAX	6
 
-/* Octets of the longest term written here: "~redirect=123456.t//128" and a space. */
+/* Octets of the longest term written here, " redirect=123456.t", and to spare. */
 #define TERM_MAX	32
 
 /* A record on its way through rewriting. */
@@ -48,7 +46,7 @@ struct work {
 	bool ended;		/* nothing behind this can be reached */
 };
 
-/* spf_rewrite_put - append a term to the text */
+/* put - append a term to the text */
 static void
 spf_rewrite_put(struct work *work, const char *term)
 {
@@ -58,46 +56,41 @@ spf_rewrite_put(struct work *work, const char *term)
 	work->len += n;
 }
 
-/* put_all - append an "all" with a qualifier; whatever follows is unreachable */
+/* put_all - append an "all" for a term that matches; whatever follows is unreachable */
 static void
-put_all(struct work *work, char qualifier)
+put_all(struct work *work, const struct spf_term *from)
 {
 	char term[TERM_MAX];
 
-	snprintf(term, sizeof(term), " %call", qualifier);
+	snprintf(term, sizeof(term), " %call", from->qualifier);
 	spf_rewrite_put(work, term);
+	work->out->end = from->text;
+	work->out->end_qualifier = from->qualifier;
 	work->ended = true;
 }
 
 /* new_token - make a token; returns its number */
 static size_t
-new_token(struct work *work, enum spf_token_kind kind, struct spf_text spec,
-    struct spf_text text)
+new_token(struct work *work, const struct spf_token *token)
 {
-	struct spf_token *token = &work->out->tokens[work->out->n_tokens];
-
-	token->kind = kind;
-	token->spec = spec;
-	token->text = text;
+	work->out->tokens[work->out->n_tokens] = *token;
 	if (++work->out->n_tokens >= work->max_terms)
 		work->ended = true;
 	return work->first_token + work->out->n_tokens - 1;
 }
 
-/* put_token - append a term with a token, and a length where it is not 0 */
+/* put_token - append a term with a token */
 static void
 put_token(struct work *work, const struct spf_term *from, const char *mechanism,
-    enum spf_token_kind kind, unsigned int length)
+    enum spf_token_kind kind)
 {
-	size_t number = new_token(work, kind, from->spec, from->text);
+	const struct spf_token token = { .kind = kind, .qualifier = from->qualifier,
+		.prefix = work->ipv6 ? from->prefix6 : from->prefix4, .spec = from->spec,
+		.text = from->text };
 	char term[TERM_MAX];
 
-	work->out->tokens[work->out->n_tokens - 1].prefix = length;
-	if (length == 0)
-		snprintf(term, sizeof(term), " %c%s:%zu.t", from->qualifier, mechanism, number);
-	else
-		snprintf(term, sizeof(term), " %c%s:%zu.t%s%u", from->qualifier, mechanism,
-		    number, work->ipv6 ? "//" : "/", length);
+	snprintf(term, sizeof(term), " %c%s:%zu.t", from->qualifier, mechanism,
+	    new_token(work, &token));
 	spf_rewrite_put(work, term);
 }
 
@@ -109,39 +102,35 @@ rewrite_network(struct work *work, const struct spf_term *term)
 
 	if (ipv6 == work->ipv6 && netblock_prefix_equal(term->network, work->address,
 	    ipv6 ? term->prefix6 : term->prefix4))
-		put_all(work, term->qualifier);
+		put_all(work, term);
 }
 
 /* rewrite_term - rewrite one term */
 static void
 rewrite_term(struct work *work, const struct spf_term *term)
 {
-	unsigned int length = work->ipv6 ? term->prefix6 : term->prefix4;
-
 	switch (term->mechanism) {
 	case SPF_MECH_ALL:
-		put_all(work, term->qualifier);
+		put_all(work, term);
 		break;
 	case SPF_MECH_IP4:
 	case SPF_MECH_IP6:
 		rewrite_network(work, term);
 		break;
 	case SPF_MECH_A:
-		put_token(work, term, length == 0 ? "exists" : "a",
-		    length == 0 ? SPF_TOKEN_A_ANY : SPF_TOKEN_A, length);
+		put_token(work, term, "exists", SPF_TOKEN_A);
 		break;
 	case SPF_MECH_MX:
-		put_token(work, term, length == 0 ? "exists" : "mx",
-		    length == 0 ? SPF_TOKEN_MX_ANY : SPF_TOKEN_MX, length);
+		put_token(work, term, "exists", SPF_TOKEN_MX);
 		break;
 	case SPF_MECH_PTR:
-		put_token(work, term, "exists", SPF_TOKEN_PTR, 0);
+		put_token(work, term, "exists", SPF_TOKEN_PTR);
 		break;
 	case SPF_MECH_EXISTS:
-		put_token(work, term, "exists", SPF_TOKEN_EXISTS, 0);
+		put_token(work, term, "exists", SPF_TOKEN_EXISTS);
 		break;
 	case SPF_MECH_INCLUDE:
-		put_token(work, term, "include", SPF_TOKEN_RECORD, 0);
+		put_token(work, term, "include", SPF_TOKEN_RECORD);
 		break;
 	}
 }
@@ -150,11 +139,11 @@ rewrite_term(struct work *work, const struct spf_term *term)
 static void
 rewrite_redirect(struct work *work, struct spf_text target)
 {
-	size_t number = new_token(work, SPF_TOKEN_RECORD, target, target);
+	const struct spf_token token = { .kind = SPF_TOKEN_RECORD, .redirect = true,
+		.qualifier = '+', .spec = target, .text = target };
 	char term[TERM_MAX];
 
-	work->out->tokens[work->out->n_tokens - 1].redirect = true;
-	snprintf(term, sizeof(term), " redirect=%zu.t", number);
+	snprintf(term, sizeof(term), " redirect=%zu.t", new_token(work, &token));
 	spf_rewrite_put(work, term);
 }
 

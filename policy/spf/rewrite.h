@@ -22,22 +22,20 @@
 /* What a token stands for, which says how a question for it is answered. */
 enum spf_token_kind {
 	SPF_TOKEN_RECORD,	/* the target of include or redirect */
-	SPF_TOKEN_A,		/* addresses of a name */
-	SPF_TOKEN_A_ANY,	/* whether a name has any address: a with /0 */
-	SPF_TOKEN_MX,		/* hosts of an mx */
-	SPF_TOKEN_MX_ANY,	/* whether any of them has an address: mx with /0 */
+	SPF_TOKEN_A,		/* whether an address of a name lies where the client does */
+	SPF_TOKEN_MX,		/* the same of the hosts of an mx */
 	SPF_TOKEN_PTR,		/* whether a validated name of the client lies in a domain */
-	SPF_TOKEN_EXISTS,	/* whether a name has an IPv4 address */
-	SPF_TOKEN_HOST		/* one host of an mx; made while DNS is asked */
+	SPF_TOKEN_EXISTS	/* whether a name has an IPv4 address */
 };
 
 /* One token of a rewritten record. */
 struct spf_token {
 	enum spf_token_kind kind;
 	bool redirect;		/* SPF_TOKEN_RECORD: of redirect=, not of include */
-	unsigned int prefix;	/* bits that must agree: a, mx and its hosts */
+	char qualifier;		/* '+', '-', '~' or '?' */
+	unsigned int prefix;	/* bits that must agree with the client: a, mx */
 	struct spf_text spec;	/* domain-spec to expand; absent: the current domain */
-	struct spf_text text;	/* the term as written, for traces */
+	struct spf_text text;	/* the term as written */
 };
 
 /* A record for one client. */
@@ -45,6 +43,8 @@ struct spf_rewritten {
 	char *text;		/* for libspf2; NUL-terminated */
 	struct spf_token *tokens; /* the first one has the number first_token */
 	size_t n_tokens;
+	struct spf_text end;	/* the term that matches whatever gets so far; absent: none */
+	char end_qualifier;	/* of it */
 };
 
 /*

@@ -449,8 +449,9 @@ static void
 add_spf(struct result *result, const struct spf_fact *fact, const char *property, const char *value)
 {
 	add_word(&result->words, mem_printf(result->words.ctx, "spf=%s", spf_word(fact->result)));
-	add_reason(&result->words, fact->problem != NULL || !fact->local ? fact->problem :
-	    "by a record of this site");
+	add_reason(&result->words, fact->problem != NULL ? fact->problem :
+	    fact->local ? "by a record of this site" :
+	    fact->stale ? "by what DNS said before it failed" : NULL);
 	add_property(&result->words, property, value, 320);
 }
 
@@ -467,6 +468,8 @@ add_dkim(struct result *result, const struct dkim_fact *fact)
 		    fact->testing && fact->problem != NULL
 			? mem_printf(words->ctx, "%s; the key is in testing mode", fact->problem)
 			: fact->problem);
+	else if (fact->stale)
+		add_reason(words, "by the key that DNS had before it failed");
 	add_property(words, "header.d", fact->sdid, 255);
 	add_property(words, "header.i", fact->auid, 320);
 	add_property(words, "header.s", fact->selector, 255);
@@ -499,6 +502,13 @@ same_helo(const struct facts *facts)
 	    strcasecmp(helo->domain, from->domain) == 0;
 }
 
+/* has_domain - was there a name to check? A result without its property says nothing. */
+static bool
+has_domain(const struct spf_fact *fact)
+{
+	return fact->result != SPF_NOT_CHECKED && fact->domain != NULL && *fact->domain != '\0';
+}
+
 /* gather - all results; *n_r of them, those of dkim from *first_dkim_r up to *end_dkim_r */
 static struct result *
 gather(TALLOC_CTX *ctx, const struct authres_options *options, const struct facts *facts,
@@ -520,10 +530,9 @@ gather(TALLOC_CTX *ctx, const struct authres_options *options, const struct fact
 		    &results[n].words, mem_printf(results, "iprev=%s", outcome_word(facts->iprev)));
 		add_property(&results[n++].words, "policy.iprev", facts->client_addr, 64);
 	}
-	if (facts->spf_helo.result != SPF_NOT_CHECKED)
-		add_spf(&results[n++], &facts->spf_helo, "smtp.helo",
-		    facts->spf_helo.domain != NULL ? facts->spf_helo.domain : facts->helo);
-	if (facts->spf_mailfrom.result != SPF_NOT_CHECKED && null_sender && !same_helo(facts))
+	if (has_domain(&facts->spf_helo))
+		add_spf(&results[n++], &facts->spf_helo, "smtp.helo", facts->spf_helo.domain);
+	if (has_domain(&facts->spf_mailfrom) && null_sender && !same_helo(facts))
 		add_spf(
 		    &results[n++], &facts->spf_mailfrom, "smtp.helo", facts->spf_mailfrom.domain);
 	else if (facts->spf_mailfrom.result != SPF_NOT_CHECKED && !null_sender)

@@ -180,6 +180,14 @@ logline_append(struct builder *line, const char *key, const char *value)
 	    : NULL;
 }
 
+/* append_some - the same, and no field at all where there is nothing to say */
+static void
+append_some(struct builder *line, const char *key, const char *value)
+{
+	if (value != NULL)
+		logline_append(line, key, value);
+}
+
 /* logline_client_text - ADDRESS[NAME]:PORT as far as known */
 static const char *
 logline_client_text(TALLOC_CTX *ctx, const struct facts *facts)
@@ -242,6 +250,21 @@ spf_text(TALLOC_CTX *ctx, const struct facts *facts)
 	return mem_printf(ctx, "%s/%s%s%s%s", spf_result_word(facts->spf_mailfrom.result),
 	    spf_result_word(facts->spf_helo.result), relayed ? "(" : "",
 	    relayed ? facts->spf_client : "", relayed ? ")" : "");
+}
+
+/* stale_text - which checks went by what DNS said before it failed; NULL: none */
+static const char *
+stale_text(TALLOC_CTX *ctx, const struct facts *facts)
+{
+	bool mailfrom = facts->spf_mailfrom.stale, helo = facts->spf_helo.stale, dkim = false;
+
+	for (size_t i = 0; i < facts->n_dkim; i++)
+		dkim |= facts->dkim[i].stale;
+	if (!mailfrom && !helo && !dkim)
+		return NULL;
+	return mem_printf(ctx, "%s%s%s%s%s", mailfrom ? "mailfrom" : "",
+	    mailfrom && helo ? "," : "", helo ? "helo" : "",
+	    (mailfrom || helo) && dkim ? "," : "", dkim ? "dkim" : "");
 }
 
 /* dkim_text - result:d=, comma-separated */
@@ -333,6 +356,7 @@ logline_make(TALLOC_CTX *ctx, const struct facts *facts, enum mode mode,
 {
 	TALLOC_CTX *tmp = mem_check(talloc_new(ctx));
 	struct builder line = { mem_new(ctx, struct logline) };
+	bool null_sender = facts->sender == NULL || facts->sender[0] == '\0';
 
 	if (facts->queue_id != NULL)
 		line.made->queue_id = mem_strdup(line.made, facts->queue_id);
@@ -363,8 +387,10 @@ logline_make(TALLOC_CTX *ctx, const struct facts *facts, enum mode mode,
 	logline_append(&line, "why", why_text(tmp, facts, verdict));
 	if (facts->dmarc.result != DMARC_NOT_CHECKED)
 		logline_append(&line, "dmarc", logline_dmarc_text(tmp, &facts->dmarc));
-	if (facts->sign.risk != NULL)
-		logline_append(&line, "sign_risk", facts->sign.risk);
+	append_some(&line, "mechanism", facts->spf_mailfrom.mechanism);
+	append_some(&line, "helo_mechanism", null_sender ? NULL : facts->spf_helo.mechanism);
+	append_some(&line, "stale", stale_text(tmp, facts));
+	append_some(&line, "sign_risk", facts->sign.risk);
 	talloc_free(tmp);
 	return line.made;
 }

@@ -87,7 +87,8 @@ comment_text(TALLOC_CTX *ctx, const struct facts *facts, const struct spf_fact *
 	/* the sentence has two marks: who, and the client */
 	return mem_printf(ctx, "%.*s%s%.*s%s%s", (int)(mark - sentence), sentence, who,
 	    (int)(strstr(mark + 2, "%s") - mark - 2), mark + 2, client,
-	    spf->local ? ", by a record of this site" : "");
+	    spf->local ? ", by a record of this site" :
+	    spf->stale ? ", by what DNS said before it failed" : "");
 }
 
 /* append_pair - one "key=value", on a new line where it does not fit */
@@ -123,7 +124,8 @@ received_spf_write(TALLOC_CTX *ctx, const char *receiver, const struct facts *fa
 	size_t column = 0;
 	char *out;
 
-	if (spf->result == SPF_NOT_CHECKED)
+	if (spf->result == SPF_NOT_CHECKED ||
+	    (identity == SPF_IDENTITY_HELO && (spf->domain == NULL || spf->domain[0] == '\0')))
 		return NULL;
 	tmp = mem_check(talloc_new(NULL));
 	out = mem_printf(ctx, " %s (%s:\n\t%s)", spf_result_word(spf->result),
@@ -136,6 +138,7 @@ received_spf_write(TALLOC_CTX *ctx, const char *receiver, const struct facts *fa
 	append_pair(tmp, &out, &column, "envelope-from",
 	    facts->sender != NULL && facts->sender[0] != '\0' ? facts->sender : "<>");
 	append_pair(tmp, &out, &column, "helo", facts->spf_client_helo);
+	append_pair(tmp, &out, &column, "mechanism", spf->mechanism);
 	append_pair(tmp, &out, &column, "problem", spf->problem);
 	talloc_free(tmp);
 	return out;

@@ -145,7 +145,8 @@ test_inbound(void **state)
 		.listener = "mx", .role = ROLE_INBOUND, .client_addr = "203.0.113.9",
 		.client_name = "mail.example.com", .helo = "mail.example.com", .queue_id = "ABC",
 		.sender = "", .recipients = 2, .size = 5, .claims = claims, .n_claims = 1,
-		.spf_helo = { .result = SPF_IS_PASS }, .spf_mailfrom = { .result = SPF_IS_FAIL },
+		.spf_helo = { .result = SPF_IS_PASS, .mechanism = "a", .stale = true },
+		.spf_mailfrom = { .result = SPF_IS_FAIL, .mechanism = "-all" },
 		.dkim = dkim, .n_dkim = 3, .dkim_checked = true,
 	};
 	const struct verdict verdict = {
@@ -160,7 +161,8 @@ test_inbound(void **state)
 	    "client=mail.example.com[203.0.113.9] helo=mail.example.com tls=no from=<> "
 	    "header_from=x@example.com recipients=2 size=5 sender=- spf=fail/pass "
 	    "dkim=pass:example.com,fail:list.example,neutral:? quota=- limit=- limit_of=- store=- sign=- "
-	    "action=warn would=warn reason=spf-fail address=postmaster@mail.example.com why=-");
+	    "action=warn would=warn reason=spf-fail address=postmaster@mail.example.com why=- "
+	    "mechanism=-all stale=helo");
 	talloc_free(line);
 }
 

@@ -70,6 +70,23 @@ test_values(void **state)
 		    " neutral (mx.example.org:\n\tthe domain of a@b.example neither permits nor denies 192.0.2.1, by a record of this site)\n"
 		    "\treceiver=mx.example.org; identity=mailfrom; client-ip=192.0.2.1;\n"
 		    "\tenvelope-from=\"a@b.example\"; helo=x" },
+		{ "the term that decided, and what DNS said before", SPF_IDENTITY_MAILFROM,
+		    { .sender = "a@b.example",
+			.spf_client = "192.0.2.1",
+			.spf_client_helo = "x",
+			.spf_mailfrom = { .result = SPF_IS_FAIL,
+			    .domain = "b.example",
+			    .sender = "a@b.example",
+			    .mechanism = "-all",
+			    .stale = true } },
+		    " fail (mx.example.org:\n\tthe domain of a@b.example does not permit 192.0.2.1, by what DNS said before it failed)\n"
+		    "\treceiver=mx.example.org; identity=mailfrom; client-ip=192.0.2.1;\n"
+		    "\tenvelope-from=\"a@b.example\"; helo=x; mechanism=-all" },
+		{ "no HELO, no field", SPF_IDENTITY_HELO,
+		    { .sender = "a@b.example",
+			.spf_client = "192.0.2.1",
+			.spf_helo = { .result = SPF_IS_NONE, .domain = "" } },
+		    NULL },
 		{ "nothing that ends a comment, a quoted string or a line", SPF_IDENTITY_MAILFROM,
 		    { .sender = "a)(\\\"\r\n@b.example",
 			.spf_client = "192.0.2.1",

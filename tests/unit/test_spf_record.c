@@ -250,31 +250,63 @@ test_select(void **state)
 	}
 }
 
-/* What libspf2 gets to see of a record; tokens are numbered from 7 on. */
+/* What libspf2 gets to see of a record; tokens are numbered from 7 on. And what they stand for,
+ * with the length to compare, and the term that ends the record for this client. */
 static const struct {
 	const char *record;
 	const char *client;
 	size_t max_terms;
 	const char *text;
+	const char *tokens;
+	const char *end;
 } rewrites[] = {
-	{ "v=spf1", "192.0.2.1", 11, "v=spf1" },
-	{ "v=spf1 a -all mx", "192.0.2.1", 11, "v=spf1 +a:7.t/32 -all" },
-	{ "v=spf1 a/24//64 ?mx:b.example//9", "192.0.2.1", 11, "v=spf1 +a:7.t/24 ?mx:8.t/32" },
-	{ "v=spf1 a/24//64 ?mx:b.example//9", "2001:db8::1", 11, "v=spf1 +a:7.t//64 ?mx:8.t//9" },
-	{ "v=spf1 a/0//8 mx/0", "192.0.2.1", 11, "v=spf1 +exists:7.t +exists:8.t" },
-	{ "v=spf1 a/0//8 mx/0", "2001:db8::1", 11, "v=spf1 +a:7.t//8 +mx:8.t//128" },
+	{ "v=spf1", "192.0.2.1", 11, "v=spf1", "", "" },
+	{ "v=spf1 a -all mx", "192.0.2.1", 11, "v=spf1 +exists:7.t -all", " a/32", "-all" },
+	{ "v=spf1 a/24//64 ?mx:b.example//9", "192.0.2.1", 11, "v=spf1 +exists:7.t ?exists:8.t",
+	    " a/24 mx/32", "" },
+	{ "v=spf1 a/24//64 ?mx:b.example//9", "2001:db8::1", 11, "v=spf1 +exists:7.t ?exists:8.t",
+	    " a/64 mx/9", "" },
+	{ "v=spf1 a/0//8 mx/0", "192.0.2.1", 11, "v=spf1 +exists:7.t +exists:8.t", " a/0 mx/0",
+	    "" },
+	{ "v=spf1 a/0//8 mx/0", "2001:db8::1", 11, "v=spf1 +exists:7.t +exists:8.t", " a/8 mx/128",
+	    "" },
 	{ "v=spf1 ~ptr exists:%{i}.x.example", "192.0.2.1", 11,
-	    "v=spf1 ~exists:7.t +exists:8.t" },
-	{ "v=spf1 ip4:192.0.2.0/31 -all", "192.0.2.1", 11, "v=spf1 +all" },
-	{ "v=spf1 ip4:192.0.2.0/32 -all", "192.0.2.1", 11, "v=spf1 -all" },
-	{ "v=spf1 ip6::: -ip4:0.0.0.0/0 +all", "192.0.2.1", 11, "v=spf1 -all" },
-	{ "v=spf1 ip4:0.0.0.0/0 ip6:2001:db8::/32 -all", "2001:db8::1", 11, "v=spf1 +all" },
+	    "v=spf1 ~exists:7.t +exists:8.t", " ptr exists", "" },
+	{ "v=spf1 ip4:192.0.2.0/31 -all", "192.0.2.1", 11, "v=spf1 +all", "",
+	    "ip4:192.0.2.0/31" },
+	{ "v=spf1 ip4:192.0.2.0/32 -all", "192.0.2.1", 11, "v=spf1 -all", "", "-all" },
+	{ "v=spf1 ip6::: -ip4:0.0.0.0/0 +all", "192.0.2.1", 11, "v=spf1 -all", "",
+	    "-ip4:0.0.0.0/0" },
+	{ "v=spf1 ip4:0.0.0.0/0 ip6:2001:db8::/32 -all", "2001:db8::1", 11, "v=spf1 +all", "",
+	    "ip6:2001:db8::/32" },
 	{ "v=spf1 redirect=b.example include:c.example", "192.0.2.1", 11,
-	    "v=spf1 +include:7.t redirect=8.t" },
-	{ "v=spf1 redirect=b.example -all exp=e.example x=y", "192.0.2.1", 11, "v=spf1 -all" },
-	{ "v=spf1 a mx a mx -all", "192.0.2.1", 3, "v=spf1 +a:7.t/32 +mx:8.t/32 +a:9.t/32" },
-	{ "v=spf1 a mx redirect=b.example", "192.0.2.1", 2, "v=spf1 +a:7.t/32 +mx:8.t/32" },
+	    "v=spf1 +include:7.t redirect=8.t", " record redirect", "" },
+	{ "v=spf1 redirect=b.example -all exp=e.example x=y", "192.0.2.1", 11, "v=spf1 -all", "",
+	    "-all" },
+	{ "v=spf1 a mx a mx -all", "192.0.2.1", 3, "v=spf1 +exists:7.t +exists:8.t +exists:9.t",
+	    " a/32 mx/32 a/32", "" },
+	{ "v=spf1 a mx redirect=b.example", "192.0.2.1", 2, "v=spf1 +exists:7.t +exists:8.t",
+	    " a/32 mx/32", "" },
 };
+
+/* token_words - the tokens of a rewritten record as the table above has them */
+static char *
+token_words(TALLOC_CTX *ctx, const struct spf_rewritten *rewritten)
+{
+	static const char *const words[] = { [SPF_TOKEN_RECORD] = "record", [SPF_TOKEN_A] = "a",
+		[SPF_TOKEN_MX] = "mx", [SPF_TOKEN_PTR] = "ptr", [SPF_TOKEN_EXISTS] = "exists" };
+	char *all = mem_strdup(ctx, "");
+
+	for (size_t i = 0; i < rewritten->n_tokens; i++) {
+		const struct spf_token *token = &rewritten->tokens[i];
+
+		all = mem_printf(ctx, "%s %s", all,
+		    token->redirect ? "redirect" : words[token->kind]);
+		if (token->kind == SPF_TOKEN_A || token->kind == SPF_TOKEN_MX)
+			all = mem_printf(ctx, "%s/%u", all, token->prefix);
+	}
+	return all;
+}
 
 static void
 test_rewrite(void **state)
@@ -297,6 +329,11 @@ test_rewrite(void **state)
 		assert_non_null(record);
 		rewritten = spf_rewrite(ctx, record, address, ipv6, 7, rewrites[i].max_terms);
 		assert_string_equal(rewritten->text, rewrites[i].text);
+		assert_string_equal(token_words(ctx, rewritten), rewrites[i].tokens);
+		assert_int_equal(rewritten->end.len, strlen(rewrites[i].end));
+		assert_memory_equal(
+		    rewritten->end.len > 0 ? rewritten->end.data : "", rewrites[i].end,
+		    rewritten->end.len);
 		talloc_free(ctx);
 	}
 }
