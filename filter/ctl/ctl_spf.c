@@ -101,7 +101,7 @@ trace(void *state, const char *text)
 static void
 ctl_spf_load(struct ctl *ctl, struct setting *setting)
 {
-	struct resolver_options options = { NULL, 1000, NULL };
+	struct resolver_options options = { .cache_entries = 1000 };
 	struct resolver *resolver;
 	const char *error = NULL, *receiver;
 	char host[256] = "";

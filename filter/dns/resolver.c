@@ -59,6 +59,7 @@
 #include <unbound.h>
 
 #include "filter/base/clock.h"
+#include "filter/dns/fresh.h"
 #include "filter/dns/health.h"
 #include "filter/dns/resolver.h"
 #include "filter/dns/upstream.h"
@@ -143,6 +144,7 @@ struct resolver {
 	struct health *health;	/* likewise */
 	const char **servers;
 	const char *trust_anchor;
+	unsigned int authority_port;
 	pthread_t dispatcher;
 	int wake_fd;		/* an eventfd: the queue has something, or stop is set */
 	size_t max_entries;
@@ -384,7 +386,7 @@ open_unbound(const struct resolver *resolver, TALLOC_CTX *ctx, struct ub_ctx **u
 {
 	for (int i = 0; i <= UPSTREAM_PATIENT; i++) {
 		unbound[i] = upstream_open(ctx, (enum upstream_kind)i, resolver->servers,
-		    resolver->trust_anchor, error_r);
+		    NULL, resolver->trust_anchor, error_r);
 		if (unbound[i] != NULL)
 			continue;
 		close_unbound(unbound);
@@ -779,6 +781,7 @@ resolver_new(TALLOC_CTX *ctx, const struct resolver_options *options, const char
 		resolver->servers[i] = mem_strdup(resolver->servers, resolver->servers[i]);
 	if (options->trust_anchor != NULL)
 		resolver->trust_anchor = mem_strdup(resolver, options->trust_anchor);
+	resolver->authority_port = options->authority_port;
 	resolver->health = health_new(resolver, resolver->servers);
 	resolver->status.servers = resolver->health->names;
 	resolver->status.since_ms = clock_ms();
@@ -907,4 +910,15 @@ resolver_prefetch(struct resolver *resolver, const char *name, size_t name_len,
 	if (question == NULL || is_old(question))
 		resolver_start(resolver, name, name_len, type, question, UNDER_WAY_MANY);
 	pthread_mutex_unlock(&resolver->lock);
+}
+
+struct dns_answer **
+resolver_ask_authority(struct resolver *resolver, TALLOC_CTX *ctx, const char *const *names,
+    size_t n, enum dns_type type, int64_t deadline_ms)
+{
+	const struct fresh_options options = { .servers = resolver->servers,
+		.trust_anchor = resolver->trust_anchor,
+		.port = resolver->authority_port != 0 ? resolver->authority_port : 53 };
+
+	return fresh_ask(ctx, &options, names, n, type, deadline_ms);
 }

@@ -21,6 +21,7 @@ struct resolver_options {
 	const char **servers;   /* NULL-terminated, "ADDRESS" or "ADDRESS@PORT"; NULL or empty: as
 				   /etc/resolv.conf says */
 	size_t cache_entries;	/* bound of the answer cache; 0: none */
+	unsigned int authority_port; /* where name servers of zones listen; 0: 53 */
 	const char *trust_anchor; /* file with the root's DNSSEC keys; NULL: nothing is validated */
 };
 
@@ -54,6 +55,16 @@ void resolver_status(struct resolver *resolver, struct resolver_status *status_r
  */
 struct dns_answer *resolver_ask(struct resolver *resolver, TALLOC_CTX *ctx,
     const char *name, size_t name_len, enum dns_type type, int64_t deadline_ms);
+
+/*
+ * resolver_ask_authority - some questions past every cache, ours and that of our resolver
+ * The name servers of the zones are asked themselves; where they cannot be, our resolver is. Takes
+ * a context of libunbound of its own, so it is not for messages. names: n of them, as for
+ * resolver_ask(). Returns n answers, each as resolver_ask() gives it, never stale. Waits until
+ * the deadline at most. Any thread.
+ */
+struct dns_answer **resolver_ask_authority(struct resolver *resolver, TALLOC_CTX *ctx,
+    const char *const *names, size_t n, enum dns_type type, int64_t deadline_ms);
 
 /*
  * resolver_prefetch - start a question whose answer will soon be asked for

@@ -198,7 +198,7 @@ start_thread(struct ub_ctx *unbound)
 
 struct ub_ctx *
 upstream_open(TALLOC_CTX *ctx, enum upstream_kind kind, const char **servers,
-    const char *trust_anchor, const char **error_r)
+    const struct upstream_stub *stubs, const char *trust_anchor, const char **error_r)
 {
 	struct ub_ctx *unbound = ub_ctx_create();
 	size_t i;
@@ -213,6 +213,9 @@ upstream_open(TALLOC_CTX *ctx, enum upstream_kind kind, const char **servers,
 	*error_r = set_kind(ctx, unbound, kind, servers);
 	if (*error_r == NULL)
 		*error_r = set_servers(ctx, unbound, servers);
+	/* an address that libunbound does not take is one server less */
+	for (; *error_r == NULL && stubs != NULL && stubs->zone != NULL; stubs++)
+		(void)ub_ctx_set_stub(unbound, stubs->zone, stubs->address, 0);
 	if (*error_r == NULL && trust_anchor != NULL) {
 		error = ub_ctx_add_ta_file(unbound, trust_anchor);
 		if (error != 0)

@@ -27,13 +27,20 @@ enum upstream_kind {
  */
 const char **upstream_servers(TALLOC_CTX *ctx, const char *const *wanted);
 
+/* Who is asked about a zone, in place of the servers. */
+struct upstream_stub {
+	const char *zone;	/* as dns_name_text() writes it; NULL ends a list */
+	const char *address;	/* "ADDRESS@PORT" of one of its name servers */
+};
+
 /*
  * upstream_open - a context that asks these servers
+ * stubs: exceptions, or NULL.
  * trust_anchor: as in struct resolver_options. Nothing was asked for before, so nothing is in its
  * cache. Returns NULL and *error_r on ctx where libunbound does not take the servers, the
  * anchor or an option, or where there is no thread for it. To be freed with ub_ctx_delete().
  */
 struct ub_ctx *upstream_open(TALLOC_CTX *ctx, enum upstream_kind kind, const char **servers,
-    const char *trust_anchor, const char **error_r);
+    const struct upstream_stub *stubs, const char *trust_anchor, const char **error_r);
 
 #endif

@@ -165,7 +165,7 @@ class BadServer(Server):
 
     def good(self, query):
         """An honest answer: one record."""
-        data = {A: b"\xc0\0\2\1", AAAA: bytes(16), TXT: b"\x0bv=spf1 -all", PTR: wire_name(b"host.good.test"),
+        data = {A: b"\x7f\0\0\1" if b".ns." in query.name else b"\xc0\0\2\1", AAAA: bytes(16), TXT: b"\x0bv=spf1 -all", PTR: wire_name(b"host.good.test"),
                 MX: b"\0\x0a" + wire_name(b"host.good.test")}.get(query.kind, b"")
         return record(query.name_wire, query.kind, data)
 
@@ -206,6 +206,21 @@ class BadServer(Server):
         if self.asked.count((query.name, query.kind)) > 1:
             return [] if n else [query.reply(SERVFAIL)]
         return [query.reply(OK, [record(query.name_wire, TXT, b"\x0bv=spf1 -all", ttl=1)])]
+
+    def do_behind(self, query, tcp, n):  # not known to a resolver, only to the zone's server
+        if query.packet[2] & 1:
+            return [query.reply(NXDOMAIN, authority=[soa()])]
+        return self.do_good(query, tcp, n)
+
+    def do_alias(self, query, tcp, n):
+        if query.packet[2] & 1:
+            return [query.reply(NXDOMAIN, [self.alias(query, b"behind-0.bad.test")], authority=[soa()])]
+        return [query.reply(OK, [self.alias(query, b"behind-0.bad.test")])]
+
+    def do_bad(self, query, tcp, n):    # the zone
+        if query.kind != NS:
+            return [query.reply(OK, authority=[soa()])]
+        return [query.reply(OK, [record(query.name_wire, NS, wire_name(b"good.ns.bad.test"))])]
 
     def do_turn(self, query, tcp, n):   # twelve records, each time in another order
         turn = len(self.asked) % 12

@@ -140,7 +140,8 @@ static struct resolver *
 new_resolver(const struct fixture *fixture)
 {
 	const char *servers[] = { fixture->address, NULL };
-	const struct resolver_options options = { .servers = servers, .cache_entries = 100 };
+	const struct resolver_options options = { .servers = servers, .cache_entries = 100,
+		.authority_port = (unsigned int)atoi(strchr(fixture->address, '@') + 1) };
 	const char *error;
 	struct resolver *resolver = resolver_new(NULL, &options, &error);
 
@@ -317,6 +318,27 @@ test_order(void **state)
 	}
 }
 
+/* A name that our resolver does not know of yet is asked for at the name servers of its zone. */
+static void
+test_authority(void **state)
+{
+	static const char *const names[] = { "behind.bad.test", "nothing.bad.test", "alias.bad.test",
+		"good.elsewhere.test", "..", "servfail.bad.test" };
+	static const enum dns_status expected[] = { DNS_OK, DNS_NXDOMAIN, DNS_OK, DNS_OK, DNS_TIMEOUT,
+		DNS_FAILURE };
+	struct resolver *resolver = new_resolver(*state);
+	struct dns_answer **answers;
+
+	assert_int_equal(ask_for(resolver, "behind", DNS_TXT, PATIENCE_MS)->status, DNS_NXDOMAIN);
+	answers = resolver_ask_authority(
+	    resolver, resolver, names, 6, DNS_TXT, clock_ms() + PATIENCE_MS);
+	for (size_t i = 0; i < 6; i++)
+		if (answers[i]->status != expected[i])
+			fail_msg("%s: status %d (%s)", names[i], answers[i]->status,
+			    answers[i]->problem != NULL ? answers[i]->problem : "-");
+	talloc_free(resolver);
+}
+
 /* What each of them means for SPF of a domain, and how it is said. */
 static void
 test_spf(void **state)
@@ -362,6 +384,7 @@ main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_blame),
 		cmocka_unit_test(test_stale),
+		cmocka_unit_test(test_authority),
 		cmocka_unit_test(test_slow_domains),
 		cmocka_unit_test(test_dead_domains),
 		cmocka_unit_test(test_spf),
