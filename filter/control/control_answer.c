@@ -78,6 +78,14 @@ answer_reload(const struct asked *asked)
 	return control_failed(error);
 }
 
+/* answer_dkim_look - ask past every cache whether the records of our keys are there */
+static json_t *
+answer_dkim_look(const struct asked *asked)
+{
+	daemon_look_for_keys(asked->daemon);
+	return json_pack("{s:b}", "ok", 1);
+}
+
 #define FIELDS_MAX	5	/* of a request, besides its command */
 
 /* A field of a request. */
@@ -101,6 +109,7 @@ static const struct command {
 } commands[] = {
 	{ "status", answer_status, false, true, { { 0 } } },
 	{ "reload", answer_reload, true, true, { { 0 } } },
+	{ "dkim look", answer_dkim_look, true, true, { { 0 } } },
 	{ "quota show", control_quota_show, false, false, { ACCOUNT } },
 	{ "quota reset", control_quota_reset, true, false, { ACCOUNT } },
 	{ "quota top", control_quota_top, false, false, { TEXT("by"), NUMBER("n", 1, 1000) } },

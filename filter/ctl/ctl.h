@@ -77,6 +77,12 @@ const char *ctl_usage(TALLOC_CTX *ctx, const struct ctl_command *command);
 const struct config *ctl_config(struct ctl *ctl);
 
 /*
+ * ctl_tell - let the daemon do something, if one runs here and obeys; waits until it has
+ * request: a line of JSON. There is no sign of what became of it.
+ */
+void ctl_tell(struct ctl *ctl, const char *request);
+
+/*
  * ctl_ask - ask the daemon, print its answer
  * request (with "command" and what belongs to it) is used up. A good answer goes to print, or as it
  * is to standard output with --json; a bad one to standard error. Returns the exit status.

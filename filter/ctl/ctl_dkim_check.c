@@ -18,6 +18,7 @@
 #include "filter/base/clock.h"
 #include "filter/ctl/ctl_dkim.h"
 #include "filter/dkim/key_record.h"
+#include "filter/dkim/key_watch.h"
 #include "filter/dns/resolver.h"
 #include "policy/base/mem.h"
 
@@ -146,6 +147,12 @@ ctl_dkim_check_key(struct check *check, const struct keyring_key *key)
 		    resolver_ask(check->resolver, scratch, name, strlen(name), DNS_TXT,
 			clock_ms() + WAIT_MS),
 		    &finding);
+		/* caches keep what is no more, and that there was nothing */
+		if (finding.state != KEY_UNKNOWN &&
+		    (check->explain || finding.state != KEY_MATCHES))
+			key_record_judge(scratch, &half,
+			    resolver_ask_authority(check->resolver, scratch, &name, 1, DNS_TXT,
+				clock_ms() + KEY_WATCH_LOOK_MS)[0], &finding);
 		ctl_dkim_check_note(check, finding.state);
 		add_object(check, key, &half, &finding, name);
 		if (!check->ctl->json)
@@ -219,6 +226,8 @@ ctl_dkim_check(struct ctl *ctl, char **operands)
 		ctl_dkim_check_ask_ahead(&check, i + AHEAD);
 		ctl_dkim_check_key(&check, &check.keys[i]);
 	}
+	/* what is seen here, the daemon sees, too */
+	ctl_tell(ctl, "{\"command\": \"dkim look\"}\n");
 	return ctl_dkim_finish(ctl,
 	    json_pack("{s:b,s:o}", "ok", check.status == STATUS_GOOD, "keys", check.list),
 	    check.status);

@@ -129,6 +129,22 @@ ctl_talk(struct ctl *ctl, const char *request)
 	return answer;
 }
 
+void
+ctl_tell(struct ctl *ctl, const char *request)
+{
+	const struct timeval wait = { .tv_sec = WAIT_S };
+	const char *path = ctl->socket != NULL ? ctl->socket : path_in_text(ctl);
+	int fd = unix_socket_connect(path != NULL ? path : DEFAULT_SOCKET);
+	char answer[CHUNK];
+
+	if (fd < 0)
+		return;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	if (send(fd, request, strlen(request), MSG_NOSIGNAL) > 0)
+		(void)!recv(fd, answer, sizeof(answer), 0);
+	(void)close(fd);
+}
+
 /* user_name - who asks, for the log and for blocks */
 static const char *
 user_name(struct ctl *ctl)

@@ -88,6 +88,7 @@ watch_keys(struct daemon *daemon)
 	const struct dkim_dns dns = {
 		.ask = dkim_dns_ask_resolver,
 		.prefetch = dkim_dns_prefetch_resolver,
+		.authority = dkim_dns_authority_resolver,
 		.state = daemon->resolver,
 	};
 
@@ -249,6 +250,13 @@ reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 	return true;
 }
 
+void
+daemon_look_for_keys(struct daemon *daemon)
+{
+	if (daemon->key_watch != NULL)
+		key_watch_look(daemon->key_watch);
+}
+
 /* daemon_reload - read the configuration anew, check it whole, swap */
 bool
 daemon_reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
@@ -258,5 +266,8 @@ daemon_reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 	(void)pthread_mutex_lock(&daemon->reload_lock);
 	good = reload(daemon, ctx, error_r);
 	(void)pthread_mutex_unlock(&daemon->reload_lock);
+	/* what was published before the reload holds after it */
+	if (good)
+		daemon_look_for_keys(daemon);
 	return good;
 }

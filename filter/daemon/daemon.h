@@ -69,6 +69,10 @@ int daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first,
 int daemon_open_store(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *snapshot,
     const char **error_r);
 
+/* daemon_look_for_keys - ask past every cache whether the records of our keys are there; what is
+ * seen holds at once. Waits for DNS. Any thread. */
+void daemon_look_for_keys(struct daemon *daemon);
+
 /* daemon_close - the reverse; no session may be in use */
 void daemon_close(struct daemon *daemon);
 

@@ -45,7 +45,10 @@ struct dkim_dns {
 	    size_t name_len, enum dns_type type, int64_t deadline_ms);
 	/* As resolver_prefetch(); NULL: nothing is asked ahead. */
 	void (*prefetch)(void *state, const char *name, size_t name_len, enum dns_type type);
-	void *state;		/* first argument of both */
+	/* As resolver_ask_authority(); NULL: there is no such way. */
+	struct dns_answer **(*authority)(void *state, TALLOC_CTX *ctx, const char *const *names,
+	    size_t n, enum dns_type type, int64_t deadline_ms);
+	void *state;		/* first argument of all */
 };
 
 /* All zero is a sensible choice, but for dns, without which nothing verifies. */
@@ -164,6 +167,13 @@ static inline void
 dkim_dns_prefetch_resolver(void *state, const char *name, size_t name_len, enum dns_type type)
 {
 	resolver_prefetch((struct resolver *)state, name, name_len, type);
+}
+
+static inline struct dns_answer **
+dkim_dns_authority_resolver(void *state, TALLOC_CTX *ctx, const char *const *names, size_t n,
+    enum dns_type type, int64_t deadline_ms)
+{
+	return resolver_ask_authority((struct resolver *)state, ctx, names, n, type, deadline_ms);
 }
 
 #endif

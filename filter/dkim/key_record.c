@@ -227,12 +227,14 @@ key_record_judge(TALLOC_CTX *ctx, const struct keyring_public *key, const struct
 	TALLOC_CTX *scratch = mem_new(NULL, char);
 
 	*finding_r = (struct key_finding){ .state = KEY_UNSEEN };
-	if (answer->status == DNS_TIMEOUT || answer->status == DNS_FAILURE) {
+	/* what DNS said before is no news of a key */
+	if (dns_answer_failed(answer) || answer->stale) {
 		finding_r->state = KEY_UNKNOWN;
 		finding_r->problem = answer->problem != NULL ? mem_strdup(ctx, answer->problem) :
 		    answer->status == DNS_TIMEOUT ? "no answer in time" : NULL;
 	}
-	for (size_t i = 0; answer->status == DNS_OK && i < answer->count && i < RECORDS_MAX; i++) {
+	for (size_t i = 0; finding_r->state != KEY_UNKNOWN && answer->status == DNS_OK &&
+	     i < answer->count && i < RECORDS_MAX; i++) {
 		struct key_finding finding;
 
 		judge_record(scratch, key, &answer->records[i], &finding);

@@ -21,11 +21,14 @@
 #endif
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "filter/base/clock.h"
 #include "filter/base/log.h"
 #include "filter/dkim/key_record.h"
 #include "filter/dkim/key_shortcut.h"
@@ -61,6 +64,9 @@ struct key_watch {
 	size_t n;
 	size_t hand;		/* the bucket that gave up an entry last */
 	uint64_t uses;
+	bool stop;		/* the thread is to end */
+	pthread_cond_t wake;	/* said to it */
+	pthread_t thread;	/* looks for keys at the name servers of their zones */
 	int64_t hour_ms;	/* begin of the hour that lines are counted for */
 	unsigned int lines;
 };
@@ -204,9 +210,9 @@ settle_seen(struct key_watch *watch, struct entry *entry, uint32_t ttl, int64_t 
 /* settle_unseen - DNS says that nobody can verify with the key (lock held) */
 static void
 settle_unseen(struct key_watch *watch, struct entry *entry, const struct key_finding *finding,
-    uint32_t ttl, int64_t now_ms)
+    int64_t now_ms)
 {
-	entry->next_ms = now_ms + clamp_ms(ttl, KEY_WATCH_UNSEEN_MIN_S, KEY_WATCH_UNSEEN_MAX_S);
+	entry->next_ms = now_ms + (int64_t)KEY_WATCH_UNSEEN_S * 1000;
 	entry->misses++;
 	if (entry->withheld || (entry->matched && entry->misses < 2))
 		return;
@@ -239,7 +245,7 @@ key_watch_settle(struct key_watch *watch, struct entry *entry, const struct key_
 	if (finding->state == KEY_MATCHES)
 		settle_seen(watch, entry, ttl, now_ms);
 	else
-		settle_unseen(watch, entry, finding, ttl, now_ms);
+		settle_unseen(watch, entry, finding, now_ms);
 }
 
 /* key_watch_ask - ask DNS, without the lock, and settle; deadline_ms in the past: only what is
@@ -391,6 +397,8 @@ collect(struct key_watch *watch, TALLOC_CTX *scratch, int64_t now_ms, size_t *n_
 
 			if (!sent && (!entry->asked || !entry->used || now_ms < entry->next_ms))
 				continue;
+			if (!sent && entry->withheld && watch->dns.authority != NULL)
+				continue;
 			if ((*n_r & (*n_r + 1)) == 0)
 				due = mem_grow(scratch, due, struct due, 2 * (*n_r + 1));
 			due[*n_r] =
@@ -422,12 +430,144 @@ key_watch_tick(struct key_watch *watch, int64_t now_ms)
 	talloc_free(scratch);
 }
 
+/* --- past every cache -------------------------------------------------- */
+
+/* Keys to look for. */
+struct sought {
+	const char *names[KEY_WATCH_LOOK_MAX];
+	struct keyring_public halves[KEY_WATCH_LOOK_MAX];
+	size_t n;
+};
+
+/* seek - add the keys that are used, or those that are not: due ones only, or all (lock held) */
+static void
+seek(const struct key_watch *watch, TALLOC_CTX *ctx, struct sought *sought, bool withheld,
+    bool due, int64_t now_ms)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (const struct entry *entry = watch->buckets[i]; entry != NULL;
+		     entry = entry->next) {
+			if (!entry->asked || entry->withheld != withheld ||
+			    (due && (!entry->used || now_ms < entry->next_ms)))
+				continue;
+			if (sought->n == KEY_WATCH_LOOK_MAX)
+				return;
+			sought->names[sought->n] = mem_strdup(ctx, entry->name);
+			sought->halves[sought->n] = entry->half;
+			sought->halves[sought->n++].octets =
+			    mem_memdup(ctx, entry->half.octets, entry->half.len);
+		}
+}
+
+/* settle_sought - what was found of one of them; certain: it holds at once */
+static void
+settle_sought(struct key_watch *watch, TALLOC_CTX *ctx, const struct sought *sought, size_t i,
+    const struct dns_answer *answer, bool certain)
+{
+	struct key_finding finding;
+	struct entry *entry;
+
+	key_record_judge(ctx, &sought->halves[i], answer, &finding);
+	pthread_mutex_lock(&watch->lock);
+	entry = key_watch_find(watch, sought->names[i]);
+	if (entry != NULL && same_half(&entry->half, &sought->halves[i])) {
+		entry->misses += certain && finding.state != KEY_UNKNOWN;
+		key_watch_settle(watch, entry, &finding, answer->ttl, clock_ms());
+	}
+	pthread_mutex_unlock(&watch->lock);
+}
+
+/* look_for - look for keys that are not used and due, or for all */
+static void
+look_for(struct key_watch *watch, bool all)
+{
+	TALLOC_CTX *scratch = mem_new(NULL, char);
+	struct sought *sought = mem_new(scratch, struct sought);
+	struct dns_answer **answers;
+
+	pthread_mutex_lock(&watch->lock);
+	seek(watch, scratch, sought, true, !all, clock_ms());
+	if (all)
+		seek(watch, scratch, sought, false, false, clock_ms());
+	pthread_mutex_unlock(&watch->lock);
+	if (sought->n > 0) {
+		answers = watch->dns.authority(watch->dns.state, scratch, sought->names, sought->n,
+		    DNS_TXT, clock_ms() + KEY_WATCH_LOOK_MS);
+		for (size_t i = 0; i < sought->n; i++)
+			settle_sought(watch, scratch, sought, i, answers[i], all);
+	}
+	talloc_free(scratch);
+}
+
+void
+key_watch_look(struct key_watch *watch)
+{
+	if (watch->dns.authority != NULL)
+		look_for(watch, true);
+}
+
+/* look_on - the thread */
+static void *
+look_on(void *data)
+{
+	struct key_watch *watch = data;
+	struct timespec until;
+
+	pthread_mutex_lock(&watch->lock);
+	while (!watch->stop) {
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_sec++;
+		(void)pthread_cond_timedwait(&watch->wake, &watch->lock, &until);
+		if (watch->stop)
+			break;
+		pthread_mutex_unlock(&watch->lock);
+		look_for(watch, false);
+		pthread_mutex_lock(&watch->lock);
+	}
+	pthread_mutex_unlock(&watch->lock);
+	return NULL;
+}
+
+/* start_looking - the thread, with all signals blocked: they are for the first thread only
+ * Where the system refuses it, the tick does what it did. */
+static void
+start_looking(struct key_watch *watch)
+{
+	pthread_condattr_t attributes;
+	sigset_t all, before;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&watch->wake, &attributes);
+	pthread_condattr_destroy(&attributes);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (watch->dns.authority != NULL &&
+	    pthread_create(&watch->thread, NULL, look_on, watch) != 0)
+		watch->dns.authority = NULL;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* stop_looking - the reverse */
+static void
+stop_looking(struct key_watch *watch)
+{
+	pthread_mutex_lock(&watch->lock);
+	watch->stop = true;
+	pthread_cond_signal(&watch->wake);
+	pthread_mutex_unlock(&watch->lock);
+	if (watch->dns.authority != NULL)
+		(void)pthread_join(watch->thread, NULL);
+	pthread_cond_destroy(&watch->wake);
+}
+
 /* --- its life ---------------------------------------------------------- */
 
 /* watch_free - destructor */
 static int
 watch_free(struct key_watch *watch)
 {
+	stop_looking(watch);
 	for (size_t i = 0; i < BUCKETS; i++)
 		while (watch->buckets[i] != NULL) {
 			struct entry *entry = watch->buckets[i];
@@ -446,6 +586,7 @@ key_watch_new(TALLOC_CTX *ctx, const struct dkim_dns *dns)
 
 	watch->dns = *dns;
 	pthread_mutex_init(&watch->lock, NULL);
+	start_looking(watch);
 	talloc_set_destructor(watch, watch_free);
 	return watch;
 }

@@ -31,15 +31,20 @@
 #define KEY_WATCH_SEEN_MIN_S \
 	300 /* seconds until a visible key is asked for again: its TTL, within these */
 #define KEY_WATCH_SEEN_MAX_S	3600
-#define KEY_WATCH_UNSEEN_MIN_S	15	/* the same for one that is not used */
-#define KEY_WATCH_UNSEEN_MAX_S	300
+#define KEY_WATCH_UNSEEN_S	15	/* the same for one that is not used, whatever the TTL */
+#define KEY_WATCH_LOOK_MS	3000	/* the wait for name servers of zones */
+#define KEY_WATCH_LOOK_MAX	256	/* keys looked for at once */
 #define KEY_WATCH_FAILED_S	60	/* after DNS could not tell */
 #define KEY_WATCH_LATE_S	10	/* overdue for longer, a message asks itself */
 #define KEY_WATCH_LINES		50	/* keys told of in the log within an hour */
 
 struct key_watch;
 
-/* key_watch_new - dns: whom to ask; its state must outlive the watch. A talloc child of ctx. */
+/*
+ * key_watch_new - with a thread, where dns has an authority: it looks there for keys that are not
+ * used but wanted, every KEY_WATCH_UNSEEN_S. dns: whom to ask; its state must outlive the watch.
+ * A talloc child of ctx.
+ */
 struct key_watch *key_watch_new(TALLOC_CTX *ctx, const struct dkim_dns *dns);
 
 /*
@@ -52,6 +57,13 @@ struct key_watch *key_watch_new(TALLOC_CTX *ctx, const struct dkim_dns *dns);
  */
 void key_watch_filter(
     struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *choice, int64_t now_ms);
+
+/*
+ * key_watch_look - ask for the keys past every cache; what is seen holds at once
+ * Those that are not used come first; of all together KEY_WATCH_LOOK_MAX are looked for. Waits
+ * KEY_WATCH_LOOK_MS at most. Does nothing where dns has no authority.
+ */
+void key_watch_look(struct key_watch *watch);
 
 /*
  * key_watch_tick - ask anew for keys in use that are due, without waiting

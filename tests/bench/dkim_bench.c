@@ -327,7 +327,7 @@ make_world(void)
 {
 	struct world *world = mem_new(NULL, struct world);
 	struct keyring_options options = { .uid = geteuid(), .gid = getegid() };
-	struct dkim_options dkim = { .dns = { zone_ask, NULL, world } };
+	struct dkim_options dkim = { .dns = { .ask = zone_ask, .state = world } };
 	struct keyring_report report = { .ctx = world };
 	char dir[] = "/tmp/dkim_bench.XXXXXX";
 	const char *error = NULL;

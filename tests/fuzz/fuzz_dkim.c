@@ -142,7 +142,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (service == NULL) {
 		/* the messages of the corpus are of a certain day */
-		const struct dkim_options options = { .dns = { zone_ask, NULL, &zone },
+		const struct dkim_options options = { .dns = { .ask = zone_ask, .state = &zone },
 			.clock_drift = 2000000000 };
 
 		service = dkim_service_new(NULL, &options, &error);

@@ -134,7 +134,8 @@ struct world {
 static struct dkim_options
 world_options(struct world *world)
 {
-	return (struct dkim_options){ .dns = { zone_ask, zone_prefetch, &world->zone } };
+	return (struct dkim_options){ .dns = { .ask = zone_ask,
+		.prefetch = zone_prefetch, .state = &world->zone } };
 }
 
 /* write_key - a key as <keys>/<domain>/<selector>.pem, mode 0600 */

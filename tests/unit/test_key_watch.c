@@ -23,6 +23,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include "filter/base/clock.h"
 #include "filter/dkim/key_record.h"
 #include "filter/dkim/key_watch.h"
 #include "policy/base/mem.h"
@@ -125,7 +126,7 @@ static int
 set_up(void **state)
 {
 	struct world *world = mem_new(NULL, struct world);
-	const struct dkim_dns dns = { ask, prefetch, world };
+	const struct dkim_dns dns = { .ask = ask, .prefetch = prefetch, .state = world };
 	char template[] = "/tmp/test_key_watch.XXXXXX";
 
 	umask(0077);
@@ -244,7 +245,7 @@ appears(void **state)
 	assert_int_equal(world->asked, 1);
 	says(world, "r1", "r1", DNS_OK, 300);
 	world->cached = true;
-	pass(world, 59);
+	pass(world, KEY_WATCH_UNSEEN_S - 1);
 	assert_string_equal(filter(world, "r1"), "!");
 	pass(world, 1);
 	assert_int_equal(world->ahead, 1);
@@ -307,7 +308,7 @@ disappears(void **state)
 	pass(world, 32);
 	assert_string_equal(filter(world, "r1"), "r1");
 	says(world, "r1", NULL, DNS_NXDOMAIN, 30);
-	pass(world, 302);
+	pass(world, 285);
 	assert_string_equal(filter(world, "r1"), "r1");
 	pass(world, 32);
 	assert_string_equal(filter(world, "r1"), "!");
@@ -332,6 +333,43 @@ reload(void **state)
 	load(world);
 	assert_string_equal(filter(world, "r1"), "!");
 	assert_int_equal(world->asked, 2);
+}
+
+/* authority - for struct dkim_dns: r1 is there, whatever the cache says; or gone */
+static struct dns_answer **
+authority(void *state, TALLOC_CTX *ctx, const char *const *names, size_t n, enum dns_type type,
+    int64_t deadline_ms)
+{
+	struct dns_answer **answers = mem_array(ctx, struct dns_answer *, n);
+	struct world there = *(struct world *)state;
+
+	for (size_t i = 0; i < n; i++)
+		answers[i] = ask(&there, answers, names[i], strlen(names[i]), type, deadline_ms);
+	return answers;
+}
+
+/* A look past the caches holds at once, in both directions. */
+static void
+look(void **state)
+{
+	struct world *world = *state;
+	const struct dkim_dns dns = { .ask = ask, .prefetch = prefetch, .authority = authority,
+		.state = world };
+
+	talloc_free(world->watch);
+	world->watch = key_watch_new(world, &dns);
+	world->now = clock_ms();
+	assert_string_equal(filter(world, "r1"), "!");
+	says(world, "r1", "r1", DNS_OK, 300);
+	assert_string_equal(filter(world, "r1"), "!");
+	key_watch_look(world->watch);
+	assert_string_equal(filter(world, "r1"), "r1");
+	says(world, "r1", NULL, DNS_NXDOMAIN, 3600);
+	key_watch_look(world->watch);
+	assert_string_equal(filter(world, "r1"), "!");
+	says(world, "r1", NULL, DNS_FAILURE, 0);
+	key_watch_look(world->watch);
+	assert_string_equal(filter(world, "r1"), "!");
 }
 
 /* An answer that does not come is given up, and asked for again later. */
@@ -411,7 +449,8 @@ static void
 threads(void **state)
 {
 	struct world *world = *state;
-	const struct dkim_dns dns = { ask_threads, prefetch_threads, world };
+	const struct dkim_dns dns = { .ask = ask_threads, .prefetch = prefetch_threads,
+		.state = world };
 	pthread_t others[4];
 	void *failed;
 
@@ -439,6 +478,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(dns_failure, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(disappears, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(reload, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(look, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_answer_ahead, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(unused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(threads, set_up, tear_down),
