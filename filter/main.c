@@ -262,6 +262,7 @@ serve_until_stopped(struct daemon *daemon)
 			talloc_free(tmp);
 		}
 		key_watch_tick(daemon->key_watch, clock_ms());
+		daemon_watch_resolver(daemon);
 		edge_tick(clock_ms());
 		shortage_tick(&shortage, daemon, clock_ms());
 		if (clock_ms() - saved_ms >= SAVE_EVERY_MS) {

@@ -39,6 +39,9 @@ answer_status(const struct asked *asked)
 	struct store_status store = { 0 };
 	struct journal_status journal = { 0 };
 	json_t *answer, *edge;
+	const char *servers;
+	int64_t since;
+	bool away;
 
 	store_status(daemon->store, asked->ctx, &store);
 	journal_status(daemon->journal, asked->ctx, &journal);
@@ -60,6 +63,9 @@ answer_status(const struct asked *asked)
 	    (int)store.away, "problem", store.problem != NULL ? store.problem : "", "charged",
 	    (json_int_t)store.charged, "refused", (json_int_t)store.refused, "pending",
 	    (json_int_t)store.pending, "given_up", (json_int_t)store.dropped);
+	away = daemon_resolver_away(daemon, &servers, &since);
+	(void)json_object_set_new(answer, "resolver", json_pack("{s:s, s:b, s:I}", "servers",
+	    servers, "away", (int)away, "since_s", (json_int_t)since));
 	/* after the figures, of which its session must not be one */
 	edge = edge_status(daemon);
 	(void)json_object_update(answer, edge);

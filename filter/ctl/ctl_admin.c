@@ -33,6 +33,7 @@ print_status(const json_t *answer)
 	const json_t *shortage = json_object_get(answer, "shortage");
 	bool answers = json_is_true(json_object_get(listener, "answers"));
 	const json_t *books = json_object_get(answer, "books");
+	const json_t *resolver = json_object_get(answer, "resolver");
 
 	(void)printf("countersign %s, up %lld s%s\n", ctl_text(answer, "version"),
 	    ctl_number(answer, "uptime_s"),
@@ -48,6 +49,12 @@ print_status(const json_t *answer)
 	    "threads refused %lld\n", ctl_number(answer, "bad_packets"),
 	    ctl_number(shortage, "descriptors"), ctl_number(shortage, "closed"),
 	    ctl_number(shortage, "threads"));
+	if (json_is_true(json_object_get(resolver, "away")))
+		(void)printf("resolver %s: DOES NOT ANSWER for %lld s\n",
+		    ctl_text(resolver, "servers"), ctl_number(resolver, "since_s"));
+	else
+		(void)printf("resolver %s: no silence noticed for %lld s\n",
+		    ctl_text(resolver, "servers"), ctl_number(resolver, "since_s"));
 	(void)printf("store %s: charged %lld, refused %lld%s%s%s\n", ctl_text(store, "kind"),
 	    ctl_number(store, "charged"), ctl_number(store, "refused"),
 	    json_is_true(json_object_get(store, "away")) ? ", AWAY" : "",

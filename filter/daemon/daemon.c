@@ -251,6 +251,35 @@ reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 }
 
 void
+daemon_watch_resolver(struct daemon *daemon)
+{
+	struct resolver_status status;
+	char *text;
+
+	resolver_status(daemon->resolver, &status);
+	if (status.away == daemon->resolver_away)
+		return;
+	daemon->resolver_away = status.away;
+	text = mem_printf(NULL, "the resolver %s %s", status.servers,
+	    status.away ? "does not answer: SPF and DKIM go by what DNS said before, if anything"
+			: "answers again");
+	event_raise(journal_events(daemon->journal),
+	    status.away ? EVENT_RESOLVER_AWAY : EVENT_RESOLVER_BACK, NULL, NULL, NULL, text, NULL);
+	talloc_free(text);
+}
+
+bool
+daemon_resolver_away(struct daemon *daemon, const char **servers_r, int64_t *since_r)
+{
+	struct resolver_status status;
+
+	resolver_status(daemon->resolver, &status);
+	*servers_r = status.servers;
+	*since_r = (clock_ms() - status.since_ms) / 1000;
+	return status.away;
+}
+
+void
 daemon_look_for_keys(struct daemon *daemon)
 {
 	if (daemon->key_watch != NULL)

@@ -37,6 +37,7 @@ struct daemon {
 	struct snapshot *current;
 	struct store *store;
 	struct resolver *resolver;
+	bool resolver_away;	/* as of the last look; the first thread's alone */
 	struct key_watch *key_watch; /* below resolver, whom it asks */
 	struct journal *journal;
 	char *unmatched[32]; /* under lock: daemon names that no listener matches, told already */
@@ -68,6 +69,14 @@ int daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first,
  */
 int daemon_open_store(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *snapshot,
     const char **error_r);
+
+/* daemon_watch_resolver - raise an event if the resolver went away or came back since the last
+ * call. Always the same thread. */
+void daemon_watch_resolver(struct daemon *daemon);
+
+/* daemon_resolver_away - does no server of DNS answer? servers_r: their addresses, which live as
+ * long as the daemon; since_r: seconds that it is so, or otherwise. Any thread. */
+bool daemon_resolver_away(struct daemon *daemon, const char **servers_r, int64_t *since_r);
 
 /* daemon_look_for_keys - ask past every cache whether the records of our keys are there; what is
  * seen holds at once. Waits for DNS. Any thread. */

@@ -42,6 +42,8 @@ static const struct {
 	[EVENT_STORE_BACK] = { "store-back", 0, LOG_LEVEL_INFO },
 	[EVENT_BOOKS_FAILED] = { "books-failed", 0, LOG_LEVEL_ERROR },
 	[EVENT_BOOKS_BACK] = { "books-back", 0, LOG_LEVEL_INFO },
+	[EVENT_RESOLVER_AWAY] = { "resolver-away", false, LOG_LEVEL_ERROR },
+	[EVENT_RESOLVER_BACK] = { "resolver-back", false, LOG_LEVEL_INFO },
 	[EVENT_RELOAD] = { "reload", 0, LOG_LEVEL_INFO },
 	[EVENT_RELOAD_FAILED] = { "reload-failed", 0, LOG_LEVEL_ERROR },
 	[EVENT_KEY_FAILURE] = { "key-failure", EVENT_QUIET_MS, LOG_LEVEL_ERROR },

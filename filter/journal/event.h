@@ -33,6 +33,8 @@ enum event_kind {
 	EVENT_UNBLOCKED,
 	EVENT_STORE_AWAY,
 	EVENT_STORE_BACK,
+	EVENT_RESOLVER_AWAY,
+	EVENT_RESOLVER_BACK,
 	EVENT_BOOKS_FAILED,	/* the books take nothing, though the store is there */
 	EVENT_BOOKS_BACK,
 	EVENT_RELOAD,
