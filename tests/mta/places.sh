@@ -57,13 +57,13 @@ mta_end() {
 	lab_stop
 }
 
-# places_blocks - read what documents.py found: the arrays block_file, block_from, block_for
+# places_blocks - read what document_blocks.py found: the arrays block_file, block_from, block_for
 places_blocks() {
 	local file from target
 
 	block_file=() block_from=() block_for=()
 	mkdir -p "$LAB_DIR/blocks"
-	"$LAB_PYTHON" "$LAB_TOP/tests/mta/documents.py" "$LAB_TOP" "$LAB_DIR/blocks" \
+	"$LAB_PYTHON" "$LAB_TOP/tests/mta/document_blocks.py" "$LAB_TOP" "$LAB_DIR/blocks" \
 	    >"$LAB_DIR/blocks/list" 2>"$LAB_DIR/blocks/errors"
 	block_status=$?
 	while read -r file from target; do

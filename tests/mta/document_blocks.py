@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""documents.py - the lines for MTAs and for countersign.conf that the documents tell to write
+"""document_blocks.py - the lines for MTAs and for countersign.conf that the documents tell to write
 
-    documents.py SOURCE DIRECTORY
+    document_blocks.py SOURCE DIRECTORY
 
 Writes each marked block to DIRECTORY, as it stands, and prints one line about it: its file, the
 document and the number of the line, the file it is for. Prints errors, and exits with 1, if there
