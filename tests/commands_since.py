@@ -31,12 +31,15 @@ HARMLESS = {
     "ZADD": "options are found as arguments",
     "XREVRANGE": "no range of ours is exclusive",
     "CLUSTER SLOTS": "what is more is not read",
+    "CONFIG GET": "one pattern is asked for at a time",
+    "INFO": "no section is named",
     "HSCAN": "options are found as arguments",
     "ZRANGE": "options are found as arguments",
 }
 
-# Not in the rules: what every user may do, what is for Clusters, and PING, whose refusal does no harm.
-ALWAYS = {"AUTH", "ASKING", "CLUSTER SLOTS", "SELECT", "PING"}
+# Not in the rules: what every user may do, what is for Clusters, and PING, INFO and CONFIG GET, whose
+# refusal does no harm: the doctor then does not know how Redis is set up.
+ALWAYS = {"AUTH", "ASKING", "CLUSTER SLOTS", "SELECT", "PING", "INFO", "CONFIG GET"}
 
 numbered = 0
 failed = 0
