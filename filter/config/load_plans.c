@@ -19,6 +19,34 @@
 #define BLOCK_MIN_MS	60000L		/* block_for: a minute */
 #define BLOCK_MAX_MS	(30L * 24 * 3600 * 1000) /* 30 days */
 
+/* check_beside - report a limit that has no effect beside one of the same plan */
+static void
+check_beside(struct options_reader *reader, config_setting_t *setting, const struct plan *plan,
+    const struct limit *limit)
+{
+	for (size_t i = 0; i < plan->n_limits; i++) {
+		const struct limit *other = &plan->limits[i];
+
+		if (limit->unlimited || other->unlimited)
+			options_error(reader, setting,
+			    "\"unlimited\" stands alone, but this plan also has \"%s\"; remove one of "
+			    "the two",
+			    limit->unlimited ? other->text : limit->text);
+		else if (strcmp(limit->field, other->field) == 0)
+			options_error(reader, setting,
+			    "\"%s\" and \"%s\" limit the same unit in the same window; keep one of "
+			    "the two",
+			    other->text, limit->text);
+		else if (strcmp(limit->text, "0") == 0 || strcmp(other->text, "0") == 0)
+			options_error(reader, setting,
+			    "\"0\" lets nothing pass, so \"%s\" has no effect; remove one of the two",
+			    strcmp(limit->text, "0") == 0 ? other->text : limit->text);
+		else
+			continue;
+		return;
+	}
+}
+
 /* add_limit - one limit of a plan, as written at setting */
 static void
 add_limit(struct options_reader *reader, config_setting_t *setting, struct plan *plan)
@@ -35,8 +63,10 @@ add_limit(struct options_reader *reader, config_setting_t *setting, struct plan 
 		    "\"%s\" is no limit of what may be sent: write block_on = \"%s\" with "
 		    "block_for = \"4 hours\"",
 		    limit->text, limit->text);
-	else
+	else {
+		check_beside(reader, setting, plan, limit);
 		plan->n_limits++;
+	}
 }
 
 /* read_limits - the limits of a plan; a slip is told with the line of the very limit */
