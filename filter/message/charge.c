@@ -18,9 +18,11 @@
 #include "filter/base/clock.h"
 #include "filter/message/charge.h"
 #include "filter/message/owners.h"
+#include "policy/base/address.h"
 #include "policy/base/mem.h"
 
 #define STORE_PATIENCE_MS	30000	/* the store has a shorter deadline of its own */
+#define READINGS_MAX		32	/* addresses looked at for one recipient */
 #define MANY_DOMAINS		16	/* recipients' domains whose owner is remembered */
 
 /* charge_config_of - the configuration a message is judged by */
@@ -207,7 +209,33 @@ is_ours(struct message *message, const char *domain, const char **known, bool *o
 	return answer;
 }
 
-/* count_external - the recipients outside our own domains; a name without domain is of this host */
+/*
+ * is_external - whether mail to a recipient may leave our own domains
+ *
+ * An MTA may go on with an address inside the local part, if the domain is its own. A name without
+ * domain is of this host. A recipient with too many addresses inside is external.
+ */
+static bool
+is_external(struct message *message, const char *recipient, const char **known, bool *ours,
+    size_t *n_known)
+{
+	const char *found[READINGS_MAX + ADDRESS_INNER_MAX] = { recipient };
+	size_t n = 1;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *domain = charge_domain_of(found[i]);
+
+		if (domain != NULL && !is_ours(message, domain, known, ours, n_known))
+			return true;
+		if (n > READINGS_MAX)
+			return true;
+		if (domain != NULL)
+			n += address_inner(message, found[i], found + n);
+	}
+	return false;
+}
+
+/* count_external - the recipients outside our own domains */
 static uint64_t
 count_external(struct message *message, const char **recipients, size_t n)
 {
@@ -216,12 +244,9 @@ count_external(struct message *message, const char **recipients, size_t n)
 	size_t n_known = 0;
 	uint64_t external = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		const char *domain = charge_domain_of(recipients[i]);
-
-		if (domain != NULL && !is_ours(message, domain, known, ours, &n_known))
+	for (size_t i = 0; i < n; i++)
+		if (is_external(message, recipients[i], known, ours, &n_known))
 			external++;
-	}
 	return external;
 }
 

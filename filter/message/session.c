@@ -85,6 +85,8 @@ session_connect(struct session *session, const char *client_name, const char *cl
 	connection->completes = mta == NULL || strncmp(mta, "Postfix", 7) != 0;
 	if (client_addr == NULL || !ip_address_parse(client_addr, &connection->ip))
 		connection->ip.bits = 0;
+	else
+		connection->client_addr = ip_address_text(session, &connection->ip);
 }
 
 /* session_resolved - the words of {client_resolve} in those of RFC 8601 section 2.7.3 */

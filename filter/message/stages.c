@@ -410,33 +410,55 @@ stage_mail(struct message *message, const char *path)
 	decide_early(message, STAGE_MAIL);
 }
 
-/* normal_recipient - a recipient as it is counted: without sub-address */
+/*
+ * read_recipient - a path in normal form without sub-address
+ *
+ * Returns NULL if it cannot be read, or if it has to have a domain and has none.
+ */
 static const char *
-normal_recipient(struct message *message, const char *path)
+read_recipient(struct message *message, const char *path, bool needs_domain)
 {
 	const struct config *config = stage_config_of(message);
 	const struct address_rules rules = {
 		.fold_local = true,
-		.default_domain = config->realm,
+		.default_domain = needs_domain ? NULL : config->realm,
 	};
-	size_t len = strnlen(path, SESSION_PATH_MAX);
 	struct address address;
-	const char *error = NULL;
 	const char *base;
 
-	/* what cannot be read is the MTA's to refuse; it counts as it is written */
-	if (address_parse_path(message, path, len, &rules, &address, &error) !=
-	    ADDRESS_PATH_MAILBOX)
-		return mem_strndup(message, path, len);
+	if (address_parse_path(message, path, strnlen(path, SESSION_PATH_MAX), &rules, &address,
+		NULL) != ADDRESS_PATH_MAILBOX ||
+	    (needs_domain && address.domain[0] == '\0'))
+		return NULL;
 	base = address_base(message, address.full, config->delimiter);
 	return base != NULL ? base : address.full;
+}
+
+/*
+ * normal_recipient - a recipient as it is counted
+ *
+ * The MTA delivers to its own reading: of <v%example.net> Postfix makes v@example.net. A reading
+ * without domain, which is Sendmail's of a local user, has lost the domain that was written.
+ */
+static const char *
+normal_recipient(struct message *message, const char *path, const char *resolved)
+{
+	const char *recipient = NULL;
+
+	if (resolved != NULL)
+		recipient = read_recipient(message, resolved, true);
+	if (recipient == NULL)
+		recipient = read_recipient(message, path, false);
+	/* what cannot be read is the MTA's to refuse; it counts as it is written */
+	return recipient != NULL ? recipient :
+				   mem_strndup(message, path, strnlen(path, SESSION_PATH_MAX));
 }
 
 /* stage_rcpt - RCPT TO */
 void
 stage_rcpt(struct message *message, const char *path, const char *resolved)
 {
-	const char *recipient = normal_recipient(message, path);
+	const char *recipient = normal_recipient(message, path, resolved);
 	bool new = recipients_add(message->recipients, recipient);
 	const char *restricted = message->facts.restricted;
 	const char *lookup_failed = message->facts.lookup_failed;

@@ -14,6 +14,8 @@
 #include "policy/base/mem.h"
 #include "policy/base/netblock.h"
 
+#define MAPPED_BITS	96	/* of an IPv6 address, those that say that it is an IPv4 one */
+
 /* ip_address_parse - textual IPv4 or IPv6 */
 bool
 ip_address_parse(const char *text, struct ip_address *address_r)
@@ -36,6 +38,18 @@ ip_address_parse(const char *text, struct ip_address *address_r)
 		address_r->bits = 32;
 	}
 	return true;
+}
+
+/* ip_address_text - the usual form of an address */
+char *
+ip_address_text(TALLOC_CTX *ctx, const struct ip_address *address)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (inet_ntop(address->bits == 32 ? AF_INET : AF_INET6, address->octets, text,
+		sizeof(text)) == NULL)
+		text[0] = '\0';	/* cannot happen: there is room for any address */
+	return mem_strdup(ctx, text);
 }
 
 /* ip_address_is_loopback - 127.0.0.0/8 or ::1 */
@@ -92,9 +106,10 @@ netblock_parse(TALLOC_CTX *ctx, const char *text, struct netblock *block_r, cons
 		*error_r = mem_printf(ctx, "\"%s\" is no IP address or network", text);
 		return false;
 	}
-	prefix = slash == NULL ? (int)block_r->network.bits :
-	    parse_prefix(slash + 1, block_r->network.bits);
-	if (prefix < 0) {
+	prefix = slash == NULL ? (int)block_r->network.bits : parse_prefix(slash + 1, 128);
+	if (block_r->network.bits == 32 && prefix >= MAPPED_BITS && strchr(address, ':') != NULL)
+		prefix -= MAPPED_BITS;
+	if (prefix < 0 || prefix > (int)block_r->network.bits) {
 		*error_r = mem_printf(ctx, "\"%s\": the prefix must be 0 to %u", text,
 		    block_r->network.bits);
 		return false;

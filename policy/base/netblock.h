@@ -22,12 +22,16 @@ struct netblock {
 /* ip_address_parse - textual IPv4 or IPv6 (a leading "IPv6:", as Sendmail writes it, is skipped) */
 bool ip_address_parse(const char *text, struct ip_address *address_r);
 
+/* ip_address_text - the usual form of an address, which must not be none; on ctx */
+char *ip_address_text(TALLOC_CTX *ctx, const struct ip_address *address);
+
 /* ip_address_is_loopback - 127.0.0.0/8 or ::1 */
 bool ip_address_is_loopback(const struct ip_address *address);
 
 /*
  * netblock_parse - "ADDRESS" or "ADDRESS/PREFIX"
- * Host bits must be zero. Returns false and *error_r on ctx otherwise.
+ * Host bits must be zero. ::ffff:192.0.2.0/120 is 192.0.2.0/24. Returns false and *error_r on ctx
+ * otherwise.
  */
 bool netblock_parse(TALLOC_CTX *ctx, const char *text, struct netblock *block_r,
     const char **error_r);

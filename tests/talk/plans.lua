@@ -40,10 +40,32 @@ expect(PASS, "to our own people always", "ext", { "<own@example.org>", "<own2@ex
 expect(OVER, "but no other", "ext", { "<own@example.org>", "<c@x.example>" })
 expect(PASS, "and the account is not remembered as over", "ext", { "<own@example.org>" })
 
+local function evade(want, what, rcpt, rcpt_addr)
+	local m = mail("ext", { rcpt })
+	m.rcpt_addr = rcpt_addr
+	local seen = try(conn, m)
+	ok(seen == want, what, seen)
+end
+for _, rcpt in ipairs({ "<v%x.example>", "<x.example!v>", "<v%x.example@example.org>", "<\"v@x.example\"@example.org>" }) do
+	evade(OVER, "external as the MTA reads it: " .. rcpt, rcpt, "v@x.example")
+end
+for _, rcpt in ipairs({ "<v%x.example>", "<x.example!v>", "<v%x.example@example.org>", "<\"v@x.example\"@example.org>",
+    "<v%x.example%example.org@example.org>", "<" .. string.rep("a%", 40) .. "example.org@example.org>" }) do
+	expect(OVER, "external, though the MTA does not say: " .. rcpt, "ext", { rcpt })
+end
+evade(PASS, "our own in a spelling that the MTA reads", "<own%example.org@example.org>", "own@example.org")
+evade(PASS, "our own without domain", "<own@example.org>", "own")
+
 expect(PASS, "two new recipients", "fresh", { "<a@x.example>", "<b@x.example>" })
 expect(PASS, "the same again, one with a sub-address", "fresh", { "<A@x.example>", "<b+x@x.example>" })
 expect(OVER, "a third one is too many", "fresh", { "<a@x.example>", "<c@x.example>" })
 expect(PASS, "the known ones are welcome", "fresh", { "<b@x.example>" })
+local known = mail("fresh", { "<b%x.example>", "<x.example!b>" })
+known.rcpt_addr = "b@x.example"
+ok(try(conn, known) == PASS, "a known one in other spellings is no new one")
+known = mail("fresh", { "<b@x.example>" })
+known.rcpt_addr = "new@x.example"
+ok(try(conn, known) == OVER, "a new one in the spelling of a known one is a new one")
 
 expect(PASS, "size within max_size", "large", nil, string.rep(string.rep("x", 70) .. "\r\n", 5))
 expect(OVER, "more than max_size", "large", nil, string.rep(string.rep("x", 70) .. "\r\n", 40))
@@ -63,6 +85,9 @@ end
 conn = open("ORIGINATING", "198.51.100.1")
 expect(PASS, "the first is still one of the two", "moving")
 mt.disconnect(conn)
+conn = open("ORIGINATING", "::ffff:198.51.100.1")
+expect(PASS, "and so it is in IPv6 form", "moving")
+mt.disconnect(conn)
 
 conn = open("ORIGINATING", "192.0.2.7")
 expect(PASS, "a client network: one", "n1@net.example")
@@ -70,6 +95,9 @@ mt.disconnect(conn)
 conn = open("ORIGINATING", "192.0.2.8")
 expect(PASS, "two, from another address of it", "n2@net.example")
 expect(OVER, "the network is full, whoever sends", "n3@net.example")
+mt.disconnect(conn)
+conn = open("ORIGINATING", "::ffff:192.0.2.9")
+expect(OVER, "nor from an IPv4 address in IPv6 form", "n4@net.example")
 mt.disconnect(conn)
 conn = open("ORIGINATING", "198.51.100.9")
 expect(PASS, "elsewhere it is not", "n1@net.example")
