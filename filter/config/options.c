@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "filter/config/options.h"
+#include "policy/base/duration.h"
 #include "policy/base/mem.h"
 #include "policy/base/text.h"
 
@@ -115,57 +116,24 @@ options_words(struct options_reader *reader, config_setting_t *setting, struct w
 	}
 }
 
-/* duration_unit - milliseconds of a unit of time; 0: unknown */
-static double
-duration_unit(const char *unit)
-{
-	static const struct { const char *name; double ms;
-	} units[] = {
-		{ "ms", 1 },
-		{ "s", 1e3 },
-		{ "second", 1e3 },
-		{ "m", 60e3 },
-		{ "min", 60e3 },
-		{ "minute", 60e3 },
-		{ "h", 3600e3 },
-		{ "hour", 3600e3 },
-		{ "d", 86400e3 },
-		{ "day", 86400e3 },
-	};
-
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		size_t len = strlen(units[i].name);
-
-		if (strncasecmp(unit, units[i].name, len) == 0 &&
-		    (unit[len] == '\0' || (len > 2 && strcasecmp(unit + len, "s") == 0)))
-			return units[i].ms;
-	}
-	return 0;
-}
-
 /* read_duration - "200 ms", "4 hours" */
 static void
 read_duration(struct options_reader *reader, config_setting_t *setting, const struct option *option,
     long *target)
 {
 	const char *text = options_string(reader, setting);
-	char *end;
 	double value;
 
 	if (text == NULL)
 		return;
-	errno = 0;
-	value = strtod(text, &end);
-	/* strtod() also takes "nan", "inf" and hexadecimal */
-	if (end == text || errno != 0 || strspn(text, "0123456789.") != (size_t)(end - text)) {
+	if (!duration_parse(text, &value)) {
 		options_error(reader, setting,
-		    "%s = \"%s\" is no duration; write for example \"200 ms\", \"5 s\" or \"4 hours\"",
+		    "%s = \"%s\" is no duration; write a number with its unit, ms, s, minutes, "
+		    "hours, days or weeks: for example \"200 ms\", \"5 s\", \"2h\" or \"4 hours\"",
 		    option->name, text);
 		return;
 	}
-	value *= duration_unit(end + strspn(end, " "));
-	if (duration_unit(end + strspn(end, " ")) <= 0 || value < (double)option->min ||
-	    value > (double)option->max) {
+	if (value < (double)option->min || value > (double)option->max) {
 		options_error(reader, setting,
 		    "%s = \"%s\" must be a duration from %ld ms to %ld s, with its unit: ms, s, minutes, hours, days",
 		    option->name, text, option->min, option->max / 1000);

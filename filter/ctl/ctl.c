@@ -14,7 +14,10 @@
 
 #include "filter/config/load.h"
 #include "filter/ctl/ctl.h"
+#include "policy/base/duration.h"
 #include "policy/base/mem.h"
+
+#define MOST_MS		(1e6 * 86400 * 1000)	/* of a time: a million days */
 
 /* ctl_text - a text member, never NULL */
 const char *
@@ -85,22 +88,11 @@ ctl_count(const char *text)
 long long
 ctl_duration(const char *text)
 {
-	static const struct { const char *unit; long long ms; } units[] = {
-		{ "s", 1000 }, { "sec", 1000 }, { "second", 1000 }, { "seconds", 1000 },
-		{ "m", 60000 }, { "min", 60000 }, { "minute", 60000 }, { "minutes", 60000 },
-		{ "h", 3600000 }, { "hour", 3600000 }, { "hours", 3600000 },
-		{ "d", 86400000 }, { "day", 86400000 }, { "days", 86400000 },
-	};
-	char *end;
-	long long value = strtoll(text, &end, 10);
+	double ms;
 
-	end += strspn(end, " ");
-	for (size_t i = 0;
-	     end != text && value > 0 && value < 1000000 && i < sizeof(units) / sizeof(units[0]);
-	     i++)
-		if (strcmp(end, units[i].unit) == 0)
-			return value * units[i].ms;
-	ctl_fail("\"%s\" is no time; write for example 30m, 2h or 3d", text);
+	if (!duration_parse(text, &ms) || ms < 1 || ms > MOST_MS)
+		ctl_fail("\"%s\" is no time; write for example 30m, 2h or \"3 days\"", text);
+	return (long long)ms;
 }
 
 /* ctl_fail - say why and end */

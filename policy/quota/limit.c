@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "policy/base/duration.h"
 #include "policy/base/mem.h"
 #include "policy/base/text.h"
 #include "policy/quota/limit.h"
@@ -120,19 +121,10 @@ static const struct slip unit_slips[] = {
 };
 
 static const struct slip span_slips[] = {
-	{ "s",		"second" },
-	{ "sec",	"second" },
-	{ "secs",	"seconds" },
-	{ "m",		"minute" },
-	{ "min",	"minute" },
-	{ "mins",	"minutes" },
-	{ "h",		"hour" },
 	{ "hr",		"hour" },
 	{ "hrs",	"hours" },
 	{ "hourly",	"hour" },
-	{ "d",		"day" },
 	{ "daily",	"day" },
-	{ "w",		"week" },
 	{ "weekly",	"week" },
 	{ "month",	"30 days" },
 	{ "months",	"30 days" },
@@ -285,8 +277,10 @@ find_unit(struct span word)
 static const struct span_word *
 find_span(struct span word)
 {
+	long long ms = duration_unit_ms(word.at, word.len);
+
 	for (size_t i = 0; i < COUNT_OF(spans); i++)
-		if (is(word, spans[i].word))
+		if (spans[i].ms == ms)
 			return &spans[i];
 	return NULL;
 }
@@ -622,22 +616,42 @@ limit_parse(TALLOC_CTX *ctx, const char *text, struct limit *limit_r, const char
 	return 0;
 }
 
+/* find_size - what one of a size's unit is in bytes: also "k", "M", "G"; 0: unknown */
+static uint64_t
+find_size(struct span word)
+{
+	static const char letters[] = "kMGTP";
+	const struct unit_word *unit = find_unit(word);
+	uint64_t factor = 1;
+
+	if (unit != NULL)
+		return unit->unit == LIMIT_BYTES ? unit->factor : 0;
+	if (word.len != 1)
+		return 0;
+	for (size_t i = 0; letters[i] != '\0'; i++) {
+		factor *= KILO;
+		if (text_lower(word.at[0]) == text_lower(letters[i]))
+			return factor;
+	}
+	return text_lower(word.at[0]) == 'b' ? 1 : 0;
+}
+
 /* limit_parse_size - read a size */
 int
 limit_parse_size(TALLOC_CTX *ctx, const char *text, uint64_t *size_r, const char **error_r)
 {
 	struct span trimmed = text_trim(text_span(text)), number;
 	struct reading r = { .ctx = ctx, .error_r = error_r };
-	const struct unit_word *unit;
 	struct tokens tokens;
 	const char *why = NULL;
+	uint64_t factor;
 
 	r.shown = text_escape(ctx, trimmed.at, trimmed.len, MAX_QUOTED);
 	r.error_r = &why;
 	if (trimmed.len > 0 && trimmed.len <= MAX_TEXT && cut_up(trimmed, &tokens) &&
 	    tokens.n == 2 && limit_read_number(&r, &tokens, &number) == 0 &&
-	    read_unit(&r, &tokens, number, &unit) == 0 && unit->unit == LIMIT_BYTES &&
-	    scale(&r, number, unit->factor, size_r) == 0 && *size_r > 0)
+	    (factor = find_size(peek(&tokens))) != 0 && scale(&r, number, factor, size_r) == 0 &&
+	    *size_r > 0)
 		return 0;
 	*error_r = mem_printf(ctx,
 	    "\"%s\" is no size; write a number and bytes, KB, MB or GB, for example "

@@ -14,7 +14,8 @@
  *	unit   = "message" / "recipient" / "external-recipient" / "new-recipient" /
  *		 "client-address" / "foreign-sender" / "byte", each also in the plural;
  *		 KB MB GB TB PB (powers of 1000), KiB MiB GiB TiB PiB (of 1024)
- *	span   = "second" / "minute" / "hour" / "day" / "week", also with "s"
+ *	span   = "second" / "minute" / "hour" / "day" / "week", also with "s",
+ *		 and the short forms of duration.h
  *
  * Pure. Threads: no state.
  */
@@ -65,7 +66,7 @@ int limit_parse(TALLOC_CTX *ctx, const char *text, struct limit *limit_r,
     const char **error_r);
 
 /*
- * limit_parse_size - read a size: "25 MB", "30000 bytes"; octets, 1 at least
+ * limit_parse_size - read a size: "25 MB", "25M", "30000 bytes"; octets, 1 at least
  * As limit_parse().
  */
 int limit_parse_size(TALLOC_CTX *ctx, const char *text, uint64_t *size_r, const char **error_r);

@@ -30,6 +30,8 @@ test_good(void **state)
 		int64_t window;
 	} rows[] = {
 		{ "100 recipients per hour", LIMIT_RECIPIENTS, 100, HOUR },
+		{ "100 recipients per h", LIMIT_RECIPIENTS, 100, HOUR },
+		{ "100 recipients per 1h", LIMIT_RECIPIENTS, 100, HOUR },
 		{ "300 recipients per day", LIMIT_RECIPIENTS, 300, DAY },
 		{ "1 message per second", LIMIT_MESSAGES, 1, SECOND },
 		{ "500 messages per 30 minutes", LIMIT_MESSAGES, 500, 1800 * SECOND },
