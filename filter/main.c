@@ -55,6 +55,7 @@
 #define DEFAULT_FILE	SYSCONFDIR "/countersign/countersign.conf"
 #define TICK_MS		1000	/* how often the first thread looks around */
 #define SETTLE_MS	1000	/* for connections of tables to be closed, at the end */
+#define LINGER_MS	10000	/* for sessions to end that may have another message */
 #define SAVE_EVERY_MS	60000	/* how often counters are saved */
 
 /* What the command line asked for. */
@@ -227,6 +228,23 @@ run_milter(void *arg)
 	return NULL;
 }
 
+/*
+ * linger - let the sessions that are open end by themselves
+ * With a socket of the service manager nobody need be turned away: new connections wait there for
+ * the next process.
+ */
+static void
+linger(long timeout_ms)
+{
+	int64_t deadline = clock_ms() + (timeout_ms < LINGER_MS ? timeout_ms : LINGER_MS);
+	struct signals_seen seen;
+
+	log_info("stopping: new connections wait for the next process; %lu sessions are open",
+	    edge_connections());
+	while (edge_connections() > 0 && clock_ms() < deadline)
+		signals_wait(50, &seen);
+}
+
 /* drain - turn new messages away and wait for those in flight */
 static void
 drain(struct daemon *daemon, long timeout_ms)
@@ -234,6 +252,10 @@ drain(struct daemon *daemon, long timeout_ms)
 	int64_t deadline = clock_ms() + timeout_ms;
 	struct signals_seen seen;
 
+	if (edge_inherited() >= 0) {
+		edge_rest();
+		linger(timeout_ms);
+	}
 	atomic_store(&daemon->draining, true);
 	log_info("stopping: %lu messages in flight, waiting up to %ld s for them",
 	    atomic_load(&daemon->in_flight), timeout_ms / 1000);

@@ -44,6 +44,12 @@ config_account(const struct config *config, const char *name)
 	    config_compare_accounts);
 }
 
+bool
+config_listen_inherited(const struct config *config)
+{
+	return strncmp(config->listen_spec, "systemd:", 8) == 0;
+}
+
 /* config_listens_beyond - is it an inet socket on more than loopback? A name may be any address. */
 bool
 config_listens_beyond(const struct config *config)
@@ -53,6 +59,9 @@ config_listens_beyond(const struct config *config)
 
 	if (strchr(config->listen_spec, ':')[1] == '/')
 		return false;
+	/* the socket unit has the address */
+	if (config_listen_inherited(config))
+		return true;
 	return host == NULL || !(strcmp(host + 1, "localhost") == 0 ||
 	    (ip_address_parse(host + 1, &address) && ip_address_is_loopback(&address)));
 }

@@ -294,7 +294,11 @@ struct config {
  * NULL. Any thread. */
 const struct dkim_domain *config_dkim_domain(const struct config *config, const char *domain);
 
-/* config_listens_beyond - can other hosts connect? Any thread. */
+/* config_listen_inherited - is the socket the service manager's (listen = "systemd:NAME")? Any
+ * thread. */
+bool config_listen_inherited(const struct config *config);
+
+/* config_listens_beyond - can other hosts connect, or might they? Any thread. */
 bool config_listens_beyond(const struct config *config);
 
 /* config_signs - is anything to be signed? Any thread. */

@@ -381,7 +381,8 @@ static const struct {
 	[WORKS_INBOUND] = { INBOUND, NULL, NULL },
 	[WORKS_SENDING] = { SENDING, NULL, NULL },
 	[WORKS_UNIX_SOCKET] = { ALL, has_unix_socket,
-	    "it is for a socket in the file system: listen = \"unix:/path\"" },
+	    "it is for a socket in the file system: listen = \"unix:/path\" (a socket unit has "
+	    "SocketMode, SocketUser and SocketGroup)" },
 	[WORKS_OPEN_SOCKET] = { ALL, has_open_socket,
 	    "other hosts cannot connect to this socket; peers of this host are named in users" },
 	[WORKS_CONTROL] = { ALL, has_control,

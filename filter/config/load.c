@@ -1108,6 +1108,18 @@ is_port(const char *text)
 	    atoi(text) <= 65535;
 }
 
+/* is_descriptor_name - a name of a socket, as FileDescriptorName= of systemd.socket(5) */
+static bool
+is_descriptor_name(const char *text)
+{
+	size_t len = strlen(text);
+
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] > '~' || text[i] == ':' || text[i] == '/')
+			return false;
+	return len > 0 && len <= 255;
+}
+
 /*
  * listen_spec - the socket as libmilter wants it
  * Postfix writes inet:HOST:PORT and unix:PATH, libmilter inet:PORT@HOST and unix:PATH. Both are
@@ -1122,6 +1134,8 @@ listen_spec(struct options_reader *reader, const char *listen)
 	size_t len;
 
 	if (strncmp(listen, "unix:/", 6) == 0 || strncmp(listen, "local:/", 7) == 0)
+		return listen;
+	if (strncmp(listen, "systemd:", 8) == 0 && is_descriptor_name(listen + 8))
 		return listen;
 	if (host == NULL)
 		return NULL;
@@ -1152,7 +1166,8 @@ load_finish_names(struct options_reader *reader, struct config *config, const co
 		    "\"unix:/var/spool/postfix/countersign/milter\"");
 	else if ((config->listen_spec = listen_spec(reader, config->listen)) == NULL)
 		options_error(reader, at(tree, "listen"),
-		    "listen = \"%s\" must be \"inet:HOST:PORT\", \"inet6:[ADDRESS]:PORT\" or \"unix:/path\"",
+		    "listen = \"%s\" must be \"inet:HOST:PORT\", \"inet6:[ADDRESS]:PORT\", \"unix:/path\" "
+		    "or \"systemd:NAME\"",
 		    config->listen);
 	if (config->control != NULL && config->control[0] != '/')
 		options_error(reader, at(tree, "control"),

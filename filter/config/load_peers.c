@@ -112,7 +112,9 @@ configuration_peers_warn(TALLOC_CTX *ctx, const struct config *config)
 {
 	bool beyond = config_listens_beyond(config);
 
-	if (config->peers.given || strchr(config->listen_spec, ':')[1] == '/')
+	/* what kind of socket is inherited is seen when it is: milter_socket_open() */
+	if (config->peers.given || config_listen_inherited(config) ||
+	    strchr(config->listen_spec, ':')[1] == '/')
 		return NULL;
 	return mem_printf(ctx,
 	    "%s: listen = \"%s\" without peers: %s can connect, claim any login (the macro "

@@ -4,7 +4,7 @@
  * libmilter accepts, waits, reads, starts threads and waits for signals by functions of the C
  * library. In the copy of it that the program is linked with (filter/milter/private-copy) their
  * names are those of the functions here, so nothing of the program or of other libraries is
- * affected. Five things are done with that:
+ * affected. Six things are done with that:
  *
  * Packets are checked (packet.h) before libmilter sees the last octet of one; a connection whose
  * peer sends anything else is at its end from libmilter's view.
@@ -17,6 +17,10 @@
  * for ever. Here such a session is left to the threads that exist. libmilter does that if its new
  * thread cannot detach itself, so this is what it sees. A session that has to wait too long is
  * closed, see edge_tick().
+ *
+ * The listening socket: one that the service manager keeps open across a restart is put in place of
+ * libmilter's own. Once the daemon is told to stop it accepts nothing more there, see edge_rest();
+ * who connects then waits for the next process.
  *
  * Signals: libmilter has a thread that stops it at HUP. Here that thread never sees a signal.
  *
@@ -50,6 +54,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 #include <syslog.h>
@@ -90,6 +95,12 @@ struct connection {
 static struct connection table[DESCRIPTORS];
 static pthread_mutex_t closing = PTHREAD_MUTEX_INITIALIZER;
 
+static int inherited = -1;		/* the service manager's socket; set before threads */
+static int rest_event = -1;		/* readable once resting, to end a poll() of it */
+static pthread_mutex_t accepting = PTHREAD_MUTEX_INITIALIZER;
+static bool resting;			/* under accepting */
+static atomic_ulong connections;
+
 static struct edge_figures unused;
 static struct edge_figures *figures = &unused;
 static atomic_bool stopping;
@@ -124,6 +135,51 @@ void
 edge_stopping(void)
 {
 	atomic_store(&stopping, true);
+}
+
+/* --- the listening socket --- */
+
+int
+edge_inherit(int fd)
+{
+	rest_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (rest_event < 0)
+		return -1;
+	inherited = fd;
+	return 0;
+}
+
+int
+edge_inherited(void)
+{
+	return inherited;
+}
+
+int
+edge_socket(int domain, int type, int protocol)
+{
+	return inherited >= 0 ? inherited : socket(domain, type, protocol);
+}
+
+int
+edge_bind(int fd, const struct sockaddr *address, socklen_t len)
+{
+	return fd == inherited ? 0 : bind(fd, address, len);
+}
+
+void
+edge_rest(void)
+{
+	(void)pthread_mutex_lock(&accepting);
+	resting = true;
+	(void)pthread_mutex_unlock(&accepting);
+	(void)eventfd_write(rest_event, 1);
+}
+
+unsigned long
+edge_connections(void)
+{
+	return atomic_load(&connections);
 }
 
 /* --- accept and close --- */
@@ -196,25 +252,50 @@ is_room(int fd)
 	return (rlim_t)fd + left < limit.rlim_cur;
 }
 
+/* accept_counted - accept4(2), unless resting; what it accepts is counted at once */
+static int
+accept_counted(int listening, struct sockaddr *address, socklen_t *len)
+{
+	int fd = -1;
+
+	(void)pthread_mutex_lock(&accepting);
+	if (resting)
+		errno = EAGAIN;
+	else
+		fd = accept4(listening, address, len, SOCK_CLOEXEC);
+	if (fd >= 0)
+		atomic_fetch_add(&connections, 1);
+	(void)pthread_mutex_unlock(&accepting);
+	return fd;
+}
+
+/* edge_refuse - close what was accepted; libmilter sees that there was nothing */
+static int
+edge_refuse(int fd)
+{
+	(void)close(fd);
+	atomic_fetch_sub(&connections, 1);
+	errno = EAGAIN;
+	return -1;
+}
+
 int
 edge_accept(int listening, struct sockaddr *address, socklen_t *len)
 {
-	int fd = accept4(listening, address, len, SOCK_CLOEXEC);
+	int fd = accept_counted(listening, address, len);
 
 	atomic_store_explicit(&serving, true, memory_order_relaxed);
 	if (fd < 0)
 		return accept_failed(listening);
 	if (!is_room(fd)) {
 		atomic_fetch_add(&figures->no_descriptors, 1);
-		(void)close(fd);
-		errno = EAGAIN;
-		return -1;
+		return edge_refuse(fd);
 	}
-	if (!doors_admit(fd)) {
-		(void)close(fd);
-		errno = EAGAIN;
-		return -1;
-	}
+	if (!doors_admit(fd))
+		return edge_refuse(fd);
+	/* libmilter refuses a peer of another family than it was told */
+	if (listening == inherited)
+		address->sa_family = AF_INET;
 	/* after all that was done with the number before: see edge_close() */
 	(void)atomic_load_explicit(&table[fd].open, memory_order_acquire);
 	table[fd].check = (struct packet_check){ 0 };
@@ -247,6 +328,7 @@ edge_close(int fd)
 #ifdef READ_AHEAD
 		milter_gate_count(-1);
 #endif
+		atomic_fetch_sub(&connections, 1);
 	}
 	return close(fd);
 }
@@ -544,6 +626,23 @@ edge_ahead(struct edge_ahead *ahead_r)
 }
 #endif
 
+/* poll_inherited - poll(2) of the inherited socket; while resting there is nothing on it */
+static int
+poll_inherited(struct pollfd *fd, int timeout)
+{
+	struct pollfd both[2] = { *fd, { .fd = rest_event, .events = POLLIN } };
+
+	if (poll(both, 2, timeout) < 0)
+		return -1;
+	if (both[1].revents != 0) {
+		fd->revents = 0;
+		pause_briefly();
+		return 0;
+	}
+	fd->revents = both[0].revents;
+	return fd->revents != 0;
+}
+
 int
 edge_poll(struct pollfd *fds, nfds_t n, int timeout)
 {
@@ -555,7 +654,7 @@ edge_poll(struct pollfd *fds, nfds_t n, int timeout)
 		return poll_one(fds, timeout);
 	}
 	if (n == 1)
-		return poll(fds, n, timeout);
+		return fds->fd == inherited ? poll_inherited(fds, timeout) : poll(fds, n, timeout);
 	/* only the pool's controller polls several */
 	ready = poll_pool(fds, n, timeout);
 	if (ready > 0)

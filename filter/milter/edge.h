@@ -22,6 +22,25 @@
 /* edge_open - where to count what happens here; before libmilter serves. figures outlives it. */
 void edge_open(struct edge_figures *figures);
 
+/*
+ * edge_inherit - make libmilter use this listening socket in place of one of its own
+ * Before smfi_opensocket(), whose address then means nothing; it must be an inet one. The
+ * descriptor becomes libmilter's. Returns 0, or -1 with errno.
+ */
+int edge_inherit(int fd);
+
+/* edge_inherited - the descriptor of the inherited socket, or -1 */
+int edge_inherited(void);
+
+/*
+ * edge_rest - accept nothing more from the inherited socket: it is the next process's
+ * Once this returns, edge_connections() does not grow.
+ */
+void edge_rest(void);
+
+/* edge_connections - how many connections from MTAs are open */
+unsigned long edge_connections(void);
+
 /* edge_stopping - libmilter was told to stop: what it complains about from now on is not logged */
 void edge_stopping(void);
 
@@ -43,6 +62,8 @@ void edge_ahead(struct edge_ahead *ahead_r);
 
 /* For libmilter, as the system's functions of the same names without "edge_"; syslog_chk is
  * what syslog is called by in a library that was built with _FORTIFY_SOURCE. */
+int edge_socket(int domain, int type, int protocol);
+int edge_bind(int fd, const struct sockaddr *address, socklen_t len);
 int edge_accept(int listening, struct sockaddr *address, socklen_t *len);
 int edge_poll(struct pollfd *fds, nfds_t n, int timeout);
 ssize_t edge_read(int fd, void *buffer, size_t len);

@@ -7,6 +7,9 @@
  * Linux an accepted socket inherits the option from the listening one, which
  * is found among our descriptors by SO_ACCEPTCONN.
  *
+ * A socket that the service manager made is put in place of libmilter's (edge.h). It outlives this
+ * process, so it is never shut down or removed.
+ *
  * Called at start, in one thread.
  */
 #ifdef HAVE_CONFIG_H
@@ -27,6 +30,7 @@
 #include <unistd.h>
 
 #include "filter/base/log.h"
+#include "filter/base/supervisor.h"
 #include "filter/base/unix_socket.h"
 #include "filter/milter/edge.h"
 #include "filter/milter/listen.h"
@@ -101,17 +105,60 @@ check_path(TALLOC_CTX *ctx, const char *path, const char **error_r)
 	return -1;
 }
 
+/* set_limits - what libmilter is told before it listens */
+static void
+set_limits(void)
+{
+	(void)smfi_setmaxdatasize(PACKET_DATA_MAX);
+	(void)smfi_setbacklog(BACKLOG);
+	(void)smfi_settimeout(MTA_TIMEOUT_S);
+}
+
+/* open_inherited - make libmilter listen on the service manager's socket */
+static int
+open_inherited(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
+{
+	static char any[] = "inet:8891@127.0.0.1"; /* its form is looked at, nothing else */
+	const char *problem = NULL;
+	int on = 1, fd;
+
+	fd = supervisor_socket(ctx, strchr(config->listen_spec, ':') + 1, &problem);
+	if (fd < 0 || edge_inherit(fd) != 0) {
+		*error_r = mem_printf(ctx, "%s: listen = \"%s\": %s", config->file, config->listen,
+		    problem != NULL ? problem : strerror(errno));
+		return -1;
+	}
+	set_limits();
+	if (smfi_setconn(any) != MI_SUCCESS || smfi_opensocket(false) != MI_SUCCESS) {
+		*error_r = mem_printf(ctx, "%s: listen = \"%s\": libmilter refuses this socket",
+		    config->file, config->listen);
+		return -1;
+	}
+	if (!is_listening_inet(fd))
+		return 0;
+	if (!config->peers.given)
+		log_warning("%s: listen = \"%s\" is an inet socket, and there is no peers: whoever "
+		    "can connect to it can claim any login; write for example peers = { users = "
+		    "[\"postfix\"] }", config->file, config->listen);
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return 0;
+}
+
 /* milter_socket_open - make libmilter listen */
 int
 milter_socket_open(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
 {
 	const char *path = listen_socket_path(config);
+	const char *unused = NULL;
 
+	if (config_listen_inherited(config))
+		return open_inherited(ctx, config, error_r);
+	(void)supervisor_socket(ctx, NULL, &unused);
+	if (unused != NULL)
+		log_warning("%s: listen = \"%s\": %s", config->file, config->listen, unused);
 	if (path != NULL && check_path(ctx, path, error_r) != 0)
 		return -1;
-	(void)smfi_setmaxdatasize(PACKET_DATA_MAX);
-	(void)smfi_setbacklog(BACKLOG);
-	(void)smfi_settimeout(MTA_TIMEOUT_S);
+	set_limits();
 	errno = 0;
 	if (smfi_setconn((char *)(uintptr_t)config->listen_spec) != MI_SUCCESS ||
 	    smfi_opensocket(path != NULL) != MI_SUCCESS) {
@@ -153,10 +200,10 @@ milter_socket_descriptors(int *fds_r, size_t max)
 void
 milter_socket_address(struct probe_address *address_r)
 {
-	int fd;
+	int fd = edge_inherited();
 
 	address_r->len = 0;
-	if (milter_socket_descriptors(&fd, 1) == 1)
+	if (fd >= 0 || milter_socket_descriptors(&fd, 1) == 1)
 		probe_address_of(fd, address_r);
 }
 
@@ -187,7 +234,8 @@ milter_socket_stop(void)
 {
 	static const struct timespec moment = { .tv_nsec = 50 * 1000 * 1000 };
 	int copies[4];
-	size_t n = listening_copies(copies, sizeof(copies) / sizeof(copies[0]));
+	size_t n = edge_inherited() >= 0 ? 0 :
+	    listening_copies(copies, sizeof(copies) / sizeof(copies[0]));
 	pthread_t thread;
 	bool threaded;
 
@@ -197,7 +245,8 @@ milter_socket_stop(void)
 	if (!threaded)
 		(void)smfi_stop();
 	/* the listener holds that lock while it polls; a socket that is shut down wakes it. Should
-	 * it wake before it was told to stop, it complains once and finds out at its next look. */
+	 * it wake before it was told to stop, it complains once and finds out at its next look.
+	 * edge_rest() has woken it from its poll of an inherited socket. */
 	(void)nanosleep(&moment, NULL);
 	for (size_t i = 0; i < n; i++) {
 		if (copies[i] < 0)

@@ -673,7 +673,7 @@ test_listen(void **state)
 			assert_string_equal(config->listen_spec, rows[i].spec);
 		} else if (
 		    !says(ctx, error, place->conf, 2,
-			"must be \"inet:HOST:PORT\", \"inet6:[ADDRESS]:PORT\" or \"unix:/path\"")) {
+			"must be \"inet:HOST:PORT\", \"inet6:[ADDRESS]:PORT\", \"unix:/path\" or \"systemd:NAME\"")) {
 			fail_msg("%s: not at line 2: %s", rows[i].listen, error);
 		}
 		talloc_free(ctx);

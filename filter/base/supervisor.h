@@ -1,0 +1,22 @@
+/*
+ * supervisor.h - what a service manager and a daemon tell each other
+ *
+ * The protocol of sd_listen_fds(3) and sd_notify(3), which others than systemd speak as well.
+ * It is three environment variables and a datagram, so no library is needed.
+ */
+#ifndef FILTER_BASE_SUPERVISOR_H
+#define FILTER_BASE_SUPERVISOR_H
+
+#include <talloc.h>
+
+/*
+ * supervisor_socket - take the listening stream socket of this name from the service manager
+ * Other sockets that it passed are closed, and the variables are removed, so that programs that
+ * this process starts do not see them. With name NULL all sockets are closed.
+ * Returns the descriptor, which is the caller's, non-blocking and closed by exec; or -1 and
+ * *error_r on ctx: what is wrong and how to correct it. With name NULL, *error_r is set only if
+ * there were sockets. At start, in one thread.
+ */
+int supervisor_socket(TALLOC_CTX *ctx, const char *name, const char **error_r);
+
+#endif
