@@ -44,6 +44,7 @@
 #include "filter/daemon/rounds.h"
 #include "filter/daemon/tender.h"
 #include "filter/dkim/key_shortcut.h"
+#include "filter/journal/books.h"
 #include "filter/milter/callbacks.h"
 #include "filter/milter/doors.h"
 #include "filter/milter/edge.h"
@@ -56,6 +57,7 @@
 #define TICK_MS		1000	/* how often the first thread looks around */
 #define SETTLE_MS	1000	/* for connections of tables to be closed, at the end */
 #define LINGER_MS	10000	/* for sessions to end that may have another message */
+#define STOP_MS		2000	/* for what is to be written at the end, if a server hangs */
 #define SAVE_EVERY_MS	60000	/* how often counters are saved */
 
 /* What the command line asked for. */
@@ -328,6 +330,7 @@ main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	config = snapshot_hold(first)->config;
 	harden();
 	raise_descriptors();
+	signals_block();
 	/* from here on there are threads, and the log must not change under them */
 	log_open(strcmp(config->log, "syslog") == 0);
 	if (daemon_open(ctx, daemon, first, &error) != 0 ||
@@ -350,6 +353,7 @@ main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	ended = atomic_load(&daemon->milter_ended);
 	/* nothing that is in flight can end without libmilter */
 	drain(daemon, ended ? 0 : daemon->current->config->drain_timeout_ms);
+	books_hurry(journal_books(daemon->journal), clock_ms() + STOP_MS);
 	control_close(control);
 	rounds_stop(rounds);
 	tender_stop(tender);
@@ -428,7 +432,7 @@ main(int argc, char **argv)
 	struct snapshot *first;
 	int status;
 
-	signals_block();
+	signals_begin();
 	first = build_first(ctx, arguments.file, &warnings, &error);
 	if (warnings != NULL)
 		log_lines(LOG_LEVEL_WARNING, warnings);

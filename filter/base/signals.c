@@ -55,6 +55,17 @@ ours(sigset_t *set)
 	(void)sigaddset(set, SIGINT);
 }
 
+void
+signals_begin(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGHUP);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
 /* signals_block - for all threads made from now on */
 void
 signals_block(void)
@@ -63,7 +74,6 @@ signals_block(void)
 
 	ours(&set);
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
 }
 
 /* signals_receive - in the first thread */

@@ -7,7 +7,14 @@
 #include <stdbool.h>
 
 /*
- * signals_block - block them, for all threads made from now on; ignore SIGPIPE
+ * signals_begin - block HUP, ignore SIGPIPE
+ * First of all. TERM and INT still end the process, so that it does not survive them while it waits
+ * for a file, for example a FIFO.
+ */
+void signals_begin(void);
+
+/*
+ * signals_block - block all three, for all threads made from now on
  * To be called before any thread is made.
  */
 void signals_block(void);

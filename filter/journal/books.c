@@ -40,6 +40,13 @@ books_renew(struct books *books, TALLOC_CTX *ctx, const char **error_r)
 	return books->kind->renew != NULL ? books->kind->renew(books->impl, ctx, error_r) : 0;
 }
 
+void
+books_hurry(struct books *books, int64_t until_ms)
+{
+	if (books->kind->hurry != NULL)
+		books->kind->hurry(books->impl, until_ms);
+}
+
 /* books_place - where the books are */
 const char *
 books_place(const struct books *books)

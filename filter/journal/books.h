@@ -38,6 +38,9 @@ struct books *books_open(
 /* books_renew - as store_renew() */
 int books_renew(struct books *books, TALLOC_CTX *ctx, const char **error_r);
 
+/* books_hurry - the process ends: no call to a server waits beyond until_ms (clock_ms()) */
+void books_hurry(struct books *books, int64_t until_ms);
+
 /* books_place - where the books are, for people: "Redis", "memory", or the path of the file */
 const char *books_place(const struct books *books);
 

@@ -68,6 +68,14 @@ redis_books_renew(void *impl, TALLOC_CTX *ctx, const char **error_r)
 	return journal_redis_renew(books->redis, ctx, error_r);
 }
 
+static void
+redis_books_hurry(void *impl, int64_t until_ms)
+{
+	struct redis_books *books = impl;
+
+	journal_redis_hurry(books->redis, until_ms);
+}
+
 static const char *
 redis_books_place(const void *impl)
 {
@@ -534,6 +542,7 @@ redis_books_last_events(void *impl, TALLOC_CTX *ctx, size_t n, const char **erro
 const struct books_kind books_redis = {
 	.open = redis_books_open,
 	.renew = redis_books_renew,
+	.hurry = redis_books_hurry,
 	.place = redis_books_place,
 	.add_decisions = redis_books_add_decisions,
 	.find = redis_books_find,

@@ -45,6 +45,12 @@ journal_redis_renew(struct journal_redis *redis, TALLOC_CTX *ctx, const char **e
 	return redis_pool_renew(redis->pool, ctx, error_r);
 }
 
+void
+journal_redis_hurry(struct journal_redis *redis, int64_t until_ms)
+{
+	redis_pool_hurry(redis->pool, until_ms);
+}
+
 /* journal_words_new - an empty list */
 struct journal_words *
 journal_words_new(TALLOC_CTX *ctx)

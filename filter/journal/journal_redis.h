@@ -30,6 +30,9 @@ struct journal_redis *journal_redis_new(TALLOC_CTX *ctx, const struct store_opti
 /* journal_redis_renew - as store_renew() */
 int journal_redis_renew(struct journal_redis *redis, TALLOC_CTX *ctx, const char **error_r);
 
+/* journal_redis_hurry - as redis_pool_hurry() */
+void journal_redis_hurry(struct journal_redis *redis, int64_t until_ms);
+
 /* The words of a command, as they are collected. */
 struct journal_words {
 	const char **items;

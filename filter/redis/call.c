@@ -276,7 +276,7 @@ redis_pool_command(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_pool_c
 		.command = command,
 		.resend = resend,
 		.patient = true,
-		.deadline_ms = deadline_ms };
+		.deadline_ms = redis_sooner(pool, deadline_ms) };
 
 	return make_call(&call);
 }
@@ -392,6 +392,7 @@ redis_pool_batch(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_pool_com
 	struct redis_pool_command **some = mem_array(ctx, struct redis_pool_command *, n + 1);
 	bool *done = mem_array(some, bool, n + 1);
 
+	deadline_ms = redis_sooner(pool, deadline_ms);
 	for (size_t i = 0; i < n; i++) {
 		commands[i].part = part_for(pool, &commands[i]);
 		commands[i].reply = NULL;

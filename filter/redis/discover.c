@@ -97,7 +97,8 @@ ask_sentinels(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 		if (redis_place_resolve(&pool->seeds[i], pool, error_r) < 0)
 			continue;
 		reply = ask_place(
-		    pool, &pool->seeds[i], ctx, 3, argv, clock_ms() + DISCOVER_MS, error_r);
+		    pool, &pool->seeds[i], ctx, 3, argv,
+		    redis_sooner(pool, clock_ms() + DISCOVER_MS), error_r);
 		if (reply == NULL)
 			continue;
 		result = take_master(pool, ctx, reply, error_r);
@@ -173,7 +174,8 @@ ask_cluster(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 		if (place.n == 0)
 			continue;
 		reply =
-		    ask_place(pool, &place, ctx, 2, argv, clock_ms() + DISCOVER_MS, error_r);
+		    ask_place(pool, &place, ctx, 2, argv,
+			redis_sooner(pool, clock_ms() + DISCOVER_MS), error_r);
 		if (reply == NULL)
 			continue;
 		result = take_slots(pool, ctx, reply, place.host, error_r);

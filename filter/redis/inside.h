@@ -12,6 +12,7 @@
 #define FILTER_REDIS_INSIDE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,6 +49,7 @@ struct redis_pool {
 	const char *server;		/* the server or the Sentinels, as written */
 	const char *master;		/* its name if seeds are Sentinels, or NULL */
 	struct redis_tls *tls;		/* or NULL */
+	atomic_int_least64_t latest_ms;	/* no deadline is later */
 	unsigned int max_connections;	/* to each node */
 	struct redis_place seeds[REDIS_SEEDS]; /* the server, Sentinels, or nodes of a Cluster;
 						* resolved by redis_pool_resolve() alone */
@@ -90,6 +92,9 @@ int redis_greet(struct redis_connection *connection, TALLOC_CTX *ctx, int argc, 
 /* redis_add_node - one more node, with the lock held or before anybody knows the pool; NULL when
  * there are too many */
 struct redis_node *redis_add_node(struct redis_pool *pool);
+
+/* redis_sooner - a deadline, or that of redis_pool_hurry() if that is earlier */
+int64_t redis_sooner(const struct redis_pool *pool, int64_t deadline_ms);
 
 /* redis_same_place - whether a node is at the host and port of a place */
 bool redis_same_place(const struct redis_node *node, const struct redis_place *place);

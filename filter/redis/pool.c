@@ -130,6 +130,7 @@ redis_pool_new(TALLOC_CTX *ctx, const struct redis_options *options, unsigned in
 	pool->max_connections = connections > 0 ? connections : 1;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_mutex_init(&pool->resolving, NULL);
+	atomic_init(&pool->latest_ms, INT64_MAX);
 	talloc_set_destructor(pool, pool_free);
 	if (read_seeds(ctx, pool, error_r) < 0 || use_tls(ctx, pool, &options->tls, error_r) < 0) {
 		talloc_free(pool);
@@ -140,6 +141,20 @@ redis_pool_new(TALLOC_CTX *ctx, const struct redis_options *options, unsigned in
 	if (!pool->options.cluster && pool->master == NULL)
 		pool->nodes[0]->place = pool->seeds[0];
 	return pool;
+}
+
+void
+redis_pool_hurry(struct redis_pool *pool, int64_t until_ms)
+{
+	atomic_store(&pool->latest_ms, until_ms);
+}
+
+int64_t
+redis_sooner(const struct redis_pool *pool, int64_t deadline_ms)
+{
+	int64_t latest_ms = atomic_load(&pool->latest_ms);
+
+	return deadline_ms < latest_ms ? deadline_ms : latest_ms;
 }
 
 /* redis_pool_server - the server as it was written */

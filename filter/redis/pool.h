@@ -54,6 +54,12 @@ enum pool_outcome redis_pool_call(struct redis_pool *pool, TALLOC_CTX *ctx, int 
 int redis_pool_renew(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r);
 
 /*
+ * redis_pool_hurry - from now on no call waits beyond until_ms (clock_ms())
+ * A call that waits already is not affected. For the end of the process; any thread.
+ */
+void redis_pool_hurry(struct redis_pool *pool, int64_t until_ms);
+
+/*
  * redis_pool_command - as redis_pool_call(), of one command, with the part that it went to
  */
 enum pool_outcome redis_pool_command(struct redis_pool *pool, TALLOC_CTX *ctx,

@@ -34,6 +34,8 @@
 #include "filter/store/quota_lua.h"
 #include "policy/base/mem.h"
 
+#define STOP_MS		1000	/* for each call, once the store is being closed */
+
 /* --- construction and destruction --- */
 
 /* digest_script - the name under which Redis knows a script */
@@ -82,6 +84,8 @@ store_redis_close(void *impl)
 {
 	struct store_redis *redis = impl;
 
+	if (redis->pool != NULL)
+		redis_pool_hurry(redis->pool, clock_ms() + STOP_MS);
 	pthread_mutex_lock(&redis->lock);
 	redis->stop = true;
 	pthread_cond_signal(&redis->wake);

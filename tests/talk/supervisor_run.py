@@ -17,7 +17,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from milter import FIELDS, Closed, Milter  # noqa: E402
-from tap import done, ok  # noqa: E402
+from tap import done, ok, skip  # noqa: E402
 
 COUNTERSIGN = os.environ.get("COUNTERSIGN", os.getcwd() + "/countersign")
 CTL = os.environ.get("COUNTERSIGNCTL", os.getcwd() + "/countersignctl")
@@ -221,7 +221,69 @@ def restarts(what, family, more=""):
     s.close()
 
 
+def waits_for_writer(pid):
+    with open("/proc/%d/wchan" % pid, encoding="ascii") as stream:
+        return stream.read() == "wait_for_partner"
+
+
+def fifo():
+    """A configuration that never comes."""
+    os.mkfifo(DIR + "/fifo")
+    for arguments in ([], ["-t"]):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # pylint: disable=consider-using-with
+            daemon = subprocess.Popen([COUNTERSIGN, *arguments, "-c", DIR + "/fifo"], stderr=subprocess.DEVNULL)
+            # that it waits in open(2) is not seen everywhere; a second is long enough for it
+            until(lambda pid=daemon.pid: waits_for_writer(pid), 1)
+            daemon.send_signal(number)
+            try:
+                status = daemon.wait(60)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                status = daemon.wait()
+            ok(status == -number, "%s ends it while it reads its configuration %s"
+               % (number.name, arguments), status)
+
+
+def hung_redis():
+    """Redis hangs when the daemon is told to stop."""
+    if shutil.which("redis-server") is None:
+        skip("a stop while Redis hangs: redis-server is not installed")
+        return
+    path = DIR + "/redis"
+    # pylint: disable=consider-using-with
+    redis = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", DIR],
+                             stdout=subprocess.DEVNULL)
+    until(lambda: os.path.exists(path))
+    s = listening(socket.AF_UNIX)
+    configure("systemd:milter", 'redis = { one = { server = "unix:%s" } }\nstore = "redis:one"\n'
+              'plans = { small = { limits = ["100 recipients per hour"] } }\ndefault_plan = "small"' % path)
+    fresh_log()
+    pid = start((s,), "milter")
+    ok(ready(), "with Redis: it is ready", log())
+    mta = Mta(socket.AF_UNIX, s.getsockname())
+    mta.begin()
+    mta.message(FIELDS, auth_authen="alice", i="Q1")
+    redis.send_signal(signal.SIGSTOP)
+    for i in range(3):
+        mta.message(FIELDS, auth_authen="alice", i="H%d" % i)
+    mta.quit()
+    until(lambda: "store-away" in log())
+    began = time.monotonic()
+    os.kill(pid, signal.SIGTERM)
+    status = end_of(pid)
+    took = time.monotonic() - began
+    # 13 to 15 s it was, on an idle machine
+    ok(status == 0 and took < 9, "with a Redis that hangs it stops in seconds", (status, took, log()[-2000:]))
+    redis.send_signal(signal.SIGCONT)
+    redis.terminate()
+    redis.wait()
+    s.close()
+
+
 try:
+    fifo()
+    hung_redis()
     refusals()
     restarts("unix socket", socket.AF_UNIX)
     restarts("inet socket", socket.AF_INET,
