@@ -37,12 +37,14 @@
 #include "filter/base/clock.h"
 #include "filter/base/log.h"
 #include "filter/base/signals.h"
+#include "filter/base/supervisor.h"
 #include "filter/control/control.h"
 #include "filter/daemon/daemon.h"
 #include "filter/daemon/places.h"
 #include "filter/daemon/shortage.h"
 #include "filter/daemon/rounds.h"
 #include "filter/daemon/tender.h"
+#include "filter/daemon/watchdog.h"
 #include "filter/dkim/key_shortcut.h"
 #include "filter/journal/books.h"
 #include "filter/milter/callbacks.h"
@@ -304,6 +306,7 @@ main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	const bool by_root = geteuid() == 0;
 	struct control *control = NULL;
 	struct tender *tender;
+	struct watchdog *watchdog;
 	struct rounds *rounds;
 	const char *error = NULL;
 	pthread_t milter;
@@ -349,11 +352,15 @@ main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	log_info("countersign " PACKAGE_VERSION " is ready on %s, mode %s, %zu listeners, %zu keys",
 	    config->listen, mode_word(config->mode), config->n_listeners,
 	    first->signers != NULL ? signers_keys(first->signers) : 0);
+	supervisor_notify("READY=1");
+	watchdog = watchdog_start(ctx, &daemon->listening);
 	serve_until_stopped(daemon);
+	supervisor_notify("STOPPING=1");
 	ended = atomic_load(&daemon->milter_ended);
 	/* nothing that is in flight can end without libmilter */
 	drain(daemon, ended ? 0 : daemon->current->config->drain_timeout_ms);
 	books_hurry(journal_books(daemon->journal), clock_ms() + STOP_MS);
+	watchdog_stop(watchdog);
 	control_close(control);
 	rounds_stop(rounds);
 	tender_stop(tender);

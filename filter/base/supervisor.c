@@ -1,7 +1,7 @@
 /*
  * supervisor.c - what a service manager and a daemon tell each other
  *
- * Used at start, in one thread.
+ * The environment is changed at start, in one thread, and only read afterwards.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -10,9 +10,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "filter/base/supervisor.h"
@@ -131,4 +133,37 @@ supervisor_socket(TALLOC_CTX *ctx, const char *name, const char **error_r)
 	if (found >= 0)
 		(void)close(found);
 	return -1;
+}
+
+void
+supervisor_notify(const char *state)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	const char *path = getenv("NOTIFY_SOCKET");
+	size_t len = path == NULL ? 0 : strlen(path);
+	int fd;
+
+	if (len < 2 || len >= sizeof(to.sun_path) || (path[0] != '/' && path[0] != '@'))
+		return;
+	memcpy(to.sun_path, path, len);
+	/* an abstract socket */
+	if (path[0] == '@')
+		to.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&to,
+	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+	(void)close(fd);
+}
+
+long
+supervisor_watchdog_ms(void)
+{
+	long us = number_in("WATCHDOG_USEC", 24L * 3600 * 1000000);
+
+	if (us < 1000 || (getenv("WATCHDOG_PID") != NULL &&
+	    number_in("WATCHDOG_PID", 0x7fffffff) != getpid()))
+		return 0;
+	return us / 1000;
 }

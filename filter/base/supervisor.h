@@ -19,4 +19,13 @@
  */
 int supervisor_socket(TALLOC_CTX *ctx, const char *name, const char **error_r);
 
+/*
+ * supervisor_notify - send a state, such as "READY=1", to the service manager
+ * Without one ($NOTIFY_SOCKET), nothing. Any thread.
+ */
+void supervisor_notify(const char *state);
+
+/* supervisor_watchdog_ms - within what time it expects each "WATCHDOG=1"; 0: it does not */
+long supervisor_watchdog_ms(void);
+
 #endif

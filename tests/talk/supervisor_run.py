@@ -6,6 +6,7 @@ MTAs: each message must be accepted, however often the daemon is restarted.
 """
 import os
 import pwd
+import resource
 import shutil
 import signal
 import socket
@@ -281,8 +282,48 @@ def hung_redis():
     s.close()
 
 
+def watchdog():
+    """READY, WATCHDOG only while the socket is answered, STOPPING."""
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.bind(DIR + "/notify")
+    told.settimeout(60)
+    s = listening(socket.AF_UNIX)
+    configure("systemd:milter")
+    fresh_log()
+    pid = start((s,), "milter", {"NOTIFY_SOCKET": DIR + "/notify", "WATCHDOG_USEC": "1500000"})
+    first = told.recv(100)
+    ok(first == b"READY=1", "it reports that it is ready", first)
+    fed = [told.recv(100) for _ in range(3)]
+    ok(fed == [b"WATCHDOG=1"] * 3, "it feeds the watchdog", fed)
+    got = subprocess.run([CTL, "-s", DIR + "/control", "--json", "status"], capture_output=True, text=True,
+                         check=False).stdout
+    ok('"sessions": 0' in got or '"sessions":0' in got, "with no session counted", got)
+    # every connection is refused, for want of descriptors
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (8, 8))
+    silent = until(lambda: log().count("watchdog of the service manager is not fed") >= 2)
+    told.setblocking(False)
+    try:
+        while True:
+            told.recv(100)
+    except BlockingIOError:
+        pass
+    more = log().count("is not fed")
+    again = until(lambda: log().count("is not fed") >= more + 2)
+    try:
+        late = told.recv(100)
+    except BlockingIOError:
+        late = None
+    ok(fed == [b"WATCHDOG=1"] * 3 and silent and again and late is None,
+       "while its socket is not answered, it does not feed the watchdog", (fed, silent, again, late, log()[-900:]))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    s.close()
+    told.close()
+
+
 try:
     fifo()
+    watchdog()
     hung_redis()
     refusals()
     restarts("unix socket", socket.AF_UNIX)
