@@ -121,6 +121,17 @@ const struct ctl_command ctl_commands[] = {
 		{ "--only", "ID", "this check only, such as spf.missing", NULL, REPEATED },
 		{ "--skip", "ID", "all checks but this one", NULL, REPEATED } },
 	    "find what is wrong with this site, and the cure", NULL, ctl_doctor },
+	{ "try", { NULL },
+	    { { "--listener", "NAME", "listener that the message comes to", NULL, REQUIRED },
+		{ "--login", "LOGIN", "SASL login (default: none)", NULL, OPTIONAL },
+		{ "--client", "ADDRESS", "address of the client", NULL, OPTIONAL },
+		{ "--helo", "NAME", "name in HELO (default client.example)", NULL, OPTIONAL },
+		{ "--tls", NULL, "the connection is encrypted", NULL, OPTIONAL },
+		{ "--from", "SENDER", "envelope sender; <> is the null sender", NULL, REQUIRED },
+		{ "--rcpt", "ADDRESS", "envelope recipient", NULL, REPEATED },
+		{ "--plain", NULL, "take a made-up message, not standard input", NULL, OPTIONAL },
+		{ "--print", NULL, "print the message as it would go on", NULL, OPTIONAL } },
+	    "show what would become of a message; change nothing", NULL, ctl_try },
 	{ .name = NULL },
 };
 

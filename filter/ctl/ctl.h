@@ -24,7 +24,7 @@ struct ctl;
 typedef int ctl_run(struct ctl *ctl, char **operands);
 
 #define COMMAND_OPERANDS_MAX	3
-#define COMMAND_OPTIONS_MAX	6
+#define COMMAND_OPTIONS_MAX	9
 
 /* An option of a command, or of all of them. */
 struct ctl_option {
@@ -137,5 +137,6 @@ ctl_run ctl_dkim_genkey;				/* ctl_dkim_genkey.c */
 ctl_run ctl_dkim_retire;				/* ctl_dkim_retire.c */
 ctl_run ctl_doctor;					/* ctl_doctor.c */
 ctl_run ctl_spf_check;					/* ctl_spf.c */
+ctl_run ctl_try;					/* ctl_try.c */
 
 #endif

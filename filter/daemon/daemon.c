@@ -51,9 +51,13 @@ open_store(
 		if (options.redis.sentinel_password == NULL)
 			return -1;
 	}
+	if (daemon->dry)
+		options.file = NULL;
 	daemon->store = store_open(NULL, &options, error_r);
 	if (daemon->store == NULL)
 		return -1;
+	if (daemon->dry)
+		return 0;
 	daemon->journal = journal_open(NULL, config, &options, error_r);
 	return daemon->journal != NULL ? 0 : -1;
 }
@@ -111,9 +115,9 @@ event_program(void *arg, TALLOC_CTX *ctx, struct event_program *program_r)
 	snapshot_release(snapshot);
 }
 
-/* daemon_open - first snapshot, store and resolver */
-int
-daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, const char **error_r)
+/* open_parts - all but the journal's thread */
+static int
+open_parts(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, const char **error_r)
 {
 	daemon->started_ms = clock_ms();
 	if (make_locks(daemon, error_r) != 0)
@@ -125,10 +129,25 @@ daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, cons
 	watch_keys(daemon);
 	if (snapshot_bind(ctx, first, daemon->resolver, error_r) != 0)
 		return -1;
-	if (open_store(ctx, daemon, first->config, error_r) != 0)
+	return open_store(ctx, daemon, first->config, error_r);
+}
+
+/* daemon_open - first snapshot, store and resolver */
+int
+daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, const char **error_r)
+{
+	if (open_parts(ctx, daemon, first, error_r) != 0)
 		return -1;
 	return journal_start(
 	    daemon->journal, ctx, daemon->store, event_program, daemon, error_r);
+}
+
+int
+daemon_open_dry(
+    TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, const char **error_r)
+{
+	daemon->dry = true;
+	return open_parts(ctx, daemon, first, error_r);
 }
 
 /* forget_unmatched - a new configuration may match them, and if not, that is worth a new line */

@@ -43,6 +43,7 @@ struct daemon {
 	char *unmatched[32]; /* under lock: daemon names that no listener matches, told already */
 	size_t n_unmatched;
 	int64_t started_ms;	/* clock_ms() at start */
+	bool dry;		/* messages are only tried: nothing is charged, logged or kept */
 	atomic_bool draining;	/* new messages are turned away */
 	atomic_bool milter_ended; /* libmilter, without being told to */
 	atomic_ulong in_flight;	/* messages between MAIL and their end */
@@ -68,6 +69,14 @@ int daemon_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first,
  * Nothing of the journal runs. snapshot becomes the current one. As daemon_open().
  */
 int daemon_open_store(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *snapshot,
+    const char **error_r);
+
+/*
+ * daemon_open_dry - as daemon_open(), for messages that are only tried (countersignctl try)
+ * Nothing of the journal is opened. A store in this process begins empty, and leaves its file
+ * alone.
+ */
+int daemon_open_dry(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first,
     const char **error_r);
 
 /* daemon_watch_resolver - raise an event if the resolver went away or came back since the last

@@ -314,8 +314,8 @@ charge_message(struct message *message)
 	plan = quota_plan_of(message, message->plans.parties, message->plans.n, &cost,
 	    message->rules.mode == MODE_WATCH, message->charge_id);
 	plan->block_binds = block_stops(message);
-	store_charge(message->session->daemon->store, message, plan, clock_ms() + STORE_PATIENCE_MS,
-	    &reply);
+	(message->session->daemon->dry ? store_foretell : store_charge)(
+	    message->session->daemon->store, message, plan, clock_ms() + STORE_PATIENCE_MS, &reply);
 	quota_judge(message, plan, &reply, fact);
 	if (fact->limit != NULL)
 		message->rules.actions[REASON_OVER] = fact->on_over;

@@ -49,6 +49,7 @@ struct message {
 	struct rules rules;
 	struct facts facts;
 	struct verdict verdict;		/* the last one made */
+	const char *line;	/* of a message that is only tried: its log line, or NULL */
 	struct header_list *header;
 	struct recipients *recipients;
 	struct dkim_signing *signing;	/* or NULL */

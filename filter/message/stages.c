@@ -94,6 +94,11 @@ log_verdict(struct message *message)
 	struct logline *made =
 	    logline_make(NULL, &message->facts, message->rules.mode, &message->verdict);
 
+	if (message->session->daemon->dry) {
+		message->line = logline_text(message, made);
+		talloc_free(made);
+		return;
+	}
 	count_outcome(message->session->daemon, message->verdict.action);
 	charge_offence(message);
 	if (stage_config_of(message)->log_format == LOG_FORMAT_JSON)

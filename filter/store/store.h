@@ -71,6 +71,13 @@ void store_read(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *p
     int64_t deadline_ms, struct quota_reply *reply_r);
 
 /*
+ * store_foretell - what store_charge() would answer now; nothing is charged
+ * Limits of new recipients and of clients are judged by the most that the message may cost.
+ */
+void store_foretell(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, struct quota_reply *reply_r);
+
+/*
  * store_reset - forget all counts of plan's account, also those of windows it no longer has
  * Its domain and pool keep theirs, and so do raised limits and the recipients it wrote to.
  * Returns 0, or -1 and *error_r (on ctx) when the store is away.
