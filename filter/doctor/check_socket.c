@@ -269,6 +269,11 @@ examine_socket(struct exam *exam)
 
 	if (site->config == NULL)
 		return;
+	if (site_socket_unknown(site)) {
+		exam_add_level(exam, DOCTOR_UNKNOWN, "socket.dead", site->config->listen,
+		    "countersignctl status", "the service manager knows the address of this socket");
+		return;
+	}
 	ours = endpoint_read(exam->ctx, site->config->listen_spec);
 	check_alive(exam, &ours);
 	if (ours.path != NULL) {

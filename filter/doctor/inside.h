@@ -115,6 +115,10 @@ bool site_milters_off(
 /* site_outside - does the host's name or address in a service's field reach strangers? */
 bool site_outside(const struct site *site, const struct postfix_service *service);
 
+/* site_socket_unknown - does the service manager open our socket, so that its address is not known
+ * here? site->config is set. */
+bool site_socket_unknown(const struct site *site);
+
 /* site_names_us - does a milter's endpoint lead to our socket, for a service (NULL: cleanup)? */
 bool site_names_us(TALLOC_CTX *ctx, const struct site *site,
     const struct postfix_service *service, const char *endpoint);
