@@ -257,10 +257,12 @@ command_line_run(struct ctl *ctl, char **argv)
 int
 main(int argc, char **argv)
 {
-	struct ctl ctl = { .memory = mem_check(talloc_new(NULL)), .file = DEFAULT_FILE };
+	/* static, because errors end the program anywhere, and its memory must stay reachable */
+	static struct ctl ctl = { .file = DEFAULT_FILE };
 	int status;
 
 	(void)argc;
+	ctl.memory = mem_check(talloc_new(NULL));
 	status = command_line_run(&ctl, argv);
 	talloc_free(ctl.memory);
 	return status;
