@@ -11,6 +11,8 @@
 #include "policy/base/mem.h"
 #include "policy/base/text.h"
 
+#define NO_OPTIONS	{ { .name = NULL } }
+
 #define DEFAULT_FILE	SYSCONFDIR "/countersign/countersign.conf"
 #define NAME_COLUMN	20	/* where the help of a command begins */
 
@@ -35,17 +37,17 @@ const struct ctl_option ctl_global_options[] = {
 };
 
 const struct ctl_command ctl_commands[] = {
-	{ "status", { NULL }, { { NULL } }, "show how the daemon is doing", NULL, ctl_status },
-	{ "reload", { NULL }, { { NULL } }, "read the configuration again", NULL, ctl_reload },
+	{ "status", { NULL }, NO_OPTIONS, "show how the daemon is doing", NULL, ctl_status },
+	{ "reload", { NULL }, NO_OPTIONS, "read the configuration again", NULL, ctl_reload },
 	{ "last", { "ACCOUNT" }, { COUNT("number of messages, 1 to 100 (default 10)") },
 	    "show the last messages of an account", NULL, ctl_last },
-	{ "why", { "QUEUEID" }, { { NULL } }, "show the decisions about a message", NULL, ctl_why },
+	{ "why", { "QUEUEID" }, NO_OPTIONS, "show the decisions about a message", NULL, ctl_why },
 	{ "hold-queue", { "ACCOUNT" },
 	    { { "--print", NULL, "print the commands; nothing is run", NULL, REQUIRED } },
 	    "print the commands that hold what an account has queued", NULL, ctl_hold_queue },
 	{ "events", { NULL }, { COUNT("number of events (default 20)") },
 	    "show the last events that operators should know", NULL, ctl_events },
-	{ "quota show", { "ACCOUNT" }, { { NULL } }, "show the usage of an account", NULL,
+	{ "quota show", { "ACCOUNT" }, NO_OPTIONS, "show the usage of an account", NULL,
 	    ctl_quota_show },
 	{ "quota top", { NULL },
 	    { { "--by", "ORDER", "recipients (default), messages, refused or percent",
@@ -55,9 +57,9 @@ const struct ctl_command ctl_commands[] = {
 	{ "quota set", { "ACCOUNT", "LIMIT" },
 	    { FOR("how long it applies, for example 2h", REQUIRED) },
 	    "replace a limit of an account for a while", NULL, ctl_quota_set },
-	{ "quota unset", { "ACCOUNT" }, { { NULL } }, "restore the limits set by the plan", NULL,
+	{ "quota unset", { "ACCOUNT" }, NO_OPTIONS, "restore the limits set by the plan", NULL,
 	    ctl_quota_unset },
-	{ "quota reset", { "ACCOUNT" }, { { NULL } }, "empty the counters of an account", NULL,
+	{ "quota reset", { "ACCOUNT" }, NO_OPTIONS, "empty the counters of an account", NULL,
 	    ctl_quota_reset },
 	{ "quota suggest", { NULL },
 	    { { "--days", "N", "whole days to look at, 1 to 30 (default 14)", NULL, OPTIONAL },
@@ -65,15 +67,15 @@ const struct ctl_command ctl_commands[] = {
 		  OPTIONAL },
 		{ "--today", NULL, "take today as the last day", NULL, OPTIONAL } },
 	    "propose a plans file from what accounts send", NULL, ctl_quota_suggest },
-	{ "plan of", { "ACCOUNT" }, { { NULL } },
+	{ "plan of", { "ACCOUNT" }, NO_OPTIONS,
 	    "show the plan of an account and what selects it", NULL, ctl_plan_of },
 	{ "block", { "ACCOUNT" },
 	    { FOR("how long (default: until it is unblocked)", OPTIONAL),
 		{ "--reason", "TEXT", "a note for operators", NULL, OPTIONAL } },
 	    "refuse all mail from an account", NULL, ctl_block },
-	{ "unblock", { "ACCOUNT" }, { { NULL } }, "allow mail from a blocked account again", NULL,
+	{ "unblock", { "ACCOUNT" }, NO_OPTIONS, "allow mail from a blocked account again", NULL,
 	    ctl_unblock },
-	{ "blocked", { NULL }, { { NULL } }, "list the blocked accounts", NULL, ctl_blocked },
+	{ "blocked", { NULL }, NO_OPTIONS, "list the blocked accounts", NULL, ctl_blocked },
 	{ "report", { NULL },
 	    { { "--day", "DAY", "today (default), yesterday, 2026-11-22, or the last 7d",
 		  "today yesterday 7d 31d ...", OPTIONAL },
@@ -84,11 +86,11 @@ const struct ctl_command ctl_commands[] = {
 		{ "--domain", "DOMAIN", "accounts of this domain only", NULL, OPTIONAL },
 		{ "--top", "N", "number of lines, 1 to 1000 (default 20)", NULL, OPTIONAL } },
 	    "show the mail of some days by account and domain", NULL, ctl_report },
-	{ "table get", { "SPEC", "KEY" }, { { NULL } },
+	{ "table get", { "SPEC", "KEY" }, NO_OPTIONS,
 	    "show the answer of a lookup table", NULL, ctl_table_get },
-	{ "table check", { "SPEC" }, { { NULL } },
+	{ "table check", { "SPEC" }, NO_OPTIONS,
 	    "check that a lookup table can be opened and answers", NULL, ctl_table_check },
-	{ "dkim list", { "[DOMAIN]" }, { { NULL } }, "list the private keys", NULL,
+	{ "dkim list", { "[DOMAIN]" }, NO_OPTIONS, "list the private keys", NULL,
 	    ctl_dkim_list },
 	{ "dkim check", { "[DOMAIN]" },
 	    { SELECTOR("this key of the domain only", OPTIONAL),

@@ -307,10 +307,14 @@ talk_open(struct tls_talk *talk, const struct postfix_service *service)
 static X509 *
 talk_tls(struct tls_talk *talk, SSL_CTX *context, const char *host)
 {
+	char *name = mem_strdup(NULL, host); /* OpenSSL takes what is not const, and copies it */
+
 	talk->ssl = SSL_new(context);
+	if (talk->ssl != NULL)
+		(void)SSL_set_tlsext_host_name(talk->ssl, name);
+	talloc_free(name);
 	if (talk->ssl == NULL || SSL_set_fd(talk->ssl, talk->fd) != 1)
 		return NULL;
-	(void)SSL_set_tlsext_host_name(talk->ssl, host);
 	return SSL_connect(talk->ssl) == 1 ? SSL_get1_peer_certificate(talk->ssl) : NULL;
 }
 

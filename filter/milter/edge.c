@@ -403,7 +403,7 @@ edge_sigwait(const sigset_t *set, int *signal_r)
 /* --- what libmilter complains about --- */
 
 /* edge_complain - one line of libmilter's, unless it was logged within the last minute */
-static void
+static void __attribute__((format(printf, 2, 0)))
 edge_complain(int priority, const char *format, va_list arguments)
 {
 	unsigned long skipped;
