@@ -1306,7 +1306,11 @@ def main():
             Tap.ok(*result)
     listed()
     options_work()
-    daemon_tells()
+    if os.environ.get("SANITIZE"):
+        Tap.n += 1
+        print(f"ok {Tap.n} - the daemon's own rounds # SKIP LD_PRELOAD comes before the sanitizer's library")
+    else:
+        daemon_tells()
     print(f"1..{Tap.n}")
     return 1 if Tap.failed else 0
 
