@@ -20,6 +20,7 @@
 
 #define PIECES_MAX	1000	/* of a pattern, as regcomp() copies them */
 #define GROUPS_DEEP	100
+#define REPEATS_DEEP	6	/* quantifiers around one piece; glibc takes far longer with each */
 
 struct code {
 	regex_t regex;
@@ -58,6 +59,8 @@ regexp_read_flags(const char *flags)
 struct size {
 	uint64_t done;		/* of the alternatives and pieces before */
 	uint64_t piece;		/* of the last piece */
+	unsigned int repeats;	/* quantifiers of the last piece, one around the other */
+	unsigned int deepest;	/* the most of any piece before */
 };
 
 /* set_end - the end of a bracket expression that begins at p */
@@ -99,11 +102,26 @@ times_of(const char *p, bool extended, const char **end_r)
 	return most > 0 ? most : 1;
 }
 
+/* regexp_deepest - the most quantifiers around a piece of a group */
+static unsigned int
+regexp_deepest(const struct size *size)
+{
+	return size->repeats > size->deepest ? size->repeats : size->deepest;
+}
+
+/* regexp_next - another piece follows, with so many quantifiers in it already */
+static void
+regexp_next(struct size *size, unsigned int repeats)
+{
+	size->deepest = regexp_deepest(size);
+	size->repeats = repeats;
+}
+
 /* regexp_problem - why a pattern is not for regcomp(), or NULL */
 static const char *
 regexp_problem(const char *pattern, bool extended)
 {
-	struct size open[GROUPS_DEEP + 1] = { { 0, 0 } };
+	struct size open[GROUPS_DEEP + 1] = { { 0 } };
 	size_t depth = 0;
 
 	for (const char *p = pattern; *p != '\0'; p++) {
@@ -127,29 +145,36 @@ regexp_problem(const char *pattern, bool extended)
 		case '(':
 			if (++depth > GROUPS_DEEP)
 				return "its groups are too deep";
-			open[depth] = (struct size){ 0, 0 };
+			open[depth] = (struct size){ 0 };
 			continue;
 		case ')':
 			if (depth > 0)
 				depth--;
 			open[depth].done += open[depth].piece;
 			open[depth].piece = size->done + size->piece + 1;
+			regexp_next(&open[depth], regexp_deepest(size));
 			break;
 		case '+':
 			times = 2;
+			size->repeats++;
 			break;
 		case '{':
 			times = times_of(p, extended, &p);
+			size->repeats++;
 			break;
 		case '*':
 		case '?':
+			size->repeats++;
 			break;
 		default:
 			size->done += size->piece;
 			size->piece = 1;
+			regexp_next(size, 0);
 			break;
 		}
 		size = &open[depth];
+		if (size->repeats > REPEATS_DEEP)
+			return "more than 6 of + * ? {} stand around one piece; simplify it";
 		size->piece *= times > 0 ? times : 1;
 		if (size->done + size->piece > PIECES_MAX)
 			return "it is too large: + doubles what it repeats, and {n,m} makes m "

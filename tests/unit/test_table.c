@@ -543,6 +543,10 @@ test_regexp_bounds(void **state)
 		{ "(a|b){0,2000}", false },
 		{ "a{1000}{1000}", false },
 		{ "(a*)\\1", false },
+		/* found by the fuzzer: 22 s of regcomp() */
+		{ "b?????++++++++", false },
+		{ "((((((((b?)?)?)?)+)+)+)+)", false },
+		{ "((((a?)+b?)*c?)+d?)*x+y*z?{2}", true },
 	};
 
 	(void)state;
