@@ -874,9 +874,9 @@ struct scan {
 	size_t conversions;	/* addresses converted so far */
 };
 
-/* at_sign - octets of an at sign, or of what passes for one, at the start of text; else 0 */
-static size_t
-at_sign(const char *bytes, size_t len)
+/* address_at_sign - octets of an at sign, or of what passes for one, at the start of text */
+size_t
+address_at_sign(const char *bytes, size_t len)
 {
 	if (len > 0 && bytes[0] == '@')
 		return 1;
@@ -1007,7 +1007,7 @@ scan_plain(TALLOC_CTX *ctx, struct span text, struct scan *scan)
 	size_t n = 0;
 
 	for (size_t i = 0; i < text.len; ) {
-		size_t sign = at_sign(text.at + i, text.len - i);
+		size_t sign = address_at_sign(text.at + i, text.len - i);
 
 		if (sign == 0) {
 			plain[n++] = text.at[i++];

@@ -181,4 +181,10 @@ bool address_is_plain(const char *full);
 size_t address_inner(TALLOC_CTX *ctx, const char *full,
     const char *inner_r[ADDRESS_INNER_MAX]);
 
+/*
+ * address_at_sign - octets of an at sign, or of what passes for one to the eye (U+FF20, U+FE6B,
+ * overlong forms), at the start of text; 0 where text begins otherwise
+ */
+size_t address_at_sign(const char *bytes, size_t len);
+
 #endif
