@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 #include "filter/dns/resolver.h"
-#include "filter/doctor/postfix.h"
-#include "filter/doctor/sendmail.h"
 #include "filter/doctor/types.h"
+#include "filter/mta/postfix.h"
+#include "filter/mta/sendmail.h"
 #include "policy/base/netblock.h"
 
 #define SITE_ADDRESSES_MAX	16

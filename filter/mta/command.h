@@ -1,8 +1,8 @@
 /*
  * command.h - run a program of the MTA that prints its settings
  */
-#ifndef FILTER_DOCTOR_COMMAND_H
-#define FILTER_DOCTOR_COMMAND_H
+#ifndef FILTER_MTA_COMMAND_H
+#define FILTER_MTA_COMMAND_H
 
 #include <stdint.h>
 #include <talloc.h>

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "filter/doctor/sendmail.h"
+#include "filter/mta/sendmail.h"
 #include "policy/base/mem.h"
 
 #define LINES_MAX	100000

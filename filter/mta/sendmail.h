@@ -3,8 +3,8 @@
  *
  * Threads: read once, then read only.
  */
-#ifndef FILTER_DOCTOR_SENDMAIL_H
-#define FILTER_DOCTOR_SENDMAIL_H
+#ifndef FILTER_MTA_SENDMAIL_H
+#define FILTER_MTA_SENDMAIL_H
 
 #include <stddef.h>
 #include <talloc.h>

@@ -18,8 +18,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "filter/doctor/command.h"
-#include "filter/doctor/postfix.h"
+#include "filter/mta/command.h"
+#include "filter/mta/postfix.h"
 #include "policy/base/mem.h"
 #include "policy/base/netblock.h"
 

@@ -3,8 +3,8 @@
  *
  * Threads: read once, then read only; functions take a context for what they return.
  */
-#ifndef FILTER_DOCTOR_POSTFIX_H
-#define FILTER_DOCTOR_POSTFIX_H
+#ifndef FILTER_MTA_POSTFIX_H
+#define FILTER_MTA_POSTFIX_H
 
 #include <stdbool.h>
 #include <stddef.h>

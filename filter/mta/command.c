@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "filter/base/clock.h"
-#include "filter/doctor/command.h"
+#include "filter/mta/command.h"
 #include "policy/base/mem.h"
 
 extern char **environ;
