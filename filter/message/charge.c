@@ -19,6 +19,7 @@
 #include "filter/message/charge.h"
 #include "filter/message/owners.h"
 #include "policy/base/address.h"
+#include "policy/base/map.h"
 #include "policy/base/mem.h"
 
 #define STORE_PATIENCE_MS	30000	/* the store has a shorter deadline of its own */
@@ -261,6 +262,19 @@ mark_recipients(struct message *message, const char *home, const char **recipien
 	return marks;
 }
 
+/* list_recipients - the message's recipients in an array */
+static const char **
+list_recipients(struct message *message)
+{
+	const struct map *map = message->recipients;
+	const char **list = mem_array(message, const char *, map_count(map) + 1);
+	const void *entry = NULL;
+
+	for (size_t n = 0; (entry = map_next(map, entry)) != NULL; n++)
+		list[n] = map_key(map, entry);
+	return list;
+}
+
 /* cost_of - what the message costs, in the units that its plans count */
 static struct quota_cost
 cost_of(struct message *message)
@@ -268,7 +282,7 @@ cost_of(struct message *message)
 	const struct facts *facts = &message->facts;
 	const struct quota_party *parties = message->plans.parties;
 	const char *home = quota_home(parties, message->plans.n);
-	const char **recipients = recipients_list(message->recipients, message);
+	const char **recipients = list_recipients(message);
 	struct quota_cost cost = {
 		.messages = 1, .recipients = facts->recipients, .bytes = facts->size
 	};

@@ -14,7 +14,6 @@
 #include "filter/dkim/sign.h"
 #include "filter/dkim/verify.h"
 #include "filter/message/plans.h"
-#include "filter/message/recipients.h"
 #include "policy/base/facts.h"
 #include "policy/base/netblock.h"
 #include "policy/sender/header.h"
@@ -51,7 +50,7 @@ struct message {
 	struct verdict verdict;		/* the last one made */
 	const char *line;	/* of a message that is only tried: its log line, or NULL */
 	struct header_list *header;
-	struct recipients *recipients;
+	struct map *recipients;	/* address in normal form => nothing */
 	struct dkim_signing *signing;	/* or NULL */
 	const struct sign_plan *sign_plan; /* what it covers; NULL where signing is */
 	struct dkim_verification *verification; /* or NULL */

@@ -17,6 +17,7 @@
 #include "filter/base/clock.h"
 #include "filter/message/session.h"
 #include "filter/message/stages.h"
+#include "policy/base/map.h"
 #include "policy/base/mem.h"
 #include "policy/sender/identity.h"
 
@@ -155,7 +156,8 @@ new_message(struct session *session)
 
 	message->session = session;
 	message->header = header_list_new(message, SESSION_HEADER_OCTETS);
-	message->recipients = recipients_new(message);
+	message->recipients =
+	    map_new(message, &(struct map_options){ .seed = (uint64_t)(uintptr_t)message });
 	fill_connection(message, &message->facts);
 	/* without randomness a charge could be taken for another's */
 	if (getrandom(message->charge_id, sizeof(message->charge_id), 0) !=

@@ -29,6 +29,7 @@
 #include "filter/message/restricted.h"
 #include "filter/message/spf_gather.h"
 #include "filter/message/stages.h"
+#include "policy/base/map.h"
 #include "policy/base/mem.h"
 #include "policy/dkim/fold.h"
 #include "policy/sender/identity.h"
@@ -464,11 +465,12 @@ void
 stage_rcpt(struct message *message, const char *path, const char *resolved)
 {
 	const char *recipient = normal_recipient(message, path, resolved);
-	bool new = recipients_add(message->recipients, recipient);
 	const char *restricted = message->facts.restricted;
 	const char *lookup_failed = message->facts.lookup_failed;
+	bool new;
+	void *entry = map_put(message->recipients, recipient, &new);
 
-	message->facts.recipients = recipients_count(message->recipients);
+	message->facts.recipients = map_count(message->recipients);
 	restricted_check(message, message->session->snapshot, &message->facts, path, resolved,
 	    dns_deadline(message));
 	decide_early(message, STAGE_RCPT);
@@ -479,8 +481,8 @@ stage_rcpt(struct message *message, const char *path, const char *resolved)
 	message->facts.restricted = restricted;
 	message->facts.lookup_failed = lookup_failed;
 	if (new) {
-		recipients_remove_last(message->recipients);
-		message->facts.recipients = recipients_count(message->recipients);
+		map_remove(message->recipients, entry);
+		message->facts.recipients = map_count(message->recipients);
 	}
 }
 

@@ -1,11 +1,10 @@
 /*
  * cache.c - answers of a server, kept for a while
  *
- * A hash table of fixed size with chains, and a list by last use. Strangers choose many of the keys
- * (addresses they write into mail), so the hash is seeded at random, and what they can fill is
- * bounded by number and by the length of a key and a value.
+ * Strangers choose many of the keys (addresses they write into mail), so the hash is seeded at
+ * random, and what they can fill is bounded by number and by the length of a key and a value.
  *
- * Thread rule: everything is under cache->lock. Entries are a talloc tree of their own, because
+ * Thread rule: everything is under cache->lock. The map is a talloc tree of its own, because
  * the tree that the cache hangs from is shared by threads.
  */
 #ifdef HAVE_CONFIG_H
@@ -17,37 +16,36 @@
 #include <sys/random.h>
 
 #include "filter/table/cache.h"
-#include "policy/base/hash.h"
+#include "policy/base/map.h"
 #include "policy/base/mem.h"
 
 #define MAX_OCTETS	4096	/* of key and value together; longer answers are not kept */
 
-struct entry {
-	struct entry *chain;	/* next in the same slot */
-	struct entry *newer, *older; /* by last use */
-	size_t slot;
+struct answer {
 	int64_t until_ms;
-	char *value;		/* NULL: not found */
-	char key[];
+	char *text;		/* NULL: not found */
 };
 
 struct table_cache {
 	pthread_mutex_t lock;
-	TALLOC_CTX *memory;
-	struct entry **slots;
-	size_t n_slots;
-	struct entry *newest, *oldest;
-	size_t n, max;
+	struct map *answers;	/* key => struct answer */
+	size_t max;
 	int64_t found_ms, other_ms;
-	uint64_t seed;
 };
 
 static int
 cache_free(struct table_cache *cache)
 {
-	talloc_free(cache->memory);
+	talloc_free(cache->answers);
 	(void)pthread_mutex_destroy(&cache->lock);
 	return 0;
+}
+
+/* answer_gone - the end of an answer */
+static void
+answer_gone(void *value)
+{
+	talloc_free(((struct answer *)value)->text);
 }
 
 /* table_cache_new - an empty cache */
@@ -55,71 +53,18 @@ struct table_cache *
 table_cache_new(TALLOC_CTX *ctx, size_t max, int64_t found_ms, int64_t other_ms)
 {
 	struct table_cache *cache = mem_new(ctx, struct table_cache);
+	struct map_options options = { .value_size = sizeof(struct answer), .max = max,
+	    .gone = answer_gone };
 
 	(void)pthread_mutex_init(&cache->lock, NULL);
-	cache->memory = mem_check(talloc_named_const(NULL, 0, "table cache"));
+	if (getrandom(&options.seed, sizeof(options.seed), 0) != (ssize_t)sizeof(options.seed))
+		options.seed = (uint64_t)(uintptr_t)cache;
+	cache->answers = map_new(NULL, &options);
 	cache->max = max;
-	cache->n_slots = max + max / 2 + 1;
-	cache->slots = mem_array(cache->memory, struct entry *, cache->n_slots);
 	cache->found_ms = found_ms;
 	cache->other_ms = other_ms;
-	if (getrandom(&cache->seed, sizeof(cache->seed), 0) != (ssize_t)sizeof(cache->seed))
-		cache->seed = (uint64_t)(uintptr_t)cache;
 	talloc_set_destructor(cache, cache_free);
 	return cache;
-}
-
-/* table_cache_slot_of - by a hash of the key, begun and ended with the seed */
-static size_t
-table_cache_slot_of(const struct table_cache *cache, const char *key)
-{
-	uint64_t hash = hash_text(cache->seed ^ HASH_START, key);
-
-	hash = (hash ^ cache->seed >> 7) * UINT64_C(0x9e3779b97f4a7c15);
-	return (size_t)((hash >> 32) % cache->n_slots);
-}
-
-/* table_cache_find - the entry of a key, or NULL; with the lock held */
-static struct entry *
-table_cache_find(const struct table_cache *cache, size_t slot, const char *key)
-{
-	struct entry *entry = cache->slots[slot];
-
-	while (entry != NULL && strcmp(entry->key, key) != 0)
-		entry = entry->chain;
-	return entry;
-}
-
-/* leave_list - out of the order of use */
-static void
-leave_list(struct table_cache *cache, struct entry *entry)
-{
-	*(entry->newer != NULL ? &entry->newer->older : &cache->newest) = entry->older;
-	*(entry->older != NULL ? &entry->older->newer : &cache->oldest) = entry->newer;
-}
-
-/* enter_list - as the one used last */
-static void
-enter_list(struct table_cache *cache, struct entry *entry)
-{
-	entry->newer = NULL;
-	entry->older = cache->newest;
-	*(cache->newest != NULL ? &cache->newest->newer : &cache->oldest) = entry;
-	cache->newest = entry;
-}
-
-/* table_cache_forget - remove an entry */
-static void
-table_cache_forget(struct table_cache *cache, struct entry *entry)
-{
-	struct entry **at = &cache->slots[entry->slot];
-
-	while (*at != entry)
-		at = &(*at)->chain;
-	*at = entry->chain;
-	leave_list(cache, entry);
-	talloc_free(entry);
-	cache->n--;
 }
 
 /* table_cache_get - is the answer known? */
@@ -127,17 +72,16 @@ bool
 table_cache_get(struct table_cache *cache, TALLOC_CTX *ctx, const char *key, int64_t now_ms,
     const char **value_r)
 {
-	struct entry *entry;
+	struct answer *answer;
 	bool known = false;
 
 	(void)pthread_mutex_lock(&cache->lock);
-	entry = table_cache_find(cache, table_cache_slot_of(cache, key), key);
-	if (entry != NULL && entry->until_ms <= now_ms) {
-		table_cache_forget(cache, entry);
-	} else if (entry != NULL) {
-		leave_list(cache, entry);
-		enter_list(cache, entry);
-		*value_r = entry->value != NULL ? mem_strdup(ctx, entry->value) : NULL;
+	answer = map_find(cache->answers, key);
+	if (answer != NULL && answer->until_ms <= now_ms) {
+		map_remove(cache->answers, answer);
+	} else if (answer != NULL) {
+		map_used(cache->answers, answer);
+		*value_r = mem_strdup_or_null(ctx, answer->text);
 		known = true;
 	}
 	(void)pthread_mutex_unlock(&cache->lock);
@@ -149,27 +93,16 @@ void
 table_cache_put(struct table_cache *cache, const char *key, const char *value, int64_t now_ms)
 {
 	int64_t keep_ms = value != NULL ? cache->found_ms : cache->other_ms;
-	size_t len = strlen(key);
-	struct entry *entry;
+	struct answer *answer;
 
 	if (keep_ms <= 0 || cache->max == 0 ||
-	    len + (value != NULL ? strlen(value) : 0) > MAX_OCTETS)
+	    strlen(key) + (value != NULL ? strlen(value) : 0) > MAX_OCTETS)
 		return;
 	(void)pthread_mutex_lock(&cache->lock);
-	entry = table_cache_find(cache, table_cache_slot_of(cache, key), key);
-	if (entry != NULL)
-		table_cache_forget(cache, entry);
-	while (cache->n >= cache->max)
-		table_cache_forget(cache, cache->oldest);
-	entry = mem_check(talloc_zero_size(cache->memory, sizeof(*entry) + len + 1));
-	memcpy(entry->key, key, len + 1);
-	entry->value = value != NULL ? mem_strdup(entry, value) : NULL;
-	entry->until_ms = now_ms + keep_ms;
-	entry->slot = table_cache_slot_of(cache, key);
-	entry->chain = cache->slots[entry->slot];
-	cache->slots[entry->slot] = entry;
-	enter_list(cache, entry);
-	cache->n++;
+	answer = map_put(cache->answers, key, NULL);
+	map_used(cache->answers, answer);
+	talloc_free(answer->text);
+	*answer = (struct answer){ now_ms + keep_ms, mem_strdup_or_null(cache->answers, value) };
 	(void)pthread_mutex_unlock(&cache->lock);
 }
 
@@ -180,7 +113,7 @@ table_cache_entries(struct table_cache *cache)
 	size_t n;
 
 	(void)pthread_mutex_lock(&cache->lock);
-	n = cache->n;
+	n = map_count(cache->answers);
 	(void)pthread_mutex_unlock(&cache->lock);
 	return n;
 }
