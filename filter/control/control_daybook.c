@@ -93,7 +93,7 @@ head_json(const struct sums_table *table, size_t n)
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < table->n && i < n; i++)
-		json_array_append_new(array, line_json(&table->lines[i]));
+		json_array_append_new(array, line_json(table->lines[i]));
 	return array;
 }
 
@@ -102,12 +102,12 @@ static json_t *
 total_json(const struct sums_table *domains)
 {
 	struct sums_table total = { .ctx = domains->ctx };
-	const struct sums_line none = { 0 };
 
-	sums_add_line(&total, "all", &none);
+	sums_add_line(&total, "all", &(struct sums_line){ 0 });
 	for (size_t i = 0; i < domains->n; i++)
-		sums_add_line(&total, "all", &domains->lines[i]);
-	return line_json(&total.lines[0]);
+		sums_add_line(&total, "all", domains->lines[i]);
+	sums_sort(&total, SUMS_BY_RECIPIENTS);
+	return line_json(total.lines[0]);
 }
 
 /* day_start - the time at which a day begins (UNIX time in ms); -1: there is no such day */
@@ -165,10 +165,10 @@ control_report(const struct asked *asked)
 	if (read_days(asked, &reading, &error) != 0)
 		return control_failed(
 		    mem_printf(asked->ctx, "the sums cannot be read: %s", error));
-	for (size_t i = 0; i < accounts->n; i++)
-		sums_add_line(&domains, control_daybook_domain_of(accounts->lines[i].name),
-		    &accounts->lines[i]);
 	sums_sort(accounts, SUMS_BY_RECIPIENTS);
+	for (size_t i = 0; i < accounts->n; i++)
+		sums_add_line(&domains, control_daybook_domain_of(accounts->lines[i]->name),
+		    accounts->lines[i]);
 	sums_sort(&domains, SUMS_BY_RECIPIENTS);
 	return json_pack("{s:b, s:i, s:i, s:i, s:I, s:I, s:I, s:o, s:o, s:o}", "ok", 1, "day",
 	    reading.to, "from", reading.from, "to", reading.to, "beyond",

@@ -9,71 +9,21 @@
 #include <string.h>
 
 #include "filter/control/control_sums.h"
-#include "policy/base/hash.h"
+#include "policy/base/map.h"
 #include "policy/base/mem.h"
-
-#define FIRST_BUCKETS	1024
-#define BLOCK		65536	/* octets of memory for names */
-
-/* control_sums_bucket_of - the bucket that has a name's line, or that is free for it */
-static uint32_t *
-control_sums_bucket_of(const struct sums_table *table, const char *name)
-{
-	uint64_t hash = hash_mix(hash_text(HASH_START, name));
-	size_t mask = table->n_buckets - 1;
-
-	for (size_t i = hash & mask;; i = (i + 1) & mask) {
-		uint32_t *bucket = &table->buckets[i];
-
-		if (*bucket == 0 || strcmp(table->lines[*bucket - 1].name, name) == 0)
-			return bucket;
-	}
-}
-
-/* control_sums_enlarge - twice the buckets, and room for as many lines as half of them */
-static void
-control_sums_enlarge(struct sums_table *table)
-{
-	table->n_buckets = table->n_buckets == 0 ? FIRST_BUCKETS : 2 * table->n_buckets;
-	talloc_free(table->buckets);
-	table->buckets = mem_array(table->ctx, uint32_t, table->n_buckets);
-	table->lines =
-	    mem_grow(table->ctx, table->lines, struct sums_line, table->n_buckets / 2);
-	for (size_t i = 0; i < table->n; i++)
-		*control_sums_bucket_of(table, table->lines[i].name) = (uint32_t)i + 1;
-}
-
-/* copy_name - a name, beside others */
-static const char *
-copy_name(struct sums_table *table, const char *name)
-{
-	size_t size = strlen(name) + 1;
-	char *copy;
-
-	if (size > table->names_left) {
-		table->names_left = size > BLOCK ? size : BLOCK;
-		table->names = mem_array(table->ctx, char, table->names_left);
-	}
-	copy = memcpy(table->names, name, size);
-	table->names += size;
-	table->names_left -= size;
-	return copy;
-}
 
 /* line_of - the line of a name; made if there is none */
 static struct sums_line *
 line_of(struct sums_table *table, const char *name)
 {
-	uint32_t *bucket;
+	struct sums_line *line;
 
-	if (table->n == table->n_buckets / 2)
-		control_sums_enlarge(table);
-	bucket = control_sums_bucket_of(table, name);
-	if (*bucket == 0) {
-		table->lines[table->n] = (struct sums_line){ .name = copy_name(table, name) };
-		*bucket = (uint32_t)++table->n;
-	}
-	return &table->lines[*bucket - 1];
+	if (table->names == NULL)
+		table->names = map_new(table->ctx,
+		    &(struct map_options){ .value_size = sizeof(struct sums_line) });
+	line = map_put(table->names, name, NULL);
+	line->name = map_key(table->names, line);
+	return line;
 }
 
 /* add_sums - to those of a line */
@@ -144,8 +94,10 @@ sums_measure(const struct sums_line *line, enum sums_order order)
 
 /* compare - the larger first, then by name */
 static int
-compare(const struct sums_line *a, const struct sums_line *b, enum sums_order order)
+compare(const void *one, const void *two, enum sums_order order)
 {
+	const struct sums_line *a = *(struct sums_line *const *)one;
+	const struct sums_line *b = *(struct sums_line *const *)two;
 	uint64_t of_a = sums_measure(a, order), of_b = sums_measure(b, order);
 
 	if (of_a != of_b)
@@ -181,6 +133,14 @@ sums_sort(struct sums_table *table, enum sums_order order)
 		[SUMS_BY_REFUSED] = by_refused,
 	};
 
-	if (table->n > 0)
-		qsort(table->lines, table->n, sizeof(table->lines[0]), orders[order]);
+	struct sums_line *line = NULL;
+	size_t n = 0;
+
+	if (table->names == NULL)
+		return;
+	table->n = map_count(table->names);
+	table->lines = mem_array(table->ctx, struct sums_line *, table->n);
+	while ((line = map_next(table->names, line)) != NULL)
+		table->lines[n++] = line;
+	qsort(table->lines, table->n, sizeof(table->lines[0]), orders[order]);
 }

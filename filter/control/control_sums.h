@@ -26,12 +26,9 @@ struct sums_line {
 
 struct sums_table {
 	TALLOC_CTX *ctx;
-	struct sums_line *lines; /* in no order before sums_sort() */
-	size_t n;
-	uint32_t *buckets;	/* 1 + the index of a line, 0: empty */
-	size_t n_buckets;	/* a power of two */
-	char *names;		/* memory for names */
-	size_t names_left;
+	struct map *names;	/* name => struct sums_line; NULL: none yet */
+	struct sums_line **lines; /* sums_sort() makes it */
+	size_t n;		/* lines */
 };
 
 /* sums_add_row - add an account's day to the line of a name */
@@ -43,7 +40,7 @@ void sums_add_line(struct sums_table *table, const char *name, const struct sums
 /* What a table is sorted by; the largest first, then by name. */
 enum sums_order { SUMS_BY_RECIPIENTS, SUMS_BY_MESSAGES, SUMS_BY_REFUSED };
 
-/* sums_sort - sort the lines; nothing may be added after it */
+/* sums_sort - make the array of lines, sorted; nothing may be added after it */
 void sums_sort(struct sums_table *table, enum sums_order order);
 
 /* sums_measure - what an order compares */

@@ -113,7 +113,7 @@ first_of(const struct sums_table *table, enum sums_order order, size_t n)
 {
 	size_t first = table->n < n ? table->n : n;
 
-	while (first > 0 && sums_measure(&table->lines[first - 1], order) == 0)
+	while (first > 0 && sums_measure(table->lines[first - 1], order) == 0)
 		first--;
 	return first;
 }
@@ -126,7 +126,7 @@ fill_tops(const struct asked *asked, const struct sums_table *table, size_t n)
 	struct top *tops = mem_array(asked->ctx, struct top, n + 1);
 
 	for (size_t i = 0; i < n; i++) {
-		tops[i].sums = &table->lines[i];
+		tops[i].sums = table->lines[i];
 		fill_percent(asked, snapshot, &tops[i]);
 	}
 	snapshot_release(snapshot);

@@ -2,8 +2,8 @@
  * event.c - what operators should hear of at once
  *
  * Raising an event writes its log line and puts it on a list; the journal's thread carries it to
- * the books and starts the program. Repetition is held down twice: here by a small table of what
- * was told lately (two kinds of news in one place of it: the older is told again, no harm), and
+ * the books and starts the program. Repetition is held down twice: here by a map of what was
+ * raised lately (of more than TOLD_MAX subjects the oldest may be raised again, no harm), and
  * between filters, or across a restart, by the books.
  *
  * Thread rule: lock guards the table and the list, with their talloc tree.
@@ -22,10 +22,10 @@
 #include "filter/base/clock.h"
 #include "filter/base/log.h"
 #include "filter/journal/event.h"
-#include "policy/base/hash.h"
+#include "policy/base/map.h"
 #include "policy/base/mem.h"
 
-#define TOLD_PLACES	4096	/* what was told lately */
+#define TOLD_MAX	4096	/* subjects remembered as told lately; of more, the last */
 #define SOME		100	/* events handed on together */
 #define QUIET_SLACK_MS	60000	/* the clocks of the table and of the books differ by less */
 
@@ -65,19 +65,13 @@ struct event {
 	bool told;		/* lately, so it is not kept */
 };
 
-/* When a kind was last told of a subject. */
-struct told {
-	uint64_t hash;
-	int64_t until;
-};
-
 struct events {
 	struct books *books;
 	char host[256];
 
 	pthread_mutex_t lock;
 	TALLOC_CTX *memory;	/* a root of its own, because threads share it */
-	struct told *told;
+	struct map *told;	/* kind/subject/about => int64_t, until when it is no news */
 	struct event *first, **last;
 	size_t n;
 	bool full;		/* that it is full was told */
@@ -107,7 +101,8 @@ events_new(TALLOC_CTX *ctx, struct books *books)
 	(void)gethostname(events->host, sizeof(events->host) - 1);
 	(void)pthread_mutex_init(&events->lock, NULL);
 	events->memory = mem_check(talloc_new(NULL));
-	events->told = mem_array(events->memory, struct told, TOLD_PLACES);
+	events->told = map_new(events->memory,
+	    &(struct map_options){ .value_size = sizeof(int64_t), .max = TOLD_MAX });
 	events->last = &events->first;
 	talloc_set_destructor(events, events_destroy);
 	return events;
@@ -115,26 +110,23 @@ events_new(TALLOC_CTX *ctx, struct books *books)
 
 /* --- raising --- */
 
-/* event_hash_of - of a kind and what it is about */
-static uint64_t
-event_hash_of(enum event_kind kind, const char *about)
-{
-	return hash_text(HASH_START ^ (uint64_t)kind, about);
-}
-
 /* is_news - was this not told lately? From now on it was. Called with the lock. */
 static bool
 is_news(struct events *events, enum event_kind kind, const char *key)
 {
-	uint64_t hash = event_hash_of(kind, key);
-	struct told *told = &events->told[hash % TOLD_PLACES];
-	int64_t now = clock_ms();
+	int64_t now = clock_ms(), *until;
+	char *name;
+	bool news;
 
 	if (kinds[kind].quiet_ms == 0)
 		return true;
-	if (told->hash == hash && told->until > now)
+	name = mem_printf(NULL, "%s/%s", kinds[kind].word, key);
+	until = map_put(events->told, name, &news);
+	talloc_free(name);
+	if (!news && *until > now)
 		return false;
-	*told = (struct told){ hash, now + kinds[kind].quiet_ms };
+	*until = now + kinds[kind].quiet_ms;
+	map_used(events->told, until);
 	return true;
 }
 

@@ -24,7 +24,7 @@
 #include "filter/base/log.h"
 #include "filter/journal/journal.h"
 #include "filter/journal/watch.h"
-#include "policy/base/hash.h"
+#include "policy/base/map.h"
 #include "policy/base/mem.h"
 #include "policy/base/text.h"
 
@@ -34,7 +34,7 @@
 #define HOUR_MS		(60 * 60 * 1000)
 #define BURST		10	/* refused foreign senders within an hour that make an event */
 #define BURST_MS	HOUR_MS
-#define BURST_PLACES	1024
+#define BURST_MAX	1024	/* accounts that are counted; of more, the last ones */
 
 /* One decision about a message. */
 struct entry {
@@ -60,7 +60,6 @@ struct entry {
 
 /* Refused foreign senders of an account. */
 struct burst {
-	uint64_t hash;
 	int64_t since;
 	unsigned int n;
 };
@@ -90,7 +89,7 @@ struct journal {
 
 	struct entry **pending;		/* taken from the list, oldest first */
 	size_t n_pending;
-	struct burst bursts[BURST_PLACES];
+	struct map *bursts;		/* account => struct burst */
 	struct journal_watch *watch;
 	size_t accounts;		/* with sums a day */
 	int beyond_day;			/* the last one with more, and the log was told */
@@ -105,6 +104,7 @@ static int
 journal_destroy(struct journal *journal)
 {
 	journal_stop(journal);
+	talloc_free(journal->bursts);
 	talloc_free(journal->problem);
 	(void)pthread_cond_destroy(&journal->wake);
 	(void)pthread_mutex_destroy(&journal->lock);
@@ -126,6 +126,8 @@ journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_op
 	pthread_condattr_t attributes;
 
 	journal->last = &journal->first;
+	journal->bursts = map_new(NULL, &(struct map_options){
+	    .value_size = sizeof(struct burst), .max = BURST_MAX });
 	(void)gethostname(journal->host, sizeof(journal->host) - 1);
 	(void)pthread_mutex_init(&journal->lock, NULL);
 	(void)pthread_condattr_init(&attributes);
@@ -323,12 +325,12 @@ journal_escaped(TALLOC_CTX *ctx, const struct entry *entry, const char *key)
 static bool
 count_foreign(struct journal *journal, const char *account)
 {
-	uint64_t hash = hash_text(HASH_START, account);
-	struct burst *burst = &journal->bursts[hash % BURST_PLACES];
 	int64_t now = clock_ms();
+	struct burst *burst = map_put(journal->bursts, account, NULL);
 
-	if (burst->hash != hash || now - burst->since > BURST_MS)
-		*burst = (struct burst){ .hash = hash, .since = now };
+	map_used(journal->bursts, burst);
+	if (burst->n == 0 || now - burst->since > BURST_MS)
+		*burst = (struct burst){ .since = now };
 	return ++burst->n == BURST;
 }
 
