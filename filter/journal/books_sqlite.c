@@ -19,20 +19,70 @@
 #include <string.h>
 
 #include "filter/base/clock.h"
+#include "filter/base/database.h"
 #include "filter/base/log.h"
-#include "filter/journal/books_db.h"
 #include "filter/journal/books_import.h"
 #include "filter/journal/books_kind.h"
 #include "policy/base/mem.h"
 
 #define SOME	"1000"	/* old decisions deleted with a batch at most */
 
+/* countersign(8) documents them; a change makes version 2 */
+static const char schema[] =
+    "CREATE TABLE decisions ("
+    " id INTEGER PRIMARY KEY,"
+    " at INTEGER NOT NULL,"		/* UNIX time in ms */
+    " account TEXT,"
+    " queue_id TEXT,"
+    " passed INTEGER NOT NULL,"
+    " text TEXT NOT NULL);"		/* JSON */
+    "CREATE INDEX decisions_account ON decisions (account) WHERE account IS NOT NULL;"
+    "CREATE INDEX decisions_queue_id ON decisions (queue_id) WHERE queue_id IS NOT NULL;"
+    "CREATE TABLE sums ("
+    " day INTEGER NOT NULL,"		/* 20261122, UTC */
+    " account TEXT NOT NULL,"
+    " messages INTEGER NOT NULL,"
+    " recipients INTEGER NOT NULL,"
+    " bytes INTEGER NOT NULL,"
+    " connections INTEGER NOT NULL,"
+    " peak_messages INTEGER NOT NULL,"	/* of the fullest hour, each for itself */
+    " peak_recipients INTEGER NOT NULL,"
+    " peak_bytes INTEGER NOT NULL,"
+    " hour INTEGER NOT NULL,"		/* 0 to 23, and what it has so far */
+    " hour_messages INTEGER NOT NULL,"
+    " hour_recipients INTEGER NOT NULL,"
+    " hour_bytes INTEGER NOT NULL,"
+    " PRIMARY KEY (day, account)) WITHOUT ROWID;"
+    "CREATE TABLE refusals ("
+    " day INTEGER NOT NULL,"
+    " account TEXT NOT NULL,"
+    " reason TEXT NOT NULL,"		/* "over"; "would-over": mode watch let it pass */
+    " n INTEGER NOT NULL,"
+    " PRIMARY KEY (day, account, reason)) WITHOUT ROWID;"
+    "CREATE TABLE events ("
+    " id INTEGER PRIMARY KEY,"
+    " at INTEGER NOT NULL,"
+    " kind TEXT NOT NULL,"
+    " key TEXT NOT NULL,"		/* what it is about, to tell it once */
+    " text TEXT NOT NULL);"		/* JSON */
+    "CREATE INDEX events_key ON events (kind, key, at);";
+
+/* Every transaction is synced: that is one sync a second, off the message's path. */
+static const struct database_kind books_file = {
+	.name = "the books",
+	.without = "with empty books",
+	.id = 0x4353424b,	/* "CSBK" */
+	.version = 1,
+	.schema = schema,
+	.settings = "PRAGMA synchronous = FULL;",
+};
+
 struct sqlite_books {
 	pthread_mutex_t write_lock;
 	pthread_mutex_t reader_lock;
 	pthread_mutex_t *read_lock;	/* of the reader: in memory write_lock */
-	struct books_db *writer;	/* or NULL: not open yet */
-	struct books_db *reader;	/* in memory the same */
+	struct database *writer;	/* or NULL: not open yet */
+	struct database *reader;	/* in memory the same */
 	char *file;		/* of the counters, or NULL: in memory */
 	char *path;
 	char *problem;		/* why it is not open */
@@ -102,7 +152,7 @@ static const char *const statements[] = {
 static sqlite3_stmt *
 prepared(struct sqlite_books *books, enum statement which)
 {
-	return books_db_statement(books->writer, which, statements[which]);
+	return database_statement(books->writer, which, statements[which]);
 }
 
 static int open_files(struct sqlite_books *);
@@ -114,7 +164,7 @@ sqlite_books_begin(struct sqlite_books *books)
 	(void)pthread_mutex_lock(&books->write_lock);
 	if (books->writer == NULL && open_files(books) != 0)
 		return -1;
-	return books_db_begin(books->writer);
+	return database_begin(books->writer);
 }
 
 /* sqlite_books_end - the transaction, and let go of the writer; result: how it went so far */
@@ -122,12 +172,12 @@ static int
 sqlite_books_end(struct sqlite_books *books, TALLOC_CTX *ctx, int result, const char **error_r)
 {
 	if (result == 0)
-		result = books_db_commit(books->writer);
+		result = database_commit(books->writer);
 	if (result != 0) {
-		*error_r = books->writer != NULL ? books_db_error(books->writer, ctx) :
+		*error_r = books->writer != NULL ? database_error(books->writer, ctx) :
 						   mem_strdup(ctx, books->problem);
 		if (books->writer != NULL)
-			books_db_rollback(books->writer);
+			database_rollback(books->writer);
 		books->day = 0;
 	}
 	(void)pthread_mutex_unlock(&books->write_lock);
@@ -136,7 +186,7 @@ sqlite_books_end(struct sqlite_books *books, TALLOC_CTX *ctx, int result, const 
 
 /* take_reader - the connection for reading, with its lock; NULL and *error_r: there is none, and
  * no lock */
-static struct books_db *
+static struct database *
 take_reader(struct sqlite_books *books, TALLOC_CTX *ctx, const char **error_r)
 {
 	(void)pthread_mutex_lock(books->read_lock);
@@ -158,11 +208,11 @@ add_decision(struct sqlite_books *books, const struct books_decision *item)
 	if (statement == NULL)
 		return -1;
 	(void)sqlite3_bind_int64(statement, 1, item->at_ms);
-	books_db_text(statement, 2, item->account);
-	books_db_text(statement, 3, item->queue_id);
+	database_text(statement, 2, item->account);
+	database_text(statement, 3, item->queue_id);
 	(void)sqlite3_bind_int(statement, 4, item->passed);
-	books_db_text(statement, 5, item->text);
-	return books_db_run(statement);
+	database_text(statement, 5, item->text);
+	return database_run(statement);
 }
 
 /* delete_bound - run a deletion that has one number; 0 or -1 */
@@ -174,7 +224,7 @@ delete_bound(struct sqlite_books *books, enum statement which, int64_t number)
 	if (statement == NULL)
 		return -1;
 	(void)sqlite3_bind_int64(statement, 1, number);
-	return books_db_run(statement);
+	return database_run(statement);
 }
 
 /* oldest_of - decisions before it are not shown any more */
@@ -202,7 +252,7 @@ sqlite_books_add_decisions(void *impl, TALLOC_CTX *ctx, const struct books_decis
 
 /* rows_of - the first column of each row, read as JSON; NULL and *error_r; statement is used up */
 static json_t *
-rows_of(struct books_db *db, TALLOC_CTX *ctx, sqlite3_stmt *statement, const char **error_r)
+rows_of(struct database *db, TALLOC_CTX *ctx, sqlite3_stmt *statement, const char **error_r)
 {
 	json_t *answer = json_array();
 	int code = SQLITE_ERROR;
@@ -211,7 +261,7 @@ rows_of(struct books_db *db, TALLOC_CTX *ctx, sqlite3_stmt *statement, const cha
 		json_array_append_new(answer,
 		    json_loads((const char *)sqlite3_column_text(statement, 0), 0, NULL));
 	if (code != SQLITE_DONE) {
-		*error_r = books_db_error(db, ctx);
+		*error_r = database_error(db, ctx);
 		json_decref(answer);
 		answer = NULL;
 	}
@@ -224,7 +274,7 @@ sqlite_books_find(
     void *impl, TALLOC_CTX *ctx, const struct books_query *query, const char **error_r)
 {
 	struct sqlite_books *books = impl;
-	struct books_db *db = take_reader(books, ctx, error_r);
+	struct database *db = take_reader(books, ctx, error_r);
 	const char *sql = mem_printf(ctx,
 	    "SELECT text FROM decisions WHERE at >= ?1%s%s%s ORDER BY id DESC LIMIT ?2",
 	    query->account != NULL ? " AND account = ?3" : "",
@@ -239,9 +289,9 @@ sqlite_books_find(
 		(void)sqlite3_bind_int64(statement, 2, (int64_t)query->n);
 		/* the numbers of those that are not in it are no error of anybody's */
 		if (query->account != NULL)
-			books_db_text(statement, 3, query->account);
+			database_text(statement, 3, query->account);
 		if (query->queue_id != NULL)
-			books_db_text(statement, 4, query->queue_id);
+			database_text(statement, 4, query->queue_id);
 	}
 	answer = rows_of(db, ctx, statement, error_r);
 	(void)pthread_mutex_unlock(books->read_lock);
@@ -260,13 +310,13 @@ sqlite_books_add_sum(struct sqlite_books *books, enum statement which, int64_t a
 	if (statement == NULL)
 		return -1;
 	(void)sqlite3_bind_int(statement, 1, daybook_day(at_ms));
-	books_db_text(statement, 2, account);
+	database_text(statement, 2, account);
 	(void)sqlite3_bind_int(statement, 3, (int)daybook_hour(at_ms));
 	(void)sqlite3_bind_int64(statement, 4, (int64_t)delta->sums.messages);
 	(void)sqlite3_bind_int64(statement, 5, (int64_t)delta->sums.recipients);
 	(void)sqlite3_bind_int64(statement, 6, (int64_t)delta->sums.bytes);
 	(void)sqlite3_bind_int64(statement, 7, (int64_t)delta->connections);
-	return books_db_run(statement) == 0 ? sqlite3_changes(books->writer->db) : -1;
+	return database_run(statement) == 0 ? sqlite3_changes(books->writer->db) : -1;
 }
 
 /* add_refusals - the reasons of one of the two kinds */
@@ -284,10 +334,10 @@ add_refusals(struct sqlite_books *books, int day, const char *account, const uin
 		if (statement == NULL)
 			return -1;
 		(void)sqlite3_bind_int(statement, 1, day);
-		books_db_text(statement, 2, account);
-		books_db_text(statement, 3, daybook_word(word, (enum reason)reason, would));
+		database_text(statement, 2, account);
+		database_text(statement, 3, daybook_word(word, (enum reason)reason, would));
 		(void)sqlite3_bind_int64(statement, 4, counts[reason]);
-		if (books_db_run(statement) != 0)
+		if (database_run(statement) != 0)
 			return -1;
 	}
 	return 0;
@@ -306,7 +356,7 @@ begin_day(struct sqlite_books *books, int day)
 	(void)sqlite3_bind_int(statement, 1, day);
 	if (sqlite3_step(statement) == SQLITE_ROW)
 		books->n_day = (size_t)sqlite3_column_int64(statement, 0);
-	if (books_db_run(statement) != 0)
+	if (database_run(statement) != 0)
 		return -1;
 	books->day = day;
 	return 0;
@@ -422,7 +472,7 @@ sqlite_books_read_sums(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *ea
     const char **error_r)
 {
 	struct sqlite_books *books = impl;
-	struct books_db *db = take_reader(books, ctx, error_r);
+	struct database *db = take_reader(books, ctx, error_r);
 	sqlite3_stmt *statement = NULL;
 	int result = -1;
 
@@ -433,7 +483,7 @@ sqlite_books_read_sums(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *ea
 		result = each_sum(statement, each, arg);
 	}
 	if (result != 0)
-		*error_r = books_db_error(db, ctx);
+		*error_r = database_error(db, ctx);
 	(void)sqlite3_finalize(statement);
 	(void)pthread_mutex_unlock(books->read_lock);
 	return result;
@@ -453,11 +503,11 @@ sqlite_books_event_is_news(
 	(void)pthread_mutex_lock(&books->write_lock);
 	statement = books->writer != NULL ? prepared(books, FIND_EVENT) : NULL;
 	if (statement != NULL) {
-		books_db_text(statement, 1, event->kind);
-		books_db_text(statement, 2, event->key);
+		database_text(statement, 1, event->kind);
+		database_text(statement, 2, event->key);
 		(void)sqlite3_bind_int64(statement, 3, event->at_ms - quiet_ms);
 		told = sqlite3_step(statement) == SQLITE_ROW;
-		(void)books_db_run(statement);
+		(void)database_run(statement);
 	}
 	(void)pthread_mutex_unlock(&books->write_lock);
 	return !told;
@@ -472,10 +522,10 @@ sqlite_books_add_event(struct sqlite_books *books, const struct books_event *eve
 	if (statement == NULL)
 		return -1;
 	(void)sqlite3_bind_int64(statement, 1, event->at_ms);
-	books_db_text(statement, 2, event->kind);
-	books_db_text(statement, 3, event->key);
-	books_db_text(statement, 4, event->text);
-	return books_db_run(statement);
+	database_text(statement, 2, event->kind);
+	database_text(statement, 3, event->key);
+	database_text(statement, 4, event->text);
+	return database_run(statement);
 }
 
 static size_t
@@ -496,7 +546,7 @@ static json_t *
 sqlite_books_last_events(void *impl, TALLOC_CTX *ctx, size_t n, const char **error_r)
 {
 	struct sqlite_books *books = impl;
-	struct books_db *db = take_reader(books, ctx, error_r);
+	struct database *db = take_reader(books, ctx, error_r);
 	sqlite3_stmt *statement = NULL;
 	json_t *answer;
 
@@ -531,7 +581,7 @@ import_sums(void *arg, int day, const char *account, const struct daybook_row *r
 	if (statement == NULL)
 		return -1;
 	(void)sqlite3_bind_int(statement, 1, day);
-	books_db_text(statement, 2, account);
+	database_text(statement, 2, account);
 	for (size_t i = 0; i < 3; i++) {
 		(void)sqlite3_bind_int64(statement, at[i], (int64_t)sums[i]->messages);
 		(void)sqlite3_bind_int64(statement, at[i] + 1, (int64_t)sums[i]->recipients);
@@ -539,7 +589,7 @@ import_sums(void *arg, int day, const char *account, const struct daybook_row *r
 	}
 	(void)sqlite3_bind_int64(statement, 6, (int64_t)row->connections);
 	(void)sqlite3_bind_int(statement, 10, (int)row->hour);
-	if (books_db_run(statement) != 0 ||
+	if (database_run(statement) != 0 ||
 	    add_refusals(books, day, account, row->refused, false) != 0)
 		return -1;
 	return add_refusals(books, day, account, row->would, true);
@@ -554,11 +604,11 @@ sqlite_books_fill(
 
 	if (file != NULL && books_import(ctx, file, &import, error_r) != 0) {
 		if (*error_r == NULL)
-			*error_r = books_db_error(books->writer, ctx);
+			*error_r = database_error(books->writer, ctx);
 		return -1;
 	}
-	if (books_db_commit(books->writer) != 0) {
-		*error_r = books_db_error(books->writer, ctx);
+	if (database_commit(books->writer) != 0) {
+		*error_r = database_error(books->writer, ctx);
 		return -1;
 	}
 	if (file != NULL)
@@ -567,16 +617,17 @@ sqlite_books_fill(
 }
 
 /* open_writer - the file, with what an earlier version kept; NULL, and *full_r, *error_r on ctx */
-static struct books_db *
+static struct database *
 open_writer(struct sqlite_books *books, TALLOC_CTX *ctx, bool *full_r, const char **error_r)
 {
 	bool is_new = false;
-	struct books_db *db = books_db_open(ctx, books->path, &is_new, full_r, error_r);
+	struct database *db =
+	    database_open(ctx, &books_file, books->path, &is_new, full_r, error_r);
 
 	books->writer = talloc_steal(books, db);
 	if (db == NULL || !is_new || sqlite_books_fill(books, ctx, books->file, error_r) == 0)
 		return db;
-	*full_r = books_db_is_full(db);
+	*full_r = database_is_full(db);
 	books->writer = NULL;
 	talloc_free(db);
 	return NULL;
@@ -587,7 +638,7 @@ open_writer(struct sqlite_books *books, TALLOC_CTX *ctx, bool *full_r, const cha
 static int
 try_open(struct sqlite_books *books, TALLOC_CTX *ctx, bool *full_r, const char **error_r)
 {
-	struct books_db *reader = NULL;
+	struct database *reader = NULL;
 
 	if (open_writer(books, ctx, full_r, error_r) == NULL)
 		return -1;
@@ -595,7 +646,7 @@ try_open(struct sqlite_books *books, TALLOC_CTX *ctx, bool *full_r, const char *
 		books->reader = books->writer;
 		return 0;
 	}
-	reader = books_db_open_reader(ctx, books->writer, error_r);
+	reader = database_open_reader(ctx, books->writer, error_r);
 	if (reader == NULL) {
 		talloc_free(books->writer);
 		books->writer = NULL;
