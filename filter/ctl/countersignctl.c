@@ -37,13 +37,13 @@ fail_option(const struct ctl *ctl, const char *name, size_t len)
 				near = option->name;
 			}
 	if (near != NULL && least < 4)
-		ctl_fail("%s option %s; did you mean %s?",
+		ctl_wrong("%s option %s; did you mean %s?",
 		    ctl->command != NULL ? mem_printf(ctl->memory, "%s has no", ctl->command->name)
 					 : "there is no",
 		    typed, near);
 	if (ctl->command != NULL)
 		ctl_misuse(ctl, "has no option %s", typed);
-	ctl_fail("there is no option %s; countersignctl --help lists them", typed);
+	ctl_wrong("there is no option %s; countersignctl --help lists them", typed);
 }
 
 /* command_line_check_value - a value that must be one of some words */
@@ -67,8 +67,8 @@ command_line_check_value(const struct ctl *ctl, const struct ctl_option *option,
 		}
 	}
 	if (near != NULL)
-		ctl_fail("%s %s is not known; did you mean %s?", option->name, value, near);
-	ctl_fail("%s %s is not known; known are: %s", option->name, value, option->words);
+		ctl_wrong("%s %s is not known; did you mean %s?", option->name, value, near);
+	ctl_wrong("%s %s is not known; known are: %s", option->name, value, option->words);
 }
 
 /* print_version - of the program */
@@ -138,11 +138,11 @@ take_option(struct ctl *ctl, char **words, struct wanted *wanted)
 	if (name[len] != '\0')
 		value = name + len + (attached ? 0 : 1);
 	if (option->value == NULL && value != NULL)
-		ctl_fail("%s takes no value", option->name);
+		ctl_wrong("%s takes no value", option->name);
 	if (option->value != NULL && value == NULL) {
 		value = words[n++];
 		if (value == NULL)
-			ctl_fail("%s needs a value: %s %s", option->name, option->name,
+			ctl_wrong("%s needs a value: %s %s", option->name, option->name,
 			    option->value);
 	}
 	if (value != NULL)
@@ -150,7 +150,7 @@ take_option(struct ctl *ctl, char **words, struct wanted *wanted)
 	if (take_global(ctl, option, value, wanted))
 		return n;
 	if (option->times != REPEATED && ctl_flag(ctl, option->name))
-		ctl_fail("%s is given twice", option->name);
+		ctl_wrong("%s is given twice", option->name);
 	ctl->given = mem_grow(ctl->memory, ctl->given, struct ctl_given, ctl->n_given + 1);
 	ctl->given[ctl->n_given++] = (struct ctl_given){ option, value };
 	return n;
@@ -230,7 +230,7 @@ print_help(const struct ctl *ctl, char **words)
 	if (words[0] == NULL)
 		commands_print_all(stdout);
 	else if (!commands_print_named(ctl->memory, stdout, words))
-		ctl_fail("%s", commands_unknown(ctl->memory, words));
+		ctl_wrong("%s", commands_unknown(ctl->memory, words));
 	return EXIT_SUCCESS;
 }
 
@@ -246,7 +246,7 @@ command_line_run(struct ctl *ctl, char **argv)
 	if (wanted.help && argc < 0)
 		return print_help(ctl, argv);
 	if (argc < 0)
-		ctl_fail("%s", commands_unknown(ctl->memory, argv));
+		ctl_wrong("%s", commands_unknown(ctl->memory, argv));
 	if (wanted.help) {
 		commands_print(ctl->memory, stdout, ctl->command);
 		return EXIT_SUCCESS;
@@ -261,7 +261,10 @@ main(int argc, char **argv)
 	static struct ctl ctl = { .file = DEFAULT_FILE };
 	int status;
 
-	(void)argc;
+	/* an error may stand before it on the command line */
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--json") == 0 || strcmp(argv[i], "-j") == 0)
+			ctl_errors_as_json();
 	ctl.memory = mem_check(talloc_new(NULL));
 	status = command_line_run(&ctl, argv);
 	talloc_free(ctl.memory);

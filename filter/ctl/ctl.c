@@ -19,6 +19,8 @@
 
 #define MOST_MS		(1e6 * 86400 * 1000)	/* of a time: a million days */
 
+static bool errors_as_json;	/* there is one thread */
+
 /* ctl_text - a text member, never NULL */
 const char *
 ctl_text(const json_t *object, const char *name)
@@ -80,7 +82,7 @@ ctl_count(const char *text)
 	long long value = strtoll(text, &end, 10);
 
 	if (end == text || *end != '\0' || value < 1)
-		ctl_fail("\"%s\" must be a whole number from 1 on", text);
+		ctl_wrong("\"%s\" must be a whole number from 1 on", text);
 	return value;
 }
 
@@ -91,8 +93,46 @@ ctl_duration(const char *text)
 	double ms;
 
 	if (!duration_parse(text, &ms) || ms < 1 || ms > MOST_MS)
-		ctl_fail("\"%s\" is no time; write for example 30m, 2h or \"3 days\"", text);
+		ctl_wrong("\"%s\" is no time; write for example 30m, 2h or \"3 days\"", text);
 	return (long long)ms;
+}
+
+/* ctl_printable - a text with what is not printable ASCII as "?" */
+static char *
+ctl_printable(const char *text)
+{
+	char *copy = mem_strdup(NULL, text);
+
+	for (char *c = copy; *c != '\0'; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	return copy;
+}
+
+/* ctl_end - print an error as the answer is wanted, and end the program */
+static void __attribute__((noreturn))
+ctl_end(int status, const char *text, const char *usage)
+{
+	json_t *answer = json_pack("{s:b, s:s?}", "ok", 0, "error", text);
+
+	if (!errors_as_json) {
+		(void)fprintf(stderr, "countersignctl: %s%s%s\n", text,
+		    usage != NULL ? "; usage: countersignctl " : "", usage != NULL ? usage : "");
+		exit(status);
+	}
+	if (answer == NULL)	/* not UTF-8 */
+		answer = json_pack("{s:b, s:s}", "ok", 0, "error", ctl_printable(text));
+	if (usage != NULL)
+		(void)json_object_set_new(answer, "usage", json_string(usage));
+	(void)json_dumpf(answer, stdout, JSON_COMPACT);
+	(void)printf("\n");
+	exit(status);
+}
+
+void
+ctl_errors_as_json(void)
+{
+	errors_as_json = true;
 }
 
 /* ctl_fail - say why and end */
@@ -102,11 +142,17 @@ ctl_fail(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	(void)fprintf(stderr, "countersignctl: ");
-	(void)vfprintf(stderr, format, args);
-	(void)fprintf(stderr, "\n");
-	va_end(args);
-	exit(EXIT_FAILURE);
+	ctl_end(EXIT_FAILURE, mem_check(talloc_vasprintf(NULL, format, args)), NULL);
+}
+
+/* ctl_wrong - the command line is wrong */
+void
+ctl_wrong(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	ctl_end(CTL_USAGE, mem_check(talloc_vasprintf(NULL, format, args)), NULL);
 }
 
 /* ctl_set - a text into a request */
@@ -114,7 +160,7 @@ void
 ctl_set(json_t *request, const char *name, const char *text)
 {
 	if (json_object_set_new(request, name, json_string(text)) != 0)
-		ctl_fail("\"%s\" is not UTF-8", text);
+		ctl_wrong("\"%s\" is not UTF-8", text);
 }
 
 /* ctl_usage - the words of a command */
@@ -139,15 +185,13 @@ ctl_usage(TALLOC_CTX *ctx, const struct ctl_command *command)
 void
 ctl_misuse(const struct ctl *ctl, const char *format, ...)
 {
+	const char *text;
 	va_list args;
 
 	va_start(args, format);
-	(void)fprintf(stderr, "countersignctl: %s ", ctl->command->name);
-	(void)vfprintf(stderr, format, args);
-	(void)fprintf(
-	    stderr, "; usage: countersignctl %s\n", ctl_usage(ctl->memory, ctl->command));
-	va_end(args);
-	exit(EXIT_FAILURE);
+	text = mem_check(talloc_vasprintf(ctl->memory, format, args));
+	ctl_end(CTL_USAGE, mem_printf(ctl->memory, "%s %s", ctl->command->name, text),
+	    ctl_usage(ctl->memory, ctl->command));
 }
 
 /* ctl_option_next - the next value of an option that may be given several times */

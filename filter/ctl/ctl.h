@@ -63,10 +63,19 @@ struct ctl {
 	size_t n_given;
 };
 
-/* ctl_fail - say why on standard error and end the program with status 1 */
+#define CTL_USAGE	64	/* exit status of a wrong command line; no result has it */
+
+/* ctl_fail - say why and end the program with status 1: on standard error, or with --json as the
+ * answer {"ok": false, "error": ...} */
 void ctl_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-/* ctl_misuse - as ctl_fail, for words that do not fit together; adds the usage of the command */
+/* ctl_wrong - as ctl_fail, for an error on the command line: status CTL_USAGE */
+void ctl_wrong(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* ctl_errors_as_json - errors from now on are answers in JSON */
+void ctl_errors_as_json(void);
+
+/* ctl_misuse - as ctl_wrong, for words that do not fit together; adds the usage of the command */
 void ctl_misuse(const struct ctl *ctl, const char *format, ...)
     __attribute__((noreturn, format(printf, 2, 3)));
 

@@ -117,7 +117,7 @@ day_of(const char *text)
 	if (strcmp(text, "yesterday") == 0)
 		return days_ago(1);
 	if (strcmp(text, "today") != 0)
-		ctl_fail("\"%s\" is not a day; write for example 2026-11-22, today or yesterday",
+		ctl_wrong("\"%s\" is not a day; write for example 2026-11-22, today or yesterday",
 		    text);
 	return days_ago(0);
 }
@@ -131,7 +131,7 @@ set_days(json_t *request, const char *text)
 
 	if (sscanf(text, "%3lld%n", &n, &end) == 1 && strcmp(text + end, "d") == 0) {
 		if (n < 1 || n > 366)
-			ctl_fail("\"%s\" is not 1d to 366d", text);
+			ctl_wrong("\"%s\" is not 1d to 366d", text);
 		json_object_set_new(request, "from", json_integer(days_ago(n - 1)));
 		json_object_set_new(request, "to", json_integer(days_ago(0)));
 		return;
@@ -152,9 +152,9 @@ ctl_report(struct ctl *ctl, char **operands)
 
 	(void)operands;
 	if (day != NULL && (from != NULL || to != NULL))
-		ctl_fail("--day does not go with --from and --to");
+		ctl_wrong("--day does not go with --from and --to");
 	if (to != NULL && from == NULL)
-		ctl_fail("--to needs --from");
+		ctl_wrong("--to needs --from");
 	request = json_pack("{s:s}", "command", "report");
 	if (day != NULL)
 		set_days(request, day);

@@ -48,7 +48,7 @@ ctl_dkim_domain(struct ctl *ctl, const char *text)
 	const char *domain = domain_normalise(ctl->memory, text, strlen(text), &error);
 
 	if (domain == NULL || domain_is_literal(domain))
-		ctl_fail("\"%s\" is no domain: %s", text, error);
+		ctl_wrong("\"%s\" is no domain: %s", text, error);
 	return domain;
 }
 

@@ -68,7 +68,7 @@ find_kind(const char *word)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (word == NULL || strcmp(kinds[i].word, word) == 0)
 			return &kinds[i];
-	ctl_fail("--type %s is not known; known are rsa2048, rsa4096 and ed25519", word);
+	ctl_wrong("--type %s is not known; known are rsa2048, rsa4096 and ed25519", word);
 }
 
 /* choose_selector - the one given, or today's */
@@ -87,7 +87,7 @@ choose_selector(struct order *order, const char *given)
 	/* DNS makes no difference between cases, the file system does */
 	given = text_lower_copy(order->ctl->memory, given, strlen(given));
 	if (!keyring_is_selector(given))
-		ctl_fail(
+		ctl_wrong(
 		    "--selector %s is no selector; use letters, digits, hyphens and single dots",
 		    given);
 	return given;

@@ -70,7 +70,7 @@ read_request(const struct ctl *ctl, struct request *request)
 	request->own = ctl_option(ctl, "--own");
 	while ((ip = ctl_option_next(ctl, "--ip", &at)) != NULL) {
 		if (request->n_ips == OWN_MAX)
-			ctl_fail("--ip is given more than %d times", OWN_MAX);
+			ctl_wrong("--ip is given more than %d times", OWN_MAX);
 		request->ips[request->n_ips++] = ip;
 	}
 	if (request->own != NULL && (request->from != NULL || request->helo != NULL))
@@ -249,7 +249,7 @@ client_note(const struct setting *setting, const char *address)
 	struct ip_address ip;
 
 	if (!ip_address_parse(address, &ip))
-		ctl_fail("--ip %s is no IP address", address);
+		ctl_wrong("--ip %s is no IP address", address);
 	if (netblock_contains(setting->spf->relays, setting->spf->n_relays, &ip))
 		return "this client is in trusted_relays: the daemon checks the client that it names in Received";
 	if (netblock_contains(setting->spf->exempt, setting->spf->n_exempt, &ip))
@@ -406,7 +406,7 @@ own_line(struct setting *setting, const char *label, const char *address, const 
 	json_t *object;
 
 	if (!ip_address_parse(address, &ip))
-		ctl_fail("--ip %s is no IP address", address);
+		ctl_wrong("--ip %s is no IP address", address);
 	spf_check(setting->ctl->memory, &setting->service, &client,
 	    mem_printf(setting->ctl->memory, "postmaster@%s", domain),
 	    clock_ms() + setting->spf->timeout_ms, &outcome->fact, &outcome->counts);
