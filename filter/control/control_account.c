@@ -115,9 +115,11 @@ await_blocks(const struct asked *asked)
 	struct store_block *list = NULL;
 	size_t n = 0;
 
-	for (int i = 0; asked->remote && n == 0 && i < 50; i++) {
-		(void)nanosleep(&pause, NULL);
+	for (int i = 0; asked->remote && i < 50; i++) {
 		store_blocked(asked->daemon->store, asked->ctx, &list, &n);
+		if (n > 0)
+			break;
+		(void)nanosleep(&pause, NULL);
 	}
 }
 

@@ -62,7 +62,7 @@ take_sums(const struct books_import *to, char *line)
 	int day = atoi(line);
 	struct daybook_row row;
 
-	if (text == NULL || day < 20000000 || day > 99991231)
+	if (text == NULL || text == account + 1 || day < 20000000 || day > 99991231)
 		return SKIPPED;
 	*text = '\0';
 	daybook_parse(text + 1, &row);

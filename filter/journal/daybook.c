@@ -15,6 +15,7 @@
 #include "policy/base/mem.h"
 
 #define DAY_S	86400
+#define HOUR_MAX 23
 #define WOULD	"would-" /* in front of a reason that mode watch let pass */
 
 /* daybook_day - the day of a time as a number */
@@ -129,7 +130,7 @@ daybook_parse(const char *text, struct daybook_row *row_r)
 	}
 	*row_r = (struct daybook_row){
 		.day = { n[0], n[1], n[2] }, .connections = n[3], .peak = { n[4], n[5], n[6] },
-		.hour = (unsigned int)n[7], .of_hour = { n[8], n[9], n[10] },
+		.hour = n[7] <= HOUR_MAX ? (unsigned int)n[7] : 0, .of_hour = { n[8], n[9], n[10] },
 	};
 	text += strspn(text, " ");
 	while (*text != '\0') {

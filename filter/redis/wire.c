@@ -22,6 +22,7 @@
 #include <openssl/err.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,6 +33,8 @@
 #include "policy/base/mem.h"
 
 #define PIECE_MAX	16384	/* octets read at once: what one record of TLS has at most */
+#define ELEMENTS_MAX	(1 << 20) /* of one array in a reply; 50001 are the most that we ask for */
+#define REPLY_MAX	(64 * 1024 * 1024) /* octets of a reply */
 #define TLS_ALERT	0x15	/* the first octet of what a TLS server says to a client without */
 
 struct redis_wire {
@@ -151,6 +154,48 @@ redis_wire_send_all(struct redis_wire *wire, const char *octets, size_t len, int
 	return WIRE_DONE;
 }
 
+#if HIREDIS_MAJOR >= 1
+typedef size_t array_size;
+#else
+typedef int array_size;
+#endif
+
+/* make_array - as hiredis does it, unless there are too many elements: their number is a claim of
+ * the server's, for which hiredis allocates memory before it sees the first one */
+static void *
+make_array(const redisReadTask *task, array_size n)
+{
+	const redisReplyObjectFunctions *plain = task->privdata;
+
+	return n <= ELEMENTS_MAX ? plain->createArray(task, n) : NULL;
+}
+
+redisReader *
+redis_wire_reader(void)
+{
+	redisReader *reader = redisReaderCreate();
+	redisReplyObjectFunctions *functions = reader != NULL ? malloc(sizeof(*functions)) : NULL;
+
+	if (functions == NULL) {
+		redisReaderFree(reader);
+		return NULL;
+	}
+	*functions = *reader->fn;
+	functions->createArray = make_array;
+	reader->privdata = reader->fn;
+	reader->fn = functions;
+	return reader;
+}
+
+void
+redis_wire_reader_free(redisReader *reader)
+{
+	redisReplyObjectFunctions *functions = reader->fn;
+
+	redisReaderFree(reader);
+	free(functions);
+}
+
 /* redis_wire_feed - octets for the reader; false when they cannot be the start of a reply */
 static bool
 redis_wire_feed(struct redis_wire *wire, const char *octets, size_t n)
@@ -161,6 +206,11 @@ redis_wire_feed(struct redis_wire *wire, const char *octets, size_t n)
 		return false;
 	}
 	wire->heard = true;
+	if (wire->reader->len > REPLY_MAX) {
+		(void)snprintf(wire->why, sizeof(wire->why), "a reply is longer than %d bytes",
+		    REPLY_MAX);
+		return false;
+	}
 	if (redisReaderFeed(wire->reader, octets, n) == REDIS_OK)
 		return true;
 	(void)snprintf(wire->why, sizeof(wire->why), "%s", wire->reader->errstr);
@@ -319,7 +369,7 @@ redis_wire_open(const struct redis_place *place, struct redis_tls *tls, TALLOC_C
 	wire = mem_new(NULL, struct redis_wire);
 	wire->fd = fd;
 	wire->remote = place->host != NULL;
-	wire->reader = mem_check(redisReaderCreate());
+	wire->reader = mem_check(redis_wire_reader());
 	if (tls == NULL)
 		return wire;
 	wire->ssl = redis_tls_start(tls, place, fd);
@@ -340,7 +390,7 @@ redis_wire_close(struct redis_wire *wire)
 		return;
 	SSL_free(wire->ssl);
 	close(wire->fd);
-	redisReaderFree(wire->reader);
+	redis_wire_reader_free(wire->reader);
 	talloc_free(wire);
 }
 

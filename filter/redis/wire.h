@@ -26,6 +26,12 @@ enum wire_outcome {
 	WIRE_TIMEOUT /* sent; no answer before the deadline */
 };
 
+struct redisReader;
+
+/* redis_wire_reader - a reader that refuses replies with huge arrays; NULL: no memory */
+struct redisReader *redis_wire_reader(void);
+void redis_wire_reader_free(struct redisReader *reader);
+
 /*
  * redis_wire_open - connect to the first address of place that can be reached; with tls, shake
  * hands tls may be NULL. Returns NULL and *error_r on ctx. The result is a talloc root, since it

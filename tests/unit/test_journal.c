@@ -163,12 +163,14 @@ test_row_nonsense(void **state)
 		"99999999999999999999999 1",
 		"1 2 3 4 5 6 7 8 9 10 11 would-,would-=1",
 		"-1 -2 -3",
+		"1 2 3 4 5 6 7 24 9 10 11 -",
 	};
 	struct daybook_row row;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		daybook_parse(texts[i], &row);
+		assert_in_range(row.hour, 0, 23);
 		for (int reason = 0; reason < REASON_COUNT; reason++)
 			assert_true(row.refused[reason] == 0 && row.would[reason] == 0);
 	}
