@@ -1,7 +1,7 @@
 /*
  * trust.c - the files that a configuration reads: may others change them?
  *
- * Keys are checked where they are loaded (keyring.c). Whoever may write to the other files decides
+ * Keys are checked where they are loaded (key_file.c). Whoever may write to the other files decides
  * as much: who may send as whom, which key signs, what runs at each event.
  *
  * Threads: no state.

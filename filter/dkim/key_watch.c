@@ -1,7 +1,7 @@
 /*
  * key_watch.c - is a key's record visible yet, so that it may sign?
  *
- * What is known of a key hangs in a hash table by the name of its record. The first
+ * What is known of a key is in a map by the name of its record. The first
  * message that a key would sign asks and waits. From then on the first thread keeps
  * what is in use fresh (key_watch_tick), off the messages' path: it sends the question in one call
  * and looks for the answer, which is then in the resolver's cache, in a later
@@ -13,8 +13,8 @@
  * A key is known by its handle, which no two have in common, and by its public half, by which it is
  * recognised after a reload.
  *
- * Threads: the table and what hangs in it, behind the lock; DNS is asked without it, and
- * the entry is looked up again afterwards. All of it is malloc'ed, for talloc knows no threads.
+ * Threads: the lock guards the map, a talloc root with all that belongs to its entries. DNS is
+ * queried without the lock, and the entry is looked up again afterwards.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -24,7 +24,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -33,19 +32,17 @@
 #include "filter/dkim/key_record.h"
 #include "filter/dkim/key_shortcut.h"
 #include "filter/dkim/key_watch.h"
-#include "policy/base/hash.h"
+#include "policy/base/map.h"
 #include "policy/base/mem.h"
 
-#define BUCKETS		8192
 #define HOUR_MS		(3600 * 1000)
 #define PICK_UP_MS	5000	/* an answer that is not there by then is none */
 
 /* What is known of one key. */
 struct entry {
-	struct entry *next;	/* of its bucket */
-	char *name;		/* of its record */
+	const char *name;	/* of its record */
 	char handle[KEY_SHORTCUT_HANDLE];
-	struct keyring_public half; /* octets malloc'ed */
+	struct keyring_public half; /* octets on the map */
 	bool asked;		/* DNS was asked, and told or not */
 	bool matched;		/* DNS has borne it */
 	bool withheld;		/* it does not sign */
@@ -54,16 +51,12 @@ struct entry {
 	enum key_state state;	/* the last that DNS told */
 	int64_t next_ms;	/* when to ask again */
 	int64_t sent_ms;	/* when the tick asked; 0: nothing is under way */
-	uint64_t last_used;	/* count of uses */
 };
 
 struct key_watch {
 	struct dkim_dns dns;
 	pthread_mutex_t lock;	/* guards the rest */
-	struct entry *buckets[BUCKETS];
-	size_t n;
-	size_t hand;		/* the bucket that gave up an entry last */
-	uint64_t uses;
+	struct map *entries;	/* name of the record => struct entry */
 	bool stop;		/* the thread is to end */
 	pthread_cond_t wake;	/* said to it */
 	pthread_t thread;	/* looks for keys at the name servers of their zones */
@@ -73,51 +66,18 @@ struct key_watch {
 
 /* --- the table --------------------------------------------------------- */
 
-/* key_watch_bucket_of - by a hash; the names are the administrator's, so no seed */
-static struct entry **
-key_watch_bucket_of(struct key_watch *watch, const char *name)
-{
-	uint64_t hash = hash_text(HASH_START, name);
-
-	return &watch->buckets[(hash ^ (hash >> 32)) % BUCKETS];
-}
-
 /* key_watch_find - what is known under a name, or NULL (lock held) */
 static struct entry *
 key_watch_find(struct key_watch *watch, const char *name)
 {
-	struct entry *entry = *key_watch_bucket_of(watch, name);
-
-	while (entry != NULL && strcmp(entry->name, name) != 0)
-		entry = entry->next;
-	return entry;
+	return map_find(watch->entries, name);
 }
 
+/* entry_gone - what an entry owns ends */
 static void
-free_entry(struct entry *entry)
+entry_gone(void *value)
 {
-	free(entry->half.octets);
-	free(entry->name);
-	free(entry);
-}
-
-/* drop_one - forget a key: the idlest of the next bucket that has any (lock held, n > 0) */
-static void
-drop_one(struct key_watch *watch)
-{
-	struct entry **oldest, *gone;
-
-	do
-		watch->hand = (watch->hand + 1) % BUCKETS;
-	while (watch->buckets[watch->hand] == NULL);
-	oldest = &watch->buckets[watch->hand];
-	for (struct entry **p = oldest; *p != NULL; p = &(*p)->next)
-		if ((*p)->last_used < (*oldest)->last_used)
-			oldest = p;
-	gone = *oldest;
-	*oldest = gone->next;
-	watch->n--;
-	free_entry(gone);
+	talloc_free(((struct entry *)value)->half.octets);
 }
 
 /* same_half - is it the same public key? */
@@ -133,25 +93,12 @@ static struct entry *
 key_watch_keep(struct key_watch *watch, const char *name, const char *handle,
     const struct keyring_public *half)
 {
-	struct entry *entry = key_watch_find(watch, name),
-		     **bucket = key_watch_bucket_of(watch, name);
+	struct entry *entry = map_put(watch->entries, name, NULL);
 
-	if (entry == NULL) {
-		if (watch->n >= KEY_WATCH_MAX)
-			drop_one(watch);
-		entry = mem_check(calloc(1, sizeof(*entry)));
-		entry->name = mem_check(strdup(name));
-		entry->next = *bucket;
-		*bucket = entry;
-		watch->n++;
-	}
 	if (entry->half.octets == NULL || !same_half(&entry->half, half)) {
-		struct entry fresh = { .next = entry->next, .name = entry->name, .half = *half };
-
-		free(entry->half.octets);
-		fresh.half.octets =
-		    memcpy(mem_check(malloc(half->len + 1)), half->octets, half->len);
-		*entry = fresh;
+		entry_gone(entry);
+		*entry = (struct entry){ .name = map_key(watch->entries, entry), .half = *half };
+		entry->half.octets = mem_memdup(watch->entries, half->octets, half->len);
 	}
 	memcpy(entry->handle, handle, strlen(handle) + 1);
 	return entry;
@@ -331,7 +278,7 @@ withheld(struct key_watch *watch, const struct keyring_key *key, const char *han
 		entry = key_watch_find(watch, name);
 		if (entry != NULL) {
 			entry->used = true;
-			entry->last_used = ++watch->uses;
+			map_used(watch->entries, entry);
 			result = entry->withheld;
 			*state_r = entry->state;
 		}
@@ -391,23 +338,19 @@ collect(struct key_watch *watch, TALLOC_CTX *scratch, int64_t now_ms, size_t *n_
 
 	*n_r = 0;
 	pthread_mutex_lock(&watch->lock);
-	for (size_t i = 0; i < BUCKETS; i++) {
-		for (struct entry *entry = watch->buckets[i]; entry != NULL; entry = entry->next) {
-			bool sent = entry->sent_ms != 0;
+	for (struct entry *entry = NULL; (entry = map_next(watch->entries, entry)) != NULL;) {
+		bool sent = entry->sent_ms != 0;
 
-			if (!sent && (!entry->asked || !entry->used || now_ms < entry->next_ms))
-				continue;
-			if (!sent && entry->withheld && watch->dns.authority != NULL)
-				continue;
-			if ((*n_r & (*n_r + 1)) == 0)
-				due = mem_grow(scratch, due, struct due, 2 * (*n_r + 1));
-			due[*n_r] =
-			    (struct due){ mem_strdup(scratch, entry->name), entry->half, sent };
-			due[*n_r].half.octets =
-			    mem_memdup(scratch, entry->half.octets, entry->half.len);
-			++*n_r;
-			entry->sent_ms = sent ? entry->sent_ms : now_ms;
-		}
+		if (!sent && (!entry->asked || !entry->used || now_ms < entry->next_ms))
+			continue;
+		if (!sent && entry->withheld && watch->dns.authority != NULL)
+			continue;
+		if ((*n_r & (*n_r + 1)) == 0)
+			due = mem_grow(scratch, due, struct due, 2 * (*n_r + 1));
+		due[*n_r] = (struct due){ mem_strdup(scratch, entry->name), entry->half, sent };
+		due[*n_r].half.octets = mem_memdup(scratch, entry->half.octets, entry->half.len);
+		++*n_r;
+		entry->sent_ms = sent ? entry->sent_ms : now_ms;
 	}
 	pthread_mutex_unlock(&watch->lock);
 	return due;
@@ -444,19 +387,16 @@ static void
 seek(const struct key_watch *watch, TALLOC_CTX *ctx, struct sought *sought, bool withheld,
     bool due, int64_t now_ms)
 {
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (const struct entry *entry = watch->buckets[i]; entry != NULL;
-		     entry = entry->next) {
-			if (!entry->asked || entry->withheld != withheld ||
-			    (due && (!entry->used || now_ms < entry->next_ms)))
-				continue;
-			if (sought->n == KEY_WATCH_LOOK_MAX)
-				return;
-			sought->names[sought->n] = mem_strdup(ctx, entry->name);
-			sought->halves[sought->n] = entry->half;
-			sought->halves[sought->n++].octets =
-			    mem_memdup(ctx, entry->half.octets, entry->half.len);
-		}
+	for (const struct entry *entry = NULL;
+	     sought->n < KEY_WATCH_LOOK_MAX && (entry = map_next(watch->entries, entry)) != NULL;) {
+		if (!entry->asked || entry->withheld != withheld ||
+		    (due && (!entry->used || now_ms < entry->next_ms)))
+			continue;
+		sought->names[sought->n] = mem_strdup(ctx, entry->name);
+		sought->halves[sought->n] = entry->half;
+		sought->halves[sought->n++].octets =
+		    mem_memdup(ctx, entry->half.octets, entry->half.len);
+	}
 }
 
 /* settle_sought - what was found of one of them; certain: it holds at once */
@@ -568,13 +508,7 @@ static int
 watch_free(struct key_watch *watch)
 {
 	stop_looking(watch);
-	for (size_t i = 0; i < BUCKETS; i++)
-		while (watch->buckets[i] != NULL) {
-			struct entry *entry = watch->buckets[i];
-
-			watch->buckets[i] = entry->next;
-			free_entry(entry);
-		}
+	talloc_free(watch->entries);
 	pthread_mutex_destroy(&watch->lock);
 	return 0;
 }
@@ -585,6 +519,8 @@ key_watch_new(TALLOC_CTX *ctx, const struct dkim_dns *dns)
 	struct key_watch *watch = mem_new(ctx, struct key_watch);
 
 	watch->dns = *dns;
+	watch->entries = map_new(NULL, &(struct map_options){
+	    .value_size = sizeof(struct entry), .max = KEY_WATCH_MAX, .gone = entry_gone });
 	pthread_mutex_init(&watch->lock, NULL);
 	start_looking(watch);
 	talloc_set_destructor(watch, watch_free);

@@ -26,7 +26,7 @@
 #include "filter/dkim/signers.h"
 
 #define KEY_WATCH_MAX \
-	32768 /* keys remembered; of more, some that are used least are asked for again */
+	32768 /* keys remembered; of more, those used last */
 #define KEY_WATCH_WAIT_MS	1000	/* a message's wait for DNS */
 #define KEY_WATCH_SEEN_MIN_S \
 	300 /* seconds until a visible key is asked for again: its TTL, within these */

@@ -28,36 +28,22 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
 #include <talloc.h>
 
 #include <openssl/evp.h>
 
-#define KEYRING_FILE_MAX	(64 * 1024)	/* octets of a key file */
+#include "filter/dkim/key_file.h"
+
 #define KEYRING_DOMAIN_KEYS	8		/* keys of one domain */
 #define KEYRING_EAGER 500     /* keys parsed at load; of more, each at its first use */
 #define KEYRING_BORROWED 4096 /* keys of files whose names depend on the sender, kept */
 
 struct keyring;
 
-/* Whom the files must be closed against, and what a key must be. */
-struct keyring_options {
-	uid_t uid;		/* the user the daemon finally runs as */
-	gid_t gid;		/* its group; supplementary groups do not count */
-	unsigned int min_rsa_bits; /* smaller RSA keys are refused; 0: 1024 (RFC 8301) */
-	size_t eager;		/* keys parsed at load; 0: KEYRING_EAGER */
-	/*
-	 * May a domain do without a key that cannot be used? Then it is told of and tried again at
-	 * each use. domain: normal form, or NULL: which one is not known. NULL: none may.
-	 */
-	bool (*tolerates)(const void *state, const char *domain);
-	const void *state;	/* first argument of tolerates */
-};
-
-/* What is told while keys are read: lines that name the file and the cure. */
+/* What was found while keys are read: lines that name the file and the cure. */
 struct keyring_report {
 	TALLOC_CTX *ctx;	/* owns the texts */
-	char *errors;		/* or NULL: what must be mended before the keys are used */
+	char *errors;		/* or NULL: what must be fixed before the keys are used */
 	char *warnings;		/* or NULL */
 	size_t n_errors;	/* also those beyond KEYRING_TOLD */
 	size_t n_warnings;
@@ -118,6 +104,21 @@ struct keyring_key keyring_add_file(struct keyring *keyring, const char *domain,
     const char *selector, const char *file, struct keyring_report *report);
 struct keyring_key keyring_add_text(struct keyring *keyring, const char *domain,
     const char *selector, const char *text, const char *where, struct keyring_report *report);
+
+/*
+ * keyring_add_domain, keyring_add_key - a domain with room for so many keys, and one of them
+ * For keyring_directory.c. name, selector and file are copied.
+ */
+struct keyring_domain *keyring_add_domain(struct keyring *keyring, const char *name, size_t room);
+void keyring_add_key(struct keyring *keyring, struct keyring_domain *domain, const char *selector,
+    const char *file, struct keyring_report *report);
+
+/* keyring_is_ed25519 - was the key parsed, and is it not an RSA key? */
+bool keyring_is_ed25519(const struct keyring_key *key);
+
+/* keyring_report_error, keyring_report_warning - one more line; takes over line, on report->ctx */
+void keyring_report_error(struct keyring_report *report, char *line);
+void keyring_report_warning(struct keyring_report *report, char *line);
 
 /* keyring_report_unusable - tell of a key that cannot be used: an error, unless its domain may do
  * without */

@@ -4,9 +4,10 @@
  * Slots lead to chains; all entries are also in a list, the newest first. An entry is one piece of
  * memory: its links, the value, the key.
  *
- * Not converted, each for its reason: embedded_table.c (the layout is what makes a charge cheap),
- * texthash.c and signing_table.c (slots lead to records of a file that lie in one piece), and
- * key_shortcut.c (compares in constant time and wipes).
+ * Four tables stay apart. embedded_table.c: the layout of a subject is what makes a charge cheap.
+ * texthash.c: values have no one size, and all records of a file are in one piece of memory.
+ * signing_table.c: several rows have one key, and the order of the file decides. key_shortcut.c:
+ * compares handles in constant time and wipes them; its public keys are in sets of four.
  *
  * Threads: see map.h.
  */
