@@ -12,18 +12,14 @@
 #include "config.h"
 #endif
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "filter/base/clock.h"
+#include "filter/base/interfaces.h"
 #include "filter/config/load.h"
 #include "filter/config/load_spf.h"
 #include "filter/ctl/ctl.h"
@@ -310,86 +306,25 @@ check_stranger(struct setting *setting, const struct request *request)
 	return ctl_spf_finish(setting, answer, true);
 }
 
-/* is_in - does an address lie in one of n networks? */
-static bool
-is_in(const struct ip_address *ip, const char *const *networks, size_t n)
-{
-	const char *error = NULL;
-	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
-	struct netblock block;
-	bool found = false;
-
-	for (size_t i = 0; i < n && !found; i++)
-		found = netblock_parse(ctx, networks[i], &block, &error) &&
-		    netblock_contains(&block, 1, ip);
-	talloc_free(ctx);
-	return found;
-}
-
-/* ctl_spf_is_private - an address that others never see, though it leaves this host */
-static bool
-ctl_spf_is_private(const struct ip_address *ip)
-{
-	static const char *const networks[] = { "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
-		"100.64.0.0/10", "fc00::/7" };
-
-	return is_in(ip, networks, sizeof(networks) / sizeof(networks[0]));
-}
-
-/* is_inner - an address that never leaves this host or its link (RFC 6890) */
-static bool
-is_inner(const char *text)
-{
-	static const char *const networks[] = { "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16",
-		"224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8" };
-	struct ip_address ip;
-
-	return !ip_address_parse(text, &ip) ||
-	    is_in(&ip, networks, sizeof(networks) / sizeof(networks[0]));
-}
-
-/* own_address - the text of an interface's address that could be seen outside; NULL: none
- * Which interface bears it does not matter: addresses that a router hands to several hosts, and
- * those of many small servers, are those of "lo". */
-static const char *
-own_address(TALLOC_CTX *ctx, const struct ifaddrs *interface)
-{
-	char text[INET6_ADDRSTRLEN];
-
-	if (interface->ifa_addr == NULL || (interface->ifa_flags & IFF_UP) == 0)
-		return NULL;
-	if (interface->ifa_addr->sa_family == AF_INET)
-		(void)inet_ntop(AF_INET,
-		    &((const struct sockaddr_in *)(const void *)interface->ifa_addr)->sin_addr,
-		    text, sizeof(text));
-	else if (interface->ifa_addr->sa_family == AF_INET6)
-		(void)inet_ntop(AF_INET6,
-		    &((const struct sockaddr_in6 *)(const void *)interface->ifa_addr)->sin6_addr,
-		    text, sizeof(text));
-	else
-		return NULL;
-	return is_inner(text) ? NULL : mem_strdup(ctx, text);
-}
-
 /* find_own - the addresses of this host, where none were given */
 static void
 find_own(struct ctl *ctl, struct request *request)
 {
-	struct ifaddrs *all = NULL;
+	struct interface_address *all;
+	size_t n = 0;
 
 	if (request->n_ips > 0)
 		return;
-	if (getifaddrs(&all) != 0)
+	all = interfaces_read(ctl->memory, &n);
+	if (all == NULL)
 		ctl_fail("the addresses of this host cannot be read: %s; name them with --ip",
 		    strerror(errno));
-	for (const struct ifaddrs *one = all; one != NULL && request->n_ips < OWN_MAX;
-	     one = one->ifa_next) {
-		const char *text = own_address(ctl->memory, one);
-
-		if (text != NULL)
-			request->ips[request->n_ips++] = text;
-	}
-	freeifaddrs(all);
+	/* Which interface has it does not matter: addresses that a router hands to several hosts,
+	 * and those of many small servers, are those of "lo". */
+	for (size_t i = 0; i < n && request->n_ips < OWN_MAX; i++)
+		if (!ip_address_is_inner(&all[i].ip))
+			request->ips[request->n_ips++] =
+			    ip_address_text(ctl->memory, &all[i].ip);
 	if (request->n_ips == 0)
 		ctl_fail(
 		    "this host has no address but loopback; name those that others see with --ip");
@@ -419,7 +354,7 @@ own_line(struct setting *setting, const char *label, const char *address, const 
 	    outcome->counts.voids, limits->voids, outcome->counts.queries,
 	    outcome->fact.problem != NULL ? ": " : "",
 	    outcome->fact.problem != NULL ? outcome->fact.problem : "",
-	    ctl_spf_is_private(&ip) ? "  (a private address: others see another one, name it with --ip)"
+	    ip_address_is_private(&ip) ? "  (a private address: others see another one, name it with --ip)"
 			    : "");
 	return object;
 }

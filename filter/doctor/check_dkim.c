@@ -122,14 +122,12 @@ check_old(struct exam *exam, const struct keyring_key *keys, size_t n, const cha
 
 /* check_domains - those without a key */
 static void
-check_domains(struct exam *exam)
+check_domains(struct exam *exam, const char *const *domains, size_t n)
 {
-	const struct site *site = exam->site;
-
-	for (size_t i = 0; i < site->n_domains && config_signs(site->config); i++)
-		if (!signers_know(site->signers, site->domains[i]))
-			exam_add(exam, "dkim.no-key", site->domains[i],
-			    exam_text(exam, "countersignctl dkim genkey %s", site->domains[i]),
+	for (size_t i = 0; i < n && config_signs(exam->site->config); i++)
+		if (!signers_know(exam->site->signers, domains[i]))
+			exam_add(exam, "dkim.no-key", domains[i],
+			    exam_text(exam, "countersignctl dkim genkey %s", domains[i]),
 			    "this domain has no key: its mail is not signed");
 }
 
@@ -178,5 +176,6 @@ examine_dkim(struct exam *exam)
 	for (size_t i = 0; i < n; i++)
 		if (cases[i].judged)
 			check_case(exam, cases, n, &cases[i]);
-	check_domains(exam);
+	check_domains(exam, site->domains, site->n_domains);
+	check_domains(exam, site->mta_domains, site->n_mta_domains);
 }

@@ -7,20 +7,23 @@
 #include "config.h"
 #endif
 
-#include <arpa/inet.h>
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "filter/base/clock.h"
+#include "filter/doctor/dns_question.h"
 #include "filter/doctor/inside.h"
 #include "policy/base/dns.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
+#include "policy/spf/macro.h"
 
 #define DNS_SLOW_MS	1000
 #define DNS_NAMES	10	/* of an address that are looked at */
+#define DNS_TRIED	5	/* own domains whose length is tried */
+#define DNS_ROOM	1232	/* octets of a packet that no network divides */
+#define DNS_ROOM_LEAST	512
 
 /* has_address - does a name have this address? 1 yes, 0 no, -1 not known */
 static int
@@ -55,18 +58,11 @@ resolves(struct exam *exam, const char *name)
 
 /* --- reverse --------------------------------------------------------------- */
 
-/* reverse_name - RFC 1035 section 3.5, RFC 3596 section 2.5 */
+/* reverse_name - under which the PTR records of an address are */
 static const char *
 reverse_name(struct exam *exam, const struct ip_address *ip)
 {
-	char *name = mem_strdup(exam->ctx, "");
-
-	for (unsigned int i = ip->bits / 8; i-- > 0;)
-		name = mem_check(ip->bits == 32
-			? talloc_asprintf_append_buffer(name, "%u.", ip->octets[i])
-			: talloc_asprintf_append_buffer(
-			      name, "%x.%x.", ip->octets[i] & 15U, ip->octets[i] >> 4));
-	return exam_text(exam, "%s%s", name, ip->bits == 32 ? "in-addr.arpa" : "ip6.arpa");
+	return spf_reverse_name(exam->ctx, ip->octets, ip->bits == 128);
 }
 
 /* helo_fault - what is wrong with the name itself, or NULL */
@@ -90,30 +86,51 @@ helo_fault(const char *name)
 	return NULL;
 }
 
-/* is_generic - does a name look like one of a pool? */
+/* holds_octets - does a name hold the four numbers of an address, in either order? */
+static bool
+holds_octets(struct exam *exam, const char *name, const unsigned char *o)
+{
+	static const char *const between[] = { "-", ".", "x", "_", "" };
+
+	for (size_t i = 0; i < sizeof(between) / sizeof(between[0]); i++) {
+		const char *b = between[i];
+
+		/* without anything between, short numbers would be found in any name */
+		if (b[0] == '\0' && (o[0] < 10 || o[1] < 10 || o[2] < 10 || o[3] < 10))
+			continue;
+		if (strstr(name,
+			exam_text(exam, "%u%s%u%s%u%s%u", o[0], b, o[1], b, o[2], b, o[3])) ||
+		    strstr(name,
+			exam_text(exam, "%u%s%u%s%u%s%u", o[3], b, o[2], b, o[1], b, o[0])))
+			return true;
+	}
+	return strstr(name, exam_text(exam, "%03u-%03u-%03u-%03u", o[0], o[1], o[2], o[3])) !=
+		NULL ||
+	    strcasestr(name, exam_text(exam, "%02x%02x%02x%02x", o[0], o[1], o[2], o[3])) != NULL;
+}
+
+/* is_generic - does a name look like one of a provider's pool? One in an own domain does not. */
 static bool
 is_generic(struct exam *exam, const char *name, const struct ip_address *ip)
 {
-	static const char *const parts[] = { "dynamic", "dyn.", "dyn-", ".pool", "pool-", "pool.",
-		"dhcp", "dialup", "dsl", "static.", "static-", "-static", "vps-", "vps.",
-		"your-server.de", "cust.", "client." };
-	const char *dotted, *dashed, *mirrored, *run;
+	static const char *const words[] = { "dynamic", "dyn", "dynip", "pool", "dhcp", "dialup",
+		"dial", "dsl", "adsl", "vdsl", "xdsl", "static", "staticip", "vps", "ppp", "cust",
+		"customer", "customers", "client", "clients", "broadband", "cable" };
+	static const char between[] = ".-_0123456789";
 
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		if (strcasestr(name, parts[i]) != NULL)
-			return true;
-	if (ip->bits != 32)
-		return false;
-	dashed = exam_text(exam, "%u-%u-%u-%u", ip->octets[0], ip->octets[1], ip->octets[2],
-	    ip->octets[3]);
-	dotted = exam_text(exam, "%u.%u.%u.%u", ip->octets[0], ip->octets[1], ip->octets[2],
-	    ip->octets[3]);
-	mirrored = exam_text(exam, "%u.%u.%u.%u", ip->octets[3], ip->octets[2], ip->octets[1],
-	    ip->octets[0]);
-	run = exam_text(exam, "%u-%u-%u-%u", ip->octets[3], ip->octets[2], ip->octets[1],
-	    ip->octets[0]);
-	return strstr(name, dashed) != NULL || strstr(name, dotted) != NULL ||
-	    strstr(name, mirrored) != NULL || strstr(name, run) != NULL;
+	for (size_t i = 0; i < exam->site->n_domains; i++)
+		if (domain_is_or_below(name, exam->site->domains[i]))
+			return false;
+	for (const char *at = name + strspn(name, between); *at != '\0';
+	     at += strspn(at, between)) {
+		size_t len = strcspn(at, between);
+
+		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+			if (strlen(words[i]) == len && strncasecmp(at, words[i], len) == 0)
+				return true;
+		at += len;
+	}
+	return ip->bits == 32 && holds_octets(exam, name, ip->octets);
 }
 
 /* check_names - the names of an address: one must lead back */
@@ -233,22 +250,96 @@ examine_helo(struct exam *exam)
 
 /* --- MX -------------------------------------------------------------------- */
 
-/* check_mx_host - one of a domain */
-static void
+/* is_alias - has a name a CNAME? */
+static bool
+is_alias(struct exam *exam, const char *name)
+{
+	const struct dns_question question = { .name = name,
+		.type = DNS_TYPE_CNAME,
+		.room = DNS_ROOM };
+	const struct site *site = exam->site;
+	struct dns_reply reply;
+
+	for (size_t i = 0; i < site->n_dns_servers; i++)
+		if (site->dns_alive[i])
+			return dns_question_ask(site->dns_servers[i], &question,
+				   exam_deadline(exam, DNS_SLOW_MS), &reply) &&
+			    reply.answers > 0 && reply.has_alias;
+	return false;
+}
+
+/* check_mx_host - one of a domain; true: it is this host */
+static bool
 check_mx_host(struct exam *exam, const char *domain, const struct dns_record *record)
 {
+	const struct site *site = exam->site;
 	const char *name = exam_shown(exam, (const char *)record->data, record->len);
 	struct ip_address ip;
 
 	if (record->len == 0)
-		return;	/* a null MX (RFC 7505): the domain gets no mail, and says so */
-	if (ip_address_parse(name, &ip))
+		return true; /* a null MX (RFC 7505): the domain gets no mail, and says so */
+	if (ip_address_parse(name, &ip)) {
 		exam_add(exam, "mx.is-address", domain,
 		    exam_text(exam, "%s. IN MX 10 mail.%s.", domain, domain),
 		    "the MX of this domain is the address %s; it must be a name", name);
-	else if (resolves(exam, name) == 0)
+		return true;
+	}
+	if (resolves(exam, name) == 0)
 		exam_add(exam, "mx.unresolved", domain, exam_text(exam, "%s. IN A ADDRESS", name),
 		    "the MX %s of this domain has no address", name);
+	else if (is_alias(exam, name))
+		exam_add(exam, "mx.cname", domain,
+		    exam_text(exam, "%s. IN MX %u the name that %s stands for", domain,
+			record->preference, name),
+		    "the MX %s of this domain is an alias (CNAME), which RFC 2181 section 10.3 "
+		    "forbids", name);
+	for (size_t i = 0; i < site->n_addresses; i++)
+		if (has_address(exam, name, &site->addresses[i].ip) != 0)
+			return true;
+	return site->helo != NULL && strcasecmp(name, site->helo) == 0;
+}
+
+/* says_bogus - does our own validation say that DNSSEC fails? */
+static bool
+says_bogus(const struct site *site, const struct dns_answer *answer)
+{
+	return answer->problem != NULL && site->config->resolver.trust_anchor != NULL &&
+	    (strcasestr(answer->problem, "validation") != NULL ||
+		strcasestr(answer->problem, "DNSSEC") != NULL ||
+		strcasestr(answer->problem, "bogus") != NULL);
+}
+
+/* server_refuses - does a server that validates know the answer, and keep it to itself? */
+static bool
+server_refuses(struct exam *exam, const char *server, const char *domain)
+{
+	struct dns_question question = { .name = domain, .type = DNS_MX, .room = DNS_ROOM };
+	struct dns_reply reply;
+
+	if (!dns_question_ask(server, &question, exam_deadline(exam, DNS_SLOW_MS), &reply) ||
+	    reply.rcode != DNS_RCODE_SERVFAIL)
+		return false;
+	question.unchecked = true;
+	return dns_question_ask(server, &question, exam_deadline(exam, DNS_SLOW_MS), &reply) &&
+	    reply.rcode == 0;
+}
+
+/* check_bogus - no answer: because DNSSEC fails? */
+static bool
+check_bogus(struct exam *exam, const char *domain, const struct dns_answer *answer)
+{
+	const struct site *site = exam->site;
+	bool bogus = says_bogus(site, answer);
+
+	if (answer->status != DNS_FAILURE || site->dns_strips)
+		return false;
+	for (size_t i = 0; i < site->n_dns_servers && !bogus; i++)
+		bogus = site->dns_alive[i] && server_refuses(exam, site->dns_servers[i], domain);
+	if (bogus)
+		exam_add(exam, "dns.bogus", domain, "correct the DS record at the registrar",
+		    "validating resolvers refuse this domain: %s",
+		    answer->problem != NULL ? answer->problem : "SERVFAIL");
+	return bogus;
 }
 
 /* check_domain_mx - of one domain; also whether DNSSEC lets anyone see it */
@@ -256,24 +347,23 @@ static void
 check_domain_mx(struct exam *exam, const char *domain)
 {
 	const struct dns_answer *answer = exam_ask(exam, domain, DNS_MX);
+	const struct site *site = exam->site;
+	bool here = false;
 
-	if (answer->status == DNS_FAILURE && answer->problem != NULL &&
-	    exam->site->config->resolver.trust_anchor != NULL &&
-	    (strcasestr(answer->problem, "validation") != NULL ||
-		strcasestr(answer->problem, "DNSSEC") != NULL ||
-		strcasestr(answer->problem, "bogus") != NULL)) {
-		exam_add(exam, "dns.bogus", domain, "correct the DS record at the registrar",
-		    "validating resolvers refuse this domain: %s", answer->problem);
-		return;
-	}
-	if (exam_dns_unknown(exam, "mx.missing", domain, answer))
+	if (check_bogus(exam, domain, answer) ||
+	    exam_dns_unknown(exam, "mx.missing", domain, answer))
 		return;
 	for (size_t i = 0; i < answer->count && i < DNS_NAMES; i++)
-		check_mx_host(exam, domain, &answer->records[i]);
+		here = check_mx_host(exam, domain, &answer->records[i]) || here;
+	if (answer->count > 0 && !here && site->n_addresses > 0)
+		exam_add(exam, "mx.not-here", domain, NULL,
+		    "mail to this domain goes to %s, another host",
+		    exam_shown(exam, (const char *)answer->records[0].data,
+			answer->records[0].len));
 	if (answer->count == 0 && resolves(exam, domain) == 0)
 		exam_add(exam, "mx.missing", domain,
 		    exam_text(exam, "%s. IN MX 10 %s.", domain,
-			exam->site->helo != NULL ? exam->site->helo : "HOST"),
+			site->helo != NULL ? site->helo : "HOST"),
 		    "this domain has neither an MX nor an address: some receivers refuse senders "
 		    "that cannot get mail");
 }
@@ -307,6 +397,53 @@ check_lies(struct exam *exam)
 		    "a name that does not exist has an address: SPF and DKIM checks go wrong");
 }
 
+/* loses_long - does a server promise more by TCP, and not keep that? The root's keys do not fit
+ * into 512 octets; nor may what our domains have fit into a packet. */
+static bool
+loses_long(struct exam *exam, const char *server)
+{
+	const struct site *site = exam->site;
+	struct dns_question question = { .name = "",
+		.type = DNS_TYPE_DNSKEY,
+		.room = DNS_ROOM_LEAST,
+		.dnssec = true };
+	struct dns_reply reply;
+
+	for (size_t i = 0; i <= site->n_domains && i <= DNS_TRIED; i++) {
+		if (i > 0)
+			question = (struct dns_question){ .name = site->domains[i - 1],
+				.type = DNS_TXT,
+				.room = DNS_ROOM };
+		if (!dns_question_ask(server, &question, exam_deadline(exam, DNS_SLOW_MS),
+			&reply) || !reply.truncated)
+			continue;
+		question.tcp = true;
+		return !dns_question_ask(
+			   server, &question, exam_deadline(exam, DNS_SLOW_MS), &reply) ||
+		    reply.truncated;
+	}
+	return false;
+}
+
+/* check_server - one that answers */
+static void
+check_server(struct exam *exam, const char *server, int64_t ms)
+{
+	static const char cure[] = "run a resolver on this host, such as unbound";
+
+	if (ms > DNS_SLOW_MS)
+		exam_add(exam, "resolver.slow", server, cure,
+		    "this DNS server needed %lld ms for an answer", (long long)ms);
+	if (exam->site->dns_strips)
+		exam_add(exam, "resolver.not-validating", server, cure,
+		    "trust_anchor is set, and this DNS server leaves out the signatures of DNSSEC");
+	if (loses_long(exam, server))
+		exam_add(exam, "resolver.no-tcp", server,
+		    "let TCP to port 53 through the firewall",
+		    "this DNS server gives no answers by TCP: those too long for UDP, such as "
+		    "DKIM records, are lost");
+}
+
 void
 examine_resolver(struct exam *exam)
 {
@@ -328,11 +465,8 @@ examine_resolver(struct exam *exam)
 		if (!site->dns_alive[i])
 			exam_add(exam, "resolver.not-validating", site->dns_servers[i],
 			    "take it out of the list", "this DNS server does not answer");
-		else if (site->dns_ms[i] > DNS_SLOW_MS)
-			exam_add(exam, "resolver.slow", site->dns_servers[i],
-			    "run a resolver on this host, such as unbound",
-			    "this DNS server needed %lld ms for an answer",
-			    (long long)site->dns_ms[i]);
+		else
+			check_server(exam, site->dns_servers[i], site->dns_ms[i]);
 	}
 	check_lies(exam);
 }

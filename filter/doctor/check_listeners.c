@@ -167,26 +167,21 @@ examine_listeners(struct exam *exam)
 
 /* --- owners ---------------------------------------------------------------- */
 
-/* table_argument - what identifies a table: its type without the forms of one text file */
+/* table_argument - what identifies a table: its file, if it is text, else all of it */
 static const char *
-table_argument(struct exam *exam, const char *spec)
+table_argument(const char *spec)
 {
-	static const char *const texts[] = { "hash:", "btree:", "lmdb:", "texthash:" };
+	const char *text = site_text_table(spec);
 
-	if (strncmp(spec, "proxy:", 6) == 0)
-		spec += 6;
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (strncmp(spec, texts[i], strlen(texts[i])) == 0)
-			return exam_text(exam, "text:%s", spec + strlen(texts[i]));
-	return spec;
+	return text != NULL ? text : strncmp(spec, "proxy:", 6) == 0 ? spec + 6 : spec;
 }
 
 /* has_table - is a table of Postfix one of ours? */
 static bool
-has_table(struct exam *exam, const struct words *owners, const char *spec)
+has_table(const struct words *owners, const char *spec)
 {
 	for (size_t i = 0; i < owners->n; i++)
-		if (strcmp(table_argument(exam, owners->items[i]), table_argument(exam, spec)) == 0)
+		if (strcmp(table_argument(owners->items[i]), table_argument(spec)) == 0)
 			return true;
 	return false;
 }
@@ -242,7 +237,7 @@ check_service_owners(struct exam *exam, const struct postfix_service *service)
 	}
 	for (rest = list; site->config->owners.n > 0 && enforces(exam, service) &&
 	     (spec = postfix_word(exam->ctx, &rest)) != NULL;)
-		if (!has_table(exam, &site->config->owners, spec))
+		if (!has_table(&site->config->owners, spec))
 			exam_add(exam, "owners.differ", where,
 			    exam_text(exam, "owners = [%s]", quoted),
 			    "Postfix looks for owners in %s, and countersign does not", spec);

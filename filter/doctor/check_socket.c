@@ -269,7 +269,7 @@ examine_socket(struct exam *exam)
 
 	if (site->config == NULL)
 		return;
-	if (site_socket_unknown(site)) {
+	if (config_listen_inherited(site->config)) {
 		exam_add_level(exam, DOCTOR_UNKNOWN, "socket.dead", site->config->listen,
 		    "countersignctl status", "the service manager knows the address of this socket");
 		return;

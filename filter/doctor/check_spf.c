@@ -34,7 +34,6 @@ spf_trial_make(struct exam *exam, const char *domain, const char *address)
 {
 	const struct site *site = exam->site;
 	const struct spf_client client = { .address = address, .helo = site->config->authserv_id };
-	int64_t deadline = clock_ms() + SPF_WAIT_MS;
 	struct spf_service service;
 	struct spf_trial trial = { .counts = { 0 } };
 
@@ -43,8 +42,7 @@ spf_trial_make(struct exam *exam, const char *domain, const char *address)
 	service.n_overrides = 0;
 	service.explain = false;
 	spf_check(exam->ctx, &service, &client, exam_text(exam, "postmaster@%s", domain),
-	    deadline < site->deadline_ms ? deadline : site->deadline_ms, &trial.fact,
-	    &trial.counts);
+	    exam_deadline(exam, SPF_WAIT_MS), &trial.fact, &trial.counts);
 	return trial;
 }
 
@@ -164,7 +162,7 @@ check_ours(struct exam *exam, const char *domain)
 {
 	const struct site *site = exam->site;
 
-	for (size_t i = 0; i < site->n_addresses; i++) {
+	for (size_t i = 0; site->sends && i < site->n_addresses; i++) {
 		const struct site_address *address = &site->addresses[i];
 		struct spf_trial trial = spf_trial_make(exam, domain, address->text);
 		const char *where = exam_text(exam, "%s from %s", domain, address->text);

@@ -490,7 +490,7 @@ examine_store(struct exam *exam)
 		return;
 	for (size_t i = 0; i < config->n_listeners; i++)
 		users = users || config->listeners[i].role == ROLE_SUBMISSION;
-	if (users && !limits_any(config, 0))
+	if (users && exam->site->sends && !limits_any(config, 0))
 		exam_add(exam, "quota.none", config->file,
 		    "default_plan = \"person\", and plans = { person = { limits = "
 		    "[\"100 recipients per hour\"] } }",

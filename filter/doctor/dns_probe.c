@@ -8,12 +8,9 @@
 #include "config.h"
 #endif
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -21,11 +18,13 @@
 
 #include "filter/base/clock.h"
 #include "filter/doctor/dns_probe.h"
+#include "filter/doctor/dns_question.h"
+#include "policy/base/dns.h"
 #include "policy/base/mem.h"
 
 #define DNS_PROBE_SERVERS	16
 #define DNS_PROBE_AGAIN_MS	1000
-#define DNS_SERVFAIL		2
+#define DNS_PROBE_ROOM	4096	/* octets of an answer */
 
 /* One question under way. */
 struct dns_probe {
@@ -54,28 +53,14 @@ dns_probe_system(TALLOC_CTX *ctx)
 static int
 dns_probe_connect(const char *server)
 {
-	size_t len = strcspn(server, "@");
-	long port = server[len] == '@' ? strtol(server + len + 1, NULL, 10) : 53;
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) };
-	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	const struct sockaddr *name = NULL;
-	char address[INET6_ADDRSTRLEN] = "";
-	socklen_t name_len = 0;
-	int fd;
+	struct sockaddr_storage address;
+	const struct sockaddr *name = (const void *)&address;
+	socklen_t len = dns_server_address(server, &address);
+	int fd = -1;
 
-	if (len < sizeof(address))
-		memcpy(address, server, len);
-	if (inet_pton(AF_INET, address, &v4.sin_addr) == 1) {
-		name = (const struct sockaddr *)&v4;
-		name_len = sizeof(v4);
-	} else if (inet_pton(AF_INET6, address, &v6.sin6_addr) == 1) {
-		name = (const struct sockaddr *)&v6;
-		name_len = sizeof(v6);
-	}
-	if (name == NULL)
-		return -1;
-	fd = socket(name->sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0 && connect(fd, name, name_len) != 0) {
+	if (len > 0)
+		fd = socket(name->sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd >= 0 && connect(fd, name, len) != 0) {
 		(void)close(fd);
 		fd = -1;
 	}
@@ -105,7 +90,7 @@ dns_probe_receive(const struct dns_probe *probe)
 	if (got < 12 || packet[0] != probe->id[0] || packet[1] != probe->id[1] ||
 	    (packet[2] & 0x80) == 0)
 		return 0;
-	return (packet[3] & 0x0f) == DNS_SERVFAIL ? -1 : 1;
+	return (packet[3] & 0x0f) == DNS_RCODE_SERVFAIL ? -1 : 1;
 }
 
 /* dns_probe_wait - until all have answered, or it is time to go on */
@@ -169,4 +154,40 @@ dns_probe(struct site *site, const char **servers)
 	site->dns_alive = alive;
 	site->dns_ms = ms;
 	site->n_dns_servers = n;
+}
+
+/* anchor_owner - the zone whose keys a trust anchor holds, "" for the root: the first word of its
+ * first line that is no comment, or NULL */
+static const char *
+anchor_owner(TALLOC_CTX *ctx, const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char line[4096], name[DNS_NAME_MAX + 2];
+	const char *found = NULL;
+
+	while (file != NULL && found == NULL && fgets(line, sizeof(line), file) != NULL)
+		if (line[0] != ';' && sscanf(line, " %254s", name) == 1)
+			found = mem_strndup(
+			    ctx, name, strlen(name) - (name[strlen(name) - 1] == '.'));
+	if (file != NULL)
+		(void)fclose(file);
+	return found;
+}
+
+void
+dns_probe_signatures(struct site *site, const char *anchor)
+{
+	struct dns_question question = { .name = anchor_owner(site, anchor),
+		.type = DNS_TYPE_DNSKEY,
+		.room = DNS_PROBE_ROOM,
+		.dnssec = true };
+	struct dns_reply reply;
+
+	for (size_t i = 0; question.name != NULL && i < site->n_dns_servers; i++)
+		if (site->dns_alive[i] &&
+		    dns_question_ask(site->dns_servers[i], &question,
+			clock_ms() + DNS_PROBE_AGAIN_MS, &reply) &&
+		    reply.rcode == 0 && reply.answers > 0 && !reply.truncated &&
+		    !reply.has_signature)
+			site->dns_strips = true;
 }

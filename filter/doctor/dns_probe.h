@@ -15,4 +15,8 @@
  */
 void dns_probe(struct site *site, const char **servers);
 
+/* dns_probe_signatures - do servers that are alive give the signatures of the zone whose keys are
+ * in the file anchor? Sets dns_strips of the site. */
+void dns_probe_signatures(struct site *site, const char *anchor);
+
 #endif

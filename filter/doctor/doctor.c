@@ -146,6 +146,8 @@ static const struct doctor_check doctor_checks[] = {
 	{ "mx.missing", DOCTOR_WARNING, examine_mx, false, "an own domain cannot get mail" },
 	{ "mx.unresolved", DOCTOR_ERROR, examine_mx, false, "an MX host has no address" },
 	{ "mx.is-address", DOCTOR_ERROR, examine_mx, false, "an MX is an address, not a name" },
+	{ "mx.cname", DOCTOR_WARNING, examine_mx, false, "an MX is an alias" },
+	{ "mx.not-here", DOCTOR_OK, examine_mx, false, "mail to an own domain goes to another host" },
 	{ "dns.bogus", DOCTOR_ERROR, examine_mx, false, "DNSSEC of an own domain fails" },
 
 	/* TLS and passwords */
@@ -237,10 +239,12 @@ static const struct doctor_check doctor_checks[] = {
 	{ "resolver.dead", DOCTOR_ERROR, examine_resolver, false, "no DNS server answers" },
 	{ "resolver.slow", DOCTOR_WARNING, examine_resolver, false,
 	    "a DNS server needs more than a second" },
+	{ "resolver.no-tcp", DOCTOR_WARNING, examine_resolver, false,
+	    "a DNS server does not answer by TCP" },
 	{ "resolver.lies", DOCTOR_WARNING, examine_resolver, false,
 	    "names that do not exist have an address" },
 	{ "resolver.not-validating", DOCTOR_WARNING, examine_resolver, false,
-	    "a DNS server of the list is dead" },
+	    "a DNS server of the list is dead, or leaves out what trust_anchor needs" },
 };
 #define DOCTOR_CHECKS	(sizeof(doctor_checks) / sizeof(doctor_checks[0]))
 

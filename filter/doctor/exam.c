@@ -80,16 +80,23 @@ exam_shown(struct exam *exam, const char *text, size_t len)
 	return text_escape(exam->ctx, text, len, EXAM_SHOWN);
 }
 
+int64_t
+exam_deadline(const struct exam *exam, int64_t ms)
+{
+	int64_t deadline = clock_ms() + ms;
+
+	return deadline < exam->site->deadline_ms ? deadline : exam->site->deadline_ms;
+}
+
 struct dns_answer *
 exam_ask(struct exam *exam, const char *name, enum dns_type type)
 {
-	int64_t deadline = clock_ms() + DNS_WAIT_MS;
 	struct dns_answer *answer;
 	size_t len = strlen(name);
 
 	if (exam->site->resolver != NULL && dns_name_ok(name, len))
 		return resolver_ask(exam->site->resolver, exam->ctx, name, len, type,
-		    deadline < exam->site->deadline_ms ? deadline : exam->site->deadline_ms);
+		    exam_deadline(exam, DNS_WAIT_MS));
 	answer = mem_new(exam->ctx, struct dns_answer);
 	answer->status = exam->site->resolver == NULL ? DNS_FAILURE : DNS_NXDOMAIN;
 	return answer;

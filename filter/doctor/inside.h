@@ -39,14 +39,19 @@ struct site {
 	const bool *dns_alive;	/* of each */
 	const int64_t *dns_ms;	/* how long each took */
 	size_t n_dns_servers;
+	bool dns_strips;	/* a trust anchor is set, and servers give no signatures */
 	struct site_address addresses[SITE_ADDRESSES_MAX];
 	size_t n_addresses;	/* 0: not known, see hidden */
 	const char *hidden;	/* why addresses are not known, or NULL */
 	bool smarthost;		/* mail goes out through another host */
+	bool sends;		/* mail of own domains is sent here, not only taken from outside */
+	const struct postfix_service *client; /* that sends mail out, or NULL */
 	const char *helo;	/* the name this host says to others, or NULL */
 	const char *helo_where;
 	const char *domains[SITE_DOMAINS_MAX]; /* own ones, normal form */
 	size_t n_domains;
+	const char *mta_domains[SITE_DOMAINS_MAX]; /* those for which the MTA takes mail */
+	size_t n_mta_domains;
 	const struct signers *signers; /* NULL: nothing is signed, or keys have errors */
 	const char *signers_errors; /* lines, or NULL */
 	struct keyring_options reader; /* as whom the daemon reads */
@@ -84,6 +89,9 @@ const char *exam_shown(struct exam *exam, const char *text, size_t len);
 /* exam_ask - a DNS question, within the deadline; never NULL. DNS_FAILURE without DNS. */
 struct dns_answer *exam_ask(struct exam *exam, const char *name, enum dns_type type);
 
+/* exam_deadline - so many milliseconds from now, but not later than that of all checks */
+int64_t exam_deadline(const struct exam *exam, int64_t ms);
+
 /* exam_ahead - ask ahead what exam_ask will ask */
 void exam_ahead(struct exam *exam, const char *name, enum dns_type type);
 
@@ -115,10 +123,6 @@ bool site_milters_off(
 /* site_outside - does the host's name or address in a service's field reach strangers? */
 bool site_outside(const struct site *site, const struct postfix_service *service);
 
-/* site_socket_unknown - does the service manager open our socket, so that its address is not known
- * here? site->config is set. */
-bool site_socket_unknown(const struct site *site);
-
 /* site_names_us - does a milter's endpoint lead to our socket, for a service (NULL: cleanup)? */
 bool site_names_us(TALLOC_CTX *ctx, const struct site *site,
     const struct postfix_service *service, const char *endpoint);
@@ -137,8 +141,9 @@ bool site_misspelt(const struct site *site, const char *part);
 /* site_sendmail_filter - the X line of sendmail.cf with our socket, or NULL. With Sendmail only. */
 const struct sendmail_line *site_sendmail_filter(TALLOC_CTX *ctx, const struct site *site);
 
-/* site_is_private - an address that strangers never see */
-bool site_is_private(const struct ip_address *ip);
+/* site_text_table - the file of a table that is text (texthash:, or what hash: and the like were
+ * made of), or NULL */
+const char *site_text_table(const char *spec);
 
 /* site_reads, site_writes - may the daemon's account read a file, write to a directory? True where
  * that account or the file is not known. */

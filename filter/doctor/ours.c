@@ -87,10 +87,18 @@ endpoint_same_file(
 	    (stat(below, &a) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino);
 }
 
-bool
-site_socket_unknown(const struct site *site)
+const char *
+site_text_table(const char *spec)
 {
-	return strncmp(site->config->listen, "systemd:", strlen("systemd:")) == 0;
+	static const char *const types[] = { "hash:", "btree:", "lmdb:", "dbm:", "cdb:",
+		"texthash:" };
+
+	if (strncmp(spec, "proxy:", 6) == 0)
+		spec += 6;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strncmp(spec, types[i], strlen(types[i])) == 0)
+			return spec + strlen(types[i]);
+	return NULL;
 }
 
 bool
@@ -103,7 +111,7 @@ site_names_us(TALLOC_CTX *ctx, const struct site *site, const struct postfix_ser
 	if (site->config == NULL)
 		return false;
 	/* The address is in the unit, so any milter may be ours: no error beats a wrong one. */
-	if (site_socket_unknown(site))
+	if (config_listen_inherited(site->config))
 		return true;
 	ours = endpoint_read(ctx, site->config->listen_spec);
 	if ((theirs.path == NULL) != (ours.path == NULL))

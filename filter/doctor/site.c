@@ -10,12 +10,8 @@
 #include "config.h"
 #endif
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <grp.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +21,7 @@
 #include <unistd.h>
 
 #include "filter/base/clock.h"
+#include "filter/base/interfaces.h"
 #include "filter/config/load.h"
 #include "filter/dkim/signers.h"
 #include "filter/doctor/dns_probe.h"
@@ -35,81 +32,68 @@
 #define SITE_POSTCONF_MS	4000	/* for all that postconf prints */
 #define SITE_POSTFIX		"/etc/postfix/main.cf"
 #define SITE_SENDMAIL		"/etc/mail/sendmail.cf"
+#define SITE_LINES_MAX		5000	/* of a table whose keys are read */
 
 /* --- addresses ------------------------------------------------------------- */
 
-bool
-site_is_private(const struct ip_address *ip)
-{
-	static const char *const networks[] = { "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
-		"100.64.0.0/10", "169.254.0.0/16", "0.0.0.0/8", "fc00::/7", "fe80::/10" };
-	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
-	bool found = ip_address_is_loopback(ip);
-	const char *error = NULL;
-
-	for (size_t i = 0; i < sizeof(networks) / sizeof(networks[0]) && !found; i++) {
-		struct netblock block;
-
-		found = netblock_parse(ctx, networks[i], &block, &error) &&
-		    netblock_contains(&block, 1, ip);
-	}
-	talloc_free(ctx);
-	return found;
-}
-
-/* site_add_address - one that others may see; false: it is private, or none */
-static bool
-site_add_address(struct site *site, const char *text)
+/* site_add_address - one under which others see this host */
+static void
+site_add_address(struct site *site, const struct ip_address *ip)
 {
 	struct site_address *address = &site->addresses[site->n_addresses];
 
-	if (site->n_addresses == SITE_ADDRESSES_MAX || !ip_address_parse(text, &address->ip) ||
-	    site_is_private(&address->ip))
-		return false;
-	address->text = mem_strdup(site, text);
+	if (site->n_addresses == SITE_ADDRESSES_MAX)
+		return;
+	address->ip = *ip;
+	address->text = ip_address_text(site, ip);
 	site->n_addresses++;
-	return true;
+}
+
+/* site_is_seen - can others see this address? */
+static bool
+site_is_seen(const struct ip_address *ip)
+{
+	return !ip_address_is_inner(ip) && !ip_address_is_private(ip);
+}
+
+/* site_find_client - the service of Postfix that sends mail out */
+static void
+site_find_client(struct site *site)
+{
+	const char *transport = postfix_value(site, site->postfix, NULL, "default_transport");
+	size_t len = strcspn(transport, ":");
+
+	for (size_t i = 0; i < site->postfix->n_services; i++) {
+		const struct postfix_service *service = &site->postfix->services[i];
+
+		if (strcmp(service->type, "unix") == 0 && strlen(service->name) == len &&
+		    strncmp(service->name, transport, len) == 0)
+			site->client = service;
+	}
+}
+
+/* site_client_value - of a parameter, for the service that sends mail out */
+static const char *
+site_client_value(struct site *site, const char *name)
+{
+	return postfix_value(site, site->postfix, site->client, name);
 }
 
 /* site_uses - does Postfix send by this protocol? */
 static bool
-site_uses(const struct site *site, int family)
+site_uses(struct site *site, const struct ip_address *ip)
 {
-	const char *protocols = site->postfix == NULL
-	    ? "all"
-	    : postfix_value((void *)(uintptr_t)site, site->postfix, NULL, "inet_protocols");
+	const char *protocols, *preference;
 
-	return strstr(protocols, "all") != NULL ||
-	    strstr(protocols, family == AF_INET6 ? "ipv6" : "ipv4") != NULL;
-}
-
-/* site_interface_addresses - those of this host; false: all of them are private */
-static bool
-site_interface_addresses(struct site *site)
-{
-	struct ifaddrs *all = NULL;
-	bool found = false;
-
-	if (getifaddrs(&all) != 0)
+	if (site->postfix == NULL)
+		return true;
+	protocols = site_client_value(site, "inet_protocols");
+	preference = site_client_value(site, "smtp_address_preference");
+	/* what is only the second choice is hardly ever used */
+	if (strcasecmp(preference, ip->bits == 128 ? "ipv4" : "ipv6") == 0)
 		return false;
-	for (const struct ifaddrs *one = all; one != NULL; one = one->ifa_next) {
-		int family = one->ifa_addr != NULL ? one->ifa_addr->sa_family : AF_UNSPEC;
-		char text[INET6_ADDRSTRLEN];
-		const void *octets;
-
-		if ((family != AF_INET && family != AF_INET6) || !site_uses(site, family) ||
-		    (one->ifa_flags & IFF_UP) == 0)
-			continue;
-		octets = family == AF_INET
-		    ? (const void *)&((const struct sockaddr_in *)(const void *)one->ifa_addr)
-			  ->sin_addr
-		    : (const void *)&((const struct sockaddr_in6 *)(const void *)one->ifa_addr)
-			  ->sin6_addr;
-		if (inet_ntop(family, octets, text, sizeof(text)) != NULL)
-			found = site_add_address(site, text) || found;
-	}
-	freeifaddrs(all);
-	return found;
+	return strstr(protocols, "all") != NULL ||
+	    strstr(protocols, ip->bits == 128 ? "ipv6" : "ipv4") != NULL;
 }
 
 /* site_bound_addresses - those that Postfix is told to send from; false: it is not told */
@@ -121,7 +105,7 @@ site_bound_addresses(struct site *site)
 	bool told = false;
 
 	for (size_t i = 0; site->postfix != NULL && i < sizeof(names) / sizeof(names[0]); i++) {
-		const char *list = postfix_value(site, site->postfix, NULL, names[i]), *word;
+		const char *list = site_client_value(site, names[i]), *word;
 		bool here = false;
 
 		while ((word = postfix_word(site, &list)) != NULL) {
@@ -131,10 +115,11 @@ site_bound_addresses(struct site *site)
 			if (word[0] == '[' && word[len - 1] == ']')
 				word = mem_strndup(site, word + 1, len - 2);
 			if (!ip_address_parse(word, &ip) || ip_address_is_loopback(&ip) ||
-			    !site_uses(site, ip.bits == 128 ? AF_INET6 : AF_INET))
+			    !site_uses(site, &ip))
 				continue;
 			here = true;
-			(void)site_add_address(site, word);
+			if (site_is_seen(&ip))
+				site_add_address(site, &ip);
 		}
 		told = told || here;
 		if (i == 1 && told)
@@ -143,19 +128,37 @@ site_bound_addresses(struct site *site)
 	return told;
 }
 
+/* site_find_smarthost - does mail go out through another host? */
+static void
+site_find_smarthost(struct site *site)
+{
+	const struct sendmail_line *line =
+	    site->sendmail != NULL ? sendmail_find(site->sendmail, 'D', "S") : NULL;
+	const char *transport;
+
+	site->smarthost = line != NULL && line->value[0] != '\0';
+	if (site->postfix == NULL)
+		return;
+	transport = postfix_value(site, site->postfix, NULL, "default_transport");
+	transport = strchr(transport, ':');
+	site->smarthost = site->smarthost || (transport != NULL && transport[1] != '\0') ||
+	    postfix_value(site, site->postfix, NULL, "relayhost")[0] != '\0';
+}
+
 /* site_find_addresses - those of the command line, of Postfix, of the host */
 static void
 site_find_addresses(struct site *site)
 {
-	const struct sendmail_line *line;
+	struct interface_address *all;
+	size_t n = 0;
 
-	if (site->postfix != NULL)
-		site->smarthost =
-		    postfix_value(site, site->postfix, NULL, "relayhost")[0] != '\0';
-	line = site->sendmail != NULL ? sendmail_find(site->sendmail, 'D', "S") : NULL;
-	site->smarthost = site->smarthost || (line != NULL && line->value[0] != '\0');
-	for (size_t i = 0; i < site->options->n_addresses; i++)
-		(void)site_add_address(site, site->options->addresses[i]);
+	site_find_smarthost(site);
+	for (size_t i = 0; i < site->options->n_addresses; i++) {
+		struct ip_address ip;
+
+		if (ip_address_parse(site->options->addresses[i], &ip))
+			site_add_address(site, &ip);
+	}
 	if (site->options->n_addresses > 0)
 		return;
 	if (site->smarthost) {
@@ -163,8 +166,11 @@ site_find_addresses(struct site *site)
 			       "here";
 		return;
 	}
+	all = interfaces_read(site, &n);
 	if (!site_bound_addresses(site))
-		(void)site_interface_addresses(site);
+		for (size_t i = 0; i < n; i++)
+			if (site_is_seen(&all[i].ip) && site_uses(site, &all[i].ip))
+				site_add_address(site, &all[i].ip);
 	if (site->n_addresses == 0)
 		site->hidden = "this host has private addresses only";
 }
@@ -176,16 +182,10 @@ site_find_helo(struct site *site)
 	const struct sendmail_line *line;
 
 	if (site->postfix != NULL) {
-		const struct postfix_service *smtp = NULL;
-
-		for (size_t i = 0; i < site->postfix->n_services; i++)
-			if (strcmp(site->postfix->services[i].name, "smtp") == 0 &&
-			    strcmp(site->postfix->services[i].type, "unix") == 0)
-				smtp = &site->postfix->services[i];
-		site->helo = postfix_value(site, site->postfix, smtp, "smtp_helo_name");
-		site->helo_where = postfix_where(site, site->postfix, smtp,
+		site->helo = site_client_value(site, "smtp_helo_name");
+		site->helo_where = postfix_where(site, site->postfix, site->client,
 		    postfix_set(site->postfix, "smtp_helo_name") ||
-			    postfix_override(smtp, "smtp_helo_name") != NULL
+			    postfix_override(site->client, "smtp_helo_name") != NULL
 			? "smtp_helo_name"
 			: "myhostname");
 	}
@@ -198,54 +198,142 @@ site_find_helo(struct site *site)
 
 /* --- domains --------------------------------------------------------------- */
 
+/* A list of own domains. */
+struct site_domains {
+	const char **items;
+	size_t *n;		/* at most SITE_DOMAINS_MAX */
+};
+
+/* domains_hold - is a normal name one of a list? below: or one below one of it */
+static bool
+domains_hold(const char *const *items, size_t n, const char *name, bool below)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(items[i], name) == 0 || (below && domain_is_or_below(name, items[i])))
+			return true;
+	return false;
+}
+
 /* site_add_domain - an own one, once */
 static void
-site_add_domain(struct site *site, const char *name)
+site_add_domain(struct site *site, const struct site_domains *list, const char *name)
 {
 	const char *error = NULL;
 	char *normal;
 
 	if (name == NULL || name[0] == '.' || strchr(name, '%') != NULL ||
-	    site->n_domains == SITE_DOMAINS_MAX)
+	    *list->n == SITE_DOMAINS_MAX)
 		return;
 	normal = domain_normalise(site, name, strlen(name), &error);
-	if (normal == NULL || domain_is_literal(normal) || strchr(normal, '.') == NULL)
-		return;
-	for (size_t i = 0; i < site->n_domains; i++)
-		if (strcmp(site->domains[i], normal) == 0)
-			return;
-	site->domains[site->n_domains++] = normal;
+	if (normal != NULL && !domain_is_literal(normal) && strchr(normal, '.') != NULL &&
+	    !domains_hold(list->items, *list->n, normal, false))
+		list->items[(*list->n)++] = normal;
 }
 
-/* site_find_domains - of the realm, the accounts and the keys; for lack of those, the MTA's */
+/* site_add_keys - the domains of the keys of a table that is a text file: "domain",
+ * "user@domain" */
 static void
-site_find_domains(struct site *site)
+site_add_keys(struct site *site, const struct site_domains *list, const char *spec)
+{
+	const char *path = spec[0] == '/' ? spec : site_text_table(spec);
+	FILE *file = path != NULL ? fopen(path, "re") : NULL;
+	char *line = NULL;
+	size_t size = 0;
+
+	for (int n = 0;
+	     file != NULL && n < SITE_LINES_MAX && getline(&line, &size, file) > 0; n++) {
+		char *at;
+
+		line[strcspn(line, " \t\r\n:")] = '\0';
+		at = strrchr(line, '@');
+		if (line[0] != '#' && line[0] != '\0' && (at != NULL || strchr(line, '.') != NULL))
+			site_add_domain(site, list, at != NULL ? at + 1 : line);
+	}
+	free(line);
+	if (file != NULL)
+		(void)fclose(file);
+}
+
+/* site_find_mta_domains - for which the MTA takes mail. Names below others of them are hosts. */
+static void
+site_find_mta_domains(struct site *site)
 {
 	static const char *const names[] = { "virtual_mailbox_domains", "virtual_alias_domains",
 		"mydestination", "myorigin" };
+	const struct site_domains list = { site->mta_domains, &site->n_mta_domains };
+	const char *host = postfix_value(site, site->postfix, NULL, "myhostname");
+	size_t n = 0;
 
-	if (site->config == NULL)
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *words = postfix_value(site, site->postfix, NULL, names[i]), *word;
+
+		while ((word = postfix_word(site, &words)) != NULL)
+			if (strchr(word, ':') != NULL || word[0] == '/') {
+				if (i < 2)
+					site_add_keys(site, &list, word);
+			} else if (strncasecmp(word, "localhost", 9) != 0 &&
+			    strcasecmp(word, host) != 0)
+				site_add_domain(site, &list, word);
+	}
+	for (size_t i = 0; i < site->n_mta_domains; i++) {
+		const char *name = site->mta_domains[i], *above = strchr(name, '.');
+
+		if (above == NULL ||
+		    (!domains_hold(site->mta_domains, site->n_mta_domains, above + 1, true) &&
+			!domains_hold(site->domains, site->n_domains, name, true)))
+			site->mta_domains[n++] = name;
+	}
+	site->n_mta_domains = n;
+}
+
+/* site_find_domains - of the realm, the accounts, owners and keys; for lack of those, the MTA's */
+static void
+site_find_domains(struct site *site)
+{
+	const struct site_domains list = { site->domains, &site->n_domains };
+	const struct config *config = site->config;
+
+	if (config == NULL)
 		return;
-	site_add_domain(site, site->config->realm);
-	for (size_t i = 0; i < site->config->domains.n; i++)
-		site_add_domain(site, site->config->domains.items[i]);
+	site_add_domain(site, &list, config->realm);
+	for (size_t i = 0; i < config->domains.n; i++)
+		site_add_domain(site, &list, config->domains.items[i]);
+	for (size_t i = 0; i < config->own_domains.n; i++)
+		site_add_domain(site, &list, config->own_domains.items[i]);
+	for (size_t i = 0; i < config->owners.n; i++)
+		site_add_keys(site, &list, config->owners.items[i]);
 	if (site->signers != NULL) {
 		size_t n;
 		const struct keyring_key *keys = signers_all(site, site->signers, &n);
 
 		for (size_t i = 0; i < n; i++)
-			site_add_domain(site, keys[i].domain);
+			site_add_domain(site, &list, keys[i].domain);
 	}
-	for (size_t i = 0; site->n_domains == 0 && site->postfix != NULL && i < 4; i++) {
-		const char *list = postfix_value(site, site->postfix, NULL, names[i]), *word;
+	if (site->postfix != NULL)
+		site_find_mta_domains(site);
+	for (size_t i = 0; site->n_domains == 0 && i < site->n_mta_domains; i++)
+		site_add_domain(site, &list, site->mta_domains[i]);
+}
 
-		while ((word = postfix_word(site, &list)) != NULL)
-			if (strchr(word, ':') == NULL && strchr(word, '/') == NULL &&
-			    strncasecmp(word, "localhost", 9) != 0 &&
-			    strcasecmp(word,
-				postfix_value(site, site->postfix, NULL, "myhostname")) != 0)
-				site_add_domain(site, word);
+/* --- what is sent here ------------------------------------------------------ */
+
+/* site_find_sending - is mail of own domains sent here, or only taken from outside? */
+static void
+site_find_sending(struct site *site)
+{
+	const struct config *config = site->config;
+
+	if (config == NULL)
+		return;
+	if (!config->auto_roles || site->postfix == NULL) {
+		for (size_t i = 0; i < config->n_listeners; i++)
+			site->sends = site->sends || config->listeners[i].role != ROLE_INBOUND;
+		return;
 	}
+	site->sends = site_our_milter(site, site, site_cleanup(site), "non_smtpd_milters") != NULL;
+	for (size_t i = 0; i < site->postfix->n_services; i++)
+		site->sends = site->sends ||
+		    postfix_has_auth(site, site->postfix, &site->postfix->services[i]);
 }
 
 /* --- the daemon's account -------------------------------------------------- */
@@ -353,6 +441,8 @@ site_open_dns(struct site *site)
 	options.servers = site->config->resolver.servers;
 	options.trust_anchor = site->config->resolver.trust_anchor;
 	dns_probe(site, options.servers);
+	if (options.trust_anchor != NULL)
+		dns_probe_signatures(site, options.trust_anchor);
 	for (size_t i = 0; i < site->n_dns_servers && site->resolver == NULL; i++)
 		if (site->dns_alive[i])
 			site->resolver = resolver_new(NULL, &options, &error);
@@ -370,9 +460,12 @@ site_prepare(const struct doctor_options *options, int64_t deadline_ms)
 	if (site->config != NULL)
 		site_read_keys(site);
 	site_open_dns(site);
+	if (site->postfix != NULL)
+		site_find_client(site);
 	site_find_addresses(site);
 	site_find_helo(site);
 	site_find_domains(site);
+	site_find_sending(site);
 	return site;
 }
 

@@ -63,6 +63,57 @@ ip_address_is_loopback(const struct ip_address *address)
 	return address->bits == 128 && memcmp(address->octets, one, sizeof(one)) == 0;
 }
 
+/* A network of a list that is written out here. */
+struct known_network {
+	unsigned char octets[4]; /* the rest is zero */
+	unsigned int bits, prefix;
+};
+
+/* netblock_known - does an address lie in one of n networks? */
+static bool
+netblock_known(const struct ip_address *address, const struct known_network *networks, size_t n)
+{
+	unsigned char octets[16] = { 0 };
+
+	for (size_t i = 0; i < n; i++) {
+		memcpy(octets, networks[i].octets, sizeof(networks[i].octets));
+		if (address->bits == networks[i].bits &&
+		    netblock_prefix_equal(address->octets, octets, networks[i].prefix))
+			return true;
+	}
+	return false;
+}
+
+bool
+ip_address_is_inner(const struct ip_address *address)
+{
+	static const struct known_network networks[] = {
+		{ { 0 }, 32, 8 },
+		{ { 127 }, 32, 8 },
+		{ { 169, 254 }, 32, 16 },
+		{ { 224 }, 32, 3 },
+		{ { 0 }, 128, 127 },	/* :: and ::1 */
+		{ { 0xfe, 0x80 }, 128, 10 },
+		{ { 0xff }, 128, 8 },
+	};
+
+	return netblock_known(address, networks, sizeof(networks) / sizeof(networks[0]));
+}
+
+bool
+ip_address_is_private(const struct ip_address *address)
+{
+	static const struct known_network networks[] = {
+		{ { 10 }, 32, 8 },
+		{ { 172, 16 }, 32, 12 },
+		{ { 192, 168 }, 32, 16 },
+		{ { 100, 64 }, 32, 10 },
+		{ { 0xfc }, 128, 7 },
+	};
+
+	return netblock_known(address, networks, sizeof(networks) / sizeof(networks[0]));
+}
+
 /* netblock_prefix_equal - do two addresses agree in their first bits? */
 bool
 netblock_prefix_equal(const unsigned char *a, const unsigned char *b, unsigned int bits)

@@ -28,6 +28,14 @@ char *ip_address_text(TALLOC_CTX *ctx, const struct ip_address *address);
 /* ip_address_is_loopback - 127.0.0.0/8 or ::1 */
 bool ip_address_is_loopback(const struct ip_address *address);
 
+/* ip_address_is_inner - an address that never leaves its host or link (RFC 6890): loopback,
+ * link-local, multicast ... */
+bool ip_address_is_inner(const struct ip_address *address);
+
+/* ip_address_is_private - an address that may leave this host but is not seen on the Internet:
+ * RFC 1918, RFC 4193, and shared ones (RFC 6598) */
+bool ip_address_is_private(const struct ip_address *address);
+
 /*
  * netblock_parse - "ADDRESS" or "ADDRESS/PREFIX"
  * Host bits must be zero. ::ffff:192.0.2.0/120 is 192.0.2.0/24. Returns false and *error_r on ctx

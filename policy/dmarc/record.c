@@ -17,7 +17,8 @@ struct dmarc_tag {
 	struct span name, value;
 };
 
-/* dmarc_tag_next - take the next tag off a record; false at its end. No "=": the name is empty */
+/* dmarc_tag_next - take the next tag off a record; false at its end. No "=": the name is empty, the
+ * value is all of it */
 static bool
 dmarc_tag_next(struct span *rest, struct dmarc_tag *tag_r)
 {
@@ -28,7 +29,7 @@ dmarc_tag_next(struct span *rest, struct dmarc_tag *tag_r)
 	size_t len = end == NULL ? rest->len : (size_t)(end - rest->at);
 	const char *equals = memchr(rest->at, '=', len);
 
-	*tag_r = (struct dmarc_tag){ { NULL, 0 }, { NULL, 0 } };
+	*tag_r = (struct dmarc_tag){ { NULL, 0 }, text_trim(text_span_of(rest->at, len)) };
 	if (equals != NULL) {
 		size_t before = (size_t)(equals - rest->at);
 
@@ -123,6 +124,30 @@ tag_index(struct span name)
 	return TAG_COUNT;
 }
 
+/* record_fault - note the first error */
+static void
+record_fault(struct dmarc_record *record, bool wrong, const char *fault)
+{
+	if (wrong && record->fault == NULL)
+		record->fault = fault;
+}
+
+/* record_is_alignment - r or s */
+static bool
+record_is_alignment(struct span value)
+{
+	return text_equal_fold(value, text_span("r")) || text_equal_fold(value, text_span("s"));
+}
+
+/* record_has_address - does a list of report addresses begin with one that is well formed? */
+static bool
+record_has_address(struct span rest)
+{
+	struct span uri, mailto;
+
+	return dmarc_address_next(&rest, &uri, &mailto);
+}
+
 /* record_read_tag - one tag that means something, met for the first time */
 static void
 record_read_tag(TALLOC_CTX *ctx, struct dmarc_record *record, int index, struct span value)
@@ -130,20 +155,28 @@ record_read_tag(TALLOC_CTX *ctx, struct dmarc_record *record, int index, struct 
 	switch (index) {
 	case TAG_P:
 		record->has_p = record_read_policy(value, &record->p);
+		record_fault(record, !record->has_p,
+		    "p= is neither none nor quarantine nor reject");
 		break;
 	case TAG_SP:
 		record->has_sp = record_read_policy(value, &record->sp);
 		record->broken |= !record->has_sp;
+		record_fault(record, !record->has_sp,
+		    "sp= is neither none nor quarantine nor reject");
 		break;
 	case TAG_NP:
 		record->has_np = record_read_policy(value, &record->np);
 		record->broken |= !record->has_np;
+		record_fault(record, !record->has_np,
+		    "np= is neither none nor quarantine nor reject");
 		break;
 	case TAG_ADKIM:
 		record->strict_dkim = text_equal_fold(value, text_span("s"));
+		record_fault(record, !record_is_alignment(value), "adkim= is neither r nor s");
 		break;
 	case TAG_ASPF:
 		record->strict_spf = text_equal_fold(value, text_span("s"));
+		record_fault(record, !record_is_alignment(value), "aspf= is neither r nor s");
 		break;
 	case TAG_PSD:
 		record->psd = read_psd(value);
@@ -156,6 +189,8 @@ record_read_tag(TALLOC_CTX *ctx, struct dmarc_record *record, int index, struct 
 		break;
 	case TAG_RUA:
 		record->rua = copy_span(ctx, value);
+		record_fault(record, !record_has_address(value),
+		    "rua= holds no address; write rua=mailto:USER@DOMAIN");
 		break;
 	default:
 		break;
@@ -166,11 +201,10 @@ record_read_tag(TALLOC_CTX *ctx, struct dmarc_record *record, int index, struct 
 static void
 settle_policies(struct dmarc_record *record)
 {
-	struct span rest = text_span(record->rua), uri, mailto;
-
+	record_fault(record, !record->has_p, "p= is missing");
 	record->broken |= !record->has_p;
 	record->usable = !record->broken ||
-	    (record->rua != NULL && dmarc_address_next(&rest, &uri, &mailto));
+	    (record->rua != NULL && record_has_address(text_span(record->rua)));
 	if (record->broken)
 		record->p = record->sp = record->np = DMARC_POLICY_NONE;
 	else if (!record->has_sp)
@@ -190,9 +224,13 @@ dmarc_record_read(TALLOC_CTX *ctx, const char *text, size_t len, struct dmarc_re
 		return false;
 	*record_r = (struct dmarc_record){ .text = mem_strndup(ctx, text, len) };
 	(void)dmarc_tag_next(&rest, &tag);
-	while (dmarc_tag_next(&rest, &tag)) {
+	for (size_t n = 1; dmarc_tag_next(&rest, &tag); n++) {
 		int index = tag.name.len == 0 ? TAG_COUNT : tag_index(tag.name);
 
+		record_fault(record_r, tag.name.len == 0 && tag.value.len > 0,
+		    "a part between semicolons has no =");
+		record_fault(record_r, index == TAG_P && n > 1,
+		    "p= does not come right after v=DMARC1 (RFC 7489 section 6.3)");
 		if (index == TAG_COUNT || (seen & 1u << index) != 0)
 			continue;
 		seen |= 1u << index;

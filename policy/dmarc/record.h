@@ -37,6 +37,8 @@ struct dmarc_record {
 	const char *fo;		/* the value of fo=, or NULL */
 	const char *rua;	/* the value of rua=, or NULL */
 	const char *text;	/* the whole record, for logs and reports */
+	const char *fault;	/* the first error, for its owner, though receivers may not mind; or
+				   NULL. Static. */
 };
 
 /*

@@ -21,7 +21,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from dns_server import A, AAAA, MX, PTR, TXT, Server  # noqa: E402
+from dns_server import A, AAAA, CNAME, MX, PTR, SERVFAIL, TXT, Server, record  # noqa: E402
 
 BUILD = os.environ["COUNTERSIGN_BUILD"]
 POSTFIX = os.environ["POSTFIX"]
@@ -30,7 +30,7 @@ OURS = "198.51.100.25"
 HOST = "mail.example.org"
 IGNORED = {"clock.off"}     # a matter of the machine that runs the test
 # Errors that no site here can have: they need the machine's clock or disk, a live MTA, or an old Redis.
-UNSHOWN = {"clock.off", "disk.full", "redis.version", "tls.served-old", "dns.bogus", "sendmail.socket-unsafe"}
+UNSHOWN = {"clock.off", "disk.full", "redis.version", "tls.served-old", "sendmail.socket-unsafe"}
 TOP = tempfile.mkdtemp(prefix="countersign-doctor.")
 os.chmod(TOP, 0o755)
 RUNNING = []
@@ -202,6 +202,7 @@ class Site:
         self.server = Server
         self.dns_port = None
         self.master_more = ""
+        self.second_server = self.conf_dns = ""     # more in the dns group
         self.after = []         # called once all files are there
 
     def file(self, name, text, mode=0o644):
@@ -210,7 +211,7 @@ class Site:
     def lay_out(self):
         self.dns = self.server(self.zone)
         port = self.dns_port or self.dns.port
-        self.conf["dns"] = f'{{ servers = ["127.0.0.1@{port}"] }}'
+        self.conf["dns"] = f'{{ servers = ["127.0.0.1@{port}"{self.second_server}] {self.conf_dns} }}'
         self.file("main.cf", "".join(f"{name} = {value}\n" for name, value in self.main.items()))
         master = "# services\n"
         for line, options in self.services.values():
@@ -747,8 +748,17 @@ def domain_without_key(site):
     site.conf["accounts"] = '( { login = "alice"  owns = ["@example.net"] } )'
     for name in b"example.net", b"_dmarc.example.net":
         site.zone[name] = site.zone[name.replace(b"net", b"org")]
-    site.zone[b"example.org._report._dmarc.example.org"] = [txt("v=DMARC1")]
     site.zone[b"example.net._report._dmarc.example.org"] = [txt("v=DMARC1")]
+
+
+@case("dkim.no-key", level="warning")
+def domain_of_the_mta_without_key(site):
+    site.main["virtual_mailbox_domains"] = "example.org, example.net"
+
+
+@case("dkim.no-key", level="warning")
+def domain_of_a_table_without_key(site):
+    site.main["virtual_mailbox_domains"] = "hash:" + site.file("domains", "example.org x\nexample.net x\n")
 
 
 @case("dkim.key-old", level="warning")
@@ -782,6 +792,21 @@ def dmarc_at_the_domain(site):
     site.zone[b"example.org"] += site.zone.pop(b"_dmarc.example.org")
 
 
+@case("dmarc.syntax")
+def dmarc_in_lower_case(site):
+    site.zone[b"_dmarc.example.org"] = [txt("v=dmarc1; p=none; rua=mailto:dmarc@example.org")]
+
+
+@case("dmarc.syntax")
+def dmarc_p_behind_rua(site):
+    site.zone[b"_dmarc.example.org"] = [txt("v=DMARC1; rua=mailto:dmarc@example.org; p=none")]
+
+
+@case("dmarc.syntax")
+def dmarc_rua_without_mailto(site):
+    site.zone[b"_dmarc.example.org"] = [txt("v=DMARC1; p=none; rua=dmarc@example.org")]
+
+
 @case("dmarc.none-no-rua", level="warning")
 def dmarc_without_reports(site):
     site.zone[b"_dmarc.example.org"] = [txt("v=DMARC1; p=none")]
@@ -805,6 +830,102 @@ def mx_without_address(site):
 @case("mx.is-address")
 def mx_is_an_address(site):
     site.zone[b"example.org"].append((MX, (20, b"198.51.100.26")))
+
+
+@case("mx.cname", level="warning")
+def mx_is_an_alias(site):
+    site.zone[b"example.org"] = [(MX, (10, b"mx.example.org")), txt(f"v=spf1 ip4:{OURS} -all")]
+    site.zone[b"mx.example.org"] = [(CNAME, HOST.encode())]
+
+
+class SignedServer(Server):
+    """Validates, and finds the own domain bogus: SERVFAIL, unless it is told not to check."""
+
+    def answer(self, query, tcp):
+        if query.name.endswith(b"example.org") and not query.packet[3] & 0x10:
+            return [query.reply(SERVFAIL)]
+        return super().answer(query, tcp)
+
+
+@case("dns.bogus")
+def refused_by_a_validating_server(site):
+    site.server = SignedServer
+    site.options += ["--skip", "helo.bad"]
+
+
+@case("dns.bogus")
+def signed_zone_was_changed(site):
+    """Signed by ldns-signzone, changed after that, served by nsd, validated by ourselves."""
+    zone = [f"{name.decode()}. 300 IN " + {
+        A: lambda d: "A " + socket.inet_ntoa(d), MX: lambda d: f"MX {d[0]} {d[1].decode()}.",
+        TXT: lambda d: "TXT " + " ".join('"' + part.decode() + '"' for part in d)}[kind](data)
+        for name, records in site.zone.items() if name.endswith(b"example.org") for kind, data in records]
+    site.file("zone", "\n".join(["example.org. 300 IN SOA ns.example.org. h.example.org. 1 3600 600 86400 60",
+                                 "example.org. 300 IN NS ns.example.org.", "ns.example.org. 300 IN A 127.0.0.1"] + zone) + "\n")
+    key = sh("ldns-keygen", "-a", "ED25519", "-k", "example.org", cwd=site.dir).decode().strip()
+    sh("ldns-signzone", "-f", "signed", "zone", key, cwd=site.dir)
+    with open(f"{site.dir}/signed", encoding="ascii") as file:
+        signed = file.read()
+    site.file("signed", re.sub(r"(?m)^(example\.org\..*\sMX\s+)10", r"\g<1>20", signed))
+    port = free_port()
+    conf = site.file("nsd.conf", f'''server:
+  ip-address: 127.0.0.1@{port}
+  server-count: 1
+  username: ""
+  zonesdir: "{site.dir}"
+  database: ""
+  pidfile: "{site.dir}/nsd.pid"
+  xfrdfile: "{site.dir}/xfrd.state"
+  zonelistfile: "{site.dir}/zone.list"
+  xfrdir: "{site.dir}"
+remote-control:
+  control-enable: no
+zone:
+  name: example.org
+  zonefile: signed
+''')
+    start(f"{POSTFIX}/usr/sbin/nsd", "-d", "-c", conf)
+    wait_for(lambda: accepts(port))
+    site.dns_port = port
+    site.conf_dns = f'trust_anchor = "{site.dir}/{key}.key"'
+    site.options = []
+    site.main["relayhost"] = "smtp.provider.example"
+
+
+@case("resolver.no-tcp", level="warning")
+def long_answers_are_lost(site):
+    """The own SPF record does not fit into a packet, and there is no TCP."""
+    class Short(Server):
+        def answer(self, query, tcp):
+            if tcp:
+                return []
+            if query.kind == 48:
+                return [query.reply(flags=0x8780)]
+            return super().answer(query, tcp)
+    site.server = Short
+
+
+@case("resolver.not-validating", level="warning")
+def second_server_is_dead(site):
+    site.second_server = f', "127.0.0.1@{free_port()}"'
+
+
+@case("resolver.not-validating", level="warning")
+def signatures_are_left_out(site):
+    """What is not signed is still used; what is stripped fails for us, and is no error of the domain."""
+    anchor = site.file("anchor", "example.com. IN DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=\n")
+    site.zone[b"example.com"] = [(48, bytes.fromhex("0101030f") + base64.b64decode("l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4="))]
+    site.conf_dns = f'trust_anchor = "{anchor}"'
+
+
+@case("resolver.lies", level="warning")
+def every_name_has_an_address(site):
+    class Lying(Server):
+        def answer(self, query, tcp):
+            if query.kind == A and query.name not in self.zone and query.name.endswith(b".com"):
+                return [query.reply(answers=[record(query.name_wire, A, bytes(4))])]
+            return super().answer(query, tcp)
+    site.server = Lying
 
 
 @case("resolver.dead")
@@ -910,6 +1031,25 @@ def permits_all(site):
 
 
 @case("relay.open")
+def ok_for_own_senders(site):
+    """Whoever says that he is from example.org may relay."""
+    site.main["smtpd_sender_restrictions"] = ""
+    table = site.file("senders", "example.org OK\n")
+    site.services["smtp"] = (site.services["smtp"][0] + "\n  -o { smtpd_relay_restrictions = permit_mynetworks, "
+                             f"check_sender_access hash:{table}, reject_unauth_destination }}", {})
+
+
+@case("relay.open")
+def every_domain_is_ours(site):
+    site.main["relay_domains"] = "static:all"
+
+
+@case("relay.open")
+def a_class_that_permits(site):
+    site.main.update(smtpd_restriction_classes="friends", friends="permit", smtpd_relay_restrictions="friends, reject_unauth_destination")
+
+
+@case("relay.open")
 def access_table_says_ok(site):
     site.services["smtp"][1]["smtpd_relay_restrictions"] = \
         f"check_client_access cidr:{site.file('clients', '0.0.0.0/0 OK')}, reject_unauth_destination".replace(" ", "\n    ", 0)
@@ -921,6 +1061,31 @@ def access_table_says_ok(site):
 @case("relay.networks")
 def everyone_is_a_neighbor(site):
     site.main["mynetworks"] = "127.0.0.0/8 0.0.0.0/0"
+
+
+@case("relay.networks")
+def network_of_strangers(site):
+    site.main["mynetworks"] = "127.0.0.0/8, 203.0.113.0/24"
+
+
+@case("relay.networks")
+def networks_in_a_file(site):
+    site.main["mynetworks"] = site.file("networks", "# ours\n127.0.0.0/8\n0.0.0.0/0\n")
+
+
+@case("relay.networks")
+def networks_in_a_cidr_table(site):
+    site.main["mynetworks"] = "127.0.0.0/8, cidr:" + site.file("networks", "[::]/0 OK\n")
+
+
+@case("relay.networks")
+def networks_of_one_service(site):
+    submission(site)["mynetworks"] = "0.0.0.0/0"
+
+
+@case("relay.networks", level="warning")
+def wider_than_the_host(site):
+    site.main["mynetworks"] = "127.0.0.0/8 198.51.100.0/24"
 
 
 @case("relay.networks", level="warning")
@@ -1103,7 +1268,7 @@ def hosted_with_tables(site):
                              {"content_filter": "", "smtpd_milters": "",
                               "smtpd_relay_restrictions": "permit_mynetworks,reject"})
     site.main["content_filter"] = "smtp:[127.0.0.1]:10024"
-    site.main["virtual_mailbox_domains"] = "example.org, example.com"
+    site.main["virtual_mailbox_domains"] = "example.org"
 
 
 @healthy
@@ -1125,6 +1290,44 @@ def smarthost_and_private_address(site):
 @healthy
 def rotation(site):
     make_key(f"{site.dir}/keys/example.org/s2.pem")
+
+
+@healthy
+def inbound_only(site):
+    """An MX that sends nothing but bounces: that the domain's SPF record does not name it is right."""
+    for name in "realm", "keys", "accounts", "plans", "default_plan":
+        del site.conf[name]
+    site.conf["listeners"] = '{ mx = { role = "inbound" } }'
+    del site.services["submission"]
+    del site.main["non_smtpd_milters"]
+    site.main["mydestination"] = "example.org, localhost"
+    spf(site, "v=spf1 ip4:192.0.2.77 -all")
+
+
+@healthy
+def ipv6_only(site):
+    site.main["inet_protocols"] = "ipv6"
+    site.options = ["--ip", "2001:db8::25"]
+    site.zone[b"5.2" + b".0" * 22 + b".8.b.d.0.1.0.0.2.ip6.arpa"] = [(PTR, HOST.encode())]
+    site.zone[HOST.encode()] = [(AAAA, socket.inet_pton(socket.AF_INET6, "2001:db8::25")), txt("v=spf1 a -all")]
+    spf(site, "v=spf1 mx -all")
+
+
+@healthy
+def hosts_in_mydestination(site):
+    """Debian's default: the names of the host are no domains of users."""
+    site.main["mydestination"] = f"$myhostname, example.org, debian.example.org, localhost.example.org, localhost"
+
+
+@healthy
+def own_relay_network(site):
+    """A network of ours that a listener names is meant; its size is no oversight."""
+    site.main["mynetworks"] = "127.0.0.0/8 [::1]/128 198.51.100.0/24"
+    site.conf["listeners"] = ('{ users = { role = "submission"  daemon = ["ORIGINATING"] }\n'
+                              ' php = { role = "local"  pickup = true }\n'
+                              ' apps = { role = "relay"  client = ["198.51.100.0/24"]  account = "apps@example.org" }\n'
+                              ' mx = { role = "inbound" } }')
+    submission(site)["mynetworks"] = "127.0.0.0/8"
 
 
 @healthy
@@ -1273,9 +1476,9 @@ def listed():
     """The manual lists just the checks that there are, and each error has a site here."""
     top = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "filter")
     with open(f"{top}/doctor/doctor.c", encoding="utf-8") as file:
-        table = re.findall(r'\{ "([a-z0-9.-]+)", DOCTOR_(ERROR|WARNING),', file.read())
+        table = re.findall(r'\{ "([a-z0-9.-]+)", DOCTOR_(ERROR|WARNING|OK),', file.read())
     with open(f"{top}/countersignctl.8", encoding="utf-8") as file:
-        manual = re.findall(r"^\.It Cm ([a-z0-9.-]+) Pq (error|warning)$", file.read(), re.M)
+        manual = re.findall(r"^\.It Cm ([a-z0-9.-]+) Pq (error|warning|ok)$", file.read(), re.M)
     Tap.ok(table and [(i, l.lower()) for i, l in table] == manual, "countersignctl(8) lists the checks",
            sorted(set((i, l.lower()) for i, l in table) ^ set(manual)))
     shown = {identity for _, expected, _ in CASES + list(sendmail_cases()) for _, identity in expected}

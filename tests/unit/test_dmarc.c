@@ -90,6 +90,42 @@ test_record(void **state)
 }
 
 static void
+test_faults(void **state)
+{
+	static const struct {
+		const char *text, *part; /* of the fault; NULL: there is none */
+	} rows[] = {
+		{ "v=DMARC1; p=none", NULL },
+		{ "v=DMARC1; p=reject; sp=none; np=reject; adkim=s; aspf=R; rua=mailto:a@b;", NULL },
+		{ "v=DMARC1; p=none; pct=50; ri=1; rf=afrf; x-mine=1; ;", NULL },
+		{ "v=DMARC1", "p= is missing" },
+		{ "v=DMARC1; rua=mailto:a@b", "p= is missing" },
+		{ "v=DMARC1; p=monitor", "p= is neither" },
+		{ "v=DMARC1; p=none; sp=x", "sp=" },
+		{ "v=DMARC1; p=none; np=x", "np=" },
+		{ "v=DMARC1; rua=mailto:a@b; p=none", "right after" },
+		{ "v=DMARC1; p=none; adkim=strict", "adkim=" },
+		{ "v=DMARC1; p=none; aspf=", "aspf=" },
+		{ "v=DMARC1; p=none; rua=a@b", "rua=" },
+		{ "v=DMARC1; p=none, rua=mailto:a@b", "p= is neither" },
+		{ "v=DMARC1; p=none; rubbish", "no =" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		TALLOC_CTX *ctx = mem_new(NULL, char);
+		struct dmarc_record record;
+
+		assert_true(dmarc_record_read(ctx, rows[i].text, strlen(rows[i].text), &record));
+		if ((record.fault != NULL) != (rows[i].part != NULL) ||
+		    (record.fault != NULL && strstr(record.fault, rows[i].part) == NULL))
+			fail_msg("\"%s\": %s", rows[i].text,
+			    record.fault != NULL ? record.fault : "no fault");
+		talloc_free(ctx);
+	}
+}
+
+static void
 test_addresses(void **state)
 {
 	static const struct {
@@ -225,6 +261,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_record),
+		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_silent_walk),
