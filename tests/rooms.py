@@ -12,8 +12,9 @@
 # A file in filter/ itself is in the room main. policy/ may be used by all of filter/. Two files
 # X.c and X.h of one room count as one part. Includes are read from the source, calls from the
 # object files below BUILD (nm: who needs a name, who defines it). Besides, lines of code keep within
-# WIDTH columns, and two files have no function of one name, not even static ones, so that a stack
-# trace names one place. Prints one line for each fault, and returns 1 if there is one.
+# WIDTH columns, results of pthread calls are used or cast to void, and two files have no function of
+# one name, not even static ones, so that a stack trace names one place. Prints one line for each
+# fault, and returns 1 if there is one.
 
 import os
 import re
@@ -118,6 +119,7 @@ class House:
                     functions.setdefault(name, set()).add(path)
             for number, line in enumerate(text.split("\n"), 1):
                 self.check_width(path, number, line)
+                self.check_result(path, number, line)
                 include = re.match(r'\s*#\s*include\s*["<]([^">]+)[">]', line)
                 if not include or include[1] == "config.h":
                     continue
@@ -139,6 +141,11 @@ class House:
         """Code within WIDTH columns; texts may be longer."""
         if len(re.sub(r'"(\\.|[^"\\])*"', '""', line.expandtabs(8))) > WIDTH:
             self.fault(f"{path}:{number}: longer than {WIDTH} columns (a tab is 8)")
+
+    def check_result(self, path, number, line):
+        """One style: the result of a pthread call is used or cast to void."""
+        if re.match(r"\t+pthread_\w+\(.*;$", line):
+            self.fault(f"{path}:{number}: use the result of the call, or write (void) before it")
 
     # --- the objects ---
 

@@ -222,7 +222,7 @@ dkim_lib_borrow(struct dkim_service *service, const char *const *oversigned, uin
 	char *names = join_names(oversigned);
 	struct dkim_lib_ref *ref;
 
-	pthread_mutex_lock(&service->lock);
+	(void)pthread_mutex_lock(&service->lock);
 	for (ref = service->pool; ref != NULL; ref = ref->next)
 		if (ref->ttl == ttl && same_names(ref->names, names))
 			break;
@@ -240,7 +240,7 @@ dkim_lib_borrow(struct dkim_service *service, const char *const *oversigned, uin
 		ref->users++;
 		ref->used = ++service->tick;
 	}
-	pthread_mutex_unlock(&service->lock);
+	(void)pthread_mutex_unlock(&service->lock);
 	return ref;
 }
 
@@ -255,12 +255,12 @@ dkim_lib_return(struct dkim_service *service, struct dkim_lib_ref *ref)
 {
 	if (ref == NULL)
 		return;
-	pthread_mutex_lock(&service->lock);
+	(void)pthread_mutex_lock(&service->lock);
 	ref->users--;
 
 	struct dkim_lib_ref *surplus = dkim_take_idlest(service);
 
-	pthread_mutex_unlock(&service->lock);
+	(void)pthread_mutex_unlock(&service->lock);
 	if (surplus != NULL)
 		free_ref(surplus);
 }
@@ -318,7 +318,7 @@ probe_ed25519(struct dkim_service *service, DKIM_LIB *lib)
 	char handle[KEY_SHORTCUT_HANDLE];
 	bool freed = false;
 
-	pthread_once(&probe_once, probe_setup);
+	(void)pthread_once(&probe_once, probe_setup);
 	if (key == NULL || probe_index < 0 || EVP_PKEY_set_ex_data(key, probe_index, &freed) != 1 ||
 	    key_shortcut_add(key, handle) != 0) {
 		EVP_PKEY_free(key);
@@ -348,7 +348,7 @@ service_free(struct dkim_service *service)
 		service->pool = ref->next;
 		free_ref(ref);
 	}
-	pthread_mutex_destroy(&service->lock);
+	(void)pthread_mutex_destroy(&service->lock);
 	return 0;
 }
 
@@ -374,7 +374,7 @@ dkim_service_new(TALLOC_CTX *ctx, const struct dkim_options *options, const char
 	struct dkim_service *service = mem_new(ctx, struct dkim_service);
 
 	service->options = with_defaults(*options);
-	pthread_mutex_init(&service->lock, NULL);
+	(void)pthread_mutex_init(&service->lock, NULL);
 	talloc_set_destructor(service, service_free);
 
 	struct dkim_lib_ref *verifying = dkim_lib_borrow(service, NULL, 0);

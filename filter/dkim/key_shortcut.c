@@ -151,7 +151,7 @@ key_shortcut_add(EVP_PKEY *key, char handle_r[KEY_SHORTCUT_HANDLE])
 	}
 	entry->key = key;
 
-	pthread_rwlock_wrlock(&registry_lock);
+	(void)pthread_rwlock_wrlock(&registry_lock);
 	snprintf(entry->handle, sizeof(entry->handle), HANDLE_PREFIX "%llu %016llx%016llx",
 	    (unsigned long long)++registry_serial, (unsigned long long)secret[0],
 	    (unsigned long long)secret[1]);
@@ -161,7 +161,7 @@ key_shortcut_add(EVP_PKEY *key, char handle_r[KEY_SHORTCUT_HANDLE])
 	entry->next = *bucket;
 	*bucket = entry;
 	memcpy(handle_r, entry->handle, sizeof(entry->handle));
-	pthread_rwlock_unlock(&registry_lock);
+	(void)pthread_rwlock_unlock(&registry_lock);
 	return 0;
 }
 
@@ -172,7 +172,7 @@ key_shortcut_remove(const char *handle)
 
 	if (strncmp(handle, HANDLE_PREFIX, sizeof(HANDLE_PREFIX) - 1) != 0)
 		return;
-	pthread_rwlock_wrlock(&registry_lock);
+	(void)pthread_rwlock_wrlock(&registry_lock);
 	for (struct entry **p = &registry[key_shortcut_bucket_of(handle)]; *p != NULL;
 	     p = &(*p)->next) {
 		if (strcmp((*p)->handle, handle) == 0) {
@@ -181,7 +181,7 @@ key_shortcut_remove(const char *handle)
 			break;
 		}
 	}
-	pthread_rwlock_unlock(&registry_lock);
+	(void)pthread_rwlock_unlock(&registry_lock);
 	if (found == NULL)
 		return;
 	EVP_PKEY_free(found->key);
@@ -202,7 +202,7 @@ key_shortcut_resolve(const char *text, size_t len)
 	memset(handle, 0, sizeof(handle));
 	memcpy(handle, text, len);
 
-	pthread_rwlock_rdlock(&registry_lock);
+	(void)pthread_rwlock_rdlock(&registry_lock);
 	for (struct entry *e = registry[key_shortcut_bucket_of(handle)]; e != NULL; e = e->next) {
 		if (CRYPTO_memcmp(e->handle, handle, sizeof(handle)) != 0)
 			continue;
@@ -210,7 +210,7 @@ key_shortcut_resolve(const char *text, size_t len)
 			key = e->key;
 		break;
 	}
-	pthread_rwlock_unlock(&registry_lock);
+	(void)pthread_rwlock_unlock(&registry_lock);
 	return key;
 }
 
@@ -279,7 +279,7 @@ PEM_read_bio_PrivateKey(BIO *bio, EVP_PKEY **key_r, pem_password_cb *callback, v
 		return key;
 	}
 	atomic_fetch_add_explicit(&private_others, 1, memory_order_relaxed);
-	pthread_once(&setup_once, setup);
+	(void)pthread_once(&setup_once, setup);
 	return openssl_read_private == NULL ? NULL :
 	    openssl_read_private(bio, key_r, callback, argument);
 }
@@ -317,7 +317,7 @@ cache_find(const unsigned char *der, size_t len)
 	struct cached *set = set_of(der, len);
 	EVP_PKEY *key = NULL;
 
-	pthread_mutex_lock(&cache_lock);
+	(void)pthread_mutex_lock(&cache_lock);
 	for (size_t i = 0; i < WAYS && key == NULL; i++) {
 		if (set[i].key == NULL || set[i].len != len || memcmp(set[i].der, der, len) != 0)
 			continue;
@@ -326,7 +326,7 @@ cache_find(const unsigned char *der, size_t len)
 		set[i].used = ++cache_tick;
 		key = set[i].key;
 	}
-	pthread_mutex_unlock(&cache_lock);
+	(void)pthread_mutex_unlock(&cache_lock);
 	return key;
 }
 
@@ -343,7 +343,7 @@ cache_keep(const unsigned char *der, size_t len, EVP_PKEY *key)
 	}
 	memcpy(copy, der, len);
 
-	pthread_mutex_lock(&cache_lock);
+	(void)pthread_mutex_lock(&cache_lock);
 	for (size_t i = 1; i < WAYS; i++)
 		if (set[i].used < victim->used)
 			victim = &set[i];
@@ -352,7 +352,7 @@ cache_keep(const unsigned char *der, size_t len, EVP_PKEY *key)
 
 	*victim = (struct cached){ .key = key, .der = copy, .len = len, .used = ++cache_tick };
 	cache_kept += old.key == NULL;
-	pthread_mutex_unlock(&cache_lock);
+	(void)pthread_mutex_unlock(&cache_lock);
 
 	EVP_PKEY_free(old.key);
 	free(old.der);
@@ -368,7 +368,7 @@ d2i_PUBKEY_bio(BIO *bio, EVP_PKEY **key_r)
 	bool whole = len > 0 && (key_r == NULL || *key_r == NULL) &&
 	    is_one_der((const unsigned char *)data, len);
 
-	pthread_once(&setup_once, setup);
+	(void)pthread_once(&setup_once, setup);
 	if (!whole)
 		return openssl_read_public == NULL ? NULL : openssl_read_public(bio, key_r);
 
@@ -393,9 +393,9 @@ d2i_PUBKEY_bio(BIO *bio, EVP_PKEY **key_r)
 void
 key_shortcut_counts(struct key_shortcut_counts *counts_r)
 {
-	pthread_mutex_lock(&cache_lock);
+	(void)pthread_mutex_lock(&cache_lock);
 	counts_r->public_kept = cache_kept;
-	pthread_mutex_unlock(&cache_lock);
+	(void)pthread_mutex_unlock(&cache_lock);
 	counts_r->private_hits = atomic_load(&private_hits);
 	counts_r->private_others = atomic_load(&private_others);
 	counts_r->public_hits = atomic_load(&public_hits);

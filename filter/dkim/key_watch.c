@@ -208,14 +208,14 @@ key_watch_ask(struct key_watch *watch, TALLOC_CTX *scratch, const char *name,
 	struct entry *entry;
 
 	key_record_judge(scratch, half, answer, &finding);
-	pthread_mutex_lock(&watch->lock);
+	(void)pthread_mutex_lock(&watch->lock);
 	entry = key_watch_find(watch, name);
 	/* meanwhile it may have gone, or be of another key; what the tick asked for may still
 	 * come */
 	if (entry != NULL && same_half(&entry->half, half) &&
 	    !(late && finding.state == KEY_UNKNOWN && now_ms - entry->sent_ms < PICK_UP_MS))
 		key_watch_settle(watch, entry, &finding, answer->ttl, now_ms);
-	pthread_mutex_unlock(&watch->lock);
+	(void)pthread_mutex_unlock(&watch->lock);
 }
 
 /* --- for a message ----------------------------------------------------- */
@@ -242,17 +242,17 @@ recognise(struct key_watch *watch, TALLOC_CTX *scratch, const struct keyring_key
 	const char *error = NULL;
 	struct entry *entry;
 
-	pthread_mutex_lock(&watch->lock);
+	(void)pthread_mutex_lock(&watch->lock);
 	entry = key_watch_find(watch, name);
 	if (entry != NULL && strcmp(entry->handle, handle) == 0) {
 		*half_r = entry->half;
 		half_r->octets = mem_memdup(scratch, entry->half.octets, entry->half.len);
 		return entry;
 	}
-	pthread_mutex_unlock(&watch->lock);
+	(void)pthread_mutex_unlock(&watch->lock);
 	if (keyring_public(scratch, key, half_r, &error) != 0)
 		return NULL;
-	pthread_mutex_lock(&watch->lock);
+	(void)pthread_mutex_lock(&watch->lock);
 	return key_watch_keep(watch, name, handle, half_r);
 }
 
@@ -270,11 +270,11 @@ withheld(struct key_watch *watch, const struct keyring_key *key, const char *han
 	if (entry != NULL) {
 		bool waits = must_ask(entry, now_ms);
 
-		pthread_mutex_unlock(&watch->lock);
+		(void)pthread_mutex_unlock(&watch->lock);
 		if (waits)
 			key_watch_ask(
 			    watch, scratch, name, &half, now_ms + KEY_WATCH_WAIT_MS, now_ms);
-		pthread_mutex_lock(&watch->lock);
+		(void)pthread_mutex_lock(&watch->lock);
 		entry = key_watch_find(watch, name);
 		if (entry != NULL) {
 			entry->used = true;
@@ -282,7 +282,7 @@ withheld(struct key_watch *watch, const struct keyring_key *key, const char *han
 			result = entry->withheld;
 			*state_r = entry->state;
 		}
-		pthread_mutex_unlock(&watch->lock);
+		(void)pthread_mutex_unlock(&watch->lock);
 	}
 	talloc_free(scratch);
 	return result;
@@ -337,7 +337,7 @@ collect(struct key_watch *watch, TALLOC_CTX *scratch, int64_t now_ms, size_t *n_
 	struct due *due = NULL;
 
 	*n_r = 0;
-	pthread_mutex_lock(&watch->lock);
+	(void)pthread_mutex_lock(&watch->lock);
 	for (struct entry *entry = NULL; (entry = map_next(watch->entries, entry)) != NULL;) {
 		bool sent = entry->sent_ms != 0;
 
@@ -352,7 +352,7 @@ collect(struct key_watch *watch, TALLOC_CTX *scratch, int64_t now_ms, size_t *n_
 		++*n_r;
 		entry->sent_ms = sent ? entry->sent_ms : now_ms;
 	}
-	pthread_mutex_unlock(&watch->lock);
+	(void)pthread_mutex_unlock(&watch->lock);
 	return due;
 }
 
@@ -408,13 +408,13 @@ settle_sought(struct key_watch *watch, TALLOC_CTX *ctx, const struct sought *sou
 	struct entry *entry;
 
 	key_record_judge(ctx, &sought->halves[i], answer, &finding);
-	pthread_mutex_lock(&watch->lock);
+	(void)pthread_mutex_lock(&watch->lock);
 	entry = key_watch_find(watch, sought->names[i]);
 	if (entry != NULL && same_half(&entry->half, &sought->halves[i])) {
 		entry->misses += certain && finding.state != KEY_UNKNOWN;
 		key_watch_settle(watch, entry, &finding, answer->ttl, clock_ms());
 	}
-	pthread_mutex_unlock(&watch->lock);
+	(void)pthread_mutex_unlock(&watch->lock);
 }
 
 /* look_for - look for keys that are not used and due, or for all */
@@ -425,11 +425,11 @@ look_for(struct key_watch *watch, bool all)
 	struct sought *sought = mem_new(scratch, struct sought);
 	struct dns_answer **answers;
 
-	pthread_mutex_lock(&watch->lock);
+	(void)pthread_mutex_lock(&watch->lock);
 	seek(watch, scratch, sought, true, !all, clock_ms());
 	if (all)
 		seek(watch, scratch, sought, false, false, clock_ms());
-	pthread_mutex_unlock(&watch->lock);
+	(void)pthread_mutex_unlock(&watch->lock);
 	if (sought->n > 0) {
 		answers = watch->dns.authority(watch->dns.state, scratch, sought->names, sought->n,
 		    DNS_TXT, clock_ms() + KEY_WATCH_LOOK_MS);
@@ -453,18 +453,18 @@ look_on(void *data)
 	struct key_watch *watch = data;
 	struct timespec until;
 
-	pthread_mutex_lock(&watch->lock);
+	(void)pthread_mutex_lock(&watch->lock);
 	while (!watch->stop) {
 		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec++;
 		(void)pthread_cond_timedwait(&watch->wake, &watch->lock, &until);
 		if (watch->stop)
 			break;
-		pthread_mutex_unlock(&watch->lock);
+		(void)pthread_mutex_unlock(&watch->lock);
 		look_for(watch, false);
-		pthread_mutex_lock(&watch->lock);
+		(void)pthread_mutex_lock(&watch->lock);
 	}
-	pthread_mutex_unlock(&watch->lock);
+	(void)pthread_mutex_unlock(&watch->lock);
 	return NULL;
 }
 
@@ -476,29 +476,29 @@ start_looking(struct key_watch *watch)
 	pthread_condattr_t attributes;
 	sigset_t all, before;
 
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&watch->wake, &attributes);
-	pthread_condattr_destroy(&attributes);
+	(void)pthread_condattr_init(&attributes);
+	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&watch->wake, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (watch->dns.authority != NULL &&
 	    pthread_create(&watch->thread, NULL, look_on, watch) != 0)
 		watch->dns.authority = NULL;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* stop_looking - the reverse */
 static void
 stop_looking(struct key_watch *watch)
 {
-	pthread_mutex_lock(&watch->lock);
+	(void)pthread_mutex_lock(&watch->lock);
 	watch->stop = true;
-	pthread_cond_signal(&watch->wake);
-	pthread_mutex_unlock(&watch->lock);
+	(void)pthread_cond_signal(&watch->wake);
+	(void)pthread_mutex_unlock(&watch->lock);
 	if (watch->dns.authority != NULL)
 		(void)pthread_join(watch->thread, NULL);
-	pthread_cond_destroy(&watch->wake);
+	(void)pthread_cond_destroy(&watch->wake);
 }
 
 /* --- its life ---------------------------------------------------------- */
@@ -509,7 +509,7 @@ watch_free(struct key_watch *watch)
 {
 	stop_looking(watch);
 	talloc_free(watch->entries);
-	pthread_mutex_destroy(&watch->lock);
+	(void)pthread_mutex_destroy(&watch->lock);
 	return 0;
 }
 
@@ -521,7 +521,7 @@ key_watch_new(TALLOC_CTX *ctx, const struct dkim_dns *dns)
 	watch->dns = *dns;
 	watch->entries = map_new(NULL, &(struct map_options){
 	    .value_size = sizeof(struct entry), .max = KEY_WATCH_MAX, .gone = entry_gone });
-	pthread_mutex_init(&watch->lock, NULL);
+	(void)pthread_mutex_init(&watch->lock, NULL);
 	start_looking(watch);
 	talloc_set_destructor(watch, watch_free);
 	return watch;

@@ -391,9 +391,9 @@ return_key(struct keyring_key *key)
 	struct keyring *keyring = key->secret->keyring;
 	struct borrowed *borrowed = (struct borrowed *)key->secret;
 
-	pthread_mutex_lock(&keyring->lock);
+	(void)pthread_mutex_lock(&keyring->lock);
 	borrowed->users--;
-	pthread_mutex_unlock(&keyring->lock);
+	(void)pthread_mutex_unlock(&keyring->lock);
 	return 0;
 }
 
@@ -405,13 +405,13 @@ keyring_borrow(TALLOC_CTX *ctx, struct keyring *keyring, const char *domain, con
 	struct borrowed *found;
 	bool new;
 
-	pthread_mutex_lock(&keyring->lock);
+	(void)pthread_mutex_lock(&keyring->lock);
 	found = map_put(keyring->borrowed, file, &new);
 	map_used(keyring->borrowed, found);
 	if (new)
 		found->secret.keyring = keyring;
 	found->users++;
-	pthread_mutex_unlock(&keyring->lock);
+	(void)pthread_mutex_unlock(&keyring->lock);
 	*key = (struct keyring_key){ .domain = mem_strdup(key, domain),
 		.selector = mem_strdup(key, selector),
 		.file = mem_strdup(key, file),
@@ -430,7 +430,7 @@ keyring_free(struct keyring *keyring)
 	     secret = secret->next)
 		wipe_secret(secret);
 	talloc_free(keyring->borrowed);
-	pthread_mutex_destroy(&keyring->lock);
+	(void)pthread_mutex_destroy(&keyring->lock);
 	return 0;
 }
 
@@ -488,7 +488,7 @@ keyring_new(TALLOC_CTX *ctx, const struct keyring_options *options)
 		keyring->options.min_rsa_bits = 1024;
 	if (keyring->options.eager == 0)
 		keyring->options.eager = KEYRING_EAGER;
-	pthread_mutex_init(&keyring->lock, NULL);
+	(void)pthread_mutex_init(&keyring->lock, NULL);
 	talloc_set_destructor(keyring, keyring_free);
 	keyring->domains =
 	    map_new(keyring, &(struct map_options){ .value_size = sizeof(struct keyring_domain) });

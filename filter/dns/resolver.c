@@ -203,10 +203,10 @@ question_new(struct resolver *resolver, const char *name, size_t len, enum dns_t
 		question->trials[i].question = question;
 
 	/* Deadlines are on the clock that nobody sets. */
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&question->answered, &attributes);
-	pthread_condattr_destroy(&attributes);
+	(void)pthread_condattr_init(&attributes);
+	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&question->answered, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
 	return question;
 }
 
@@ -214,7 +214,7 @@ question_new(struct resolver *resolver, const char *name, size_t len, enum dns_t
 static void
 question_free(struct question *question)
 {
-	pthread_cond_destroy(&question->answered);
+	(void)pthread_cond_destroy(&question->answered);
 	talloc_free(question);
 }
 
@@ -423,7 +423,7 @@ resolver_finish(struct question *question, struct dns_answer *answer)
 		last->problem = answer->problem;
 		answer = last;
 	}
-	pthread_mutex_lock(&resolver->lock);
+	(void)pthread_mutex_lock(&resolver->lock);
 	question->answer = answer;
 	question->bytes = dns_answer_bytes(answer) + sizeof(*question) +
 	    (question->last != NULL ? dns_answer_bytes(question->last) : 0);
@@ -432,11 +432,11 @@ resolver_finish(struct question *question, struct dns_answer *answer)
 	list_remove(&resolver->under_way, question);
 	list_add(&resolver->answered, question);
 	resolver->bytes += question->bytes;
-	pthread_cond_broadcast(&question->answered);
+	(void)pthread_cond_broadcast(&question->answered);
 	while (resolver->answered.n > resolver->max_entries ||
 	    resolver->bytes > resolver->max_entries * BYTES_PER_ENTRY)
 		resolver_forget(resolver, resolver->answered.oldest);
-	pthread_mutex_unlock(&resolver->lock);
+	(void)pthread_mutex_unlock(&resolver->lock);
 }
 
 /* finish_trials - the same, and end what still runs for it; question may be gone after that */
@@ -589,13 +589,13 @@ all_under_way(struct resolver *resolver, size_t *n_r)
 	struct question **all, *question;
 
 	*n_r = 0;
-	pthread_mutex_lock(&resolver->lock);
+	(void)pthread_mutex_lock(&resolver->lock);
 	all = mem_array(NULL, struct question *, resolver->under_way.n + 1);
 	for (question = resolver->under_way.oldest; question != NULL; question = question->newer) {
 		question_ref(question);
 		all[(*n_r)++] = question;
 	}
-	pthread_mutex_unlock(&resolver->lock);
+	(void)pthread_mutex_unlock(&resolver->lock);
 	return all;
 }
 
@@ -657,12 +657,12 @@ resolver_look(struct resolver *resolver, int64_t now_ms)
 	health_look(health, now_ms);
 	if (was_away && !health->away)
 		ask_anew(resolver);
-	pthread_mutex_lock(&resolver->lock);
+	(void)pthread_mutex_lock(&resolver->lock);
 	if (was_away != health->away)
 		resolver->status.since_ms = now_ms;
 	resolver->status.away = health->away;
 	resolver->heard_ms = health->heard_ms;
-	pthread_mutex_unlock(&resolver->lock);
+	(void)pthread_mutex_unlock(&resolver->lock);
 }
 
 /* take_queue - the new questions; false: it is time to stop */
@@ -671,12 +671,12 @@ take_queue(struct resolver *resolver, struct question **queue_r, bool *idle_r)
 {
 	bool stop;
 
-	pthread_mutex_lock(&resolver->lock);
+	(void)pthread_mutex_lock(&resolver->lock);
 	*queue_r = resolver->queue;
 	resolver->queue = NULL;
 	*idle_r = resolver->under_way.n == 0;
 	stop = resolver->stop;
-	pthread_mutex_unlock(&resolver->lock);
+	(void)pthread_mutex_unlock(&resolver->lock);
 	return !stop;
 }
 
@@ -737,9 +737,9 @@ start_dispatcher(struct resolver *resolver)
 	int error;
 
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&resolver->dispatcher, NULL, dispatch, resolver);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return error;
 }
 
@@ -756,15 +756,15 @@ free_node(void *question)
 static int
 resolver_delete(struct resolver *resolver)
 {
-	pthread_mutex_lock(&resolver->lock);
+	(void)pthread_mutex_lock(&resolver->lock);
 	resolver->stop = true;
-	pthread_mutex_unlock(&resolver->lock);
+	(void)pthread_mutex_unlock(&resolver->lock);
 	wake(resolver);
-	pthread_join(resolver->dispatcher, NULL);
+	(void)pthread_join(resolver->dispatcher, NULL);
 	close_unbound(resolver->unbound);
 	tdestroy(resolver->tree, free_node);
 	close(resolver->wake_fd);
-	pthread_mutex_destroy(&resolver->lock);
+	(void)pthread_mutex_destroy(&resolver->lock);
 	return 0;
 }
 
@@ -789,14 +789,14 @@ resolver_new(TALLOC_CTX *ctx, const struct resolver_options *options, const char
 		talloc_free(resolver);
 		return NULL;
 	}
-	pthread_mutex_init(&resolver->lock, NULL);
+	(void)pthread_mutex_init(&resolver->lock, NULL);
 	resolver->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	error = resolver->wake_fd < 0 ? errno : start_dispatcher(resolver);
 	if (error != 0) {
 		*error_r = mem_printf(ctx, "cannot start the resolver: %s", strerror(error));
 		if (resolver->wake_fd >= 0)
 			close(resolver->wake_fd);
-		pthread_mutex_destroy(&resolver->lock);
+		(void)pthread_mutex_destroy(&resolver->lock);
 		close_unbound(resolver->unbound);
 		talloc_free(resolver);
 		return NULL;
@@ -808,9 +808,9 @@ resolver_new(TALLOC_CTX *ctx, const struct resolver_options *options, const char
 void
 resolver_status(struct resolver *resolver, struct resolver_status *status_r)
 {
-	pthread_mutex_lock(&resolver->lock);
+	(void)pthread_mutex_lock(&resolver->lock);
 	*status_r = resolver->status;
-	pthread_mutex_unlock(&resolver->lock);
+	(void)pthread_mutex_unlock(&resolver->lock);
 }
 
 /*
@@ -875,11 +875,11 @@ resolver_do_ask(struct resolver *resolver, TALLOC_CTX *ctx, const char *name, si
 	question_ref(question);
 	if (!resolver_wait_for(resolver, question, deadline_ms))
 		answer = without_answer(resolver, ctx, question);
-	pthread_mutex_unlock(&resolver->lock);
+	(void)pthread_mutex_unlock(&resolver->lock);
 	if (answer == NULL)
 		answer = dns_answer_copy(ctx, question->answer);
 	question_unref(question);
-	pthread_mutex_lock(&resolver->lock);
+	(void)pthread_mutex_lock(&resolver->lock);
 	return answer;
 }
 
@@ -891,9 +891,9 @@ resolver_ask(struct resolver *resolver, TALLOC_CTX *ctx, const char *name, size_
 
 	if (!dns_name_ok(name, name_len))
 		return dns_answer_new(ctx, DNS_FAILURE, "no name that DNS could know");
-	pthread_mutex_lock(&resolver->lock);
+	(void)pthread_mutex_lock(&resolver->lock);
 	answer = resolver_do_ask(resolver, ctx, name, name_len, type, deadline_ms);
-	pthread_mutex_unlock(&resolver->lock);
+	(void)pthread_mutex_unlock(&resolver->lock);
 	return answer;
 }
 
@@ -905,11 +905,11 @@ resolver_prefetch(struct resolver *resolver, const char *name, size_t name_len,
 
 	if (!dns_name_ok(name, name_len))
 		return;
-	pthread_mutex_lock(&resolver->lock);
+	(void)pthread_mutex_lock(&resolver->lock);
 	question = resolver_find(resolver, name, name_len, type);
 	if (question == NULL || is_old(question))
 		resolver_start(resolver, name, name_len, type, question, UNDER_WAY_MANY);
-	pthread_mutex_unlock(&resolver->lock);
+	(void)pthread_mutex_unlock(&resolver->lock);
 }
 
 struct dns_answer **

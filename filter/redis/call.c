@@ -180,7 +180,7 @@ redis_call_follow(struct redis_pool *pool, const struct redis_redirect *redirect
 	unsigned int part = REDIS_PART_UNKNOWN;
 	int index;
 
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	pool->stale = true;
 	index = redis_node_at(pool, redirect->host, redirect->port);
 	if (index >= 0 && pool->nodes[index]->place.n > 0) {
@@ -188,7 +188,7 @@ redis_call_follow(struct redis_pool *pool, const struct redis_redirect *redirect
 		if (redirect->kind == REDIS_REDIRECT_MOVED)
 			pool->slots[redirect->slot] = (uint8_t)(index + 1);
 	}
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_mutex_unlock(&pool->lock);
 	return part;
 }
 
@@ -238,9 +238,9 @@ call_cluster(const struct call *call)
 static void
 note_failure(struct redis_pool *pool)
 {
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	pool->stale = true;
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_mutex_unlock(&pool->lock);
 }
 
 /* make_call - what is the same for all calls */

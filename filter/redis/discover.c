@@ -71,7 +71,7 @@ take_master(struct redis_pool *pool, TALLOC_CTX *ctx, const redisReply *reply, c
 	redis_place_set(ctx, reply->element[0]->str, reply->element[1]->str, &place);
 	if (redis_place_resolve(&place, ctx, error_r) < 0)
 		return -1;
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	if (node->place.host == NULL || !redis_same_place(node, &place)) {
 		list = redis_take_all_idle(node);
 		node->place = place;
@@ -79,7 +79,7 @@ take_master(struct redis_pool *pool, TALLOC_CTX *ctx, const redisReply *reply, c
 		node->place.host = mem_strdup(node, place.host);
 		node->place.port = mem_strdup(node, place.port);
 	}
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_mutex_unlock(&pool->lock);
 	redis_close_list(list);
 	return 0;
 }
@@ -129,7 +129,7 @@ take_slots(struct redis_pool *pool, TALLOC_CTX *ctx, const redisReply *reply, co
 		redis_place_set(ctx, ranges[i].host, ranges[i].port, &places[i]);
 		(void)redis_place_resolve(&places[i], ctx, error_r);
 	}
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	for (size_t i = 0; i < n; i++) {
 		int index = redis_node_at(pool, ranges[i].host, ranges[i].port);
 
@@ -144,7 +144,7 @@ take_slots(struct redis_pool *pool, TALLOC_CTX *ctx, const redisReply *reply, co
 		}
 	}
 	memcpy(pool->slots, slots, REDIS_SLOTS);
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_mutex_unlock(&pool->lock);
 	return 0;
 }
 
@@ -156,9 +156,9 @@ ask_cluster(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 	const char *argv[2] = { "CLUSTER", "SLOTS" };
 	size_t n_nodes, first = pool->next_asked;
 
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	n_nodes = pool->n_nodes;
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_mutex_unlock(&pool->lock);
 	*error_r = "no node has an address";
 	for (size_t k = 0; k < n_nodes + pool->n_seeds; k++) {
 		size_t i = k < n_nodes ? (first + k) % n_nodes : k;
@@ -168,9 +168,9 @@ ask_cluster(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 
 		if (i >= n_nodes)
 			(void)redis_place_resolve(&pool->seeds[i - n_nodes], pool, error_r);
-		pthread_mutex_lock(&pool->lock);
+		(void)pthread_mutex_lock(&pool->lock);
 		place = i < n_nodes ? pool->nodes[i]->place : pool->seeds[i - n_nodes];
-		pthread_mutex_unlock(&pool->lock);
+		(void)pthread_mutex_unlock(&pool->lock);
 		if (place.n == 0)
 			continue;
 		reply =
@@ -199,9 +199,9 @@ resolve_server(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 
 	if (redis_place_resolve(&place, ctx, error_r) < 0)
 		return -1;
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	pool->nodes[0]->place = place;
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_mutex_unlock(&pool->lock);
 	return 0;
 }
 
@@ -211,10 +211,10 @@ redis_discover_is_due(struct redis_pool *pool)
 {
 	bool due;
 
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	due = pool->stale || pool->discovered == 0 ||
 	    clock_ms() - pool->discovered > REDISCOVER_MS;
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_mutex_unlock(&pool->lock);
 	return due;
 }
 
@@ -229,10 +229,10 @@ discover(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 	result =
 	    pool->options.cluster ? ask_cluster(pool, ctx, error_r)
 				  : ask_sentinels(pool, ctx, error_r);
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	pool->stale = result < 0;
 	pool->discovered = clock_ms();
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_mutex_unlock(&pool->lock);
 	return result;
 }
 
@@ -242,9 +242,9 @@ redis_pool_resolve(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_
 {
 	int result;
 
-	pthread_mutex_lock(&pool->resolving);
+	(void)pthread_mutex_lock(&pool->resolving);
 	result = pool->options.cluster || pool->master != NULL ? discover(pool, ctx, error_r) :
 	    resolve_server(pool, ctx, error_r);
-	pthread_mutex_unlock(&pool->resolving);
+	(void)pthread_mutex_unlock(&pool->resolving);
 	return result;
 }

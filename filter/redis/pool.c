@@ -44,12 +44,12 @@ pool_free(struct redis_pool *pool)
 {
 	for (size_t i = 0; i < pool->n_nodes; i++) {
 		redis_node_drop_idle(pool, pool->nodes[i]);
-		pthread_cond_destroy(&pool->nodes[i]->returned);
+		(void)pthread_cond_destroy(&pool->nodes[i]->returned);
 		talloc_free(pool->nodes[i]);
 	}
 	redis_options_wipe(&pool->options);
-	pthread_mutex_destroy(&pool->resolving);
-	pthread_mutex_destroy(&pool->lock);
+	(void)pthread_mutex_destroy(&pool->resolving);
+	(void)pthread_mutex_destroy(&pool->lock);
 	return 0;
 }
 
@@ -65,10 +65,10 @@ redis_add_node(struct redis_pool *pool)
 		return NULL;
 	node = mem_new(NULL, struct redis_node);
 	/* the condition waits by the clock that deadlines use */
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&node->returned, &attributes);
-	pthread_condattr_destroy(&attributes);
+	(void)pthread_condattr_init(&attributes);
+	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&node->returned, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
 	pool->nodes[pool->n_nodes++] = node;
 	return node;
 }
@@ -128,8 +128,8 @@ redis_pool_new(TALLOC_CTX *ctx, const struct redis_options *options, unsigned in
 	pool->server = options->sentinels != NULL ? pool->options.sentinels : pool->options.server;
 	pool->master = options->sentinels != NULL ? pool->options.master : NULL;
 	pool->max_connections = connections > 0 ? connections : 1;
-	pthread_mutex_init(&pool->lock, NULL);
-	pthread_mutex_init(&pool->resolving, NULL);
+	(void)pthread_mutex_init(&pool->lock, NULL);
+	(void)pthread_mutex_init(&pool->resolving, NULL);
 	atomic_init(&pool->latest_ms, INT64_MAX);
 	talloc_set_destructor(pool, pool_free);
 	if (read_seeds(ctx, pool, error_r) < 0 || use_tls(ctx, pool, &options->tls, error_r) < 0) {
@@ -170,10 +170,10 @@ drop_all(struct redis_pool *pool)
 {
 	size_t n;
 
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	n = pool->n_nodes;
 	pool->stale = true;
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_mutex_unlock(&pool->lock);
 	for (size_t i = 0; i < n; i++)
 		redis_node_drop_idle(pool, pool->nodes[i]);
 }
@@ -201,7 +201,7 @@ redis_take_all_idle(struct redis_node *node)
 	node->generation++;
 	for (struct redis_connection *at = list; at != NULL; at = at->next)
 		node->n_open--;
-	pthread_cond_broadcast(&node->returned);
+	(void)pthread_cond_broadcast(&node->returned);
 	return list;
 }
 
@@ -211,9 +211,9 @@ redis_node_drop_idle(struct redis_pool *pool, struct redis_node *node)
 {
 	struct redis_connection *list;
 
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	list = redis_take_all_idle(node);
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_mutex_unlock(&pool->lock);
 	redis_close_list(list);
 }
 
@@ -223,10 +223,10 @@ redis_pool_drop_idle(struct redis_pool *pool, unsigned int part)
 {
 	bool known;
 
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	known = part < pool->n_nodes;
 	pool->stale = true;
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_mutex_unlock(&pool->lock);
 	if (known)
 		redis_node_drop_idle(pool, pool->nodes[part]);
 }
@@ -264,9 +264,9 @@ redis_pool_part(struct redis_pool *pool, unsigned int slot)
 
 	if (!pool->options.cluster)
 		return 0;
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	part = part_of(pool, slot);
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_mutex_unlock(&pool->lock);
 	return part;
 }
 
@@ -274,10 +274,10 @@ redis_pool_part(struct redis_pool *pool, unsigned int slot)
 void
 redis_pool_parts(struct redis_pool *pool, uint8_t *parts)
 {
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	for (unsigned int slot = 0; slot < redis_pool_slots(pool); slot++)
 		parts[slot] = (uint8_t)part_of(pool, slot);
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_mutex_unlock(&pool->lock);
 }
 
 /* redis_pool_part_name - how a part is called in log texts */
@@ -286,10 +286,10 @@ redis_pool_part_name(struct redis_pool *pool, TALLOC_CTX *ctx, unsigned int part
 {
 	const char *name = NULL;
 
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	if (pool->options.cluster && part < pool->n_nodes)
 		name = mem_printf(ctx, "Redis node %s", pool->nodes[part]->place.text);
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_mutex_unlock(&pool->lock);
 	return name != NULL ? name : mem_printf(ctx, "Redis at %s", pool->server);
 }
 
@@ -376,7 +376,7 @@ take_idle(struct redis_pool *pool, struct redis_node *node, int64_t deadline_ms,
 {
 	bool may = true;
 
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	while (node->idle == NULL && node->n_open >= pool->max_connections && may)
 		may = wait_returned(pool, node, deadline_ms);
 	*connection_r = node->idle;
@@ -391,7 +391,7 @@ take_idle(struct redis_pool *pool, struct redis_node *node, int64_t deadline_ms,
 	} else {
 		may = false;
 	}
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_mutex_unlock(&pool->lock);
 	return may;
 }
 
@@ -400,7 +400,7 @@ void
 redis_give_back(struct redis_pool *pool, struct redis_node *node,
     struct redis_connection *connection, bool broken)
 {
-	pthread_mutex_lock(&pool->lock);
+	(void)pthread_mutex_lock(&pool->lock);
 	if (connection != NULL && !broken && connection->generation == node->generation) {
 		connection->next = node->idle;
 		node->idle = connection;
@@ -408,8 +408,8 @@ redis_give_back(struct redis_pool *pool, struct redis_node *node,
 	} else {
 		node->n_open--;
 	}
-	pthread_cond_signal(&node->returned);
-	pthread_mutex_unlock(&pool->lock);
+	(void)pthread_cond_signal(&node->returned);
+	(void)pthread_mutex_unlock(&pool->lock);
 	redis_connection_close(connection);
 }
 

@@ -157,7 +157,7 @@ static int
 tls_free(struct redis_tls *tls)
 {
 	SSL_CTX_free(tls->ssl_ctx);
-	pthread_mutex_destroy(&tls->lock);
+	(void)pthread_mutex_destroy(&tls->lock);
 	return 0;
 }
 
@@ -186,7 +186,7 @@ redis_tls_new(TALLOC_CTX *ctx, const struct redis_tls_options *options, const ch
 	tls = mem_new(ctx, struct redis_tls);
 	tls->ssl_ctx = ssl_ctx;
 	tls->options = redis_tls_options_copy(tls, options);
-	pthread_mutex_init(&tls->lock, NULL);
+	(void)pthread_mutex_init(&tls->lock, NULL);
 	talloc_set_destructor(tls, tls_free);
 	return tls;
 }
@@ -243,10 +243,10 @@ redis_tls_renew(struct redis_tls *tls, TALLOC_CTX *ctx, const char **error_r)
 
 	if (next == NULL)
 		return -1;
-	pthread_mutex_lock(&tls->lock);
+	(void)pthread_mutex_lock(&tls->lock);
 	last = tls->ssl_ctx;
 	tls->ssl_ctx = next;
-	pthread_mutex_unlock(&tls->lock);
+	(void)pthread_mutex_unlock(&tls->lock);
 	SSL_CTX_free(last);
 	return 0;
 }
@@ -278,9 +278,9 @@ redis_tls_start(struct redis_tls *tls, const struct redis_place *place, int fd)
 	SSL *ssl;
 
 	ERR_clear_error();
-	pthread_mutex_lock(&tls->lock);
+	(void)pthread_mutex_lock(&tls->lock);
 	ssl = SSL_new(tls->ssl_ctx);
-	pthread_mutex_unlock(&tls->lock);
+	(void)pthread_mutex_unlock(&tls->lock);
 	if (ssl == NULL)
 		return NULL;
 	SSL_set_connect_state(ssl);

@@ -96,8 +96,8 @@ store_redis_by_hand(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op
 void
 store_redis_wake(struct store_redis *redis)
 {
-	pthread_mutex_lock(&redis->lock);
+	(void)pthread_mutex_lock(&redis->lock);
 	redis->woken = true;
-	pthread_cond_signal(&redis->wake);
-	pthread_mutex_unlock(&redis->lock);
+	(void)pthread_cond_signal(&redis->wake);
+	(void)pthread_mutex_unlock(&redis->lock);
 }

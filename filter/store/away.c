@@ -86,7 +86,7 @@ away_free(struct away *away)
 		}
 	for (size_t i = 0; i < REDIS_PARTS; i++)
 		talloc_free(away->parts[i].why);
-	pthread_mutex_destroy(&away->lock);
+	(void)pthread_mutex_destroy(&away->lock);
 	return 0;
 }
 
@@ -111,7 +111,7 @@ away_new(
 	}
 	for (size_t i = 0; i < REDIS_PARTS; i++)
 		atomic_init(&away->parts[i].state, AWAY_UP);
-	pthread_mutex_init(&away->lock, NULL);
+	(void)pthread_mutex_init(&away->lock, NULL);
 	talloc_set_destructor(away, away_free);
 	return away;
 }
@@ -176,12 +176,12 @@ away_failed(struct away *away, const struct away_place *place, const char *why, 
 {
 	struct part *part = &away->parts[place->part];
 
-	pthread_mutex_lock(&away->lock);
+	(void)pthread_mutex_lock(&away->lock);
 	doubt(away, part, now);
 	set_why(part, why);
 	if (place->part == REDIS_PART_SLOT)
 		atomic_store(&away->slots[place->slot].rest_until, now + AWAY_SLOT_REST_MS);
-	pthread_mutex_unlock(&away->lock);
+	(void)pthread_mutex_unlock(&away->lock);
 }
 
 /* consequence - what on_away means, for the log */
@@ -215,7 +215,7 @@ away_is_gone(struct away *away, unsigned int index, const char *name, const char
 	struct part *part = &away->parts[index];
 	char *text = NULL;
 
-	pthread_mutex_lock(&away->lock);
+	(void)pthread_mutex_lock(&away->lock);
 	doubt(away, part, now);
 	if (why != NULL)
 		set_why(part, why);
@@ -226,7 +226,7 @@ away_is_gone(struct away *away, unsigned int index, const char *name, const char
 		    index == REDIS_PART_SLOT ? "for their accounts " : "",
 		    consequence(away->on_away));
 	atomic_store(&part->state, AWAY_GONE);
-	pthread_mutex_unlock(&away->lock);
+	(void)pthread_mutex_unlock(&away->lock);
 	away_log_text(away, STORE_LOG_WARNING, text);
 }
 
@@ -276,9 +276,9 @@ away_has_work(struct away *away, const uint8_t *parts, unsigned int part, int64_
 {
 	bool work;
 
-	pthread_mutex_lock(&away->lock);
+	(void)pthread_mutex_lock(&away->lock);
 	work = has_work(away, parts, part, now);
-	pthread_mutex_unlock(&away->lock);
+	(void)pthread_mutex_unlock(&away->lock);
 	return work;
 }
 
@@ -291,7 +291,7 @@ away_is_back(
 	char *text = NULL;
 	bool back;
 
-	pthread_mutex_lock(&away->lock);
+	(void)pthread_mutex_lock(&away->lock);
 	back = !has_work(away, parts, index, now);
 	if (back) {
 		if (atomic_load(&part->state) == AWAY_GONE)
@@ -299,7 +299,7 @@ away_is_back(
 			    index == REDIS_PART_SLOT ? "has moved its slots" : "is back", now);
 		become_up(part);
 	}
-	pthread_mutex_unlock(&away->lock);
+	(void)pthread_mutex_unlock(&away->lock);
 	away_log_text(away, STORE_LOG_INFO, text);
 	return back;
 }
@@ -311,12 +311,12 @@ away_is_deserted(struct away *away, unsigned int index, const char *name)
 	struct part *part = &away->parts[index];
 	char *text = NULL;
 
-	pthread_mutex_lock(&away->lock);
+	(void)pthread_mutex_lock(&away->lock);
 	if (atomic_load(&part->state) == AWAY_GONE)
 		text = mem_printf(
 		    NULL, "%s has no slots any more: other nodes have its accounts", name);
 	become_up(part);
-	pthread_mutex_unlock(&away->lock);
+	(void)pthread_mutex_unlock(&away->lock);
 	away_log_text(away, STORE_LOG_INFO, text);
 }
 
@@ -421,7 +421,7 @@ away_take(struct away *away, const uint8_t *parts, unsigned int part, int64_t no
 {
 	size_t n = 0;
 
-	pthread_mutex_lock(&away->lock);
+	(void)pthread_mutex_lock(&away->lock);
 	for (unsigned int i = 0; i < away->n_slots && away->n_pending > 0; i++) {
 		struct slot *slot = &away->slots[i];
 
@@ -433,7 +433,7 @@ away_take(struct away *away, const uint8_t *parts, unsigned int part, int64_t no
 			taken[n++] = at;
 		}
 	}
-	pthread_mutex_unlock(&away->lock);
+	(void)pthread_mutex_unlock(&away->lock);
 	return n;
 }
 
@@ -467,10 +467,10 @@ void
 away_settle(struct away *away, unsigned int part, struct away_pending *const *taken,
     const enum away_result *results, size_t n, int64_t now)
 {
-	pthread_mutex_lock(&away->lock);
+	(void)pthread_mutex_lock(&away->lock);
 	for (size_t i = 0; i < n; i++)
 		away_do_settle(away, &away->parts[part], taken[i], results[i], now);
-	pthread_mutex_unlock(&away->lock);
+	(void)pthread_mutex_unlock(&away->lock);
 }
 
 /* --- deciding --- */
@@ -511,13 +511,13 @@ away_charge(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, u
 {
 	const char *why;
 
-	pthread_mutex_lock(&away->lock);
+	(void)pthread_mutex_lock(&away->lock);
 	away_decide(away, ctx, plan, slot, ambiguous, now, reply_r);
 	why = why_away(away);
 	reply_r->store = "local";
 	reply_r->problem =
 	    mem_printf(ctx, "Redis is away: %s", why != NULL ? why : "it has just failed");
-	pthread_mutex_unlock(&away->lock);
+	(void)pthread_mutex_unlock(&away->lock);
 }
 
 /* away_seen - Redis answered: note the totals */
@@ -542,7 +542,7 @@ away_status(struct away *away, TALLOC_CTX *ctx, int64_t now, struct store_status
 {
 	const char *why;
 
-	pthread_mutex_lock(&away->lock);
+	(void)pthread_mutex_lock(&away->lock);
 	status->away = away->n_pending > 0;
 	for (size_t i = 0; i < REDIS_PARTS; i++) {
 		const struct part *part = &away->parts[i];
@@ -559,6 +559,6 @@ away_status(struct away *away, TALLOC_CTX *ctx, int64_t now, struct store_status
 	status->pending = away->n_pending;
 	status->merged = away->merged;
 	status->dropped = away->dropped;
-	pthread_mutex_unlock(&away->lock);
+	(void)pthread_mutex_unlock(&away->lock);
 	embedded_count(away->ledger, &status->accounts, &status->evicted);
 }

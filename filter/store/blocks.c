@@ -32,7 +32,7 @@ struct blocks {
 static int
 blocks_free(struct blocks *blocks)
 {
-	pthread_mutex_destroy(&blocks->lock);
+	(void)pthread_mutex_destroy(&blocks->lock);
 	talloc_free(blocks->memory);
 	return 0;
 }
@@ -43,7 +43,7 @@ blocks_new(TALLOC_CTX *ctx)
 {
 	struct blocks *blocks = mem_new(ctx, struct blocks);
 
-	pthread_mutex_init(&blocks->lock, NULL);
+	(void)pthread_mutex_init(&blocks->lock, NULL);
 	blocks->memory = mem_check(talloc_named_const(NULL, 0, "blocks"));
 	atomic_init(&blocks->n, 0);
 	talloc_set_destructor(blocks, blocks_free);
@@ -166,9 +166,9 @@ blocks_set(struct blocks *blocks, const struct store_block *block)
 {
 	bool done;
 
-	pthread_mutex_lock(&blocks->lock);
+	(void)pthread_mutex_lock(&blocks->lock);
 	done = set(blocks, block);
-	pthread_mutex_unlock(&blocks->lock);
+	(void)pthread_mutex_unlock(&blocks->lock);
 	return done;
 }
 
@@ -179,12 +179,12 @@ blocks_remove(struct blocks *blocks, const char *account, int64_t now)
 	bool found, was;
 	size_t place;
 
-	pthread_mutex_lock(&blocks->lock);
+	(void)pthread_mutex_lock(&blocks->lock);
 	place = blocks_place_of(blocks, account, &found);
 	was = found && !has_ended(blocks->sorted[place], now);
 	if (found)
 		blocks_remove_at(blocks, place);
-	pthread_mutex_unlock(&blocks->lock);
+	(void)pthread_mutex_unlock(&blocks->lock);
 	return was;
 }
 
@@ -205,12 +205,12 @@ blocks_find(struct blocks *blocks, TALLOC_CTX *ctx, const char *account, int64_t
 
 	if (atomic_load(&blocks->n) == 0)
 		return false;
-	pthread_mutex_lock(&blocks->lock);
+	(void)pthread_mutex_lock(&blocks->lock);
 	place = blocks_place_of(blocks, account, &found);
 	found = found && !has_ended(blocks->sorted[place], now);
 	if (found && block_r != NULL)
 		copy_block(ctx, blocks->sorted[place], block_r);
-	pthread_mutex_unlock(&blocks->lock);
+	(void)pthread_mutex_unlock(&blocks->lock);
 	return found;
 }
 
@@ -221,13 +221,13 @@ blocks_list(struct blocks *blocks, TALLOC_CTX *ctx, int64_t now, size_t *n_r)
 	struct store_block *list;
 	size_t n;
 
-	pthread_mutex_lock(&blocks->lock);
+	(void)pthread_mutex_lock(&blocks->lock);
 	drop_ended(blocks, now);
 	n = atomic_load(&blocks->n);
 	list = mem_array(ctx, struct store_block, n + 1);
 	for (size_t i = 0; i < n; i++)
 		copy_block(list, blocks->sorted[i], &list[i]);
-	pthread_mutex_unlock(&blocks->lock);
+	(void)pthread_mutex_unlock(&blocks->lock);
 	*n_r = n;
 	return list;
 }
@@ -236,12 +236,12 @@ blocks_list(struct blocks *blocks, TALLOC_CTX *ctx, int64_t now, size_t *n_r)
 void
 blocks_replace(struct blocks *blocks, const struct store_block *list, size_t n)
 {
-	pthread_mutex_lock(&blocks->lock);
+	(void)pthread_mutex_lock(&blocks->lock);
 	while (atomic_load(&blocks->n) > 0)
 		blocks_remove_at(blocks, atomic_load(&blocks->n) - 1);
 	for (size_t i = 0; i < n; i++)
 		(void)set(blocks, &list[i]);
-	pthread_mutex_unlock(&blocks->lock);
+	(void)pthread_mutex_unlock(&blocks->lock);
 }
 
 /* blocks_offender - an account is blocked by block_on */

@@ -83,7 +83,7 @@ embedded_begin(
 		if (plan->subjects[i].kind == QUOTA_NETWORK)
 			add_shard(j, table_place(table, plan->subjects[i].key).shard);
 	for (size_t i = 0; i < j->n_shards; i++)
-		pthread_mutex_lock(&j->shards[i]->lock);
+		(void)pthread_mutex_lock(&j->shards[i]->lock);
 	j->seats = plan->n_counters <= FEW_SEATS ? j->few :
 	    mem_array(NULL, struct seat, plan->n_counters);
 }
@@ -93,7 +93,7 @@ static void
 embedded_end(struct judging *j)
 {
 	for (size_t i = j->n_shards; i-- > 0;)
-		pthread_mutex_unlock(&j->shards[i]->lock);
+		(void)pthread_mutex_unlock(&j->shards[i]->lock);
 	if (j->seats != j->few)
 		talloc_free(j->seats);
 }
@@ -112,10 +112,10 @@ static int
 embedded_free(struct embedded *table)
 {
 	for (size_t i = 0; i < table->n_shards; i++) {
-		pthread_mutex_destroy(&table->shards[i].lock);
+		(void)pthread_mutex_destroy(&table->shards[i].lock);
 		talloc_free(table->shards[i].memory);
 	}
-	pthread_mutex_destroy(&table->save_lock);
+	(void)pthread_mutex_destroy(&table->save_lock);
 	if (table->lock_fd >= 0)
 		close(table->lock_fd);
 	return 0;
@@ -146,7 +146,7 @@ embedded_new(TALLOC_CTX *ctx, size_t max_accounts, bool remember_ids)
 	table->lock_fd = -1;
 	atomic_init(&table->dirty, false);
 	atomic_init(&table->n_subjects, 0);
-	pthread_mutex_init(&table->save_lock, NULL);
+	(void)pthread_mutex_init(&table->save_lock, NULL);
 	for (size_t i = 0; i < table->n_shards; i++)
 		table_init_shard(&table->shards[i], table->max_subjects / table->n_shards,
 		    remember_ids ? EMBEDDED_IDS / table->n_shards : 0);
@@ -673,7 +673,7 @@ embedded_raise(struct embedded *table, const struct quota_plan *plan,
 	struct counter_more *more;
 	struct subject *subject;
 
-	pthread_mutex_lock(&place.shard->lock);
+	(void)pthread_mutex_lock(&place.shard->lock);
 	subject = table_ensure(table, &place, key, 1, now);
 	for (uint32_t i = 0; subject->more != NULL && i < subject->n_counters; i++)
 		if (subject->more[i].raised_until <= now)
@@ -683,7 +683,7 @@ embedded_raise(struct embedded *table, const struct quota_plan *plan,
 	more->raised_max = max;
 	more->raised_until = until;
 	touched(table);
-	pthread_mutex_unlock(&place.shard->lock);
+	(void)pthread_mutex_unlock(&place.shard->lock);
 }
 
 /* embedded_unraise - the limits of plan's account hold again */
@@ -695,7 +695,7 @@ embedded_unraise(struct embedded *table, const struct quota_plan *plan, int64_t 
 	struct subject *subject;
 	int n = 0;
 
-	pthread_mutex_lock(&place.shard->lock);
+	(void)pthread_mutex_lock(&place.shard->lock);
 	subject = table_find(&place, key);
 	for (uint32_t i = 0; subject != NULL && subject->more != NULL && i < subject->n_counters;
 	     i++) {
@@ -704,7 +704,7 @@ embedded_unraise(struct embedded *table, const struct quota_plan *plan, int64_t 
 		subject->more[i].raised_until = 0;
 	}
 	touched(table);
-	pthread_mutex_unlock(&place.shard->lock);
+	(void)pthread_mutex_unlock(&place.shard->lock);
 	return n;
 }
 
@@ -775,9 +775,9 @@ embedded_count(struct embedded *table, uint64_t *subjects_r, uint64_t *evicted_r
 	for (size_t i = 0; i < table->n_shards; i++) {
 		struct shard *shard = &table->shards[i];
 
-		pthread_mutex_lock(&shard->lock);
+		(void)pthread_mutex_lock(&shard->lock);
 		*subjects_r += shard->n_subjects;
 		*evicted_r += shard->evicted;
-		pthread_mutex_unlock(&shard->lock);
+		(void)pthread_mutex_unlock(&shard->lock);
 	}
 }

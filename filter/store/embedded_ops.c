@@ -41,7 +41,7 @@ embedded_ops_open(TALLOC_CTX *ctx, const struct store_options *options, struct b
 	}
 	impl->blocks = blocks;
 	impl->options = options;
-	pthread_mutex_init(&impl->lock, NULL);
+	(void)pthread_mutex_init(&impl->lock, NULL);
 	return impl;
 }
 
@@ -51,11 +51,11 @@ note_save(struct embedded_impl *impl, const char *problem)
 {
 	bool news;
 
-	pthread_mutex_lock(&impl->lock);
+	(void)pthread_mutex_lock(&impl->lock);
 	news = (problem == NULL) != (impl->problem == NULL);
 	talloc_free(impl->problem);
 	impl->problem = problem != NULL ? mem_strdup(NULL, problem) : NULL;
-	pthread_mutex_unlock(&impl->lock);
+	(void)pthread_mutex_unlock(&impl->lock);
 	return news;
 }
 
@@ -82,7 +82,7 @@ embedded_ops_close(void *arg)
 
 	embedded_ops_tick(impl);
 	talloc_free(impl->problem);
-	pthread_mutex_destroy(&impl->lock);
+	(void)pthread_mutex_destroy(&impl->lock);
 	talloc_free(impl);
 }
 
@@ -185,10 +185,10 @@ embedded_ops_status(void *arg, TALLOC_CTX *ctx, struct store_status *status)
 	struct embedded_impl *impl = arg;
 
 	status->kind = "embedded";
-	pthread_mutex_lock(&impl->lock);
+	(void)pthread_mutex_lock(&impl->lock);
 	if (impl->problem != NULL)
 		status->problem = mem_strdup(ctx, impl->problem);
-	pthread_mutex_unlock(&impl->lock);
+	(void)pthread_mutex_unlock(&impl->lock);
 	embedded_count(impl->table, &status->accounts, &status->evicted);
 }
 

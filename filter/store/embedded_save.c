@@ -226,7 +226,7 @@ static size_t
 copy_slice(struct copies *copies, struct shard *shard, size_t bucket)
 {
 	copies->n = 0;
-	pthread_mutex_lock(&shard->lock);
+	(void)pthread_mutex_lock(&shard->lock);
 	for (; bucket < shard->n_buckets && copies->n < SLICE; bucket++) {
 		for (const struct subject *subject = shard->buckets[bucket]; subject != NULL;
 		    subject = subject->hash_next) {
@@ -238,7 +238,7 @@ copy_slice(struct copies *copies, struct shard *shard, size_t bucket)
 			copies->list[copies->n++] = copy_subject(copies->ctx, subject);
 		}
 	}
-	pthread_mutex_unlock(&shard->lock);
+	(void)pthread_mutex_unlock(&shard->lock);
 	return bucket;
 }
 
@@ -404,13 +404,13 @@ embedded_save(struct embedded *table, TALLOC_CTX *ctx, int64_t now, const char *
 
 	if (table->file == NULL)
 		return 0;
-	pthread_mutex_lock(&table->save_lock);
+	(void)pthread_mutex_lock(&table->save_lock);
 	if (!atomic_exchange(&table->dirty, false))
 		result = 0;
 	else if (save(table, ctx, now, error_r) < 0) {
 		atomic_store(&table->dirty, true);
 		result = -1;
 	}
-	pthread_mutex_unlock(&table->save_lock);
+	(void)pthread_mutex_unlock(&table->save_lock);
 	return result;
 }

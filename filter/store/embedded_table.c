@@ -478,7 +478,7 @@ lock_init(pthread_mutex_t *lock)
 #ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
 	(void)pthread_mutexattr_settype(&how, PTHREAD_MUTEX_ADAPTIVE_NP);
 #endif
-	pthread_mutex_init(lock, &how);
+	(void)pthread_mutex_init(lock, &how);
 	(void)pthread_mutexattr_destroy(&how);
 }
 

@@ -70,13 +70,13 @@ keeper_rest(struct store_redis *redis, int64_t until)
 	struct timespec at = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
 	bool go_on;
 
-	pthread_mutex_lock(&redis->lock);
+	(void)pthread_mutex_lock(&redis->lock);
 	while (!redis->stop && !redis->woken)
 		if (pthread_cond_timedwait(&redis->wake, &redis->lock, &at) != 0)
 			break;
 	redis->woken = false;
 	go_on = !redis->stop;
-	pthread_mutex_unlock(&redis->lock);
+	(void)pthread_mutex_unlock(&redis->lock);
 	return go_on;
 }
 
@@ -86,9 +86,9 @@ is_stopped(struct store_redis *redis)
 {
 	bool stopped;
 
-	pthread_mutex_lock(&redis->lock);
+	(void)pthread_mutex_lock(&redis->lock);
 	stopped = redis->stop;
-	pthread_mutex_unlock(&redis->lock);
+	(void)pthread_mutex_unlock(&redis->lock);
 	return stopped;
 }
 
@@ -453,9 +453,9 @@ store_redis_start_keeper(TALLOC_CTX *ctx, struct store_redis *redis, const char 
 	redis->keeping->parts = mem_array(redis->keeping, uint8_t, redis_pool_slots(redis->pool));
 	redis->keeping->batch = FIRST_BATCH;
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	code = pthread_create(&redis->keeper, NULL, keeper, redis->keeping);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	redis->has_keeper = code == 0;
 	if (code != 0)
 		*error_r = mem_printf(ctx, "cannot start the thread that looks after Redis: %s",

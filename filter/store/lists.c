@@ -158,11 +158,11 @@ take_offences(struct store_redis *redis)
 {
 	struct offence *list;
 
-	pthread_mutex_lock(&redis->lock);
+	(void)pthread_mutex_lock(&redis->lock);
 	list = redis->offences;
 	redis->offences = NULL;
 	redis->n_offences = 0;
-	pthread_mutex_unlock(&redis->lock);
+	(void)pthread_mutex_unlock(&redis->lock);
 	return list;
 }
 
@@ -170,14 +170,14 @@ take_offences(struct store_redis *redis)
 static void
 put_offence(struct store_redis *redis, struct offence *offence)
 {
-	pthread_mutex_lock(&redis->lock);
+	(void)pthread_mutex_lock(&redis->lock);
 	if (redis->n_offences < MANY_OFFENCES) {
 		offence->next = redis->offences;
 		redis->offences = offence;
 		redis->n_offences++;
 		offence = NULL;
 	}
-	pthread_mutex_unlock(&redis->lock);
+	(void)pthread_mutex_unlock(&redis->lock);
 	talloc_free(offence);
 }
 

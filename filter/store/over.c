@@ -36,7 +36,7 @@ struct over_table {
 static int
 over_free(struct over_table *over)
 {
-	pthread_mutex_destroy(&over->lock);
+	(void)pthread_mutex_destroy(&over->lock);
 	talloc_free(over->accounts);
 	return 0;
 }
@@ -57,7 +57,7 @@ over_new(TALLOC_CTX *ctx)
 {
 	struct over_table *over = mem_new(ctx, struct over_table);
 
-	pthread_mutex_init(&over->lock, NULL);
+	(void)pthread_mutex_init(&over->lock, NULL);
 	over->accounts = map_new(NULL, &(struct map_options){
 	    .value_size = sizeof(struct over), .max = OVER_MAX, .gone = over_clear });
 	talloc_set_destructor(over, over_free);
@@ -79,7 +79,7 @@ over_remember(struct over_table *over, const struct quota_plan *plan,
 		return;		/* a smaller message would fit */
 	tmp = mem_check(talloc_new(NULL));
 	quota_name_limit(tmp, plan, reply, fullest, &fact);
-	pthread_mutex_lock(&over->lock);
+	(void)pthread_mutex_lock(&over->lock);
 	found = map_put(over->accounts, plan->account, NULL);
 	map_used(over->accounts, found);
 	over_clear(found);
@@ -91,7 +91,7 @@ over_remember(struct over_table *over, const struct quota_plan *plan,
 		.until = now + (wait < 0 || wait > OVER_MS ? OVER_MS : wait),
 		.room_at = wait < 0 ? -1 : now + wait,
 	};
-	pthread_mutex_unlock(&over->lock);
+	(void)pthread_mutex_unlock(&over->lock);
 	talloc_free(tmp);
 }
 
@@ -101,11 +101,11 @@ over_forget(struct over_table *over, const char *account)
 {
 	struct over *found;
 
-	pthread_mutex_lock(&over->lock);
+	(void)pthread_mutex_lock(&over->lock);
 	found = map_find(over->accounts, account);
 	if (found != NULL)
 		map_remove(over->accounts, found);
-	pthread_mutex_unlock(&over->lock);
+	(void)pthread_mutex_unlock(&over->lock);
 }
 
 /* over_fact - the fact of a remembered account; with the lock held */
@@ -135,11 +135,11 @@ over_find(struct over_table *over, TALLOC_CTX *ctx, const char *account, struct 
 	struct over *found;
 	bool known;
 
-	pthread_mutex_lock(&over->lock);
+	(void)pthread_mutex_lock(&over->lock);
 	found = map_find(over->accounts, account);
 	known = found != NULL && found->until > now;
 	if (known)
 		over_fact(ctx, account, found, now, fact_r);
-	pthread_mutex_unlock(&over->lock);
+	(void)pthread_mutex_unlock(&over->lock);
 	return known;
 }

@@ -60,11 +60,11 @@ init_locks(struct store_redis *redis)
 {
 	pthread_condattr_t attributes;
 
-	pthread_mutex_init(&redis->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&redis->wake, &attributes);
-	pthread_condattr_destroy(&attributes);
+	(void)pthread_mutex_init(&redis->lock, NULL);
+	(void)pthread_condattr_init(&attributes);
+	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&redis->wake, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
 }
 
 /* store_redis_find_masters - once, before mail comes */
@@ -86,17 +86,17 @@ store_redis_close(void *impl)
 
 	if (redis->pool != NULL)
 		redis_pool_hurry(redis->pool, clock_ms() + STOP_MS);
-	pthread_mutex_lock(&redis->lock);
+	(void)pthread_mutex_lock(&redis->lock);
 	redis->stop = true;
-	pthread_cond_signal(&redis->wake);
-	pthread_mutex_unlock(&redis->lock);
+	(void)pthread_cond_signal(&redis->wake);
+	(void)pthread_mutex_unlock(&redis->lock);
 	if (redis->has_keeper) {
-		pthread_join(redis->keeper, NULL);
+		(void)pthread_join(redis->keeper, NULL);
 		store_redis_last_words(redis);
 	}
 	store_redis_drop_offences(redis);
-	pthread_cond_destroy(&redis->wake);
-	pthread_mutex_destroy(&redis->lock);
+	(void)pthread_cond_destroy(&redis->wake);
+	(void)pthread_mutex_destroy(&redis->lock);
 	talloc_free(redis);
 }
 
