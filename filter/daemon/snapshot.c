@@ -75,9 +75,8 @@ snapshot_load_keys(
 		return false;
 	if (!config_signs(snapshot->config))
 		return true;
-	snapshot->signers = signers_load(snapshot, snapshot->config, &options, warnings_r, error_r);
-	if (snapshot->signers == NULL)
-		*error_r = mem_strdup(ctx, *error_r);
+	snapshot->signers = talloc_steal(
+	    snapshot, signers_load(ctx, snapshot->config, &options, warnings_r, error_r));
 	return snapshot->signers != NULL;
 }
 
@@ -100,11 +99,8 @@ snapshot_bind(TALLOC_CTX *ctx, struct snapshot *snapshot, struct resolver *resol
 	};
 
 	talloc_free(snapshot->dkim);
-	snapshot->dkim = dkim_service_new(snapshot, &options, error_r);
-	if (snapshot->dkim != NULL)
-		return 0;
-	*error_r = mem_strdup(ctx, *error_r);
-	return -1;
+	snapshot->dkim = talloc_steal(snapshot, dkim_service_new(ctx, &options, error_r));
+	return snapshot->dkim != NULL ? 0 : -1;
 }
 
 /* check_program - can the event_command be run? Not a matter of the file alone, so not
@@ -131,13 +127,11 @@ snapshot_trusts(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **error_r
 	if (snapshot_key_options(ctx, snapshot->config, &options, error_r) != 0)
 		return false;
 	by = (struct trusted_by){ .uid = options.uid, .gid = options.gid };
-	if (!trust_check(snapshot, snapshot->config, &by, &warnings, error_r)) {
-		*error_r = mem_strdup(ctx, *error_r);
+	if (!trust_check(ctx, snapshot->config, &by, &warnings, error_r))
 		return false;
-	}
 	snapshot->warnings = snapshot->config->warnings;
 	if (warnings != NULL)
-		snapshot->warnings = snapshot->warnings == NULL ? warnings :
+		snapshot->warnings = snapshot->warnings == NULL ? mem_strdup(snapshot, warnings) :
 		    mem_printf(snapshot, "%s\n%s", snapshot->warnings, warnings);
 	return true;
 }
@@ -152,9 +146,7 @@ snapshot_build(TALLOC_CTX *ctx, const char *file, struct resolver *resolver,
 
 	*warnings_r = NULL;
 	atomic_init(&snapshot->references, 1);
-	snapshot->config = config_load(snapshot, file, error_r);
-	if (snapshot->config == NULL)
-		*error_r = mem_strdup(ctx, *error_r);
+	snapshot->config = talloc_steal(snapshot, config_load(ctx, file, error_r));
 	if (snapshot->config == NULL || !snapshot_trusts(ctx, snapshot, error_r) ||
 	    !open_tables(ctx, snapshot, error_r) ||
 	    !check_program(ctx, snapshot->config, error_r) ||
@@ -178,10 +170,9 @@ snapshot_build_tables(TALLOC_CTX *ctx, const char *file, const char **error_r)
 	struct snapshot *snapshot = mem_new(NULL, struct snapshot);
 
 	atomic_init(&snapshot->references, 1);
-	snapshot->config = config_load(snapshot, file, error_r);
-	if (snapshot->config == NULL)
-		*error_r = mem_strdup(ctx, *error_r);
-	else if (snapshot_trusts(ctx, snapshot, error_r) && open_tables(ctx, snapshot, error_r))
+	snapshot->config = talloc_steal(snapshot, config_load(ctx, file, error_r));
+	if (snapshot->config != NULL && snapshot_trusts(ctx, snapshot, error_r) &&
+	    open_tables(ctx, snapshot, error_r))
 		return snapshot;
 	talloc_free(snapshot);
 	return NULL;

@@ -25,10 +25,9 @@ books_open(TALLOC_CTX *ctx, const struct books_options *options, const char **er
 
 	books->kind = options->store->kind == STORE_REDIS ? &books_redis : &books_sqlite;
 	books->keep_decisions = options->decisions > 0;
-	books->impl = books->kind->open(books, options, error_r);
+	books->impl = talloc_steal(books, books->kind->open(ctx, options, error_r));
 	if (books->impl != NULL)
 		return books;
-	*error_r = mem_strdup(ctx, *error_r);
 	talloc_free(books);
 	return NULL;
 }

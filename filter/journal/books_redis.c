@@ -52,10 +52,9 @@ redis_books_open(TALLOC_CTX *ctx, const struct books_options *options, const cha
 	books->decisions = options->decisions;
 	books->days = options->days;
 	books->accounts = options->accounts;
-	books->redis = journal_redis_new(books, options->store, error_r);
+	books->redis = talloc_steal(books, journal_redis_new(ctx, options->store, error_r));
 	if (books->redis != NULL)
 		return books;
-	*error_r = mem_strdup(ctx, *error_r);
 	talloc_free(books);
 	return NULL;
 }

@@ -699,14 +699,13 @@ sqlite_books_open(TALLOC_CTX *ctx, const struct books_options *options, const ch
 	books->decisions = options->decisions;
 	books->days = options->days;
 	books->accounts = options->accounts;
-	if (try_open(books, books, &full, error_r) == 0)
+	if (try_open(books, ctx, &full, error_r) == 0)
 		return books;
 	if (full) {
 		books->problem = mem_strdup(books, *error_r);
 		log_error("books: %s", *error_r);
 		return books;
 	}
-	*error_r = mem_strdup(ctx, *error_r);
 	talloc_free(books);
 	return NULL;
 }

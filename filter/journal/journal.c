@@ -136,9 +136,8 @@ journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_op
 	(void)pthread_condattr_destroy(&attributes);
 	talloc_set_destructor(journal, journal_destroy);
 	journal->accounts = books.accounts;
-	journal->books = books_open(journal, &books, error_r);
+	journal->books = talloc_steal(journal, books_open(ctx, &books, error_r));
 	if (journal->books == NULL) {
-		*error_r = mem_strdup(ctx, *error_r);
 		talloc_free(journal);
 		return NULL;
 	}

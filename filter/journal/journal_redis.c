@@ -30,10 +30,10 @@ journal_redis_new(TALLOC_CTX *ctx, const struct store_options *options, const ch
 
 	redis->prefix =
 	    mem_strdup(redis, options->prefix != NULL ? options->prefix : "countersign:");
-	redis->pool = redis_pool_new(redis, &options->redis, CONNECTIONS, error_r);
+	redis->pool =
+	    talloc_steal(redis, redis_pool_new(ctx, &options->redis, CONNECTIONS, error_r));
 	if (redis->pool != NULL)
 		return redis;
-	*error_r = mem_strdup(ctx, *error_r);
 	talloc_free(redis);
 	return NULL;
 }

@@ -110,11 +110,8 @@ use_tls(TALLOC_CTX *ctx, struct redis_pool *pool, const struct redis_tls_options
 {
 	if (!options->on)
 		return 0;
-	pool->tls = redis_tls_new(pool, options, error_r);
-	if (pool->tls != NULL)
-		return 0;
-	*error_r = mem_strdup(ctx, *error_r);
-	return -1;
+	pool->tls = talloc_steal(pool, redis_tls_new(ctx, options, error_r));
+	return pool->tls != NULL ? 0 : -1;
 }
 
 /* redis_pool_new - prepare connections */

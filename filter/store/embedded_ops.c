@@ -30,12 +30,11 @@ embedded_ops_open(TALLOC_CTX *ctx, const struct store_options *options, struct b
 	struct embedded_impl *impl = mem_new(NULL, struct embedded_impl);
 
 	if (options->file != NULL)
-		impl->table = embedded_open(impl, options->max_accounts, options->file,
-		    blocks, clock_wall_ms(), error_r);
+		impl->table = talloc_steal(impl, embedded_open(ctx, options->max_accounts,
+		    options->file, blocks, clock_wall_ms(), error_r));
 	else
 		impl->table = embedded_new(impl, options->max_accounts, true);
 	if (impl->table == NULL) {
-		*error_r = mem_strdup(ctx, *error_r);
 		talloc_free(impl);
 		return NULL;
 	}

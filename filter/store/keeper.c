@@ -267,10 +267,8 @@ come_back(
 		TALLOC_CTX *batch = mem_check(talloc_new(ctx));
 		size_t settled = keeper_hand_over(k, batch, part, error_r);
 
-		if (settled == 0 && *error_r != NULL) {
-			*error_r = mem_strdup(ctx, *error_r);
-			return -1;
-		}
+		if (settled == 0 && *error_r != NULL)
+			return -1;	/* the text is on batch, which is on ctx */
 		talloc_free(batch);
 	}
 	return 0;

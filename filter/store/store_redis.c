@@ -116,9 +116,9 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 	digest_script(&redis->quota, quota_lua, quota_lua_len);
 	digest_script(&redis->index, index_lua, index_lua_len);
 	redis->blocks = blocks;
-	redis->pool = redis_pool_new(redis, &options->redis, options->connections, error_r);
+	redis->pool = talloc_steal(
+	    redis, redis_pool_new(ctx, &options->redis, options->connections, error_r));
 	if (redis->pool == NULL) {
-		*error_r = mem_strdup(ctx, *error_r);
 		store_redis_close(redis);
 		return NULL;
 	}

@@ -78,11 +78,10 @@ members_open(
 	bool good = braced(text_span(argument), &rest);
 
 	while (good && next_member(&rest, &spec)) {
-		struct table *table = env->open(
-		    members, env, mem_strndup(members, spec.at, spec.len), error_r);
+		struct table *table = talloc_steal(members,
+		    env->open(ctx, env, mem_strndup(members, spec.at, spec.len), error_r));
 
 		if (table == NULL) {
-			*error_r = mem_strdup(ctx, *error_r);
 			talloc_free(members);
 			return NULL;
 		}

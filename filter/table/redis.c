@@ -68,15 +68,13 @@ new_pool(TALLOC_CTX *ctx, struct redis_table *table, const struct table_redis *s
 	    read_password(ctx, server->sentinel_password_file, &sentinel_password, error_r)) {
 		options.password = password;
 		options.sentinel_password = sentinel_password;
-		pool = redis_pool_new(
-		    table, &options, (unsigned int)limits->connections, error_r);
+		pool = talloc_steal(table,
+		    redis_pool_new(ctx, &options, (unsigned int)limits->connections, error_r));
 	}
 	password_wipe(password);
 	password_wipe(sentinel_password);
-	if (pool == NULL) {
-		*error_r = mem_strdup(ctx, *error_r);
+	if (pool == NULL)
 		return NULL;
-	}
 	table->resolve_every_ms =
 	    options.sentinels != NULL || options.cluster ? DISCOVER_EVERY_MS : RESOLVE_EVERY_MS;
 	(void)redis_pool_resolve(pool, table, &ignored);	/* tried again by redis_tend */

@@ -92,13 +92,11 @@ open_content(TALLOC_CTX *ctx, const struct table_type *type, const struct table_
     const char *argument, const char **error_r)
 {
 	struct content *content = mem_new(NULL, struct content);
-	const char *error = NULL;
 
 	atomic_init(&content->references, 1);
-	content->state = type->open(content, env, argument, &error);
+	content->state = talloc_steal(content, type->open(ctx, env, argument, error_r));
 	if (content->state != NULL)
 		return content;
-	*error_r = mem_strdup(ctx, error);
 	talloc_free(content);
 	return NULL;
 }
