@@ -763,11 +763,12 @@ LAB_CONF_MORE=		# more settings of the whole
 
 # lab_write_config - write $LAB_DIR/countersign.conf from these pieces
 lab_write_config() {
-	local dir=$LAB_DIR owners= redis=
+	local dir=$LAB_DIR owners= redis= away=
 
-	# a Redis that nothing uses is an error
+	# a Redis that nothing uses is an error, and so is an away_file of one that is not the store
 	if [[ "$LAB_CONF_STORE $LAB_CONF_MORE" == *redis:main* ]]; then
-		redis="redis = { main = { server = \"${LAB_CONF_REDIS_SERVER:-unix:$dir/redis.sock}\"  $LAB_CONF_REDIS } }"
+		[[ $LAB_CONF_STORE == *redis:main* ]] && away="away_file = \"$dir/countersign.away\""
+		redis="redis = { main = { server = \"${LAB_CONF_REDIS_SERVER:-unix:$dir/redis.sock}\"  $away  $LAB_CONF_REDIS } }"
 	fi
 	if [[ -n $LAB_CONF_OWNERS ]]; then
 		printf '%s\n' "$LAB_CONF_OWNERS" >"$dir/owners"

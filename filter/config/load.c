@@ -377,6 +377,10 @@ static const struct option redis_rows[] = {
 	    .works = WORKS_REDIS_STORE,
 	    .type = OPTION_STRING,
 	    .offset = AT(redis_server, on_away) },
+	{ .name = "away_file",
+	    .works = WORKS_REDIS_STORE,
+	    .type = OPTION_STRING,
+	    .offset = AT(redis_server, options.away_file) },
 	{ .name = NULL },
 };
 static const struct option_group redis_group = {

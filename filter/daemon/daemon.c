@@ -10,11 +10,13 @@
 #endif
 
 #include <string.h>
+#include <unistd.h>
 
 #include "filter/base/clock.h"
 #include "filter/base/log.h"
 #include "filter/base/password_file.h"
 #include "filter/daemon/daemon.h"
+#include "filter/daemon/places.h"
 #include "policy/base/mem.h"
 
 /* log_store - the store's changes of state, as log lines */
@@ -31,14 +33,37 @@ log_store(void *arg, enum store_log_level level, const char *text)
 	log_text(levels[level], text);
 }
 
-/* open_store - the store the configuration names */
+/* away_file_of - where charges survive a restart while Redis is away; NULL: nowhere, on ctx */
+static const char *
+away_file_of(TALLOC_CTX *ctx, const struct config *config)
+{
+	const char *slash = strrchr(config->file, '/');
+	const char *name = slash != NULL ? slash + 1 : config->file;
+	const char *written = config->store_options.away_file;
+	size_t len = strlen(name);
+
+	if (config->store_options.kind != STORE_REDIS)
+		return NULL;
+	if (written != NULL)
+		return strcmp(written, "none") == 0 ? NULL : written;
+	if (len > 5 && strcmp(name + len - 5, ".conf") == 0)
+		len -= 5;
+	if (access(PLACES_STATE_DIRECTORY, W_OK | X_OK) == 0)
+		return mem_printf(ctx, PLACES_STATE_DIRECTORY "/%.*s.away", (int)len, name);
+	log_warning("store: a restart while Redis is away forgets what passed meanwhile, because the "
+	    "daemon cannot write in " PLACES_STATE_DIRECTORY "; set away_file, or away_file = \"none\"");
+	return NULL;
+}
+
+/* open_store - the store the configuration names; countersignctl keeps nothing */
 static int
-open_store(
-    TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, const char **error_r)
+open_store(TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, bool keeps,
+    const char **error_r)
 {
 	struct store_options options = config->store_options;
 
 	options.log = log_store;
+	options.away_file = keeps ? away_file_of(ctx, config) : NULL;
 	if (config->store_password_file != NULL) {
 		options.redis.password =
 		    password_file_read(ctx, config->store_password_file, error_r);
@@ -82,7 +107,7 @@ daemon_open_store(
 	daemon->current = snapshot;
 	if (make_locks(daemon, error_r) != 0)
 		return -1;
-	return open_store(ctx, daemon, snapshot->config, error_r);
+	return open_store(ctx, daemon, snapshot->config, false, error_r);
 }
 
 /* watch_keys - who looks whether the records of our keys are visible */
@@ -129,7 +154,7 @@ open_parts(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, const
 	watch_keys(daemon);
 	if (snapshot_bind(ctx, first, daemon->resolver, error_r) != 0)
 		return -1;
-	return open_store(ctx, daemon, first->config, error_r);
+	return open_store(ctx, daemon, first->config, !daemon->dry, error_r);
 }
 
 /* daemon_open - first snapshot, store and resolver */

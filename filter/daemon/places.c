@@ -13,9 +13,8 @@
 #include "filter/daemon/places.h"
 #include "policy/base/mem.h"
 
-/* What countersign.service makes: RuntimeDirectory and StateDirectory. */
+/* What countersign.service makes (RuntimeDirectory). */
 #define RUNTIME_DIRECTORY	RUNSTATEDIR "/countersign"
-#define STATE_DIRECTORY		LOCALSTATEDIR "/lib/countersign"
 
 /* A check of some places. */
 struct places {
@@ -50,7 +49,7 @@ look_at(struct places *places, const char *option, const char *path, bool by_roo
 {
 	const char *file = places->config->file, *directory = directory_of(places->ctx, path);
 	bool systemd = strcmp(directory, RUNTIME_DIRECTORY) == 0 ||
-	    strcmp(directory, STATE_DIRECTORY) == 0;
+	    strcmp(directory, PLACES_STATE_DIRECTORY) == 0;
 	struct stat st;
 
 	if (stat(directory, &st) != 0 && errno == ENOENT && systemd)
@@ -88,6 +87,9 @@ places_check(TALLOC_CTX *ctx, const struct config *config, bool sockets_by_root,
 		look_at(&places, "control", config->control, sockets_by_root);
 	if (config->store_options.kind != STORE_REDIS && config->store_options.file != NULL)
 		look_at(&places, "store", config->store_options.file, false);
+	if (config->store_options.kind == STORE_REDIS && config->store_options.away_file != NULL &&
+	    strcmp(config->store_options.away_file, "none") != 0)
+		look_at(&places, "away_file", config->store_options.away_file, false);
 	if (places.warnings != NULL)
 		*warnings_r = places.warnings;
 	if (places.errors != NULL)

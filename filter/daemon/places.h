@@ -12,6 +12,9 @@
 
 #include "filter/config/configuration.h"
 
+/* What countersign.service makes for files that survive a restart (StateDirectory). */
+#define PLACES_STATE_DIRECTORY	LOCALSTATEDIR "/lib/countersign"
+
 /*
  * places_check - look at the directories of listen, control and store
  * sockets_by_root: the daemon makes its sockets before it gives up root's rights, so only the

@@ -12,6 +12,12 @@
  * it from being counted twice. After that time nobody can tell, so an ambiguous charge is then
  * given up rather than perhaps counted twice. That goes for attempts to hand it over as well.
  *
+ * A restart must not raise a limit: what passes is also kept in a file (away_file.h) before the
+ * message is answered, with what the ledger knows of its parties; the whole ledger when a part is
+ * gone, and at the end. At start the file fills ledger and queue. As long as Redis works nothing is
+ * written. The ledger's clock is therefore the wall clock as it was at start, which runs on like
+ * CLOCK_MONOTONIC.
+ *
  * Thread rule: lock guards the parts' changes of state, the queue and the texts of the problems,
  * and is held while a message is decided here, so that a decision and its place in the queue are
  * one step and the state cannot become UP in between. The ledger's locks are taken inside it. A
@@ -27,7 +33,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "filter/base/clock.h"
 #include "filter/store/away.h"
+#include "filter/store/away_file.h"
 #include "filter/store/embedded.h"
 #include "filter/store/quota_command.h"
 #include "policy/base/mem.h"
@@ -60,9 +68,14 @@ struct away {
 	store_log_fn *log;
 	void *log_arg;
 	struct embedded *ledger;
+	struct blocks *blocks;	/* kept with the ledger */
+	struct away_file *file;	/* or NULL: a restart forgets */
+	int64_t offset;		/* of the ledger's clock to CLOCK_MONOTONIC */
 	unsigned int n_slots;
 
 	pthread_mutex_t lock;
+	bool kept;		/* all of the ledger is in the file */
+	int64_t next_number;	/* of a row in the file */
 	struct part parts[REDIS_PARTS];	/* that of REDIS_PART_SLOT stands for slots on the move */
 	struct slot *slots;
 	size_t n_pending;
@@ -92,8 +105,8 @@ away_free(struct away *away)
 
 /* away_new - all UP, nothing queued */
 struct away *
-away_new(
-    TALLOC_CTX *ctx, const struct store_options *options, const char *server, unsigned int n_slots)
+away_new(TALLOC_CTX *ctx, const struct store_options *options, struct blocks *blocks,
+    const char *server, unsigned int n_slots)
 {
 	struct away *away = mem_new(ctx, struct away);
 
@@ -103,6 +116,9 @@ away_new(
 	away->log = options->log;
 	away->log_arg = options->log_arg;
 	away->ledger = embedded_new(away, options->max_accounts, false);
+	away->blocks = blocks;
+	away->offset = clock_wall_ms() - clock_ms();
+	away->next_number = 1;
 	away->n_slots = n_slots;
 	away->slots = mem_array(away, struct slot, n_slots);
 	for (unsigned int i = 0; i < n_slots; i++) {
@@ -164,10 +180,11 @@ doubt(const struct away *away, struct part *part, int64_t now)
 
 /* become_up - with the lock held */
 static void
-become_up(struct part *part)
+become_up(struct away *away, struct part *part)
 {
 	atomic_store(&part->state, AWAY_UP);
 	set_why(part, NULL);
+	away->kept = false;
 }
 
 /* away_failed - a call failed */
@@ -246,6 +263,18 @@ back_text(const struct away *away, const struct part *part, const char *name, co
 	return text;
 }
 
+/* restored_text - the same of a part that was away before the start alone; NULL: nothing was handed
+ * over; with the lock held */
+static char *
+restored_text(const struct part *part, const char *name)
+{
+	if (part->since != 0 || part->merged == 0)
+		return NULL;
+	return mem_printf(NULL,
+	    "%s is back; %" PRIu64 " charge%s of before the start handed over", name, part->merged,
+	    part->merged == 1 ? "" : "s");
+}
+
 /* is_of - whether a slot is one of a part's, as away_take() says */
 static bool
 is_of(const struct away *away, const uint8_t *parts, unsigned int slot, unsigned int part)
@@ -297,7 +326,10 @@ away_is_back(
 		if (atomic_load(&part->state) == AWAY_GONE)
 			text = back_text(away, part, name,
 			    index == REDIS_PART_SLOT ? "has moved its slots" : "is back", now);
-		become_up(part);
+		else
+			text = restored_text(part, name);
+		part->merged = 0;
+		become_up(away, part);
 	}
 	(void)pthread_mutex_unlock(&away->lock);
 	away_log_text(away, STORE_LOG_INFO, text);
@@ -315,7 +347,7 @@ away_is_deserted(struct away *away, unsigned int index, const char *name)
 	if (atomic_load(&part->state) == AWAY_GONE)
 		text = mem_printf(
 		    NULL, "%s has no slots any more: other nodes have its accounts", name);
-	become_up(part);
+	become_up(away, part);
 	(void)pthread_mutex_unlock(&away->lock);
 	away_log_text(away, STORE_LOG_INFO, text);
 }
@@ -339,6 +371,7 @@ away_forget(struct away *away, struct away_pending *pending)
 	if (slot->first == NULL)
 		atomic_store(&slot->busy, false);
 	away->n_pending--;
+	away_file_remove_charge(away->file, pending->number);
 	talloc_free(pending);
 }
 
@@ -356,22 +389,12 @@ away_make_room(struct away *away, const struct slot *slot)
 	return true;
 }
 
-/* away_enqueue - Redis is to be told; with the lock held */
+/* away_append - the last of its slot; with the lock held */
 static void
-away_enqueue(struct away *away, const struct quota_plan *plan, unsigned int at, bool ambiguous,
-    bool annul, int64_t now)
+away_append(struct away *away, struct away_pending *pending)
 {
-	struct slot *slot = &away->slots[at];
-	struct away_pending *pending;
+	struct slot *slot = &away->slots[pending->slot];
 
-	if (!away_make_room(away, slot))
-		return;
-	pending = mem_new(NULL, struct away_pending);
-	pending->plan = quota_plan_copy(pending, plan);
-	pending->slot = at;
-	pending->at = now;
-	pending->ambiguous_at = ambiguous ? now : 0;
-	pending->annul = annul;
 	pending->previous = slot->last;
 	if (slot->last != NULL)
 		slot->last->next = pending;
@@ -380,6 +403,38 @@ away_enqueue(struct away *away, const struct quota_plan *plan, unsigned int at, 
 	slot->last = pending;
 	away->n_pending++;
 	atomic_store(&slot->busy, true);
+}
+
+/* wall_of - a time of CLOCK_MONOTONIC in the file */
+static int64_t
+wall_of(const struct away *away, int64_t at)
+{
+	return at + away->offset;
+}
+
+/* away_enqueue - Redis is to be told; with the lock held */
+static void
+away_enqueue(struct away *away, const struct quota_plan *plan, unsigned int at, bool ambiguous,
+    bool annul, int64_t now)
+{
+	struct away_pending *pending;
+
+	if (!away_make_room(away, &away->slots[at]))
+		return;
+	pending = mem_new(NULL, struct away_pending);
+	pending->plan = quota_plan_copy(pending, plan);
+	pending->slot = at;
+	pending->at = now;
+	pending->ambiguous_at = ambiguous ? now : 0;
+	pending->annul = annul;
+	pending->number = away->next_number++;
+	away_append(away, pending);
+	away_file_add_charge(away->file,
+	    &(struct away_charge){ .number = pending->number,
+		.at = wall_of(away, now),
+		.ambiguous_at = ambiguous ? wall_of(away, now) : 0,
+		.annul = annul,
+		.plan = plan });
 }
 
 /* longest_ms - until when a charge of this plan counts anywhere */
@@ -422,6 +477,7 @@ away_take(struct away *away, const uint8_t *parts, unsigned int part, int64_t no
 	size_t n = 0;
 
 	(void)pthread_mutex_lock(&away->lock);
+	away_file_begin(away->file);
 	for (unsigned int i = 0; i < away->n_slots && away->n_pending > 0; i++) {
 		struct slot *slot = &away->slots[i];
 
@@ -431,8 +487,12 @@ away_take(struct away *away, const uint8_t *parts, unsigned int part, int64_t no
 		for (struct away_pending *at = slot->first; at != NULL && n < max; at = at->next) {
 			at->taken = true;
 			taken[n++] = at;
+			/* from now on Redis may have it, and we may end before we know */
+			if (at->ambiguous_at == 0)
+				away_file_mark_charge(away->file, at->number, wall_of(away, now));
 		}
 	}
+	away_file_end(away->file);
 	(void)pthread_mutex_unlock(&away->lock);
 	return n;
 }
@@ -445,6 +505,8 @@ away_do_settle(struct away *away, struct part *part, struct away_pending *pendin
 	switch (result) {
 	case AWAY_KEPT:
 		pending->taken = false;
+		if (pending->ambiguous_at == 0)
+			away_file_mark_charge(away->file, pending->number, 0);
 		return;
 	case AWAY_AMBIGUOUS:
 		pending->taken = false;
@@ -468,12 +530,27 @@ away_settle(struct away *away, unsigned int part, struct away_pending *const *ta
     const enum away_result *results, size_t n, int64_t now)
 {
 	(void)pthread_mutex_lock(&away->lock);
+	away_file_begin(away->file);
 	for (size_t i = 0; i < n; i++)
 		away_do_settle(away, &away->parts[part], taken[i], results[i], now);
+	away_file_end(away->file);
 	(void)pthread_mutex_unlock(&away->lock);
 }
 
 /* --- deciding --- */
+
+/* keep_subjects - what the ledger has of a plan's subjects; with the lock held */
+static void
+keep_subjects(struct away *away, const struct quota_plan *plan, int64_t now)
+{
+	for (size_t i = 0; away->file != NULL && i < plan->n_subjects; i++) {
+		const char *key = plan->subjects[i].key;
+		char *lines = embedded_text(away->ledger, key, wall_of(away, now));
+
+		away_file_put_subject(away->file, key, lines);
+		talloc_free(lines);
+	}
+}
 
 /* away_decide - one message, with the lock held */
 static void
@@ -484,14 +561,17 @@ away_decide(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, u
 		memset(reply, 0, sizeof(*reply));
 		reply->state = QUOTA_UNKNOWN;
 	} else {
-		embedded_charge(away->ledger, ctx, plan, now,
+		embedded_charge(away->ledger, ctx, plan, wall_of(away, now),
 		    away->on_away == STORE_AWAY_LOCAL, reply);
 		away->local++;
 	}
-	if (reply->state == QUOTA_CHARGED)
+	away_file_begin(away->file);
+	if (reply->state == QUOTA_CHARGED) {
 		away_enqueue(away, plan, slot, ambiguous, false, now);
-	else if (ambiguous)
+		keep_subjects(away, plan, now);
+	} else if (ambiguous)
 		away_enqueue(away, plan, slot, ambiguous, true, now);
+	away_file_end(away->file);
 }
 
 /* why_away - why some part is not UP, or NULL; with the lock held */
@@ -526,14 +606,20 @@ away_seen(struct away *away, const struct quota_plan *plan, const struct away_pl
     const struct quota_reply *reply, int64_t stamp, int64_t now)
 {
 	/* While something is queued, the totals do not contain what was charged here. */
-	embedded_seen(away->ledger, plan, reply, stamp, now, away_may_ask(away, place, now));
+	embedded_seen(away->ledger, plan, reply, stamp, wall_of(away, now),
+	    away_may_ask(away, place, now));
 }
 
 /* away_reset - forget totals of plan's subjects */
 void
 away_reset(struct away *away, const struct quota_plan *plan)
 {
+	(void)pthread_mutex_lock(&away->lock);
 	embedded_reset(away->ledger, plan);
+	away_file_begin(away->file);
+	keep_subjects(away, plan, clock_ms());
+	away_file_end(away->file);
+	(void)pthread_mutex_unlock(&away->lock);
 }
 
 /* away_status - how things stand */
@@ -561,4 +647,202 @@ away_status(struct away *away, TALLOC_CTX *ctx, int64_t now, struct store_status
 	status->dropped = away->dropped;
 	(void)pthread_mutex_unlock(&away->lock);
 	embedded_count(away->ledger, &status->accounts, &status->evicted);
+}
+
+/* --- the file --- */
+
+/* What is being restored. */
+struct restoring {
+	struct away *away;
+	away_slot_fn *slot_of;
+	void *arg;
+	int64_t wall;
+	uint64_t expired;
+};
+
+/* mono_of - a time in the file on CLOCK_MONOTONIC; never later than now */
+static int64_t
+mono_of(const struct away *away, int64_t wall)
+{
+	int64_t now = clock_ms(), at = wall - away->offset;
+
+	return at < now ? at : now;
+}
+
+/* restore_subject - lines of the ledger */
+static bool
+restore_subject(void *arg, char *lines)
+{
+	struct restoring *r = arg;
+
+	return embedded_load(r->away->ledger, lines, r->wall);
+}
+
+/* restore_charge - one that Redis does not have */
+static bool
+restore_charge(void *arg, const struct away_charge *charge)
+{
+	struct restoring *r = arg;
+	struct away *away = r->away;
+	struct away_pending *pending = mem_new(NULL, struct away_pending);
+
+	pending->plan = quota_plan_copy(pending, charge->plan);
+	pending->slot = r->slot_of(r->arg, charge->plan->home);
+	pending->at = mono_of(away, charge->at);
+	pending->annul = charge->annul;
+	pending->number = charge->number;
+	if (charge->ambiguous_at != 0)
+		pending->ambiguous_at = mono_of(away, charge->ambiguous_at);
+	if (charge->ambiguous_at != 0 && pending->ambiguous_at == 0)
+		pending->ambiguous_at = -1;	/* the machine has just started; 0 means never */
+	away->next_number = charge->number + 1;
+	away_append(away, pending);
+	if (!is_outdated(pending, clock_ms()))
+		return true;
+	away_forget(away, pending);
+	r->expired++;
+	return true;
+}
+
+/* restore_block - one that was known */
+static bool
+restore_block(void *arg, const struct store_block *block)
+{
+	struct restoring *r = arg;
+
+	if (block->until == 0 || block->until > r->wall)
+		(void)blocks_set(r->away->blocks, block);
+	return true;
+}
+
+/* restore_change - one by an operator */
+static bool
+restore_change(void *arg, const struct away_change *change)
+{
+	(void)arg;
+	(void)change;
+	return true;
+}
+
+/* say_restored - what was found, if it was something */
+static void
+say_restored(const struct restoring *r)
+{
+	const struct away *away = r->away;
+
+	if (away->n_pending > 0)
+		away_log_text(away, STORE_LOG_INFO,
+		    mem_printf(NULL,
+			"%zu charge%s passed while Redis was away before the start: counted here, and "
+			"handed over when Redis is back", away->n_pending,
+			away->n_pending == 1 ? "" : "s"));
+	if (r->expired > 0)
+		away_log_text(away, STORE_LOG_WARNING,
+		    mem_printf(NULL,
+			"%" PRIu64 " charge%s of before the start, when Redis was away, given up: too "
+			"old to be handed over", r->expired, r->expired == 1 ? "" : "s"));
+}
+
+/* away_restore - open the file, and go on from what it holds */
+int
+away_restore(struct away *away, TALLOC_CTX *ctx, const char *path, away_slot_fn *slot_of, void *arg,
+    const char **error_r)
+{
+	struct restoring r = { .away = away,
+		.slot_of = slot_of,
+		.arg = arg,
+		.wall = wall_of(away, clock_ms()) };
+	const struct away_file_reader reader = { .arg = &r,
+		.subject = restore_subject,
+		.charge = restore_charge,
+		.block = restore_block,
+		.change = restore_change };
+
+	away->file = talloc_steal(
+	    away, away_file_open(ctx, path, away->log, away->log_arg, error_r));
+	if (away->file == NULL)
+		return -1;
+	away_file_begin(away->file);
+	if (away_file_read(away->file, ctx, &reader, error_r) < 0)
+		return -1;
+	away->dropped += r.expired;
+	away_file_end(away->file);
+	say_restored(&r);
+	return 0;
+}
+
+/* keep_lines - embedded_each_fn */
+static void
+keep_lines(void *arg, const char *key, const char *lines)
+{
+	away_file_put_subject(arg, key, lines);
+}
+
+/* keep_blocks - who is blocked; in a transaction */
+static void
+keep_blocks(struct away *away)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	size_t n = 0;
+	const struct store_block *list = blocks_list(away->blocks, tmp, clock_wall_ms(), &n);
+
+	away_file_clear_blocks(away->file);
+	for (size_t i = 0; i < n; i++)
+		away_file_put_block(away->file, &list[i]);
+	talloc_free(tmp);
+}
+
+/* keep_ledger - some dozen subjects at a time, so that no message waits for all */
+static void
+keep_ledger(struct away *away)
+{
+	struct embedded_cursor cursor = { 0 };
+	bool more = true;
+
+	while (more) {
+		(void)pthread_mutex_lock(&away->lock);
+		away_file_begin(away->file);
+		if (cursor.shard == 0 && cursor.bucket == 0)
+			keep_blocks(away);
+		more = embedded_walk(away->ledger, &cursor, wall_of(away, clock_ms()), keep_lines,
+		    away->file);
+		away->kept = !more;
+		away_file_end(away->file);
+		(void)pthread_mutex_unlock(&away->lock);
+	}
+}
+
+/* away_keep - the regular work on the file */
+void
+away_keep(struct away *away)
+{
+	bool gone = false, kept;
+
+	if (away->file == NULL)
+		return;
+	for (unsigned int i = 0; i < REDIS_PARTS; i++)
+		gone = gone || away_state(away, i) == AWAY_GONE;
+	(void)pthread_mutex_lock(&away->lock);
+	kept = away->kept;
+	(void)pthread_mutex_unlock(&away->lock);
+	if (gone && !kept)
+		keep_ledger(away);
+	away_file_sync(away->file);
+}
+
+/* away_keep_last - the whole ledger, at the end */
+void
+away_keep_last(struct away *away)
+{
+	struct embedded_cursor cursor = { 0 };
+
+	if (away->file == NULL || away->kept)
+		return;
+	away_file_begin(away->file);
+	away_file_clear_subjects(away->file);
+	keep_blocks(away);
+	while (embedded_walk(away->ledger, &cursor, wall_of(away, clock_ms()), keep_lines,
+	    away->file))
+		;
+	away_file_end(away->file);
 }

@@ -24,6 +24,7 @@
 #include <talloc.h>
 
 #include "filter/redis/pool.h"
+#include "filter/store/blocks.h"
 #include "filter/store/types.h"
 #include "policy/quota/quota.h"
 
@@ -61,15 +62,33 @@ struct away_pending {
 	int64_t ambiguous_at; /* since when Redis may have executed it, or may yet; 0: it has not */
 	bool annul;			/* it was not accepted: Redis is to undo or ignore it */
 	bool taken;			/* the keeper is looking at it */
+	int64_t number;			/* in the file */
 };
 
 /*
  * away_new - all UP, nothing queued
  * server is named in log texts. n_slots is redis_pool_slots(). options give max_accounts,
- * max_pending, on_away, log; they are copied. A talloc child of ctx.
+ * max_pending, on_away, log; they are copied. blocks live longer. A talloc child of ctx.
  */
-struct away *away_new(
-    TALLOC_CTX *ctx, const struct store_options *options, const char *server, unsigned int n_slots);
+struct away *away_new(TALLOC_CTX *ctx, const struct store_options *options, struct blocks *blocks,
+    const char *server, unsigned int n_slots);
+
+/* the slot of a home, as of store_redis_slot() */
+typedef unsigned int away_slot_fn(void *arg, const char *home);
+
+/*
+ * away_restore - keep what passes in a file from now on, and go on from what it holds
+ * Before anybody else knows away. -1 and *error_r on ctx: the file must not be used (away_file.h).
+ */
+int away_restore(struct away *away, TALLOC_CTX *ctx, const char *path, away_slot_fn *slot_of,
+    void *arg, const char **error_r);
+
+/* away_keep - the regular work on the file, for the keeper: about every two seconds, and when a
+ * part is gone */
+void away_keep(struct away *away);
+
+/* away_keep_last - the same at the end, when nobody else uses away */
+void away_keep_last(struct away *away);
 
 /* away_may_ask - whether a message with counts at place may ask Redis; cheap */
 bool away_may_ask(const struct away *away, const struct away_place *place, int64_t now);

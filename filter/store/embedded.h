@@ -8,7 +8,7 @@
  * Threads: any number at once; the table is split into shards, each under its lock. A
  * plan's subjects share a home, so one message needs one shard and is atomic.
  * now is milliseconds of one clock: CLOCK_REALTIME for a table with a file,
- * CLOCK_MONOTONIC for local mode.
+ * for local mode what away.c makes of CLOCK_MONOTONIC.
  */
 #ifndef FILTER_STORE_EMBEDDED_H
 #define FILTER_STORE_EMBEDDED_H
@@ -47,6 +47,31 @@ void embedded_touch(struct embedded *table);
  * when there was nothing to write (or no file is named), -1 and *error_r (on ctx).
  */
 int embedded_save(struct embedded *table, TALLOC_CTX *ctx, int64_t now, const char **error_r);
+
+/*
+ * embedded_text - what counts of the subject of a key, as lines for embedded_load(); a talloc root,
+ * or NULL: nothing does
+ */
+char *embedded_text(struct embedded *table, const char *key, int64_t now);
+
+/* Where embedded_walk() goes on; zeros at first. */
+struct embedded_cursor {
+	size_t shard;
+	size_t bucket;
+};
+
+/* text as that of embedded_text(); both live until it returns */
+typedef void embedded_each_fn(void *arg, const char *key, const char *text);
+
+/* embedded_walk - embedded_text() of the next few dozen subjects; false when these were the last */
+bool embedded_walk(struct embedded *table, struct embedded_cursor *cursor, int64_t now,
+    embedded_each_fn *each, void *arg);
+
+/*
+ * embedded_load - count again what embedded_text() gave; text is changed
+ * Before anybody else knows the table. False: these are no such lines.
+ */
+bool embedded_load(struct embedded *table, char *text, int64_t now);
 
 /*
  * embedded_charge - charge all counters of plan or none

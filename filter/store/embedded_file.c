@@ -175,6 +175,33 @@ load_raise(struct loading *l, char *line)
 	return true;
 }
 
+/* load_base - one line: key, field, width, total, end; false when it is not well-formed */
+static bool
+load_base(struct loading *l, char *line)
+{
+	char *rest = line;
+	char *key = next_word(&rest);
+	char *field = key != NULL ? next_word(&rest) : NULL;
+	const char *at = rest;
+	int64_t width, total, until;
+	struct counter_more *more;
+	struct subject *subject;
+
+	if (!is_place(key, field) || !next_number(&at, LIMIT_MAX_WINDOW_MS, &width) || width == 0 ||
+	    *at++ != ' ' || !next_number(&at, LIMIT_MAX_COUNT, &total) || *at++ != ' ' ||
+	    !next_number(&at, LIMIT_MAX_COUNT, &until) || *at != '\n')
+		return false;
+	if (until <= l->now)
+		return true;
+	subject = load_subject(l, key);
+	more = table_make_more(subject, table_ensure_counter(subject, field, width, l->now));
+	more->base = (uint64_t)total;
+	/* a clock that was set back must not make it count for longer than it can */
+	more->base_until = until - l->now > width * WINDOW_SLOTS ? l->now + width * WINDOW_SLOTS :
+	    until;
+	return true;
+}
+
 /* load_marks - mark and time, again and again to the end of the line */
 static bool
 load_marks(const struct loading *l, struct subject *subject, struct recent *set, const char *at,
@@ -199,14 +226,15 @@ load_marks(const struct loading *l, struct subject *subject, struct recent *set,
 	}
 }
 
-/* load_clients - one line: key, field, width, marks */
+/* load_clients - one line: key, field, width, marks; included: of those that Redis has counted */
 static bool
-load_clients(struct loading *l, char *line)
+load_clients(struct loading *l, char *line, bool included)
 {
 	char *rest = line;
 	char *key = next_word(&rest);
 	char *field = key != NULL ? next_word(&rest) : NULL;
 	const char *at = rest;
+	struct counter_more *more;
 	struct subject *subject;
 	int64_t width;
 
@@ -214,9 +242,8 @@ load_clients(struct loading *l, char *line)
 	    !next_number(&at, LIMIT_MAX_WINDOW_MS, &width) || width == 0 || *at++ != ' ')
 		return false;
 	subject = load_subject(l, key);
-	return load_marks(l, subject,
-	    &table_make_more(subject, table_ensure_counter(subject, field, width, l->now))->clients,
-	    at, width);
+	more = table_make_more(subject, table_ensure_counter(subject, field, width, l->now));
+	return load_marks(l, subject, included ? &more->included : &more->clients, at, width);
 }
 
 /* load_known - one line: key, marks */
@@ -267,7 +294,11 @@ embedded_file_load_entry(struct loading *l, char *line)
 	if (line[0] == '{')
 		return load_window(l, line);
 	if (strncmp(line, "clients ", 8) == 0)
-		return load_clients(l, line + 8);
+		return load_clients(l, line + 8, false);
+	if (strncmp(line, "included ", 9) == 0)
+		return load_clients(l, line + 9, true);
+	if (strncmp(line, "base ", 5) == 0)
+		return load_base(l, line + 5);
 	if (strncmp(line, "known ", 6) == 0)
 		return load_known(l, line + 6);
 	if (strncmp(line, "raise ", 6) == 0)
@@ -350,6 +381,29 @@ embedded_file_load(TALLOC_CTX *ctx, struct embedded *table, int64_t now, const c
 	result = load_lines(&l, stream);
 	fclose(stream);
 	return result;
+}
+
+/* embedded_load - lines of embedded_text() */
+bool
+embedded_load(struct embedded *table, char *text, int64_t now)
+{
+	struct loading l = { .table = table, .now = now };
+	char *end;
+
+	for (char *line = text; *line != '\0'; line = end) {
+		char first;
+
+		end = line + strcspn(line, "\n");
+		if (*end != '\n')
+			return false;
+		/* each line by itself: what follows is not for its reader */
+		first = *++end;
+		*end = '\0';
+		if (!embedded_file_load_entry(&l, line))
+			return false;
+		*end = first;
+	}
+	return true;
 }
 
 /* take_lock - be the only process that uses the file */

@@ -141,14 +141,28 @@ put_raise(struct text *text, const struct subject *subject, const struct counter
 	embedded_save_end_line(text);
 }
 
+/* put_base - one line: what Redis had counted; only of local mode */
+static void
+put_base(struct text *text, const struct subject *subject, const struct counter *counter,
+    const struct counter_more *more)
+{
+	put_word(text, "base", ' ');
+	put_word(text, subject->key, ' ');
+	put_word(text, counter->field, ' ');
+	put_number(text, (uint64_t)counter->width_ms, ' ');
+	put_number(text, more->base, ' ');
+	put_number(text, (uint64_t)more->base_until, ' ');
+	embedded_save_end_line(text);
+}
+
 /* put_marks - a set, MARKS_A_LINE a line: of a counter, or NULL: of the subject */
 static void
-put_marks(struct text *text, const struct subject *subject, const struct counter *counter,
-    const struct recent *set)
+put_marks(struct text *text, const char *word, const struct subject *subject,
+    const struct counter *counter, const struct recent *set)
 {
 	for (uint32_t i = 0; i < set->n; i++) {
 		if (i % MARKS_A_LINE == 0) {
-			put_word(text, counter != NULL ? "clients" : "known", ' ');
+			put_word(text, word, ' ');
 			put_word(text, subject->key, ' ');
 		}
 		if (i % MARKS_A_LINE == 0 && counter != NULL) {
@@ -172,14 +186,18 @@ put_subject(struct text *text, struct subject *subject, int64_t now)
 
 		if (table_is_counting(counter, more, now)) {
 			if (table_is_clients(counter))
-				put_marks(text, subject, counter, &more->clients);
+				put_marks(text, "clients", subject, counter, &more->clients);
 			else
 				put_window(text, subject, counter);
 		}
 		if (more != NULL && more->raised_until > now)
 			put_raise(text, subject, counter, more);
+		if (more != NULL && more->base > 0 && more->base_until > now) {
+			put_base(text, subject, counter, more);
+			put_marks(text, "included", subject, counter, &more->included);
+		}
 	}
-	put_marks(text, subject, NULL, &subject->known);
+	put_marks(text, "known", subject, NULL, &subject->known);
 }
 
 /* --- copying --- */
@@ -208,8 +226,10 @@ copy_subject(TALLOC_CTX *ctx, const struct subject *subject)
 	if (copy->more == NULL)
 		return copy;
 	copy->more = mem_memdup(ctx, copy->more, n * sizeof(copy->more[0]));
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		copy_marks(ctx, &copy->more[i].clients);
+		copy_marks(ctx, &copy->more[i].included);
+	}
 	return copy;
 }
 
@@ -413,4 +433,58 @@ embedded_save(struct embedded *table, TALLOC_CTX *ctx, int64_t now, const char *
 	}
 	(void)pthread_mutex_unlock(&table->save_lock);
 	return result;
+}
+
+/* --- the same lines for another file than ours --- */
+
+/* embedded_text - the lines of one subject */
+char *
+embedded_text(struct embedded *table, const char *key, int64_t now)
+{
+	struct place place = table_place(table, key);
+	struct text text = { 0 };
+	struct subject *subject;
+
+	(void)pthread_mutex_lock(&place.shard->lock);
+	subject = table_find(&place, key);
+	if (subject != NULL)
+		put_subject(&text, subject, now);
+	(void)pthread_mutex_unlock(&place.shard->lock);
+	if (text.len > 0)
+		*text_reserve(&text, 1) = '\0';
+	return text.octets;
+}
+
+/* give_copies - the lines of each */
+static void
+give_copies(const struct copies *copies, int64_t now, embedded_each_fn *each, void *arg)
+{
+	struct text text = { 0 };
+
+	for (size_t i = 0; i < copies->n; i++) {
+		text.len = 0;
+		put_subject(&text, copies->list[i], now);
+		if (text.len == 0)
+			continue;
+		*text_reserve(&text, 1) = '\0';
+		each(arg, copies->list[i]->key, text.octets);
+	}
+	talloc_free(text.octets);
+}
+
+/* embedded_walk - the lines of some subjects */
+bool
+embedded_walk(struct embedded *table, struct embedded_cursor *cursor, int64_t now,
+    embedded_each_fn *each, void *arg)
+{
+	struct copies copies = { .ctx = mem_check(talloc_new(NULL)) };
+	struct shard *shard = &table->shards[cursor->shard];
+
+	cursor->bucket = copy_slice(&copies, shard, cursor->bucket);
+	if (cursor->bucket == shard->n_buckets)
+		*cursor = (struct embedded_cursor){ .shard = cursor->shard + 1 };
+	give_copies(&copies, now, each, arg);
+	talloc_free(copies.ctx);
+	talloc_free(copies.list);
+	return cursor->shard < table->n_shards;
 }

@@ -394,6 +394,7 @@ look_around(struct keeping *k)
 	int64_t next, now;
 
 	try_parts(k);
+	away_keep(redis->away);
 	redis_pool_parts(redis->pool, k->parts);
 	if (has_strays(k) && k->watches[REDIS_PART_SLOT].next_trial <= clock_ms())
 		try_slots(k);

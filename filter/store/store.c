@@ -43,6 +43,7 @@ copy_options(struct store *store, const struct store_options *from)
 
 	*to = *from;
 	to->file = mem_strdup_or_null(store, from->file);
+	to->away_file = mem_strdup_or_null(store, from->away_file);
 	to->redis = redis_options_copy(store, &from->redis);
 	to->prefix = mem_strdup(store, from->prefix != NULL ? from->prefix : "countersign:");
 	if (to->max_accounts == 0)
@@ -108,7 +109,7 @@ store_options_equal(const struct store_options *a, const struct store_options *b
 	    text_same(a->file, b->file) && redis_options_equal(&a->redis, &b->redis) &&
 	    text_same(a->prefix, b->prefix) && a->deadline_ms == b->deadline_ms &&
 	    a->connections == b->connections && a->on_away == b->on_away &&
-	    a->max_pending == b->max_pending;
+	    a->max_pending == b->max_pending && text_same(a->away_file, b->away_file);
 }
 
 /* --- the door --- */

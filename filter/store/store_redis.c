@@ -93,11 +93,19 @@ store_redis_close(void *impl)
 	if (redis->has_keeper) {
 		(void)pthread_join(redis->keeper, NULL);
 		store_redis_last_words(redis);
+		away_keep_last(redis->away);
 	}
 	store_redis_drop_offences(redis);
 	(void)pthread_cond_destroy(&redis->wake);
 	(void)pthread_mutex_destroy(&redis->lock);
 	talloc_free(redis);
+}
+
+/* store_redis_slot_of - away_slot_fn */
+static unsigned int
+store_redis_slot_of(void *arg, const char *home)
+{
+	return store_redis_slot(arg, home);
 }
 
 /* store_redis_open - the store; options have their defaults filled in */
@@ -122,9 +130,15 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 		store_redis_close(redis);
 		return NULL;
 	}
-	redis->away =
-	    away_new(redis, options, redis_pool_server(redis->pool), redis_pool_slots(redis->pool));
+	redis->away = away_new(redis, options, blocks, redis_pool_server(redis->pool),
+	    redis_pool_slots(redis->pool));
 	redis->index_slot = store_redis_slot(redis, "index");
+	if (options->away_file != NULL &&
+	    away_restore(redis->away, ctx, options->away_file, store_redis_slot_of, redis,
+		error_r) < 0) {
+		store_redis_close(redis);
+		return NULL;
+	}
 	/* Mail may come at once. A second is worth it here; what fails, the keeper says. */
 	if (options->redis.cluster || options->redis.sentinels != NULL)
 		store_redis_find_masters(redis);

@@ -49,6 +49,7 @@ struct store_options {
 	unsigned int connections; /* most connections at once; 0: 32 */
 	enum store_on_away on_away;
 	size_t max_pending;	/* charges kept for Redis's return; 0: 100000 */
+	const char *away_file;	/* where they survive a restart (away_file.h); NULL: nowhere */
 
 	store_log_fn *log;	/* or NULL */
 	void *log_arg;
