@@ -6,6 +6,11 @@
  * network apart), and the home selects the shard, so that messages of different accounts seldom
  * meet.
  *
+ * The table is not a map (policy/base/map.h), and it prefetches, because a charge is mostly waiting
+ * for memory. A subject lies in one piece with its key and counters, and the processor fetches all
+ * of it, its slot and that of the charge id at once, before the lock is taken. Without the
+ * prefetches a charge costs 15 to 40 % more, more with more accounts (tests/bench).
+ *
  * Thread rule: shard->lock guards everything in a shard, its talloc tree included: each
  * shard is a tree of its own, because talloc trees must not be shared by threads.
  */
