@@ -1,5 +1,5 @@
 /*
- * address.h - mail addresses: SMTP paths, lists of mailboxes, normal form
+ * address.h - mail addresses: SMTP paths, normal form, parts
  *
  * The normal form is what addresses are compared by, never what is displayed:
  *   local "@" domain
@@ -24,11 +24,6 @@
 /* Octets of an unquoted local part. RFC 5321 says 64; reply and bounce addresses of real services
  * are longer. */
 #define ADDRESS_LOCAL_MAX	512
-/* Mailboxes read from one field; more are malformed. */
-#define ADDRESS_MAILBOXES_MAX	100
-/* Octets kept of a display name, each of the raw and the decoded one. */
-#define ADDRESS_DISPLAY_MAX	256
-
 /* How addresses are read; part of the configuration. */
 struct address_rules {
 	bool fold_local;	/* local parts in lower case: Alice@ is alice@ */
@@ -79,69 +74,6 @@ enum address_path address_parse_path(TALLOC_CTX *ctx, const char *path, size_t l
     const struct address_rules *rules, struct address *address_r,
     const char **error_r);
 
-/* What users see in a display name besides a name. */
-enum address_display {
-	ADDRESS_DISPLAY_PLAIN,   /* nothing remarkable */
-	ADDRESS_DISPLAY_ADDRESS, /* it shows an address that is not the mailbox's own */
-	ADDRESS_DISPLAY_MAILBOX, /* the same, disguised as a mailbox: "<" before it; a bracket, a
-				  * quotation mark, a divider or a fold behind it
-				  * ("Chief <ceo@bank.example>", "ceo@bank.example, x"); an at sign
-				  * that only looks like one, an encoded address, or the name of a
-				  * group */
-	ADDRESS_DISPLAY_OVERRIDE /* it holds a bidirectional override (U+202D, U+202E) */
-};
-
-/* Foreign addresses kept of one display name or group name; more are malformed. */
-#define ADDRESS_SHOWN_MAX	32
-
-/* An address that a display name shows and that is not the mailbox's own. */
-struct address_shown {
-	const char *address;	/* normal form if it has one; else a stranger's octets, with "@" */
-	bool disguised;		/* see ADDRESS_DISPLAY_MAILBOX */
-};
-
-/* One mailbox of a From or Sender field. */
-struct mailbox {
-	const char *display_raw; /* text before "<" as sent, at most ADDRESS_DISPLAY_MAX octets; ""
-				    if none */
-	const char *display; /* as a reader shows it: unquoted, decoded, with comments, as long; ""
-				if none */
-	const char *group;   /* name of its RFC 6854 group, decoded, as long; NULL outside groups */
-	struct address address;
-	enum address_display finding;	/* the gravest thing that display and group show */
-	const struct address_shown *shown;	/* every foreign address in them, each once */
-	size_t n_shown;		/* 0 for PLAIN and OVERRIDE */
-	bool override;		/* they hold an override, whatever else they show */
-};
-
-/*
- * address_parse_list - read the value of a From, Sender or Resent- field
- *
- * value: len octets behind the colon, folds as "\n" or "\r\n" before white space.
- * Read: mailbox and address lists of RFC 5322 3.4, groups (RFC 6854), comments of
- * any depth, UTF-8 (RFC 6532), address literals; the obsolete forms that have one
- * reading: dots in phrases, empty list elements, white space around "@" and
- * after the first label of a domain. Beyond the RFC, because mail programs write
- * it: raw 8-bit octets of any charset in display names and comments; brackets in
- * unquoted names; dots at odd places of a local part; commas, colons and semicolons
- * left raw in an encoded word; and an unquoted "@" in a display name where it belongs to
- * the mailbox's own address.
- *
- * Malformed is, among others: control octets, a fold without white space, what does not close,
- * two addresses without comma, text behind ">", any other "@" unquoted before "<" ("Support @
- * Example"), a domain in fullwidth letters, source routes, encoded words in an address, an
- * address in comments or groups that belong to no mailbox, invisible characters in an address,
- * an address without domain (but see default_domain), a trailing dot, and encoded words that
- * hide a NUL or a line end.
- *
- * Returns 0 with *n_r mailboxes (0 is possible: "undisclosed:;"; an empty value is
- * malformed), or -1 with *error_r; then there are none. Time is linear in len;
- * nothing recurses.
- */
-int address_parse_list(TALLOC_CTX *ctx, const char *value, size_t len,
-    const struct address_rules *rules, struct mailbox **mailboxes_r, size_t *n_r,
-    const char **error_r);
-
 /*
  * address_split - the parts of an address in normal form
  *
@@ -181,10 +113,22 @@ bool address_is_plain(const char *full);
 size_t address_inner(TALLOC_CTX *ctx, const char *full,
     const char *inner_r[ADDRESS_INNER_MAX]);
 
+/* For the readers of fields */
+
+/* address_is_atext - may this octet stand in an atom? RFC 5322 section 3.2.3, RFC 6532 3.2 */
+bool address_is_atext(char c);
+
+/* address_is_dotted - may this octet stand in an unquoted local part? */
+bool address_is_dotted(char c);
+
 /*
- * address_at_sign - octets of an at sign, or of what passes for one to the eye (U+FF20, U+FE6B,
- * overlong forms), at the start of text; 0 where text begins otherwise
+ * address_unquote - the text of the quoted string that at begins with
+ * out: room for len octets; *len_r of them are filled. Returns octets consumed, or 0: no end.
  */
-size_t address_at_sign(const char *bytes, size_t len);
+size_t address_unquote(const char *at, size_t len, char *out, size_t *len_r);
+
+/* address_folded - the normal form with the local part folded, as display names are compared with
+ * it */
+const char *address_folded(TALLOC_CTX *ctx, const struct address *address);
 
 #endif

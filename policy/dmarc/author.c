@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "policy/base/address.h"
+#include "policy/base/address_display.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
 #include "policy/base/text.h"

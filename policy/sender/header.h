@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <talloc.h>
 
-#include "policy/base/address.h"
+#include "policy/base/address_list.h"
 #include "policy/base/facts.h"
 
 #define HEADER_FIELDS_MAX	10000	/* fields kept of one message */

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/base/address.h"
+#include "policy/base/address_list.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
 #include "policy/base/text.h"

@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "policy/base/address.h"
+#include "policy/base/address_list.h"
 #include "policy/base/mem.h"
 #include "policy/base/text.h"
 
