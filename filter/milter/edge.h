@@ -41,7 +41,8 @@ void edge_rest(void);
 /* edge_connections - how many connections from MTAs are open */
 unsigned long edge_connections(void);
 
-/* edge_stopping - libmilter was told to stop: what it complains about from now on is not logged */
+/* edge_stopping - libmilter is told to stop: what it complains about from now on is not logged.
+ * Waits until it has begun to listen. */
 void edge_stopping(void);
 
 /*
@@ -71,6 +72,7 @@ int edge_close(int fd);
 int edge_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
     void *(*start)(void *), void *arg);
 int edge_pthread_detach(pthread_t thread);
+int edge_pthread_mutex_destroy(pthread_mutex_t *mutex);
 unsigned int edge_sleep(unsigned int seconds);
 int edge_sigwait(const sigset_t *set, int *signal_r);
 void edge_syslog(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -233,6 +233,13 @@ state_of(long long number)
 	}
 }
 
+/* bounded - a number of an answer, small enough to be computed with */
+static int64_t
+bounded(const struct redisReply *number, int64_t min, int64_t max)
+{
+	return number->integer < min ? min : number->integer > max ? max : number->integer;
+}
+
 /* read_blocked - "refused, the account is blocked"; false when the answer is another one */
 static bool
 read_blocked(TALLOC_CTX *ctx, const struct redisReply *answer, struct quota_reply *reply,
@@ -247,11 +254,11 @@ read_blocked(TALLOC_CTX *ctx, const struct redisReply *answer, struct quota_repl
 	    at[3]->type != REDIS_REPLY_STRING)
 		return false;
 	block = mem_new(ctx, struct quota_block);
-	block->left_ms = at[2]->integer;
+	block->left_ms = bounded(at[2], -1, LIMIT_MAX_COUNT);
 	block->reason = mem_strdup(ctx, at[3]->str);
 	reply->state = QUOTA_REFUSED;
 	reply->block = block;
-	*stamp_r = at[1]->integer;
+	*stamp_r = bounded(at[1], 0, LIMIT_MAX_COUNT);
 	return true;
 }
 
@@ -264,8 +271,10 @@ read_raised(const struct redisReply *answer, size_t from, struct quota_reply *re
 
 		if (counter < 0 || (size_t)counter >= reply->n_counts)
 			continue;
-		reply->counts[counter].max = (uint64_t)answer->element[i + 1]->integer;
-		reply->counts[counter].raised_ms = answer->element[i + 2]->integer;
+		reply->counts[counter].max =
+		    (uint64_t)bounded(answer->element[i + 1], 0, LIMIT_MAX_COUNT);
+		reply->counts[counter].raised_ms =
+		    bounded(answer->element[i + 2], 0, LIMIT_MAX_COUNT);
 	}
 }
 
@@ -282,17 +291,17 @@ quota_command_read(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct 
 		return -1;
 	}
 	reply_r->state = state_of(answer->element[0]->integer);
-	*stamp_r = answer->element[1]->integer;
+	*stamp_r = bounded(answer->element[1], 0, LIMIT_MAX_COUNT);
 	reply_r->n_counts = plan->n_counters;
 	reply_r->counts = mem_array(ctx, struct quota_count, plan->n_counters);
 	for (size_t i = 0; i < plan->n_counters; i++) {
 		struct redisReply **at = &answer->element[2 + COUNTER_ANSWERS * i];
 
-		reply_r->counts[i].used = at[0]->integer < 0 ? 0 : (uint64_t)at[0]->integer;
-		reply_r->counts[i].wait_ms = at[1]->integer;
-		reply_r->counts[i].one_ms = at[2]->integer;
-		reply_r->counts[i].next_ms = at[3]->integer;
-		reply_r->counts[i].cost = at[4]->integer < 0 ? 0 : (uint64_t)at[4]->integer;
+		reply_r->counts[i].used = (uint64_t)bounded(at[0], 0, LIMIT_MAX_COUNT);
+		reply_r->counts[i].wait_ms = bounded(at[1], -1, LIMIT_MAX_COUNT);
+		reply_r->counts[i].one_ms = bounded(at[2], -1, LIMIT_MAX_COUNT);
+		reply_r->counts[i].next_ms = bounded(at[3], 0, LIMIT_MAX_COUNT);
+		reply_r->counts[i].cost = (uint64_t)bounded(at[4], 0, LIMIT_MAX_COUNT);
 		reply_r->counts[i].max = plan->counters[i].max;
 	}
 	read_raised(answer, 2 + COUNTER_ANSWERS * plan->n_counters, reply_r);

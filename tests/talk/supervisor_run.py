@@ -222,6 +222,21 @@ def restarts(what, family, more=""):
     s.close()
 
 
+def shut_down():
+    """Somebody shuts the socket down that the daemon inherited."""
+    for what, family in (("unix", socket.AF_UNIX), ("inet", socket.AF_INET)):
+        s = listening(family)
+        configure("systemd:milter")
+        fresh_log()
+        pid = start((s,), "milter")
+        ready()
+        s.shutdown(socket.SHUT_RDWR)
+        status = end_of(pid)
+        ok(status == 1 and "the listening socket was shut down" in log(),
+           "a %s socket that is shut down: the daemon ends and says why" % what, (status, log()))
+        s.close()
+
+
 def waits_for_writer(pid):
     with open("/proc/%d/wchan" % pid, encoding="ascii") as stream:
         return stream.read() == "wait_for_partner"
@@ -326,6 +341,7 @@ try:
     watchdog()
     hung_redis()
     refusals()
+    shut_down()
     restarts("unix socket", socket.AF_UNIX)
     restarts("inet socket", socket.AF_INET,
              'peers = { users = ["%s"] }' % pwd.getpwuid(os.getuid()).pw_name)
