@@ -94,6 +94,7 @@ print_verdict(const json_t *verdict, bool all)
 	print_member(verdict, "why", "why");
 	print_member(verdict, "address", "address");
 	print_member(verdict, "limit", "limit");
+	print_member(verdict, "limit_of", "limit of");
 	print_member(verdict, "quota", "used");
 	if (all) {
 		print_member(verdict, "account", "account");

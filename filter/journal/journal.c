@@ -51,9 +51,9 @@ struct entry {
 	size_t recipients;
 	uint64_t bytes;
 	bool connection;
-	char *warned;		/* or NULL */
+	struct quota_mark *marks;	/* limits whose warn_at was crossed */
+	size_t n_marks;
 	const char *sign_risk;	/* static text, or NULL */
-	unsigned int warn_at;
 	bool in_history;	/* was written */
 	bool in_usage;
 };
@@ -199,10 +199,24 @@ journal_put(struct journal *journal, struct entry *entry)
 	talloc_free(entry);
 }
 
+/* entry_take_marks - the limits whose mark a message crossed */
+static void
+entry_take_marks(struct entry *entry, const struct quota_mark *marks, size_t n)
+{
+	if (n == 0)
+		return;
+	entry->marks = mem_memdup(entry, marks, n * sizeof(marks[0]));
+	entry->n_marks = n;
+	for (size_t i = 0; i < n; i++) {
+		entry->marks[i].limit = mem_strdup(entry, marks[i].limit);
+		entry->marks[i].subject = mem_strdup_or_null(entry, marks[i].subject);
+	}
+}
+
 /* journal_message - a message was decided */
 void
 journal_message(struct journal *journal, struct logline *line, const struct facts *facts,
-    const struct verdict *verdict, bool connection, const char *warned, unsigned int warn_at)
+    const struct verdict *verdict, bool connection, const struct quota_mark *marks, size_t n)
 {
 	struct entry *entry = mem_new(NULL, struct entry);
 
@@ -221,8 +235,7 @@ journal_message(struct journal *journal, struct logline *line, const struct fact
 	entry->bytes = facts->size;
 	entry->connection = connection;
 	entry->sign_risk = facts->sign.risk;
-	entry->warned = warned != NULL ? mem_strdup(entry, warned) : NULL;
-	entry->warn_at = warn_at;
+	entry_take_marks(entry, marks, n);
 	journal_put(journal, entry);
 }
 
@@ -237,45 +250,77 @@ journal_or_dash(const struct entry *entry, const char *key)
 	return value != NULL ? value : "-";
 }
 
-/* raise_soft - an account crossed a mark */
-static void
-raise_soft(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
+/* is_watched - is nothing refused for now? */
+static bool
+is_watched(const struct entry *entry)
 {
-	event_raise(journal->events, EVENT_SOFT_LEVEL, "account", entry->account, entry->warned,
-	    mem_printf(ctx, "%s has reached %u%% of its limit of %s", entry->account,
-		entry->warn_at, entry->warned),
-	    json_pack("{s:s, s:i}", "limit", entry->warned, "percent", (int)entry->warn_at));
+	return strcmp(journal_or_dash(entry, "mode"), mode_word(MODE_WATCH)) == 0;
 }
 
-/* fate - what became of a message, in a word */
-static const char *
-fate(const struct entry *entry)
+/* raise_limit - an event about a limit: of the account, or of others whom it shares it with;
+ * details is used up */
+static void
+raise_limit(struct journal *journal, enum event_kind kind, const struct entry *entry,
+    const char *subject, const char *limit, const char *text, json_t *details)
 {
-	switch (entry->action) {
+	if (subject != NULL)
+		json_object_set_new(details, "account", json_string(entry->account));
+	json_object_set_new(details, "limit", json_string(limit));
+	json_object_set_new(
+	    details, "mode", json_string(journal_or_dash(entry, "mode")));
+	event_raise(journal->events, kind, subject != NULL ? "limit_of" : "account",
+	    subject != NULL ? subject : entry->account, limit, text, details);
+}
+
+/* raise_soft - a message took a limit to its mark */
+static void
+raise_soft(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry,
+    const struct quota_mark *mark)
+{
+	const char *text = mem_printf(ctx, "%s has reached %u%% of its limit of %s",
+	    mark->subject != NULL ? mark->subject : entry->account, mark->percent, mark->limit);
+
+	if (mark->subject != NULL)
+		text = mem_printf(ctx, "%s; the last message was of %s", text, entry->account);
+	raise_limit(journal, EVENT_SOFT_LEVEL, entry, mark->subject, mark->limit, text,
+	    json_pack("{s:i, s:s}", "percent", (int)mark->percent, "on_over",
+		action_word(mark->on_over)));
+}
+
+/* fate - what became of a message, in words */
+static const char *
+fate(enum action action)
+{
+	switch (action) {
 	case ACTION_ACCEPT:
 	case ACTION_WARN:
-		return "let pass";
+		return "accepted";
 	case ACTION_QUARANTINE:
 		return "held";
 	case ACTION_TEMPFAIL:
 		return "deferred";
 	case ACTION_REJECT:
-		return "refused";
+		return "rejected";
 	}
 	return "-";
 }
 
-/* raise_over - an account is over a limit */
+/* raise_over - a message does not fit a limit */
 static void
 raise_over(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 {
-	event_raise(journal->events, EVENT_OVER, "account", entry->account,
-	    logline_value(entry->line, "limit"),
-	    mem_printf(ctx, "a message of %s did not fit its limit of %s: %s used; it was %s",
-		entry->account, journal_or_dash(entry, "limit"), journal_or_dash(entry, "quota"),
-		fate(entry)),
-	    json_pack("{s:s, s:s, s:s}", "limit", journal_or_dash(entry, "limit"), "used",
-		journal_or_dash(entry, "quota"), "action", action_word(entry->action)));
+	const char *subject = logline_value(entry->line, "limit_of");
+	const char *limit = journal_or_dash(entry, "limit"), *used = journal_or_dash(entry, "quota");
+	const char *of = subject != NULL ? mem_printf(ctx, "the limit of %s", subject) : "its limit";
+	const char *text = mem_printf(ctx, "a message of %s exceeds %s (%s): %s used; it %s%s",
+	    entry->account, of, limit, used, is_watched(entry) ? "would be " : "was ",
+	    fate(entry->would));
+
+	if (is_watched(entry))
+		text = mem_printf(ctx, "%s, but mode watch accepts it", text);
+	raise_limit(journal, EVENT_OVER, entry, subject, limit, text,
+	    json_pack("{s:s, s:s, s:s}", "used", used, "action", action_word(entry->action), "would",
+		action_word(entry->would)));
 }
 
 /* raise_key - no signature where one was due */
@@ -355,8 +400,8 @@ raise_events(struct journal *journal, const struct entry *entry)
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	bool found = entry->would >= ACTION_TEMPFAIL;
 
-	if (entry->account != NULL && entry->warned != NULL)
-		raise_soft(journal, tmp, entry);
+	for (size_t i = 0; entry->account != NULL && i < entry->n_marks; i++)
+		raise_soft(journal, tmp, entry, &entry->marks[i]);
 	if (entry->account != NULL && entry->reason == REASON_OVER &&
 	    entry->would >= ACTION_QUARANTINE)
 		raise_over(journal, tmp, entry);

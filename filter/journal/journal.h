@@ -51,11 +51,11 @@ void journal_stop(struct journal *journal);
 
 /*
  * journal_message - a message, or a recipient of it, was decided
- * line is used up. connection: the first of its account on this connection. warned: the limit whose
- * warn_at mark was crossed, or NULL. Never waits.
+ * line is used up. connection: the first of its account on this connection. marks: n limits whose
+ * warn_at mark was crossed; copied. Never waits.
  */
 void journal_message(struct journal *journal, struct logline *line, const struct facts *facts,
-    const struct verdict *verdict, bool connection, const char *warned, unsigned int warn_at);
+    const struct verdict *verdict, bool connection, const struct quota_mark *marks, size_t n);
 
 /* The parts. Live as long as the journal. */
 struct books *journal_books(const struct journal *journal);

@@ -300,19 +300,6 @@ cost_of(struct message *message)
 	return cost;
 }
 
-/* note_warned - the limit whose mark was crossed, of those that plans set */
-static void
-note_warned(struct message *message, const struct quota_plan *plan, const struct quota_reply *reply)
-{
-	const struct quota_counter *counter = quota_warned(plan, reply);
-
-	/* the journal makes an event of it */
-	if (counter == NULL)
-		return;
-	message->warned = counter->text;
-	message->warned_at = counter->warn_at;
-}
-
 /* charge_message - charge the message where it is not over */
 void
 charge_message(struct message *message)
@@ -333,7 +320,8 @@ charge_message(struct message *message)
 	quota_judge(message, plan, &reply, fact);
 	if (fact->limit != NULL)
 		message->rules.actions[REASON_OVER] = fact->on_over;
-	note_warned(message, plan, &reply);
+	/* the journal makes events of them */
+	message->n_marks = quota_marks(message, plan, &reply, &message->marks);
 }
 
 /* charge_offence - count a refused foreign sender towards block_on */

@@ -57,8 +57,8 @@ struct message {
 	struct dmarc_authors *authors; /* whom DMARC is evaluated for, or NULL: it is not */
 	struct edits edits;		/* after message_end() passed the message */
 	uint8_t charge_id[QUOTA_ID_LEN];
-	const char *warned;		/* the limit whose warn_at mark it crossed, or NULL */
-	unsigned int warned_at;	/* ... that mark, in percent */
+	struct quota_mark *marks;	/* the limits whose warn_at mark it crossed */
+	size_t n_marks;
 };
 
 struct session {

@@ -107,8 +107,8 @@ log_verdict(struct message *message)
 	else
 		log_text(LOG_LEVEL_INFO, logline_text(made, made));
 	journal_message(message->session->daemon->journal, made, &message->facts, &message->verdict,
-	    is_first_of_account(message), message->warned, message->warned_at);
-	message->warned = NULL;
+	    is_first_of_account(message), message->marks, message->n_marks);
+	message->n_marks = 0;
 }
 
 /* stage_decide - ask policy */

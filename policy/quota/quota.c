@@ -782,22 +782,41 @@ at_mark(uint64_t used, uint64_t max, unsigned int percent)
 	return used * 100 >= max * percent;
 }
 
-/* quota_warned - the counter whose mark this charge has just crossed, or NULL */
-const struct quota_counter *
-quota_warned(const struct quota_plan *plan, const struct quota_reply *reply)
+/* crosses_mark - whether a charge took a counter to its mark */
+static bool
+crosses_mark(const struct quota_counter *counter, const struct quota_count *count)
 {
-	if (reply->state != QUOTA_CHARGED)
-		return NULL;
-	for (size_t i = 0; i < plan->n_counters; i++) {
-		const struct quota_counter *counter = &plan->counters[i];
-		uint64_t used = reply->counts[i].used;
-		uint64_t cost = reply->counts[i].cost, before = used > cost ? used - cost : 0;
+	uint64_t before = count->used > count->cost ? count->used - count->cost : 0;
 
-		if (counter->warn_at > 0 && at_mark(used, reply->counts[i].max, counter->warn_at) &&
-		    !at_mark(before, reply->counts[i].max, counter->warn_at))
-			return counter;
+	return counter->warn_at > 0 && at_mark(count->used, count->max, counter->warn_at) &&
+	    !at_mark(before, count->max, counter->warn_at);
+}
+
+/* quota_marks - the limits whose mark this charge has just crossed */
+size_t
+quota_marks(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
+    struct quota_mark **marks_r)
+{
+	size_t n = 0;
+
+	*marks_r = NULL;
+	if (reply->state != QUOTA_CHARGED)
+		return 0;
+	for (size_t i = 0; i < plan->n_counters && i < reply->n_counts; i++) {
+		const struct quota_counter *counter = &plan->counters[i];
+
+		if (!crosses_mark(counter, &reply->counts[i]))
+			continue;
+		if (*marks_r == NULL)
+			*marks_r = mem_array(ctx, struct quota_mark, plan->n_counters);
+		(*marks_r)[n++] = (struct quota_mark){
+			.limit = quota_limit_text(ctx, counter, &reply->counts[i]),
+			.subject = subject_text(ctx, &plan->subjects[counter->subject]),
+			.percent = counter->warn_at,
+			.on_over = counter->on_over,
+		};
 	}
-	return NULL;
+	return n;
 }
 
 /* quota_one_wait - how long the account is over whatever it sends */

@@ -248,13 +248,21 @@ struct quota_reply {
 void quota_judge(TALLOC_CTX *ctx, const struct quota_plan *plan,
     const struct quota_reply *reply, struct quota_fact *fact_r);
 
+/* A limit whose warn_at mark a charge has crossed. */
+struct quota_mark {
+	const char *limit;	/* as in struct quota_fact */
+	const char *subject;	/* likewise */
+	unsigned int percent;	/* warn_at */
+	enum action on_over;	/* what the limit does beyond its size */
+};
+
 /*
- * quota_warned - the counter whose warn_at mark this charge has just crossed, or NULL
- * Only with QUOTA_CHARGED; the caller makes the event of it. plan->subjects[counter->subject] is
- * who crossed it.
+ * quota_marks - the limits whose warn_at mark this charge has just crossed
+ * Only with QUOTA_CHARGED; the caller makes an event of each. *marks_r has one for each limit, on
+ * ctx with its strings; NULL if there is none. Returns their number.
  */
-const struct quota_counter *quota_warned(const struct quota_plan *plan,
-    const struct quota_reply *reply);
+size_t quota_marks(TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const struct quota_reply *reply, struct quota_mark **marks_r);
 
 /*
  * quota_one_wait - how long the account is over whatever it sends

@@ -143,11 +143,12 @@ static void
 judge(const struct asking *a, const struct quota_reply *reply)
 {
 	struct quota_fact fact;
+	struct quota_mark *marks;
 
 	must(reply->n_counts == 0 || reply->n_counts == a->plan->n_counters);
 	quota_judge(a->ctx, a->plan, reply, &fact);
 	if (reply->state == QUOTA_CHARGED)
-		(void)quota_warned(a->plan, reply);
+		(void)quota_marks(a->ctx, a->plan, reply, &marks);
 }
 
 /* ask_slots - CLUSTER SLOTS */

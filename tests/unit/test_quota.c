@@ -277,16 +277,55 @@ test_warned(void **state)
 		struct quota_reply reply = {
 			.state = QUOTA_CHARGED, .counts = &count, .n_counts = 1
 		};
+		struct quota_mark *marks;
 		struct quota_plan *asked;
 
 		plan->warn_at = rows[i].at;
 		asked = quota_plan_make(plan, plan, "alice", &cost, false, id);
-		if ((quota_warned(asked, &reply) != NULL) != rows[i].warned)
+		if (quota_marks(plan, asked, &reply, &marks) != (rows[i].warned ? 1 : 0))
 			fail_msg("%s", rows[i].label);
 		reply.state = QUOTA_REFUSED;
-		assert_null(quota_warned(asked, &reply));
+		assert_int_equal(quota_marks(plan, asked, &reply, &marks), 0);
 		talloc_free(plan);
 	}
+}
+
+/* each limit of each party that one message takes to its mark */
+static void
+test_marks_of_parties(void **state)
+{
+	struct plan *own = plan_of(NULL, ACTION_TEMPFAIL, HOURLY, DAILY, NULL);
+	struct plan *shared = plan_of(own, ACTION_REJECT, HOURLY, NULL, NULL);
+	struct quota_party parties[] = {
+		{ .kind = QUOTA_ACCOUNT, .name = "a@example.org", .plan = own },
+		{ .kind = QUOTA_DOMAIN, .name = "example.org", .plan = shared,
+		    .on_over = ACTION_REJECT },
+		{ .kind = QUOTA_POOL, .name = "acme", .plan = shared },
+	};
+	struct quota_cost cost = { .messages = 1, .recipients = 6, .bytes = 1 };
+	struct quota_count counts[] = {
+		{ .used = 6, .cost = 6, .max = 10 },	/* 50% crossed */
+		{ .used = 6, .cost = 6, .max = 20 },
+		{ .used = 9, .cost = 6, .max = 10 },	/* 90% crossed */
+		{ .used = 16, .cost = 6, .max = 10 },	/* crossed before */
+	};
+	struct quota_reply reply = { .state = QUOTA_CHARGED, .counts = counts, .n_counts = 4 };
+	struct quota_mark *marks;
+	struct quota_plan *asked;
+
+	(void)state;
+	own->warn_at = 50;
+	shared->warn_at = 90;
+	asked = quota_plan_of(own, parties, 3, &cost, false, id);
+	assert_int_equal(asked->n_counters, 4);
+	assert_int_equal(quota_marks(own, asked, &reply, &marks), 2);
+	assert_null(marks[0].subject);
+	assert_int_equal(marks[0].percent, 50);
+	assert_string_equal(marks[1].subject, "domain example.org");
+	assert_string_equal(marks[1].limit, HOURLY);
+	assert_int_equal(marks[1].percent, 90);
+	assert_int_equal(marks[1].on_over, ACTION_REJECT);
+	talloc_free(own);
 }
 
 static void
@@ -412,6 +451,7 @@ main(void)
 		cmocka_unit_test(test_judge),
 		cmocka_unit_test(test_nothing_passes),
 		cmocka_unit_test(test_warned),
+		cmocka_unit_test(test_marks_of_parties),
 		cmocka_unit_test(test_one_wait),
 		cmocka_unit_test(test_like),
 		cmocka_unit_test(test_like_wrong),
