@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "filter/base/clock.h"
+#include "filter/doctor/dns_probe.h"
 #include "filter/doctor/dns_question.h"
 #include "filter/doctor/inside.h"
 #include "policy/base/dns.h"
@@ -425,13 +426,25 @@ loses_long(struct exam *exam, const char *server)
 	return false;
 }
 
+/* is_slow - does a server need as long the second time? This host may have been busy. */
+static bool
+is_slow(struct exam *exam, const char *server)
+{
+	const struct dns_question question = { .name = "", .type = DNS_TYPE_NS, .room = DNS_ROOM };
+	int64_t before = clock_ms();
+	struct dns_reply reply;
+
+	return !dns_question_ask(server, &question, exam_deadline(exam, DNS_PROBE_MS), &reply) ||
+	    clock_ms() - before > DNS_SLOW_MS;
+}
+
 /* check_server - one that answers */
 static void
 check_server(struct exam *exam, const char *server, int64_t ms)
 {
 	static const char cure[] = "run a resolver on this host, such as unbound";
 
-	if (ms > DNS_SLOW_MS)
+	if (ms > DNS_SLOW_MS && is_slow(exam, server))
 		exam_add(exam, "resolver.slow", server, cure,
 		    "this DNS server needed %lld ms for an answer", (long long)ms);
 	if (exam->site->dns_strips)

@@ -492,20 +492,3 @@ examine_timeouts(struct exam *exam)
 			timeouts_of(exam, service, milter);
 	}
 }
-
-void
-examine_signing_order(struct exam *exam)
-{
-	static const char *const names[] = { "smtp_header_checks", "smtp_mime_header_checks",
-		"smtp_nested_header_checks", "smtp_body_checks", "smtp_generic_maps" };
-	const struct postfix *postfix = exam->site->postfix;
-
-	if (postfix == NULL || exam->site->config == NULL || !config_signs(exam->site->config))
-		return;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (postfix_value(exam->ctx, postfix, NULL, names[i])[0] != '\0')
-			exam_add(exam, "sign.smtp-header-checks",
-			    postfix_where(exam->ctx, postfix, NULL, names[i]),
-			    "use header_checks, which works before the signature is made",
-			    "%s may change mail after it was signed", names[i]);
-}

@@ -265,13 +265,13 @@ examine_socket(struct exam *exam)
 {
 	const struct site *site = exam->site;
 	struct endpoint ours;
-	struct ip_address ip;
 
 	if (site->config == NULL)
 		return;
 	if (config_listen_inherited(site->config)) {
 		exam_add_level(exam, DOCTOR_UNKNOWN, "socket.dead", site->config->listen,
-		    "countersignctl status", "the service manager knows the address of this socket");
+		    "countersignctl status",
+		    "only the service manager knows the address of this socket");
 		return;
 	}
 	ours = endpoint_read(exam->ctx, site->config->listen_spec);
@@ -279,10 +279,10 @@ examine_socket(struct exam *exam)
 	if (ours.path != NULL) {
 		if (site->postfix != NULL)
 			check_services(exam, ours.path);
-	} else if (ip_address_parse(ours.host, &ip) && !ip_address_is_loopback(&ip)) {
+	} else if (config_listens_beyond(site->config) && !site->config->peers.given) {
 		exam_add(exam, "socket.open-to-network",
 		    exam_file_where(exam, "listen"),
-		    exam_text(exam, "listen = \"inet:127.0.0.1:%s\"", ours.port),
+		    exam_text(exam, "listen = \"inet:127.0.0.1:%s\", or peers", ours.port),
 		    "%s can be reached from other hosts, which may then claim any login and use up "
 		    "its limits", site->config->listen);
 	}

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#define DNS_TYPE_NS	2
 #define DNS_TYPE_CNAME	5
 #define DNS_TYPE_DNSKEY	48
 #define DNS_RCODE_SERVFAIL 2

@@ -44,7 +44,7 @@ struct site {
 	size_t n_addresses;	/* 0: not known, see hidden */
 	const char *hidden;	/* why addresses are not known, or NULL */
 	bool smarthost;		/* mail goes out through another host */
-	bool sends;		/* mail of own domains is sent here, not only taken from outside */
+	bool sends;		/* mail of own domains is sent here, not only taken */
 	const struct postfix_service *client; /* that sends mail out, or NULL */
 	const char *helo;	/* the name this host says to others, or NULL */
 	const char *helo_where;
@@ -123,6 +123,10 @@ bool site_milters_off(
 /* site_outside - does the host's name or address in a service's field reach strangers? */
 bool site_outside(const struct site *site, const struct postfix_service *service);
 
+/* site_same_endpoint - do two ways to write an endpoint lead to one place? a: seen from Postfix */
+bool site_same_endpoint(
+    TALLOC_CTX *ctx, const struct site *site, const char *a, const char *b);
+
 /* site_names_us - does a milter's endpoint lead to our socket, for a service (NULL: cleanup)? */
 bool site_names_us(TALLOC_CTX *ctx, const struct site *site,
     const struct postfix_service *service, const char *endpoint);
@@ -152,9 +156,13 @@ bool site_writes(const struct site *site, const char *path);
 
 /* The checks, by file. */
 exam_fn examine_config, examine_control;		/* check_config.c */
-exam_fn examine_disk, examine_clock;				/* check_host.c */
+exam_fn examine_disk, examine_clock, examine_descriptors, examine_libraries,
+    examine_mtas;						/* check_host.c */
 exam_fn examine_milter, examine_milter_parameters, examine_reinjection, examine_local_mail,
-    examine_timeouts, examine_signing_order;			/* check_milter.c */
+    examine_timeouts;						/* check_milter.c */
+exam_fn examine_signing;					/* check_signing.c */
+exam_fn examine_queue, examine_log;				/* check_queue.c */
+exam_fn examine_rbl;						/* check_rbl.c */
 exam_fn examine_socket;						/* check_socket.c */
 exam_fn examine_listeners, examine_owners, examine_realm;		/* check_listeners.c */
 exam_fn examine_sendmail;						/* check_sendmail.c */
@@ -164,6 +172,7 @@ exam_fn examine_dkim;						/* check_dkim.c */
 exam_fn examine_dmarc;						/* check_dmarc.c */
 exam_fn examine_certificates, examine_tls_settings;			/* check_tls.c */
 exam_fn examine_auth, examine_relay;				/* check_relay.c */
-exam_fn examine_redis, examine_store, examine_tables;			/* check_store.c */
+exam_fn examine_redis;						/* check_redis.c */
+exam_fn examine_store, examine_tables;				/* check_store.c */
 
 #endif

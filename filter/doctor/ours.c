@@ -102,23 +102,27 @@ site_text_table(const char *spec)
 }
 
 bool
-site_names_us(TALLOC_CTX *ctx, const struct site *site, const struct postfix_service *service,
-    const char *text)
+site_same_endpoint(TALLOC_CTX *ctx, const struct site *site, const char *a, const char *b)
 {
-	struct endpoint theirs = endpoint_read(ctx, text), ours;
+	struct endpoint theirs = endpoint_read(ctx, a), ours = endpoint_read(ctx, b);
 
-	(void)service;
-	if (site->config == NULL)
-		return false;
-	/* The address is in the unit, so any milter may be ours: no error beats a wrong one. */
-	if (config_listen_inherited(site->config))
-		return true;
-	ours = endpoint_read(ctx, site->config->listen_spec);
 	if ((theirs.path == NULL) != (ours.path == NULL))
 		return false;
 	if (theirs.path != NULL)
 		return endpoint_same_file(ctx, site, theirs.path, ours.path);
 	return strcmp(theirs.port, ours.port) == 0 && endpoint_same_host(theirs.host, ours.host);
+}
+
+bool
+site_names_us(TALLOC_CTX *ctx, const struct site *site, const struct postfix_service *service,
+    const char *text)
+{
+	(void)service;
+	if (site->config == NULL)
+		return false;
+	/* The address is in the unit, so any milter may be ours: no error beats a wrong one. */
+	return config_listen_inherited(site->config) ||
+	    site_same_endpoint(ctx, site, text, site->config->listen_spec);
 }
 
 const struct postfix_milter *

@@ -258,6 +258,8 @@ read_service(
 	*service = (struct postfix_service){ .name = fields[0], .type = fields[1] };
 	service->program =
 	    strrchr(fields[7], '/') != NULL ? strrchr(fields[7], '/') + 1 : fields[7];
+	service->arguments = mem_strdup(ctx, line);
+	service->process_limit = fields[6][0] == '-' ? -1 : (int)strtol(fields[6], NULL, 10);
 	service->chroot = fields[4][0] == '-' ? chroot_default : fields[4][0] == 'y';
 	read_place(ctx, service);
 	while ((word = argument(ctx, &line)) != NULL) {

@@ -23,6 +23,8 @@ struct postfix_service {
 	const char *name;	/* first field: "submission", "127.0.0.1:10026" */
 	const char *type;	/* inet, unix, pass ... */
 	const char *program;	/* smtpd, cleanup ... */
+	const char *arguments;	/* all that stands behind it */
+	int process_limit;	/* of processes at a time; 0: none; -1: default_process_limit */
 	bool chroot;
 	int line;
 	struct postfix_parameter *overrides; /* -o, as written */

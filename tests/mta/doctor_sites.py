@@ -7,6 +7,7 @@ Redis; asks the doctor; compares what it found with what was broken. Writes TAP.
 """
 import base64
 import concurrent.futures
+import contextlib
 import json
 import os
 import random
@@ -18,6 +19,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -28,12 +30,13 @@ POSTFIX = os.environ["POSTFIX"]
 REDIS = os.environ["REDIS"]
 OURS = "198.51.100.25"
 HOST = "mail.example.org"
-IGNORED = {"clock.off"}     # a matter of the machine that runs the test
-# Errors that no site here can have: they need the machine's clock or disk, a live MTA, or an old Redis.
-UNSHOWN = {"clock.off", "disk.full", "redis.version", "tls.served-old", "sendmail.socket-unsafe"}
+IGNORED = {"clock.off", "resolver.slow", "redis.slow"}     # matters of the machine that runs the test
+# Errors that no site here can have: they need a live MTA (doctor_live.test).
+UNSHOWN = {"tls.served-old", "sendmail.socket-unsafe"}
 TOP = tempfile.mkdtemp(prefix="countersign-doctor.")
 os.chmod(TOP, 0o755)
 RUNNING = []
+MOUNTED = []
 
 
 def sh(*words, **more):
@@ -79,9 +82,9 @@ def accepts(where):
         return False
 
 
-def start(*words):
+def start(*words, **more):
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+                               stderr=subprocess.DEVNULL, **more)
     RUNNING.append(process)
     return process
 
@@ -202,6 +205,7 @@ class Site:
         self.server = Server
         self.dns_port = None
         self.master_more = ""
+        self.ignored = IGNORED
         self.second_server = self.conf_dns = ""     # more in the dns group
         self.after = []         # called once all files are there
 
@@ -268,7 +272,7 @@ def examine(name, expected, change):
         report = json.loads(done.stdout)
     except ValueError:
         return False, name, done.stdout, done.stderr
-    bad = [f for f in report["findings"] if f["level"] in ("error", "warning") and f["id"] not in IGNORED]
+    bad = [f for f in report["findings"] if f["level"] in ("error", "warning") and f["id"] not in site.ignored]
     for finding in bad:
         seen.add((finding["level"], finding["id"]))
         if not finding["what"] or not finding["cure"]:
@@ -892,6 +896,29 @@ zone:
     site.main["relayhost"] = "smtp.provider.example"
 
 
+@case("resolver.slow", level="warning")
+def answers_late(site):
+    class Late(Server):
+        def answer(self, query, tcp):
+            if not query.name:
+                time.sleep(1.5)
+            return super().answer(query, tcp)
+    site.server = Late
+    site.ignored = IGNORED - {"resolver.slow"}
+
+
+@case("redis.slow", level="warning")
+def redis_answers_late(site):
+    class Late(OldRedis):
+        def answer(self, words):
+            time.sleep(0.15)
+            return super().answer(words)
+    site.redis = Late("8.2.2")
+    site.conf["redis"] = f'{{ main = {{ server = "127.0.0.1:{site.redis.port}"  deadline = "200 ms" }} }}'
+    site.conf["store"] = '"redis:main"'
+    site.ignored = IGNORED - {"redis.slow"}
+
+
 @case("resolver.no-tcp", level="warning")
 def long_answers_are_lost(site):
     """The own SPF record does not fit into a packet, and there is no TCP."""
@@ -1115,6 +1142,103 @@ def impatient_at_the_end(site):
     site.main["milter_content_timeout"] = "30s"
 
 
+# other filters
+
+def opendkim(site, first, **settings):
+    """A real OpenDKIM beside us, in front or behind."""
+    port = free_port()
+    settings = {"Mode": "v", "Socket": f"inet:{port}@127.0.0.1", "UserID": "root", "RequireSafeKeys": "no", **settings}
+    conf = site.file("opendkim.conf", "".join(f"{name} {value}\n" for name, value in settings.items()))
+    start(os.environ["OPENDKIM"], "-f", "-x", conf, env={**os.environ, "LD_LIBRARY_PATH": os.environ["OPENDKIM_LIBRARIES"]})
+    wait_for(lambda: accepts(port))
+    pair = [f"inet:127.0.0.1:{port}", f"inet:localhost:{MILTER}"]
+    site.main["smtpd_milters"] = ", ".join(pair if first else reversed(pair))
+
+
+@case("sign.twice", level="warning")
+def opendkim_signs(site):
+    opendkim(site, False, Mode="sv", Domain="example.org", Selector="s1", KeyFile=f"{site.dir}/keys/example.org/s1.pem")
+
+
+@case("sign.twice", level="warning")
+def opendkim_signs_by_table(site):
+    table = site.file("SigningTable", "*@example.org s1\n")
+    keys = site.file("KeyTable", f"s1 example.org:s1:{site.dir}/keys/example.org/s1.pem\n")
+    opendkim(site, False, SigningTable=f"refile:{table}", KeyTable=f"file:{keys}", Mode="s")
+
+
+@case("ar.authserv-id", level="warning")
+def opendkim_writes_under_our_name(site):
+    opendkim(site, True)
+
+
+@case("ar.authserv-id", level="warning")
+def opendkim_is_given_our_name(site):
+    opendkim(site, True, AuthservID=f'"{HOST}"')
+
+
+@case("sign.order", level="warning")
+def spamassassin_behind_us(site):
+    site.main["smtpd_milters"] = f"inet:127.0.0.1:{MILTER}, unix:spamass/spamass.sock"
+
+
+@case("sign.order", level="warning")
+def disclaimer_by_pipe(site):
+    submission(site)["content_filter"] = "dfilt"
+    site.services["dfilt"] = ("dfilt unix - n n - - pipe flags=Rq user=nobody argv=/etc/postfix/disclaimer -f ${sender} -- ${recipient}", {})
+
+
+@case("log.milter-warnings", level="warning")
+def postfix_complains(site):
+    when = time.strftime("%b %d %H:%M:%S")
+    site.main["maillog_file"] = site.file("mail.log", (
+        f"Jan  1 00:00:01 mail postfix/smtpd[1]: warning: milter inet:127.0.0.1:{MILTER}: long ago\n"
+        f"{when} mail postfix/smtpd[1]: warning: milter inet:127.0.0.1:9: of another\n"
+        f"{when} mail postfix/smtpd[1]: warning: milter inet:127.0.0.1:{MILTER}: can't read SMFIC_BODYEOB reply packet header: "
+        "Connection timed out\n"))
+
+
+@case("log.milter-warnings", level="warning")
+def postfix_could_not_connect(site):
+    site.main["maillog_file"] = site.file("mail.log", time.strftime("%Y-%m-%dT%H:%M:%S.123456+00:00 ") + (
+        f"mail postfix/cleanup[1]: warning: connect to Milter service inet:127.0.0.1:{MILTER}: Connection refused\n"))
+
+
+def deferred(site, senders):
+    """Queue files as Postfix writes their beginning."""
+    for n, sender in enumerate(senders):
+        name = f"{site.dir}/queue/deferred/{n % 16:X}/{n:08X}"
+        os.makedirs(os.path.dirname(name), exist_ok=True)
+        with open(name, "wb") as file:
+            for kind, text in (b"C", b"  100 50 1 0 100 0"), (b"T", b"1764363274 1"), (b"S", sender.encode()), (b"M", b""):
+                file.write(kind + bytes([len(text)]) + text)
+
+
+@case("queue.long", level="warning")
+def one_sender_waits(site):
+    deferred(site, ["thief@example.org"] * 90 + [f"u{n}@example.org" for n in range(40)])
+
+
+@case("fd.limit", level="warning")
+def few_files(site):
+    port = free_port()
+    site.conf["listen"] = f'"inet:127.0.0.1:{port}"'
+    site.main["smtpd_milters"] = f"inet:127.0.0.1:{port}"
+
+    def run():
+        start("prlimit", "--nofile=250:250", f"{BUILD}/countersign", "-c", f"{site.dir}/countersign.conf")
+        wait_for(lambda: accepts(port))
+        wait_for(lambda: accepts(f"{site.dir}/control"))
+    site.after.append(run)
+
+
+@case("rbl.listed", level="warning")
+def on_a_blocklist(site):
+    site.options += ["--only", "rbl.listed"]
+    site.zone[b"25.100.51.198.zen.spamhaus.org"] = [(A, socket.inet_aton("127.0.0.2"))]
+    site.zone[b"25.100.51.198.bl.spamcop.net"] = [(A, socket.inet_aton("127.255.255.254"))]
+
+
 # Redis
 
 def redis(site, *options, more="", **words):
@@ -1174,6 +1298,106 @@ def replica(site):
 @case("redis.refuses-writes")
 def memory_is_full(site):
     redis(site, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
+
+
+class OldRedis(threading.Thread):
+    """Answers as a Redis of some version: no package of one so old is left."""
+
+    def __init__(self, version, seconds=0):
+        super().__init__(daemon=True)
+        self.version, self.seconds = version, seconds
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(50)
+        self.port = self.listener.getsockname()[1]
+        self.start()
+
+    def run(self):
+        while True:
+            threading.Thread(target=self.serve, args=(self.listener.accept()[0],), daemon=True).start()
+
+    def serve(self, peer):
+        with peer, peer.makefile("rb") as stream:
+            while (line := stream.readline()):
+                words = []
+                for _ in range(int(line[1:])):
+                    words.append(stream.read(int(stream.readline()[1:])).decode())
+                    stream.readline()
+                peer.sendall(self.answer(words))
+
+    def answer(self, words):
+        if words[0] == "TIME":
+            now = str(int(time.time()) + self.seconds).encode()
+            return b"*2\r\n$%d\r\n%s\r\n$1\r\n0\r\n" % (len(now), now)
+        if words[0] == "INFO":
+            text = (f"redis_version:{self.version}\r\nrole:master\r\nloading:0\r\naof_enabled:1\r\nmaxmemory:0\r\n"
+                    "cluster_enabled:0\r\n").encode()
+            return b"$%d\r\n%s\r\n" % (len(text), text)
+        return b"*0\r\n" if words[0] in ("EVAL", "CONFIG") else b"+PONG\r\n" if words[0] == "PING" else b"+OK\r\n"
+
+
+def old_redis(site, *words):
+    site.redis = OldRedis(*words)
+    site.conf["redis"] = f'{{ main = {{ server = "127.0.0.1:{site.redis.port}" }} }}'
+    site.conf["store"] = '"redis:main"'
+
+
+@case({("error", "redis.version"), ("warning", "redis.lua-hole")})
+def redis_of_2018(site):
+    old_redis(site, "4.0.14")
+
+
+@case("redis.lua-hole", level="warning")
+def redis_with_a_hole(site):
+    old_redis(site, "6.2.14")
+
+
+@case({("error", "clock.off")})
+def an_hour_away_from_redis(site):
+    site.ignored = set()
+    old_redis(site, "8.2.2", 3600)
+
+
+@case("redis.clock", level="warning")
+def ten_seconds_away_from_redis(site):
+    old_redis(site, "8.2.2", 10)
+
+
+@case("disk.full")
+def no_room_for_counters(site):
+    small_disk(site, "counters", 100)
+
+
+@case("disk.full", level="warning")
+def little_room_for_counters(site):
+    small_disk(site, "counters", 94)
+
+
+@case("disk.full")
+def no_room_in_the_queue(site):
+    small_disk(site, "queue", 100)
+
+
+@case("disk.full")
+def no_inodes_in_the_queue(site):
+    small_disk(site, "queue", 0, inodes=2)
+
+
+def small_disk(site, what, percent, inodes=100):
+    """1 MB of memory as a disk, so full."""
+    path = f"{site.dir}/{what}" if what == "queue" else f"{site.dir}/disk"
+    os.makedirs(path)
+    sh("mount", "-t", "tmpfs", "-o", f"size=1m,nr_inodes={inodes},mode=0755", "none", path)
+    MOUNTED.append(path)
+    if percent:
+        with open(f"{path}/filled", "wb") as file, contextlib.suppress(OSError):
+            file.write(bytes(1 << 20) * percent if percent == 100 else bytes((1 << 20) * percent // 100))
+    else:
+        with contextlib.suppress(OSError):
+            for n in range(10):
+                os.mkdir(f"{path}/{n}")
+    if what == "counters":
+        site.conf["store"] = f'"file:{path}/counters"'
 
 
 @case("redis.acl")
@@ -1328,6 +1552,21 @@ def own_relay_network(site):
                               ' apps = { role = "relay"  client = ["198.51.100.0/24"]  account = "apps@example.org" }\n'
                               ' mx = { role = "inbound" } }')
     submission(site)["mynetworks"] = "127.0.0.0/8"
+
+
+@healthy
+def opendkim_verifies_beside_us(site):
+    opendkim(site, True, AuthservID="opendkim.example.org")
+
+
+@healthy
+def many_wait_of_many(site):
+    deferred(site, [f"u{n}@example.org" for n in range(300)])
+
+
+@healthy
+def on_a_blocklist_and_not_asked(site):
+    site.zone[b"25.100.51.198.zen.spamhaus.org"] = [(A, socket.inet_aton("127.0.0.2"))]
 
 
 @healthy
@@ -1529,6 +1768,8 @@ if __name__ == "__main__":
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
+        for place in MOUNTED:
+            subprocess.run(["umount", place], check=False)
         if os.environ.get("COUNTERSIGN_LAB_KEEP") != "yes":
             shutil.rmtree(TOP, ignore_errors=True)
     sys.stdout.flush()
