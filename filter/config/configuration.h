@@ -54,6 +54,7 @@ struct listener {
 	struct netblock *clients; /* client networks */
 	size_t n_clients;
 	int pickup;		/* 1: only sendmail(1), 0: never, -1: either */
+	int login;		/* 1: only with a SASL login, 0: never, -1: either */
 
 	/* rules */
 	int mode_set;		/* enum mode, or -1: the global one */

@@ -1,9 +1,9 @@
 /*
  * listener.c - which listener a message belongs to
  *
- * The first in file order whose conditions all hold. A message with a login
- * belongs to the connection's listener all the same: a login does not turn
- * an inbound port into a submission port. Reads the snapshot only; any thread.
+ * The first in file order whose conditions all hold. A login does not turn an
+ * inbound port into a submission port, unless a listener has it as a condition.
+ * Reads the snapshot only; any thread.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -31,6 +31,8 @@ bool
 listener_matches(const struct listener *listener, const struct listener_traits *traits)
 {
 	if (listener->pickup >= 0 && (listener->pickup == 1) != traits->pickup)
+		return false;
+	if (listener->login >= 0 && (listener->login == 1) != traits->login)
 		return false;
 	if (listener->n_clients > 0 &&
 	    !netblock_contains(listener->clients, listener->n_clients, &traits->client))

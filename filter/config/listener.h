@@ -15,7 +15,7 @@ struct listener_traits {
 	const char *daemon_port; /* or NULL */
 	struct ip_address client;
 	bool pickup;		/* from sendmail(1): client port 0 */
-	bool login;		/* with a SASL login: for automatic roles */
+	bool login;		/* with a SASL login, or told of one (auth_type) */
 };
 
 /* listener_matches - do all conditions of a listener hold? Any thread. */

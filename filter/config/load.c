@@ -237,6 +237,10 @@ static const struct option listener_rows[] = {
 	    .works = WORKS_ALWAYS,
 	    .type = OPTION_BOOL,
 	    .offset = AT(listener, pickup) },
+	{ .name = "login",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_BOOL,
+	    .offset = AT(listener, login) },
 	{ .name = "mode",
 	    .works = WORKS_ALWAYS,
 	    .type = OPTION_CHOICE,
@@ -619,6 +623,7 @@ new_listener(
 	listener->name = mem_strdup(reader->ctx, name);
 	listener->where = where;
 	listener->pickup = -1;
+	listener->login = -1;
 	listener->mode_set = -1;
 	listener->require_tls_set = -1;
 	memset(listener->set.of, -1, sizeof(listener->set.of));
@@ -1234,6 +1239,7 @@ finish_event_command(struct options_reader *reader, struct config *config, const
 static void
 load_finish(struct options_reader *reader, struct config *config, const config_t *tree)
 {
+	config->plans_file = options_beside(reader->ctx, config->file, config->plans_file);
 	if (config->plans_file != NULL)
 		read_plans_file(reader, config);
 	load_finish_names(reader, config, tree);

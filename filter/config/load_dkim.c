@@ -289,12 +289,30 @@ check_table(struct options_reader *reader, const struct dkim_config *dkim, const
 		options_error_at(reader, dkim->all.where, "%s = %s", name, error);
 }
 
+/* table_beside - a table whose path begins in the directory of the configuration file */
+static const char *
+table_beside(struct options_reader *reader, const struct config *config, const char *spec)
+{
+	const char *colon = spec != NULL ? strchr(spec, ':') : NULL, *path;
+
+	if (spec == NULL || strstr(spec, ":/") != NULL)
+		return spec;
+	path = options_beside(reader->ctx, config->file, colon != NULL ? colon + 1 : spec);
+	if (colon == NULL)
+		return path;
+	if (strncmp(spec, "file:", 5) != 0 && strncmp(spec, "refile:", 7) != 0)
+		return spec;
+	return mem_printf(reader->ctx, "%.*s:%s", (int)(colon - spec), spec, path);
+}
+
 /* finish_tables - both or none, and not beside the plain layout */
 static void
-finish_tables(struct options_reader *reader, const struct config *config)
+finish_tables(struct options_reader *reader, struct config *config)
 {
-	const struct dkim_config *dkim = &config->dkim;
+	struct dkim_config *dkim = &config->dkim;
 
+	dkim->key_table = table_beside(reader, config, dkim->key_table);
+	dkim->signing_table = table_beside(reader, config, dkim->signing_table);
 	check_table(reader, dkim, "key_table", dkim->key_table);
 	check_table(reader, dkim, "signing_table", dkim->signing_table);
 	if ((dkim->key_table == NULL) != (dkim->signing_table == NULL))

@@ -9,12 +9,14 @@
 #endif
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "filter/config/options.h"
 #include "policy/base/duration.h"
@@ -366,6 +368,22 @@ options_nearest(const struct option_group *group, const char *name)
 		}
 	}
 	return best;
+}
+
+const char *
+options_beside(TALLOC_CTX *ctx, const char *file, const char *path)
+{
+	const char *slash = strrchr(file, '/');
+	char here[PATH_MAX];
+
+	if (path == NULL || path[0] == '/')
+		return path;
+	if (file[0] == '/')
+		return mem_printf(ctx, "%.*s/%s", (int)(slash - file), file, path);
+	if (getcwd(here, sizeof(here)) == NULL)
+		return path;
+	return mem_printf(ctx, "%s/%.*s%s", here, slash != NULL ? (int)(slash - file) + 1 : 0, file,
+	    path);
 }
 
 /* options_group - read every setting of a group */

@@ -142,6 +142,13 @@ void options_error_at(struct options_reader *reader, const char *where, const ch
 const char *options_where(struct options_reader *reader, const config_setting_t *setting);
 
 /*
+ * options_beside - a path as the configuration file means it: one that is not absolute begins in
+ * the directory of the file
+ * On ctx, or path itself; path may be NULL. Any thread.
+ */
+const char *options_beside(TALLOC_CTX *ctx, const char *file, const char *path);
+
+/*
  * options_group - read every setting of a group into target
  * Notes a mistake when setting is no group.
  */

@@ -128,6 +128,22 @@ try_one(const struct config *config, const struct listener_traits *traits, struc
 	return false;
 }
 
+/* try_client - one client: without a login, with one, and as sendmail(1) */
+static bool
+try_client(const struct config *config, struct listener_traits *traits, struct reach *reach)
+{
+	traits->pickup = traits->login = false;
+	if (try_one(config, traits, reach))
+		return true;
+	traits->login = true;
+	if (try_one(config, traits, reach))
+		return true;
+	/* sendmail(1) comes from loopback, and never logs in */
+	traits->login = false;
+	traits->pickup = ip_address_is_loopback(&traits->client);
+	return traits->pickup && try_one(config, traits, reach);
+}
+
 /* try_clients - all clients, with one daemon name and one port */
 static bool
 try_clients(const struct config *config, const struct samples *samples,
@@ -135,12 +151,7 @@ try_clients(const struct config *config, const struct samples *samples,
 {
 	for (size_t i = 0; i < samples->n_clients; i++) {
 		traits->client = samples->clients[i];
-		traits->pickup = false;
-		if (try_one(config, traits, reach))
-			return true;
-		/* sendmail(1) comes from loopback */
-		traits->pickup = ip_address_is_loopback(&traits->client);
-		if (traits->pickup && try_one(config, traits, reach))
+		if (try_client(config, traits, reach))
 			return true;
 	}
 	return false;
@@ -205,7 +216,7 @@ note_dead(struct options_reader *reader, const struct config *config,
 	if (n == 1 && takes_as_much(reader->ctx, first, listener))
 		options_error_at(reader, listener->where,
 		    "listener %s can never match: %s has the same conditions and comes first; give "
-		    "one of the two a condition of its own (daemon, port, client, pickup)",
+		    "one of the two a condition of its own (daemon, port, client, pickup, login)",
 		    listener->name, names);
 	else
 		options_error_at(reader, listener->where,
@@ -222,7 +233,12 @@ reach_check(struct options_reader *reader, const struct config *config)
 		TALLOC_CTX *tmp = mem_check(talloc_new(reader->ctx));
 		const struct reach reach = try_all(tmp, config, listener);
 
-		if (!reach.met)
+		if (!reach.met && listener->pickup == 1 && listener->login == 1)
+			options_error_at(reader, listener->where,
+			    "listener %s can never match: mail from sendmail(1) (pickup = true) has no "
+			    "login; remove one of the two",
+			    listener->name);
+		else if (!reach.met)
 			options_error_at(reader, listener->where,
 			    "listener %s can never match: pickup = true is for clients on "
 			    "loopback, and client names none of these; remove client",

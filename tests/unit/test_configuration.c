@@ -1043,6 +1043,7 @@ test_listeners(void **state)
 	assert_string_equal(config->listeners[0].ports.items[0], "587");
 	assert_int_equal(config->listeners[0].daemons.n, 0);
 	assert_int_equal(config->listeners[0].pickup, -1);
+	assert_int_equal(config->listeners[0].login, -1);
 	assert_int_equal(config->listeners[1].ports.n, 2);
 	assert_string_equal(config->listeners[1].daemons.items[0], "ORIGINATING");
 	assert_string_equal(config->listeners[2].account, "mailman@lists.example.org");
@@ -1311,6 +1312,7 @@ static const struct effect_row effect_rows[] = {
 	ALWAYS("a listener", "port"),
 	ALWAYS("a listener", "client"),
 	ALWAYS("a listener", "pickup"),
+	ALWAYS("a listener", "login"),
 	ALWAYS("a listener", "mode"),
 	{ "a listener", "require_tls", INET "listeners = { a = { role = \"local\"\nrequire_tls = true } }", USERS_ONLY },
 	{ "a listener", "owners", INET "listeners = { a = { role = \"inbound\"\nowners = \"texthash:/o\" } }", SENDS_ONLY },
@@ -1609,6 +1611,9 @@ test_listeners_that_never_match(void **state)
 		{ LISTENERS("client = [\"127.0.0.0/8\", \"::1\"]", "pickup = true"), 3, FIRST },
 		{ LISTENERS("pickup = false", "client = \"10.0.0.0/8\""), 3, FIRST },
 		{ LISTENERS("pickup = true", "pickup = true daemon = \"a\""), 3, FIRST },
+		{ LISTENERS("", "login = true"), 3, FIRST },
+		{ LISTENERS("login = true", "login = true"), 3, "the same conditions" },
+		{ "listeners = { u = { role = \"local\"\n login = true pickup = true } }", 2, "has no login; remove one" },
 		{ "listeners = { u = { role = \"local\"\n client = \"10.0.0.1\" pickup = true } }", 2, "is for clients on loopback" },
 		/* two together take all of the third */
 		{ "listeners = { php = { role = \"local\" pickup = true } mx = { role = \"inbound\" pickup = false }\n"
@@ -1620,6 +1625,8 @@ test_listeners_that_never_match(void **state)
 	};
 	static const char *const good[] = {
 		LISTENERS("daemon = \"mx\"", ""),
+		LISTENERS("login = false", "login = true"),
+		LISTENERS("login = false", "client = \"10.0.0.0/8\""),
 		LISTENERS("daemon = \"mx\"", "daemon = [\"mx\", \"users\"]"),
 		LISTENERS("port = 25", "port = 587"),
 		LISTENERS("pickup = false", ""),
@@ -1761,6 +1768,15 @@ test_plans_file(void **state)
 	config = load_good(ctx, place, "default elsewhere", mem_printf(ctx,
 	    "plans_file = \"%s\"\ndefault_plan = \"form\"", place->other));
 	assert_string_equal(config->assign.account.plan->name, "form");
+	/* a path that is not absolute begins beside the first file */
+	config = load_good(ctx, place, "beside", mem_printf(ctx,
+	    "plans_file = \"%s\"\ndefault_plan = \"form\"\n"
+	    "dkim = { key_table = \"KeyTable\" signing_table = \"refile:dkim/SigningTable\" }",
+	    strrchr(place->other, '/') + 1));
+	assert_string_equal(config->plans_file, place->other);
+	assert_string_equal(config->dkim.key_table, mem_printf(ctx, "%s/KeyTable", place->dir));
+	assert_string_equal(config->dkim.signing_table,
+	    mem_printf(ctx, "refile:%s/dkim/SigningTable", place->dir));
 	talloc_free(ctx);
 }
 

@@ -33,6 +33,7 @@ listener_new(struct config *config, const char *name, const char *daemons, const
 	listener->name = name;
 	listener->role = ROLE_SUBMISSION;
 	listener->pickup = pickup;
+	listener->login = -1;
 	listener->daemons.items = mem_array(config, const char *, 8);
 	listener->ports.items = mem_array(config, const char *, 8);
 	listener->clients = mem_array(config, struct netblock, 8);
@@ -145,6 +146,21 @@ test_conditions(void **state)
 	}
 }
 
+/* On one port: with a login, and without. */
+static void
+test_login(void **state)
+{
+	struct config *config = mem_new(NULL, struct config);
+
+	(void)state;
+	listener_new(config, "users", NULL, "25", NULL, -1)->login = 1;
+	listener_new(config, "strangers", NULL, "25", NULL, -1)->login = 0;
+	assert_string_equal(find(config, NULL, "25", "192.0.2.1", false, true), "users");
+	assert_string_equal(find(config, NULL, "25", "192.0.2.1", false, false), "strangers");
+	assert_string_equal(find(config, NULL, "587", "192.0.2.1", false, true), "none");
+	talloc_free(config);
+}
+
 /* The first whose conditions hold, in file order; none where none holds. */
 static void
 test_order(void **state)
@@ -222,6 +238,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_conditions),
+		cmocka_unit_test(test_login),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_automatic),
 		cmocka_unit_test(test_no_listeners),
