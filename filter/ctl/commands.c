@@ -116,6 +116,18 @@ const struct ctl_command ctl_commands[] = {
 	    "explain an SPF check",
 	    "--ip ADDRESS --from SENDER [--helo NAME] | --own DOMAIN [--ip ADDRESS]...",
 	    ctl_spf_check },
+	{ "adopt", { "[FILE]", "[FILE]", "[FILE]" },
+	    { { "--output", "DIR", "directory for the files", "FILE", REQUIRED },
+		{ "--postfix-config", "PATH", "directory of main.cf", "FILE", OPTIONAL },
+		{ "--sendmail-cf", "PATH", "sendmail.cf, instead of Postfix", "FILE", OPTIONAL },
+		{ "--opendkim", "PATH", "opendkim.conf", "FILE", OPTIONAL },
+		{ "--from", "KIND", "read limits: policyd, postfwd ...; or KIND:FILE",
+		  "policyd policyd-rate-limit postfwd rspamd ...", REPEATED },
+		{ "--force", NULL, "overwrite files that were changed", NULL, OPTIONAL } },
+	    "write a configuration from what runs on this host",
+	    "--output DIR [--postfix-config DIR | --sendmail-cf FILE] [--opendkim FILE]\n"
+	    "    [--from KIND [FILE]]... [--force]",
+	    ctl_adopt },
 	{ "doctor", { NULL },
 	    { { "--postfix-config", "PATH", "directory of main.cf", "FILE", OPTIONAL },
 		{ "--sendmail-cf", "PATH", "sendmail.cf, instead of Postfix", "FILE", OPTIONAL },
@@ -148,6 +160,7 @@ operand_help(const char *operand)
 		{ "SPEC", "a table as in the configuration, type:path" },
 		{ "KEY", "what to look up; - reads keys from standard input" },
 		{ "DOMAIN", "the signing domain" },
+		{ "FILE", "the file of --from, in the same order" },
 	};
 
 	operand += operand[0] == '[';

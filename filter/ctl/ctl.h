@@ -134,6 +134,7 @@ void ctl_time(long long ms);
 void ctl_safe(const char *text);
 
 /* The commands, by file. */
+ctl_run ctl_adopt;					/* ctl_adopt.c */
 ctl_run ctl_reload, ctl_status;				/* ctl_admin.c */
 ctl_run ctl_events, ctl_hold_queue, ctl_last, ctl_why;	/* ctl_history.c */
 ctl_run ctl_quota_suggest, ctl_report;			/* ctl_daybook.c */

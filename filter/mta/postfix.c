@@ -3,7 +3,7 @@
  *
  * Postfix alone knows its defaults, its $name and its braces, so postconf is asked for them:
  * everything, everything expanded, what nothing uses, and the services with their -o. The files
- * are read here only to say in which line a thing stands.
+ * are read only to say in which line a thing stands, or if there is no postconf (postfix_files.c).
  *
  * Threads: postfix_read() belongs to one; the rest reads only.
  */
@@ -20,6 +20,7 @@
 
 #include "filter/mta/command.h"
 #include "filter/mta/postfix.h"
+#include "filter/mta/postfix_files.h"
 #include "policy/base/mem.h"
 #include "policy/base/netblock.h"
 
@@ -434,6 +435,38 @@ read_services(struct postfix *postfix, char *text)
 	}
 }
 
+/* postfix_name_files - where the two files are */
+static void
+postfix_name_files(struct postfix *postfix)
+{
+	postfix->directory = postfix_value(postfix, postfix, NULL, "config_directory");
+	postfix->main_cf = mem_printf(postfix, "%s/main.cf", postfix->directory);
+	postfix->master_cf = mem_printf(postfix, "%s/master.cf", postfix->directory);
+}
+
+struct postfix *
+postfix_read_files(TALLOC_CTX *ctx, const char *directory, const char **error_r)
+{
+	struct postfix *postfix = mem_new(ctx, struct postfix);
+	const struct postfix_files *files = postfix_files_read(postfix, directory, error_r);
+
+	if (files == NULL)
+		return NULL;
+	postfix->raw =
+	    read_parameters(postfix, mem_strdup(postfix, files->raw), &postfix->n_raw);
+	postfix->expanded = read_parameters(
+	    postfix, mem_strdup(postfix, files->expanded), &postfix->n_expanded);
+	postfix_name_files(postfix);
+	read_services(postfix, mem_strdup(postfix, files->services));
+	for (size_t i = 0; i < postfix->n_services; i++)
+		for (size_t k = 0; k < postfix->services[i].n_overrides; k++)
+			postfix->services[i].overrides[k].value = postfix_files_expand(
+			    postfix, files, postfix->services[i].overrides[k].value);
+	find_main_lines(postfix);
+	find_master_lines(postfix);
+	return postfix;
+}
+
 struct postfix *
 postfix_read(TALLOC_CTX *ctx, const char *directory, int64_t deadline_ms, const char **error_r)
 {
@@ -460,9 +493,7 @@ postfix_read(TALLOC_CTX *ctx, const char *directory, int64_t deadline_ms, const 
 	postfix->expanded = read_parameters(postfix, expanded.out, &postfix->n_expanded);
 	read_unused(postfix, set.error);
 	read_unused(postfix, services.error);
-	postfix->directory = postfix_value(postfix, postfix, NULL, "config_directory");
-	postfix->main_cf = mem_printf(postfix, "%s/main.cf", postfix->directory);
-	postfix->master_cf = mem_printf(postfix, "%s/master.cf", postfix->directory);
+	postfix_name_files(postfix);
 	read_services(postfix, services.out);
 	expand_overrides(postfix, overrides.out);
 	find_main_lines(postfix);
@@ -591,6 +622,14 @@ postfix_set(const struct postfix *postfix, const char *name)
 	const struct postfix_parameter *raw = find_parameter(postfix->raw, postfix->n_raw, name);
 
 	return raw != NULL && raw->line > 0;
+}
+
+const char *
+postfix_raw(const struct postfix *postfix, const char *name)
+{
+	const struct postfix_parameter *raw = find_parameter(postfix->raw, postfix->n_raw, name);
+
+	return raw != NULL ? raw->value : "";
 }
 
 const char *

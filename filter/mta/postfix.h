@@ -64,6 +64,13 @@ struct postfix *postfix_read(
     TALLOC_CTX *ctx, const char *directory, int64_t deadline_ms, const char **error_r);
 
 /*
+ * postfix_read_files - the same from the files of a directory, without postconf
+ * Only a few of Postfix's defaults are known; other parameters that main.cf does not set are "".
+ */
+struct postfix *postfix_read_files(
+    TALLOC_CTX *ctx, const char *directory, const char **error_r);
+
+/*
  * postfix_value - the value in effect for a service (NULL: main.cf), expanded; "" where it has none
  * On ctx, or part of postfix.
  */
@@ -87,6 +94,9 @@ const struct postfix_parameter *postfix_override(
 
 /* postfix_set - is the parameter set in main.cf? */
 bool postfix_set(const struct postfix *postfix, const char *name);
+
+/* postfix_raw - the value of main.cf as written, not expanded; "" if it has none */
+const char *postfix_raw(const struct postfix *postfix, const char *name);
 
 /* postfix_where - "file:line" of the setting in effect; of the service where it is a default */
 const char *postfix_where(TALLOC_CTX *ctx, const struct postfix *postfix,

@@ -1,0 +1,85 @@
+/*
+ * adopt.c - from what a host runs today to a configuration of countersign
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "filter/adopt/adopt.h"
+#include "filter/adopt/inside.h"
+#include "policy/base/mem.h"
+
+/* absolute - a path from the root on */
+static const char *
+absolute(TALLOC_CTX *ctx, const char *path)
+{
+	char here[PATH_MAX];
+	size_t len = strlen(path);
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	path = mem_strndup(ctx, path, len);
+	if (path[0] == '/' || getcwd(here, sizeof(here)) == NULL)
+		return path;
+	return strcmp(path, ".") == 0 ? mem_strdup(ctx, here)
+				      : mem_printf(ctx, "%s/%s", here, path);
+}
+
+/* read_mta - Postfix or Sendmail: as asked for, or what is there */
+static bool
+read_mta(struct adopt *adopt, const char **error_r)
+{
+	const struct adopt_options *options = adopt->options;
+
+	if (options->postfix_config != NULL || options->sendmail_cf == NULL) {
+		if (adopt_postfix_read(adopt, error_r))
+			return true;
+		if (*error_r != NULL)
+			return false;
+	}
+	if (adopt_sendmail_read(adopt, error_r))
+		return true;
+	if (*error_r == NULL)
+		*error_r = "neither Postfix (/etc/postfix/main.cf) nor Sendmail "
+			   "(/etc/mail/sendmail.cf) was found on this host; name it with "
+			   "--postfix-config DIR or --sendmail-cf FILE";
+	return false;
+}
+
+/* read_all - each part notes what it finds; later ones use what earlier ones found */
+static void
+read_all(struct adopt *adopt)
+{
+	adopt_opendkim(adopt);
+	adopt_sources(adopt);
+	adopt_listen(adopt);
+	if (adopt->n_instances > 0)
+		adopt_postfix(adopt);
+	else
+		adopt_sendmail(adopt);
+	if (!adopt->signs_here)
+		adopt_note(adopt,
+		    "no DKIM keys were found, so nothing is signed; countersignctl dkim genkey DOMAIN "
+		    "makes a key, and keys = \"/etc/countersign/keys\" uses it");
+}
+
+const struct adopt_report *
+adopt(TALLOC_CTX *ctx, const struct adopt_options *options, const char **error_r)
+{
+	struct adopt *adopt = mem_new(ctx, struct adopt);
+
+	*error_r = NULL;
+	adopt->options = options;
+	adopt->report = mem_new(adopt, struct adopt_report);
+	adopt->output = absolute(adopt, options->output);
+	if (!read_mta(adopt, error_r))
+		return NULL;
+	read_all(adopt);
+	return adopt_write(adopt, error_r) ? adopt->report : NULL;
+}
