@@ -5,12 +5,14 @@
 #include "config.h"
 #endif
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "filter/config/load.h"
 #include "filter/ctl/ctl.h"
@@ -232,5 +234,24 @@ ctl_config(struct ctl *ctl)
 
 	if (config == NULL)
 		ctl_fail("%s", error);
+	return config;
+}
+
+/* ctl_config_if_any - the configuration, for commands that can do without it */
+const struct config *
+ctl_config_if_any(struct ctl *ctl, const char *instead)
+{
+	const char *error = NULL;
+	const struct config *config;
+
+	if (access(ctl->file, F_OK) != 0) {
+		(void)fprintf(stderr, "countersignctl: %s: %s; %s; name a file with -c FILE\n",
+		    ctl->file, strerror(errno), instead);
+		return NULL;
+	}
+	config = config_load(ctl->memory, ctl->file, &error);
+	if (config == NULL)
+		(void)fprintf(stderr, "%s\ncountersignctl: %s has errors; %s\n", error, ctl->file,
+		    instead);
 	return config;
 }

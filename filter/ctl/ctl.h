@@ -82,8 +82,14 @@ void ctl_misuse(const struct ctl *ctl, const char *format, ...)
 /* ctl_usage - "quota set ACCOUNT LIMIT --for TIME", on ctx */
 const char *ctl_usage(TALLOC_CTX *ctx, const struct ctl_command *command);
 
-/* ctl_config - the configuration; where it has mistakes, they are printed and the program ends */
+/* ctl_config - the configuration; if it has errors, they are printed and the program ends */
 const struct config *ctl_config(struct ctl *ctl);
+
+/*
+ * ctl_config_if_any - the configuration, for commands that can do without it
+ * NULL: there is none, or it has errors. stderr then says so, and what is used instead.
+ */
+const struct config *ctl_config_if_any(struct ctl *ctl, const char *instead);
 
 /*
  * ctl_tell - let the daemon do something, if one runs here and obeys; waits until it has

@@ -98,10 +98,9 @@ static void
 place(struct order *order, const char *given)
 {
 	struct ctl *ctl = order->ctl;
-	const struct config *config = NULL;
+	const struct config *config = given == NULL ? ctl_config(ctl) :
+	    ctl_config_if_any(ctl, "the owner of the directory decides who can read the key");
 
-	if (given == NULL || access(ctl->file, F_OK) == 0)
-		config = ctl_config(ctl);
 	order->by_table = config != NULL && config->dkim.key_table != NULL;
 	order->directory = given != NULL ? given : config->keys;
 	if (order->directory == NULL && order->by_table)

@@ -105,18 +105,13 @@ ctl_spf_load(struct ctl *ctl, struct setting *setting)
 
 	memset(setting, 0, sizeof(*setting));
 	setting->ctl = ctl;
-	if (access(ctl->file, F_OK) == 0 || errno != ENOENT) {
-		setting->config = config_load(ctl->memory, ctl->file, &error);
-		if (setting->config == NULL)
-			ctl_fail("%s", error);
+	setting->config =
+	    ctl_config_if_any(ctl, "asking with the default settings and the DNS of this system");
+	if (setting->config != NULL) {
 		setting->spf = &setting->config->spf;
 		options = setting->config->resolver;
 		receiver = setting->config->authserv_id;
 	} else {
-		(void)fprintf(stderr,
-		    "countersignctl: there is no %s, so the defaults and the DNS of this "
-		    "system are taken; name a file with -c FILE\n",
-		    ctl->file);
 		defaults = mem_new(ctl->memory, struct spf_config);
 		config_spf_defaults(ctl->memory, defaults);
 		setting->spf = defaults;

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "filter/config/configuration.h"
 #include "filter/config/table_servers.h"
@@ -42,15 +41,10 @@ struct settings {
 static struct settings
 ctl_table_settings_of(struct ctl *ctl)
 {
-	const struct config *config;
+	const struct config *config = ctl_config_if_any(ctl, "asking with the default settings");
 
-	if (access(ctl->file, F_OK) != 0) {
-		(void)fprintf(stderr,
-		    "countersignctl: there is no %s; asking with the default settings\n",
-		    ctl->file);
+	if (config == NULL)
 		return (struct settings){ NULL, "+", NULL, true };
-	}
-	config = ctl_config(ctl);
 	return (struct settings){ table_config_env(ctl->memory, config), config->delimiter,
 		config->realm, config->fold_local };
 }
