@@ -406,7 +406,9 @@ options_group(struct options_reader *reader, config_setting_t *setting,
 			option++;
 		if (option->name != NULL) {
 			read_option(reader, member, option, target);
-			if (option->works != WORKS_ALWAYS)
+			/* an empty group sets nothing: it may stand anywhere */
+			if (option->works != WORKS_ALWAYS && (!config_setting_is_group(member) ||
+			    config_setting_length(member) > 0))
 				note_given(reader, member, group, target,
 				    &(const struct option_given){ .option = option });
 			continue;

@@ -1289,8 +1289,8 @@ static const struct effect_row effect_rows[] = {
 	ALWAYS(TOP, "store"),
 	ALWAYS(TOP, "redis"),
 	ALWAYS(TOP, "dns"),
-	{ TOP, "spf", OUT "spf = { }", INBOUND_ONLY },
-	{ TOP, "tables", INET "owners = \"texthash:/o\"\ntables = { }", "no option names one" },
+	{ TOP, "spf", OUT "spf = { explain = false }", INBOUND_ONLY },
+	{ TOP, "tables", INET "owners = \"texthash:/o\"\ntables = { timeout = \"2 s\" }", "no option names one" },
 	ALWAYS(TOP, "history"),
 	ALWAYS(TOP, "event_command"),
 	{ TOP, "event_timeout", INET "\nevent_timeout = \"5 s\"", "there is no event_command" },
@@ -1306,7 +1306,7 @@ static const struct effect_row effect_rows[] = {
 	{ TOP, "network_of", IN "network_of = \"cidr:/o\" network_plan_of = \"texthash:/o\"", SENDS_ONLY },
 	{ TOP, "network_plan", IN "network_plan = \"p\" network_of = \"cidr:/o\" plans = { p = { } }", SENDS_ONLY },
 	{ TOP, "network_plan_of", IN "network_plan_of = \"texthash:/o\" network_of = \"cidr:/o\"", SENDS_ONLY },
-	{ TOP, "plans", IN "plans = { }", SENDS_ONLY },
+	{ TOP, "plans", IN "plans = { a = { } }", SENDS_ONLY },
 	ALWAYS("a listener", "role"),
 	ALWAYS("a listener", "daemon"),
 	ALWAYS("a listener", "port"),
@@ -1379,7 +1379,7 @@ static const struct effect_row effect_rows[] = {
 	{ "a domain of dkim", "subdomains", SECTION("subdomains = true"), "it is for keys" },
 	{ "a domain of dkim", "on_missing_key", SECTION("on_missing_key = \"reject\""), "there are no keys" },
 	{ "spf", "exempt", OUT "spf = { exempt = \"10.0.0.1\" }", INBOUND_ONLY },
-	{ TOP, "dmarc", OUT "dmarc = { }", INBOUND_ONLY },
+	{ TOP, "dmarc", OUT "dmarc = { overrides = ( ) }", INBOUND_ONLY },
 	{ TOP, "own_domains", OUT "own_domains = \"example.org\"", INBOUND_ONLY },
 	{ "dmarc", "trusted_forwarders", OUT "dmarc = { trusted_forwarders = \"10.0.0.1\" }",
 	    INBOUND_ONLY },
@@ -1483,6 +1483,21 @@ test_options_without_effect(void **state)
 			fail_msg("%s of %s: %s", row->option, row->what, error);
 		talloc_free(ctx);
 	}
+}
+
+/* A group without options sets nothing, so it cannot be without effect. */
+static void
+test_empty_groups(void **state)
+{
+	const struct place *place = *state;
+	TALLOC_CTX *ctx = talloc_new(NULL);
+
+	(void)load_good(ctx, place, "empty groups",
+	    "listeners = { out = { role = \"submission\" } }\n"
+	    "spf = { }\ndmarc = { }\ndns = { }\ntables = { }\nhistory = { }\ndkim = { }");
+	(void)load_good(ctx, place, "empty plans",
+	    "listeners = { in = { role = \"inbound\" } }\nplans = { }");
+	talloc_free(ctx);
 }
 
 /* Who may connect. */
@@ -1948,6 +1963,7 @@ main(void)
 		TEST(test_action_without_effect),
 		TEST(test_every_option_says_where_it_works),
 		TEST(test_options_without_effect),
+		TEST(test_empty_groups),
 		TEST(test_peers),
 		TEST(test_actions_without_companion),
 		TEST(test_options_with_effect),
