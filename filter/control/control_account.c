@@ -183,6 +183,22 @@ control_quota_reset(const struct asked *asked)
 	return answer;
 }
 
+/* held_text - the end of a line of the log about a change */
+static const char *
+held_text(const char *note)
+{
+	return note != NULL ? " (held until Redis is back)" : "";
+}
+
+/* with_held - an answer of a change that was made, with the note that it is held, or NULL */
+static json_t *
+with_held(json_t *answer, const char *note)
+{
+	if (note != NULL)
+		json_object_set_new(answer, "held", json_string(note));
+	return answer;
+}
+
 /* control_quota_set - another limit for a time */
 json_t *
 control_quota_set(const struct asked *asked)
@@ -206,10 +222,10 @@ control_quota_set(const struct asked *asked)
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &error) != 0) {
 		answer = control_failed(error);
 	} else {
-		log_info("control: %s may send %s for %lld s, says %s", subject.account, limit.text,
-		    (long long)for_ms / 1000, asked->asker->name);
-		answer = json_pack("{s:b, s:s, s:s, s:I}", "ok", 1, "account", subject.account,
-		    "limit", limit.text, "for_ms", (json_int_t)for_ms);
+		log_info("control: %s may send %s for %lld s, says %s%s", subject.account,
+		    limit.text, (long long)for_ms / 1000, asked->asker->name, held_text(error));
+		answer = with_held(json_pack("{s:b, s:s, s:s, s:I}", "ok", 1, "account",
+		    subject.account, "limit", limit.text, "for_ms", (json_int_t)for_ms), error);
 	}
 	snapshot_release(subject.snapshot);
 	return answer;
@@ -229,10 +245,10 @@ control_quota_unset(const struct asked *asked)
 	n = store_unraise(asked->daemon->store, asked->ctx, subject.counters,
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &error);
 	if (n >= 0)
-		log_info("control: the limits of %s are those of its plan, says %s",
-		    subject.account, asked->asker->name);
-	answer = n < 0 ? control_failed(error) :
-	    json_pack("{s:b, s:s, s:i}", "ok", 1, "account", subject.account, "unset", n);
+		log_info("control: the limits of %s are those of its plan, says %s%s",
+		    subject.account, asked->asker->name, held_text(error));
+	answer = n < 0 ? control_failed(error) : with_held(json_pack("{s:b, s:s, s:i}", "ok", 1,
+	    "account", subject.account, "unset", n), error);
 	snapshot_release(subject.snapshot);
 	return answer;
 }
@@ -256,10 +272,10 @@ control_block(const struct asked *asked)
 		answer = control_failed(error);
 	} else {
 		/* each filter's journal sees the block and makes an event of it */
-		log_info("control: %s is blocked, says %s%s%s", subject.account, asked->asker->name,
-		    reason[0] != '\0' ? ": " : "", reason);
-		answer = json_pack("{s:b, s:s, s:I}", "ok", 1, "account", subject.account, "for_ms",
-		    (json_int_t)for_ms);
+		log_info("control: %s is blocked, says %s%s%s%s", subject.account,
+		    asked->asker->name, reason[0] != '\0' ? ": " : "", reason, held_text(error));
+		answer = with_held(json_pack("{s:b, s:s, s:I}", "ok", 1, "account",
+		    subject.account, "for_ms", (json_int_t)for_ms), error);
 	}
 	snapshot_release(subject.snapshot);
 	return answer;
@@ -279,9 +295,10 @@ control_unblock(const struct asked *asked)
 	n = store_unblock(asked->daemon->store, asked->ctx, subject.counters,
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &error);
 	if (n > 0)
-		log_info("control: %s is unblocked, says %s", subject.account, asked->asker->name);
-	answer = n < 0 ? control_failed(error) :
-	    json_pack("{s:b, s:s, s:b}", "ok", 1, "account", subject.account, "was_blocked", n > 0);
+		log_info("control: %s is unblocked, says %s%s", subject.account,
+		    asked->asker->name, held_text(error));
+	answer = n < 0 ? control_failed(error) : with_held(json_pack("{s:b, s:s, s:b}", "ok", 1,
+	    "account", subject.account, "was_blocked", n > 0), error);
 	snapshot_release(subject.snapshot);
 	return answer;
 }

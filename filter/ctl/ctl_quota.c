@@ -103,6 +103,14 @@ ctl_quota_show(struct ctl *ctl, char **operands)
 	return ask_about(ctl, "quota show", operands[0], print_quota);
 }
 
+/* print_held - of a change: that Redis is away */
+static void
+print_held(const json_t *answer)
+{
+	if (ctl_text(answer, "held")[0] != '\0')
+		(void)printf("%s\n", ctl_text(answer, "held"));
+}
+
 static void
 print_reset(const json_t *answer)
 {
@@ -124,6 +132,7 @@ print_set(const json_t *answer)
 	ctl_span(ctl_number(answer, "for_ms"), span, sizeof(span));
 	(void)printf("for %s the limit of %s is %s\n", span, ctl_text(answer, "account"),
 	    ctl_text(answer, "limit"));
+	print_held(answer);
 }
 
 /* ctl_quota_set - another limit for a while */
@@ -145,6 +154,7 @@ print_unset(const json_t *answer)
 {
 	(void)printf("%s: %lld limit%s set by hand; its plan holds\n", ctl_text(answer, "account"),
 	    ctl_number(answer, "unset"), ctl_number(answer, "unset") == 1 ? " was" : "s were");
+	print_held(answer);
 }
 
 /* ctl_quota_unset - the plan's own limits again */
@@ -204,6 +214,7 @@ print_blocking(const json_t *answer)
 	(void)printf("%s is blocked %s%s\n", ctl_text(answer, "account"),
 	    ctl_number(answer, "for_ms") > 0 ? "for " : "until it is unblocked",
 	    ctl_number(answer, "for_ms") > 0 ? span : "");
+	print_held(answer);
 }
 
 /* ctl_block - no mail from an account */
@@ -229,6 +240,7 @@ print_unblocking(const json_t *answer)
 	(void)printf("%s %s\n", ctl_text(answer, "account"),
 	    json_is_true(json_object_get(answer, "was_blocked")) ? "may send again"
 								 : "was not blocked");
+	print_held(answer);
 }
 
 /* ctl_unblock - mail from an account again */

@@ -63,6 +63,7 @@ open_store(TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, 
 	struct store_options options = config->store_options;
 
 	options.log = log_store;
+	options.holds = keeps;
 	options.away_file = keeps ? away_file_of(ctx, config) : NULL;
 	if (config->store_password_file != NULL) {
 		options.redis.password =

@@ -48,6 +48,22 @@ store_redis_run(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
 	    true, deadline_ms, answer_r, part_r, error_r);
 }
 
+/* store_redis_index_command - a run of index.lua with room for n arguments after op */
+struct quota_command *
+store_redis_index_command(struct store_redis *redis, TALLOC_CTX *ctx, const char *op, size_t n)
+{
+	struct quota_command *command = mem_new(ctx, struct quota_command);
+
+	command->argv = mem_array(command, const char *, n + 5);
+	command->argv_len = mem_array(command, size_t, n + 5);
+	quota_command_push(command, "EVALSHA");
+	quota_command_push(command, redis->index.digest);
+	quota_command_push(command, "1");
+	quota_command_push(command, mem_printf(command->argv, "%s{index}:blocked", redis->prefix));
+	quota_command_push(command, op);
+	return command;
+}
+
 /* store_redis_slot - the slot of a home's keys, or of a hash tag */
 unsigned int
 store_redis_slot(const struct store_redis *redis, const char *home)
@@ -68,28 +84,6 @@ struct away_place
 store_redis_place(const struct store_redis *redis, unsigned int slot)
 {
 	return (struct away_place){ .slot = slot, .part = redis_pool_part(redis->pool, slot) };
-}
-
-/* store_redis_by_hand - a change by an operator; how many things it changed, or -1 with an error */
-int
-store_redis_by_hand(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
-    const struct quota_plan *plan, const char *const *words, size_t n, int64_t deadline_ms,
-    const char **error_r)
-{
-	redisReply *answer;
-	enum pool_outcome outcome;
-	int done = -1;
-
-	outcome = store_redis_run_script(redis, ctx, &redis->quota,
-	    quota_command_by_hand(
-		ctx, redis->prefix, redis->quota.digest, op, plan, NULL, words, n),
-	    true, deadline_ms, &answer, NULL, error_r);
-	if (outcome == POOL_ANSWERED) {
-		done = quota_command_done(answer);
-		*error_r = "Redis gave an answer of an unexpected form";
-	}
-	freeReplyObject(answer);
-	return done;
 }
 
 /* store_redis_wake - there is something to do */

@@ -1,8 +1,9 @@
 /*
  * ask.h - the Redis store from inside, and how Redis is asked
  *
- * From the bottom up: ask.c; lists.c, what is kept of all accounts together; keeper.c, the thread
- * that looks after Redis; store_redis.c, messages. Only these include this.
+ * From the bottom up: ask.c; changes.c, what operators do; lists.c, what is kept of all accounts
+ * together; keeper.c, the thread that looks after Redis; store_redis.c, messages. Only these
+ * include this.
  *
  * Threads: options and digests never change after open. lock guards stop, woken and the offences;
  * the rest is in the pool and in away, which have rules of their own.
@@ -42,6 +43,7 @@ struct store_redis {
 	struct blocks *blocks;
 	char *blocks_version;	/* of the list that was read last; the keeper's alone */
 	int64_t blocks_read;	/* when it was read whole; likewise */
+	bool holds;		/* changes by operators hold here while Redis is away */
 	unsigned int deadline_ms;
 	unsigned int index_slot; /* that of the lists of all accounts */
 	struct store_options log;	/* only log and log_arg */
@@ -72,17 +74,15 @@ enum pool_outcome store_redis_run(struct store_redis *redis, TALLOC_CTX *ctx, en
     const struct quota_plan *plan, int64_t age_ms, int64_t deadline_ms,
     struct redisReply **answer_r, unsigned int *part_r, const char **error_r);
 
+/* store_redis_index_command - a run of index.lua with room for n arguments after op; on ctx */
+struct quota_command *store_redis_index_command(
+    struct store_redis *redis, TALLOC_CTX *ctx, const char *op, size_t n);
+
 /* store_redis_slot - the slot of a home's keys, or of a hash tag */
 unsigned int store_redis_slot(const struct store_redis *redis, const char *home);
 
 /* store_redis_place - where a slot's counts are now */
 struct away_place store_redis_place(const struct store_redis *redis, unsigned int slot);
-
-/* store_redis_by_hand - a change by an operator; how many things it changed, or -1 with an error on
- * ctx */
-int store_redis_by_hand(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,
-    const struct quota_plan *plan, const char *const *words, size_t n, int64_t deadline_ms,
-    const char **error_r);
 
 /* store_redis_wake - there is something for the keeper to do */
 void store_redis_wake(struct store_redis *redis);

@@ -35,7 +35,6 @@
 
 #include "filter/base/clock.h"
 #include "filter/store/away.h"
-#include "filter/store/away_file.h"
 #include "filter/store/embedded.h"
 #include "filter/store/quota_command.h"
 #include "policy/base/mem.h"
@@ -61,6 +60,12 @@ struct slot {
 	atomic_int_fast64_t rest_until;	/* nobody asks for it before */
 };
 
+/* A change by an operator that Redis does not have. A talloc root. */
+struct held {
+	struct held *next;
+	struct away_change change;
+};
+
 struct away {
 	enum store_on_away on_away;
 	size_t max_pending;
@@ -71,11 +76,15 @@ struct away {
 	struct blocks *blocks;	/* kept with the ledger */
 	struct away_file *file;	/* or NULL: a restart forgets */
 	int64_t offset;		/* of the ledger's clock to CLOCK_MONOTONIC */
+	atomic_int_fast64_t redis_offset; /* of Redis's clock, or ours until it answers */
 	unsigned int n_slots;
 
 	pthread_mutex_t lock;
 	bool kept;		/* all of the ledger is in the file */
 	int64_t next_number;	/* of a row in the file */
+	struct held *changes;	/* by operators, the oldest first */
+	uint64_t n_changes;
+	int64_t last_stamp;	/* of one of them */
 	struct part parts[REDIS_PARTS];	/* that of REDIS_PART_SLOT stands for slots on the move */
 	struct slot *slots;
 	size_t n_pending;
@@ -97,6 +106,12 @@ away_free(struct away *away)
 			talloc_free(away->slots[i].first);
 			away->slots[i].first = next;
 		}
+	while (away->changes != NULL) {
+		struct held *next = away->changes->next;
+
+		talloc_free(away->changes);
+		away->changes = next;
+	}
 	for (size_t i = 0; i < REDIS_PARTS; i++)
 		talloc_free(away->parts[i].why);
 	(void)pthread_mutex_destroy(&away->lock);
@@ -118,6 +133,7 @@ away_new(TALLOC_CTX *ctx, const struct store_options *options, struct blocks *bl
 	away->ledger = embedded_new(away, options->max_accounts, false);
 	away->blocks = blocks;
 	away->offset = clock_wall_ms() - clock_ms();
+	atomic_init(&away->redis_offset, away->offset);
 	away->next_number = 1;
 	away->n_slots = n_slots;
 	away->slots = mem_array(away, struct slot, n_slots);
@@ -605,6 +621,7 @@ void
 away_seen(struct away *away, const struct quota_plan *plan, const struct away_place *place,
     const struct quota_reply *reply, int64_t stamp, int64_t now)
 {
+	atomic_store_explicit(&away->redis_offset, stamp - now, memory_order_relaxed);
 	/* While something is queued, the totals do not contain what was charged here. */
 	embedded_seen(away->ledger, plan, reply, stamp, wall_of(away, now),
 	    away_may_ask(away, place, now));
@@ -618,6 +635,189 @@ away_reset(struct away *away, const struct quota_plan *plan)
 	embedded_reset(away->ledger, plan);
 	away_file_begin(away->file);
 	keep_subjects(away, plan, clock_ms());
+	away_file_end(away->file);
+	(void)pthread_mutex_unlock(&away->lock);
+}
+
+/* away_read - the counters as they are known here */
+void
+away_read(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t now,
+    struct quota_reply *reply_r)
+{
+	const char *why;
+
+	memset(reply_r, 0, sizeof(*reply_r));
+	reply_r->state = QUOTA_UNKNOWN;
+	if (away->on_away != STORE_AWAY_TEMPFAIL)
+		embedded_read(away->ledger, ctx, plan, wall_of(away, now), reply_r);
+	(void)pthread_mutex_lock(&away->lock);
+	why = why_away(away);
+	reply_r->store = "local";
+	reply_r->problem =
+	    mem_printf(ctx, "Redis is away: %s", why != NULL ? why : "it has just failed");
+	(void)pthread_mutex_unlock(&away->lock);
+}
+
+/* --- changes by operators --- */
+
+/* away_stamp - the time of a change that is made now */
+int64_t
+away_stamp(struct away *away, int64_t now)
+{
+	int64_t stamp = now + atomic_load(&away->redis_offset);
+
+	(void)pthread_mutex_lock(&away->lock);
+	if (stamp <= away->last_stamp)
+		stamp = away->last_stamp + 1;
+	away->last_stamp = stamp;
+	(void)pthread_mutex_unlock(&away->lock);
+	return stamp;
+}
+
+/* copy_change - with strings and a plan of its own, on ctx */
+static struct away_change
+copy_change(TALLOC_CTX *ctx, const struct away_change *from)
+{
+	struct away_change to = *from;
+
+	to.field = mem_strdup_or_null(ctx, from->field);
+	to.reason = mem_strdup_or_null(ctx, from->reason);
+	to.by = mem_strdup_or_null(ctx, from->by);
+	to.plan = quota_plan_copy(ctx, from->plan);
+	return to;
+}
+
+/* append_change - behind all others; with the lock held */
+static void
+append_change(struct away *away, const struct away_change *change)
+{
+	struct held **at = &away->changes, *held = mem_new(NULL, struct held);
+
+	held->change = copy_change(held, change);
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = held;
+	away->n_changes++;
+}
+
+/* held_block - the block that a change makes */
+static struct store_block
+held_block(const struct away_change *change)
+{
+	return (struct store_block){ .account = change->plan->account,
+		.reason = change->reason,
+		.by = change->by,
+		.since = change->since,
+		.until = change->until };
+}
+
+/* hold_block - block or unblock here; as away_hold(); with the lock held */
+static int
+hold_block(struct away *away, const struct away_change *change)
+{
+	const struct store_block block = held_block(change);
+
+	if (change->op == QUOTA_OP_UNBLOCK) {
+		away_file_remove_block(away->file, block.account);
+		return blocks_remove(away->blocks, block.account, clock_wall_ms());
+	}
+	if (!blocks_set(away->blocks, &block))
+		return -1;
+	away_file_put_block(away->file, &block);
+	return 1;
+}
+
+/* hold_limit - raise or unraise here; as away_hold(); with the lock held */
+static int
+hold_limit(struct away *away, const struct away_change *change)
+{
+	const struct quota_plan *plan = change->plan;
+	int64_t now = clock_ms(), wall = wall_of(away, now);
+	int done = 0;
+
+	if (change->op == QUOTA_OP_UNRAISE)
+		done = embedded_unraise(away->ledger, plan, wall);
+	for (size_t i = 0; change->op == QUOTA_OP_RAISE && i < plan->n_counters; i++) {
+		const struct quota_counter *counter = &plan->counters[i];
+
+		if (counter->subject != 0 || strcmp(counter->field, change->field) != 0)
+			continue;
+		embedded_raise(away->ledger, plan, counter, change->max,
+		    wall + change->until - clock_wall_ms(), wall);
+		done = 1;
+	}
+	keep_subjects(away, plan, now);
+	return done;
+}
+
+/* away_hold - a change holds here, and Redis is to be told of it */
+int
+away_hold(struct away *away, const struct away_change *change)
+{
+	struct away_change numbered = *change;
+	int done;
+
+	(void)pthread_mutex_lock(&away->lock);
+	away_file_begin(away->file);
+	done = change->op == QUOTA_OP_BLOCK || change->op == QUOTA_OP_UNBLOCK
+	    ? hold_block(away, change)
+	    : hold_limit(away, change);
+	if (done >= 0) {
+		numbered.number = away->next_number++;
+		append_change(away, &numbered);
+		away_file_add_change(away->file, &numbered);
+	}
+	away_file_end(away->file);
+	(void)pthread_mutex_unlock(&away->lock);
+	return done;
+}
+
+/* away_held - the first change that waits after the one of a number */
+const struct away_change *
+away_held(struct away *away, TALLOC_CTX *ctx, int64_t after)
+{
+	struct away_change *copy = NULL;
+
+	(void)pthread_mutex_lock(&away->lock);
+	for (const struct held *at = away->changes; at != NULL && copy == NULL; at = at->next)
+		if (at->change.number > after) {
+			copy = mem_new(ctx, struct away_change);
+			*copy = copy_change(copy, &at->change);
+		}
+	(void)pthread_mutex_unlock(&away->lock);
+	return copy;
+}
+
+/* away_release - it needs not be handed over any more */
+void
+away_release(struct away *away, int64_t number)
+{
+	struct held **at = &away->changes, *held;
+
+	(void)pthread_mutex_lock(&away->lock);
+	while (*at != NULL && (*at)->change.number != number)
+		at = &(*at)->next;
+	held = *at;
+	if (held != NULL) {
+		*at = held->next;
+		away->n_changes--;
+	}
+	away_file_begin(away->file);
+	away_file_remove_change(away->file, number);
+	away_file_end(away->file);
+	(void)pthread_mutex_unlock(&away->lock);
+	talloc_free(held);
+}
+
+/* away_hold_again - blocks that wait still hold */
+void
+away_hold_again(struct away *away)
+{
+	(void)pthread_mutex_lock(&away->lock);
+	away_file_begin(away->file);
+	for (const struct held *at = away->changes; at != NULL; at = at->next)
+		if (at->change.op == QUOTA_OP_BLOCK || at->change.op == QUOTA_OP_UNBLOCK)
+			(void)hold_block(away, &at->change);
 	away_file_end(away->file);
 	(void)pthread_mutex_unlock(&away->lock);
 }
@@ -643,6 +843,7 @@ away_status(struct away *away, TALLOC_CTX *ctx, int64_t now, struct store_status
 	status->problem = why != NULL ? mem_strdup(ctx, why) : NULL;
 	status->local = away->local;
 	status->pending = away->n_pending;
+	status->changes = away->n_changes;
 	status->merged = away->merged;
 	status->dropped = away->dropped;
 	(void)pthread_mutex_unlock(&away->lock);
@@ -695,7 +896,8 @@ restore_charge(void *arg, const struct away_charge *charge)
 		pending->ambiguous_at = mono_of(away, charge->ambiguous_at);
 	if (charge->ambiguous_at != 0 && pending->ambiguous_at == 0)
 		pending->ambiguous_at = -1;	/* the machine has just started; 0 means never */
-	away->next_number = charge->number + 1;
+	if (charge->number >= away->next_number)
+		away->next_number = charge->number + 1;
 	away_append(away, pending);
 	if (!is_outdated(pending, clock_ms()))
 		return true;
@@ -719,8 +921,15 @@ restore_block(void *arg, const struct store_block *block)
 static bool
 restore_change(void *arg, const struct away_change *change)
 {
-	(void)arg;
-	(void)change;
+	struct restoring *r = arg;
+	struct away *away = r->away;
+
+	/* what it does here is in the blocks and in the ledger */
+	append_change(away, change);
+	if (change->number >= away->next_number)
+		away->next_number = change->number + 1;
+	if (change->stamp > away->last_stamp)
+		away->last_stamp = change->stamp;
 	return true;
 }
 

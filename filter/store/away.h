@@ -24,6 +24,7 @@
 #include <talloc.h>
 
 #include "filter/redis/pool.h"
+#include "filter/store/away_file.h"
 #include "filter/store/blocks.h"
 #include "filter/store/types.h"
 #include "policy/quota/quota.h"
@@ -156,7 +157,35 @@ void away_is_gone(
  * it was GONE */
 void away_is_deserted(struct away *away, unsigned int part, const char *name);
 
-/* away_status - fills away, problem, away_ms, local, pending, merged, dropped, accounts, evicted */
+/* away_read - the counters of plan as they are known here; state QUOTA_READ, or QUOTA_UNKNOWN where
+ * on_away is tempfail */
+void away_read(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t now,
+    struct quota_reply *reply_r);
+
+/* --- changes by operators that Redis does not have yet --- */
+
+/* away_stamp - the time of a change that is made now, by Redis's clock as far as it is known; each
+ * is later than the one before */
+int64_t away_stamp(struct away *away, int64_t now);
+
+/*
+ * away_hold - a change holds in this process from now on, and Redis is to be told of it
+ * Returns how many things it changed here, or -1: too many accounts are blocked.
+ */
+int away_hold(struct away *away, const struct away_change *change);
+
+/* away_held - the first change that waits after the one of a number (0: of all), on ctx; NULL:
+ * there is none */
+const struct away_change *away_held(struct away *away, TALLOC_CTX *ctx, int64_t after);
+
+/* away_release - Redis has the change of a number, or needs it no more */
+void away_release(struct away *away, int64_t number);
+
+/* away_hold_again - blocks were read from Redis: those that wait still hold */
+void away_hold_again(struct away *away);
+
+/* away_status - fills away, problem, away_ms, local, pending, changes, merged,
+ * dropped, accounts, evicted */
 void away_status(struct away *away, TALLOC_CTX *ctx, int64_t now, struct store_status *status);
 
 #endif

@@ -26,6 +26,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/store/ask.h"
+#include "filter/store/changes.h"
 #include "filter/store/keeper.h"
 #include "filter/store/lists.h"
 #include "policy/base/mem.h"
@@ -262,6 +263,8 @@ come_back(
 		*error_r = "nodes of some slots are not known";
 	if (part == REDIS_PART_UNKNOWN || probe(k, ctx, part, error_r) < 0)
 		return -1;
+	if (store_redis_hand_changes(redis, part))
+		store_redis_read_blocks_again(redis);
 	while (!is_stopped(redis) &&
 	    !away_is_back(redis->away, k->parts, part, name, clock_ms())) {
 		TALLOC_CTX *batch = mem_check(talloc_new(ctx));
@@ -400,6 +403,8 @@ look_around(struct keeping *k)
 		try_slots(k);
 	store_redis_count_offences(redis);
 	if (k->next_chores <= clock_ms()) {
+		if (store_redis_hand_changes(redis, REDIS_PARTS))
+			store_redis_read_blocks_again(redis);
 		store_redis_chores(redis);
 		k->next_chores = clock_ms() + CHORES_MS;
 	}

@@ -2,7 +2,8 @@
  * lists.c - what Redis has of all accounts together: which are blocked
  *
  * index.lua keeps the list under a hash tag of its own. The keeper thread reads it every few
- * seconds, off the message's path; operators' changes go to the list and to the account's home.
+ * seconds, off the message's path; operators' changes (changes.c) go to the list and to the
+ * account's home.
  *
  * Thread rule: that of ask.h.
  */
@@ -19,6 +20,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/store/ask.h"
+#include "filter/store/changes.h"
 #include "filter/store/lists.h"
 #include "policy/base/mem.h"
 
@@ -32,31 +34,6 @@ struct offence {
 	struct quota_plan *plan;
 	int64_t for_ms;
 };
-
-/* index_command - a run of index.lua with room for n arguments after op */
-static struct quota_command *
-index_command(struct store_redis *redis, TALLOC_CTX *ctx, const char *op, size_t n)
-{
-	struct quota_command *command = mem_new(ctx, struct quota_command);
-
-	command->argv = mem_array(command, const char *, n + 5);
-	command->argv_len = mem_array(command, size_t, n + 5);
-	quota_command_push(command, "EVALSHA");
-	quota_command_push(command, redis->index.digest);
-	quota_command_push(command, "1");
-	quota_command_push(command, mem_printf(command->argv, "%s{index}:blocked", redis->prefix));
-	quota_command_push(command, op);
-	return command;
-}
-
-/* run_index - one run of index.lua */
-static enum pool_outcome
-run_index(struct store_redis *redis, TALLOC_CTX *ctx, struct quota_command *command, bool resend,
-    int64_t deadline_ms, redisReply **answer_r, const char **error_r)
-{
-	return store_redis_run_script(
-	    redis, ctx, &redis->index, command, resend, deadline_ms, answer_r, NULL, error_r);
-}
 
 /* lists_blame - a call of the keeper's failed; a matter of one key alone (POOL_BROKEN) changes no
  * state */
@@ -73,7 +50,7 @@ lists_blame(struct store_redis *redis, enum pool_outcome outcome, unsigned int s
 		away_failed(redis->away, &place, error, clock_ms());
 }
 
-/* run_chore - as run_index(), for the keeper: a failure is noted */
+/* run_chore - one run of index.lua for the keeper: a failure is noted */
 static enum pool_outcome
 run_chore(struct store_redis *redis, TALLOC_CTX *ctx, struct quota_command *command, bool resend,
     redisReply **answer_r)
@@ -125,6 +102,7 @@ take_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const redisReply *answer
 			.reason = at[4]->str };
 	}
 	blocks_replace(redis->blocks, list, n);
+	away_hold_again(redis->away);
 	talloc_free(redis->blocks_version);
 	redis->blocks_version = mem_strdup(redis, answer->element[0]->str);
 	redis->blocks_read = clock_ms();
@@ -135,7 +113,7 @@ static void
 renew_blocks(struct store_redis *redis, TALLOC_CTX *ctx)
 {
 	int64_t now = clock_ms();
-	struct quota_command *command = index_command(redis, ctx, "blocks", 1);
+	struct quota_command *command = store_redis_index_command(redis, ctx, "blocks", 1);
 	redisReply *answer;
 
 	quota_command_push(command,
@@ -270,39 +248,6 @@ store_redis_drop_offences(struct store_redis *redis)
 	}
 }
 
-/* --- what operators do --- */
-
-/* store_redis_block - in the lists, and in the home's slot for the next charge */
-int
-store_redis_block(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
-    const struct store_block *block, int64_t for_ms, int64_t deadline_ms, const char **error_r)
-{
-	struct store_redis *redis = impl;
-	const char *words[2] = { mem_printf(ctx, "%" PRId64, for_ms), block->reason };
-	struct quota_command *command = index_command(redis, ctx, "block", 6);
-	bool full = false;
-	redisReply *answer;
-
-	quota_command_push(command, plan->account);
-	quota_command_push(command, words[0]);
-	quota_command_push(command, block->by);
-	quota_command_push(command, block->reason);
-	quota_command_push_number(command, STORE_BLOCKS_MAX);
-	quota_command_push_number(command, block->since);
-	if (run_index(redis, ctx, command, true, deadline_ms, &answer, error_r) != POOL_ANSWERED)
-		return -1;
-	full = answer->type != REDIS_REPLY_INTEGER || answer->integer != 1;
-	freeReplyObject(answer);
-	if (full) {
-		*error_r = mem_printf(ctx, "%d accounts are blocked already", STORE_BLOCKS_MAX);
-		return -1;
-	}
-	return store_redis_by_hand(
-		   redis, ctx, QUOTA_OP_BLOCK, plan, words, 2, deadline_ms, error_r) < 0
-	    ? -1
-	    : 0;
-}
-
 /* store_redis_offence - an offence is to be counted */
 void
 store_redis_offence(void *impl, const struct quota_plan *plan, int64_t for_ms)
@@ -316,40 +261,10 @@ store_redis_offence(void *impl, const struct quota_plan *plan, int64_t for_ms)
 	store_redis_wake(redis);
 }
 
-/* unmark - in the slot of plan's home, and in that of the account's own home, where it may have
- * been blocked */
-static int
-unmark(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
-    int64_t deadline_ms, const char **error_r)
+/* store_redis_read_blocks_again - the list is read whole with the next look */
+void
+store_redis_read_blocks_again(struct store_redis *redis)
 {
-	const struct quota_plan *own = quota_plan_make(ctx, NULL, plan->account, NULL, false, NULL);
-	int marked = store_redis_by_hand(
-		redis, ctx, QUOTA_OP_UNBLOCK, plan, NULL, 0, deadline_ms, error_r),
-	    more = 0;
-
-	if (marked >= 0 && strcmp(own->home, plan->home) != 0)
-		more = store_redis_by_hand(
-		    redis, ctx, QUOTA_OP_UNBLOCK, own, NULL, 0, deadline_ms, error_r);
-	return marked < 0 || more < 0 ? -1 : marked + more;
-}
-
-/* store_redis_unblock - the reverse */
-int
-store_redis_unblock(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
-    int64_t deadline_ms, const char **error_r)
-{
-	struct store_redis *redis = impl;
-	struct quota_command *command = index_command(redis, ctx, "unblock", 1);
-	redisReply *answer;
-	int marked, listed;
-
-	marked = unmark(redis, ctx, plan, deadline_ms, error_r);
-	if (marked < 0)
-		return -1;
-	quota_command_push(command, plan->account);
-	if (run_index(redis, ctx, command, true, deadline_ms, &answer, error_r) != POOL_ANSWERED)
-		return -1;
-	listed = answer->type == REDIS_REPLY_INTEGER && answer->integer > 0;
-	freeReplyObject(answer);
-	return marked > 0 || listed;
+	talloc_free(redis->blocks_version);
+	redis->blocks_version = NULL;
 }

@@ -8,16 +8,11 @@
 
 #include <talloc.h>
 
-#include "filter/store/types.h"
 #include "policy/quota/quota.h"
 
 struct store_redis;
 
-/* As the functions of struct store_ops (ops.h); impl is a struct store_redis. */
-int store_redis_block(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
-    const struct store_block *block, int64_t for_ms, int64_t deadline_ms, const char **error_r);
-int store_redis_unblock(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
-    int64_t deadline_ms, const char **error_r);
+/* As the function of struct store_ops (ops.h); impl is a struct store_redis. */
 void store_redis_offence(void *impl, const struct quota_plan *offence, int64_t for_ms);
 
 /* store_redis_chores - the regular work; for the keeper. While Redis is away it does nothing */
@@ -28,5 +23,8 @@ void store_redis_count_offences(struct store_redis *redis);
 
 /* store_redis_drop_offences - at the end: those that still wait are not counted */
 void store_redis_drop_offences(struct store_redis *redis);
+
+/* store_redis_read_blocks_again - the list is read whole with the next look; for the keeper */
+void store_redis_read_blocks_again(struct store_redis *redis);
 
 #endif

@@ -7,7 +7,8 @@
 -- KEYS[1]	remembers the charge id: the stamp of the charge, or 0 when it is void; behind it what
 --		the charge cost in each counter that is no plain sum
 -- KEYS[2]	a hash of what operators set for the account: "block" = "UNTIL REASON",
---		"max:FIELD" = "UNTIL LIMIT"; UNTIL in milliseconds, of a block 0 for no end
+--		"max:FIELD" = "UNTIL LIMIT"; UNTIL in milliseconds, of a block 0 for no end;
+--		"t:block", "t:max:FIELD", "t:max" (all limits) = "UNTIL STAMP": set last then
 -- KEYS[3..]	one hash a subject, the account's first; then the sorted sets of the recipients
 --		that subjects wrote to, by time; all keys share one hash tag, save a client network's
 --
@@ -15,7 +16,9 @@
 -- ARGV[2]	for how long ids are remembered, in milliseconds
 -- ARGV[3]	the time in milliseconds, or "" for the store's clock (only tests give one)
 -- ARGV[4]	merge: how long ago the message was accepted, in milliseconds;
---		reset: the number of subjects
+--		reset: the number of subjects;
+--		block to unraise: when the operator did it, in milliseconds; 0: now,
+--		whatever was changed when
 -- ARGV[5]	the number of buckets in a window
 -- ARGV[6]	1 when a blocked account is refused, 0 when its block is for others to report
 -- ARGV[7]	the marks of the recipients, 8 octets each
@@ -37,7 +40,7 @@
 -- its counter (from 0), the limit in force, for how long}; see struct quota_count.
 -- state: 0 refused, 1 charged, 2 was charged before, 3 void, 4 read;
 -- {5, now, for how long or -1, reason} refused, the account is blocked;
--- {6, now, n} n things that operators set were changed.
+-- {6, now, n} n things that operators set were changed; {7, now, 0} none, there is a later change.
 
 -- Before Redis 5 a script that asks for the time may not write unless it says this.
 if redis.replicate_commands then
@@ -328,26 +331,62 @@ local function tidy_by_hand()
 	end
 end
 
-local function set_by_hand(field, length, rest)
-	local ending = length > 0 and now + length or 0
+-- A change may arrive long after it was made, from a filter that could not reach us. Of two changes
+-- of one thing the later one wins, so it is noted for STAMPS ms when each thing was changed last.
+local STAMPS = 691200000
+local stamp_by_hand = 0
+
+local function is_late(what)
+	local _, last = in_force(by_hand['t:' .. what])
+	return last and ARGV[4] ~= '0' and tonumber(last) > stamp_by_hand
+end
+
+local function put_by_hand(field, ending, rest)
 	by_hand[field] = string.format('%.0f %s', ending, rest)
 	redis.call('HSET', KEYS[2], field, by_hand[field])
+end
+
+local function stamp_change(what)
+	put_by_hand('t:' .. what, now + STAMPS, string.format('%.0f', stamp_by_hand))
+end
+
+local function set_by_hand(field, length, rest)
+	put_by_hand(field, length > 0 and now + length or 0, rest)
+	stamp_change(field)
 	tidy_by_hand()
 	return { 6, now, 1 }
 end
 
--- Forget all fields that begin so.
-local function unset_by_hand(start)
+-- Forget all fields that begin so, but those that were set later.
+local function unset_by_hand(what, start)
 	local n = 0
 	for field, value in pairs(by_hand) do
-		if string.sub(field, 1, #start) == start then
+		if string.sub(field, 1, #start) == start and not is_late(field) then
 			n = n + (in_force(value) and 1 or 0)
 			redis.call('HDEL', KEYS[2], field)
 			by_hand[field] = nil
 		end
 	end
+	stamp_change(what)
 	tidy_by_hand()
 	return { 6, now, n }
+end
+
+local function change_by_hand()
+	local what = (op == 'raise' or op == 'unraise') and 'max' or 'block'
+	local field = op == 'raise' and 'max:' .. ARGV[10] or what
+	stamp_by_hand = tonumber(ARGV[4])
+	if stamp_by_hand == 0 then
+		stamp_by_hand = now
+	end
+	if is_late(what) or is_late(field) then
+		return { 7, now, 0 }
+	elseif op == 'block' then
+		return set_by_hand(field, tonumber(ARGV[9]), ARGV[10])
+	elseif op == 'raise' then
+		return set_by_hand(field, tonumber(ARGV[9]), ARGV[11])
+	end
+	return unset_by_hand(what, op == 'unraise' and 'max:' or 'block')
 end
 
 -- One counter as of now: at is where ARGV begins to tell of it.
@@ -562,14 +601,8 @@ end
 
 read_by_hand()
 
-if op == 'block' then
-	return set_by_hand('block', tonumber(ARGV[9]), ARGV[10])
-elseif op == 'raise' then
-	return set_by_hand('max:' .. ARGV[10], tonumber(ARGV[9]), ARGV[11])
-elseif op == 'unblock' then
-	return unset_by_hand('block')
-elseif op == 'unraise' then
-	return unset_by_hand('max:')
+if op == 'block' or op == 'unblock' or op == 'raise' or op == 'unraise' then
+	return change_by_hand()
 end
 
 local list = counters()

@@ -193,10 +193,11 @@ quota_command_make(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum
 /* quota_command_by_hand - the same for what operators set */
 struct quota_command *
 quota_command_by_hand(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
-    const struct quota_plan *plan, const int64_t *now, const char *const *words, size_t n)
+    const struct quota_plan *plan, const int64_t *now, int64_t stamp, const char *const *words,
+    size_t n)
 {
 	struct quota_command *command =
-	    quota_command_begin(ctx, prefix, digest, op, plan, now, 0, n);
+	    quota_command_begin(ctx, prefix, digest, op, plan, now, stamp, n);
 
 	for (size_t i = 0; i < n; i++)
 		quota_command_push(command, words[i]);
@@ -310,9 +311,13 @@ quota_command_read(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct 
 
 /* quota_command_done - how many things were changed */
 int
-quota_command_done(const struct redisReply *answer)
+quota_command_done(const struct redisReply *answer, bool *late_r, int64_t *now_r)
 {
-	if (!all_integers(answer, 3) || answer->element[0]->integer != 6)
+	long long state = all_integers(answer, 3) ? answer->element[0]->integer : -1;
+
+	if (state != 6 && state != 7)
 		return -1;
+	*late_r = state == 7;
+	*now_r = answer->element[1]->integer;
 	return (int)answer->element[2]->integer;
 }

@@ -6,6 +6,7 @@
 #ifndef FILTER_STORE_QUOTA_COMMAND_H
 #define FILTER_STORE_QUOTA_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <talloc.h>
@@ -52,10 +53,11 @@ struct quota_command *quota_command_make(TALLOC_CTX *ctx, const char *prefix, co
 
 /*
  * quota_command_by_hand - the same for what operators set: the n words that op takes (quota.lua)
+ * stamp: when they set it, by Redis's clock; a later change is not undone.
  */
 struct quota_command *quota_command_by_hand(TALLOC_CTX *ctx, const char *prefix,
     const char *digest, enum quota_op op, const struct quota_plan *plan, const int64_t *now,
-    const char *const *words, size_t n);
+    int64_t stamp, const char *const *words, size_t n);
 
 struct redisReply;
 
@@ -70,7 +72,8 @@ int quota_command_read(TALLOC_CTX *ctx, const struct quota_plan *plan,
 /*
  * quota_command_done - the script's answer to the others: how many things were changed, -1 when it
  * is not of the expected shape
+ * *late_r: nothing was, as there is a later change; *now_r: Redis's time.
  */
-int quota_command_done(const struct redisReply *answer);
+int quota_command_done(const struct redisReply *answer, bool *late_r, int64_t *now_r);
 
 #endif

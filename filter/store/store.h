@@ -85,14 +85,22 @@ void store_foretell(struct store *store, TALLOC_CTX *ctx, const struct quota_pla
 int store_reset(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r);
 
-/* --- blocked accounts --- */
+/*
+ * --- what operators change ---
+ *
+ * While Redis is away, a change holds in this process at once, survives a restart with what else is
+ * kept, and is handed over when Redis is back; of two changes of one thing the later one wins. The
+ * functions then succeed, and *error_r is a sentence that says so. Else it is left as it was when
+ * they succeed: it should be NULL before.
+ */
 
 /*
  * store_block - block plan's account for for_ms milliseconds, 0: until it is unblocked
  * A block that exists is replaced. With Redis the next charge anywhere knows it; at MAIL, and while
  * Redis is away, other filters know it within STORE_BLOCKS_FRESH_MS. reason and by may hold any
- * octets (what is not printable becomes "?"). Returns 0, or -1 and *error_r (on ctx): the store is
- * away, or STORE_BLOCKS_MAX accounts are blocked.
+ * octets (what is not printable becomes "?"). Returns 0, or -1 and *error_r (on ctx):
+ * STORE_BLOCKS_MAX accounts are blocked, or the store cannot be asked by a process that does not
+ * stay (options->holds).
  */
 int store_block(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t for_ms,
     const char *reason, const char *by, int64_t deadline_ms, const char **error_r);
@@ -134,7 +142,7 @@ void store_offence(struct store *store, const struct quota_plan *offence, int64_
  * store_raise - for for_ms milliseconds (> 0), limit stands in for the limit of plan's account on
  * the same unit and window; it may also be lower. The file of the plans is not touched, counts are
  * kept. What store_read answers then has max and raised_ms of struct quota_count. Returns 0, or -1
- * and *error_r (on ctx): the store is away, or the account's plan has no limit on that unit and
+ * and *error_r (on ctx): as store_block(), or the account's plan has no limit on that unit and
  * window (the text names those it has).
  */
 int store_raise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,

@@ -27,6 +27,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/store/ask.h"
+#include "filter/store/changes.h"
 #include "filter/store/index_lua.h"
 #include "filter/store/keeper.h"
 #include "filter/store/ops.h"
@@ -118,6 +119,7 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 	init_locks(redis);
 	redis->prefix = mem_strdup(redis, options->prefix);
 	redis->deadline_ms = options->deadline_ms;
+	redis->holds = options->holds;
 	redis->log.log = options->log;
 	redis->log.log_arg = options->log_arg;
 	atomic_init(&redis->failed, 0);
@@ -244,15 +246,20 @@ store_redis_read(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, struct quota_reply *reply_r)
 {
 	struct store_redis *redis = impl;
+	const struct away_place place =
+	    store_redis_place(redis, store_redis_slot(redis, plan->home));
 	enum pool_outcome outcome;
 	redisReply *answer;
 	const char *why;
 
+	if (redis->holds && !away_may_ask(redis->away, &place, clock_ms())) {
+		away_read(redis->away, ctx, plan, clock_ms(), reply_r);
+		return;
+	}
 	outcome = store_redis_run(redis, ctx, QUOTA_OP_READ, plan, 0,
 	    within(redis, clock_ms(), deadline_ms), &answer, NULL, &why);
 	if (outcome == POOL_ANSWERED)
-		store_redis_take_answer(
-		    redis, ctx, plan, store_redis_slot(redis, plan->home), answer, reply_r);
+		store_redis_take_answer(redis, ctx, plan, place.slot, answer, reply_r);
 	else
 		unknown(ctx, why, reply_r);
 	freeReplyObject(answer);
@@ -264,48 +271,28 @@ store_redis_reset(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r)
 {
 	struct store_redis *redis = impl;
+	const struct away_place place =
+	    store_redis_place(redis, store_redis_slot(redis, plan->home));
 	struct quota_plan bare = *plan;
 	enum pool_outcome outcome;
 	redisReply *answer;
 	const char *why;
 
 	bare.n_counters = 0;
+	if (redis->holds && !away_may_ask(redis->away, &place, clock_ms())) {
+		*error_r = "Redis is away; nothing was changed: try again when it is back";
+		return -1;
+	}
 	outcome = store_redis_run(redis, ctx, QUOTA_OP_RESET, &bare, 0,
 	    within(redis, clock_ms(), deadline_ms), &answer, NULL, &why);
 	freeReplyObject(answer);
 	if (outcome != POOL_ANSWERED) {
-		*error_r = mem_printf(ctx, "Redis could not be asked: %s", why);
+		*error_r = mem_printf(ctx, "Redis could not be asked: %s%s", why,
+		    outcome == POOL_LOST ? " (it may do so when it is back)" : "");
 		return -1;
 	}
 	away_reset(redis->away, plan);
 	return 0;
-}
-
-/* store_redis_raise - a limit that stands in for the plan's */
-static int
-store_redis_raise(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
-    const struct quota_counter *counter, uint64_t max, int64_t for_ms, int64_t deadline_ms,
-    const char **error_r)
-{
-	struct store_redis *redis = impl;
-	const char *words[3] = { mem_printf(ctx, "%" PRId64, for_ms), counter->field,
-	    mem_printf(ctx, "%" PRIu64, max) };
-
-	return store_redis_by_hand(
-		   redis, ctx, QUOTA_OP_RAISE, plan, words, 3, deadline_ms, error_r) < 0
-	    ? -1
-	    : 0;
-}
-
-/* store_redis_unraise - the plan's own limits hold again */
-static int
-store_redis_unraise(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
-    int64_t deadline_ms, const char **error_r)
-{
-	struct store_redis *redis = impl;
-
-	return store_redis_by_hand(
-	    redis, ctx, QUOTA_OP_UNRAISE, plan, NULL, 0, deadline_ms, error_r);
 }
 
 /* store_redis_status - how the store is doing */

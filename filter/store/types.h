@@ -49,6 +49,7 @@ struct store_options {
 	unsigned int connections; /* most connections at once; 0: 32 */
 	enum store_on_away on_away;
 	size_t max_pending;	/* charges kept for Redis's return; 0: 100000 */
+	bool holds;		/* changes by operators hold here while Redis is away: a daemon */
 	const char *away_file;	/* where they survive a restart (away_file.h); NULL: nowhere */
 
 	store_log_fn *log;	/* or NULL */
@@ -67,6 +68,7 @@ struct store_status {
 	uint64_t local;		/* of those charged or refused: decided without Redis */
 	uint64_t failed;	/* calls to Redis that failed or timed out */
 	uint64_t pending;	/* charges waiting for Redis's return, now */
+	uint64_t changes;	/* changes by operators that wait for it, now */
 	uint64_t merged;	/* charges handed over at its return */
 	uint64_t dropped;	/* charges given up: more than max_pending, or too old */
 	uint64_t accounts;	/* accounts kept in this process, now */

@@ -1,6 +1,6 @@
 /*
  * test_away_restart.c - the daemon ends while Redis hangs, and starts again: no limit is raised, and
- * no charge is lost
+ * no charge is lost; what operators change meanwhile holds, and is handed over
  *
  * The server is a real one, which is stopped (SIGSTOP) and goes on. A crash is that of a child
  * process that ends without closing the store.
@@ -83,6 +83,7 @@ set_up(void **state)
 	f->options.kind = STORE_REDIS;
 	f->options.redis.server = f->server.address;
 	f->options.deadline_ms = 100;
+	f->options.holds = true;
 	f->options.away_file = f->file;
 	f->options.log = keep_log;
 	f->options.log_arg = f;
@@ -349,6 +350,210 @@ test_too_old(void **state)
 	store_close(store);
 }
 
+/* --- what operators change --- */
+
+/* other_store - another filter on the same Redis */
+static struct store *
+other_store(struct fixture *f)
+{
+	struct store_options options = f->options;
+	const char *error = NULL;
+	struct store *store;
+
+	options.away_file = NULL;
+	options.log = NULL;
+	store = store_open(f->ctx, &options, &error);
+	assert_non_null(store);
+	return store;
+}
+
+static bool
+is_blocked(struct fixture *f, struct store *store)
+{
+	struct quota_plan *asked = ask(f, 1, 1, NULL);
+	struct quota_reply reply;
+	bool blocked;
+
+	asked->block_binds = true;
+	store_charge(store, asked, asked, clock_ms() + PATIENCE_MS, &reply);
+	blocked = reply.state == QUOTA_REFUSED && reply.block != NULL;
+	talloc_free(asked);
+	return blocked;
+}
+
+/* expect_held - whether a change was held, as its note says */
+static void
+expect_held(const char *note, bool held)
+{
+	if (held)
+		assert_non_null(note);
+	else
+		assert_null(note);
+	if (held)
+		assert_non_null(strstr(note, "Redis is away: this holds on this filter at once"));
+}
+
+static void
+block(struct fixture *f, struct store *store, bool held)
+{
+	struct quota_plan *alice = ask(f, 1, 1, NULL);
+	const char *note = NULL;
+
+	assert_int_equal(store_block(store, f->ctx, alice, 0, "why", "me",
+			     clock_ms() + 1000, &note), 0);
+	expect_held(note, held);
+	talloc_free(alice);
+}
+
+static void
+unblock(struct fixture *f, struct store *store, bool held)
+{
+	struct quota_plan *alice = ask(f, 1, 1, NULL);
+	const char *note = NULL;
+
+	assert_int_equal(store_unblock(store, f->ctx, alice, clock_ms() + 1000, &note), 1);
+	expect_held(note, held);
+	talloc_free(alice);
+}
+
+static void
+raise_to(struct fixture *f, struct store *store, const char *text, bool held)
+{
+	struct quota_plan *alice = ask(f, 1, 1, NULL);
+	const char *note = NULL;
+	struct limit limit;
+
+	assert_int_equal(limit_parse(f->ctx, text, &limit, &note), 0);
+	assert_int_equal(store_raise(store, f->ctx, alice, &limit, 3600000, clock_ms() + 1000,
+			     &note), 0);
+	expect_held(note, held);
+	talloc_free(alice);
+}
+
+/* wait_changes - until no change waits any more */
+static void
+wait_changes(struct store *store)
+{
+	int64_t end = clock_ms() + PATIENCE_MS;
+
+	while (status_of(store).changes > 0 || status_of(store).away) {
+		if (clock_ms() > end)
+			fail_msg("the changes are never handed over");
+		usleep(5000);
+	}
+}
+
+/* hang - Redis hangs, and the store knows it */
+static void
+hang(struct fixture *f, struct store *store)
+{
+	redis_server_signal(&f->server, SIGSTOP);
+	assert_true(passes(f, store, 1));
+	assert_true(status_of(store).away);
+}
+
+/* A block holds at once, and a restart later; another filter has it when Redis is back. */
+static void
+test_block(void **state)
+{
+	struct fixture *f = *state;
+	struct store *store = open_store(f), *other = other_store(f);
+
+	hang(f, store);
+	assert_false(is_blocked(f, store));
+	block(f, store, true);
+	assert_true(is_blocked(f, store));
+	store_close(store);
+	store = open_store(f);
+	assert_true(is_blocked(f, store));
+	assert_int_equal(status_of(store).changes, 1);
+	redis_server_signal(&f->server, SIGCONT);
+	wait_changes(store);
+	assert_true(is_blocked(f, other));
+	assert_true(is_blocked(f, store));
+	assert_non_null(strstr(f->log, "the block of alice@example.org, set while Redis was away, was "
+				       "handed over"));
+	unblock(f, other, false);
+	assert_false(is_blocked(f, other));
+	store_close(other);
+	store_close(store);
+}
+
+/* So does its end, also if the block was sent to Redis, which executes it late. */
+static void
+test_unblock(void **state)
+{
+	struct fixture *f = *state;
+	struct store *store = open_store(f), *other = other_store(f);
+
+	assert_true(passes(f, store, 1));
+	redis_server_signal(&f->server, SIGSTOP);
+	block(f, store, true);		/* sent, and not answered */
+	unblock(f, store, true);
+	assert_false(is_blocked(f, store));
+	redis_server_signal(&f->server, SIGCONT);
+	wait_changes(store);
+	wait_changes(other);
+	usleep(300000);			/* what Redis had in its buffers is done */
+	assert_false(is_blocked(f, other));
+	assert_false(is_blocked(f, store));
+	store_close(other);
+	store_close(store);
+}
+
+/* The later of two changes wins, though the earlier one arrives later. */
+static void
+test_later_wins(void **state)
+{
+	struct fixture *f = *state;
+	struct store *store = open_store(f), *other;
+
+	hang(f, store);
+	block(f, store, true);
+	raise_to(f, store, "12 recipients per day", true);
+	store_close(store);
+	redis_server_signal(&f->server, SIGCONT);
+	other = other_store(f);
+	block(f, other, false);
+	unblock(f, other, false);
+	raise_to(f, other, "11 recipients per day", false);
+	store = open_store(f);
+	wait_changes(store);
+	assert_non_null(strstr(f->log, "gives way to a later one of another filter"));
+	assert_false(is_blocked(f, other));
+	for (int64_t end = clock_ms() + PATIENCE_MS; is_blocked(f, store) && clock_ms() < end;)
+		usleep(10000);
+	assert_false(is_blocked(f, store));
+	while (passes(f, other, 1))
+		;
+	assert_int_equal(counted(f, other), 11);
+	store_close(other);
+	store_close(store);
+}
+
+/* A raised limit holds at once, after a restart, and in Redis. */
+static void
+test_raise(void **state)
+{
+	struct fixture *f = *state;
+	struct store *store = open_store(f), *other = other_store(f);
+
+	use_up(f, store);
+	raise_to(f, store, "13 recipients per day", true);
+	assert_true(passes(f, store, 1));
+	store_close(store);
+	store = open_store(f);
+	assert_true(passes(f, store, 1));
+	assert_false(passes(f, store, 2));
+	redis_server_signal(&f->server, SIGCONT);
+	wait_changes(store);
+	assert_int_equal(counted(f, other), 12);
+	assert_true(passes(f, other, 1));
+	assert_false(passes(f, store, 1));
+	store_close(other);
+	store_close(store);
+}
+
 /* expect_refusal - the file must not be used, and is not changed */
 static void
 expect_refusal(struct fixture *f, const char *words)
@@ -407,6 +612,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_back_before_start, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_marks, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_too_old, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_block, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_unblock, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_later_wins, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_raise, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_file, set_up, tear_down),
 	};
 

@@ -568,15 +568,19 @@ raise_both(struct twins *t, const struct quota_plan *asked, uint64_t *random, in
 	const char *words[3] = { "600000", counter->field, "25" };
 	bool raise = next_random(random) % 2;
 	struct quota_command *c = quota_command_by_hand(t->f->ctx, "t:", t->digest,
-	    raise ? QUOTA_OP_RAISE : QUOTA_OP_UNRAISE, asked, &now, words, raise ? 3 : 0);
+	    raise ? QUOTA_OP_RAISE : QUOTA_OP_UNRAISE, asked, &now, 0, words,
+	    raise ? 3 : 0);
 	const char *error = NULL;
 	redisReply *answer;
+	int64_t done_at;
+	bool late;
 	int changed;
 
 	if (redis_pool_call(t->f->pool, t->f->ctx, c->argc, c->argv, c->argv_len, false,
 	    clock_ms() + PATIENCE_MS, &answer, &error) != POOL_ANSWERED)
 		fail_msg("by hand: %s", error);
-	changed = quota_command_done(answer);
+	changed = quota_command_done(answer, &late, &done_at);
+	assert_false(late);
 	freeReplyObject(answer);
 	if (raise)
 		embedded_raise(t->table, asked, counter, 25, now + 600000, now);
