@@ -1,10 +1,10 @@
 /*
  * load.c - the options of countersign.conf and of the plans file
  *
- * The tables below are the list of all options; countersign.conf(5) describes
- * them in the same order. After the tables have been read, finish_*()
- * resolves names (plans, tables), lets listeners inherit, and refuses what
- * cannot work. Nothing here is opened: that is snapshot.c's.
+ * The tables below, and those of load_*.c for the larger groups, are the list of all options;
+ * countersign.conf(5) describes them in the same order. After the tables have been read, finish_*()
+ * resolves names (plans, tables) and refuses what cannot work. Nothing here is opened: that is done
+ * by snapshot.c.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -18,40 +18,26 @@
 #include "filter/base/clock.h"
 #include "filter/config/effect.h"
 #include "filter/config/load.h"
+#include "filter/config/load_accounts.h"
 #include "filter/config/load_dkim.h"
 #include "filter/config/load_dmarc.h"
+#include "filter/config/load_listeners.h"
 #include "filter/config/load_peers.h"
 #include "filter/config/load_plans.h"
+#include "filter/config/load_redis.h"
 #include "filter/config/load_spf.h"
 #include "filter/config/options.h"
 #include "filter/config/reach.h"
-#include "filter/redis/place.h"
-#include "filter/redis/tls.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
 
-static void read_accounts(struct options_reader *, config_setting_t *, void *);
-static void read_listeners(struct options_reader *, config_setting_t *, void *);
-static void read_places(struct options_reader *, config_setting_t *, void *);
-static void read_redis(struct options_reader *, config_setting_t *, void *);
-static void read_daemons(struct options_reader *, config_setting_t *, void *);
-static void read_clients(struct options_reader *, config_setting_t *, void *);
-static void read_ports(struct options_reader *, config_setting_t *, void *);
 static void read_history(struct options_reader *, config_setting_t *, void *);
 static void read_dns(struct options_reader *, config_setting_t *, void *);
 static void read_tables(struct options_reader *, config_setting_t *, void *);
 
-static const struct option_choice modes[] = {
-	{ "watch", MODE_WATCH }, { "enforce", MODE_ENFORCE }, { NULL, 0 },
-};
 static const struct option_choice log_formats[] = {
 	{ "text", LOG_FORMAT_TEXT }, { "json", LOG_FORMAT_JSON }, { NULL, 0 },
 };
-static const struct option_choice roles[] = {
-	{ "submission", ROLE_SUBMISSION }, { "relay", ROLE_RELAY }, { "local", ROLE_LOCAL },
-	{ "inbound", ROLE_INBOUND }, { NULL, 0 },
-};
-
 #define AT(type, member)	offsetof(struct type, member)
 
 static const struct option top_rows[] = {
@@ -59,7 +45,7 @@ static const struct option top_rows[] = {
 	    .works = WORKS_ALWAYS,
 	    .type = OPTION_CHOICE,
 	    .offset = AT(config, mode),
-	    .choices = modes },
+	    .choices = config_modes },
 	{ .name = "listen",
 	    .works = WORKS_ALWAYS,
 	    .type = OPTION_STRING,
@@ -159,16 +145,16 @@ static const struct option top_rows[] = {
 	{ .name = "accounts",
 	    .works = WORKS_SENDING,
 	    .type = OPTION_CUSTOM,
-	    .read = read_accounts },
+	    .read = config_accounts_read },
 	{ .name = "listeners",
 	    .works = WORKS_ALWAYS,
 	    .type = OPTION_CUSTOM,
-	    .read = read_listeners },
+	    .read = config_listeners_read },
 	{ .name = "store",
 	    .works = WORKS_ALWAYS,
 	    .type = OPTION_STRING,
 	    .offset = AT(config, store) },
-	{ .name = "redis", .works = WORKS_ALWAYS, .type = OPTION_CUSTOM, .read = read_redis },
+	{ .name = "redis", .works = WORKS_ALWAYS, .type = OPTION_CUSTOM, .read = config_redis_read },
 	{ .name = "dns", .works = WORKS_ALWAYS, .type = OPTION_CUSTOM, .read = read_dns },
 	{ .name = "spf",
 	    .works = WORKS_INBOUND,
@@ -218,177 +204,6 @@ static const struct option plans_file_rows[] = {
 };
 static const struct option_group plans_file_group = {
 	"the plans file", plans_file_rows, -1, OPTION_SCOPE_FILE,
-};
-
-static const struct option listener_rows[] = {
-	{ .name = "role",
-	    .works = WORKS_ALWAYS,
-	    .type = OPTION_CHOICE,
-	    .offset = AT(listener, role),
-	    .choices = roles },
-	{ .name = "daemon", .works = WORKS_ALWAYS, .type = OPTION_CUSTOM, .read = read_daemons },
-	{ .name = "port",
-	    .works = WORKS_ALWAYS,
-	    .type = OPTION_CUSTOM,
-	    .offset = AT(listener, ports),
-	    .read = read_ports },
-	{ .name = "client", .works = WORKS_ALWAYS, .type = OPTION_CUSTOM, .read = read_clients },
-	{ .name = "pickup",
-	    .works = WORKS_ALWAYS,
-	    .type = OPTION_BOOL,
-	    .offset = AT(listener, pickup) },
-	{ .name = "login",
-	    .works = WORKS_ALWAYS,
-	    .type = OPTION_BOOL,
-	    .offset = AT(listener, login) },
-	{ .name = "mode",
-	    .works = WORKS_ALWAYS,
-	    .type = OPTION_CHOICE,
-	    .offset = AT(listener, mode_set),
-	    .choices = modes },
-	{ .name = "require_tls",
-	    .works = WORKS_SUBMISSION,
-	    .type = OPTION_BOOL,
-	    .offset = AT(listener, require_tls_set) },
-	{ .name = "owners",
-	    .works = WORKS_SENDING,
-	    .type = OPTION_WORDS,
-	    .offset = AT(listener, owners) },
-	{ .name = "mailboxes",
-	    .works = WORKS_SUBMISSION,
-	    .type = OPTION_WORDS,
-	    .offset = AT(listener, mailboxes) },
-	{ .name = "account",
-	    .works = WORKS_RELAY,
-	    .type = OPTION_STRING,
-	    .offset = AT(listener, account) },
-	{ .name = "client_accounts",
-	    .works = WORKS_RELAY,
-	    .type = OPTION_WORDS,
-	    .offset = AT(listener, client_accounts) },
-	{ .name = "sign_as",
-	    .works = WORKS_KEYS,
-	    .type = OPTION_STRING,
-	    .offset = AT(listener, sign_as) },
-	{ .name = NULL },
-};
-static const struct option_group listener_group = {
-	"a listener",
-	listener_rows,
-	(long)AT(listener, set),
-	OPTION_SCOPE_LISTENER,
-};
-
-static const struct option account_rows[] = {
-	{ .name = "login",
-	    .works = WORKS_SENDING,
-	    .type = OPTION_STRING,
-	    .offset = AT(account, login) },
-	{ .name = "owns",
-	    .works = WORKS_SENDING,
-	    .type = OPTION_WORDS,
-	    .offset = AT(account, owns) },
-	{ .name = "plan",
-	    .works = WORKS_SENDING,
-	    .type = OPTION_STRING,
-	    .offset = AT(account, plan_name) },
-	{ .name = "allowed_networks",
-	    .works = WORKS_SUBMISSION,
-	    .type = OPTION_WORDS,
-	    .offset = AT(account, networks_as_written) },
-	{ .name = "mode",
-	    .works = WORKS_SENDING,
-	    .type = OPTION_CHOICE,
-	    .offset = AT(account, mode_set),
-	    .choices = modes },
-	{ .name = NULL },
-};
-static const struct option_group account_group = {
-	"an account", account_rows, -1, OPTION_SCOPE_FILE,
-};
-
-static const struct option redis_rows[] = {
-	{ .name = "server",
-	    .works = WORKS_REDIS_USED,
-	    .type = OPTION_CUSTOM,
-	    .offset = AT(redis_server, options.redis.server),
-	    .read = read_places },
-	{ .name = "cluster",
-	    .works = WORKS_REDIS_USED,
-	    .type = OPTION_BOOL,
-	    .offset = AT(redis_server, cluster) },
-	{ .name = "sentinels",
-	    .works = WORKS_REDIS_USED,
-	    .type = OPTION_CUSTOM,
-	    .offset = AT(redis_server, options.redis.sentinels),
-	    .read = read_places },
-	{ .name = "master",
-	    .works = WORKS_ALWAYS,
-	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, options.redis.master) },
-	{ .name = "sentinel_user",
-	    .works = WORKS_SENTINELS,
-	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, options.redis.sentinel_user) },
-	{ .name = "sentinel_password_file",
-	    .works = WORKS_SENTINELS,
-	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, sentinel_password_file) },
-	{ .name = "tls",
-	    .works = WORKS_ALWAYS,
-	    .type = OPTION_BOOL,
-	    .offset = AT(redis_server, tls) },
-	{ .name = "tls_ca_cert_file",
-	    .works = WORKS_REDIS_TLS,
-	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, options.redis.tls.ca_file) },
-	{ .name = "tls_cert_file",
-	    .works = WORKS_REDIS_TLS,
-	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, options.redis.tls.cert_file) },
-	{ .name = "tls_key_file",
-	    .works = WORKS_REDIS_TLS,
-	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, options.redis.tls.key_file) },
-	{ .name = "tls_name",
-	    .works = WORKS_REDIS_TLS,
-	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, options.redis.tls.name) },
-	{ .name = "user",
-	    .works = WORKS_REDIS_PASSWORD,
-	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, options.redis.user) },
-	{ .name = "password_file",
-	    .works = WORKS_ALWAYS,
-	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, password_file) },
-	{ .name = "database",
-	    .works = WORKS_ALWAYS,
-	    .type = OPTION_COUNT,
-	    .offset = AT(redis_server, database),
-	    .max = 65535 },
-	{ .name = "prefix",
-	    .works = WORKS_REDIS_STORE,
-	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, options.prefix) },
-	{ .name = "deadline",
-	    .works = WORKS_REDIS_STORE,
-	    .type = OPTION_DURATION,
-	    .offset = AT(redis_server, deadline_ms),
-	    .min = 5,
-	    .max = 10000 },
-	{ .name = "on_away",
-	    .works = WORKS_REDIS_STORE,
-	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, on_away) },
-	{ .name = "away_file",
-	    .works = WORKS_REDIS_STORE,
-	    .type = OPTION_STRING,
-	    .offset = AT(redis_server, options.away_file) },
-	{ .name = NULL },
-};
-static const struct option_group redis_group = {
-	"a redis server", redis_rows, -1, OPTION_SCOPE_TARGET,
 };
 
 static const struct option dns_rows[] = {
@@ -481,305 +296,6 @@ at(const config_t *tree, const char *name)
 	return config_setting_get_member(config_root_setting(tree), name);
 }
 
-/* load_config_of - the configuration whose custom option is being read (its offset is 0) */
-static struct config *
-load_config_of(void *target)
-{
-	return target;
-}
-
-/* read_account_patterns - the owns list, normalised */
-static void
-read_account_patterns(struct options_reader *reader, const config_setting_t *setting,
-    const struct config *config, struct account *account)
-{
-	account->patterns = mem_array(reader->ctx, struct identity_pattern, account->owns.n + 1);
-	for (size_t i = 0; i < account->owns.n; i++) {
-		const char *error = NULL;
-
-		if (identity_pattern_read(reader->ctx, account->owns.items[i], config->fold_local,
-		    &account->patterns[i], &error) != 0)
-			options_error(
-			    reader, setting, "owns \"%s\": %s", account->owns.items[i], error);
-	}
-}
-
-/* read_account_networks - the allowed_networks list of an account */
-static void
-read_account_networks(struct options_reader *reader, const config_setting_t *setting,
-    struct account *account)
-{
-	account->networks =
-	    mem_array(reader->ctx, struct netblock, account->networks_as_written.n + 1);
-	for (size_t i = 0; i < account->networks_as_written.n; i++) {
-		const char *error = NULL;
-
-		if (netblock_parse(reader->ctx, account->networks_as_written.items[i],
-		    &account->networks[account->n_networks], &error))
-			account->n_networks++;
-		else
-			options_error(reader, setting, "allowed_networks: %s", error);
-	}
-}
-
-/* read_accounts - accounts = ( { login = ... }, ... ) */
-static void
-read_accounts(struct options_reader *reader, config_setting_t *setting, void *target)
-{
-	struct config *config = load_config_of(target);
-	size_t n;
-
-	if (!config_setting_is_list(setting)) {
-		options_error(reader, setting,
-		    "accounts must be a list in parentheses: ( { login = \"alice\" }, ... )");
-		return;
-	}
-	n = (size_t)config_setting_length(setting);
-	config->accounts = mem_array(reader->ctx, struct account, n + 1);
-	for (size_t i = 0; i < n; i++) {
-		config_setting_t *member = config_setting_get_elem(setting, (unsigned int)i);
-		struct account *account = &config->accounts[config->n_accounts];
-
-		account->where = options_where(reader, member);
-		account->mode_set = -1;
-		options_group(reader, member, &account_group, account);
-		read_account_patterns(reader, member, config, account);
-		read_account_networks(reader, member, account);
-		if (account->login == NULL)
-			options_error(
-			    reader, member, "an account needs a login: { login = \"alice\" }");
-		else
-			config->n_accounts++;
-	}
-}
-
-/* read_daemons - {daemon_name} values of a listener */
-static void
-read_daemons(struct options_reader *reader, config_setting_t *setting, void *target)
-{
-	struct listener *listener = target;
-
-	options_words(reader, setting, &listener->daemons);
-	if (listener->daemons.n == 0)
-		options_error(reader, setting,
-		    "daemon names no listener of the MTA; remove it to take every one");
-}
-
-/* read_clients - client networks of a listener */
-static void
-read_clients(struct options_reader *reader, config_setting_t *setting, void *target)
-{
-	struct listener *listener = target;
-	struct words words = { NULL, 0 };
-
-	options_words(reader, setting, &words);
-	if (words.n == 0)
-		options_error(
-		    reader, setting, "client names no network; remove it to take every client");
-	listener->clients = mem_array(reader->ctx, struct netblock, words.n + 1);
-	for (size_t i = 0; i < words.n; i++) {
-		const char *error = NULL;
-
-		if (netblock_parse(reader->ctx, words.items[i], &listener->clients[i], &error))
-			listener->n_clients++;
-		else
-			options_error(reader, setting, "client: %s", error);
-	}
-}
-
-/* read_ports - listener ports: a number or numbers */
-static void
-read_ports(struct options_reader *reader, config_setting_t *setting, void *target)
-{
-	struct words *ports = target;
-	int aggregate = config_setting_is_aggregate(setting);
-	int n = aggregate ? config_setting_length(setting) : 1;
-
-	if (n == 0)
-		options_error(reader, setting, "port names no port; remove it to take every port");
-	ports->items = mem_array(reader->ctx, const char *, (size_t)n + 1);
-	for (int i = 0; i < n; i++) {
-		config_setting_t *port = aggregate ?
-		    config_setting_get_elem(setting, (unsigned int)i) : setting;
-
-		if (config_setting_type(port) != CONFIG_TYPE_INT ||
-		    config_setting_get_int(port) < 1 || config_setting_get_int(port) > 65535) {
-			options_error(reader, setting,
-			    "port must be a number from 1 to 65535, or a list of them: [587, 465]");
-			return;
-		}
-		ports->items[ports->n++] =
-		    mem_printf(reader->ctx, "%d", config_setting_get_int(port));
-	}
-}
-
-/* new_listener - an empty listener at the end of the list */
-static struct listener *
-new_listener(
-    struct options_reader *reader, struct config *config, const char *name, const char *where)
-{
-	struct listener *listener = &config->listeners[config->n_listeners++];
-
-	listener->name = mem_strdup(reader->ctx, name);
-	listener->where = where;
-	listener->pickup = -1;
-	listener->login = -1;
-	listener->mode_set = -1;
-	listener->require_tls_set = -1;
-	memset(listener->set.of, -1, sizeof(listener->set.of));
-	return listener;
-}
-
-/* read_listeners - listeners = { name = { role = ... } ... } */
-static void
-read_listeners(struct options_reader *reader, config_setting_t *setting, void *target)
-{
-	struct config *config = load_config_of(target);
-	size_t n;
-
-	if (!config_setting_is_group(setting)) {
-		options_error(reader, setting,
-		    "listeners must be a group in braces: { users = { role = \"submission\" } }");
-		return;
-	}
-	n = (size_t)config_setting_length(setting);
-	config->listeners = mem_array(reader->ctx, struct listener, n + 1);
-	for (size_t i = 0; i < n; i++) {
-		config_setting_t *member = config_setting_get_elem(setting, (unsigned int)i);
-
-		options_group(reader, member, &listener_group, new_listener(reader, config,
-		    config_setting_name(member), options_where(reader, member)));
-	}
-}
-
-/* read_places - one server or several; kept as one text, separated by spaces */
-static void
-read_places(struct options_reader *reader, config_setting_t *setting, void *target)
-{
-	const char **text = target;
-	struct words words = { NULL, 0 };
-	char *all = mem_strdup(reader->ctx, "");
-
-	options_words(reader, setting, &words);
-	for (size_t i = 0; i < words.n; i++) {
-		struct redis_place place;
-		const char *error = NULL;
-
-		if (redis_place_read(reader->ctx, words.items[i], &place, &error) < 0)
-			options_error(reader, setting, "%s", error);
-		all = mem_check(
-		    talloc_asprintf_append(all, "%s%s", i > 0 ? " " : "", words.items[i]));
-	}
-	if (words.n > 0)
-		*text = all;
-}
-
-/* check_redis_tls - what goes together; the files are read */
-static void
-check_redis_tls(
-    struct options_reader *reader, const config_setting_t *member, const struct redis_server *redis)
-{
-	const struct redis_options *options = &redis->options.redis;
-	const struct redis_tls_options *tls = &options->tls;
-	const char *places = options->sentinels != NULL ? options->sentinels : options->server;
-	const char *error = NULL;
-
-	if (!tls->on)
-		return;
-	if (places != NULL &&
-	    (strncmp(places, "unix:", 5) == 0 || strstr(places, " unix:") != NULL))
-		options_error(reader, member,
-		    "redis %s: a unix socket needs no TLS; remove tls, or name the server as "
-		    "\"inet:HOST:PORT\"",
-		    redis->name);
-	if (!redis_tls_check(reader->ctx, tls, &error))
-		options_error(reader, member, "redis %s: %s", redis->name, error);
-}
-
-/* check_redis - which server is meant, and what goes together */
-static void
-check_redis(
-    struct options_reader *reader, const config_setting_t *member, const struct redis_server *redis)
-{
-	const struct redis_options *options = &redis->options.redis;
-
-	if (options->server == NULL && options->sentinels == NULL)
-		options_error(reader, member,
-		    "redis %s needs a server: \"unix:/path\" or \"inet:host:port\"", redis->name);
-	if (options->server != NULL && options->sentinels != NULL)
-		options_error(reader, member,
-		    "redis %s has a server and sentinels, which name the server themselves; keep one of "
-		    "the two",
-		    redis->name);
-	if ((options->sentinels != NULL) != (options->master != NULL))
-		options_error(reader, member,
-		    "redis %s: sentinels and master = \"NAME\" belong together", redis->name);
-	if (options->server != NULL && strchr(options->server, ' ') != NULL && !redis->cluster)
-		options_error(reader, member,
-		    "redis %s has several servers, which is for a Cluster: write cluster = true; for "
-		    "Sentinels write sentinels = [...] with master",
-		    redis->name);
-	if (redis->cluster && options->sentinels != NULL)
-		options_error(reader, member,
-		    "redis %s: a Cluster has no Sentinels; remove sentinels or cluster",
-		    redis->name);
-	if (redis->cluster && redis->database != 0)
-		options_error(reader, member,
-		    "redis %s: a Cluster has one database; remove database", redis->name);
-	if (options->sentinel_user != NULL && redis->sentinel_password_file == NULL)
-		options_error(reader, member,
-		    "redis %s: sentinel_user needs sentinel_password_file", redis->name);
-	check_redis_tls(reader, member, redis);
-}
-
-/* read_redis - redis = { main = { server = ... } } */
-static void
-read_redis(struct options_reader *reader, config_setting_t *setting, void *target)
-{
-	static const struct { const char *word; enum store_on_away value;
-	} aways[] = {
-		{ "local", STORE_AWAY_LOCAL },
-		{ "accept", STORE_AWAY_ACCEPT },
-		{ "tempfail", STORE_AWAY_TEMPFAIL },
-	};
-	struct config *config = load_config_of(target);
-	size_t n;
-
-	if (!config_setting_is_group(setting)) {
-		options_error(reader, setting,
-		    "redis must be a group in braces: { main = { server = \"unix:/run/redis/redis.sock\" } }");
-		return;
-	}
-	n = (size_t)config_setting_length(setting);
-	config->redis = mem_array(reader->ctx, struct redis_server, n + 1);
-	for (size_t i = 0; i < n; i++) {
-		config_setting_t *member = config_setting_get_elem(setting, (unsigned int)i);
-		struct redis_server *redis = &config->redis[config->n_redis++];
-		bool known = false;
-
-		redis->name = mem_strdup(reader->ctx, config_setting_name(member));
-		redis->where = options_where(reader, member);
-		redis->on_away = "local";
-		options_group(reader, member, &redis_group, redis);
-		redis->options.kind = STORE_REDIS;
-		redis->options.redis.database = (unsigned int)redis->database;
-		redis->options.deadline_ms = (unsigned int)redis->deadline_ms;
-		for (size_t k = 0; redis->on_away != NULL && k < 3; k++) {
-			if (strcmp(redis->on_away, aways[k].word) == 0) {
-				redis->options.on_away = aways[k].value;
-				known = true;
-			}
-		}
-		if (!known)
-			options_error(reader, member,
-			    "on_away of redis %s must be one of: local, accept, tempfail",
-			    redis->name);
-		redis->options.redis.cluster = redis->cluster;
-		redis->options.redis.tls.on = redis->tls;
-		check_redis(reader, member, redis);
-	}
-}
-
 /* read_dns - dns = { servers = [...] timeout = "5 s" } */
 static void
 read_dns(struct options_reader *reader, config_setting_t *setting, void *target)
@@ -824,190 +340,6 @@ set_defaults(struct options_reader *reader, struct config *config)
 	config->event_timeout_ms = 30000;
 	memset(config->set.of, -1, sizeof(config->set.of));
 	configuration_dkim_defaults(config);
-}
-
-/* auto_listeners - without a section, one listener a role */
-static void
-auto_listeners(struct options_reader *reader, struct config *config)
-{
-	config->auto_roles = true;
-	config->listeners = mem_array(reader->ctx, struct listener, 4);
-	new_listener(reader, config, "submission", reader->file)->role = ROLE_SUBMISSION;
-	new_listener(reader, config, "local", reader->file)->role = ROLE_LOCAL;
-	new_listener(reader, config, "inbound", reader->file)->role = ROLE_INBOUND;
-}
-
-/* check_local - the rules of role local: nothing may stay in maildrop for ever */
-static void
-check_local(struct options_reader *reader, const struct listener *listener)
-{
-	for (int reason = 1; reason < REASON_COUNT; reason++)
-		if (listener->set.of[reason] == ACTION_TEMPFAIL)
-			options_error_at(reader, listener->where,
-			    "%s = \"tempfail\" in listener %s: mail of role local would stay in maildrop "
-			    "and come back every minute; write reject or quarantine",
-			    reply_row((enum reason)reason)->option, listener->name);
-}
-
-/* check_inbound_login - mail with a login may not pass where nobody checks its sender */
-static void
-check_inbound_login(struct options_reader *reader, const char *where, const struct action_set *set)
-{
-	signed char action = set->of[REASON_INBOUND_LOGIN];
-
-	if (action >= 0 && action < ACTION_TEMPFAIL)
-		options_error_at(reader, where,
-		    "on_inbound_login must be tempfail or reject: role inbound checks no user's sender; "
-		    "for mail with a login add a listener of role submission before this one");
-}
-
-/* global_action - what the file says for all listeners, or -1 */
-static int
-global_action(const struct config *config, const struct listener *listener, enum reason reason)
-{
-	/* a global tempfail is not meant for maildrop */
-	if (listener->role == ROLE_LOCAL && config->set.of[reason] == ACTION_TEMPFAIL)
-		return -1;
-	return config->set.of[reason];
-}
-
-/*
- * action_of - the action in force: what is nearest to the listener wins, first by the reason's own
- * word, then by that of the reason it is a case of (reply_heir)
- */
-static enum action
-action_of(const struct config *config, const struct listener *listener, enum reason reason)
-{
-	enum reason heir = reply_heir(reason);
-	int action = listener->set.of[reason];
-
-	if (action < 0 && heir != REASON_NONE)
-		action = listener->set.of[heir];
-	if (action < 0)
-		action = global_action(config, listener, reason);
-	if (action < 0 && heir != REASON_NONE)
-		action = global_action(config, listener, heir);
-	/* mail without a listener may be let in, a user among strangers not */
-	if (reason == REASON_INBOUND_LOGIN && action < ACTION_TEMPFAIL)
-		action = -1;
-	return action >= 0 ? (enum action)action : reply_default_action(reason, listener->role);
-}
-
-/* has_self - is "self" in a list of tables? */
-static bool
-has_self(const struct words *words)
-{
-	for (size_t i = 0; i < words->n; i++)
-		if (strcmp(words->items[i], "self") == 0)
-			return true;
-	return false;
-}
-
-/* finish_owners - who owns what: by tables, by mailboxes, by the name of the login */
-static void
-finish_owners(struct options_reader *reader, struct config *config, struct listener *listener)
-{
-	const struct words *owners = listener->owners.n > 0 ? &listener->owners : &config->owners;
-	const struct words *mailboxes =
-	    listener->mailboxes.n > 0 ? &listener->mailboxes : &config->mailboxes;
-	struct words tables = { .items = mem_array(config, const char *, owners->n + 1) };
-
-	listener->own_self = has_self(owners);
-	for (size_t i = 0; i < owners->n; i++)
-		if (strcmp(owners->items[i], "self") != 0)
-			tables.items[tables.n++] = owners->items[i];
-	tables.items[tables.n] = NULL;
-	config_tables(config, &tables, &listener->owner_tables);
-	if (listener->role == ROLE_SUBMISSION)
-		config_tables(config, mailboxes, &listener->mailbox_tables);
-	if (listener->role != ROLE_SUBMISSION && has_self(&listener->owners))
-		options_error_at(reader, listener->where,
-		    "listener %s: \"self\" in owners is for role submission; elsewhere an account always owns its name",
-		    listener->name);
-}
-
-/* finish_listener - inherit, resolve, check */
-static void
-finish_listener(struct options_reader *reader, struct config *config, struct listener *listener)
-{
-	const char *problem = NULL;
-
-	if (listener->role == ROLE_AUTO)
-		options_error_at(reader, listener->where,
-		    "listener %s needs a role: submission, relay, local or inbound",
-		    listener->name);
-	listener->mode = listener->mode_set >= 0 ? (enum mode)listener->mode_set : config->mode;
-	listener->require_tls = listener->require_tls_set >= 0 ? listener->require_tls_set :
-	    config->require_tls_set;
-	for (int reason = 0; reason < REASON_COUNT; reason++)
-		listener->actions[reason] = action_of(config, listener, (enum reason)reason);
-	listener->dmarc_by_policy =
-	    (int)listener->actions[REASON_DMARC_FAIL] == ACTION_BY_POLICY;
-	if (listener->dmarc_by_policy)
-		listener->actions[REASON_DMARC_FAIL] = ACTION_REJECT;
-	if (listener->set.of[REASON_NO_LISTENER] >= 0)
-		options_error_at(reader, listener->where,
-		    "on_no_listener stands outside the listeners: it is for connections that belong to none");
-	check_inbound_login(reader, listener->where, &listener->set);
-	if (listener->role == ROLE_LOCAL)
-		check_local(reader, listener);
-	if (listener->role == ROLE_RELAY && listener->account == NULL &&
-	    listener->client_accounts.n == 0)
-		options_error_at(reader, listener->where,
-		    "listener %s of role relay needs account = \"...\": who answers for its mail",
-		    listener->name);
-	config_tables(config, &listener->client_accounts, &listener->client_tables);
-	finish_owners(reader, config, listener);
-	if (listener->sign_as != NULL) {
-		char *domain = domain_normalise(
-		    reader->ctx, listener->sign_as, strlen(listener->sign_as), &problem);
-
-		if (domain == NULL)
-			options_error_at(reader, listener->where, "sign_as = \"%s\": %s",
-			    listener->sign_as, problem);
-		listener->sign_as = domain;
-	}
-	if (listener->account != NULL) {
-		const char *error = NULL;
-		char *account =
-		    identity_account(reader->ctx, listener->account, config->realm, &error);
-
-		if (account == NULL)
-			options_error_at(reader, listener->where, "account = \"%s\": %s",
-			    listener->account, error);
-		listener->account = account;
-	}
-}
-
-/* finish_accounts - names in normal form, plans found, sorted for the search */
-static void
-finish_accounts(struct options_reader *reader, struct config *config)
-{
-	for (size_t i = 0; i < config->n_accounts; i++) {
-		struct account *account = &config->accounts[i];
-		const char *error = NULL;
-
-		account->name =
-		    identity_account(reader->ctx, account->login, config->realm, &error);
-		if (account->name == NULL) {
-			options_error_at(
-			    reader, account->where, "login \"%s\": %s", account->login, error);
-			account->name = account->login;
-		}
-		if (account->plan_name == NULL)
-			continue;
-		account->plan = config_find_plan(config, account->plan_name);
-		account->plan_from = mem_printf(reader->ctx, "accounts (%s)", account->where);
-		if (account->plan == NULL)
-			options_error_at(reader, account->where,
-			    "plan \"%s\" is not among the plans", account->plan_name);
-	}
-	config_sort_accounts(config);
-	for (size_t i = 1; i < config->n_accounts; i++)
-		if (strcmp(config->accounts[i - 1].name, config->accounts[i].name) == 0)
-			options_error_at(reader, config->accounts[i].where,
-			    "the account %s is given twice (%s)", config->accounts[i].name,
-			    config->accounts[i - 1].where);
 }
 
 /* load_add_domain - one more domain that accounts name */
@@ -1246,18 +578,13 @@ load_finish(struct options_reader *reader, struct config *config, const config_t
 	configuration_dkim_finish(reader, config, tree);
 	finish_store(reader, config, tree);
 	configuration_plans_finish(reader, config);
-	finish_accounts(reader, config);
+	config_accounts_finish(reader, config);
 	config_tables(config, &config->login_map, &config->login_tables);
 	config_tables(config, &config->allowed_networks, &config->network_tables);
 	config_tables(config, &config->restricted_recipients, &config->restricted_tables);
 	config_tables(config, &config->own_words, &config->own_tables);
 	finish_event_command(reader, config, tree);
-	check_inbound_login(
-	    reader, options_where(reader, at(tree, "on_inbound_login")), &config->set);
-	if (config->n_listeners == 0)
-		auto_listeners(reader, config);
-	for (size_t i = 0; i < config->n_listeners; i++)
-		finish_listener(reader, config, &config->listeners[i]);
+	config_listeners_finish(reader, config, options_where(reader, at(tree, "on_inbound_login")));
 	/* an error leaves accounts and listeners half read */
 	if (reader->errors != NULL)
 		return;
@@ -1301,7 +628,8 @@ const struct option_group *const *
 config_option_groups(void)
 {
 	static const struct option_group *const groups[] = {
-		&top_group, &plans_file_group, &listener_group, &account_group, &redis_group,
+		&top_group, &plans_file_group, &config_listener_group, &config_account_group,
+		&config_redis_group,
 		&tables_group, &dns_group, &history_group, &configuration_dkim_group,
 		&configuration_dkim_domain_group, &config_spf_group, &config_spf_override_group,
 		&config_dmarc_group, &config_dmarc_override_group,
