@@ -18,6 +18,7 @@
 
 #include "filter/base/log.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define LINE_MAX_OCTETS	8192
 
@@ -54,12 +55,7 @@ make_line(char *line, size_t size, const char *word, const char *text)
 	int made = snprintf(line, size, "%s%s", word, text);
 	size_t len = made < 0 ? 0 : (size_t)made < size ? (size_t)made : size - 1;
 
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-			line[i] = ' ';
-		else if ((unsigned char)line[i] == 0xc2 &&
-		    ((unsigned char)line[i + 1] & 0xe0) == 0x80)
-			line[i] = line[i + 1] = ' ';	/* U+0080 to U+009F */
+	text_replace_controls(line, ' ', '\0');
 	return len;
 }
 

@@ -14,6 +14,7 @@
 #include "filter/base/log.h"
 #include "filter/control/control_answer.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define PROBE_MS	2000	/* in which the listening socket has to answer */
 
@@ -23,9 +24,10 @@ edge_status(struct daemon *daemon)
 {
 	const char *problem = probe_listener(&daemon->listening, PROBE_MS);
 
-	return json_pack("{s:{s:b, s:s}, s:I, s:{s:I, s:I, s:I}}", "listener", "answers",
+	return json_pack("{s:{s:b, s:s}, s:I, s:I, s:{s:I, s:I, s:I}}", "listener", "answers",
 	    problem == NULL, "problem", problem != NULL ? problem : "", "bad_packets",
-	    (json_int_t)atomic_load(&daemon->edge.bad_packets), "shortage", "descriptors",
+	    (json_int_t)atomic_load(&daemon->edge.bad_packets), "refused_peers",
+	    (json_int_t)atomic_load(&daemon->edge.no_peers), "shortage", "descriptors",
 	    (json_int_t)atomic_load(&daemon->edge.no_descriptors), "threads",
 	    (json_int_t)atomic_load(&daemon->edge.no_threads), "closed",
 	    (json_int_t)atomic_load(&daemon->edge.closed));
@@ -162,16 +164,6 @@ fields_text(TALLOC_CTX *ctx, const struct command *command)
 	return text;
 }
 
-/* control_has_controls - could this text begin a line, or move a cursor? */
-static bool
-control_has_controls(const char *text)
-{
-	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++)
-		if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && (p[1] & 0xe0) == 0x80))
-			return true;
-	return false;
-}
-
 /* field_problem - what is wrong with the value of a field, or NULL */
 static const char *
 field_problem(TALLOC_CTX *ctx, const struct field *field, const json_t *value)
@@ -179,7 +171,7 @@ field_problem(TALLOC_CTX *ctx, const struct field *field, const json_t *value)
 	if (field->min == 0 && field->max == 0) {
 		if (!json_is_string(value))
 			return "must be a text";
-		return control_has_controls(json_string_value(value))
+		return text_has_controls(json_string_value(value))
 		    ? "must be without line breaks and other control characters"
 		    : NULL;
 	}

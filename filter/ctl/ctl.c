@@ -18,6 +18,7 @@
 #include "filter/ctl/ctl.h"
 #include "policy/base/duration.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define MOST_MS		(1e6 * 86400 * 1000)	/* of a time: a million days */
 
@@ -72,8 +73,34 @@ ctl_time(long long ms)
 void
 ctl_safe(const char *text)
 {
-	for (; *text != '\0'; text++)
-		(void)putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+	char *copy = mem_strdup(NULL, text);
+
+	text_replace_controls(copy, '?', '\0');
+	(void)fputs(copy, stdout);
+	talloc_free(copy);
+}
+
+/* ctl_clean - the same for all texts of an answer; those of errors may have lines */
+void
+ctl_clean(json_t *answer)
+{
+	const char *name;
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(answer, i, item)
+		ctl_clean(item);
+	json_object_foreach(answer, name, item) {
+		char *copy;
+
+		ctl_clean(item);
+		if (!json_is_string(item) || !text_has_controls(json_string_value(item)))
+			continue;
+		copy = mem_strdup(NULL, json_string_value(item));
+		text_replace_controls(copy, '?', strcmp(name, "error") == 0 ? '\n' : '\0');
+		(void)json_string_set(item, copy);
+		talloc_free(copy);
+	}
 }
 
 /* ctl_count - a whole number from 1 on */
@@ -118,7 +145,10 @@ ctl_end(int status, const char *text, const char *usage)
 	json_t *answer = json_pack("{s:b, s:s?}", "ok", 0, "error", text);
 
 	if (!errors_as_json) {
-		(void)fprintf(stderr, "countersignctl: %s%s%s\n", text,
+		char *copy = mem_strdup(NULL, text);
+
+		text_replace_controls(copy, '?', '\n');
+		(void)fprintf(stderr, "countersignctl: %s%s%s\n", copy,
 		    usage != NULL ? "; usage: countersignctl " : "", usage != NULL ? usage : "");
 		exit(status);
 	}
@@ -126,7 +156,7 @@ ctl_end(int status, const char *text, const char *usage)
 		answer = json_pack("{s:b, s:s}", "ok", 0, "error", ctl_printable(text));
 	if (usage != NULL)
 		(void)json_object_set_new(answer, "usage", json_string(usage));
-	(void)json_dumpf(answer, stdout, JSON_COMPACT);
+	(void)json_dumpf(answer, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 	(void)printf("\n");
 	exit(status);
 }

@@ -139,6 +139,9 @@ void ctl_time(long long ms);
 /* ctl_safe - strangers' text, printed without what a terminal would obey */
 void ctl_safe(const char *text);
 
+/* ctl_clean - replace the same in all texts of an answer, before it is printed */
+void ctl_clean(json_t *answer);
+
 /* The commands, by file. */
 ctl_run ctl_adopt;					/* ctl_adopt.c */
 ctl_run ctl_reload, ctl_status;				/* ctl_admin.c */

@@ -45,9 +45,9 @@ print_status(const json_t *answer)
 	    ctl_number(answer, "deferred"), ctl_number(answer, "refused"));
 	(void)printf("listener %s%s\n", answers ? "answers" : "DOES NOT ANSWER: ",
 	    answers ? "" : ctl_text(listener, "problem"));
-	(void)printf("closed: bad packets %lld, no descriptors %lld, no thread %lld; "
-	    "threads refused %lld\n", ctl_number(answer, "bad_packets"),
-	    ctl_number(shortage, "descriptors"), ctl_number(shortage, "closed"),
+	(void)printf("closed: bad packets %lld, refused peers %lld, no descriptors %lld, "
+	    "no thread %lld; threads refused %lld\n", ctl_number(answer, "bad_packets"),
+	    ctl_number(answer, "refused_peers"), ctl_number(shortage, "descriptors"), ctl_number(shortage, "closed"),
 	    ctl_number(shortage, "threads"));
 	if (json_is_true(json_object_get(resolver, "away")))
 		(void)printf("resolver %s: DOES NOT ANSWER for %lld s\n",

@@ -62,7 +62,7 @@ int
 ctl_dkim_finish(const struct ctl *ctl, json_t *answer, int status)
 {
 	if (ctl->json) {
-		char *line = mem_check(json_dumps(answer, JSON_COMPACT));
+		char *line = mem_check(json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII));
 
 		(void)printf("%s\n", line);
 		free(line);

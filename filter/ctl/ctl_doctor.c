@@ -98,7 +98,7 @@ doctor_print_json(const struct doctor_report *report, bool good)
 		    json_integer((json_int_t)report->counts[level]));
 	answer = mem_check(json_pack(
 	    "{s:b,s:o,s:o}", "ok", (int)good, "findings", findings, "counts", counts));
-	(void)json_dumpf(answer, stdout, JSON_COMPACT);
+	(void)json_dumpf(answer, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 	(void)printf("\n");
 	json_decref(answer);
 }

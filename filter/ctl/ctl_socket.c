@@ -197,6 +197,7 @@ show(const struct ctl *ctl, const char *line, void (*print)(const json_t *))
 
 	if (answer == NULL)
 		ctl_fail("the answer is no JSON: %s", error.text);
+	ctl_clean(answer);
 	if (ctl->json)
 		(void)printf("%s", line);
 	else if (good)

@@ -87,10 +87,13 @@ trace(void *state, const char *text)
 {
 	struct setting *setting = state;
 
-	if (setting->trace != NULL)
+	if (setting->trace != NULL) {
 		(void)json_array_append_new(setting->trace, json_string(text));
-	else
-		(void)printf("  %s\n", text);
+		return;
+	}
+	(void)printf("  ");
+	ctl_safe(text);
+	(void)printf("\n");
 }
 
 /* ctl_spf_load - the configuration and the resolver it describes */
@@ -253,7 +256,7 @@ static int
 ctl_spf_finish(const struct setting *setting, json_t *answer, bool good)
 {
 	if (setting->ctl->json) {
-		char *line = mem_check(json_dumps(answer, JSON_COMPACT));
+		char *line = mem_check(json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII));
 
 		(void)printf("%s\n", line);
 		free(line);

@@ -120,6 +120,15 @@ struct trial {
 	const char *error;
 };
 
+/* print_value - what a table answered, which others may have written */
+static void
+print_value(const char *value)
+{
+	(void)printf("value      ");
+	ctl_safe(value);
+	(void)printf("\n");
+}
+
 /* print_trials - for people */
 static void
 print_trials(const struct trial *trials, size_t n)
@@ -129,7 +138,7 @@ print_trials(const struct trial *trials, size_t n)
 		    trials[i].error != NULL ? ": " : "",
 		    trials[i].error != NULL ? trials[i].error : "");
 	if (trials[n - 1].outcome == TABLE_FOUND)
-		(void)printf("value      %s\n", trials[n - 1].value);
+		print_value(trials[n - 1].value);
 }
 
 /* text_or_note - a JSON string; octets that are no UTF-8 are shown as such */
@@ -158,7 +167,7 @@ print_json(const char *spec, const struct trial *trials, size_t n)
 		(void)json_object_set_new(answer, "value", text_or_note(trials[n - 1].value));
 	if (trials[n - 1].error != NULL)
 		(void)json_object_set_new(answer, "error", text_or_note(trials[n - 1].error));
-	(void)json_dumpf(answer, stdout, JSON_COMPACT);
+	(void)json_dumpf(answer, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 	(void)printf("\n");
 	json_decref(answer);
 }

@@ -22,6 +22,7 @@
 #include "filter/ctl/ctl.h"
 #include "filter/message/session.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define MESSAGE_MAX	(64 * 1024 * 1024) /* octets of standard input */
 #define PIECE		65535		/* octets of body that an MTA hands over at once */
@@ -406,13 +407,17 @@ trial_json(const struct trial *trial)
 static void
 print_pair(const char *name, const char *text)
 {
+	char *copy = mem_strdup(NULL, text);
+
+	text_replace_controls(copy, ' ', '\n');
 	(void)printf("%-10s ", name);
-	for (; *text != '\0'; text++)
-		if (*text == '\n')
+	for (const char *at = copy; *at != '\0'; at++)
+		if (*at == '\n')
 			(void)printf("\n%-10s ", "");
 		else
-			(void)putchar((unsigned char)*text < ' ' || *text == 0x7f ? ' ' : *text);
+			(void)putchar(*at);
 	(void)printf("\n");
+	talloc_free(copy);
 }
 
 /* print_lists - claims, recipients, fields */
@@ -548,7 +553,7 @@ ctl_try(struct ctl *ctl, char **operands)
 	message = trial.session->message;
 	json = trial_json(&trial);
 	if (ctl->json) {
-		(void)json_dumpf(json, stdout, JSON_COMPACT);
+		(void)json_dumpf(json, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 		(void)printf("\n");
 	} else if (!ctl_flag(ctl, "--print"))
 		print_trial(&trial, json);

@@ -7,7 +7,8 @@
  * affected. Seven things are done with that:
  *
  * Packets are checked (packet.h) before libmilter sees the last octet of one; a connection whose
- * peer sends anything else is at its end from libmilter's view.
+ * peer sends anything else is at its end from libmilter's view. So is one whose peer does not
+ * finish a packet that it began, or does not read the replies: a thread waits for that.
  *
  * Descriptors: while few are left, new connections are closed at once. Otherwise libmilter tries
  * accept() again and again while its peers wait, and the daemon cannot reach its store or its name
@@ -59,6 +60,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <syslog.h>
 #include <time.h>
@@ -93,6 +95,7 @@ struct connection {
 	atomic_bool open;	/* a connection from an MTA */
 	_Atomic(struct ahead *) kept;
 	atomic_int_least64_t due_ms; /* since when it waits for a thread; 0: it has one */
+	int64_t begun_ms;	/* since when the rest of a packet is waited for; 0: it is not */
 	struct packet_check check;
 };
 
@@ -112,6 +115,7 @@ static atomic_bool stopping;
 static atomic_bool deaf;		/* the listening socket is not one any more */
 static atomic_bool serving;		/* a connection was accepted */
 static atomic_int_least64_t refused_ms;	/* when a thread was refused last; 0: never */
+static int packet_ms = EDGE_PACKET_MS;	/* set by tests, before threads */
 static int spare = -1;			/* a descriptor to give up, of the accepting thread */
 static _Thread_local bool refusing;	/* in pretend_start() */
 
@@ -134,6 +138,12 @@ edge_open(struct edge_figures *to)
 	figures = to;
 	if (spare < 0)
 		spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+void
+edge_set_packet_ms(int ms)
+{
+	packet_ms = ms;
 }
 
 void
@@ -292,6 +302,8 @@ edge_refuse(int fd)
 int
 edge_accept(int listening, struct sockaddr *address, socklen_t *len)
 {
+	const struct timeval patience = { .tv_sec = packet_ms / 1000,
+		.tv_usec = packet_ms % 1000 * 1000 };
 	int fd = accept_counted(listening, address, len);
 
 	atomic_store_explicit(&serving, true, memory_order_relaxed);
@@ -309,6 +321,8 @@ edge_accept(int listening, struct sockaddr *address, socklen_t *len)
 	/* after all that was done with the number before: see edge_close() */
 	(void)atomic_load_explicit(&table[fd].open, memory_order_acquire);
 	table[fd].check = (struct packet_check){ 0 };
+	table[fd].begun_ms = 0;
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	atomic_store_explicit(&table[fd].due_ms, clock_ms(), memory_order_relaxed);
 	atomic_store_explicit(&table[fd].open, true, memory_order_release);
 #ifdef READ_AHEAD
@@ -698,27 +712,6 @@ poll_listening(struct pollfd *fd, int timeout)
 	return ready;
 }
 
-int
-edge_poll(struct pollfd *fds, nfds_t n, int timeout)
-{
-	struct connection *connection = n == 1 ? connection_of(fds->fd) : NULL;
-	int ready;
-
-	if (connection != NULL) {
-		atomic_store_explicit(&connection->due_ms, 0, memory_order_relaxed);
-		return poll_one(fds, timeout);
-	}
-	if (n == 1)
-		return poll_listening(fds, timeout);
-	/* only the pool's controller polls several */
-	ready = poll_pool(fds, n, timeout);
-	if (ready > 0)
-		note_due(fds, n);
-	return ready;
-}
-
-/* --- read --- */
-
 /* refuse_packet - log who sent it and what is wrong with it */
 static void
 refuse_packet(int fd, const struct packet_check *check)
@@ -739,6 +732,55 @@ refuse_packet(int fd, const struct packet_check *check)
 		    check->fault, skipped);
 }
 
+/*
+ * poll_connection - poll(2) of an MTA's connection
+ * A thread waits here, so a packet that has begun must be there soon, and so must room for a reply.
+ * Between packets an MTA may be silent for long, which holds no thread.
+ */
+static int
+poll_connection(struct connection *connection, struct pollfd *fd, int timeout)
+{
+	bool writing = (fd->events & POLLOUT) != 0;
+	int64_t left = packet_ms;
+	int ready = 0;
+
+	if (!writing && connection->begun_ms == 0)
+		return poll_one(fd, timeout);
+	if (!writing)
+		left -= clock_ms() - connection->begun_ms;
+	if (timeout >= 0 && timeout < left)
+		return poll_one(fd, timeout);
+	if (left > 0)
+		ready = poll_one(fd, (int)left);
+	if (ready != 0)
+		return ready;
+	connection->check.fault = writing ? "its peer does not read the replies" :
+					    "the rest of the packet does not come";
+	refuse_packet(fd->fd, &connection->check);
+	return 0;
+}
+
+int
+edge_poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+	struct connection *connection = n == 1 ? connection_of(fds->fd) : NULL;
+	int ready;
+
+	if (connection != NULL) {
+		atomic_store_explicit(&connection->due_ms, 0, memory_order_relaxed);
+		return poll_connection(connection, fds, timeout);
+	}
+	if (n == 1)
+		return poll_listening(fds, timeout);
+	/* only the pool's controller polls several */
+	ready = poll_pool(fds, n, timeout);
+	if (ready > 0)
+		note_due(fds, n);
+	return ready;
+}
+
+/* --- read --- */
+
 ssize_t
 edge_read(int fd, void *buffer, size_t len)
 {
@@ -750,8 +792,15 @@ edge_read(int fd, void *buffer, size_t len)
 	if (connection->check.fault != NULL)
 		return 0;
 	got = read_one(fd, connection, buffer, len);
-	if (got <= 0 || packet_check(&connection->check, buffer, (size_t)got) == NULL)
+	if (got <= 0)
 		return got;
-	refuse_packet(fd, &connection->check);
-	return 0;
+	if (packet_check(&connection->check, buffer, (size_t)got) != NULL) {
+		refuse_packet(fd, &connection->check);
+		return 0;
+	}
+	if (!packet_is_begun(&connection->check))
+		connection->begun_ms = 0;
+	else if (connection->begun_ms == 0)
+		connection->begun_ms = clock_ms();
+	return got;
 }

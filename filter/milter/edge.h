@@ -53,6 +53,11 @@ void edge_tick(int64_t now_ms);
 
 #define EDGE_WAIT_MS	5000
 
+#define EDGE_PACKET_MS	60000	/* for a packet from its first octet on, and for room for a reply */
+
+/* edge_set_packet_ms - another time than EDGE_PACKET_MS, for tests; before threads */
+void edge_set_packet_ms(int ms);
+
 /* What reading ahead has saved since the start, for tests; zero if it is not built in. */
 struct edge_ahead {
 	uint64_t pieces;	/* reads that brought more than was asked for */

@@ -246,6 +246,12 @@ packet_check(struct packet_check *check, const unsigned char *octets, size_t len
 	return check->fault;
 }
 
+bool
+packet_is_begun(const struct packet_check *check)
+{
+	return check->head_at > 0;
+}
+
 const char *
 packet_command(const struct packet_check *check)
 {

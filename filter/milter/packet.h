@@ -58,6 +58,9 @@ struct packet_check {
  */
 const char *packet_check(struct packet_check *check, const unsigned char *octets, size_t len);
 
+/* packet_is_begun - were some octets of a packet seen, and not all? */
+bool packet_is_begun(const struct packet_check *check);
+
 /* packet_command - the name of the command that was read last, for the log; static text */
 const char *packet_command(const struct packet_check *check);
 

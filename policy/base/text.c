@@ -182,6 +182,49 @@ text_wide_space(const char *bytes, size_t len, bool *ends_line_r)
 	return n;
 }
 
+/* text_controls - the octets of the first character of a text, and whether it is a control */
+static size_t
+text_controls(const char *text, bool *control_r)
+{
+	ucs4_t uc = (unsigned char)*text;
+	size_t n = 1;
+
+	if (uc >= 0x80) {
+		n = text_char(text, strnlen(text, 4), &uc);
+		*control_r = n == 0 || uc < 0xa0 || uc == 0x2028 || uc == 0x2029 ||
+		    uc_is_property_bidi_control(uc);
+		return n > 0 ? n : 1;
+	}
+	*control_r = uc < 0x20 || uc == 0x7f;
+	return n;
+}
+
+/* text_has_controls - does a text hold what a terminal or a log obeys? */
+bool
+text_has_controls(const char *text)
+{
+	bool control = false;
+
+	while (*text != '\0' && !control)
+		text += text_controls(text, &control);
+	return control;
+}
+
+/* text_replace_controls - put by in place of each octet of them */
+void
+text_replace_controls(char *text, char by, char keep)
+{
+	bool control;
+
+	while (*text != '\0') {
+		size_t n = text_controls(text, &control);
+
+		if (control && *text != keep)
+			memset(text, by, n);
+		text += n;
+	}
+}
+
 /* text_char_strange - is a character one that no address may hold? */
 static bool
 text_char_strange(ucs4_t uc)

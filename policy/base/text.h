@@ -70,6 +70,19 @@ size_t text_invisible(const char *bytes, size_t len);
 size_t text_wide_space(const char *bytes, size_t len, bool *ends_line_r);
 
 /*
+ * text_has_controls - does a text hold what a terminal or a log obeys instead of showing it?
+ *
+ * That are control characters (C0 with line breaks, DEL, C1), line and paragraph separators, the
+ * bidirectional controls, by which a line reads as another one, and octets that are no UTF-8: a
+ * terminal without UTF-8 takes some of them for C1.
+ */
+bool text_has_controls(const char *text);
+
+/* text_replace_controls - put by in place of each octet of them; keep: a control octet that may
+ * stay, such as a line break, or NUL */
+void text_replace_controls(char *text, char by, char keep);
+
+/*
  * text_has_strange - does this UTF-8 hold what no address may hold?
  *
  * True for control characters, white space beyond ASCII, invisible characters

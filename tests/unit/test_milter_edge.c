@@ -128,6 +128,47 @@ close_ends(const struct ends *ends)
 	close(ends->listening);
 }
 
+static void
+test_slow_packet(void **state)
+{
+	struct ends ends;
+	struct pollfd fd = { .events = POLLIN };
+	unsigned char got[64];
+
+	(void)state;
+	edge_set_packet_ms(200);
+	ends = make_ends("slow", 1);
+	fd.fd = ends.server;
+	/* in the middle of a body: one octet now and then is not enough */
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(send(ends.client, "x", 1, MSG_NOSIGNAL), 1);
+		if (edge_poll(&fd, 1, 7200000) == 0)
+			break;
+		assert_int_equal(edge_read(ends.server, got, 1), 1);
+		(void)poll(NULL, 0, 10);
+	}
+	assert_int_equal(edge_poll(&fd, 1, 7200000), 0);
+	assert_int_equal(edge_read(ends.server, got, 1), 0);
+	close_ends(&ends);
+	/* a shorter time of the caller's is no fault */
+	ends = make_ends("short", 1);
+	fd.fd = ends.server;
+	assert_int_equal(edge_poll(&fd, 1, 1), 0);
+	assert_int_equal(send(ends.client, "x", 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(edge_read(ends.server, got, 1), 1);
+	close_ends(&ends);
+	/* replies that nobody reads */
+	ends = make_ends("unread", 1);
+	fd.fd = ends.server;
+	fd.events = POLLOUT;
+	while (send(ends.server, got, sizeof(got), MSG_DONTWAIT) > 0)
+		;
+	assert_int_equal(edge_poll(&fd, 1, 7200000), 0);
+	assert_int_equal(write(ends.server, got, sizeof(got)), -1);
+	close_ends(&ends);
+	edge_set_packet_ms(EDGE_PACKET_MS);
+}
+
 /* in_kernel - octets that the kernel holds for a descriptor */
 static int
 in_kernel(int fd)
@@ -405,7 +446,7 @@ static int
 remove_directory(void **state)
 {
 	static const char *const names[] = { "other", "followed", "several", "end", "large", "bad",
-		"milter" };
+		"milter", "slow", "short", "unread" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -427,6 +468,7 @@ main(void)
 		cmocka_unit_test(test_several),
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_slow_packet),
 		cmocka_unit_test(test_bad_packet),
 	};
 

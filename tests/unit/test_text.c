@@ -79,6 +79,40 @@ test_escape_large(void **state)
 }
 
 static void
+test_controls(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *replaced;	/* NULL: as it is */
+	} rows[] = {
+		{ "", NULL },
+		{ "alice@example.org", NULL },
+		{ "B\xc3\xbc" "cher \xe4\xb8\xad\xe6\x96\x87 \xf0\x9f\x99\x82", NULL },
+		{ "a\tb\x1b[2Kc\x7f", "a?b?[2Kc?" },
+		{ "a\xc2\x85" "b", "a??b" },			/* NEL */
+		{ "a\xc2\x9b" "2K", "a??2K" },			/* CSI */
+		{ "a\x9b" "2K", "a?2K" },			/* CSI to a terminal without UTF-8 */
+		{ "a\xe2\x80\xa8" "b", "a???b" },		/* line separator */
+		{ "a\xe2\x80\xae" "b", "a???b" },		/* right-to-left override */
+		{ "a\xe2\x81\xa6" "b\xe2\x81\xa9", "a???b???" }, /* isolates */
+		{ "a\xd8\x9c" "b", "a??b" },			/* Arabic letter mark */
+		{ "\xe2\x80", "??" },
+		{ "a\nb", "a?b" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *text = mem_strdup(NULL, rows[i].text);
+
+		assert_int_equal(text_has_controls(text), rows[i].replaced != NULL);
+		text_replace_controls(text, '?', '\0');
+		assert_string_equal(
+		    text, rows[i].replaced != NULL ? rows[i].replaced : rows[i].text);
+		talloc_free(text);
+	}
+}
+
+static void
 test_compare(void **state)
 {
 	(void)state;
@@ -325,6 +359,7 @@ main(void)
 		cmocka_unit_test(test_escape),
 		cmocka_unit_test(test_escape_large),
 		cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_controls),
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_strange),
 		cmocka_unit_test(test_fold_utf8),
