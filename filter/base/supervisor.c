@@ -72,6 +72,25 @@ is_listening_stream(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
+/* is_bound_to - is it a unix socket with this path? */
+static bool
+is_bound_to(int fd, const char *path)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNSPEC };
+	socklen_t len = sizeof(at);
+
+	return getsockname(fd, (struct sockaddr *)&at, &len) == 0 && at.sun_family == AF_UNIX &&
+	    strncmp(at.sun_path, path, sizeof(at.sun_path)) == 0;
+}
+
+/* is_wanted - is passed socket i, of this name, the one that is asked for? */
+static bool
+is_wanted(int i, const char *its, const char *name)
+{
+	return name != NULL &&
+	    (*name == '/' ? is_bound_to(FIRST_FD + i, name) : strcmp(its, name) == 0);
+}
+
 /* prepare - flags that the service manager may have set otherwise */
 static bool
 prepare(int fd)
@@ -93,8 +112,8 @@ judge(TALLOC_CTX *ctx, const char *name, int n, int matches, int fd, const char 
 		return mem_printf(ctx, "the service manager passed no socket of this name, only %s; "
 		    "write FileDescriptorName=%s in the socket unit", all, name);
 	if (matches > 1)
-		return mem_printf(ctx, "the service manager passed %d sockets of this name; keep one "
-		    "ListenStream in the socket unit", matches);
+		return mem_printf(ctx, "the service manager passed %d sockets of this %s; keep one "
+		    "ListenStream in the socket unit", matches, *name == '/' ? "path" : "name");
 	if (!is_listening_stream(fd))
 		return mem_printf(ctx, "the socket that the service manager passed does not accept "
 		    "stream connections; write ListenStream and Accept=no in the socket unit");
@@ -113,7 +132,7 @@ supervisor_socket(TALLOC_CTX *ctx, const char *name, const char **error_r)
 
 		all = mem_printf(ctx, "%s%s\"%s\"", all == NULL ? "" : all, all == NULL ? "" : ", ",
 		    its);
-		if (name != NULL && strcmp(its, name) == 0 && matches++ == 0)
+		if (is_wanted(i, its, name) && matches++ == 0)
 			found = FIRST_FD + i;
 		else
 			(void)close(FIRST_FD + i);
@@ -121,7 +140,7 @@ supervisor_socket(TALLOC_CTX *ctx, const char *name, const char **error_r)
 	(void)unsetenv("LISTEN_PID");
 	(void)unsetenv("LISTEN_FDS");
 	(void)unsetenv("LISTEN_FDNAMES");
-	if (name == NULL) {
+	if (name == NULL || (*name == '/' && matches == 0)) {
 		if (all != NULL)
 			*error_r = mem_printf(ctx, "the service manager passed %s, which is not used; "
 			    "write listen = \"systemd:NAME\", or disable the socket unit", all);

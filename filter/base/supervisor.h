@@ -10,12 +10,13 @@
 #include <talloc.h>
 
 /*
- * supervisor_socket - take the listening stream socket of this name from the service manager
- * Other sockets that it passed are closed, and the variables are removed, so that programs that
- * this process starts do not see them. With name NULL all sockets are closed.
+ * supervisor_socket - take a listening stream socket from the service manager
+ * name is the socket's or, if it begins with a slash, the path that the socket is bound to. Other
+ * sockets that were passed are closed, and the variables are removed, so that programs that this
+ * process starts do not see them. With name NULL all sockets are closed.
  * Returns the descriptor, which is the caller's, non-blocking and closed by exec; or -1 and
- * *error_r on ctx: what is wrong and how to correct it. With name NULL, *error_r is set only if
- * there were sockets. At start, in one thread.
+ * *error_r on ctx: what is wrong and how to correct it. With name NULL, or a path that none is
+ * bound to, *error_r is set only if there were sockets. At start, in one thread.
  */
 int supervisor_socket(TALLOC_CTX *ctx, const char *name, const char **error_r);
 

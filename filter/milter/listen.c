@@ -116,16 +116,14 @@ set_limits(void)
 
 /* open_inherited - make libmilter listen on the service manager's socket */
 static int
-open_inherited(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
+open_inherited(TALLOC_CTX *ctx, const struct config *config, int fd, const char **error_r)
 {
 	static char any[] = "inet:8891@127.0.0.1"; /* its form is looked at, nothing else */
-	const char *problem = NULL;
-	int on = 1, fd;
+	int on = 1;
 
-	fd = supervisor_socket(ctx, strchr(config->listen_spec, ':') + 1, &problem);
-	if (fd < 0 || edge_inherit(fd) != 0) {
+	if (edge_inherit(fd) != 0) {
 		*error_r = mem_printf(ctx, "%s: listen = \"%s\": %s", config->file, config->listen,
-		    problem != NULL ? problem : strerror(errno));
+		    strerror(errno));
 		return -1;
 	}
 	set_limits();
@@ -144,18 +142,33 @@ open_inherited(TALLOC_CTX *ctx, const struct config *config, const char **error_
 	return 0;
 }
 
+/* take_passed - the service manager's socket for this configuration, or -1 with *problem_r on ctx:
+ * why there is none, NULL if none was passed */
+static int
+take_passed(TALLOC_CTX *ctx, const struct config *config, const char **problem_r)
+{
+	if (config_listen_inherited(config))
+		return supervisor_socket(ctx, strchr(config->listen_spec, ':') + 1, problem_r);
+	return supervisor_socket(ctx, listen_socket_path(config), problem_r);
+}
+
 /* milter_socket_open - make libmilter listen */
 int
 milter_socket_open(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
 {
 	const char *path = listen_socket_path(config);
-	const char *unused = NULL;
+	const char *problem = NULL;
+	int fd = take_passed(ctx, config, &problem);
 
-	if (config_listen_inherited(config))
-		return open_inherited(ctx, config, error_r);
-	(void)supervisor_socket(ctx, NULL, &unused);
-	if (unused != NULL)
-		log_warning("%s: listen = \"%s\": %s", config->file, config->listen, unused);
+	if (fd >= 0)
+		return open_inherited(ctx, config, fd, error_r);
+	if (config_listen_inherited(config)) {
+		*error_r = mem_printf(
+		    ctx, "%s: listen = \"%s\": %s", config->file, config->listen, problem);
+		return -1;
+	}
+	if (problem != NULL)
+		log_warning("%s: listen = \"%s\": %s", config->file, config->listen, problem);
 	if (path != NULL && check_path(ctx, path, error_r) != 0)
 		return -1;
 	set_limits();
@@ -262,6 +275,6 @@ milter_socket_stop(void)
 void
 milter_socket_remove(const struct config *config)
 {
-	if (listen_socket_path(config) != NULL)
+	if (edge_inherited() < 0 && listen_socket_path(config) != NULL)
 		(void)unlink(listen_socket_path(config));
 }

@@ -193,10 +193,10 @@ def refusals():
     ok(got.returncode == 1 and "SocketMode" in got.stderr, "so is listen_mode with it", got.stderr)
 
 
-def restarts(what, family, more=""):
+def restarts(what, family, more="", named=False):
     """Under load, the daemon is stopped and started; nobody notices."""
     s = listening(family)
-    configure("systemd:milter", more)
+    configure("unix:" + s.getsockname() if named else "systemd:milter", more)
     fresh_log()
     pid = start((s,), "milter")
     ok(ready(), "%s: it is ready" % what, log())
@@ -343,6 +343,7 @@ try:
     refusals()
     shut_down()
     restarts("unix socket", socket.AF_UNIX)
+    restarts("unix socket by its path", socket.AF_UNIX, named=True)
     restarts("inet socket", socket.AF_INET,
              'peers = { users = ["%s"] }' % pwd.getpwuid(os.getuid()).pw_name)
 finally:
