@@ -86,7 +86,8 @@ class House:
             for folder, folders, names in os.walk(os.path.join(self.source, top)):
                 folders.sort()
                 for name in sorted(names):
-                    if name.endswith((".c", ".h")):
+                    # a build in the source directory makes *_lua.c there
+                    if name.endswith((".c", ".h")) and not name.endswith("_lua.c"):
                         path = os.path.relpath(os.path.join(folder, name), self.source)
                         self.files.append(path)
         lived_in = {self.room_of(path) for path in self.files}
