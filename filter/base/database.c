@@ -258,6 +258,25 @@ make_tables(TALLOC_CTX *ctx, const struct database_kind *kind, struct database *
 	return -1;
 }
 
+/* bring_up_to_date - tables of an earlier version get what they lack; all of it or nothing */
+static int
+bring_up_to_date(TALLOC_CTX *ctx, const struct database_kind *kind, struct database *db,
+    int64_t version, const char **error_r)
+{
+	char *mark = mem_printf(ctx, "PRAGMA user_version = %d", kind->version);
+	int code = database_begin(db) == 0 ? SQLITE_OK : SQLITE_ERROR;
+
+	for (; code == SQLITE_OK && version < kind->version; version++)
+		code = sqlite3_exec(db->db, kind->steps[version - 1], NULL, NULL, NULL);
+	if (code == SQLITE_OK && sqlite3_exec(db->db, mark, NULL, NULL, NULL) == SQLITE_OK &&
+	    database_commit(db) == 0)
+		return 0;
+	*error_r = mem_printf(ctx, "cannot bring %s up to date: %s", kind->name,
+	    database_error(db, ctx));
+	database_rollback(db);
+	return -1;
+}
+
 /* check_tables - are the tables ours? They are made if there are none. */
 static int
 check_tables(TALLOC_CTX *ctx, const struct database_kind *kind, struct database *db, bool *new_r,
@@ -279,10 +298,13 @@ check_tables(TALLOC_CTX *ctx, const struct database_kind *kind, struct database 
 		return make_tables(ctx, kind, db, error_r);
 	if (id != kind->id)
 		return refuse(ctx, kind, db->path, "were not written by countersign", error_r);
-	if (version != kind->version)
+	if (version > kind->version || version < 1)
 		return refuse(ctx, kind, db->path, "were written by a newer version of countersign",
 		    error_r);
-	return is_damaged(db) ? refuse(ctx, kind, db->path, "are damaged", error_r) : 0;
+	if (is_damaged(db))
+		return refuse(ctx, kind, db->path, "are damaged", error_r);
+	return version == kind->version ? 0 :
+	    bring_up_to_date(ctx, kind, db, version, error_r);
 }
 
 /* connect - open one connection; never NULL */

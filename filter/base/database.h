@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <talloc.h>
 
-#define DATABASE_STATEMENTS	16	/* that one connection may keep prepared */
+#define DATABASE_STATEMENTS	32	/* that one connection may keep prepared */
 
 /* What a database is for. Static. */
 struct database_kind {
@@ -20,6 +20,7 @@ struct database_kind {
 	int id;			/* PRAGMA application_id */
 	int version;		/* of the tables: PRAGMA user_version */
 	const char *schema;	/* that makes them */
+	const char *const *steps; /* from version i + 1 to the next, version - 1 of them; or NULL */
 	const char *settings;	/* PRAGMA synchronous, and others of this kind */
 };
 

@@ -182,11 +182,22 @@ struct dmarc_override {
 };
 
 /* DMARC of mail from outside. */
+/* How aggregate reports are sent. */
+struct dmarc_report_config {
+	const char *from;	/* their sender, normal form; NULL: none are sent */
+	const char *domain;	/* its domain */
+	const char *org;	/* who sends them, for people */
+	const char *email;	/* whom their readers may ask; NULL: from */
+	const char *contact;	/* extra_contact_info, or NULL */
+	const char *sendmail;	/* path of the program, or NULL: where it usually is */
+};
+
 struct dmarc_config {
 	struct netblock *forwarders; /* clients whose mail may fail */
 	size_t n_forwarders;
 	struct dmarc_override *overrides;
 	size_t n_overrides;
+	struct dmarc_report_config report;
 };
 
 /* How incoming mail is checked. */

@@ -632,7 +632,7 @@ config_option_groups(void)
 		&config_redis_group,
 		&tables_group, &dns_group, &history_group, &configuration_dkim_group,
 		&configuration_dkim_domain_group, &config_spf_group, &config_spf_override_group,
-		&config_dmarc_group, &config_dmarc_override_group,
+		&config_dmarc_group, &config_dmarc_override_group, &config_dmarc_report_group,
 		&configuration_plan_group, &configuration_peers_group, NULL,
 	};
 

@@ -5,6 +5,7 @@
  *	  trusted_forwarders = ["192.0.2.0/28"]
  *	  overrides = ( { domain = "partner.example"  policy = "none" },
  *	                { domain = ".lists.example"  client = ["198.51.100.7"]  policy = "none" } )
+ *	  report = { from = "dmarc-noreply@example.org"  org = "Example" }
  *	}
  *	own_domains = ["example.org", ".example.org", "texthash:/etc/countersign/domains"]
  */
@@ -16,6 +17,7 @@
 #include <string.h>
 
 #include "filter/config/load_dmarc.h"
+#include "policy/base/address.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
 
@@ -24,6 +26,7 @@
 static void dmarc_read_forwarders(struct options_reader *, config_setting_t *, void *);
 static void dmarc_read_clients(struct options_reader *, config_setting_t *, void *);
 static void dmarc_read_overrides(struct options_reader *, config_setting_t *, void *);
+static void dmarc_read_report(struct options_reader *, config_setting_t *, void *);
 
 static const struct option_choice policies[] = {
 	{ "none", DMARC_POLICY_NONE },
@@ -41,6 +44,11 @@ static const struct option dmarc_rows[] = {
 	    .works = WORKS_INBOUND,
 	    .type = OPTION_CUSTOM,
 	    .read = dmarc_read_overrides },
+	{ .name = "report",
+	    .works = WORKS_INBOUND,
+	    .type = OPTION_CUSTOM,
+	    .offset = AT(dmarc_config, report),
+	    .read = dmarc_read_report },
 	{ .name = NULL },
 };
 const struct option_group config_dmarc_group = { "dmarc", dmarc_rows, -1, OPTION_SCOPE_FILE };
@@ -63,6 +71,33 @@ static const struct option override_rows[] = {
 };
 const struct option_group config_dmarc_override_group = {
 	"an override", override_rows, -1, OPTION_SCOPE_FILE
+};
+
+static const struct option report_rows[] = {
+	{ .name = "from",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(dmarc_report_config, from) },
+	{ .name = "org",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(dmarc_report_config, org) },
+	{ .name = "email",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(dmarc_report_config, email) },
+	{ .name = "extra_contact_info",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(dmarc_report_config, contact) },
+	{ .name = "sendmail",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_STRING,
+	    .offset = AT(dmarc_report_config, sendmail) },
+	{ .name = NULL },
+};
+const struct option_group config_dmarc_report_group = {
+	"report", report_rows, -1, OPTION_SCOPE_FILE
 };
 
 static void
@@ -128,6 +163,61 @@ dmarc_read_overrides(struct options_reader *reader, config_setting_t *setting, v
 		    dmarc_check_override(reader, member, override))
 			dmarc->n_overrides++;
 	}
+}
+
+/* dmarc_is_plain - may an address stand in a header field as it is? */
+static bool
+dmarc_is_plain(const char *address)
+{
+	for (const char *c = address; *c != '\0'; c++)
+		if (*c <= ' ' || *c > '~' || strchr("\"(),:;<>[\\]", *c) != NULL)
+			return false;
+	return true;
+}
+
+/* dmarc_read_address - an address in normal form; NULL after an error */
+static const char *
+dmarc_read_address(struct options_reader *reader, const config_setting_t *setting,
+    const char *option, const char *text, const char **domain_r)
+{
+	const struct address_rules rules = { .fold_local = false };
+	const char *error = NULL;
+	struct address address;
+
+	if (address_parse_path(reader->ctx, text, strlen(text), &rules, &address, &error) ==
+		ADDRESS_PATH_MAILBOX && address.domain[0] != '\0' &&
+	    !domain_is_literal(address.domain) && dmarc_is_plain(address.full)) {
+		*domain_r = address.domain;
+		return address.full;
+	}
+	options_error(reader, setting, "%s = \"%s\" is not an address%s%s; write for example "
+	    "\"dmarc-noreply@example.org\"", option, text, error != NULL ? ": " : "",
+	    error != NULL ? error : "");
+	return NULL;
+}
+
+/* dmarc_read_report - report = { from = ... org = ... } */
+static void
+dmarc_read_report(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct dmarc_report_config *report = target;
+	const char *domain;
+
+	options_group(reader, setting, &config_dmarc_report_group, report);
+	if (!config_setting_is_group(setting))
+		return;
+	if (report->from == NULL || report->org == NULL || report->org[0] == '\0') {
+		options_error(reader, setting, "report needs the sender of the reports and who sends "
+		    "them: { from = \"dmarc-noreply@example.org\"  org = \"Example\" }");
+		return;
+	}
+	report->from = dmarc_read_address(reader, setting, "from", report->from, &report->domain);
+	if (report->email != NULL)
+		report->email =
+		    dmarc_read_address(reader, setting, "email", report->email, &domain);
+	if (report->sendmail != NULL && report->sendmail[0] != '/')
+		options_error(reader, setting, "sendmail = \"%s\" must be a path that begins with /",
+		    report->sendmail);
 }
 
 /* config_dmarc_read - dmarc = { ... } */

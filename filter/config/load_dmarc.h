@@ -6,8 +6,9 @@
 
 #include "filter/config/options.h"
 
-/* All options of the dmarc group, and of one of its overrides. */
-extern const struct option_group config_dmarc_group, config_dmarc_override_group;
+/* All options of the dmarc group, of one of its overrides, and of its report. */
+extern const struct option_group config_dmarc_group, config_dmarc_override_group,
+    config_dmarc_report_group;
 
 /* config_dmarc_read - dmarc = { ... }; target: the struct config's dmarc */
 void config_dmarc_read(struct options_reader *reader, config_setting_t *setting, void *target);

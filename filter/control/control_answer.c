@@ -136,6 +136,8 @@ static const struct command {
 	    { NUMBER("day", 20000101, 99991231), NUMBER("from", 20000101, 99991231),
 		NUMBER("to", 20000101, 99991231), NUMBER("n", 1, CONTROL_ROWS_MAX),
 		TEXT("domain") } },
+	{ "dmarc report", control_dmarc_report, false, false,
+	    { NUMBER("day", 20000101, 99991231), TEXT("domain"), NUMBER("print", 0, 1) } },
 	{ "last", control_last, false, false, { ACCOUNT, NUMBER("n", 1, BOOKS_ANSWER_MAX) } },
 	{ "why", control_why, false, false, { { "queue_id", true, 0, 0 } } },
 	{ "queued", control_queued, false, false, { ACCOUNT } },

@@ -130,6 +130,9 @@ long long ctl_duration(const char *text);
 /* ctl_count - a whole number from 1 on; ends the program where it is none */
 long long ctl_count(const char *text);
 
+/* ctl_day - "2026-11-22", "today", "yesterday" as a number; ends the program if it is none */
+long long ctl_day(const char *text);
+
 /* ctl_span - milliseconds as a person says them; negative: "never" */
 void ctl_span(long long ms, char *buffer, size_t size);
 
@@ -155,6 +158,7 @@ ctl_run ctl_dkim_check;					/* ctl_dkim_check.c */
 ctl_run ctl_dkim_genkey;				/* ctl_dkim_genkey.c */
 ctl_run ctl_dkim_retire;				/* ctl_dkim_retire.c */
 ctl_run ctl_doctor;					/* ctl_doctor.c */
+ctl_run ctl_dmarc_report;				/* ctl_dmarc.c */
 ctl_run ctl_spf_check;					/* ctl_spf.c */
 ctl_run ctl_try;					/* ctl_try.c */
 

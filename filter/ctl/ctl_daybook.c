@@ -105,9 +105,8 @@ days_ago(long long n)
 	return (tm.tm_year + 1900) * 10000 + (tm.tm_mon + 1) * 100 + tm.tm_mday;
 }
 
-/* day_of - "2026-11-22", "today", "yesterday" as a number; ends the program if it is none */
-static long long
-day_of(const char *text)
+long long
+ctl_day(const char *text)
 {
 	int year, month, day, end = 0;
 
@@ -136,7 +135,7 @@ set_days(json_t *request, const char *text)
 		json_object_set_new(request, "to", json_integer(days_ago(0)));
 		return;
 	}
-	json_object_set_new(request, "day", json_integer(day_of(text)));
+	json_object_set_new(request, "day", json_integer(ctl_day(text)));
 }
 
 /* ctl_report - the mail of some days by account and domain */
@@ -159,9 +158,9 @@ ctl_report(struct ctl *ctl, char **operands)
 	if (day != NULL)
 		set_days(request, day);
 	if (from != NULL) {
-		json_object_set_new(request, "from", json_integer(day_of(from)));
+		json_object_set_new(request, "from", json_integer(ctl_day(from)));
 		json_object_set_new(
-		    request, "to", json_integer(to != NULL ? day_of(to) : days_ago(0)));
+		    request, "to", json_integer(to != NULL ? ctl_day(to) : days_ago(0)));
 	}
 	if (domain != NULL)
 		ctl_set(request, "domain", domain);

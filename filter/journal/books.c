@@ -7,12 +7,16 @@
 #include "config.h"
 #endif
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "filter/journal/books.h"
 #include "filter/journal/books_kind.h"
 #include "policy/base/mem.h"
 
 struct books {
 	const struct books_kind *kind;
+	const struct books_dmarc_kind *dmarc;
 	void *impl;
 	bool keep_decisions;
 };
@@ -23,7 +27,13 @@ books_open(TALLOC_CTX *ctx, const struct books_options *options, const char **er
 {
 	struct books *books = mem_new(ctx, struct books);
 
-	books->kind = options->store->kind == STORE_REDIS ? &books_redis : &books_sqlite;
+	if (options->store->kind == STORE_REDIS) {
+		books->kind = &books_redis;
+		books->dmarc = &books_redis_dmarc;
+	} else {
+		books->kind = &books_sqlite;
+		books->dmarc = &books_sqlite_dmarc;
+	}
 	books->keep_decisions = options->decisions > 0;
 	books->impl = talloc_steal(books, books->kind->open(ctx, options, error_r));
 	if (books->impl != NULL)
@@ -92,6 +102,86 @@ books_read_sums(struct books *books, TALLOC_CTX *ctx, int day, books_sums_each *
     const char **error_r)
 {
 	return books->kind->read_sums(books->impl, ctx, day, each, arg, error_r);
+}
+
+/* books_add_dmarc - add to the rows of a day */
+int
+books_add_dmarc(struct books *books, TALLOC_CTX *ctx, int day, const struct dmarc_sum *sums,
+    size_t n, const char **error_r)
+{
+	return books->dmarc->add(books->impl, ctx, day, sums, n, error_r);
+}
+
+/* compare_domains - by name */
+static int
+compare_domains(const void *a, const void *b)
+{
+	return strcmp(((const struct books_dmarc_domain *)a)->domain,
+	    ((const struct books_dmarc_domain *)b)->domain);
+}
+
+/* compare_rows - by text */
+static int
+compare_rows(const void *a, const void *b)
+{
+	return strcmp(((const struct books_dmarc_row *)a)->text,
+	    ((const struct books_dmarc_row *)b)->text);
+}
+
+/* books_dmarc_domains - the domains of a day */
+int
+books_dmarc_domains(struct books *books, TALLOC_CTX *ctx, int day,
+    struct books_dmarc_domain **domains_r, size_t *n_r, const char **error_r)
+{
+	*n_r = 0;
+	*domains_r = NULL;
+	if (books->dmarc->domains(books->impl, ctx, day, domains_r, n_r, error_r) != 0)
+		return -1;
+	if (*n_r > 0)
+		qsort(*domains_r, *n_r, sizeof(**domains_r), compare_domains);
+	/* a hash of Redis that grows while it is read may name one twice */
+	for (size_t i = 0, n = *n_r; i < n; i++)
+		if (i == 0)
+			*n_r = 1;
+		else if (compare_domains(&(*domains_r)[*n_r - 1], &(*domains_r)[i]) != 0)
+			(*domains_r)[(*n_r)++] = (*domains_r)[i];
+	return 0;
+}
+
+/* books_dmarc_rows - the rows of a domain of a day */
+int
+books_dmarc_rows(struct books *books, TALLOC_CTX *ctx, int day, const char *domain,
+    struct books_dmarc_row **rows_r, size_t *n_r, const char **error_r)
+{
+	*n_r = 0;
+	*rows_r = NULL;
+	if (books->dmarc->rows(books->impl, ctx, day, domain, rows_r, n_r, error_r) != 0)
+		return -1;
+	if (*n_r > 0)
+		qsort(*rows_r, *n_r, sizeof(**rows_r), compare_rows);
+	for (size_t i = 0, n = *n_r; i < n; i++)
+		if (i == 0)
+			*n_r = 1;
+		else if (compare_rows(&(*rows_r)[*n_r - 1], &(*rows_r)[i]) != 0)
+			(*rows_r)[(*n_r)++] = (*rows_r)[i];
+	return 0;
+}
+
+/* books_set_dmarc - what became of a report */
+int
+books_set_dmarc(struct books *books, TALLOC_CTX *ctx, int day, const char *domain,
+    const char *state, const char **error_r)
+{
+	return books->dmarc->set(books->impl, ctx, day, domain, state, error_r);
+}
+
+/* books_lease - be the only one who does something */
+int
+books_lease(struct books *books, TALLOC_CTX *ctx, const char *what, const char *owner,
+    int64_t for_ms, const char **error_r)
+{
+	return books->dmarc->lease == NULL ? 1 :
+	    books->dmarc->lease(books->impl, ctx, what, owner, for_ms, error_r);
 }
 
 /* books_event_is_news - was no event like it kept lately? */

@@ -68,6 +68,37 @@ int books_add_sums(struct books *books, TALLOC_CTX *ctx, int64_t at_ms,
 int books_read_sums(struct books *books, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
     const char **error_r);
 
+/* --- what aggregate reports of DMARC say --- */
+
+/*
+ * books_add_dmarc - add to the rows of a day (daybook_day())
+ * Bounds: BOOKS_DMARC_DOMAINS domains, BOOKS_DMARC_ROWS rows a day, BOOKS_DMARC_ROWS_DOMAIN of them
+ * for one domain. Messages beyond them are only counted. Days older than BOOKS_DMARC_DAYS go.
+ * Returns how many messages were beyond, or -1 and *error_r on ctx.
+ */
+int books_add_dmarc(struct books *books, TALLOC_CTX *ctx, int day, const struct dmarc_sum *sums,
+    size_t n, const char **error_r);
+
+/* books_dmarc_domains - the domains of a day, sorted; *domains_r on ctx */
+int books_dmarc_domains(struct books *books, TALLOC_CTX *ctx, int day,
+    struct books_dmarc_domain **domains_r, size_t *n_r, const char **error_r);
+
+/* books_dmarc_rows - the rows of a domain of a day, sorted; *rows_r on ctx */
+int books_dmarc_rows(struct books *books, TALLOC_CTX *ctx, int day, const char *domain,
+    struct books_dmarc_row **rows_r, size_t *n_r, const char **error_r);
+
+/* books_set_dmarc - what became of the report to a domain of a day, which must be in the books */
+int books_set_dmarc(struct books *books, TALLOC_CTX *ctx, int day, const char *domain,
+    const char *state, const char **error_r);
+
+/*
+ * books_lease - for_ms from now on, be the only one of all filters who does this
+ * owner: who asks. 1: yes, also if it had it already; 0: another has it; -1 and *error_r on ctx.
+ * Without Redis there is no other.
+ */
+int books_lease(struct books *books, TALLOC_CTX *ctx, const char *what, const char *owner,
+    int64_t for_ms, const char **error_r);
+
 /* --- events --- */
 
 /*

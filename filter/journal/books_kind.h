@@ -34,4 +34,20 @@ struct books_kind {
 
 extern const struct books_kind books_redis, books_sqlite;
 
+/* What aggregate reports of DMARC say, in books of the same kind: impl is theirs. */
+struct books_dmarc_kind {
+	int (*add)(void *impl, TALLOC_CTX *, int day, const struct dmarc_sum *, size_t n,
+	    const char **error_r);
+	int (*domains)(void *impl, TALLOC_CTX *, int day, struct books_dmarc_domain **,
+	    size_t *n_r, const char **error_r);
+	int (*rows)(void *impl, TALLOC_CTX *, int day, const char *domain,
+	    struct books_dmarc_row **, size_t *n_r, const char **error_r);
+	int (*set)(void *impl, TALLOC_CTX *, int day, const char *domain, const char *state,
+	    const char **error_r);
+	int (*lease)(void *impl, TALLOC_CTX *, const char *what, const char *owner, int64_t for_ms,
+	    const char **error_r); /* or NULL: there is no other */
+};
+
+extern const struct books_dmarc_kind books_redis_dmarc, books_sqlite_dmarc;
+
 #endif

@@ -20,6 +20,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/journal/books_kind.h"
+#include "filter/journal/books_redis.h"
 #include "filter/journal/daybook_lua.h"
 #include "filter/journal/history_lua.h"
 #include "filter/journal/journal_redis.h"
@@ -36,13 +37,6 @@
 #define LIST_KEY	"{history}:a:"
 #define EVENTS_KEY	"{events}"
 #define TOLD_KEY	"{events}:told:"
-
-struct redis_books {
-	struct journal_redis *redis;
-	size_t decisions;
-	int days;
-	size_t accounts;
-};
 
 static void *
 redis_books_open(TALLOC_CTX *ctx, const struct books_options *options, const char **error_r)

@@ -23,11 +23,12 @@
 #include "filter/base/log.h"
 #include "filter/journal/books_import.h"
 #include "filter/journal/books_kind.h"
+#include "filter/journal/books_sqlite.h"
 #include "policy/base/mem.h"
 
 #define SOME	"1000"	/* old decisions deleted with a batch at most */
 
-/* countersign(8) documents them; a change makes version 2 */
+/* countersign(8) documents them */
 static const char schema[] =
     "CREATE TABLE decisions ("
     " id INTEGER PRIMARY KEY,"
@@ -65,49 +66,20 @@ static const char schema[] =
     " kind TEXT NOT NULL,"
     " key TEXT NOT NULL,"		/* what it is about, to tell it once */
     " text TEXT NOT NULL);"		/* JSON */
-    "CREATE INDEX events_key ON events (kind, key, at);";
+    "CREATE INDEX events_key ON events (kind, key, at);"
+    BOOKS_SQLITE_DMARC_SCHEMA;
+
+static const char *const steps[] = { BOOKS_SQLITE_DMARC_SCHEMA };
 
 /* Every transaction is synced: that is one sync a second, off the message's path. */
 static const struct database_kind books_file = {
 	.name = "the books",
 	.without = "with empty books",
 	.id = 0x4353424b,	/* "CSBK" */
-	.version = 1,
+	.version = 2,
 	.schema = schema,
+	.steps = steps,
 	.settings = "PRAGMA synchronous = FULL;",
-};
-
-struct sqlite_books {
-	pthread_mutex_t write_lock;
-	pthread_mutex_t reader_lock;
-	pthread_mutex_t *read_lock;	/* of the reader: in memory write_lock */
-	struct database *writer;	/* or NULL: not open yet */
-	struct database *reader;	/* in memory the same */
-	char *file;		/* of the counters, or NULL: in memory */
-	char *path;
-	char *problem;		/* why it is not open */
-	size_t decisions;
-	int days;
-	size_t accounts;
-	int day;		/* the last one that was added to, or 0 */
-	size_t n_day;		/* its accounts */
-};
-
-/* Statements of the writer that are kept prepared. */
-enum statement {
-	ADD_DECISION,
-	DELETE_MANY,
-	DELETE_OLD,
-	ADD_SUM,
-	MAKE_SUM,
-	PUT_SUM,
-	ADD_REFUSAL,
-	COUNT_DAY,
-	DELETE_SUMS,
-	DELETE_REFUSALS,
-	ADD_EVENT,
-	DELETE_EVENTS,
-	FIND_EVENT,
 };
 
 /* What a column has so far if its hour goes on. */
@@ -157,8 +129,7 @@ prepared(struct sqlite_books *books, enum statement which)
 
 static int open_files(struct sqlite_books *);
 
-/* sqlite_books_begin - take the writer, and begin a transaction */
-static int
+int
 sqlite_books_begin(struct sqlite_books *books)
 {
 	(void)pthread_mutex_lock(&books->write_lock);
@@ -167,8 +138,7 @@ sqlite_books_begin(struct sqlite_books *books)
 	return database_begin(books->writer);
 }
 
-/* sqlite_books_end - the transaction, and let go of the writer; result: how it went so far */
-static int
+int
 sqlite_books_end(struct sqlite_books *books, TALLOC_CTX *ctx, int result, const char **error_r)
 {
 	if (result == 0)
@@ -179,15 +149,14 @@ sqlite_books_end(struct sqlite_books *books, TALLOC_CTX *ctx, int result, const 
 		if (books->writer != NULL)
 			database_rollback(books->writer);
 		books->day = 0;
+		books->dmarc_day = 0;
 	}
 	(void)pthread_mutex_unlock(&books->write_lock);
 	return result;
 }
 
-/* take_reader - the connection for reading, with its lock; NULL and *error_r: there is none, and
- * no lock */
-static struct database *
-take_reader(struct sqlite_books *books, TALLOC_CTX *ctx, const char **error_r)
+struct database *
+sqlite_books_reader(struct sqlite_books *books, TALLOC_CTX *ctx, const char **error_r)
 {
 	(void)pthread_mutex_lock(books->read_lock);
 	if (books->reader != NULL)
@@ -274,7 +243,7 @@ sqlite_books_find(
     void *impl, TALLOC_CTX *ctx, const struct books_query *query, const char **error_r)
 {
 	struct sqlite_books *books = impl;
-	struct database *db = take_reader(books, ctx, error_r);
+	struct database *db = sqlite_books_reader(books, ctx, error_r);
 	const char *sql = mem_printf(ctx,
 	    "SELECT text FROM decisions WHERE at >= ?1%s%s%s ORDER BY id DESC LIMIT ?2",
 	    query->account != NULL ? " AND account = ?3" : "",
@@ -472,7 +441,7 @@ sqlite_books_read_sums(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *ea
     const char **error_r)
 {
 	struct sqlite_books *books = impl;
-	struct database *db = take_reader(books, ctx, error_r);
+	struct database *db = sqlite_books_reader(books, ctx, error_r);
 	sqlite3_stmt *statement = NULL;
 	int result = -1;
 
@@ -546,7 +515,7 @@ static json_t *
 sqlite_books_last_events(void *impl, TALLOC_CTX *ctx, size_t n, const char **error_r)
 {
 	struct sqlite_books *books = impl;
-	struct database *db = take_reader(books, ctx, error_r);
+	struct database *db = sqlite_books_reader(books, ctx, error_r);
 	sqlite3_stmt *statement = NULL;
 	json_t *answer;
 

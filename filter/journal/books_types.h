@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "filter/journal/daybook.h"
+#include "filter/journal/dmarc_sums.h"
 #include "filter/store/types.h"
 
 #define BOOKS_PER_ACCOUNT	20	/* decisions in an account's own list in Redis */
@@ -42,6 +43,26 @@ struct books_query {
 
 /* What books_read_sums() calls; account "*" stands for those beyond the bound. */
 typedef void books_sums_each(void *arg, const char *account, const struct daybook_row *row);
+
+#define BOOKS_DMARC_DAYS	7	/* kept for reports */
+#define BOOKS_DMARC_DOMAINS	10000	/* a day, whose reports are prepared */
+#define BOOKS_DMARC_ROWS	100000	/* a day, of all domains: about 50 MB */
+#define BOOKS_DMARC_ROWS_DOMAIN 10000	/* a day, of one domain */
+
+/* A domain of a day. */
+struct books_dmarc_domain {
+	const char *domain;
+	const char *record;	/* the last one seen */
+	uint64_t messages;
+	uint64_t beyond;	/* of these, not in its rows */
+	const char *state;	/* of its report, as it was set; or NULL */
+};
+
+/* One of its rows. */
+struct books_dmarc_row {
+	const char *text;	/* dmarc_sums.h */
+	uint64_t n;		/* messages */
+};
 
 /* One event to be kept. */
 struct books_event {

@@ -54,8 +54,10 @@ struct entry {
 	struct quota_mark *marks;	/* limits whose warn_at was crossed */
 	size_t n_marks;
 	const char *sign_risk;	/* static text, or NULL */
+	struct dmarc_sum *dmarc; /* what an aggregate report says of it, or NULL */
 	bool in_history;	/* was written */
 	bool in_usage;
+	bool in_dmarc;
 };
 
 /* Refused foreign senders of an account. */
@@ -65,7 +67,7 @@ struct burst {
 };
 
 /* What the journal writes. */
-enum written { WRITTEN_HISTORY, WRITTEN_SUMS, WRITTEN_EVENTS, WRITTEN_COUNT };
+enum written { WRITTEN_HISTORY, WRITTEN_SUMS, WRITTEN_DMARC, WRITTEN_EVENTS, WRITTEN_COUNT };
 
 struct journal {
 	struct books *books;
@@ -93,6 +95,7 @@ struct journal {
 	struct journal_watch *watch;
 	size_t accounts;		/* with sums a day */
 	int beyond_day;			/* the last one with more, and the log was told */
+	int dmarc_beyond_day;		/* the same for rows of DMARC */
 	bool failing[WRITTEN_COUNT];	/* and the log was told */
 	int64_t failing_since;		/* clock_ms() when the first of them began, or 0 */
 	bool failure_raised;
@@ -236,6 +239,7 @@ journal_message(struct journal *journal, struct logline *line, const struct fact
 	entry->connection = connection;
 	entry->sign_risk = facts->sign.risk;
 	entry_take_marks(entry, marks, n);
+	entry->dmarc = dmarc_sum_of(entry, facts, verdict);
 	journal_put(journal, entry);
 }
 
@@ -442,6 +446,7 @@ take_waiting(struct journal *journal)
 		raise_events(journal, entry);
 		entry->in_history = !books_keep_decisions(journal->books);
 		entry->in_usage = entry->account == NULL;
+		entry->in_dmarc = entry->dmarc == NULL;
 		journal->pending[journal->n_pending++] = entry;
 		entry = next;
 	}
@@ -483,7 +488,7 @@ static void
 note_written(struct journal *journal, enum written what, const char *error)
 {
 	static const char *const names[] = { "the history of decisions", "the sums of a day",
-		"the events" };
+		"what reports of DMARC say", "the events" };
 	bool failed = error != NULL;
 	bool any = false;
 
@@ -669,6 +674,96 @@ write_usage(struct journal *journal, TALLOC_CTX *ctx)
 	return true;
 }
 
+/* compare_dmarc - by day, domain and row; the domain's last record comes last */
+static int
+compare_dmarc(const void *a, const void *b)
+{
+	const struct entry *first = *(struct entry *const *)a;
+	const struct entry *second = *(struct entry *const *)b;
+	int days = daybook_day(first->at_ms) - daybook_day(second->at_ms);
+	int domains = strcmp(first->dmarc->domain, second->dmarc->domain);
+	int rows = strcmp(first->dmarc->row, second->dmarc->row);
+
+	if (days != 0 || domains != 0 || rows != 0)
+		return days != 0 ? days : domains != 0 ? domains : rows;
+	return first->at_ms < second->at_ms ? -1 : first->at_ms > second->at_ms;
+}
+
+/* note_dmarc_beyond - log, once a day, that reports will not list all messages */
+static void
+note_dmarc_beyond(struct journal *journal, int day)
+{
+	if (day == journal->dmarc_beyond_day)
+		return;
+	journal->dmarc_beyond_day = day;
+	log_warning("journal: %d has more domains with DMARC reports, or more different mail, than "
+		    "reports list; the rest is counted only", day);
+}
+
+/* write_dmarc_day - n entries of one day, sorted; 0, or -1 and *error_r */
+static int
+write_dmarc_day(struct journal *journal, TALLOC_CTX *ctx, struct entry **sorted, size_t n,
+    const char **error_r)
+{
+	struct dmarc_sum *sums = mem_array(ctx, struct dmarc_sum, n);
+	int day = daybook_day(sorted[0]->at_ms), beyond;
+	size_t n_sums = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct dmarc_sum *sum = sorted[i]->dmarc;
+
+		if (n_sums > 0 && strcmp(sums[n_sums - 1].domain, sum->domain) == 0 &&
+		    strcmp(sums[n_sums - 1].row, sum->row) == 0) {
+			sums[n_sums - 1].n += sum->n;
+			sums[n_sums - 1].record = sum->record;
+		} else {
+			sums[n_sums++] = *sum;
+		}
+	}
+	beyond = books_add_dmarc(journal->books, ctx, day, sums, n_sums, error_r);
+	talloc_free(sums);
+	if (beyond < 0)
+		return -1;
+	if (beyond > 0)
+		note_dmarc_beyond(journal, day);
+	for (size_t i = 0; i < n; i++)
+		sorted[i]->in_dmarc = true;
+	return 0;
+}
+
+/* write_dmarc - rows of aggregate reports; false: not now */
+static bool
+write_dmarc(struct journal *journal, TALLOC_CTX *ctx)
+{
+	struct entry **sorted = mem_array(ctx, struct entry *, journal->n_pending + 1);
+	const char *error = NULL;
+	size_t n = 0, next;
+
+	for (size_t i = 0; i < journal->n_pending; i++)
+		if (!journal->pending[i]->in_dmarc)
+			sorted[n++] = journal->pending[i];
+	qsort(sorted, n, sizeof(sorted[0]), compare_dmarc);
+	for (size_t i = 0; i < n; i = next) {
+		for (next = i + 1; next < n && daybook_day(sorted[next]->at_ms) ==
+			 daybook_day(sorted[i]->at_ms); next++)
+			;
+		if (write_dmarc_day(journal, ctx, &sorted[i], next - i, &error) != 0) {
+			note_written(journal, WRITTEN_DMARC, error);
+			return false;
+		}
+	}
+	if (n > 0)
+		note_written(journal, WRITTEN_DMARC, NULL);
+	return true;
+}
+
+/* is_written - everywhere where it belongs */
+static bool
+is_written(const struct entry *entry)
+{
+	return entry->in_history && entry->in_usage && entry->in_dmarc;
+}
+
 /* forget_written - what is written everywhere, and, beyond the bound, the oldest of the rest */
 static void
 forget_written(struct journal *journal)
@@ -677,10 +772,10 @@ forget_written(struct journal *journal)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < journal->n_pending; i++)
-		unwritten += !journal->pending[i]->in_history || !journal->pending[i]->in_usage;
+		unwritten += !is_written(journal->pending[i]);
 	for (size_t i = 0; i < journal->n_pending; i++) {
 		struct entry *entry = journal->pending[i];
-		bool written = entry->in_history && entry->in_usage;
+		bool written = is_written(entry);
 
 		if (!written && unwritten <= JOURNAL_WAITING_MAX) {
 			journal->pending[kept++] = entry;
@@ -704,8 +799,8 @@ write_pending(struct journal *journal)
 
 	if (journal->n_pending > 0) {
 		/* books that do not take the one will not take the other: one wait is enough */
-		if (write_history(journal, tmp))
-			(void)write_usage(journal, tmp);
+		if (write_history(journal, tmp) && write_usage(journal, tmp))
+			(void)write_dmarc(journal, tmp);
 		forget_written(journal);
 	}
 	talloc_free(tmp);

@@ -18,10 +18,14 @@
 #include "filter/message/dmarc_gather.h"
 #include "filter/message/lookup.h"
 #include "filter/message/owners.h"
-#include "policy/base/netblock.h"
 #include "policy/base/domain.h"
+#include "policy/base/map.h"
 #include "policy/base/mem.h"
+#include "policy/base/netblock.h"
+#include "policy/base/text.h"
 #include "policy/dmarc/author.h"
+
+#define REPORT_SUBJECT	"Report Domain:"
 
 /* dmarc_gather_settings - the dmarc group that a message is judged by */
 static const struct dmarc_config *
@@ -196,6 +200,43 @@ note_exception(struct message *message, struct dmarc_fact *fact)
 	}
 }
 
+/* is_to_us - does a recipient take what comes back for our reports? */
+static bool
+is_to_us(const struct message *message, const struct dmarc_report_config *report)
+{
+	return map_find(message->recipients, report->from) != NULL ||
+	    (report->email != NULL && map_find(message->recipients, report->email) != NULL);
+}
+
+/* is_report - is the message an aggregate report itself, by its Subject (RFC 9990)? */
+static bool
+is_report(const struct message *message)
+{
+	const struct header_field *field = header_find(message->header, "Subject", 0);
+	struct span value;
+
+	if (field == NULL)
+		return false;
+	value = text_trim(text_span_of(field->value, field->value_len));
+	return value.len > strlen(REPORT_SUBJECT) &&
+	    text_equal_fold(text_span_of(value.at, strlen(REPORT_SUBJECT)),
+		text_span(REPORT_SUBJECT));
+}
+
+/*
+ * note_counted - does a report to the domain say something of this message?
+ * Reports about reports, and about what is said of ours, would never end (RFC 9990 section 3.5). A
+ * stranger cannot hide behind a Subject: what fails counts.
+ */
+static void
+note_counted(const struct message *message, struct dmarc_fact *fact)
+{
+	const struct dmarc_report_config *report = &dmarc_gather_settings(message)->report;
+
+	fact->counted = report->from != NULL && fact->wants_reports &&
+	    !is_to_us(message, report) && (fact->result != DMARC_IS_PASS || !is_report(message));
+}
+
 /* dmarc_is_own - is this domain one of ours? */
 static bool
 dmarc_is_own(struct message *message, const char *domain)
@@ -269,5 +310,6 @@ dmarc_gather_end(struct message *message, int64_t deadline_ms)
 	n = identifiers_of(message, &identifiers);
 	judge_all(message, asking, identifiers, n, &message->facts.dmarc);
 	note_exception(message, &message->facts.dmarc);
+	note_counted(message, &message->facts.dmarc);
 	note_own(message, identifiers, n);
 }

@@ -177,6 +177,9 @@ struct dmarc_fact {
 	bool spf_aligned;	/* MAIL FROM is aligned and SPF passed */
 	size_t domains;		/* author domains that were evaluated */
 	const char *exception; /* why the policy is not applied here, a word of RFC 9990: or NULL */
+	const char *record;	/* the text of the record that applies; NULL: none */
+	bool wants_reports;	/* that record has an address for aggregate reports */
+	bool counted;		/* the message goes into the aggregate report of policy_domain */
 	const char *problem;	/* for temperror, permerror and none: why; else NULL */
 };
 

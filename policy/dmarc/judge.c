@@ -168,6 +168,8 @@ dmarc_judge(TALLOC_CTX *ctx, const char *domain, const struct dmarc_answers *ans
 		return;
 	}
 	fact_r->policy_domain = answer->name;
+	fact_r->record = answer->record.text;
+	fact_r->wants_reports = dmarc_record_has_address(&answer->record);
 	choose_policy(&answer->record, answer == walk.own, existence, fact_r);
 	judge_identifiers(ctx, &walk, &answer->record, answers, identifiers, n, fact_r);
 }

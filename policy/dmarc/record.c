@@ -139,13 +139,19 @@ record_is_alignment(struct span value)
 	return text_equal_fold(value, text_span("r")) || text_equal_fold(value, text_span("s"));
 }
 
-/* record_has_address - does a list of report addresses begin with one that is well formed? */
+/* is_address_list - does a value of rua hold a URI that is well formed? */
 static bool
-record_has_address(struct span rest)
+is_address_list(struct span rest)
 {
 	struct span uri, mailto;
 
 	return dmarc_address_next(&rest, &uri, &mailto);
+}
+
+bool
+dmarc_record_has_address(const struct dmarc_record *record)
+{
+	return record->rua != NULL && is_address_list(text_span(record->rua));
 }
 
 /* record_read_tag - one tag that means something, met for the first time */
@@ -189,7 +195,7 @@ record_read_tag(TALLOC_CTX *ctx, struct dmarc_record *record, int index, struct 
 		break;
 	case TAG_RUA:
 		record->rua = copy_span(ctx, value);
-		record_fault(record, !record_has_address(value),
+		record_fault(record, !is_address_list(value),
 		    "rua= holds no address; write rua=mailto:USER@DOMAIN");
 		break;
 	default:
@@ -203,8 +209,7 @@ settle_policies(struct dmarc_record *record)
 {
 	record_fault(record, !record->has_p, "p= is missing");
 	record->broken |= !record->has_p;
-	record->usable = !record->broken ||
-	    (record->rua != NULL && record_has_address(text_span(record->rua)));
+	record->usable = !record->broken || dmarc_record_has_address(record);
 	if (record->broken)
 		record->p = record->sp = record->np = DMARC_POLICY_NONE;
 	else if (!record->has_sp)

@@ -50,6 +50,9 @@ struct dmarc_record {
 bool dmarc_record_read(TALLOC_CTX *ctx, const char *text, size_t len,
     struct dmarc_record *record_r);
 
+/* dmarc_record_has_address - does rua= name a well-formed URI, of any scheme? */
+bool dmarc_record_has_address(const struct dmarc_record *record);
+
 /*
  * dmarc_address_next - take the next well-formed report URI off the value of rua
  * A size limit ("!10m", obsolete) is cut off. *mailto_r: the address of a mailto: URI, still

@@ -7,17 +7,16 @@
 import base64
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 
 HERE = sys.path.pop(0)  # a conversation of that name stands there
 import dkim  # noqa: E402
 
 sys.path.insert(0, HERE)
 from milter import Milter  # noqa: E402
+from running import Daemon  # noqa: E402
 from tap import done, ok  # noqa: E402
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -225,30 +224,13 @@ def zone(public_key):
     return made
 
 
-class Daemon:
-    """A daemon that asks one name server."""
-
-    def __init__(self, program, directory, dns_port):
-        for _ in range(20):
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = probe.getsockname()[1]
-            with open(directory + "/conf", "w") as conf:
-                conf.write(CONF % (self.port, dns_port))
-            self.log = directory + "/log"
-            with open(self.log, "w") as log:
-                self.process = subprocess.Popen([program, "-c", directory + "/conf"], stderr=log)
-            while self.process.poll() is None:
-                with open(self.log) as log:
-                    if "is ready on" in log.read():
-                        return
-                time.sleep(0.02)
-        with open(self.log) as log:
-            sys.exit("Bail out! the daemon did not start: " + log.read())
-
-    def stop(self):
-        self.process.terminate()
-        return self.process.wait()
+def make_key(path):
+    """A private key, and the text of its record."""
+    subprocess.run(["openssl", "genrsa", "-traditional", "-out", path, "1024"], check=True, stderr=subprocess.DEVNULL)
+    public = subprocess.run(["openssl", "rsa", "-in", path, "-pubout", "-outform", "DER"], check=True,
+                            capture_output=True).stdout
+    with open(path, "rb") as file:
+        return file.read(), b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)
 
 
 def fields_of(value):
@@ -356,14 +338,9 @@ def exceptions(daemon, key):
 def main():
     program = sys.argv[1]
     with tempfile.TemporaryDirectory(prefix="dmarc.") as directory:
-        key_file = directory + "/key.pem"
-        subprocess.run(["openssl", "genrsa", "-traditional", "-out", key_file, "1024"], check=True, stderr=subprocess.DEVNULL)
-        public = subprocess.run(["openssl", "rsa", "-in", key_file, "-pubout", "-outform", "DER"], check=True,
-                                capture_output=True).stdout
-        with open(key_file, "rb") as file:
-            key = file.read()
-        server = dns.Server(zone(b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)))
-        daemon = Daemon(program, directory, server.port)
+        key, record = make_key(directory + "/key.pem")
+        server = dns.Server(zone(record))
+        daemon = Daemon(program, directory, lambda port: CONF % (port, server.port))
         for case in CASES:
             check(daemon, case, key)
         own_names(daemon, key)
@@ -377,8 +354,7 @@ def main():
            "a long name jumps to seven labels", names)
         ok(any(name == b"_dmarc.example" for name, _ in server.asked), "the single label is asked for")
         status = daemon.stop()
-        with open(daemon.log) as log:
-            text = log.read()
+        text = daemon.said()
         ok("dmarc=fail:bank.example(reject)" in text and "reason=dmarc-fail" in text and "reason=dmarc-quarantine" in text
            and "reason=own-domain" in text and "would=reject" in text, "the log says what was found", text[-3000:])
         ok(status == 0 and "Sanitizer" not in text and "runtime error" not in text, "the daemon stopped cleanly", text[-2000:])
@@ -386,4 +362,5 @@ def main():
     done()
 
 
-main()
+if __name__ == "__main__":
+    main()

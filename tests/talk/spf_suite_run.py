@@ -8,14 +8,13 @@ libmilter has it.
 import os
 import re
 import socket
-import subprocess
 import sys
 import tempfile
-import time
 
 import yaml
 
 from milter import FIELDS, Milter
+from running import Daemon
 from tap import done, ok
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -74,31 +73,6 @@ def zone_of(document):
     return zone
 
 
-class Daemon:
-    """A daemon that asks one name server."""
-
-    def __init__(self, program, directory, dns_port):
-        for _ in range(20):
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = probe.getsockname()[1]
-            with open(directory + "/conf", "w") as conf:
-                conf.write(CONF % (self.port, dns_port))
-            self.log = directory + "/log"
-            with open(self.log, "w") as log:
-                self.process = subprocess.Popen([program, "-c", directory + "/conf"], stderr=log)
-            while self.process.poll() is None:
-                with open(self.log) as log:
-                    if "is ready on" in log.read():
-                        return
-                time.sleep(0.02)
-        sys.exit("Bail out! the daemon did not start")
-
-    def stop(self):
-        self.process.terminate()
-        return self.process.wait()
-
-
 def converse(daemon, listener, test):
     """One message; what the filter answered, its reply, and the value of Authentication-Results."""
     milter = Milter(daemon.port)
@@ -137,14 +111,13 @@ def main():
     for document in documents:
         with tempfile.TemporaryDirectory(prefix="spf_suite.") as directory:
             server = dns.Server(zone_of(document))
-            daemon = Daemon(program, directory, server.port)
+            daemon = Daemon(program, directory, lambda port: CONF % (port, server.port))
             for name, test in document["tests"].items():
                 tests += 1
                 explanations += "explanation" in test
                 check(daemon, name, test)
             status = daemon.stop()
-            with open(daemon.log) as log:
-                text = log.read()
+            text = daemon.said()
             ok(status == 0 and "Sanitizer" not in text and "runtime error" not in text,
                "%s: the daemon stopped cleanly" % document["description"], text[-2000:])
             server.close()

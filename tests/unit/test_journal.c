@@ -336,6 +336,141 @@ test_days_and_file(void **state)
 	talloc_free(ctx);
 }
 
+/* --- what reports of DMARC say --- */
+
+/* dump_dmarc - the domains of a day with their rows, as text */
+static char *
+dump_dmarc(TALLOC_CTX *ctx, struct books *books, int day)
+{
+	struct books_dmarc_domain *domains;
+	const char *error = NULL;
+	char *text = mem_strdup(ctx, "");
+	size_t n;
+
+	assert_int_equal(books_dmarc_domains(books, ctx, day, &domains, &n, &error), 0);
+	for (size_t i = 0; i < n; i++) {
+		struct books_dmarc_row *rows;
+		size_t n_rows;
+
+		text = mem_printf(ctx, "%s[%s %s %d %d %s]", text, domains[i].domain,
+		    domains[i].record, (int)domains[i].messages, (int)domains[i].beyond,
+		    domains[i].state != NULL ? domains[i].state : "-");
+		assert_int_equal(books_dmarc_rows(
+				     books, ctx, day, domains[i].domain, &rows, &n_rows, &error),
+		    0);
+		for (size_t k = 0; k < n_rows; k++)
+			text = mem_printf(ctx, "%s %s=%d", text, rows[k].text, (int)rows[k].n);
+	}
+	return text;
+}
+
+/* check_dmarc - rows are added up, the last record and the state are kept */
+static void
+check_dmarc(TALLOC_CTX *ctx, struct books *books)
+{
+	static const struct dmarc_sum first[] = {
+		{ "b.example", "old", "r1", 2 }, { "a.example", "of a", "r1", 1 },
+		{ "b.example", "old", "r2", 5 },
+	};
+	static const struct dmarc_sum second[] = { { "b.example", "new", "r1", 3 } };
+	const char *error = NULL;
+
+	assert_int_equal(books_add_dmarc(books, ctx, 20261128, first, 3, &error), 0);
+	assert_int_equal(books_add_dmarc(books, ctx, 20261128, second, 1, &error), 0);
+	assert_string_equal(dump_dmarc(ctx, books, 20261128),
+	    "[a.example of a 1 0 -] r1=1[b.example new 10 0 -] r1=5 r2=5");
+	assert_int_equal(
+	    books_set_dmarc(books, ctx, 20261128, "a.example", "{\"x\":1}", &error), 0);
+	assert_string_equal(dump_dmarc(ctx, books, 20261128),
+	    "[a.example of a 1 0 {\"x\":1}] r1=1[b.example new 10 0 -] r1=5 r2=5");
+	assert_string_equal(dump_dmarc(ctx, books, 20261127), "");
+}
+
+/* check_dmarc_bounds - what is beyond the rows of a domain is counted, and others go on */
+static void
+check_dmarc_bounds(TALLOC_CTX *ctx, struct books *books)
+{
+	size_t n = BOOKS_DMARC_ROWS_DOMAIN + 10;
+	struct dmarc_sum *sums = mem_array(ctx, struct dmarc_sum, n);
+	const struct dmarc_sum other = { "other.example", "r", "row", 1 };
+	struct books_dmarc_domain *domains;
+	const char *error = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		sums[i] = (struct dmarc_sum){ "full.example", "r", mem_printf(sums, "%zu", i), 2 };
+	assert_int_equal(books_add_dmarc(books, ctx, 20261129, sums, n, &error), 20);
+	assert_int_equal(books_add_dmarc(books, ctx, 20261129, sums, 1, &error), 0);
+	assert_int_equal(books_add_dmarc(books, ctx, 20261129, &other, 1, &error), 0);
+	assert_int_equal(books_dmarc_domains(books, ctx, 20261129, &domains, &n, &error), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(domains[0].messages, 2 * BOOKS_DMARC_ROWS_DOMAIN + 20 + 2);
+	assert_int_equal(domains[0].beyond, 20);
+}
+
+static void
+test_dmarc_here(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct books *books = in_file(ctx, NULL, 0);
+	const struct dmarc_sum sum = { "a.example", "r", "row", 1 };
+	const char *error = NULL;
+
+	(void)state;
+	check_dmarc(ctx, books);
+	check_dmarc_bounds(ctx, books);
+	/* old days go */
+	for (int day = 20261201; day < 20261201 + BOOKS_DMARC_DAYS + 1; day++)
+		assert_int_equal(books_add_dmarc(books, ctx, day, &sum, 1, &error), 0);
+	assert_string_equal(dump_dmarc(ctx, books, 20261128), "");
+	assert_string_equal(dump_dmarc(ctx, books, 20261208), "[a.example r 1 0 -] row=1");
+	assert_int_equal(books_lease(books, ctx, "report", "one", 1000, &error), 1);
+	assert_int_equal(books_lease(books, ctx, "report", "two", 1000, &error), 1);
+	talloc_free(ctx);
+}
+
+static void
+test_dmarc_shared(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct books *books = shared(ctx, "dmarc:", 0);
+	const char *error = NULL;
+
+	(void)state;
+	check_dmarc(ctx, books);
+	check_dmarc_bounds(ctx, books);
+	assert_int_equal(books_lease(books, ctx, "report", "one", 60000, &error), 1);
+	assert_int_equal(books_lease(books, ctx, "report", "two", 60000, &error), 0);
+	assert_int_equal(books_lease(books, ctx, "report", "one", 60000, &error), 1);
+	assert_int_equal(books_lease(books, ctx, "other", "two", 60000, &error), 1);
+	talloc_free(ctx);
+}
+
+/* Books of the version before get the tables that they lack, and keep the rest. */
+static void
+test_dmarc_old_file(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *path = make_directory(ctx);
+	const struct daybook_delta delta = { .account = "a@example.org", .sums = { 1, 2, 3 } };
+	struct books *books = in_file(ctx, path, 0);
+	const char *error = NULL;
+	sqlite3 *db;
+
+	(void)state;
+	(void)books_add_sums(books, ctx, 20000 * CLOCK_DAY_MS, &delta, 1, &error);
+	talloc_free(books);
+	assert_int_equal(sqlite3_open(mem_printf(ctx, "%s.books", path), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "DROP TABLE dmarc_rows; DROP TABLE dmarc_domains;"
+	    "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
+	(void)sqlite3_close(db);
+	books = in_file(ctx, path, 0);
+	check_dmarc(ctx, books);
+	assert_int_equal(dump_day(ctx, books, daybook_day(20000 * CLOCK_DAY_MS)).n, 1);
+	talloc_free(books);
+	remove_directory(path);
+	talloc_free(ctx);
+}
+
 /* --- history --- */
 
 /* add - one verdict */
@@ -630,9 +765,9 @@ test_foreign_databases(void **state)
 		add(books, ctx, clock_wall_ms(), "a@example.org", mem_printf(ctx, "Q%d", i),
 		    "accept");
 	talloc_free(books);
-	alter(ctx, path, "PRAGMA user_version = 2");
+	alter(ctx, path, "PRAGMA user_version = 99");
 	assert_refused(path, "newer version");
-	alter(ctx, path, "PRAGMA user_version = 1");
+	alter(ctx, path, "PRAGMA user_version = 2");
 	talloc_free(in_file(ctx, path, 100));
 	memset(page, 'x', sizeof(page));
 	file = fopen(name, "r+");
@@ -824,6 +959,9 @@ main(void)
 		cmocka_unit_test(test_script_and_rules),
 		cmocka_unit_test(test_peak_hour),
 		cmocka_unit_test(test_days_and_file),
+		cmocka_unit_test(test_dmarc_here),
+		cmocka_unit_test(test_dmarc_shared),
+		cmocka_unit_test(test_dmarc_old_file),
 		cmocka_unit_test(test_questions_here),
 		cmocka_unit_test(test_questions_there),
 		cmocka_unit_test(test_bounds_and_file),

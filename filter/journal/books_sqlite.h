@@ -1,0 +1,82 @@
+/*
+ * books_sqlite.h - the books in SQLite, as their two files share them
+ *
+ * Threads: as in books_sqlite.c.
+ */
+#ifndef FILTER_JOURNAL_BOOKS_SQLITE_H
+#define FILTER_JOURNAL_BOOKS_SQLITE_H
+
+#include <pthread.h>
+#include <stddef.h>
+#include <talloc.h>
+
+#include "filter/base/database.h"
+#include "filter/journal/books_types.h"
+
+struct sqlite_books {
+	pthread_mutex_t write_lock;
+	pthread_mutex_t reader_lock;
+	pthread_mutex_t *read_lock;	/* of the reader: in memory write_lock */
+	struct database *writer;	/* or NULL: not open yet */
+	struct database *reader;	/* in memory the same */
+	char *file;		/* of the counters, or NULL: in memory */
+	char *path;
+	char *problem;		/* why it is not open */
+	size_t decisions;
+	int days;
+	size_t accounts;
+	int day;		/* the last one that was added to, or 0 */
+	size_t n_day;		/* its accounts */
+	int dmarc_day;		/* the same for rows of DMARC */
+	size_t dmarc_domains, dmarc_rows; /* of that day */
+};
+
+/* Statements of the writer that are kept prepared. */
+enum statement {
+	ADD_DECISION,
+	DELETE_MANY,
+	DELETE_OLD,
+	ADD_SUM,
+	MAKE_SUM,
+	PUT_SUM,
+	ADD_REFUSAL,
+	COUNT_DAY,
+	DELETE_SUMS,
+	DELETE_REFUSALS,
+	ADD_EVENT,
+	DELETE_EVENTS,
+	FIND_EVENT,
+	SQLITE_STATEMENTS,	/* books_sqlite_dmarc.c goes on from here */
+};
+
+/* What version 2 added. */
+#define BOOKS_SQLITE_DMARC_SCHEMA \
+	"CREATE TABLE dmarc_domains (" \
+	" day INTEGER NOT NULL,"	/* 20261122, UTC */ \
+	" domain TEXT NOT NULL,"	/* whose record applied */ \
+	" record TEXT NOT NULL,"	/* the last one seen */ \
+	" messages INTEGER NOT NULL," \
+	" beyond INTEGER NOT NULL,"	/* of these, not in the rows */ \
+	" rows INTEGER NOT NULL," \
+	" state TEXT,"			/* of its report: JSON */ \
+	" PRIMARY KEY (day, domain)) WITHOUT ROWID;" \
+	"CREATE TABLE dmarc_rows (" \
+	" day INTEGER NOT NULL," \
+	" domain TEXT NOT NULL," \
+	" row TEXT NOT NULL,"		/* JSON: what a report says of these messages */ \
+	" n INTEGER NOT NULL," \
+	" PRIMARY KEY (day, domain, row)) WITHOUT ROWID;"
+
+/* sqlite_books_begin - take the writer, and begin a transaction; 0 or -1. Then always
+ * sqlite_books_end(). */
+int sqlite_books_begin(struct sqlite_books *books);
+
+/* sqlite_books_end - the transaction, and let go of the writer; result: how it went so far */
+int sqlite_books_end(struct sqlite_books *books, TALLOC_CTX *ctx, int result, const char **error_r);
+
+/* sqlite_books_reader - the connection for reading, with read_lock; NULL and *error_r: there is
+ * none, and no lock */
+struct database *sqlite_books_reader(
+    struct sqlite_books *books, TALLOC_CTX *ctx, const char **error_r);
+
+#endif
