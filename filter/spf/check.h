@@ -1,5 +1,5 @@
 /*
- * check.h - one SPF check while it runs: what spf.c and trace.c share
+ * check.h - one SPF check while it runs: what the files of this room share
  *
  * Threads: a check belongs to one thread.
  */

@@ -11,8 +11,8 @@
  *    get_record() below, and what it compiles is the rewritten text of
  *    policy/spf/rewrite.c: our own words, and tokens such as "3.t".
  *  - It never asks DNS. Its questions about tokens come to lookup() below,
- *    which knows what each stands for, counts terms and void answers, expands
- *    the macros, asks the real question, and answers in its terms.
+ *    which answers for terms.c: that knows what each stands for, counts terms and
+ *    void answers, expands the macros and asks the real question.
  *  - Its explanations and comments are not used. The domain's explanation is
  *    fetched and expanded here, once, after the result is known.
  *
@@ -41,15 +41,14 @@
 #include <idn2.h>
 #include <spf2/spf.h>
 
-#include "filter/base/clock.h"
 #include "filter/spf/check.h"
+#include "filter/spf/questions.h"
 #include "filter/spf/spf.h"
+#include "filter/spf/terms.h"
 #include "filter/spf/trace.h"
 #include "policy/base/mem.h"
-#include "policy/base/netblock.h"
 #include "policy/spf/macro.h"
 #include "policy/spf/record.h"
-#include "policy/spf/rewrite.h"
 #include "policy/verdict/reply.h"
 
 /* What libspf2 takes for its own limits: never reached, ours come first. */
@@ -58,434 +57,6 @@
 /* Octets of local part and HELO that macros see. SMTP allows 64 and 255 (RFC
  * 5321 section 4.5.3.1); variable return paths are longer in practice. */
 #define VALUE_MAX	512
-
-/* force - fix the result; the first one stands */
-static void
-force(struct check *check, enum spf_result result, const char *problem)
-{
-	if (check->forced != SPF_NOT_CHECKED)
-		return;
-	check->forced = result;
-	check->problem = problem;
-}
-
-/* address_type - the record type that holds addresses of the client's family */
-static enum dns_type
-address_type(const struct check *check)
-{
-	return check->values.ipv6 ? DNS_AAAA : DNS_A;
-}
-
-/* made_answer - an answer that no server gave */
-static struct dns_answer *
-made_answer(struct check *check, enum dns_status status, const char *problem)
-{
-	struct dns_answer *answer = mem_new(check, struct dns_answer);
-
-	answer->status = status;
-	answer->problem = problem;
-	return answer;
-}
-
-/* ask_until - one question, within the budget of the check
- * A name that cannot be asked for does not exist (RFC 7208 section 4.3), and is no void
- * lookup, because it is no lookup. Returns an answer that belongs to check. */
-static struct dns_answer *
-ask_until(struct check *check, const char *name, size_t len, enum dns_type type,
-    int64_t deadline_ms)
-{
-	struct dns_answer *answer;
-	size_t i;
-
-	if (!dns_name_ok(name, len))
-		return made_answer(check, DNS_NXDOMAIN, NULL);
-	if (check->counts.queries >= check->service->limits.queries) {
-		force(check, SPF_IS_TEMPERROR, "too many DNS queries");
-		return made_answer(check, DNS_FAILURE, check->problem);
-	}
-	check->counts.queries++;
-	answer = check->service->dns.ask(check->service->dns.state, check, name, len, type,
-	    deadline_ms);
-	for (i = 0; i < answer->count; i++)
-		check->counts.bytes += answer->records[i].len;
-	check->stale |= answer->stale;
-	spf_trace_answer(check, name, len, type, answer);
-
-	if (check->counts.bytes > check->service->limits.bytes) {
-		force(check, SPF_IS_TEMPERROR, "too much DNS data");
-		return made_answer(check, DNS_FAILURE, check->problem);
-	}
-	/* One silent server is an error of its own; the end of our time is one of
-	 * the whole check, also where RFC 7208 forgives errors (sections 4.6.4, 5.5). */
-	if (answer->status == DNS_TIMEOUT && clock_ms() >= check->deadline_ms)
-		force(check, SPF_IS_TEMPERROR, "time limit");
-	return answer;
-}
-
-/* ask - one question that may take all the time that is left */
-static struct dns_answer *
-spf_ask(struct check *check, const char *name, size_t len, enum dns_type type)
-{
-	return ask_until(check, name, len, type, check->deadline_ms);
-}
-
-/* half_time - the middle between now and the deadline
- * Questions whose failure is forgiven get no more than that, so that a dead
- * reverse zone cannot use up the time of what decides. */
-static int64_t
-half_time(const struct check *check)
-{
-	int64_t now = clock_ms();
-
-	return now < check->deadline_ms ? now + (check->deadline_ms - now) / 2 : now;
-}
-
-/* ask_ahead - start a question that will probably be asked */
-static void
-spf_ask_ahead(struct check *check, const char *name, size_t len, enum dns_type type)
-{
-	const struct spf_dns *dns = &check->service->dns;
-
-	if (dns->prefetch == NULL || !dns_name_ok(name, len) ||
-	    check->prefetched >= check->service->limits.prefetch)
-		return;
-	check->prefetched++;
-	dns->prefetch(dns->state, name, len, type);
-}
-
-/* count_term - count a term that asks DNS (RFC 7208 section 4.6.4); false past the limit */
-static bool
-count_term(struct check *check)
-{
-	if (check->counts.terms >= check->max_terms) {
-		force(check, SPF_IS_PERMERROR, "too many terms that ask DNS");
-		return false;
-	}
-	check->counts.terms++;
-	return true;
-}
-
-/* count_void - count an answer without records; false past the limit */
-static bool
-count_void(struct check *check, bool is_void)
-{
-	if (!is_void)
-		return true;
-	if (check->counts.voids >= check->service->limits.voids) {
-		force(check, SPF_IS_PERMERROR, "too many DNS answers without records");
-		return false;
-	}
-	check->counts.voids++;
-	return true;
-}
-
-/* answer_is_void - whether a question was asked and answered without records
- * A name that exists, only without an address of the kind that this client has, is no sign of a
- * record that makes others ask in vain; it counts where the letter of RFC 7208 is wanted. */
-static bool
-answer_is_void(const struct check *check, const struct dns_answer *answer, const char *name,
-    size_t len, enum dns_type type)
-{
-	bool address = type == DNS_A || type == DNS_AAAA;
-
-	if (!dns_name_ok(name, len))
-		return false;
-	return answer->status == DNS_NXDOMAIN || (answer->status == DNS_NODATA &&
-	    (!address || check->service->limits.strict_voids));
-}
-
-/* has_client - whether one of the addresses agrees with the client's in so many bits */
-static bool
-has_client(const struct check *check, const struct dns_answer *answer, unsigned int prefix)
-{
-	size_t i;
-
-	for (i = 0; i < answer->count; i++)
-		if (answer->records[i].len == (check->values.ipv6 ? 16 : 4) &&
-		    netblock_prefix_equal(answer->records[i].data, check->values.address, prefix))
-			return true;
-	return false;
-}
-
-/* validate_name - keep a name of the client if it has the client's address
- * Errors mean that the name does not count (RFC 7208 section 5.5). */
-static void
-validate_name(struct check *check, const struct dns_record *record, int64_t deadline_ms)
-{
-	const char *name = (const char *)record->data;
-	struct dns_answer *answer;
-
-	answer = ask_until(check, name, record->len, address_type(check), deadline_ms);
-	if (check->service->limits.strict_voids && !count_void(check,
-	    answer_is_void(check, answer, name, record->len, address_type(check))))
-		return;
-	if (answer->status == DNS_OK && has_client(check, answer, check->values.ipv6 ? 128 : 32))
-		check->names[check->n_names++] = mem_strndup(check, name, record->len);
-	talloc_free(answer);
-}
-
-/* find_names - find the validated names of the client, once per check */
-static void
-find_names(struct check *check)
-{
-	int64_t deadline_ms = half_time(check);
-	struct dns_answer *answer;
-	size_t i, n;
-	char *reverse;
-
-	if (check->names_known)
-		return;
-	check->names_known = true;
-	reverse = spf_reverse_name(check, check->values.address, check->values.ipv6);
-	answer = ask_until(check, reverse, strlen(reverse), DNS_PTR, deadline_ms);
-	check->names_void = answer_is_void(check, answer, reverse, strlen(reverse), DNS_PTR);
-	n = answer->count < SPF_LIMIT_PTR ? answer->count : SPF_LIMIT_PTR;
-	for (i = 1; i < n; i++)
-		spf_ask_ahead(check, (const char *)answer->records[i].data, answer->records[i].len,
-		    address_type(check));
-	for (i = 0; i < n && check->forced == SPF_NOT_CHECKED; i++)
-		validate_name(check, &answer->records[i], deadline_ms);
-	talloc_free(answer);
-}
-
-/* validated_name - what %{p} expands to below a domain (RFC 7208 section 7.3)
- * The domain itself, else a name below it, else any. */
-static const char *
-validated_name(struct check *check, const char *domain)
-{
-	const char *best = NULL;
-	size_t i;
-
-	find_names(check);
-	for (i = 0; i < check->n_names; i++) {
-		if (!spf_name_within(check->names[i], domain))
-			continue;
-		if (strlen(check->names[i]) == strlen(domain))
-			return check->names[i];
-		if (best == NULL)
-			best = check->names[i];
-	}
-	if (best == NULL && check->n_names > 0)
-		best = check->names[0];
-	return best == NULL ? "unknown" : best;
-}
-
-/* prepare_values - set what depends on the domain whose text is expanded */
-static void
-prepare_values(struct check *check, const char *domain, struct spf_text text)
-{
-	check->values.domain = domain;
-	if (spf_macro_uses(text.data, text.len, 'p'))
-		check->values.validated = validated_name(check, domain);
-}
-
-/* expand_bound - find the name that a token stands for, once */
-static void
-expand_bound(struct check *check, struct bound *bound)
-{
-	if (bound->name != NULL)
-		return;
-	if (bound->token.spec.data == NULL) {
-		bound->name = mem_strdup(check, bound->domain);
-		bound->name_len = strlen(bound->name);
-		return;
-	}
-	prepare_values(check, bound->domain, bound->token.spec);
-	bound->name = spf_macro_expand_name(check, bound->token.spec.data,
-	    bound->token.spec.len, &check->values, &bound->name_len);
-}
-
-/* new_bound - a new place in the list of tokens */
-static struct bound *
-new_bound(struct check *check)
-{
-	unsigned int room = (unsigned int)talloc_array_length(check->bounds);
-	struct bound *bound;
-
-	/* At most 12 records of 11 tokens: the limits bound this. */
-	if (check->n_bounds == room)
-		check->bounds = mem_grow(check, check->bounds, struct bound,
-		    room == 0 ? 32 : room * 2);
-	bound = &check->bounds[check->n_bounds++];
-	memset(bound, 0, sizeof(*bound));
-	return bound;
-}
-
-/* bound_of - what a token stands for, or NULL where it is none of ours */
-static struct bound *
-bound_of(struct check *check, const char *token)
-{
-	size_t number;
-
-	if (!spf_token_number(token, &number) || number >= check->n_bounds)
-		return NULL;
-	return &check->bounds[number];
-}
-
-/* ask_bound_ahead - start the first question of a token */
-static void
-ask_bound_ahead(struct check *check, struct bound *bound)
-{
-	enum dns_type type = DNS_A;
-	char *reverse;
-
-	if (bound->token.kind == SPF_TOKEN_PTR) {
-		reverse = spf_reverse_name(check, check->values.address, check->values.ipv6);
-		spf_ask_ahead(check, reverse, strlen(reverse), DNS_PTR);
-		return;
-	}
-	/* A validated name would need DNS now, for a term that may not be reached. */
-	if (spf_macro_uses(bound->token.spec.data, bound->token.spec.len, 'p'))
-		return;
-	if (bound->token.kind == SPF_TOKEN_RECORD)
-		type = DNS_TXT;
-	else if (bound->token.kind == SPF_TOKEN_MX)
-		type = DNS_MX;
-	else if (bound->token.kind != SPF_TOKEN_EXISTS)
-		type = address_type(check);
-	expand_bound(check, bound);
-	spf_ask_ahead(check, bound->name, bound->name_len, type);
-}
-
-/* bind_tokens - take over the tokens of a rewritten record, that of a token number */
-static void
-bind_tokens(struct check *check, const struct spf_rewritten *rewritten, size_t number)
-{
-	const char *domain = check->bounds[number].name;
-	bool main = check->bounds[number].main;
-	size_t i, first = check->n_bounds;
-	struct bound *bound = &check->bounds[number];
-
-	bound->asked = true;
-	bound->first = first;
-	bound->n = rewritten->n_tokens;
-	bound->end = rewritten->end;
-	bound->end_qualifier = rewritten->end_qualifier;
-
-	for (i = 0; i < rewritten->n_tokens; i++) {
-		bound = new_bound(check);
-		bound->token = rewritten->tokens[i];
-		bound->domain = domain;
-		bound->main = main && bound->token.redirect;
-	}
-	/* The first one is asked for in a moment anyway. */
-	if (check->service->dns.prefetch == NULL)
-		return;
-	for (i = first + 1; i < check->n_bounds; i++)
-		ask_bound_ahead(check, &check->bounds[i]);
-}
-
-/* select_record - find the SPF record among TXT records; NULL after telling why not */
-static const struct dns_record *
-select_record(struct check *check, const struct dns_answer *answer, bool root)
-{
-	struct spf_text *texts = mem_array(check, struct spf_text, (unsigned int)answer->count);
-	enum spf_selection selection;
-	size_t i, index = 0;
-
-	for (i = 0; i < answer->count; i++) {
-		texts[i].data = (const char *)answer->records[i].data;
-		texts[i].len = answer->records[i].len;
-	}
-	selection = spf_record_select(texts, answer->count, &index);
-	talloc_free(texts);
-	if (selection == SPF_SELECT_ONE)
-		return &answer->records[index];
-	if (selection == SPF_SELECT_SEVERAL)
-		force(check, SPF_IS_PERMERROR, "several SPF records");
-	else if (root)
-		force(check, SPF_IS_NONE, NULL);
-	else
-		force(
-		    check, SPF_IS_PERMERROR, "no SPF record at the target of include or redirect");
-	return NULL;
-}
-
-/* note_main - remember the explanation of a record reached by redirects only
- * One without exp= makes an earlier one void (RFC 7208 section 6.2). */
-static void
-note_main(struct check *check, const struct bound *bound, const struct spf_record *record)
-{
-	if (!bound->main)
-		return;
-	check->exp = record->exp;
-	check->exp_domain = bound->name;
-}
-
-/* override_for - the record of this site's own for a domain, or NULL */
-static const char *
-override_for(const struct spf_service *service, const char *domain)
-{
-	size_t i;
-
-	for (i = 0; i < service->n_overrides; i++) {
-		const struct spf_override *override = &service->overrides[i];
-
-		if (spf_name_within(domain, override->domain) &&
-		    override->below == (strlen(domain) > strlen(override->domain)))
-			return override->record;
-	}
-	return NULL;
-}
-
-/* record_text - the SPF record of a token's domain; absent where the result is forced */
-static struct spf_text
-record_text(struct check *check, const struct bound *bound, bool root)
-{
-	const char *own = root ? override_for(check->service, bound->name) : NULL;
-	struct spf_text text = { own, own == NULL ? 0 : strlen(own) };
-	const struct dns_record *record;
-	struct dns_answer *answer;
-
-	if (own != NULL) {
-		check->local = true;
-		TRACE(check, "%s: by a record of this site",
-		    spf_shown(check, bound->name, bound->name_len));
-		return text;
-	}
-	answer = spf_ask(check, bound->name, bound->name_len, DNS_TXT);
-	if (dns_answer_failed(answer)) {
-		force(check, SPF_IS_TEMPERROR, mem_printf(check, "TXT of %s: %s",
-		    spf_shown(check, bound->name, bound->name_len),
-		    answer->problem != NULL ? answer->problem : "no answer"));
-		return text;
-	}
-	record = select_record(check, answer, root);
-	if (record != NULL)
-		text = (struct spf_text){ (const char *)record->data, record->len };
-	return text;
-}
-
-/* fetch_record - the record of a domain, rewritten; NULL where the result is forced */
-static const struct spf_rewritten *
-fetch_record(struct check *check, size_t number)
-{
-	const struct spf_rewritten *rewritten;
-	const struct spf_record *parsed;
-	struct bound bound;
-	struct spf_text text;
-
-	if (number > 0 && !count_term(check))
-		return NULL;
-	expand_bound(check, &check->bounds[number]);
-	bound = check->bounds[number];	/* the list may move below */
-	if (number > 0)
-		spf_trace_term(check, &bound);
-	text = record_text(check, &bound, number == 0);
-	if (text.data == NULL)
-		return NULL;
-	parsed = spf_record_parse(check, text.data, text.len, &check->problem);
-	spf_trace_record(check, &bound, text, parsed);
-	if (parsed == NULL) {
-		force(check, SPF_IS_PERMERROR, check->problem);
-		return NULL;
-	}
-	note_main(check, &bound, parsed);
-	rewritten = spf_rewrite(check, parsed, check->values.address, check->values.ipv6,
-	    check->n_bounds, check->max_terms - check->counts.terms + 1);
-	bind_tokens(check, rewritten, number);
-	return rewritten;
-}
 
 /* get_record - libspf2 wants the record of a token (callback)
  * Every way to end other than with a record is a forced result, so which error
@@ -502,7 +73,7 @@ get_record(SPF_server_t *server, SPF_request_t *request, SPF_response_t *respons
 	if (check->forced != SPF_NOT_CHECKED ||
 	    !spf_token_number(request->cur_dom, &number) || number >= check->n_bounds)
 		return SPF_E_DNS_ERROR;
-	rewritten = fetch_record(check, number);
+	rewritten = spf_fetch_record(check, number);
 	if (rewritten == NULL || check->forced != SPF_NOT_CHECKED)
 		return SPF_E_DNS_ERROR;
 	TRACE(check, "  evaluated for this client as: %s", rewritten->text);
@@ -539,145 +110,27 @@ reply_yes_or_no(SPF_dns_server_t *layer, const char *domain, ns_type type, bool 
 	return reply;
 }
 
-/* fail_term - end the check because DNS failed */
-static void
-fail_term(struct check *check, const char *name, size_t len, enum dns_type type,
-    const struct dns_answer *answer)
-{
-	force(check, SPF_IS_TEMPERROR, mem_printf(check, "%s of %s: %s", dns_type_name(type),
-	    spf_shown(check, name, len),
-	    answer->problem != NULL ? answer->problem : "no answer"));
-}
-
-/* term_answer - ask the own question of a term; NULL where it ends the check */
-static struct dns_answer *
-term_answer(struct check *check, struct bound *bound, enum dns_type type)
-{
-	struct dns_answer *answer;
-
-	expand_bound(check, bound);
-	answer = spf_ask(check, bound->name, bound->name_len, type);
-	if (dns_answer_failed(answer)) {
-		fail_term(check, bound->name, bound->name_len, type, answer);
-		return NULL;
-	}
-	return count_void(check, answer_is_void(check, answer, bound->name, bound->name_len, type))
-	    ? answer : NULL;
-}
-
-/* mx_hosts - the hosts of an mx, at most SPF_LIMIT_MX of them; NULL as above */
-static struct dns_answer *
-mx_hosts(struct check *check, struct bound *bound)
-{
-	struct dns_answer *answer = term_answer(check, bound, DNS_MX);
-	size_t i;
-
-	if (answer == NULL)
-		return NULL;
-	if (answer->count > SPF_LIMIT_MX) {
-		force(check, SPF_IS_PERMERROR, mem_printf(check, "more than %d hosts in an mx",
-		    SPF_LIMIT_MX));
-		return NULL;
-	}
-	for (i = 1; i < answer->count; i++)
-		spf_ask_ahead(check, (const char *)answer->records[i].data, answer->records[i].len,
-		    address_type(check));
-	return answer;
-}
-
-/* mx_matches - whether the client is a host of an mx: 1, 0, -1 where the check ends
- * A host that DNS fails for decides nothing before the others were asked: which of them comes
- * first must not matter. A null MX (RFC 7505) names the root, which is no host. */
-static int
-mx_matches(struct check *check, struct bound *bound)
-{
-	struct dns_answer *hosts = mx_hosts(check, bound), *answer, *failed = NULL;
-	const struct dns_record *host, *failed_host = NULL;
-	enum dns_type type = address_type(check);
-
-	for (size_t i = 0; hosts != NULL && i < hosts->count; i++) {
-		host = &hosts->records[i];
-		answer = ask_until(
-		    check, (const char *)host->data, host->len, type, half_time(check));
-		if (check->forced != SPF_NOT_CHECKED)
-			return -1;
-		if (has_client(check, answer, bound->token.prefix))
-			return 1;
-		if (dns_answer_failed(answer) && failed == NULL) {
-			failed = answer;
-			failed_host = host;
-		}
-		if (check->service->limits.strict_voids && !count_void(check,
-		    answer_is_void(check, answer, (const char *)host->data, host->len, type)))
-			return -1;
-	}
-	if (failed != NULL)
-		fail_term(check, (const char *)failed_host->data, failed_host->len, type, failed);
-	return hosts == NULL || failed != NULL ? -1 : 0;
-}
-
-/* ptr_matches - whether a validated name of the client lies in a domain: 1, 0, -1 as above
- * Where DNS fails the mechanism does not match (RFC 7208 section 5.5). */
-static int
-ptr_matches(struct check *check, struct bound *bound)
-{
-	size_t i;
-
-	expand_bound(check, bound);
-	find_names(check);
-	if (!count_void(check, check->names_void))
-		return -1;
-	for (i = 0; i < check->n_names; i++)
-		if (spf_name_within(check->names[i], bound->name))
-			return 1;
-	return 0;
-}
-
-/* spf_matches - whether a token matches: 1, 0, -1 where the check ends
- * bound is the caller's copy: the list of tokens may move. */
-static int
-spf_matches(struct check *check, struct bound *bound)
-{
-	struct dns_answer *answer;
-
-	switch (bound->token.kind) {
-	case SPF_TOKEN_A:
-		answer = term_answer(check, bound, address_type(check));
-		return answer == NULL ? -1 : has_client(check, answer, bound->token.prefix);
-	case SPF_TOKEN_MX:
-		return mx_matches(check, bound);
-	case SPF_TOKEN_EXISTS:
-		answer = term_answer(check, bound, DNS_A);
-		return answer == NULL ? -1 : answer->count > 0;
-	case SPF_TOKEN_PTR:
-		return ptr_matches(check, bound);
-	case SPF_TOKEN_RECORD:
-		break;
-	}
-	return -1;
-}
-
 /* lookup - libspf2 asks about a token (callback); must not return NULL */
 static SPF_dns_rr_t *
 lookup(SPF_dns_server_t *layer, const char *domain, ns_type type, int should_cache)
 {
 	struct check *check = layer->hook;
-	struct bound *found = bound_of(check, domain), bound;
+	struct bound *found = spf_bound_of(check, domain), bound;
 	int yes = -1;
 
 	(void)should_cache;
-	if (found != NULL && check->forced == SPF_NOT_CHECKED && count_term(check)) {
+	if (found != NULL && check->forced == SPF_NOT_CHECKED && spf_count_term(check)) {
 		found->asked = true;
 		bound = *found;
 		spf_trace_term(check, &bound);
 		yes = spf_matches(check, &bound);
 	}
 	if (yes >= 0 && check->forced == SPF_NOT_CHECKED) {
-		bound_of(check, domain)->yes = yes > 0;
+		spf_bound_of(check, domain)->yes = yes > 0;
 		TRACE(check, "    %s", yes > 0 ? "match" : "no match");
 		return reply_yes_or_no(layer, domain, type, yes > 0);
 	}
-	force(check, SPF_IS_TEMPERROR, "internal: unknown token");
+	spf_force(check, SPF_IS_TEMPERROR, "internal: unknown token");
 	return new_reply(layer, domain, type, TRY_AGAIN);
 }
 
@@ -775,16 +228,16 @@ explanation(TALLOC_CTX *ctx, struct check *check)
 
 	if (!check->service->explain || check->exp.data == NULL)
 		return NULL;
-	prepare_values(check, check->exp_domain, check->exp);
+	spf_prepare_values(check, check->exp_domain, check->exp);
 	name = spf_macro_expand_name(check, check->exp.data, check->exp.len, &check->values,
 	    &len);
-	answer = ask_until(check, name, len, DNS_TXT, half_time(check));
+	answer = spf_ask_until(check, name, len, DNS_TXT, spf_half_time(check));
 	if (answer->status != DNS_OK || answer->count != 1)
 		return NULL;
 	record = &answer->records[0];
 	text.data = (const char *)record->data;
 	text.len = record->len;
-	prepare_values(check, check->exp_domain, text);
+	spf_prepare_values(check, check->exp_domain, text);
 	line = spf_macro_expand_explanation(ctx, text.data, text.len, &check->values);
 	if (line == NULL || line[0] == '\0')
 		return NULL;
@@ -834,7 +287,7 @@ mechanism(TALLOC_CTX *ctx, const struct check *check, enum spf_result result)
 static void
 spf_run(TALLOC_CTX *ctx, struct check *check, struct spf_fact *fact)
 {
-	struct bound *root = new_bound(check);
+	struct bound *root = spf_new_bound(check);
 	const char *problem;
 
 	root->token.kind = SPF_TOKEN_RECORD;
@@ -982,7 +435,7 @@ spf_begin_helo(const struct spf_service *service, const struct spf_client *clien
 		return;
 	ctx = mem_check(talloc_new(NULL));
 	domain = ascii_domain(ctx, client->helo);
-	if (domain_checkable(domain) && override_for(service, domain) == NULL)
+	if (domain_checkable(domain) && spf_override_for(service, domain) == NULL)
 		service->dns.prefetch(service->dns.state, domain, strlen(domain), DNS_TXT);
 	talloc_free(ctx);
 }
