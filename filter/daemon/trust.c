@@ -10,11 +10,11 @@
 #include "config.h"
 #endif
 
-#include <stdio.h>
 #include <string.h>
-#include <strings.h>
+#include <sys/stat.h>
 
 #include "filter/daemon/trust.h"
+#include "filter/table/cf.h"
 #include "policy/base/mem.h"
 
 /* What is collected. */
@@ -42,29 +42,42 @@ trust_check_file(struct trust *trust, const char *path)
 		trust_add_line(trust->ctx, &trust->error, problem);
 }
 
-/* has_password - does one of Postfix's .cf files name a password? */
-static bool
-has_password(const char *path)
+/*
+ * trust_check_database - the database that a .cf file names
+ * As the other files, but that its own user and group may write to it: that is how it is filled.
+ */
+static void
+trust_check_database(struct trust *trust, const char *path)
 {
-	static const char *const names[] = { "password", "bind_pw" };
-	FILE *file = fopen(path, "re");
-	char line[1024];
-	bool found = false;
+	struct stat st;
+	const char *problem = NULL;
 
-	while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL) {
-		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-			size_t len = strlen(names[i]);
-			const char *rest = line + len;
+	if (stat(path, &st) == 0)
+		problem = trusted_file_problem(trust->ctx, path,
+		    &(struct trusted_by){ .uid = st.st_uid, .gid = st.st_gid });
+	if (problem != NULL)
+		trust_add_line(trust->ctx, &trust->error, problem);
+}
 
-			if (strncmp(line, names[i], len) != 0)
-				continue;
-			rest += strspn(rest, " \t");
-			found = found || (*rest == '=' && rest[1 + strspn(rest + 1, " \t\r\n")] != '\0');
-		}
-	}
-	if (file != NULL)
-		(void)fclose(file);
-	return found;
+/* trust_check_cf - what is in one of Postfix's .cf files */
+static void
+trust_check_cf(struct trust *trust, const char *path)
+{
+	const char *ignored;
+	struct table_cf *cf = table_cf_load(trust->ctx, path, &ignored);
+
+	if (cf == NULL)
+		return;
+	if (trusted_file_is_readable(path) && (table_cf_text(cf, "password", "")[0] != '\0' ||
+	    table_cf_text(cf, "bind_pw", "")[0] != '\0'))
+		trust_add_line(trust->ctx, &trust->warnings,
+		    mem_printf(trust->ctx,
+			"%s has a password, and every user can read it; give it to the daemon's "
+			"group and run: chmod o-r %s",
+			path, path));
+	if (table_cf_text(cf, "dbpath", "")[0] == '/')
+		trust_check_database(trust, table_cf_text(cf, "dbpath", ""));
+	talloc_free(cf);
 }
 
 /* trust_check_path - a file that a table has */
@@ -74,13 +87,8 @@ trust_check_path(struct trust *trust, const char *path)
 	size_t len = strlen(path);
 
 	trust_check_file(trust, path);
-	if (len > 3 && strcmp(path + len - 3, ".cf") == 0 && trusted_file_is_readable(path) &&
-	    has_password(path))
-		trust_add_line(trust->ctx, &trust->warnings,
-		    mem_printf(trust->ctx,
-			"%s has a password, and every user can read it; give it to the daemon's "
-			"group and run: chmod o-r %s",
-			path, path));
+	if (len > 3 && strcmp(path + len - 3, ".cf") == 0)
+		trust_check_cf(trust, path);
 }
 
 /* trust_check_table - a table that is a file, or has one, or is made of such tables */
