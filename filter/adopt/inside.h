@@ -18,7 +18,7 @@
 
 #define ADOPT_FILE_MAX (8u * 1024 * 1024) /* bytes of a file that is read */
 #define ADOPT_TEXTS_MAX 2000              /* of one kind in the report */
-#define ADOPT_LIMITS_MAX 20000
+#define ADOPT_LIMITS_MAX 5000
 #define ADOPT_INSTANCES_MAX 16
 #define ADOPT_SAMPLES_MAX 24
 
@@ -149,6 +149,8 @@ bool adopt_number(const char *text, uint64_t max, uint64_t *number_r);
 /* from_postfix.c: the instances; false and *error_r: none can be read */
 bool adopt_postfix_read(struct adopt *adopt, const char **error_r);
 void adopt_postfix(struct adopt *adopt);
+/* postfix_services.c: a service for a content filter of this host */
+bool adopt_takes_mail_back(const struct postfix_service *service);
 /* postfix_listeners.c, postfix_milters.c, postfix_owners.c */
 void adopt_postfix_listeners(struct adopt *adopt);
 void adopt_postfix_milters(struct adopt *adopt, const struct postfix *postfix);

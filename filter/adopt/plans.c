@@ -101,7 +101,8 @@ plan_name(struct new_plans *plans, const struct new_plan *plan)
 		if (isalnum((unsigned char)*p) || (len > 0 && (*p == '-' || *p == '_')))
 			name[len++] = *p;
 	name[len] = '\0';
-	if (len == 0 || !isalpha((unsigned char)name[0]))
+	if (len == 0 || !isalpha((unsigned char)name[0]) || strcasecmp(name, "person") == 0 ||
+	    strcasecmp(name, "domain") == 0 || strcasecmp(name, "unlimited") == 0)
 		(void)snprintf(name, sizeof(name), "plan%zu", plans->n);
 	for (size_t i = 0; i < plans->n; i++)
 		if (strcasecmp(plans->plans[i].name, name) == 0)
@@ -156,7 +157,8 @@ make_plans(struct new_plans *plans)
 		plans->plans[plans->n++] = person;
 	}
 	for (size_t i = 0; i < adopt->n_limits; i++)
-		if (adopt->limits[i].subject != NULL && !seen_before(adopt, i))
+		if (adopt->limits[i].subject != NULL && adopt->limits[i].party == PARTY_ACCOUNT &&
+		    !seen_before(adopt, i))
 			new_plans_add_subject(
 			    plans, adopt->limits[i].subject, adopt->limits[i].adds);
 }
@@ -199,25 +201,98 @@ write_plan(struct adopt *adopt, FILE *file, const struct new_plan *plan)
 	(void)fprintf(file, " }\n");
 }
 
-/* set_logins - which login has which plan: in accounts, or in a table if they are many */
-static void
+/* add_to_table - a line of an inline table */
+static const char *
+add_to_table(struct adopt *adopt, const char *table, const char *key, const char *plan)
+{
+	return mem_printf(adopt, "%s%s%s=%s", table != NULL ? table : "inline:{ ",
+	    table != NULL ? ", " : "", key, plan);
+}
+
+/* set_logins - which login has which plan: in accounts, or in a table if they are many. Returns
+ * the table of those that are whole domains, or NULL */
+static const char *
 set_logins(struct new_plans *plans)
 {
 	struct adopt *adopt = plans->adopt;
+	const char *table = NULL;
 
 	for (size_t i = 0; i < plans->logins.n; i++) {
 		const char *line = plans->logins.items[i], *plan = strrchr(line, ' ');
+		const char *login = mem_strndup(adopt, line, (size_t)(plan - line));
 
-		if (plans->logins.n <= INLINE_MAX)
-			adopt_set(adopt, PLACE_ACCOUNTS, "limits of its own",
-			    "{ login = %s  plan = \"%s\" }",
-			    adopt_quoted(adopt, mem_strndup(adopt, line, (size_t)(plan - line))),
-			    plan + 1);
-		else
+		if (plans->logins.n > INLINE_MAX)
 			adopt->plan_of = mem_check(talloc_asprintf_append(
 			    adopt->plan_of != NULL ? adopt->plan_of : mem_strdup(adopt, ""), "%s\n",
 			    line));
+		else if (login[0] == '@')
+			table = add_to_table(adopt, table, login, plan + 1);
+		else
+			adopt_set(adopt, PLACE_ACCOUNTS, "limits of its own",
+			    "{ login = %s  plan = \"%s\" }", adopt_quoted(adopt, login), plan + 1);
 	}
+	return table != NULL ? mem_printf(adopt, "%s }", table) : NULL;
+}
+
+/* set_domains - the plans of domains: of all, and of some. Returns the table of the latter */
+static const char *
+set_domains(struct new_plans *plans, struct new_plan **all_r)
+{
+	struct adopt *adopt = plans->adopt;
+	struct new_plan *all = mem_new(adopt, struct new_plan);
+	const char *table = NULL;
+
+	for (size_t i = 0; i < adopt->n_limits; i++) {
+		const struct adopt_limit *limit = &adopt->limits[i];
+		struct new_plan one = { .n = 0 };
+
+		if (limit->party != PARTY_DOMAIN)
+			continue;
+		if (limit->subject == NULL) {
+			add_to_plan(adopt, all, limit);
+			continue;
+		}
+		if (limit->subject[0] != '@') {
+			adopt_missing(adopt, "%s: it is of a domain, and for %s only", limit->from,
+			    limit->subject);
+			continue;
+		}
+		add_to_plan(adopt, &one, limit);
+		one.subject = limit->subject + 1;
+		one.name = plan_name(plans, &one);
+		table = add_to_table(adopt, table, limit->subject + 1, one.name);
+		plans->plans = mem_grow(adopt, plans->plans, struct new_plan, plans->n + 1);
+		plans->plans[plans->n++] = one;
+	}
+	if (all->n > 0) {
+		all->name = "domain";
+		*all_r = all;
+	}
+	return table != NULL ? mem_printf(adopt, "%s }", table) : NULL;
+}
+
+/* write_assignments - who has which plan */
+static void
+write_assignments(struct new_plans *plans, FILE *file)
+{
+	struct adopt *adopt = plans->adopt;
+	const char *table = set_logins(plans), *domains;
+	struct new_plan *all = NULL;
+
+	if (plans->n > 0 && strcmp(plans->plans[0].name, "person") == 0)
+		(void)fprintf(file, "\ndefault_plan = \"person\"\n");
+	if (adopt->plan_of != NULL)
+		table = mem_printf(adopt, "texthash:%s/plan_of", adopt->output);
+	if (table != NULL)
+		(void)fprintf(file, "plan_of = [%s]\n", adopt_quoted(adopt, table));
+	domains = set_domains(plans, &all);
+	if (all != NULL) {
+		plans->plans = mem_grow(adopt, plans->plans, struct new_plan, plans->n + 1);
+		plans->plans[plans->n++] = *all;
+		(void)fprintf(file, "domain_plan = \"domain\"\n");
+	}
+	if (domains != NULL)
+		(void)fprintf(file, "domain_plan_of = [%s]\n", adopt_quoted(adopt, domains));
 }
 
 void
@@ -227,20 +302,15 @@ adopt_write_plans(struct adopt *adopt, FILE *file)
 
 	make_plans(&plans);
 	(void)fprintf(file,
-	    "# Limits of what may be sent; see LIMITS in countersign.conf(5). \"countersignctl reload\"\n"
-	    "# checks and loads this file.\n");
+	    "# Limits of what may be sent; see LIMITS in countersign.conf(5). \"countersignctl "
+	    "reload\"\n# checks and loads this file.\n");
+	write_assignments(&plans, file);
 	if (plans.n == 0) {
 		(void)fprintf(file,
 		    "#\n# No limits were found on this host. After some weeks, \"countersignctl quota "
 		    "suggest\"\n# proposes some from what accounts send.\n");
 		return;
 	}
-	if (strcmp(plans.plans[0].name, "person") == 0)
-		(void)fprintf(file, "\ndefault_plan = \"person\"\n");
-	set_logins(&plans);
-	if (adopt->plan_of != NULL)
-		(void)fprintf(file, "plan_of = [%s]\n",
-		    adopt_quoted(adopt, mem_printf(adopt, "texthash:%s/plan_of", adopt->output)));
 	(void)fprintf(file, "plans = {\n");
 	for (size_t i = 0; i < plans.n; i++)
 		write_plan(adopt, file, &plans.plans[i]);

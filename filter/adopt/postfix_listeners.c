@@ -141,16 +141,6 @@ add_mixed_service(
 	    postfix_where(adopt, postfix, service, "smtpd_sasl_auth_enable"));
 }
 
-/* takes_mail_back - a service for a content filter of this host */
-static bool
-takes_mail_back(const struct postfix_service *service)
-{
-	const struct postfix_parameter *filter = postfix_override(service, "content_filter");
-
-	return service->port != 25 &&
-	    (postfix_is_loopback(service) || (filter != NULL && filter->value[0] == '\0'));
-}
-
 /* add_return_service - mail that comes back was judged when it came in */
 static void
 add_return_service(
@@ -187,13 +177,14 @@ sort_services(struct services *services, const struct postfix *postfix)
 
 		if (!postfix_is_smtpd(service))
 			continue;
-		if (postfix_has_auth(adopt, postfix, service)) {
-			if (is_for_strangers(service))
-				add_mixed_service(services, postfix, service);
-			else
-				add_user_service(services, postfix, service);
-		} else if (takes_mail_back(service))
+		if (adopt_takes_mail_back(service))
 			add_return_service(services, postfix, service);
+		else if (!postfix_has_auth(adopt, postfix, service))
+			continue;
+		else if (is_for_strangers(service))
+			add_mixed_service(services, postfix, service);
+		else
+			add_user_service(services, postfix, service);
 	}
 }
 

@@ -199,7 +199,7 @@ set_service_milters(
 	const struct postfix_parameter *own = postfix_override(service, "smtpd_milters");
 	const char *value, *options;
 
-	if (!postfix_is_smtpd(service))
+	if (!postfix_is_smtpd(service) || adopt_takes_mail_back(service))
 		return;
 	options = postfix_value(adopt, postfix, service, "receive_override_options");
 	if (postfix_has_auth(adopt, postfix, service) &&

@@ -23,6 +23,7 @@ struct rspamd_keys {
 	struct adopt_texts files;
 	struct adopt_texts lines; /* of the KeyTable, by which a key is known */
 	bool below;               /* a key also signs for names below its domain */
+	bool several;             /* a domain has more than one key */
 };
 
 /* replace - a text with each $name replaced */
@@ -61,6 +62,8 @@ rspamd_keys_add_key(
 	adopt_text(adopt, &keys->lines, "%s %s:%s:%s", name, normal, selector, path);
 	if (keys->lines.n == before)
 		return;
+	keys->several = keys->several ||
+	    strstr(adopt->signing_table, mem_printf(adopt, "*@%s ", normal)) != NULL;
 	adopt->key_table =
 	    mem_check(talloc_asprintf_append(adopt->key_table, "%s\n", keys->lines.items[before]));
 	adopt->signing_table =
@@ -244,6 +247,9 @@ rspamd_keys_set_tables(struct rspamd_keys *keys)
 	adopt_set(adopt, PLACE_DKIM,
 	    mem_printf(adopt, "%s: keys of dkim_signing", keys->file->path),
 	    "key_table = \"KeyTable\"\n  signing_table = \"refile:SigningTable\"");
+	if (keys->several)
+		adopt_set(
+		    adopt, PLACE_DKIM, "a domain has several keys", "multiple_signatures = true");
 	adopt_set(adopt, PLACE_DKIM, "rspamd passes mail whose key it cannot use",
 	    "on_missing_key = \"unsigned\"");
 }

@@ -2,7 +2,7 @@
 
 A host is a directory with etc/ and expect.json: {"expect": [[what, place, regular expression] ...],
 "keys": [paths below /etc of private keys that are made], "setup": shell commands run in the namespace,
-"check": whether countersign -t must be content, "args": further arguments}. place is conf (the files
+"check": whether countersign -t must be content, "status": of adopt, "args": further arguments}. place is conf (the files
 without comments, white space collapsed), conf-not, said (what is printed, and the comments), said-not,
 both. Writes TAP.
 """
@@ -102,7 +102,7 @@ def judge(host, postconf):
     raw = "\n".join(files.get(key, "") for key in ("countersign.conf", "plans.conf"))
     conf, comments = without_comments(raw), comments_of(raw)
     shown = (said, raw, checked) if os.environ.get("VERBOSE") else ()
-    ok(status == 0, f"{name}: the files are written and good", said, *shown)
+    ok(status == expected.get("status", 0), f"{name}: the files are written, and its status", said, *shown)
     said_all = said + "\n" + comments
     for what, place, pattern in expected["expect"]:
         texts = {"conf": conf, "conf-not": conf, "said": said_all, "said-not": said_all,
