@@ -125,7 +125,8 @@ check_over(struct message *message)
 
 	if (message->rules.mode != MODE_ENFORCE ||
 	    !store_known_over(
-		message->session->daemon->store, message, message->facts.account, fact))
+		message->session->daemon->store, message, message->facts.account,
+		message->plans.parties, message->plans.n, fact))
 		return;
 	/* It may have been found out on another listener, where other actions hold, or from another
 	 * network. */

@@ -64,6 +64,20 @@ store_redis_index_command(struct store_redis *redis, TALLOC_CTX *ctx, const char
 	return command;
 }
 
+/* store_redis_touch - let other filters know of a change */
+enum pool_outcome
+store_redis_touch(struct store_redis *redis, TALLOC_CTX *ctx, int64_t deadline_ms)
+{
+	redisReply *answer;
+	const char *error;
+	enum pool_outcome outcome = store_redis_run_script(redis, ctx, &redis->index,
+	    store_redis_index_command(redis, ctx, "touch", 0), true, deadline_ms, &answer, NULL,
+	    &error);
+
+	freeReplyObject(answer);
+	return outcome;
+}
+
 /* store_redis_slot - the slot of a home's keys, or of a hash tag */
 unsigned int
 store_redis_slot(const struct store_redis *redis, const char *home)

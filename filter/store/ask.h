@@ -21,6 +21,7 @@
 #include "filter/redis/pool.h"
 #include "filter/store/away.h"
 #include "filter/store/blocks.h"
+#include "filter/store/over.h"
 #include "filter/store/quota_command.h"
 
 #define STORE_DIGEST_LEN 41	/* SHA-1 in hex, with NUL */
@@ -41,6 +42,7 @@ struct store_redis {
 	struct script quota;
 	struct script index;
 	struct blocks *blocks;
+	struct over_table *over;
 	char *blocks_version;	/* of the list that was read last; the keeper's alone */
 	int64_t blocks_read;	/* when it was read whole; likewise */
 	bool holds;		/* changes by operators hold here while Redis is away */
@@ -77,6 +79,10 @@ enum pool_outcome store_redis_run(struct store_redis *redis, TALLOC_CTX *ctx, en
 /* store_redis_index_command - a run of index.lua with room for n arguments after op; on ctx */
 struct quota_command *store_redis_index_command(
     struct store_redis *redis, TALLOC_CTX *ctx, const char *op, size_t n);
+
+/* store_redis_touch - let other filters know that limits or counts were changed by hand */
+enum pool_outcome store_redis_touch(
+    struct store_redis *redis, TALLOC_CTX *ctx, int64_t deadline_ms);
 
 /* store_redis_slot - the slot of a home's keys, or of a hash tag */
 unsigned int store_redis_slot(const struct store_redis *redis, const char *home);

@@ -133,8 +133,11 @@ attempt_change(struct store_redis *redis, TALLOC_CTX *ctx, const struct away_cha
 	memset(attempt, 0, sizeof(*attempt));
 	if (change->op == QUOTA_OP_UNBLOCK)
 		change_unblock(redis, ctx, change, deadline_ms, attempt);
-	else if (change->op != QUOTA_OP_BLOCK)
-		(void)change_home(redis, ctx, change, change->plan, deadline_ms, attempt);
+	else if (change->op != QUOTA_OP_BLOCK) {
+		/* others know it after 3 seconds at the latest, so a failure does not matter */
+		if (change_home(redis, ctx, change, change->plan, deadline_ms, attempt))
+			(void)store_redis_touch(redis, ctx, deadline_ms);
+	}
 	else if (handed_over) {
 		if (change_home(redis, ctx, change, change->plan, deadline_ms, attempt))
 			(void)change_list(redis, ctx, change, deadline_ms, attempt);

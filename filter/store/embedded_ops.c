@@ -25,10 +25,11 @@ struct embedded_impl {
 
 static void *
 embedded_ops_open(TALLOC_CTX *ctx, const struct store_options *options, struct blocks *blocks,
-    const char **error_r)
+    struct over_table *over, const char **error_r)
 {
 	struct embedded_impl *impl = mem_new(NULL, struct embedded_impl);
 
+	(void)over;	/* no other filter changes anything */
 	if (options->file != NULL)
 		impl->table = talloc_steal(impl, embedded_open(ctx, options->max_accounts,
 		    options->file, blocks, clock_wall_ms(), error_r));

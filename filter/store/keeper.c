@@ -41,6 +41,7 @@
 #define CALM_MS		10000	/* UP for so long: earlier failures are forgiven */
 #define MANY_DOUBTS	3	/* failures without calm between them: pause before the trial */
 #define CHORES_MS 2000 /* between two looks at the blocked accounts */
+#define LOOK_MS	200	/* the same while an account is remembered to be over */
 #define HOME_TRIES	1000000	/* names tried to find one whose slot a node has */
 
 /* What the keeper remembers of a part of Redis. */
@@ -62,6 +63,7 @@ struct keeping {
 	enum away_result results[LAST_BATCH];
 	struct redis_pool_command commands[LAST_BATCH];
 	int64_t next_chores;
+	int64_t next_look;	/* for changes by hand, while accounts are remembered to be over */
 };
 
 /* keeper_rest - wait until a time, or until woken; returns whether to go on */
@@ -407,6 +409,10 @@ look_around(struct keeping *k)
 			store_redis_read_blocks_again(redis);
 		store_redis_chores(redis);
 		k->next_chores = clock_ms() + CHORES_MS;
+		k->next_look = clock_ms() + LOOK_MS;
+	} else if (over_any(redis->over) && k->next_look <= clock_ms()) {
+		store_redis_look_for_changes(redis);
+		k->next_look = clock_ms() + LOOK_MS;
 	}
 	now = clock_ms();
 	next = has_strays(k) ? k->watches[REDIS_PART_SLOT].next_trial : k->next_chores;
@@ -416,6 +422,8 @@ look_around(struct keeping *k)
 		if (keeper_is_due(k, part, now))
 			next = now;
 	}
+	if (over_any(redis->over) && k->next_look < next)
+		next = k->next_look;
 	return next < k->next_chores ? next : k->next_chores;
 }
 

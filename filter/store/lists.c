@@ -103,6 +103,9 @@ take_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const redisReply *answer
 	}
 	blocks_replace(redis->blocks, list, n);
 	away_hold_again(redis->away);
+	if (redis->blocks_version != NULL &&
+	    strcmp(redis->blocks_version, answer->element[0]->str) != 0)
+		over_changed(redis->over);
 	talloc_free(redis->blocks_version);
 	redis->blocks_version = mem_strdup(redis, answer->element[0]->str);
 	redis->blocks_read = clock_ms();
@@ -236,6 +239,18 @@ store_redis_chores(struct store_redis *redis)
 	talloc_free(tmp);
 }
 
+/* store_redis_look_for_changes - the same, only whether others changed something by hand */
+void
+store_redis_look_for_changes(struct store_redis *redis)
+{
+	const struct away_place place = store_redis_place(redis, redis->index_slot);
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+
+	if (away_may_ask(redis->away, &place, clock_ms()))
+		renew_blocks(redis, tmp);
+	talloc_free(tmp);
+}
+
 /* store_redis_drop_offences - those that still wait are not counted */
 void
 store_redis_drop_offences(struct store_redis *redis)
@@ -265,6 +280,7 @@ store_redis_offence(void *impl, const struct quota_plan *plan, int64_t for_ms)
 void
 store_redis_read_blocks_again(struct store_redis *redis)
 {
+	over_changed(redis->over);
 	talloc_free(redis->blocks_version);
 	redis->blocks_version = NULL;
 }

@@ -18,6 +18,9 @@ void store_redis_offence(void *impl, const struct quota_plan *offence, int64_t f
 /* store_redis_chores - the regular work; for the keeper. While Redis is away it does nothing */
 void store_redis_chores(struct store_redis *redis);
 
+/* store_redis_look_for_changes - a part of it: whether others changed something by hand */
+void store_redis_look_for_changes(struct store_redis *redis);
+
 /* store_redis_count_offences - those that wait, where Redis can be asked; for the keeper */
 void store_redis_count_offences(struct store_redis *redis);
 

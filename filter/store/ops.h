@@ -10,14 +10,15 @@
 #include <talloc.h>
 
 #include "filter/store/blocks.h"
+#include "filter/store/over.h"
 #include "filter/store/types.h"
 #include "policy/quota/quota.h"
 
 /* What a kind of store can do; impl is its object. */
 struct store_ops {
-	/* the error is on ctx, impl a talloc root; options and blocks live longer than it */
-	void *(*open)(
-	    TALLOC_CTX *, const struct store_options *, struct blocks *, const char **error_r);
+	/* the error is on ctx, impl a talloc root; the others live longer than it */
+	void *(*open)(TALLOC_CTX *, const struct store_options *, struct blocks *,
+	    struct over_table *, const char **error_r);
 	void (*close)(void *impl);
 	void (*charge)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t,
 	    struct quota_reply *);
@@ -34,6 +35,7 @@ struct store_ops {
 	int (*renew)(void *impl, TALLOC_CTX *,
 	    const char **error_r); /* or NULL: reads no files but its own */
 	void (*tick)(void *impl); /* or NULL */
+	void (*look)(void *impl); /* an account is remembered to be over; NULL: no other filters */
 	void (*status)(void *impl, TALLOC_CTX *, struct store_status *);
 };
 

@@ -86,7 +86,8 @@ store_open(TALLOC_CTX *ctx, const struct store_options *options, const char **er
 		    "the Redis store has no server; write for example server = "
 		    "\"unix:/run/redis/redis.sock\"");
 	else
-		store->impl = store->ops->open(ctx, &store->options, store->blocks, error_r);
+		store->impl = store->ops->open(
+		    ctx, &store->options, store->blocks, store->over, error_r);
 	if (store->impl == NULL) {
 		talloc_free(store);
 		return NULL;
@@ -117,9 +118,9 @@ store_options_equal(const struct store_options *a, const struct store_options *b
 /* store_known_over - whether account was just found to be over whatever it sends */
 bool
 store_known_over(struct store *store, TALLOC_CTX *ctx, const char *account,
-    struct quota_fact *fact_r)
+    const struct quota_party *parties, size_t n, struct quota_fact *fact_r)
 {
-	return over_find(store->over, ctx, account, fact_r);
+	return over_find(store->over, ctx, account, parties, n, fact_r);
 }
 
 /* count_answer - for the status page */
@@ -167,6 +168,7 @@ store_charge(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan
     int64_t deadline_ms, struct quota_reply *reply_r)
 {
 	const struct quota_block *block = known_block(store, ctx, plan);
+	unsigned int mark = over_mark(store->over);
 
 	memset(reply_r, 0, sizeof(*reply_r));
 	if (block != NULL && plan->block_binds) {
@@ -177,8 +179,9 @@ store_charge(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan
 	if (block != NULL)
 		reply_r->block = block;
 	count_answer(store, reply_r->state);
-	if (reply_r->state == QUOTA_REFUSED && reply_r->block == NULL)
-		over_remember(store->over, plan, reply_r);
+	if (reply_r->state == QUOTA_REFUSED && reply_r->block == NULL &&
+	    over_remember(store->over, plan, reply_r, mark) && store->ops->look != NULL)
+		store->ops->look(store->impl);
 }
 
 /* store_read - the counters of plan without charging */
@@ -237,7 +240,7 @@ store_reset(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	own.n_counters = 0;
 	result = store->ops->reset(store->impl, ctx, &own, deadline_ms, error_r);
 	if (result == 0)
-		over_forget(store->over, plan->account);
+		over_changed(store->over);
 	return result;
 }
 
@@ -358,7 +361,7 @@ store_raise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	result = store->ops->raise(store->impl, ctx, plan, counter, limit->max, for_ms, deadline_ms,
 	    error_r);
 	if (result == 0)
-		over_forget(store->over, plan->account);
+		over_changed(store->over);
 	return result;
 }
 
@@ -367,5 +370,9 @@ int
 store_unraise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r)
 {
-	return store->ops->unraise(store->impl, ctx, plan, deadline_ms, error_r);
+	int n = store->ops->unraise(store->impl, ctx, plan, deadline_ms, error_r);
+
+	if (n >= 0)
+		over_changed(store->over);
+	return n;
 }

@@ -160,10 +160,13 @@ int store_unraise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan 
  * True for at most 3 seconds after such a refusal; fact_r is then filled (outcome FAIL,
  * store "cache", strings on ctx; on_over is left to the caller, whose listener says it). Does not
  * ask the store. An account over an observed
- * limit is never remembered.
+ * limit is never remembered. parties: who would be charged now; if they do not have that limit any
+ * more, or limits were changed by hand, the account is not known. What is changed by hand on
+ * another filter is known within STORE_LIMITS_FRESH_MS.
  */
 bool store_known_over(struct store *store, TALLOC_CTX *ctx, const char *account,
-    struct quota_fact *fact_r);
+    const struct quota_party *parties, size_t n, struct quota_fact *fact_r);
+#define STORE_LIMITS_FRESH_MS	500
 
 /*
  * store_tick - the regular work: saves the file when counts have changed

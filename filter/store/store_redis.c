@@ -112,7 +112,7 @@ store_redis_slot_of(void *arg, const char *home)
 /* store_redis_open - the store; options have their defaults filled in */
 static void *
 store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct blocks *blocks,
-    const char **error_r)
+    struct over_table *over, const char **error_r)
 {
 	struct store_redis *redis = mem_new(NULL, struct store_redis);
 
@@ -120,6 +120,7 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 	redis->prefix = mem_strdup(redis, options->prefix);
 	redis->deadline_ms = options->deadline_ms;
 	redis->holds = options->holds;
+	redis->over = over;
 	redis->log.log = options->log;
 	redis->log.log_arg = options->log_arg;
 	atomic_init(&redis->failed, 0);
@@ -292,6 +293,8 @@ store_redis_reset(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
 		return -1;
 	}
 	away_reset(redis->away, plan);
+	/* others know it after 3 seconds at the latest: a failure is no reason to reset again */
+	(void)store_redis_touch(redis, ctx, deadline_ms);
 	return 0;
 }
 
@@ -306,6 +309,13 @@ store_redis_status(void *impl, TALLOC_CTX *ctx, struct store_status *status)
 	away_status(redis->away, ctx, clock_ms(), status);
 }
 
+/* store_redis_look - an account is remembered to be over: another filter may change that */
+static void
+store_redis_look(void *impl)
+{
+	store_redis_wake(impl);
+}
+
 const struct store_ops store_redis_ops = {
 	.open = store_redis_open,
 	.close = store_redis_close,
@@ -318,5 +328,6 @@ const struct store_ops store_redis_ops = {
 	.raise = store_redis_raise,
 	.unraise = store_redis_unraise,
 	.renew = store_redis_renew,
+	.look = store_redis_look,
 	.status = store_redis_status,
 };

@@ -294,7 +294,8 @@ ask(TALLOC_CTX *ctx, void (*what)(const struct asking *))
 	const char *error = NULL;
 	struct asking asking = { .ctx = ctx, .blocks = blocks_new(ctx), .plan = make_plan(ctx) };
 
-	asking.redis = store_redis_ops.open(ctx, &options, asking.blocks, &error);
+	asking.redis =
+	    store_redis_ops.open(ctx, &options, asking.blocks, over_new(ctx), &error);
 	asking.books = books_open(ctx, &kept, &error);
 	must(asking.redis != NULL && asking.books != NULL);
 	what(&asking);

@@ -469,6 +469,7 @@ test_block(void **state)
 	assert_int_equal(status_of(store).changes, 1);
 	redis_server_signal(&f->server, SIGCONT);
 	wait_changes(store);
+	wait_changes(other);
 	assert_true(is_blocked(f, other));
 	assert_true(is_blocked(f, store));
 	assert_non_null(strstr(f->log, "the block of alice@example.org, set while Redis was away, was "
@@ -547,6 +548,7 @@ test_raise(void **state)
 	assert_false(passes(f, store, 2));
 	redis_server_signal(&f->server, SIGCONT);
 	wait_changes(store);
+	wait_changes(other);
 	assert_int_equal(counted(f, other), 12);
 	assert_true(passes(f, other, 1));
 	assert_false(passes(f, store, 1));

@@ -28,6 +28,10 @@
 #define PATIENCE_MS	20000
 #define HOUR_MS		INT64_C(3600000)
 
+/* who would be charged, for store_known_over() */
+#define ALICE_OF(of) \
+	&(const struct quota_party){ .kind = QUOTA_ACCOUNT, .name = "alice", .plan = (of) }, 1
+
 struct fixture {
 	TALLOC_CTX *ctx;
 	struct redis_server server;
@@ -257,6 +261,42 @@ test_block_ends(void **state)
 	assert_false(store_known_block(f->store, f->ctx, "alice", NULL));
 }
 
+/* Limits and counts that another filter changes are known here before the 3 seconds are over. */
+static void
+test_other_filter(void **state)
+{
+	struct fixture *f = *state;
+	struct quota_plan *alice = ask(f, f->plan, "alice", 1);
+	const char *error = NULL;
+	struct store *other;
+	struct limit limit;
+	struct quota_fact fact;
+
+	other = store_open(f->ctx, &f->options, &error);
+	assert_non_null(other);
+	assert_int_equal(limit_parse(f->ctx, "8 recipients per 60 minutes", &limit, &error), 0);
+	for (int i = 0; i < 2; i++) {
+		int64_t before;
+
+		assert_int_equal(charge(f, f->store, "alice", 5).state, QUOTA_CHARGED);
+		assert_int_equal(charge(f, f->store, "alice", 5).state, QUOTA_REFUSED);
+		before = clock_ms();
+		assert_true(store_known_over(f->store, f->ctx, "alice", ALICE_OF(f->plan), &fact));
+		if (i == 1)
+			assert_int_equal(
+			    store_raise(other, f->ctx, alice, &limit, HOUR_MS, soon(), &error), 0);
+		else
+			assert_int_equal(store_reset(other, f->ctx, alice, soon(), &error), 0);
+		while (store_known_over(f->store, f->ctx, "alice", ALICE_OF(f->plan), &fact))
+			usleep(10000);
+		/* 3 s without the news, STORE_LIMITS_FRESH_MS with it */
+		assert_in_range(clock_ms() - before, 0, 2500);
+		assert_int_equal(charge(f, f->store, "alice", 1).state, QUOTA_CHARGED);
+		assert_int_equal(store_reset(other, f->ctx, alice, soon(), &error), 0);
+	}
+	store_close(other);
+}
+
 /* Raised, in force, kept over a restart and a reset, lowered again. */
 static void
 test_raise(void **state)
@@ -270,10 +310,10 @@ test_raise(void **state)
 
 	assert_int_equal(charge(f, f->store, "alice", 5).state, QUOTA_CHARGED);
 	assert_int_equal(charge(f, f->store, "alice", 1).state, QUOTA_REFUSED);
-	assert_true(store_known_over(f->store, f->ctx, "alice", &fact));
+	assert_true(store_known_over(f->store, f->ctx, "alice", ALICE_OF(f->plan), &fact));
 	assert_int_equal(limit_parse(f->ctx, "8 recipients per 60 minutes", &limit, &error), 0);
 	assert_int_equal(store_raise(f->store, f->ctx, alice, &limit, HOUR_MS, soon(), &error), 0);
-	assert_false(store_known_over(f->store, f->ctx, "alice", &fact));
+	assert_false(store_known_over(f->store, f->ctx, "alice", ALICE_OF(f->plan), &fact));
 	reopen(f);
 	reply = charge(f, f->store, "alice", 3);
 	assert_int_equal(reply.state, QUOTA_CHARGED);
@@ -407,6 +447,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_raise, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_moves_home, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_two_filters, set_up_redis, tear_down),
+		cmocka_unit_test_setup_teardown(test_other_filter, set_up_redis, tear_down),
 	};
 	struct CMUnitTest
 	    all[sizeof(embedded) / sizeof(embedded[0]) + sizeof(redis) / sizeof(redis[0])];

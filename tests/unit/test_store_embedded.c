@@ -30,6 +30,10 @@
 #define MINUTE	INT64_C(60000)
 
 /* A directory for files, and charge ids that are never the same. */
+/* who would be charged, for store_known_over() */
+#define ALICE_OF(of) \
+	&(const struct quota_party){ .kind = QUOTA_ACCOUNT, .name = "alice", .plan = (of) }, 1
+
 struct fixture {
 	TALLOC_CTX *ctx;
 	char directory[64];
@@ -574,11 +578,11 @@ test_front(void **state)
 	store = store_open(f->ctx, &options, &error);
 	store_charge(store, f->ctx, again, clock_ms(), &reply);
 	assert_int_equal(reply.state, QUOTA_REFUSED);
-	assert_true(store_known_over(store, f->ctx, "alice", &fact));
+	assert_true(store_known_over(store, f->ctx, "alice", ALICE_OF(plan), &fact));
 	store_charge(store, f->ctx, free_of_limits, clock_ms(), &reply);
 	assert_int_equal(reply.state, QUOTA_NONE);
 	assert_int_equal(store_reset(store, f->ctx, again, clock_ms(), &error), 0);
-	assert_false(store_known_over(store, f->ctx, "alice", &fact));
+	assert_false(store_known_over(store, f->ctx, "alice", ALICE_OF(plan), &fact));
 	store_charge(store, f->ctx, again, clock_ms(), &reply);
 	assert_int_equal(reply.state, QUOTA_CHARGED);
 	store_tick(store);

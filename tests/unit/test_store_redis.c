@@ -39,6 +39,10 @@
 #define PATIENCE_MS	20000	/* for what must happen at last */
 
 /* What each test finds: a server that runs, a pool for commands of its own, and a log. */
+/* who would be charged, for store_known_over() */
+#define ALICE_OF(of) \
+	&(const struct quota_party){ .kind = QUOTA_ACCOUNT, .name = "alice", .plan = (of) }, 1
+
 struct fixture {
 	struct redis_server server;
 	struct redis_pool *pool;
@@ -657,7 +661,7 @@ test_store(void **state)
 	struct quota_plan *asked;
 	const char *error = NULL, *where = NULL;
 	struct store *store;
-	struct plan *plan;
+	struct plan *plan, *roomy;
 	uint64_t used;
 
 	start(f, NULL);
@@ -665,20 +669,24 @@ test_store(void **state)
 	options.prefix = "mine:";
 	store = open_store(f, &options);
 	plan = plan_of(f->ctx, "5 recipients per hour", "100 messages per day", NULL);
+	roomy = plan_of(f->ctx, "6 recipients per hour", "100 messages per day", NULL);
 	assert_int_equal(charge(f, store, plan, "alice", 3, &used, &where), QUOTA_CHARGED);
 	assert_int_equal(used, 3);
 	assert_string_equal(where, "redis");
 	assert_int_equal(charge(f, store, plan, "alice", 3, &used, NULL), QUOTA_REFUSED);
 	assert_int_equal(used, 3);
-	assert_false(store_known_over(store, f->ctx, "alice", &fact));
+	assert_false(store_known_over(store, f->ctx, "alice", ALICE_OF(plan), &fact));
 	assert_int_equal(charge(f, store, plan, "alice", 2, NULL, NULL), QUOTA_CHARGED);
 	assert_int_equal(charge(f, store, plan, "alice", 1, NULL, NULL), QUOTA_REFUSED);
-	assert_true(store_known_over(store, f->ctx, "alice", &fact));
+	assert_true(store_known_over(store, f->ctx, "alice", ALICE_OF(plan), &fact));
 	assert_string_equal(fact.limit, "5 recipients per hour");
 	assert_string_equal(fact.store, "cache");
 	assert_int_equal(fact.used, 5);
 	assert_in_range(fact.retry_after, 3500, 3675);
-	assert_false(store_known_over(store, f->ctx, "alic", &fact));
+	assert_false(store_known_over(store, f->ctx, "alic", ALICE_OF(plan), &fact));
+	/* a reload, or a table, gives her another plan: the old limit is not quoted */
+	assert_false(store_known_over(store, f->ctx, "alice", ALICE_OF(roomy), &fact));
+	assert_false(store_known_over(store, f->ctx, "alice", ALICE_OF(NULL), &fact));
 	/* Where it was said, and for how long: a key of the account and one for each charge. */
 	command(f, "SELECT 3");
 	assert_int_equal(command(f, "EXISTS mine:{alice}:a:alice"), 1);
@@ -687,7 +695,7 @@ test_store(void **state)
 	assert_in_range(command(f, "PTTL mine:{alice}:a:alice"), 86400000, 2 * 86400000);
 	asked = ask(f, plan, "alice", 1);
 	assert_int_equal(store_reset(store, f->ctx, asked, clock_ms() + 1000, &error), 0);
-	assert_false(store_known_over(store, f->ctx, "alice", &fact));
+	assert_false(store_known_over(store, f->ctx, "alice", ALICE_OF(plan), &fact));
 	assert_int_equal(used_now(f, store, plan, "alice"), 0);
 	store_status(store, f->ctx, &status);
 	assert_string_equal(status.kind, "redis");
