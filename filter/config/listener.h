@@ -18,7 +18,23 @@ struct listener_traits {
 	bool login;		/* with a SASL login, or told of one (auth_type) */
 };
 
-/* listener_matches - do all conditions of a listener hold? Any thread. */
+/* A condition of a listener. */
+enum listener_condition {
+	LISTENER_ANY,		/* all hold */
+	LISTENER_ROLE,		/* without listener sections: the role of the connection */
+	LISTENER_PICKUP,
+	LISTENER_LOGIN,
+	LISTENER_CLIENTS,
+	LISTENER_DAEMON,
+	LISTENER_PORT
+};
+
+/* listener_fails - the first condition of a listener that does not hold, or LISTENER_ANY. Any
+ * thread. */
+enum listener_condition listener_fails(const struct config *config,
+    const struct listener *listener, const struct listener_traits *traits);
+
+/* listener_matches - do all conditions of a listener section hold? Any thread. */
 bool listener_matches(const struct listener *listener, const struct listener_traits *traits);
 
 /*

@@ -34,6 +34,7 @@
 #include "filter/base/unix_socket.h"
 #include "filter/control/control.h"
 #include "filter/control/control_answer.h"
+#include "filter/control/control_try.h"
 #include "policy/base/mem.h"
 
 #define NAME_MAX_OCTETS	64
@@ -95,22 +96,47 @@ send_more(struct client *client)
 	client->out = NULL;
 }
 
+/* reply - begin to send an answer, which is used up */
+static void
+reply(struct client *client, json_t *answer)
+{
+	client->out = mem_check(json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII));
+	client->out_len = strlen(client->out);
+	client->out[client->out_len++] = '\n';	/* in place of the NUL */
+	client->out_sent = 0;
+	json_decref(answer);
+	send_more(client);
+}
+
 /* reply_to - answer one request */
 static void
 reply_to(struct control *control, struct client *client, size_t line_len)
 {
 	const struct asker asker = { client->may_write, client->name };
 	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
-	json_t *answer =
-	    control_answer(control->daemon, ctx, client->request, line_len, &asker, false);
 
-	client->out = mem_check(json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII));
-	client->out_len = strlen(client->out);
-	client->out[client->out_len++] = '\n';	/* in place of the NUL */
-	client->out_sent = 0;
-	json_decref(answer);
+	reply(client,
+	    control_answer(control->daemon, ctx, client->request, line_len, &asker, false));
 	talloc_free(ctx);
-	send_more(client);
+}
+
+/* hand_over - the connection of a message that is to be tried goes to a thread of its own */
+static void
+hand_over(struct control *control, struct client *client, size_t line_len)
+{
+	const struct asker asker = { client->may_write, client->name };
+	const char *problem = control_try_start(control->daemon, client->fd, &asker,
+	    client->request, line_len, client->request + line_len + 1,
+	    client->len - line_len - 1);
+
+	if (problem == NULL) {
+		client->fd = -1;
+		return;
+	}
+	reply(client, control_failed(problem));
+	/* the message that follows is no request */
+	if (client->fd >= 0)
+		drop(client);
 }
 
 /* answer_lines - answer whole lines, until one answer is not taken at once */
@@ -124,6 +150,10 @@ answer_lines(struct control *control, struct client *client)
 		size_t line_len = (size_t)(end - client->request);
 
 		client->since_ms = clock_ms();
+		if (control_try_wanted(client->request, line_len)) {
+			hand_over(control, client, line_len);
+			return;
+		}
 		reply_to(control, client, line_len);
 		client->len -= line_len + 1;
 		memmove(client->request, end + 1, client->len);

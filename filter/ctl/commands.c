@@ -142,7 +142,12 @@ const struct ctl_command ctl_commands[] = {
 		{ "--skip", "ID", "all checks but this one", NULL, REPEATED } },
 	    "find what is wrong with this site, and the cure", NULL, ctl_doctor },
 	{ "try", { NULL },
-	    { { "--listener", "NAME", "listener that the message comes to", NULL, REQUIRED },
+	    { { "--running", NULL, "ask the running daemon, or fail", NULL, OPTIONAL },
+		{ "--listener", "NAME", "listener that the message comes to", NULL, OPTIONAL },
+		{ "--verify", NULL, "as from outside, to a listener of role inbound", NULL,
+		  OPTIONAL },
+		{ "--mta", "MTA", "play postfix or sendmail (default: by the listener)",
+		  "postfix sendmail", OPTIONAL },
 		{ "--login", "LOGIN", "SASL login (default: none)", NULL, OPTIONAL },
 		{ "--client", "ADDRESS", "address of the client", NULL, OPTIONAL },
 		{ "--helo", "NAME", "name in HELO (default client.example)", NULL, OPTIONAL },
@@ -151,7 +156,10 @@ const struct ctl_command ctl_commands[] = {
 		{ "--rcpt", "ADDRESS", "envelope recipient", NULL, REPEATED },
 		{ "--plain", NULL, "take a made-up message, not standard input", NULL, OPTIONAL },
 		{ "--print", NULL, "print the message as it would go on", NULL, OPTIONAL } },
-	    "show what would become of a message; change nothing", NULL, ctl_try },
+	    "show what would become of a message; change nothing",
+	    "[--running | --direct] [--listener NAME | --verify] [--login LOGIN] [--client ADDRESS] "
+	    "[--helo NAME] [--tls] [--mta MTA] --from SENDER --rcpt ADDRESS... [--plain] [--print] "
+	    "[<MESSAGE]", ctl_try },
 	{ .name = NULL },
 };
 

@@ -24,7 +24,7 @@ struct ctl;
 typedef int ctl_run(struct ctl *ctl, char **operands);
 
 #define COMMAND_OPERANDS_MAX	3
-#define COMMAND_OPTIONS_MAX	9
+#define COMMAND_OPTIONS_MAX	14
 
 /* An option of a command, or of all of them. */
 struct ctl_option {
@@ -109,6 +109,15 @@ int ctl_ask(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer
  * Ends the program if no daemon answers. The configuration may have errors.
  */
 char *ctl_talk(struct ctl *ctl, const char *request);
+
+/*
+ * ctl_connect - a connection to the daemon, and its path
+ * Returns -1 and *why_r if there is none. The configuration may have errors.
+ */
+int ctl_connect(struct ctl *ctl, const char **path_r, const char **why_r);
+
+/* ctl_hear - read one line of answer (talloc, no parent); ends the program if none comes in time */
+char *ctl_hear(int fd, const char *path, long wait_s);
 
 /* ctl_text, ctl_number - a member of an answer; "" and 0 where it has none */
 const char *ctl_text(const json_t *object, const char *name);

@@ -64,9 +64,9 @@ path_in_text(struct ctl *ctl)
 	return path;
 }
 
-/* ctl_socket_path - where the daemon listens */
+/* ctl_socket_path - where the daemon listens; NULL and *why_r: the file does not say */
 static const char *
-ctl_socket_path(struct ctl *ctl)
+ctl_socket_path(struct ctl *ctl, const char **why_r)
 {
 	const char *path = NULL, *found = NULL;
 	config_t tree;
@@ -86,20 +86,39 @@ ctl_socket_path(struct ctl *ctl)
 	if (access(DEFAULT_SOCKET, F_OK) == 0)
 		return DEFAULT_SOCKET;
 	if (access(ctl->file, R_OK) != 0)
-		ctl_fail("%s: cannot be opened: %s; name the control socket with -s SOCKET",
+		*why_r = mem_printf(ctl->memory,
+		    "%s: cannot be opened: %s; name the control socket with -s SOCKET",
 		    ctl->file, strerror(errno));
-	ctl_fail("%s names no control socket; add for example: control = \"" DEFAULT_SOCKET "\"",
-	    ctl->file);
+	else
+		*why_r = mem_printf(ctl->memory, "%s names no control socket; add for example: "
+		    "control = \"" DEFAULT_SOCKET "\"", ctl->file);
+	return NULL;
 }
 
-/* hear - read one line of answer */
-static char *
-hear(int fd, const char *path)
+int
+ctl_connect(struct ctl *ctl, const char **path_r, const char **why_r)
 {
+	int fd;
+
+	*path_r = ctl_socket_path(ctl, why_r);
+	if (*path_r == NULL)
+		return -1;
+	fd = unix_socket_connect(*path_r);
+	if (fd < 0)
+		*why_r = mem_printf(ctl->memory, "no daemon answers on %s: %s", *path_r,
+		    strerror(errno));
+	return fd;
+}
+
+char *
+ctl_hear(int fd, const char *path, long wait_s)
+{
+	const struct timeval wait = { .tv_sec = wait_s };
 	char *answer = NULL;
 	size_t len = 0;
 	ssize_t got;
 
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
 	do {
 		answer = mem_grow(NULL, answer, char, len + CHUNK + 1);
 		got = recv(fd, answer + len, CHUNK, 0);
@@ -114,17 +133,15 @@ hear(int fd, const char *path)
 char *
 ctl_talk(struct ctl *ctl, const char *request)
 {
-	const struct timeval wait = { .tv_sec = WAIT_S };
-	const char *path = ctl_socket_path(ctl);
-	int fd = unix_socket_connect(path);
+	const char *path, *why = NULL;
+	int fd = ctl_connect(ctl, &path, &why);
 	char *answer;
 
 	if (fd < 0)
-		ctl_fail("no daemon answers on %s: %s", path, strerror(errno));
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+		ctl_fail("%s", why);
 	/* one that turns us away says why before it reads; its words are heard in any case */
 	(void)send(fd, request, strlen(request), MSG_NOSIGNAL);
-	answer = hear(fd, path);
+	answer = ctl_hear(fd, path, WAIT_S);
 	(void)close(fd);
 	return answer;
 }

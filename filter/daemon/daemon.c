@@ -77,8 +77,7 @@ open_store(TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, 
 		if (options.redis.sentinel_password == NULL)
 			return -1;
 	}
-	if (daemon->dry)
-		options.file = NULL;
+	options.look_only = daemon->dry;
 	daemon->store = store_open(NULL, &options, error_r);
 	if (daemon->store == NULL)
 		return -1;

@@ -43,10 +43,11 @@ struct daemon {
 	char *unmatched[32]; /* under lock: daemon names that no listener matches, told already */
 	size_t n_unmatched;
 	int64_t started_ms;	/* clock_ms() at start */
-	bool dry;		/* messages are only tried: nothing is charged, logged or kept */
+	bool dry;		/* all messages are only tried: there is no journal */
 	atomic_bool draining;	/* new messages are turned away */
 	atomic_bool milter_ended; /* libmilter, without being told to */
 	atomic_ulong in_flight;	/* messages between MAIL and their end */
+	atomic_uint trials;	/* messages that are only tried for countersignctl */
 	atomic_ulong sessions;	/* open connections from MTAs */
 	atomic_ulong accepted, refused, deferred, held; /* messages, for status */
 	atomic_int_least64_t
@@ -73,8 +74,8 @@ int daemon_open_store(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *s
 
 /*
  * daemon_open_dry - as daemon_open(), for messages that are only tried (countersignctl try)
- * Nothing of the journal is opened. A store in this process begins empty, and leaves its file
- * alone.
+ * Nothing of the journal is opened. A store in this process begins with what its file holds, which
+ * is neither locked nor written.
  */
 int daemon_open_dry(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first,
     const char **error_r);

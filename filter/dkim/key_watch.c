@@ -288,9 +288,45 @@ withheld(struct key_watch *watch, const struct keyring_key *key, const char *han
 	return result;
 }
 
-void
-key_watch_filter(
-    struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *choice, int64_t now_ms)
+/* foretold - withheld(), without a trace */
+static bool
+foretold(struct key_watch *watch, const struct keyring_key *key, const char *handle, int64_t now_ms,
+    enum key_state *state_r)
+{
+	TALLOC_CTX *scratch = mem_new(NULL, char);
+	char *name = key_record_name(scratch, key->selector, key->domain);
+	const char *error = NULL;
+	struct keyring_public half;
+	struct key_finding finding = { .state = KEY_UNKNOWN };
+	struct entry *entry;
+	bool known, result = false;
+
+	(void)pthread_mutex_lock(&watch->lock);
+	entry = key_watch_find(watch, name);
+	known = entry != NULL && entry->asked && strcmp(entry->handle, handle) == 0;
+	if (known) {
+		result = entry->withheld;
+		*state_r = entry->state;
+	}
+	(void)pthread_mutex_unlock(&watch->lock);
+	if (!known && keyring_public(scratch, key, &half, &error) == 0) {
+		key_record_judge(scratch, &half,
+		    watch->dns.ask(watch->dns.state, scratch, name, strlen(name), DNS_TXT,
+			now_ms + KEY_WATCH_LOOK_MS), &finding);
+		*state_r = finding.state;
+		result = finding.state != KEY_UNKNOWN && finding.state != KEY_MATCHES;
+	}
+	talloc_free(scratch);
+	return result;
+}
+
+typedef bool withheld_fn(struct key_watch *, const struct keyring_key *, const char *handle,
+    int64_t now_ms, enum key_state *state_r);
+
+/* key_watch_do_filter - leave in a choice what is not withheld, as ask says */
+static void
+key_watch_do_filter(struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *choice,
+    int64_t now_ms, withheld_fn *ask)
 {
 	const char *problem = NULL;
 	bool rsa = false, rsa_withheld = false;
@@ -302,7 +338,7 @@ key_watch_filter(
 		struct keyring_ready ready;
 		enum key_state state = KEY_UNKNOWN;
 		bool good = keyring_ready(ctx, key, &ready, &error) == 0;
-		bool out = good && withheld(watch, key, ready.handle, now_ms, &state);
+		bool out = good && ask(watch, key, ready.handle, now_ms, &state);
 
 		if (good && ready.type == KEYRING_RSA) {
 			rsa |= !out;
@@ -319,6 +355,20 @@ key_watch_filter(
 		return;
 	choice->outcome = OUTCOME_FAIL;
 	choice->problem = problem;
+}
+
+void
+key_watch_filter(
+    struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *choice, int64_t now_ms)
+{
+	key_watch_do_filter(watch, ctx, choice, now_ms, withheld);
+}
+
+void
+key_watch_foretell(
+    struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *choice, int64_t now_ms)
+{
+	key_watch_do_filter(watch, ctx, choice, now_ms, foretold);
 }
 
 /* --- off the message's path -------------------------------------------- */

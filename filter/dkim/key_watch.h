@@ -59,6 +59,14 @@ void key_watch_filter(
     struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *choice, int64_t now_ms);
 
 /*
+ * key_watch_foretell - as key_watch_filter(), and leave no trace
+ * Nothing is remembered or logged; a key of which nothing is known is asked for, which waits for
+ * DNS, at most KEY_WATCH_LOOK_MS for each.
+ */
+void key_watch_foretell(
+    struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *choice, int64_t now_ms);
+
+/*
  * key_watch_look - ask for the keys past every cache; what is seen holds at once
  * Those that are not used come first; of all together KEY_WATCH_LOOK_MAX are looked for. Waits
  * KEY_WATCH_LOOK_MS at most. Does nothing where dns has no authority.

@@ -75,6 +75,7 @@ void
 charge_plan(struct message *message)
 {
 	const struct config *config = charge_config_of(message);
+	const struct lookup lookup = message_lookup(message);
 	struct facts *facts = &message->facts;
 
 	if (facts->account == NULL)
@@ -82,8 +83,8 @@ charge_plan(struct message *message)
 	message->account = config_account(config, facts->account);
 	if (message->account != NULL && message->account->mode_set >= 0)
 		message->rules.mode = (enum mode)message->account->mode_set;
-	plans_assign(message, message->session->snapshot, facts->account, facts->client_addr,
-	    clock_ms() + config->dns_timeout_ms, &message->plans);
+	witness_topic(lookup.witness, "plan", facts->account);
+	plans_assign(&lookup, facts->account, facts->client_addr, &message->plans);
 	if (message->plans.failed != NULL)
 		facts->lookup_failed = message->plans.failed;
 	for (size_t i = 0; i < message->plans.n; i++)
@@ -197,13 +198,13 @@ charge_domain_of(const char *recipient)
 static bool
 is_ours(struct message *message, const char *domain, const char **known, bool *ours, size_t *n)
 {
+	const struct lookup lookup = message_lookup(message);
 	bool answer;
 
 	for (size_t i = 0; i < *n; i++)
 		if (strcmp(known[i], domain) == 0)
 			return ours[i];
-	answer = owners_has_domain(message, message->session->snapshot, message->listener, domain,
-	    clock_ms() + charge_config_of(message)->dns_timeout_ms);
+	answer = owners_has_domain(&lookup, message->listener, domain);
 	if (*n < MANY_DOMAINS) {
 		known[*n] = domain;
 		ours[(*n)++] = answer;
@@ -306,18 +307,21 @@ void
 charge_message(struct message *message)
 {
 	struct quota_fact *fact = &message->facts.quota;
+	struct witness *witness = message->session->witness;
 	struct quota_cost cost;
 	struct quota_plan *plan;
 	struct quota_reply reply;
 
 	if (message->facts.account == NULL)
 		return;
+	witness_topic(witness, "external", message->facts.account);
 	cost = cost_of(message);
 	plan = quota_plan_of(message, message->plans.parties, message->plans.n, &cost,
 	    message->rules.mode == MODE_WATCH, message->charge_id);
 	plan->block_binds = block_stops(message);
-	(message->session->daemon->dry ? store_foretell : store_charge)(
+	(witness != NULL ? store_foretell : store_charge)(
 	    message->session->daemon->store, message, plan, clock_ms() + STORE_PATIENCE_MS, &reply);
+	witness_charge(witness, plan, &reply);
 	quota_judge(message, plan, &reply, fact);
 	if (fact->limit != NULL)
 		message->rules.actions[REASON_OVER] = fact->on_over;

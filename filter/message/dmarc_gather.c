@@ -241,13 +241,13 @@ note_counted(const struct message *message, struct dmarc_fact *fact)
 static bool
 dmarc_is_own(struct message *message, const char *domain)
 {
-	const struct snapshot *snapshot = message->session->snapshot;
-	const struct config *config = snapshot->config;
+	const struct config *config = message->session->snapshot->config;
+	const struct lookup lookup = message_lookup(message);
 	const char *value = NULL;
 
+	witness_topic(lookup.witness, "own domain", domain);
 	if (!config->own_set)
-		return owners_has_domain(message, snapshot, message->listener, domain,
-		    clock_ms() + config->dns_timeout_ms);
+		return owners_has_domain(&lookup, message->listener, domain);
 	for (size_t i = 0; i < config->own_domains.n; i++) {
 		const char *own = config->own_domains.items[i];
 
@@ -255,8 +255,7 @@ dmarc_is_own(struct message *message, const char *domain)
 			    !domain_equal(domain, own + 1) : domain_equal(domain, own))
 			return true;
 	}
-	return lookup_key(message, snapshot, &config->own_tables, domain, true,
-	    clock_ms() + config->dns_timeout_ms, &value) == TABLE_FOUND;
+	return lookup_key(&lookup, &config->own_tables, domain, true, &value) == TABLE_FOUND;
 }
 
 /* is_verified - did SPF or DKIM verify this domain, or one above or below it? */

@@ -13,50 +13,53 @@
 
 /* lookup_ask - ask one table for one spelling of a key */
 static enum table_outcome
-lookup_ask(TALLOC_CTX *ctx, struct table *table, const char *key, bool partial, int64_t deadline_ms,
+lookup_ask(const struct lookup *lookup, struct table *table, const char *key, bool partial,
     const char **value_r)
 {
 	const char *error = NULL;
 	enum table_outcome outcome = (partial ? table_get_partial : table_get)(
-	    table, ctx, key, deadline_ms, value_r, &error);
+	    table, lookup->ctx, key, lookup->deadline_ms, value_r, &error);
 
-	if (outcome == TABLE_TEMPERROR)
+	if (lookup->witness != NULL)
+		witness_lookup(lookup->witness, table_spec(table), key, outcome,
+		    outcome == TABLE_FOUND ? *value_r : error);
+	else if (outcome == TABLE_TEMPERROR)
 		table_log_failure(table, error);
 	return outcome;
 }
 
 /* lookup_key - ask the tables of a list in turn */
 enum table_outcome
-lookup_key(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct table_list *list,
-    const char *key, bool partial, int64_t deadline_ms, const char **value_r)
+lookup_key(const struct lookup *lookup, const struct table_list *list, const char *key,
+    bool partial, const char **value_r)
 {
-	const char *unicode = list->n > 0 ? identity_key_unicode(ctx, key) : NULL;
+	const char *unicode = list->n > 0 ? identity_key_unicode(lookup->ctx, key) : NULL;
 	enum table_outcome outcome = TABLE_NOT_FOUND;
 
 	for (size_t i = 0; i < list->n && outcome == TABLE_NOT_FOUND; i++) {
-		struct table *table = snapshot->tables[list->indexes[i]];
+		struct table *table = lookup->snapshot->tables[list->indexes[i]];
 
-		outcome = lookup_ask(ctx, table, key, partial, deadline_ms, value_r);
+		outcome = lookup_ask(lookup, table, key, partial, value_r);
 		if (outcome == TABLE_NOT_FOUND && unicode != NULL)
-			outcome = lookup_ask(ctx, table, unicode, partial, deadline_ms, value_r);
+			outcome = lookup_ask(lookup, table, unicode, partial, value_r);
 	}
 	return outcome;
 }
 
 /* lookup_address - the same for an address and its partial keys */
 enum table_outcome
-lookup_address(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct table_list *list,
-    const char *address, enum lookup_keys which, int64_t deadline_ms, const char **value_r)
+lookup_address(const struct lookup *lookup, const struct table_list *list, const char *address,
+    enum lookup_keys which, const char **value_r)
 {
-	const struct config *config = snapshot->config;
+	const struct config *config = lookup->snapshot->config;
 	struct identity_key keys[IDENTITY_KEYS_MAX];
-	size_t n = identity_owner_keys(ctx, address, config->delimiter, config->realm, keys);
+	size_t n = identity_owner_keys(
+	    lookup->ctx, address, config->delimiter, config->realm, keys);
 	enum table_outcome outcome = TABLE_NOT_FOUND;
 
 	for (size_t i = 0; i < n && outcome == TABLE_NOT_FOUND; i++)
 		if (keys[i].whole || which == LOOKUP_ALL ||
 		    (which == LOOKUP_MAILBOX && keys[i].text[0] != '@'))
-			outcome = lookup_key(ctx, snapshot, list, keys[i].text, !keys[i].whole,
-			    deadline_ms, value_r);
+			outcome = lookup_key(lookup, list, keys[i].text, !keys[i].whole, value_r);
 	return outcome;
 }

@@ -13,6 +13,7 @@
 #include "filter/daemon/daemon.h"
 #include "filter/dkim/sign.h"
 #include "filter/dkim/verify.h"
+#include "filter/message/lookup.h"
 #include "filter/message/plans.h"
 #include "policy/base/facts.h"
 #include "policy/base/netblock.h"
@@ -48,7 +49,7 @@ struct message {
 	struct rules rules;
 	struct facts facts;
 	struct verdict verdict;		/* the last one made */
-	const char *line;	/* of a message that is only tried: its log line, or NULL */
+	const char *line;	/* before a witness: its log line, or NULL */
 	struct header_list *header;
 	struct map *recipients;	/* address in normal form => nothing */
 	struct dkim_signing *signing;	/* or NULL */
@@ -68,6 +69,11 @@ struct session {
 	struct connection connection;
 	char *told_account;	/* the account the journal saw last here, or NULL */
 	struct message *message; /* NULL between messages */
+	struct witness *witness; /* messages are only tried: nothing is charged, logged or kept;
+				  * NULL: they are real */
 };
+
+/* message_lookup - how tables are asked for a message: for as long as DNS may take, from now on */
+struct lookup message_lookup(struct message *message);
 
 #endif

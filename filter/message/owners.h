@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <talloc.h>
 
-#include "filter/daemon/snapshot.h"
+#include "filter/message/lookup.h"
 #include "policy/base/facts.h"
 
 /*
@@ -19,17 +19,17 @@
  * owners, the account's or the login's own name; the owners tables of the listener (Postfix's
  * search order, first hit decides); the mailbox tables, if they have the address and it is the
  * account's or the login's own name. A table that cannot answer makes the claim TEMPERROR.
- * facts->account must be set. deadline_ms is CLOCK_MONOTONIC in milliseconds. Any thread.
+ * facts->account must be set. Any thread.
  */
-void owners_check(TALLOC_CTX *ctx, const struct snapshot *snapshot, const struct listener *listener,
-    const struct facts *facts, struct claim *claims, size_t n, int64_t deadline_ms);
+void owners_check(const struct lookup *lookup, const struct listener *listener,
+    const struct facts *facts, struct claim *claims, size_t n);
 
 /*
  * owners_has_domain - whether a domain (normal form) is one of ours
  * The realm, a domain we sign for, or one that the accounts or the listener's owners tables name. A
  * table that cannot answer does not. Any thread.
  */
-bool owners_has_domain(TALLOC_CTX *ctx, const struct snapshot *snapshot,
-    const struct listener *listener, const char *domain, int64_t deadline_ms);
+bool owners_has_domain(
+    const struct lookup *lookup, const struct listener *listener, const char *domain);
 
 #endif

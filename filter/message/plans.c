@@ -20,9 +20,7 @@
 
 /* What is being asked for. */
 struct asking {
-	TALLOC_CTX *ctx;
-	const struct snapshot *snapshot;
-	int64_t deadline_ms;
+	const struct lookup *lookup;
 	struct plans *plans;
 };
 
@@ -37,18 +35,16 @@ plans_ask(const struct asking *a, const struct table_list *list, const char *key
 	if (list->n == 0)
 		return NULL;
 	if (by_parts && strchr(key, '@') != NULL)
-		outcome = lookup_address(
-		    a->ctx, a->snapshot, list, key, LOOKUP_ALL, a->deadline_ms, &value);
+		outcome = lookup_address(a->lookup, list, key, LOOKUP_ALL, &value);
 	else
-		outcome = lookup_key(
-		    a->ctx, a->snapshot, list, key, false, a->deadline_ms, &value);
+		outcome = lookup_key(a->lookup, list, key, false, &value);
 	if (outcome == TABLE_TEMPERROR)
 		a->plans->failed = key;
 	if (outcome != TABLE_FOUND)
 		return NULL;
 	struct span trimmed = text_trim(text_span(value));
 
-	return mem_strndup(a->ctx, trimmed.at, trimmed.len);
+	return mem_strndup(a->lookup->ctx, trimmed.at, trimmed.len);
 }
 
 /* plan_for - the plan of a name of one kind: by its tables, else that of all; *from_r: where it is
@@ -65,9 +61,11 @@ plan_for(const struct asking *a, const struct party_config *party, const char *n
 		return party->plan;
 	}
 	*from_r = party->table_option;
-	plan = config_find_plan(a->snapshot->config, value);
+	plan = config_find_plan(a->lookup->snapshot->config, value);
 	if (plan == NULL) {
-		log_warning("%s: the plan \"%.100s\" of %s is not among the plans",
+		witness_found(a->lookup->witness, "the plans have one of that name", false);
+		if (a->lookup->witness == NULL)
+			log_warning("%s: the plan \"%.100s\" of %s is not among the plans",
 		    party->table_option, value, name);
 		a->plans->failed = name;
 	}
@@ -91,7 +89,7 @@ plans_add(const struct asking *a, enum quota_subject_kind kind, const char *name
 static void
 add_account(const struct asking *a, const char *name)
 {
-	const struct config *config = a->snapshot->config;
+	const struct config *config = a->lookup->snapshot->config;
 	const struct account *account = config_account(config, name);
 	const struct plan *plan;
 	const char *from;
@@ -123,12 +121,11 @@ add_group(const struct asking *a, enum quota_subject_kind kind, const struct par
 
 /* plans_assign - find the parties of an account and a client */
 void
-plans_assign(TALLOC_CTX *ctx, const struct snapshot *snapshot, const char *account,
-    const char *client, int64_t deadline_ms, struct plans *plans_r)
+plans_assign(const struct lookup *lookup, const char *account, const char *client,
+    struct plans *plans_r)
 {
-	const struct plans_config *assign = &snapshot->config->assign;
-	const struct asking a = { .ctx = ctx, .snapshot = snapshot, .deadline_ms = deadline_ms,
-	    .plans = plans_r };
+	const struct plans_config *assign = &lookup->snapshot->config->assign;
+	const struct asking a = { .lookup = lookup, .plans = plans_r };
 	const char *domain = strrchr(account, '@'), *from;
 	const struct plan *plan;
 
@@ -149,9 +146,10 @@ plans_counters(TALLOC_CTX *ctx, const struct snapshot *snapshot, const char *acc
     int64_t deadline_ms, struct plans *plans_r, const char **error_r)
 {
 	static const struct quota_cost one = { .messages = 1, .recipients = 1, .bytes = 1 };
+	const struct lookup lookup = { ctx, snapshot, deadline_ms, NULL };
 	struct plans plans;
 
-	plans_assign(ctx, snapshot, account, NULL, deadline_ms, &plans);
+	plans_assign(&lookup, account, NULL, &plans);
 	if (plans_r != NULL)
 		*plans_r = plans;
 	if (plans.failed != NULL) {

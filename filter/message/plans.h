@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <talloc.h>
 
-#include "filter/daemon/snapshot.h"
+#include "filter/message/lookup.h"
 #include "policy/quota/quota.h"
 
 #define PLANS_PARTIES	4
@@ -32,11 +32,11 @@ struct plans {
  *names it; pool_plan_of, else pool_plan network	network_of names that of the client;
  *network_plan_of, else network_plan
  *
- * on_over of the parties is left to the caller. Strings are on ctx or as long as the snapshot.
- * deadline_ms is CLOCK_MONOTONIC in milliseconds. Any thread.
+ * on_over of the parties is left to the caller. Strings are on lookup->ctx or as long as the
+ * snapshot. Any thread.
  */
-void plans_assign(TALLOC_CTX *ctx, const struct snapshot *snapshot, const char *account,
-    const char *client, int64_t deadline_ms, struct plans *plans_r);
+void plans_assign(const struct lookup *lookup, const char *account, const char *client,
+    struct plans *plans_r);
 
 /*
  * plans_counters - what a message of account would ask of the store, for reading and for operators

@@ -88,15 +88,12 @@ add_inner(TALLOC_CTX *ctx, const struct config *config, struct spellings *spelli
 /* restricted_ask - look up one address; false where the account may not post there, or that
  * cannot be told */
 static bool
-restricted_ask(TALLOC_CTX *ctx, const struct snapshot *snapshot, struct facts *facts,
-    const char *address, int64_t deadline_ms)
+restricted_ask(const struct lookup *lookup, struct facts *facts, const char *address)
 {
-	const struct config *config = snapshot->config;
+	const struct config *config = lookup->snapshot->config;
 	const char *value = NULL;
 
-	switch (lookup_address(
-	    ctx, snapshot, &config->restricted_tables, address, LOOKUP_ALL, deadline_ms,
-	    &value)) {
+	switch (lookup_address(lookup, &config->restricted_tables, address, LOOKUP_ALL, &value)) {
 	case TABLE_FOUND:
 		if (facts->account != NULL &&
 		    identity_list_has(value, facts->account, facts->login, config->realm))
@@ -114,10 +111,11 @@ restricted_ask(TALLOC_CTX *ctx, const struct snapshot *snapshot, struct facts *f
 
 /* restricted_check - ask the tables of restricted_recipients */
 void
-restricted_check(TALLOC_CTX *ctx, const struct snapshot *snapshot, struct facts *facts,
-    const char *path, const char *resolved, int64_t deadline_ms)
+restricted_check(const struct lookup *lookup, struct facts *facts, const char *path,
+    const char *resolved)
 {
-	const struct config *config = snapshot->config;
+	const struct config *config = lookup->snapshot->config;
+	TALLOC_CTX *ctx = lookup->ctx;
 	struct spellings spellings = { .n = 0 };
 	bool readable;
 
@@ -132,6 +130,6 @@ restricted_check(TALLOC_CTX *ctx, const struct snapshot *snapshot, struct facts 
 	}
 	add_inner(ctx, config, &spellings);
 	for (size_t i = 0; i < spellings.n; i++)
-		if (!restricted_ask(ctx, snapshot, facts, spellings.of[i], deadline_ms))
+		if (!restricted_ask(lookup, facts, spellings.of[i]))
 			return;
 }

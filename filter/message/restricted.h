@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "filter/daemon/snapshot.h"
+#include "filter/message/lookup.h"
 #include "policy/base/facts.h"
 
 /*
@@ -17,10 +17,9 @@
  * hold by percent hack, bang path, quoted at sign or address literal. A path that
  * cannot be read, and of which the MTA does not tell its reading, counts as
  * restricted: who may post there cannot be known. Sets facts->restricted or
- * facts->lookup_failed, in ctx; leaves them where the account may post. deadline_ms
- * is CLOCK_MONOTONIC in milliseconds. Any thread.
+ * facts->lookup_failed, on lookup->ctx; leaves them where the account may post. Any thread.
  */
-void restricted_check(TALLOC_CTX *ctx, const struct snapshot *snapshot, struct facts *facts,
-    const char *path, const char *resolved, int64_t deadline_ms);
+void restricted_check(const struct lookup *lookup, struct facts *facts, const char *path,
+    const char *resolved);
 
 #endif

@@ -29,8 +29,18 @@ session_new(struct daemon *daemon)
 
 	session->daemon = daemon;
 	session->snapshot = daemon_snapshot(daemon);
+	if (daemon->dry)
+		session_try(session);
 	atomic_fetch_add(&daemon->sessions, 1);
 	return session;
+}
+
+struct witness *
+session_try(struct session *session)
+{
+	if (session->witness == NULL)
+		session->witness = witness_new(session);
+	return session->witness;
 }
 
 /* session_free - end the message, then the session */

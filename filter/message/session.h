@@ -17,6 +17,7 @@
 
 #include "filter/daemon/daemon.h"
 #include "filter/message/message.h"
+#include "filter/message/witness.h"
 #include "policy/verdict/verdict.h"
 
 /* The macros that come with MAIL; NULL where not sent. */
@@ -31,6 +32,12 @@ struct mail_macros {
 
 /* session_new - a session on the snapshot in force; never NULL */
 struct session *session_new(struct daemon *daemon);
+
+/*
+ * session_try - messages of this session are only tried; returns its witness
+ * Call before the first message. The sessions of a daemon that is dry are so from the beginning.
+ */
+struct witness *session_try(struct session *session);
 
 /* session_free - end the message if there is one, then the session. NULL is fine. */
 void session_free(struct session *session);

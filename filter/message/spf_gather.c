@@ -81,6 +81,10 @@ spf_gather_check(
 	facts->spf_client = address;
 	facts->spf_client_helo = helo;
 	config_spf_service(spf, message->session->daemon->resolver, config->authserv_id, &service);
+	if (message->session->witness != NULL) {
+		service.trace = witness_spf;
+		service.trace_state = message->session->witness;
+	}
 	spf_begin_helo(&service, &client);
 	spf_check(
 	    message, &service, &client, facts->sender, deadline, &facts->spf_mailfrom, &spent);

@@ -95,7 +95,7 @@ log_verdict(struct message *message)
 	struct logline *made =
 	    logline_make(NULL, &message->facts, message->rules.mode, &message->verdict);
 
-	if (message->session->daemon->dry) {
+	if (message->session->witness != NULL) {
 		message->line = logline_text(message, made);
 		talloc_free(made);
 		return;
@@ -115,7 +115,14 @@ log_verdict(struct message *message)
 static void
 stage_decide(struct message *message, enum stage stage)
 {
-	verdict_decide(message, &message->rules, &message->facts, stage, &message->verdict);
+	struct witness *witness = message->session->witness;
+
+	if (witness != NULL) {
+		witness->stage = stage;
+		witness->rules = mem_array(message, struct verdict_step, verdict_rules());
+	}
+	verdict_trace(message, &message->rules, &message->facts, stage, &message->verdict,
+	    witness != NULL ? witness->rules : NULL);
 }
 
 /* answer_early - what is said before the end of message: to local mail nothing; a refusal is
@@ -143,7 +150,7 @@ log_unmatched(const struct message *message)
 {
 	const struct connection *connection = &message->session->connection;
 
-	if (!daemon_first_time(message->session->daemon,
+	if (message->session->witness != NULL || !daemon_first_time(message->session->daemon,
 	    connection->daemon_name != NULL ? connection->daemon_name : ""))
 		return;
 	log_warning(
@@ -162,7 +169,7 @@ log_inbound_login(const struct message *message, const struct listener *listener
 	const char *daemon =
 	    connection->daemon_name != NULL ? connection->daemon_name : "NAME";
 
-	if (listener->role != ROLE_INBOUND ||
+	if (listener->role != ROLE_INBOUND || message->session->witness != NULL ||
 	    (message->facts.login == NULL && !message->facts.auth_without_login) ||
 	    !daemon_first_time(message->session->daemon,
 		mem_printf(message, "inbound-login %s", listener->name)))
@@ -195,6 +202,8 @@ choose_listener(struct message *message)
 	const struct listener *listener = listener_find(config, &traits);
 	struct rules *rules = &message->rules;
 
+	if (message->session->witness != NULL)
+		message->session->witness->traits = traits;
 	message->listener = listener;
 	rules->help_url = config->help_url;
 	rules->draining = atomic_load(&message->session->daemon->draining);
@@ -266,12 +275,13 @@ map_login(struct message *message, const char *account)
 	const struct config *config = stage_config_of(message);
 	struct facts *facts = &message->facts;
 	const char *value = NULL;
-	enum table_outcome outcome = lookup_key(message, message->session->snapshot,
-	    &config->login_tables, account, false, dns_deadline(message), &value);
+	const struct lookup lookup = message_lookup(message);
+	enum table_outcome outcome;
 
+	witness_topic(lookup.witness, "account", facts->login);
+	outcome = lookup_key(&lookup, &config->login_tables, account, false, &value);
 	if (outcome == TABLE_NOT_FOUND && strcmp(account, facts->login) != 0)
-		outcome = lookup_key(message, message->session->snapshot, &config->login_tables,
-		    facts->login, false, dns_deadline(message), &value);
+		outcome = lookup_key(&lookup, &config->login_tables, facts->login, false, &value);
 	if (outcome == TABLE_TEMPERROR)
 		facts->lookup_failed = account;
 	if (outcome != TABLE_FOUND)
@@ -284,13 +294,15 @@ static const char *
 client_account(struct message *message)
 {
 	const struct listener *listener = message->listener;
+	const struct lookup lookup = message_lookup(message);
 	struct facts *facts = &message->facts;
 	const char *value = NULL;
 
+	witness_topic(lookup.witness, "account", facts->client_addr);
 	if (listener->client_tables.n == 0 || facts->client_addr == NULL)
 		return listener->account;
-	switch (lookup_key(message, message->session->snapshot, &listener->client_tables,
-	    facts->client_addr, false, dns_deadline(message), &value)) {
+	switch (lookup_key(
+	    &lookup, &listener->client_tables, facts->client_addr, false, &value)) {
 	case TABLE_FOUND:
 		return identity_account(message, value, stage_config_of(message)->realm, NULL);
 	case TABLE_TEMPERROR:
@@ -337,12 +349,13 @@ name_account(struct message *message)
 static void
 check_owners(struct message *message, size_t first)
 {
+	const struct lookup lookup = message_lookup(message);
 	struct facts *facts = &message->facts;
 
 	if (facts->role == ROLE_INBOUND || facts->account == NULL || facts->n_claims == first)
 		return;
-	owners_check(message, message->session->snapshot, message->listener, facts,
-	    facts->claims + first, facts->n_claims - first, dns_deadline(message));
+	owners_check(&lookup, message->listener, facts, facts->claims + first,
+	    facts->n_claims - first);
 }
 
 /* in_listed_networks - is the client in one of the networks of a table's value? -1: the value is
@@ -375,6 +388,7 @@ check_networks(struct message *message)
 	const struct config *config = stage_config_of(message);
 	struct facts *facts = &message->facts;
 	const struct account *account = message->account;
+	const struct lookup lookup = message_lookup(message);
 	const char *value = NULL;
 	int inside;
 
@@ -385,8 +399,8 @@ check_networks(struct message *message)
 		    &message->session->connection.ip);
 		return;
 	}
-	switch (lookup_key(message, message->session->snapshot, &config->network_tables,
-	    facts->account, false, dns_deadline(message), &value)) {
+	witness_topic(lookup.witness, "networks", facts->account);
+	switch (lookup_key(&lookup, &config->network_tables, facts->account, false, &value)) {
 	case TABLE_FOUND:
 		inside = in_listed_networks(message, value);
 		facts->network_refused = inside == 0;
@@ -401,6 +415,16 @@ check_networks(struct message *message)
 	}
 }
 
+/* change_mode - a trial may be of the other mode */
+static void
+change_mode(struct message *message)
+{
+	if (message->session->witness != NULL && message->session->witness->other_mode &&
+	    message->listener != NULL)
+		message->rules.mode =
+		    message->rules.mode == MODE_WATCH ? MODE_ENFORCE : MODE_WATCH;
+}
+
 /* stage_mail - MAIL FROM */
 void
 stage_mail(struct message *message, const char *path)
@@ -409,6 +433,7 @@ stage_mail(struct message *message, const char *path)
 	read_sender(message, path);
 	name_account(message);
 	charge_plan(message);
+	change_mode(message);
 	check_networks(message);
 	check_owners(message, 0);
 	spf_gather_mail(message);
@@ -464,6 +489,7 @@ normal_recipient(struct message *message, const char *path, const char *resolved
 void
 stage_rcpt(struct message *message, const char *path, const char *resolved)
 {
+	const struct lookup lookup = message_lookup(message);
 	const char *recipient = normal_recipient(message, path, resolved);
 	const char *restricted = message->facts.restricted;
 	const char *lookup_failed = message->facts.lookup_failed;
@@ -471,8 +497,8 @@ stage_rcpt(struct message *message, const char *path, const char *resolved)
 	void *entry = map_put(message->recipients, recipient, &new);
 
 	message->facts.recipients = map_count(message->recipients);
-	restricted_check(message, message->session->snapshot, &message->facts, path, resolved,
-	    dns_deadline(message));
+	witness_topic(lookup.witness, "recipient", recipient);
+	restricted_check(&lookup, &message->facts, path, resolved);
 	decide_early(message, STAGE_RCPT);
 	if (verdict_passes(&message->verdict))
 		return;
@@ -596,7 +622,8 @@ start_signing(struct message *message)
 	if (choice.outcome == OUTCOME_NONE)
 		return;
 	if (snapshot->config->dkim.check_dns != 0)
-		key_watch_filter(message->session->daemon->key_watch, message, &choice, clock_ms());
+		(message->session->witness != NULL ? key_watch_foretell : key_watch_filter)(
+		    message->session->daemon->key_watch, message, &choice, clock_ms());
 	use_missing_key(message, choice.on_missing_key);
 	rules.mta_completes = message->session->connection.completes;
 	rules.line_max = line_max(message);
@@ -662,7 +689,7 @@ tell_missing_key(const struct message *message)
 	atomic_int_least64_t *told = &message->session->daemon->key_told_ms;
 	int_least64_t last = atomic_load(told), now = clock_ms();
 
-	if (message->facts.sign.outcome != OUTCOME_FAIL ||
+	if (message->facts.sign.outcome != OUTCOME_FAIL || message->session->witness != NULL ||
 	    (last != 0 && now - last < KEY_TOLD_MS) ||
 	    !atomic_compare_exchange_strong(told, &last, now))
 		return;

@@ -616,6 +616,29 @@ away_charge(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, u
 	(void)pthread_mutex_unlock(&away->lock);
 }
 
+/* away_foretell - what away_charge() would answer */
+void
+away_foretell(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, const char *why,
+    int64_t now, struct quota_reply *reply_r)
+{
+	const char *known;
+
+	memset(reply_r, 0, sizeof(*reply_r));
+	(void)pthread_mutex_lock(&away->lock);
+	if (away->on_away == STORE_AWAY_TEMPFAIL)
+		reply_r->state = QUOTA_UNKNOWN;
+	else {
+		embedded_read(away->ledger, ctx, plan, now, reply_r);
+		quota_foretold(plan, away->on_away == STORE_AWAY_LOCAL, reply_r);
+	}
+	known = why_away(away);
+	if (known == NULL)
+		known = why != NULL ? why : "it has just failed";
+	reply_r->store = "local";
+	reply_r->problem = mem_printf(ctx, "Redis is away: %s", known);
+	(void)pthread_mutex_unlock(&away->lock);
+}
+
 /* away_seen - Redis answered: note the totals */
 void
 away_seen(struct away *away, const struct quota_plan *plan, const struct away_place *place,

@@ -115,6 +115,11 @@ void away_failed(struct away *away, const struct away_place *place, const char *
 void away_charge(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan,
     unsigned int slot, bool ambiguous, int64_t now, struct quota_reply *reply_r);
 
+/* away_foretell - what away_charge() would answer; nothing is counted or queued. why: what has just
+ * failed, or NULL */
+void away_foretell(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    const char *why, int64_t now, struct quota_reply *reply_r);
+
 /* away_reset - forget the totals of plan's subjects; what is queued stays queued */
 void away_reset(struct away *away, const struct quota_plan *plan);
 

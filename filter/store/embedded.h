@@ -38,6 +38,10 @@ struct embedded *embedded_new(TALLOC_CTX *ctx, size_t max_accounts, bool remembe
 struct embedded *embedded_open(TALLOC_CTX *ctx, size_t max_accounts, const char *file,
     struct blocks *blocks, int64_t now, const char **error_r);
 
+/* embedded_peek - as embedded_open(), of a file that may be in use; the table is saved nowhere */
+struct embedded *embedded_peek(TALLOC_CTX *ctx, size_t max_accounts, const char *file,
+    struct blocks *blocks, int64_t now, const char **error_r);
+
 /* embedded_touch - blocks have changed: the next embedded_save() has something to write */
 void embedded_touch(struct embedded *table);
 

@@ -442,3 +442,20 @@ embedded_open(TALLOC_CTX *ctx, size_t max_accounts, const char *file, struct blo
 	}
 	return table;
 }
+
+/* embedded_peek - the same, of a file that may be in use */
+struct embedded *
+embedded_peek(TALLOC_CTX *ctx, size_t max_accounts, const char *file, struct blocks *blocks,
+    int64_t now, const char **error_r)
+{
+	struct embedded *table = embedded_new(ctx, max_accounts, true);
+
+	table->blocks = blocks;
+	table->file = mem_strdup(table, file);
+	if (embedded_file_load(ctx, table, now, error_r) < 0) {
+		talloc_free(table);
+		return NULL;
+	}
+	table->file = NULL;
+	return table;
+}

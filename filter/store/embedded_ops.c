@@ -31,8 +31,9 @@ embedded_ops_open(TALLOC_CTX *ctx, const struct store_options *options, struct b
 
 	(void)over;	/* no other filter changes anything */
 	if (options->file != NULL)
-		impl->table = talloc_steal(impl, embedded_open(ctx, options->max_accounts,
-		    options->file, blocks, clock_wall_ms(), error_r));
+		impl->table = talloc_steal(impl, (options->look_only ? embedded_peek :
+		    embedded_open)(ctx, options->max_accounts, options->file, blocks,
+		    clock_wall_ms(), error_r));
 	else
 		impl->table = embedded_new(impl, options->max_accounts, true);
 	if (impl->table == NULL) {
@@ -197,6 +198,7 @@ const struct store_ops embedded_ops = {
 	.close = embedded_ops_close,
 	.charge = embedded_ops_charge,
 	.read = embedded_ops_read,
+	.foretell = embedded_ops_read,
 	.reset = embedded_ops_reset,
 	.block = embedded_ops_block,
 	.unblock = embedded_ops_unblock,

@@ -24,6 +24,9 @@ struct store_ops {
 	    struct quota_reply *);
 	void (*read)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t,
 	    struct quota_reply *);
+	/* what charge would answer, or QUOTA_READ where the counts alone decide; changes nothing */
+	void (*foretell)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t,
+	    struct quota_reply *);
 	int (*reset)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t, const char **);
 	int (*block)(void *impl, TALLOC_CTX *, const struct quota_plan *,
 	    const struct store_block *, int64_t for_ms, int64_t, const char **);

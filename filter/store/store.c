@@ -192,22 +192,6 @@ store_read(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	store->ops->read(store->impl, ctx, plan, deadline_ms, reply_r);
 }
 
-/* foretell_counts - make a charge of counts that were read */
-static void
-foretell_counts(const struct quota_plan *plan, struct quota_reply *reply)
-{
-	for (size_t i = 0; i < reply->n_counts; i++)
-		if (plan->counters[i].binding && reply->counts[i].wait_ms != 0) {
-			reply->state = QUOTA_REFUSED;
-			return;
-		}
-	reply->state = QUOTA_CHARGED;
-	for (size_t i = 0; i < reply->n_counts; i++) {
-		reply->counts[i].used += reply->counts[i].cost;
-		reply->counts[i].wait_ms = reply->counts[i].one_ms = reply->counts[i].next_ms = 0;
-	}
-}
-
 /* store_foretell - what store_charge() would answer */
 void
 store_foretell(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
@@ -220,9 +204,9 @@ store_foretell(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *pl
 		reply_r->state = QUOTA_REFUSED;
 		reply_r->store = "cache";
 	} else if (plan->n_counters > 0) {
-		store->ops->read(store->impl, ctx, plan, deadline_ms, reply_r);
+		store->ops->foretell(store->impl, ctx, plan, deadline_ms, reply_r);
 		if (reply_r->state == QUOTA_READ)
-			foretell_counts(plan, reply_r);
+			quota_foretold(plan, true, reply_r);
 	}
 	if (block != NULL)
 		reply_r->block = block;

@@ -71,8 +71,7 @@ void store_read(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *p
     int64_t deadline_ms, struct quota_reply *reply_r);
 
 /*
- * store_foretell - what store_charge() would answer now; nothing is charged
- * Limits of new recipients and of clients are judged by the most that the message may cost.
+ * store_foretell - what store_charge() would answer now; nothing is charged, counted or remembered
  */
 void store_foretell(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, struct quota_reply *reply_r);

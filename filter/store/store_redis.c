@@ -266,6 +266,30 @@ store_redis_read(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	freeReplyObject(answer);
 }
 
+/* store_redis_foretell - the counters, in Redis or while it is away here */
+static void
+store_redis_foretell(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, struct quota_reply *reply_r)
+{
+	struct store_redis *redis = impl;
+	const struct away_place place =
+	    store_redis_place(redis, store_redis_slot(redis, plan->home));
+	enum pool_outcome outcome = POOL_LOST;
+	redisReply *answer = NULL;
+	const char *why = NULL;
+
+	if (away_may_ask(redis->away, &place, clock_ms()))
+		outcome = store_redis_run(redis, ctx, QUOTA_OP_READ, plan, 0,
+		    within(redis, clock_ms(), deadline_ms), &answer, NULL, &why);
+	if (outcome == POOL_ANSWERED)
+		store_redis_take_answer(redis, ctx, plan, place.slot, answer, reply_r);
+	else if (outcome == POOL_BROKEN)
+		unknown(ctx, why, reply_r);
+	else
+		away_foretell(redis->away, ctx, plan, why, clock_ms(), reply_r);
+	freeReplyObject(answer);
+}
+
 /* store_redis_reset - forget all counts of plan's subjects */
 static int
 store_redis_reset(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
@@ -321,6 +345,7 @@ const struct store_ops store_redis_ops = {
 	.close = store_redis_close,
 	.charge = store_redis_charge,
 	.read = store_redis_read,
+	.foretell = store_redis_foretell,
 	.reset = store_redis_reset,
 	.block = store_redis_block,
 	.unblock = store_redis_unblock,

@@ -41,6 +41,7 @@ struct store_options {
 
 	/* embedded */
 	const char *file;	/* where counts are saved; NULL: nowhere */
+	bool look_only;		/* the file is read, neither locked nor written */
 
 	/* redis */
 	struct redis_options redis;

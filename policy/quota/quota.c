@@ -838,3 +838,19 @@ quota_one_wait(const struct quota_plan *plan, const struct quota_reply *reply, s
 		*fullest_r = fullest;
 	return worst;
 }
+
+/* quota_foretold - make a charge of counts that were read */
+void
+quota_foretold(const struct quota_plan *plan, bool refuse, struct quota_reply *reply)
+{
+	for (size_t i = 0; refuse && i < reply->n_counts; i++)
+		if (plan->counters[i].binding && reply->counts[i].wait_ms != 0) {
+			reply->state = QUOTA_REFUSED;
+			return;
+		}
+	reply->state = QUOTA_CHARGED;
+	for (size_t i = 0; i < reply->n_counts; i++) {
+		reply->counts[i].used += reply->counts[i].cost;
+		reply->counts[i].wait_ms = reply->counts[i].one_ms = reply->counts[i].next_ms = 0;
+	}
+}

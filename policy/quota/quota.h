@@ -257,6 +257,12 @@ struct quota_mark {
 };
 
 /*
+ * quota_foretold - make counts that were read (QUOTA_READ) those of a charge
+ * refuse: binding limits refuse; else all are charged past their size.
+ */
+void quota_foretold(const struct quota_plan *plan, bool refuse, struct quota_reply *reply);
+
+/*
  * quota_marks - the limits whose warn_at mark this charge has just crossed
  * Only with QUOTA_CHARGED; the caller makes an event of each. *marks_r has one for each limit, on
  * ctx with its strings; NULL if there is none. Returns their number.

@@ -252,12 +252,11 @@ read_field(struct reader *reader, const struct sender_field *kind,
 	reader->claims = mem_grow(reader->ctx, reader->claims, struct claim,
 	    reader->n_claims + n);
 	for (size_t i = 0; i < n; i++) {
-		struct claim *claim = &reader->claims[reader->n_claims++];
-
-		claim->place = kind->place;
-		claim->address = mailboxes[i].address.full;
-		claim->domain = mailboxes[i].address.domain;
-		claim->owned = OWNED_NOT_ASKED;
+		reader->claims[reader->n_claims++] = (struct claim){
+			.place = kind->place,
+			.address = mailboxes[i].address.full,
+			.domain = mailboxes[i].address.domain,
+		};
 		add_display(reader, kind, field, &mailboxes[i]);
 	}
 }

@@ -683,28 +683,76 @@ carry_out(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts,
 	    verdict->problem, rules->help_url);
 }
 
+#define N_RULES	(sizeof(rules_in_order) / sizeof(rules_in_order[0]))
+
+size_t
+verdict_rules(void)
+{
+	return N_RULES;
+}
+
+/* note_step - what a rule said, for those who want to know */
+static void
+note_step(struct verdict_step *steps, size_t index, bool asked, bool found, enum action action,
+    const struct finding *finding)
+{
+	const struct rule *rule = &rules_in_order[index];
+
+	if (steps == NULL)
+		return;
+	steps[index] = (struct verdict_step){ .stage = rule->stage, .reason = rule->reason,
+		.asked = asked, .found = found, .action = action };
+	if (!found)
+		return;
+	steps[index].address = finding->address;
+	steps[index].problem = finding->problem;
+}
+
+/* weigh_all - ask each rule; the most severe finding is the verdict */
+static void
+weigh_all(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts,
+    enum stage stage, struct verdict *verdict, struct verdict_step *steps)
+{
+	size_t decides = N_RULES;
+
+	for (size_t i = 0; i < N_RULES; i++) {
+		const struct rule *rule = &rules_in_order[i];
+		struct finding finding = { 0 };
+		enum action action = rules->actions[rule->reason];
+		bool asked = rule->stage <= stage;
+		bool found = asked && rule->found(ctx, rules, facts, &finding);
+
+		note_step(steps, i, asked, found, action, &finding);
+		if (!found || !more_severe(verdict, action))
+			continue;
+		decides = i;
+		verdict->reason = rule->reason;
+		verdict->would = action;
+		verdict->address = finding.address;
+		verdict->problem = finding.problem;
+		verdict->field = finding.text != NULL ? finding.field : NULL;
+		verdict->text = finding.text;
+	}
+	if (steps != NULL && decides < N_RULES)
+		steps[decides].decides = true;
+}
+
+/* verdict_trace - decide, and report what every rule said */
+void
+verdict_trace(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts,
+    enum stage stage, struct verdict *verdict_r, struct verdict_step *steps_r)
+{
+	memset(verdict_r, 0, sizeof(*verdict_r));
+	weigh_all(ctx, rules, facts, stage, verdict_r, steps_r);
+	carry_out(ctx, rules, facts, verdict_r);
+}
+
 /* verdict_decide - decide on what is known */
 void
 verdict_decide(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts,
     enum stage stage, struct verdict *verdict_r)
 {
-	memset(verdict_r, 0, sizeof(*verdict_r));
-	for (size_t i = 0; i < sizeof(rules_in_order) / sizeof(rules_in_order[0]); i++) {
-		const struct rule *rule = &rules_in_order[i];
-		struct finding finding = { 0 };
-		enum action action = rules->actions[rule->reason];
-
-		if (rule->stage > stage || !rule->found(ctx, rules, facts, &finding) ||
-		    !more_severe(verdict_r, action))
-			continue;
-		verdict_r->reason = rule->reason;
-		verdict_r->would = action;
-		verdict_r->address = finding.address;
-		verdict_r->problem = finding.problem;
-		verdict_r->field = finding.text != NULL ? finding.field : NULL;
-		verdict_r->text = finding.text;
-	}
-	carry_out(ctx, rules, facts, verdict_r);
+	verdict_trace(ctx, rules, facts, stage, verdict_r, NULL);
 }
 
 /* verdict_passes - the message goes on */

@@ -58,6 +58,28 @@ struct verdict {
 void verdict_decide(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts,
     enum stage stage, struct verdict *verdict_r);
 
+/* What one rule said. */
+struct verdict_step {
+	enum stage stage;	/* it is asked from this stage on */
+	enum reason reason;
+	bool asked;		/* the message had come so far */
+	bool found;
+	enum action action;	/* what the reason does here */
+	bool decides;		/* of all that were found, it gives the verdict */
+	const char *address;	/* as in struct verdict */
+	const char *problem;
+};
+
+/* verdict_rules - how many rules there are. Pure; any thread. */
+size_t verdict_rules(void);
+
+/*
+ * verdict_trace - as verdict_decide, and report what every rule said
+ * steps_r: verdict_rules() of them, in the order of the rules; or NULL.
+ */
+void verdict_trace(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts,
+    enum stage stage, struct verdict *verdict_r, struct verdict_step *steps_r);
+
 /* verdict_passes - the message goes on (accepted, marked or held) */
 bool verdict_passes(const struct verdict *verdict);
 

@@ -46,28 +46,35 @@ def message(header_from, end=b"\n"):
     return end.join(name + b":" + value for name, value in fields) + end + end + b"Hello." + end
 
 
-def case(listener, login, sender, header_from=None, rcpt="bob@elsewhere.example", client="192.0.2.7"):
-    """One message through both."""
+def tried(arguments, text, how):
+    """What countersignctl says; None where that is no JSON."""
+    seen = run(arguments, text, "--json", *how)
+    try:
+        found = json.loads(seen.stdout)
+    except ValueError:
+        return None, seen
+    verdict = "accept" if found["verdict"] == "warn" else found["verdict"]
+    if seen.returncode != STATUS[verdict]:
+        return None, seen
+    return (verdict, found["reply"], len(found["signatures"]) > 0), found
+
+
+def case(listener, login, sender, header_from=None, rcpt="bob@elsewhere.example", client="192.0.2.7", fresh=True):
+    """One message through both; fresh: without counts, which only the daemon knows."""
     header_from = header_from or sender
     rcpts = rcpt if isinstance(rcpt, list) else [rcpt]
     path = sender if sender.startswith("<") else "<%s>" % sender
-    expected = by_daemon(listener, login, path, header_from, rcpts, client)
     arguments = ["--listener", listener, "--from", sender, "--client", client]
     for address in rcpts:
         arguments += ["--rcpt", address]
     if login is not None:
         arguments += ["--login", login]
-    tried = run(arguments, message(header_from), "--json")
     what = "%s %s %s %s %s" % (listener, login, sender, header_from, rcpt)
-    try:
-        found = json.loads(tried.stdout)
-    except ValueError:
-        ok(False, what, tried)
-        return
-    signed = any(field["name"] == "DKIM-Signature" for field in found["added"])
-    verdict = "accept" if found["verdict"] == "warn" else found["verdict"]
-    seen = (verdict, found["reply"], signed)
-    ok(seen == expected and tried.returncode == STATUS[verdict], what, (expected, seen, tried.returncode))
+    running, all_running = tried(arguments, message(header_from), [])
+    direct, all_direct = tried(arguments, message(header_from), ["--direct"])
+    expected = by_daemon(listener, login, path, header_from, rcpts, client)
+    ok(running == expected and all_running["used"] == "running", what, (expected, all_running))
+    ok(not fresh or (direct == expected and all_direct["used"] == "direct"), what + ", directly", (expected, all_direct))
 
 
 ORG = "@example.org"
@@ -98,6 +105,7 @@ case("users", "alice", "alice" + ORG, "=?utf-8?B?4oCuZWxwbWF4ZS5rbmFi?= <alice@e
 case("users", "alice", "alice" + ORG, '"Bank <ceo@bank.example>" <alice@example.org>')
 case("users", "app", "x@elsewhere.example", rcpt=["%s@x.example" % c for c in "abcd"])
 case("users", "app", "x@elsewhere.example", rcpt=["a@x.example", "b@x.example"])
+case("users", "app", "x@elsewhere.example", rcpt=["a@x.example", "b@x.example"], fresh=False)
 case("strict", "alice", "alice" + ORG, '"Bank <ceo@bank.example>" <alice@example.org>')
 case("strict", "alice", "alice" + ORG, "=?utf-8?Q?ceo=40bank.example?= <alice@example.org>")
 case("strict", "alice", "alice" + ORG, "x@bank.example")
@@ -119,17 +127,55 @@ good = message("alice" + ORG)
 seen = run(ALICE, message("alice" + ORG, b"\r\n"), "--json")
 ok(json.loads(seen.stdout)["verdict"] == "accept", "a message with CRLF", seen)
 seen = run(ALICE, good + b"a\0b\n")
-ok(seen.returncode == 1 and b"NUL" in seen.stderr, "a NUL is refused", seen)
+ok(seen.returncode == 1 and b"NUL in line 8" in seen.stderr, "a NUL is refused", seen)
 seen = run(ALICE, good + b"a\rb\n")
-ok(seen.returncode == 1 and b"bare CR" in seen.stderr, "a bare CR is refused", seen)
-seen = run(ALICE + ["--plain"], b"")
-ok(seen.returncode == 0 and b"verdict    accept" in seen.stdout, "a message of its own", seen)
+ok(seen.returncode == 1 and b"bare CR in line 8" in seen.stderr, "a bare CR is refused", seen)
+seen = run(ALICE, good + b"a\r", "--json")
+ok(seen.returncode == 1 and "bare CR" in json.loads(seen.stdout)["error"] and seen.stderr == b"", "at the end, as JSON", seen)
+for what in (["--plain"], []):
+    seen = run(ALICE + what, b"")
+    ok(seen.returncode == 0 and b"verdict    accept" in seen.stdout, "a message of its own %s" % what, seen)
 seen = run(ALICE + ["--print"], good)
 ok(seen.returncode == 0 and b"DKIM-Signature: " in seen.stdout and seen.stdout.endswith(good), "--print", seen)
 seen = run(["--listener", "other"] + ALICE[2:], good)
 ok(seen.returncode == 1 and b"it has: users, strict" in seen.stderr, "no such listener", seen)
 seen = run(["--listener", "watched"] + ALICE[2:4] + ["--from", "bob" + ORG] + ALICE[6:], good)
 ok(seen.returncode == 0 and b"mode enforce would: reject" in seen.stdout, "what mode watch changes", seen)
+seen = json.loads(run(ALICE[:4] + ["--from", "bob" + ORG] + ALICE[6:], good, "--json").stdout)
+ok(seen["verdict"] == "reject" and seen["other_mode"]["verdict"] == "warn" and seen["other_mode"]["signatures"] == [],
+   "and the other way", seen)
+ok([rule["reason"] for rule in seen["rules"] if rule["decides"]] == ["foreign-envelope"], "the rule that decides", seen["rules"])
+seen = json.loads(run(["--listener", "users", "--login", "app", "--from", "x@x.example", "--rcpt", "y@x.example"], good, "--json").stdout)
+ok([(limit["before"], limit["after"], limit["max"]) for limit in seen["limits"]] == [(2, 3, 3)], "limits before and after", seen["limits"])
+seen = json.loads(run(["--login", "u1001"] + ALICE[4:], good, "--json").stdout)
+ok(seen["listener"] == "users" and [step["answer"] for step in seen["account_steps"]] == ["not found", "found"],
+   "the first listener for a login, and how the account was found", seen)
+seen = json.loads(run(["--verify"] + ALICE[4:], good, "--json").stdout)
+ok(seen["listener"] == "mx" and [l["takes"] for l in seen["listeners"]] == [False] * 4 + [True], "the first for strangers", seen)
+seen = run(ALICE + ["--verify"], good)
+ok(seen.returncode == 1 and b"of role inbound: mx" in seen.stderr, "--verify at another listener", seen)
+seen = run(ALICE + ["--running"], good, "--direct")
+ok(seen.returncode == 64 and b"--running or --direct" in seen.stderr, "--running with --direct", seen)
+with open(directory + "/conf") as conf, open(directory + "/draft", "w") as draft:
+    draft.write(conf.read().replace('on_foreign_from = "quarantine"', 'on_foreign_from = "tempfail"'))
+held = ["--listener", "held", "--login", "alice", "--from", "alice" + ORG, "--rcpt", "bob@elsewhere.example"]
+text = message("bob" + ORG)
+for how, status in ([], 4), (["--direct"], 4):
+    seen = run(held, text, "-c", directory + "/draft", *how)
+    ok(seen.returncode == status and b"how        direct, " in seen.stdout, "another file than the daemon's %s" % how, seen)
+seen = run(held + ["--running"], text, "-c", directory + "/draft")
+ok(seen.returncode == 3 and b"how        running, " in seen.stdout, "but --running is the daemon's", seen)
+seen = run(held + ["--running"], text, "-s", directory + "/none")
+ok(seen.returncode == 1 and b"no daemon answers" in seen.stderr, "--running without a daemon", seen)
+many = [word for i in range(2000) for word in ("--rcpt", "r%d@elsewhere.example" % i)]
+seen = json.loads(run(ALICE[:6] + many, good + b"x" * 70 * 1024 + b"\n" + b"y\n" * 3000000, "--json", "--direct").stdout)
+again = json.loads(run(ALICE[:6] + many, good + b"x" * 70 * 1024 + b"\n" + b"y\n" * 3000000, "--json").stdout)
+for one in seen, again:
+    for name in ("used", "why", "signatures", "added", "other_mode"):
+        del one[name]
+ok(seen == again and seen["verdict"] == "accept" and len(seen["recipients"]) == 2000, "many recipients, a large message", (str(seen)[:500], str(again)[:500]))
+seen = run(ALICE[:6], good, "--json")
+ok(seen.returncode == 64 and "--rcpt" in json.loads(seen.stdout)["error"], "without a recipient", seen)
 seen = subprocess.run([os.environ["COUNTERSIGNCTL"], "-c", directory + "/conf", "--json", "last", "alice", "--count", "1"],
                       stdout=subprocess.PIPE, check=False).stdout
 before = seen
