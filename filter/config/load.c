@@ -486,9 +486,10 @@ listen_spec(struct options_reader *reader, const char *listen)
 	if (colon == NULL || colon == host || !is_port(colon + 1))
 		return NULL;
 	len = (size_t)(colon - host);
-	if (host[0] == '[' && host[len - 1] == ']') {
+	if (host[0] == '[' && host[len - 1] == ']') { /* Postfix has no inet6: of its own */
 		host++;
 		len -= 2;
+		listen = "inet6:";
 	}
 	return mem_printf(reader->ctx, "%.*s%s@%.*s", (int)(strchr(listen, ':') - listen) + 1,
 	    listen, colon + 1, (int)len, host);

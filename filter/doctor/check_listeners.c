@@ -137,9 +137,7 @@ sendmail_listeners(struct exam *exam)
 		port = sendmail_key(exam->ctx, line->value, "Port");
 		modifiers = sendmail_key(exam->ctx, line->value, "M");
 		host = sendmail_key(exam->ctx, line->value, "Addr");
-		service.port = port == NULL || strcmp(port, "smtp") == 0 ? 25
-		    : strcmp(port, "submission") == 0               ? 587
-								    : atoi(port);
+		service.port = sendmail_port(port);
 		service.auth = modifiers != NULL && strchr(modifiers, 'a') != NULL;
 		service.local = host != NULL && ip_address_parse(host, &ip) &&
 		    ip_address_is_loopback(&ip) && !service.auth;

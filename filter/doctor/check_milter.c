@@ -302,6 +302,27 @@ check_address(struct exam *exam, const char *where, const char *text)
 	    "\"%s\" is not an address of a milter for Postfix", text);
 }
 
+/* check_family - an address that Postfix does not connect to, by inet_protocols */
+static void
+check_family(struct exam *exam, const struct postfix_service *service, const char *where,
+    const char *text)
+{
+	const char *protocols =
+	    postfix_value(exam->ctx, exam->site->postfix, service, "inet_protocols");
+	struct endpoint meant = endpoint_read(exam->ctx, text);
+	struct ip_address ip;
+	bool v6;
+
+	if (meant.path != NULL || !ip_address_parse(meant.host, &ip))
+		return;
+	v6 = ip.bits == 128;
+	if (strstr(protocols, "all") == NULL && strstr(protocols, v6 ? "ipv6" : "ipv4") == NULL)
+		exam_add(exam, "postfix.milter-address", where,
+		    exam_text(exam, v6 ? "inet:127.0.0.1:%s, and listen there"
+				       : "inet:[::1]:%s, and listen there", meant.port),
+		    "inet_protocols = %s: Postfix cannot connect to \"%s\"", protocols, text);
+}
+
 /* check_addresses_of - the milters of a service */
 static void
 check_addresses_of(
@@ -312,9 +333,12 @@ check_addresses_of(
 	const struct postfix_milter *milters = postfix_milters(
 	    exam->ctx, postfix_value(exam->ctx, postfix, service, parameter), &n);
 
-	for (size_t i = 0; i < n; i++)
-		check_address(exam, postfix_where(exam->ctx, postfix, service, parameter),
-		    milters[i].endpoint);
+	for (size_t i = 0; i < n; i++) {
+		const char *where = postfix_where(exam->ctx, postfix, service, parameter);
+
+		check_address(exam, where, milters[i].endpoint);
+		check_family(exam, service, where, milters[i].endpoint);
+	}
 }
 
 void

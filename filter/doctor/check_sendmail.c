@@ -167,22 +167,17 @@ check_passwords(struct exam *exam)
 	const struct sendmail_line *options = sendmail_find(sendmail, 'O', "AuthOptions");
 	const struct sendmail_line *mechanisms = sendmail_find(sendmail, 'O', "AuthMechanisms");
 	const struct sendmail_line *last = NULL;
-	bool auth = false;
 
 	for (size_t i = 0; i < sendmail->n; i++) {
 		const struct sendmail_line *line = &sendmail->lines[i];
-		const char *modifiers;
 
-		if (line->kind != 'O' || strcasecmp(line->name, "DaemonPortOptions") != 0)
-			continue;
-		modifiers = sendmail_key(exam->ctx, line->value, "M");
-		auth = auth || (modifiers != NULL && strchr(modifiers, 'a') != NULL);
-		if (strcasestr(line->value, "Name=MSA") != NULL ||
-		    strcasestr(line->value, "submission") != NULL ||
-		    strstr(line->value, "587") != NULL)
+		if (line->kind == 'O' && strcasecmp(line->name, "DaemonPortOptions") == 0 &&
+		    (strcasestr(line->value, "Name=MSA") != NULL ||
+			strcasestr(line->value, "submission") != NULL ||
+			strstr(line->value, "587") != NULL))
 			last = line;
 	}
-	if (!auth && has_submission(exam->site->config))
+	if (!site_sendmail_asks(exam->ctx, sendmail) && has_submission(exam->site->config))
 		exam_add(exam, "auth.none", sendmail_where(exam->ctx, sendmail, last),
 		    "DAEMON_OPTIONS(`Name=MSA, Port=submission, M=Ea')dnl",
 		    "a listener has the role submission, and no daemon of Sendmail asks for a "

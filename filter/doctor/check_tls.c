@@ -1,8 +1,7 @@
 /*
- * check_tls.c - can users talk to us by TLS, and do they see a certificate that is good?
+ * check_tls.c - can users talk to us by TLS, and is the certificate good? By settings and files
  *
- * The files that Postfix names are read with OpenSSL; a port that answers under our name is asked
- * for what it serves, to notice a renewed certificate that was never loaded.
+ * What ports really serve is looked at in check_ports.c.
  *
  * Threads: any; the site is only read.
  */
@@ -10,43 +9,22 @@
 #include "config.h"
 #endif
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include "filter/base/clock.h"
-#include "filter/base/socket.h"
-#include "filter/doctor/inside.h"
+#include "filter/doctor/tls.h"
 #include "policy/base/mem.h"
 
 #define TLS_SOON_S	(14 * 86400)
-#define TLS_FILES	8	/* of one service */
-#define TLS_CHAIN	16	/* certificates of a file */
-#define TLS_WAIT_MS	1500	/* for each step of a conversation with a port of ours */
-
-/* A file of certificates, the leaf first. */
-struct tls_file {
-	const char *cert;	/* paths */
-	const char *key;
-	const char *where;	/* of the setting */
-	X509 *chain[TLS_CHAIN];
-	size_t n;
-};
 
 /* --- files ----------------------------------------------------------------- */
 
@@ -61,13 +39,31 @@ no_password(char *buffer, int size, int writing, void *arg)
 	return 0;
 }
 
-/* file_free - and what a failed parse left behind */
-static void
-file_free(struct tls_file *file)
+void
+tls_file_free(struct tls_file *file)
 {
 	while (file->n > 0)
 		X509_free(file->chain[--file->n]);
 	ERR_clear_error();
+}
+
+bool
+tls_file_read(struct tls_file *file)
+{
+	BIO *bio;
+	X509 *one;
+
+	errno = 0;
+	bio = BIO_new_file(file->cert, "r");
+	while (bio != NULL && file->n < TLS_CHAIN &&
+	    (one = PEM_read_bio_X509(bio, NULL, no_password, NULL)) != NULL)
+		file->chain[file->n++] = one;
+	if (bio != NULL) {
+		BIO_free(bio);
+		errno = 0;
+	}
+	ERR_clear_error();
+	return file->n > 0;
 }
 
 /* unreadable - a finding about a file; not knowing is none */
@@ -86,26 +82,12 @@ unreadable(struct exam *exam, const char *path, const char *where, const char *w
 static bool
 read_chain(struct exam *exam, struct tls_file *file)
 {
-	BIO *bio;
-	X509 *one;
-
-	errno = 0;
-	bio = BIO_new_file(file->cert, "r");
-	if (bio == NULL) {
-		unreadable(exam, file->cert, file->where,
-		    exam_text(exam, "the certificate cannot be read: %s", strerror(errno)));
-		file_free(file);
-		return false;
-	}
-	while (file->n < TLS_CHAIN &&
-	    (one = PEM_read_bio_X509(bio, NULL, no_password, NULL)) != NULL)
-		file->chain[file->n++] = one;
-	BIO_free(bio);
-	errno = 0;
-	if (file->n == 0)
-		unreadable(exam, file->cert, file->where, "the file holds no certificate in PEM");
-	ERR_clear_error();
-	return file->n > 0;
+	if (tls_file_read(file))
+		return true;
+	unreadable(exam, file->cert, file->where, errno != 0
+		? exam_text(exam, "the certificate cannot be read: %s", strerror(errno))
+		: "the file holds no certificate in PEM");
+	return false;
 }
 
 /* check_key - is it the certificate's, and closed? */
@@ -149,7 +131,10 @@ check_dates(struct exam *exam, const struct tls_file *file)
 	time_t now = time(NULL), soon = now + TLS_SOON_S;
 	const ASN1_TIME *end = X509_get0_notAfter(file->chain[0]);
 
-	if (X509_cmp_time(end, &now) < 0)
+	if (X509_cmp_time(X509_get0_notBefore(file->chain[0]), &now) > 0)
+		exam_add(exam, "tls.expired", file->cert, "look at the clock, or get another one",
+		    "the certificate is not valid yet");
+	else if (X509_cmp_time(end, &now) < 0)
 		exam_add(exam, "tls.expired", file->cert, "renew it, then postfix reload",
 		    "the certificate has expired");
 	else if (X509_cmp_time(end, &soon) < 0)
@@ -213,8 +198,7 @@ issued_by_root(X509 *leaf)
 
 /* check_issuer - self-signed, or without the certificate that signed it */
 static void
-check_issuer(struct exam *exam, const struct postfix_service *service, const struct tls_file *file,
-    bool auth)
+check_issuer(struct exam *exam, const char *authorities, const struct tls_file *file, bool auth)
 {
 	X509 *leaf = file->chain[0];
 	bool found = false;
@@ -228,157 +212,10 @@ check_issuer(struct exam *exam, const struct postfix_service *service, const str
 	}
 	for (size_t i = 1; i < file->n; i++)
 		found = found || X509_check_issued(file->chain[i], leaf) == X509_V_OK;
-	if (found ||
-	    issued_by_file(leaf,
-		postfix_value(exam->ctx, exam->site->postfix, service, "smtpd_tls_CAfile")) ||
-	    issued_by_root(leaf))
+	if (found || issued_by_file(leaf, authorities) || issued_by_root(leaf))
 		return;
 	exam_add(exam, "tls.chain", file->cert, "use the file with the whole chain, fullchain.pem",
 	    "the file does not hold the certificate of the authority that signed the first one");
-}
-
-/* --- what a port serves ---------------------------------------------------- */
-
-/* A conversation with a port of our own. */
-struct tls_talk {
-	int fd;
-	SSL *ssl;		/* once TLS is on */
-};
-
-static ssize_t
-talk_read(struct tls_talk *talk, char *buffer, size_t size)
-{
-	return talk->ssl != NULL ? SSL_read(talk->ssl, buffer, (int)size)
-				 : recv(talk->fd, buffer, size, 0);
-}
-
-/* talk_reply - one SMTP reply; its code, or 0. The text in buffer. */
-static int
-talk_reply(struct tls_talk *talk, char *buffer, size_t size)
-{
-	size_t len = 0;
-
-	for (;;) {
-		ssize_t got = talk_read(talk, buffer + len, size - len - 1);
-		const char *last;
-
-		if (got <= 0)
-			return 0;
-		len += (size_t)got;
-		buffer[len] = '\0';
-		last = len > 1 ? memrchr(buffer, '\n', len - 1) : NULL;
-		last = last != NULL ? last + 1 : buffer;
-		if (buffer[len - 1] == '\n' && strlen(last) > 3 && last[3] != '-')
-			return atoi(last);
-		if (len + 1 >= size)
-			return 0;
-	}
-}
-
-/* talk_open - to where a service listens; false: nothing does */
-static bool
-talk_open(struct tls_talk *talk, const struct postfix_service *service)
-{
-	const struct timeval wait = { .tv_sec = TLS_WAIT_MS / 1000,
-		.tv_usec = TLS_WAIT_MS % 1000 * 1000 };
-	struct sockaddr_in v4 = { .sin_family = AF_INET,
-		.sin_port = htons((uint16_t)service->port) };
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
-		.sin6_port = htons((uint16_t)service->port) };
-	const char *host = service->host != NULL && strcasecmp(service->host, "localhost") != 0
-	    ? service->host
-	    : "127.0.0.1";
-
-	if (inet_pton(AF_INET, host, &v4.sin_addr) == 1)
-		talk->fd = socket_connect((const struct sockaddr *)&v4, sizeof(v4),
-		    clock_ms() + TLS_WAIT_MS);
-	else if (inet_pton(AF_INET6, host, &v6.sin6_addr) == 1)
-		talk->fd = socket_connect((const struct sockaddr *)&v6, sizeof(v6),
-		    clock_ms() + TLS_WAIT_MS);
-	if (talk->fd < 0)
-		return false;
-	(void)fcntl(talk->fd, F_SETFL, 0);
-	(void)setsockopt(talk->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-	(void)setsockopt(talk->fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
-	return true;
-}
-
-/* talk_tls - the handshake; the certificate that is served, or NULL */
-static X509 *
-talk_tls(struct tls_talk *talk, SSL_CTX *context, const char *host)
-{
-	char *name = mem_strdup(NULL, host); /* OpenSSL takes what is not const, and copies it */
-
-	talk->ssl = SSL_new(context);
-	if (talk->ssl != NULL)
-		(void)SSL_set_tlsext_host_name(talk->ssl, name);
-	talloc_free(name);
-	if (talk->ssl == NULL || SSL_set_fd(talk->ssl, talk->fd) != 1)
-		return NULL;
-	return SSL_connect(talk->ssl) == 1 ? SSL_get1_peer_certificate(talk->ssl) : NULL;
-}
-
-/* talk_start - to the point where TLS begins; false: another host answers there, or none */
-static bool
-talk_start(struct tls_talk *talk, const char *host)
-{
-	static const char hello[] = "EHLO countersign.invalid\r\n", start[] = "STARTTLS\r\n";
-	char buffer[8192];
-
-	return talk_reply(talk, buffer, sizeof(buffer)) == 220 &&
-	    strcasestr(buffer, host) != NULL &&
-	    send(talk->fd, hello, sizeof(hello) - 1, MSG_NOSIGNAL) > 0 &&
-	    talk_reply(talk, buffer, sizeof(buffer)) == 250 &&
-	    send(talk->fd, start, sizeof(start) - 1, MSG_NOSIGNAL) > 0 &&
-	    talk_reply(talk, buffer, sizeof(buffer)) == 220;
-}
-
-/* served - the certificate of a port of ours, or NULL */
-static X509 *
-served(struct exam *exam, const struct postfix_service *service, const char *host)
-{
-	bool wrapped =
-	    postfix_yes(exam->ctx, exam->site->postfix, service, "smtpd_tls_wrappermode");
-	struct tls_talk talk = { .fd = -1 };
-	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-	X509 *found = NULL;
-	char buffer[8192];
-
-	if (context != NULL && service->port > 0 && talk_open(&talk, service) &&
-	    (wrapped || talk_start(&talk, host)))
-		found = talk_tls(&talk, context, host);
-	/* behind TLS from the start, the greeting says only now who it is */
-	if (found != NULL && wrapped &&
-	    (talk_reply(&talk, buffer, sizeof(buffer)) != 220 ||
-		strcasestr(buffer, host) == NULL)) {
-		X509_free(found);
-		found = NULL;
-	}
-	SSL_free(talk.ssl);
-	if (talk.fd >= 0)
-		(void)close(talk.fd);
-	SSL_CTX_free(context);
-	ERR_clear_error();
-	return found;
-}
-
-/* check_served - is it one of the files'? */
-static void
-check_served(struct exam *exam, const struct postfix_service *service, const char *host,
-    const struct tls_file *files, size_t n)
-{
-	X509 *found = served(exam, service, host);
-	bool same = found == NULL;
-
-	for (size_t i = 0; i < n; i++)
-		same = same || (files[i].n > 0 && X509_cmp(found, files[i].chain[0]) == 0);
-	X509_free(found);
-	if (!same)
-		exam_add(exam, "tls.served-old",
-		    postfix_service_where(exam->ctx, exam->site->postfix, service),
-		    "postfix reload, also as deploy hook of whatever renews certificates",
-		    "port %d serves another certificate than %s holds", service->port,
-		    files[0].cert);
 }
 
 /* --- a service ------------------------------------------------------------- */
@@ -390,17 +227,35 @@ is_file(const char *value)
 	return value[0] != '\0' && strcasecmp(value, "none") != 0;
 }
 
-/* find_files - the certificates of a service; how many */
+/* find_sendmail - the certificate of sendmail.cf */
 static size_t
-find_files(struct exam *exam, const struct postfix_service *service, struct tls_file *files)
+find_sendmail(struct exam *exam, struct tls_file *file)
+{
+	const struct sendmail *sendmail = exam->site->sendmail;
+	const struct sendmail_line *cert = sendmail_find(sendmail, 'O', "ServerCertFile");
+	const struct sendmail_line *key = sendmail_find(sendmail, 'O', "ServerKeyFile");
+
+	if (cert == NULL || cert->value[0] != '/')
+		return 0;
+	*file = (struct tls_file){ .cert = cert->value,
+		.key = key != NULL && key->value[0] == '/' ? key->value : cert->value,
+		.where = sendmail_where(exam->ctx, sendmail, cert) };
+	return 1;
+}
+
+size_t
+tls_files_find(
+    struct exam *exam, const struct postfix_service *service, struct tls_file files[TLS_FILES])
 {
 	static const char *const kinds[] = { "smtpd_tls_cert_file", "smtpd_tls_key_file",
 		"smtpd_tls_eccert_file", "smtpd_tls_eckey_file" };
 	const struct postfix *postfix = exam->site->postfix;
-	const char *list = postfix_value(exam->ctx, postfix, service, "smtpd_tls_chain_files");
-	const char *path;
+	const char *list, *path;
 	size_t n = 0;
 
+	if (service == NULL)
+		return find_sendmail(exam, files);
+	list = postfix_value(exam->ctx, postfix, service, "smtpd_tls_chain_files");
 	while (n < TLS_FILES && (path = postfix_word(exam->ctx, &list)) != NULL) {
 		files[n] = (struct tls_file){ .cert = path, .key = path,
 			.where = postfix_where(
@@ -438,14 +293,13 @@ level_of(struct exam *exam, const struct postfix_service *service)
 	return postfix_yes(exam->ctx, postfix, service, "smtpd_use_tls") ? "may" : "none";
 }
 
-/* check_service_files - one smtpd */
+/* check_files - the certificates of a service, or of Sendmail (NULL) */
 static void
-check_service_files(struct exam *exam, const struct postfix_service *service, bool auth)
+check_files(struct exam *exam, const struct postfix_service *service, const char *host,
+    const char *authorities, bool auth)
 {
-	const char *host =
-	    postfix_value(exam->ctx, exam->site->postfix, service, "myhostname");
 	struct tls_file files[TLS_FILES] = { { .n = 0 } };
-	size_t n = find_files(exam, service, files);
+	size_t n = tls_files_find(exam, service, files);
 
 	for (size_t i = 0; i < n; i++) {
 		struct tls_file *file = &files[i];
@@ -454,22 +308,22 @@ check_service_files(struct exam *exam, const struct postfix_service *service, bo
 			continue;
 		check_key(exam, file);
 		check_dates(exam, file);
-		check_issuer(exam, service, file, auth);
+		check_issuer(exam, authorities, file, auth);
 		if (!names_us(exam, file->chain[0], host))
 			exam_add_level(exam, auth ? DOCTOR_ERROR : DOCTOR_WARNING, "tls.name",
 			    file->cert, exam_text(exam, "get a certificate for %s", host),
 			    "the certificate does not have the name %s", host);
+		tls_file_free(file);
 	}
-	if (auth && n > 0 && files[0].n > 0)
-		check_served(exam, service, host, files, n);
-	for (size_t i = 0; i < TLS_FILES; i++)
-		file_free(&files[i]);
 }
 
 void
 examine_certificates(struct exam *exam)
 {
 	const struct postfix *postfix = exam->site->postfix;
+	const struct sendmail *sendmail = exam->site->sendmail;
+	const struct sendmail_line *authorities =
+	    sendmail != NULL ? sendmail_find(sendmail, 'O', "CACertFile") : NULL;
 
 	/* services with AUTH first: of two findings about a file theirs is the graver */
 	for (int auth = 1; postfix != NULL && auth >= 0; auth--)
@@ -479,8 +333,15 @@ examine_certificates(struct exam *exam)
 			if (postfix_is_smtpd(service) && service->n_broken == 0 &&
 			    postfix_has_auth(exam->ctx, postfix, service) == (auth != 0) &&
 			    strcasecmp(level_of(exam, service), "none") != 0)
-				check_service_files(exam, service, auth != 0);
+				check_files(exam, service,
+				    postfix_value(exam->ctx, postfix, service, "myhostname"),
+				    postfix_value(exam->ctx, postfix, service, "smtpd_tls_CAfile"),
+				    auth != 0);
 		}
+	if (sendmail != NULL && exam->site->helo != NULL)
+		check_files(exam, NULL, exam->site->helo,
+		    authorities != NULL ? authorities->value : "",
+		    site_sendmail_asks(exam->ctx, sendmail));
 }
 
 /* --- settings -------------------------------------------------------------- */
@@ -534,7 +395,7 @@ check_offered(
 	const struct postfix *postfix = exam->site->postfix;
 	bool none = strcasecmp(level, "none") == 0;
 
-	if (!none && find_files(exam, service, files) > 0)
+	if (!none && tls_files_find(exam, service, files) > 0)
 		return true;
 	if (site_misspelt(exam->site, "tls"))
 		return false;

@@ -164,7 +164,7 @@ static const struct doctor_check doctor_checks[] = {
 	{ "tls.expired", DOCTOR_ERROR, examine_certificates, BY_HAND, "a certificate has expired" },
 	{ "tls.expires-soon", DOCTOR_WARNING, examine_certificates, BY_HAND,
 	    "a certificate expires within 14 days" },
-	{ "tls.served-old", DOCTOR_ERROR, examine_certificates, BY_HAND,
+	{ "tls.served-old", DOCTOR_ERROR, examine_ports, BY_HAND,
 	    "a port serves another certificate than the one in the file" },
 	{ "tls.name", DOCTOR_ERROR, examine_certificates, BY_HAND,
 	    "a certificate does not have the name of this host" },

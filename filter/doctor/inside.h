@@ -149,6 +149,9 @@ const struct sendmail_line *site_sendmail_filter(TALLOC_CTX *ctx, const struct s
  * made of), or NULL */
 const char *site_text_table(const char *spec);
 
+/* site_sendmail_asks - has Sendmail a listener that asks for logins (M=a)? */
+bool site_sendmail_asks(TALLOC_CTX *ctx, const struct sendmail *sendmail);
+
 /* site_reads, site_writes - may the daemon's account read a file, write to a directory? True where
  * that account or the file is not known. */
 bool site_reads(const struct site *site, const char *path);
@@ -171,6 +174,7 @@ exam_fn examine_spf;						/* check_spf.c */
 exam_fn examine_dkim;						/* check_dkim.c */
 exam_fn examine_dmarc;						/* check_dmarc.c */
 exam_fn examine_certificates, examine_tls_settings;			/* check_tls.c */
+exam_fn examine_ports;						/* check_ports.c */
 exam_fn examine_auth, examine_relay;				/* check_relay.c */
 exam_fn examine_redis;						/* check_redis.c */
 exam_fn examine_store, examine_tables;				/* check_store.c */

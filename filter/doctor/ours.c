@@ -190,3 +190,19 @@ site_sendmail_filter(TALLOC_CTX *ctx, const struct site *site)
 	}
 	return NULL;
 }
+
+bool
+site_sendmail_asks(TALLOC_CTX *ctx, const struct sendmail *sendmail)
+{
+	for (size_t i = 0; i < sendmail->n; i++) {
+		const struct sendmail_line *line = &sendmail->lines[i];
+		const char *modifiers;
+
+		if (line->kind != 'O' || strcasecmp(line->name, "DaemonPortOptions") != 0)
+			continue;
+		modifiers = sendmail_key(ctx, line->value, "M");
+		if (modifiers != NULL && strchr(modifiers, 'a') != NULL)
+			return true;
+	}
+	return false;
+}

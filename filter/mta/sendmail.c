@@ -121,3 +121,16 @@ sendmail_key(TALLOC_CTX *ctx, const char *list, const char *key)
 	}
 	return NULL;
 }
+
+int
+sendmail_port(const char *port)
+{
+	static const struct { const char *name; int number; } names[] = {
+		{ "smtp", 25 }, { "submission", 587 }, { "smtps", 465 }, { "submissions", 465 },
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (port == NULL || strcasecmp(port, names[i].name) == 0)
+			return names[i].number;
+	return atoi(port);
+}

@@ -37,4 +37,7 @@ const char *sendmail_where(
 /* sendmail_key - the value of "KEY=value" in a list with commas between, or NULL; on ctx */
 const char *sendmail_key(TALLOC_CTX *ctx, const char *list, const char *key);
 
+/* sendmail_port - the number of a Port=; NULL means smtp. 0: unknown */
+int sendmail_port(const char *port);
+
 #endif

@@ -70,10 +70,10 @@ def wait_for(condition):
         time.sleep(0.02)
 
 
-def accepts(where):
+def accepts(where, host="127.0.0.1"):
     try:
         if isinstance(where, int):
-            socket.create_connection(("127.0.0.1", where), 5).close()
+            socket.create_connection((host, where), 5).close()
         else:
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.connect(where)
@@ -107,11 +107,12 @@ def make_certificates():
             ["-signkey", f"{name}.key"]
         sh("openssl", "x509", "-req", "-in", f"{name}.csr", "-days", str(days), "-extfile", f"{name}.ext",
            "-out", f"{name}.pem", *by)
-    for name in "root", "middle", "host", "other", "soon", "self":
+    for name in "root", "middle", "host", "renewed", "other", "soon", "self":
         key(name)
     sign("root", "Doctor Root", 30)
     sign("middle", "Doctor Middle", 30, "root")
     sign("host", HOST, 90, "middle", HOST)
+    sign("renewed", HOST, 90, "middle", HOST)
     sign("other", "www.example.net", 90, "middle", "www.example.net")
     sign("soon", HOST, 3, "middle", HOST)
     sign("self", HOST, 90, None, HOST)
@@ -124,7 +125,7 @@ def make_certificates():
     sh("openssl", "ca", "-batch", "-config", "ca.cnf", "-cert", "middle.pem", "-keyfile", "middle.key",
        "-in", "expired.csr", "-extfile", "host.ext", "-startdate", "20200101000000Z", "-enddate",
        "20210101000000Z", "-out", "expired.pem", "-notext")
-    for name in "host", "other", "soon", "expired":
+    for name in "host", "renewed", "other", "soon", "expired":
         with open(f"{name}.full", "w", encoding="ascii") as full:
             for part in name, "middle":
                 with open(f"{part}.pem", encoding="ascii") as file:
@@ -389,6 +390,13 @@ def sendmails_order(site):
 @case("postfix.milter-address")
 def port_before_host(site):
     site.main["smtpd_milters"] = f"inet:{MILTER}:127.0.0.1"
+
+
+@case("postfix.milter-address")
+def ipv6_alone_cannot_connect_to_ipv4(site):
+    site.main["inet_protocols"] = "ipv6"
+    site.options = []
+    site.main["relayhost"] = "smtp.provider.example"
 
 
 @case("postfix.milter-address")
@@ -1530,7 +1538,16 @@ def inbound_only(site):
 
 @healthy
 def ipv6_only(site):
+    """Postfix connects by IPv6 only, also to us."""
     site.main["inet_protocols"] = "ipv6"
+    port = free_port()
+    site.conf["listen"] = f'"inet:[::1]:{port}"'
+    site.main["smtpd_milters"] = f"inet:[::1]:{port}"
+
+    def run():
+        start(f"{BUILD}/countersign", "-c", f"{site.dir}/countersign.conf")
+        wait_for(lambda: accepts(port, "::1"))
+    site.after.append(run)
     site.options = ["--ip", "2001:db8::25"]
     site.zone[b"5.2" + b".0" * 22 + b".8.b.d.0.1.0.0.2.ip6.arpa"] = [(PTR, HOST.encode())]
     site.zone[HOST.encode()] = [(AAAA, socket.inet_pton(socket.AF_INET6, "2001:db8::25")), txt("v=spf1 a -all")]
@@ -1757,9 +1774,11 @@ def main():
     return 1 if Tap.failed else 0
 
 
-if __name__ == "__main__":
+def run(body):
+    """Run body, and end whatever was started; its status."""
+    code = 1
     try:
-        code = main()
+        code = body()
     finally:
         for process in RUNNING:
             process.send_signal(signal.SIGTERM)
@@ -1772,5 +1791,9 @@ if __name__ == "__main__":
             subprocess.run(["umount", place], check=False)
         if os.environ.get("COUNTERSIGN_LAB_KEEP") != "yes":
             shutil.rmtree(TOP, ignore_errors=True)
-    sys.stdout.flush()
-    os._exit(code)
+        sys.stdout.flush()
+    return code
+
+
+if __name__ == "__main__":
+    os._exit(run(main))
