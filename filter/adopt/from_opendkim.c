@@ -64,7 +64,7 @@ adopt_opendkim(struct adopt *adopt)
 		    "verifies",
 		    mode->where, mode->value);
 	if (adopt->report->commands.n > before)
-		adopt_command(adopt, "adduser %s countersign   # as long as opendkim uses the keys",
-		    adopt_shell(adopt, opendkim_user_name(&opendkim)));
+		adopt_command(adopt, "adduser %s %s   # as long as opendkim uses the keys",
+		    adopt_shell(adopt, opendkim_user_name(&opendkim)), adopt_group());
 	opendkim_others(&opendkim);
 }

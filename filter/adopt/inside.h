@@ -163,7 +163,8 @@ bool adopt_sendmail_read(struct adopt *adopt, const char **error_r);
 void adopt_sendmail(struct adopt *adopt);
 /* from_opendkim.c */
 void adopt_opendkim(struct adopt *adopt);
-/* keys.c: the commands that make key files readable */
+/* keys.c: the commands that make key files readable, and the daemon's group */
+const char *adopt_group(void);
 void adopt_own_table(struct adopt *adopt, const char *path);
 void adopt_own_keys(struct adopt *adopt, const struct adopt_texts *files, const char *key_table);
 /* sources.c: the policy services; each reader takes a path */

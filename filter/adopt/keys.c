@@ -19,9 +19,8 @@
 
 #define COMMANDS_MAX 20 /* for single files; more are done by one command */
 
-/* group_name - the daemon's group */
-static const char *
-group_name(void)
+const char *
+adopt_group(void)
 {
 	const char *group = getenv("COUNTERSIGN_GROUP");
 
@@ -32,7 +31,7 @@ group_name(void)
 static gid_t
 group_id(void)
 {
-	const struct group *group = getgrnam(group_name());
+	const struct group *group = getgrnam(adopt_group());
 
 	return group != NULL ? group->gr_gid : (gid_t)-1;
 }
@@ -67,7 +66,7 @@ let_in(struct adopt *adopt, const char *path)
 			const char *shell = adopt_shell(adopt, part);
 
 			adopt_command(
-			    adopt, "chgrp %s %s && chmod g+x %s", group_name(), shell, shell);
+			    adopt, "chgrp %s %s && chmod g+x %s", adopt_group(), shell, shell);
 		}
 	}
 }
@@ -96,7 +95,7 @@ own_many(struct adopt *adopt, size_t n, const char *key_table)
 	adopt_command(adopt,
 	    "xargs -d '\\n' chown root:%s </root/dkim-keys && xargs -d '\\n' chmod 0640 "
 	    "</root/dkim-keys",
-	    group_name());
+	    adopt_group());
 }
 
 void
@@ -129,6 +128,6 @@ adopt_own_keys(struct adopt *adopt, const struct adopt_texts *files, const char 
 		const char *shell = adopt_shell(adopt, other.items[i]);
 
 		adopt_command(
-		    adopt, "chown root:%s %s && chmod 0640 %s", group_name(), shell, shell);
+		    adopt, "chown root:%s %s && chmod 0640 %s", adopt_group(), shell, shell);
 	}
 }

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "filter/adopt/opendkim.h"
+#include "policy/base/domain.h"
 #include "policy/base/mem.h"
 #include "policy/base/netblock.h"
 #include "policy/base/text.h"
@@ -34,6 +35,13 @@ from_setting(struct opendkim *opendkim, const struct opendkim_setting *setting)
 
 /* --- how mail is signed ---------------------------------------------------- */
 
+/* is_form - a form of the header or the body */
+static bool
+is_form(const char *word)
+{
+	return strcasecmp(word, "simple") == 0 || strcasecmp(word, "relaxed") == 0;
+}
+
 /* canonicalization - opendkim's own default is the simple form */
 static void
 canonicalization(struct opendkim *opendkim)
@@ -45,8 +53,17 @@ canonicalization(struct opendkim *opendkim)
 	const char *header =
 	    text_lower_copy(adopt, value, slash != NULL ? (size_t)(slash - value) : strlen(value));
 
-	if (!adopt->signs_here)
+	if (!adopt->signs_here) {
+		if (setting != NULL)
+			adopt_note(adopt,
+			    "%s: Canonicalization is for signing, and there are no keys",
+			    setting->where);
 		return;
+	}
+	if (!is_form(header) || (slash != NULL && !is_form(slash + 1))) {
+		adopt_missing(adopt, "%s: Canonicalization %s is not known", setting->where, value);
+		return;
+	}
 	value = mem_printf(adopt, "%s/%s", header,
 	    slash != NULL ? text_lower_copy(adopt, slash + 1, strlen(slash + 1)) : "simple");
 	adopt_set(adopt, PLACE_DKIM,
@@ -296,7 +313,7 @@ servers(struct opendkim *opendkim)
 			if (ip_address_parse(list.items[i], &ip))
 				adopt_text(adopt, &good, "%s", list.items[i]);
 			else
-				adopt_missing(adopt, "%s: the name server %s is not an address",
+				adopt_missing(adopt, "%s: Nameservers: %s is not an address",
 				    names->where, list.items[i]);
 		text =
 		    good.n > 0 ? mem_printf(adopt, "servers = %s", adopt_list(adopt, &good)) : "";
@@ -381,7 +398,11 @@ names_and_keys(struct opendkim *opendkim)
 	const struct opendkim_setting *setting;
 	struct adopt *adopt = opendkim->adopt;
 
-	if (name != NULL && strcasecmp(name->value, "hostname") != 0)
+	if (name != NULL && (!domain_is_labels(name->value) || strchr(name->value, '.') == NULL) &&
+	    strcasecmp(name->value, "hostname") != 0)
+		adopt_missing(
+		    adopt, "%s: AuthservID %s is not a host name", name->where, name->value);
+	else if (name != NULL && strcasecmp(name->value, "hostname") != 0)
 		adopt_set(adopt, PLACE_RESULTS, from_setting(opendkim, name), "authserv_id = %s",
 		    adopt_quoted(adopt, name->value));
 	else if (name != NULL)

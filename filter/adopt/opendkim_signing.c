@@ -29,9 +29,12 @@ signing_table_path(
 		path += 5;
 	else if (strpbrk(path, ":,") != NULL || (len > 3 && strcmp(path + len - 3, ".db") == 0)) {
 		adopt_missing(opendkim->adopt,
-		    "%s: %s %s is not a text file. countersign reads text: write its content to a "
+		    "%s: %s %.*s is not a text file. countersign reads text: write its content to a "
 		    "file (opendkim's manual says how lines look), and keep that up to date",
-		    setting->where, setting->name, setting->value);
+		    setting->where, setting->name,
+		    (int)(strstr(path, "//") != NULL ? (size_t)(strstr(path, "//") - path)
+						     : strlen(path)),
+		    path);
 		return NULL;
 	}
 	path = opendkim_path(opendkim, path);

@@ -79,7 +79,7 @@ maps_check_table(struct adopt *adopt, const char *spec, const char *from)
 	if (strncmp(spec, "mysql:", 6) == 0 || strncmp(spec, "pgsql:", 6) == 0 ||
 	    strncmp(spec, "ldap:", 5) == 0 || strncmp(spec, "sqlite:", 7) == 0) {
 		path = adopt_shell(adopt, strchr(spec, ':') + 1);
-		adopt_command(adopt, "chgrp countersign %s && chmod 0640 %s", path, path);
+		adopt_command(adopt, "chgrp %s %s && chmod 0640 %s", adopt_group(), path, path);
 	}
 }
 

@@ -148,6 +148,8 @@ adopt_try(TALLOC_CTX *ctx, const struct adopt_report *report)
 
 	if (first == NULL)
 		return trial;
+	if (report->senders.n == 0 && report->relay_senders.n == 0)
+		return trial;
 	daemon.file = report->conf;
 	if (daemon_open_dry(ctx, &daemon, first, &trial->errors) != 0)
 		return trial;
