@@ -281,7 +281,7 @@ lab_server_libraries() {
 # the package that holds it, and that is the list.
 lab_build_packages() {
 	printf '%s\n' build-essential autoconf automake pkg-config
-	grep -o 'lib[a-z0-9.+-]*-dev' "$LAB_TOP/configure.ac" | sort -u
+	grep -o '[a-z0-9]*lib[a-z0-9.+-]*-dev' "$LAB_TOP/configure.ac" | sort -u
 }
 
 # lab_copy_source DIRECTORY - copy the source tree without anything built
