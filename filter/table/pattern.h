@@ -29,7 +29,7 @@ struct pattern_engine {
 	void *(*compile)(TALLOC_CTX *ctx, const char *pattern, const char *flags, size_t *groups_r,
 	    const char **why_r);
 	/* match: groups_r has room for n and is filled on PATTERN_YES; from any thread */
-	enum pattern_match (*match)(const void *code, const char *key,
+	enum pattern_match (*match)(void *code, const char *key,
 	    struct pattern_group *groups_r, size_t n, const char **why_r);
 };
 

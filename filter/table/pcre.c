@@ -116,7 +116,7 @@ copy_groups(const pcre2_match_data *data, size_t count, struct pattern_group *gr
 
 static enum pattern_match
 pcre_table_match(
-    const void *arg, const char *key, struct pattern_group *groups_r, size_t n, const char **why_r)
+    void *arg, const char *key, struct pattern_group *groups_r, size_t n, const char **why_r)
 {
 	const struct code *code = arg;
 	pcre2_match_data *data = mem_check(pcre2_match_data_create((uint32_t)n, NULL));

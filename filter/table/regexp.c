@@ -4,12 +4,17 @@
  * The library's own regcomp(3), because that is what Postfix uses on this machine: the same file
  * gives the same answers, odd corners included. The format is regexp_table(5)'s, see pattern.c.
  *
- * Threads: regexec(3) locks what it must.
+ * regexec(3) keeps each state that it comes by, for ever, and who sends mail chooses the keys: some
+ * KB for each octet of a key, if the pattern has enough states. So a pattern is compiled again
+ * after some octets (see FRESH_OCTETS).
+ *
+ * Threads: regexec(3) lets one thread at a time match a pattern; code->lock does so here.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
 
+#include <pthread.h>
 #include <regex.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,17 +25,51 @@
 
 #define PIECES_MAX	1000	/* of a pattern, as regcomp() copies them */
 #define GROUPS_DEEP	100
+#define COPIES_MAX	32	/* by {n,m} in a pattern that may begin anywhere in the key */
+#define KEY_MAX		320	/* octets of a key: those of the longest address */
 #define REPEATS_DEEP	6	/* quantifiers around one piece; glibc takes far longer with each */
 
+/*
+ * Octets of keys that a pattern of one piece is matched with before it is compiled again. A state
+ * costs 3 KB and some 8 octets for each piece, measured with glibc 2.36; so those of a pattern
+ * cost some 5 MB at most.
+ */
+#define FRESH_OCTETS	200000
+#define FRESH_LEAST	500	/* the same for the largest pattern */
+
 struct code {
-	regex_t regex;
+	pthread_mutex_t lock;
+	regex_t regex;		/* under lock, as the rest */
+	char *pattern;
+	int options;
+	bool compiled;
+	size_t octets;		/* of keys, since it was compiled */
+	size_t octets_max;
 };
 
 static int
 regexp_code_free(struct code *code)
 {
-	regfree(&code->regex);
+	if (code->compiled)
+		regfree(&code->regex);
+	(void)pthread_mutex_destroy(&code->lock);
 	return 0;
+}
+
+/* code_fresh - compiled, and not matched with too much; the result of regcomp() */
+static int
+code_fresh(struct code *code, size_t len)
+{
+	int result;
+
+	if (code->compiled && code->octets + len <= code->octets_max)
+		return 0;
+	if (code->compiled)
+		regfree(&code->regex);
+	result = regcomp(&code->regex, code->pattern, code->options);
+	code->compiled = result == 0;
+	code->octets = 0;
+	return result;
 }
 
 /* regexp_read_flags - the letters behind a pattern, as regcomp's; -1 where one is unknown */
@@ -117,11 +156,20 @@ regexp_next(struct size *size, unsigned int repeats)
 	size->repeats = repeats;
 }
 
-/* regexp_problem - why a pattern is not for regcomp(), or NULL */
+/* is_anchored - does a match begin at the start of the key only? */
+static bool
+is_anchored(const char *pattern)
+{
+	return pattern[0] == '^' && strchr(pattern, '|') == NULL;
+}
+
+/* regexp_problem - why a pattern is not for regcomp(), or NULL and its number of pieces */
 static const char *
-regexp_problem(const char *pattern, bool extended)
+regexp_problem(const char *pattern, bool extended, uint64_t *pieces_r)
 {
 	struct size open[GROUPS_DEEP + 1] = { { 0 } };
+	uint64_t copies = 0;
+	bool endless = false;
 	size_t depth = 0;
 
 	for (const char *p = pattern; *p != '\0'; p++) {
@@ -156,13 +204,19 @@ regexp_problem(const char *pattern, bool extended)
 			break;
 		case '+':
 			times = 2;
+			endless = true;
 			size->repeats++;
 			break;
 		case '{':
 			times = times_of(p, extended, &p);
+			copies += times > 1 ? (times - 1) * size->piece : 0;
+			endless = endless || (*p == '}' && p[extended ? -1 : -2] == ',');
 			size->repeats++;
 			break;
 		case '*':
+			endless = true;
+			size->repeats++;
+			break;
 		case '?':
 			size->repeats++;
 			break;
@@ -180,7 +234,22 @@ regexp_problem(const char *pattern, bool extended)
 			return "it is too large: + doubles what it repeats, and {n,m} makes m "
 			       "copies of it; simplify it, or write pcre: in place of regexp:";
 	}
+	if (copies > COPIES_MAX && endless && !is_anchored(pattern))
+		return "{n,m} makes more than 32 copies, and with the * or + in it each key may "
+		       "take seconds; begin it with ^, or write pcre: in place of regexp:";
+	*pieces_r = 1;
+	for (size_t i = 0; i <= depth; i++)
+		*pieces_r += open[i].done + open[i].piece;
 	return NULL;
+}
+
+/* regexp_octets_max - how many octets of keys a pattern of so many pieces is matched with */
+static size_t
+regexp_octets_max(uint64_t pieces)
+{
+	uint64_t octets = FRESH_OCTETS / pieces;
+
+	return octets > FRESH_LEAST ? (size_t)octets : FRESH_LEAST;
 }
 
 static void *
@@ -189,6 +258,7 @@ regexp_compile(
 {
 	int options = regexp_read_flags(flags);
 	struct code *code;
+	uint64_t pieces = 1;
 	char text[256];
 	int result;
 
@@ -198,32 +268,55 @@ regexp_compile(
 		    flags);
 		return NULL;
 	}
-	*why_r = regexp_problem(pattern, (options & REG_EXTENDED) != 0);
+	*why_r = regexp_problem(pattern, (options & REG_EXTENDED) != 0, &pieces);
 	if (*why_r != NULL) {
 		*why_r = mem_printf(ctx, "the pattern cannot be used: %s", *why_r);
 		return NULL;
 	}
 	code = mem_new(ctx, struct code);
-	result = regcomp(&code->regex, pattern, options);
+	(void)pthread_mutex_init(&code->lock, NULL);
+	talloc_set_destructor(code, regexp_code_free);
+	code->pattern = mem_strdup(code, pattern);
+	code->options = options;
+	code->octets_max = regexp_octets_max(pieces);
+	result = code_fresh(code, 0);
 	if (result != 0) {
 		(void)regerror(result, &code->regex, text, sizeof(text));
 		*why_r = mem_printf(ctx, "the pattern cannot be read: %s", text);
 		talloc_free(code);
 		return NULL;
 	}
-	talloc_set_destructor(code, regexp_code_free);
 	*groups_r = code->regex.re_nsub;
 	return code;
 }
 
+/* code_match - as regexec(3) */
+static int
+code_match(struct code *code, const char *key, regmatch_t *spans, size_t n)
+{
+	size_t len = strlen(key);
+	int result;
+
+	(void)pthread_mutex_lock(&code->lock);
+	result = code_fresh(code, len) != 0 ? REG_ESPACE :
+	    regexec(&code->regex, key, n, spans, 0);
+	code->octets += len;
+	(void)pthread_mutex_unlock(&code->lock);
+	return result;
+}
+
 static enum pattern_match
 regexp_match(
-    const void *arg, const char *key, struct pattern_group *groups_r, size_t n, const char **why_r)
+    void *arg, const char *key, struct pattern_group *groups_r, size_t n, const char **why_r)
 {
-	const struct code *code = arg;
 	regmatch_t spans[PATTERN_GROUPS_MAX];
-	int result = regexec(&code->regex, key, n, spans, 0);
+	int result;
 
+	if (strlen(key) > KEY_MAX) {
+		*why_r = "the key is longer than 320 bytes, which may take too long";
+		return PATTERN_ERROR;
+	}
+	result = code_match(arg, key, spans, n);
 	if (result == REG_NOMATCH)
 		return PATTERN_NO;
 	if (result != 0) {

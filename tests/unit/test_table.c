@@ -5,6 +5,7 @@
 #include "config.h"
 #endif
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -547,6 +548,12 @@ test_regexp_bounds(void **state)
 		{ "b?????++++++++", false },
 		{ "((((((((b?)?)?)?)+)+)+)+)", false },
 		{ "((((a?)+b?)*c?)+d?)*x+y*z?{2}", true },
+		/* states by the thousand for each key, from each of its octets on */
+		{ "[ab]*a[ab]{200}c", false },
+		{ "([ab]+a[ab]){30,}", false },
+		{ "^[ab]*a[ab]{200}c", true },
+		{ "a[ab]{200}c", true },
+		{ ".*@[a-z]{2,20}\\.example", true },
 	};
 
 	(void)state;
@@ -562,10 +569,38 @@ test_regexp_bounds(void **state)
 	}
 }
 
+/* What regexec() keeps of the keys that strangers choose does not grow for ever. */
+static void
+test_regexp_memory(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *error = NULL, *value;
+	struct table *table = table_open(ctx, "regexp:{ { /[ab]*a[ab]{30}/ x } }", &error);
+	char key[321] = "";
+	size_t before = mallinfo2().uordblks;
+
+	(void)state;
+	assert_non_null(table);
+	for (unsigned int i = 0; i < 300; i++) {
+		/* the same in each run; all different */
+		for (size_t k = 0; k < sizeof(key) - 1; k++)
+			key[k] = (i * 2654435761U + (unsigned int)k * 40503U * i) >> 13 & 1 ? 'a' : 'b';
+		assert_int_equal(table_get(table, ctx, key, 0, &value, &error),
+		    strlen(key) > 31 && strstr(key, "a") != NULL && strstr(key, "a") < key + 290
+			? TABLE_FOUND : TABLE_NOT_FOUND);
+	}
+	assert_true(mallinfo2().uordblks < before + 32 * 1024 * 1024);
+	/* longer than any address */
+	value = talloc_asprintf(ctx, "%s%s", key, key);
+	assert_int_equal(table_get(table, ctx, value, 0, &value, &error), TABLE_TEMPERROR);
+	talloc_free(ctx);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_regexp_memory),
 		cmocka_unit_test(test_regexp_bounds),
 		cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cidr, setup, teardown),
