@@ -38,6 +38,11 @@ password_file_read(TALLOC_CTX *ctx, const char *path, const char **error_r)
 		line[0] = '\0';
 	(void)fclose(file);
 	line[strcspn(line, "\r\n")] = '\0';
+	if (line[0] == '\0') {
+		*error_r = mem_printf(ctx,
+		    "password_file %s has no password in its first line", path);
+		return NULL;
+	}
 	password = mem_strdup(ctx, line);
 	explicit_bzero(line, sizeof(line));
 	return password;

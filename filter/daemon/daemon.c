@@ -33,6 +33,26 @@ log_store(void *arg, enum store_log_level level, const char *text)
 	log_text(levels[level], text);
 }
 
+/* read_passwords - those of the store, on ctx; 0, or -1 and *error_r */
+static int
+read_passwords(const struct daemon *daemon, TALLOC_CTX *ctx, struct redis_passwords *passwords_r,
+    const char **error_r)
+{
+	*passwords_r = (struct redis_passwords){ 0 };
+	if (daemon->password_file != NULL) {
+		passwords_r->password = password_file_read(ctx, daemon->password_file, error_r);
+		if (passwords_r->password == NULL)
+			return -1;
+	}
+	if (daemon->sentinel_password_file != NULL) {
+		passwords_r->sentinel_password =
+		    password_file_read(ctx, daemon->sentinel_password_file, error_r);
+		if (passwords_r->sentinel_password == NULL)
+			return -1;
+	}
+	return 0;
+}
+
 /* away_file_of - where charges survive a restart while Redis is away; NULL: nowhere, on ctx */
 static const char *
 away_file_of(TALLOC_CTX *ctx, const struct config *config)
@@ -61,22 +81,20 @@ open_store(TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, 
     const char **error_r)
 {
 	struct store_options options = config->store_options;
+	struct redis_passwords passwords;
 
 	options.log = log_store;
 	options.holds = keeps;
 	options.away_file = keeps ? away_file_of(ctx, config) : NULL;
-	if (config->store_password_file != NULL) {
-		options.redis.password =
-		    password_file_read(ctx, config->store_password_file, error_r);
-		if (options.redis.password == NULL)
-			return -1;
-	}
-	if (config->store_sentinel_password_file != NULL) {
-		options.redis.sentinel_password =
-		    password_file_read(ctx, config->store_sentinel_password_file, error_r);
-		if (options.redis.sentinel_password == NULL)
-			return -1;
-	}
+	daemon->store_files = mem_check(talloc_new(NULL));
+	daemon->password_file =
+	    mem_strdup_or_null(daemon->store_files, config->store_password_file);
+	daemon->sentinel_password_file =
+	    mem_strdup_or_null(daemon->store_files, config->store_sentinel_password_file);
+	if (read_passwords(daemon, ctx, &passwords, error_r) != 0)
+		return -1;
+	options.redis.password = passwords.password;
+	options.redis.sentinel_password = passwords.sentinel_password;
 	options.look_only = daemon->dry;
 	daemon->store = store_open(NULL, &options, error_r);
 	if (daemon->store == NULL)
@@ -194,6 +212,8 @@ daemon_close(struct daemon *daemon)
 	daemon->current = NULL;
 	store_close(daemon->store);
 	daemon->store = NULL;
+	talloc_free(daemon->store_files);
+	daemon->store_files = NULL;
 	talloc_free(daemon->key_watch);
 	daemon->key_watch = NULL;
 	talloc_free(daemon->resolver);
@@ -254,15 +274,23 @@ swap(struct daemon *daemon, struct snapshot *new)
 	snapshot_release(old);
 }
 
-/* renew - certificates may be new, though the store stays */
-static void
-renew(struct daemon *daemon, TALLOC_CTX *ctx)
+/* renew - certificates and passwords may be new, though the store stays; -1 and *error_r on ctx */
+static int
+renew(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 {
-	const char *error;
+	struct redis_passwords passwords;
+	const char *why;
+	int result = -1;
 
-	if (store_renew(daemon->store, ctx, &error) != 0 ||
-	    journal_renew(daemon->journal, ctx, &error) != 0)
-		log_error("reload: %s; the store goes on with what it has", error);
+	if (read_passwords(daemon, ctx, &passwords, &why) == 0 &&
+	    store_renew(daemon->store, ctx, &passwords, &why) == 0 &&
+	    journal_renew(daemon->journal, ctx, &passwords, &why) == 0)
+		result = 0;
+	else
+		*error_r = mem_printf(ctx, "the store: %s; keeping what was read before", why);
+	password_wipe(passwords.password);
+	password_wipe(passwords.sentinel_password);
+	return result;
 }
 
 /* reload - build a new snapshot and publish it */
@@ -274,6 +302,10 @@ reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 	struct snapshot *new =
 	    snapshot_build(ctx, daemon->file, daemon->resolver, &warnings, error_r);
 
+	if (new != NULL && renew(daemon, ctx, error_r) != 0) {
+		snapshot_release(new);
+		new = NULL;
+	}
 	if (new == NULL) {
 		log_lines(LOG_LEVEL_ERROR, *error_r);
 		event_raise(journal_events(daemon->journal), EVENT_RELOAD_FAILED, NULL, NULL, NULL,
@@ -286,7 +318,6 @@ reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 		log_warning("reload: %s was changed; that takes effect at the next restart", fixed);
 	if (warnings != NULL)
 		log_lines(LOG_LEVEL_WARNING, warnings);
-	renew(daemon, ctx);
 	swap(daemon, new);
 	atomic_fetch_add(&daemon->reloads, 1);
 	event_raise(journal_events(daemon->journal), EVENT_RELOAD, NULL, NULL, NULL,

@@ -36,6 +36,9 @@ struct daemon {
 	pthread_mutex_t reload_lock; /* one reload at a time */
 	struct snapshot *current;
 	struct store *store;
+	const char *password_file; /* of the store, as at start; or NULL; on store_files */
+	const char *sentinel_password_file; /* likewise */
+	TALLOC_CTX *store_files;
 	struct resolver *resolver;
 	bool resolver_away;	/* as of the last look; the first thread's alone */
 	struct key_watch *key_watch; /* below resolver, whom it asks */

@@ -42,11 +42,14 @@ books_open(TALLOC_CTX *ctx, const struct books_options *options, const char **er
 	return NULL;
 }
 
-/* books_renew - read the files of TLS again */
+/* books_renew - files of TLS and passwords may be new */
 int
-books_renew(struct books *books, TALLOC_CTX *ctx, const char **error_r)
+books_renew(struct books *books, TALLOC_CTX *ctx, const struct redis_passwords *passwords,
+    const char **error_r)
 {
-	return books->kind->renew != NULL ? books->kind->renew(books->impl, ctx, error_r) : 0;
+	return books->kind->renew != NULL
+	    ? books->kind->renew(books->impl, ctx, passwords, error_r)
+	    : 0;
 }
 
 void

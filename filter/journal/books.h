@@ -36,7 +36,8 @@ struct books *books_open(
     TALLOC_CTX *ctx, const struct books_options *options, const char **error_r);
 
 /* books_renew - as store_renew() */
-int books_renew(struct books *books, TALLOC_CTX *ctx, const char **error_r);
+int books_renew(struct books *books, TALLOC_CTX *ctx, const struct redis_passwords *passwords,
+    const char **error_r);
 
 /* books_hurry - the process ends: no call to a server waits beyond until_ms (clock_ms()) */
 void books_hurry(struct books *books, int64_t until_ms);

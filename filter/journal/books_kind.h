@@ -14,7 +14,8 @@
 struct books_kind {
 	/* impl is a talloc child of ctx */
 	void *(*open)(TALLOC_CTX *ctx, const struct books_options *, const char **error_r);
-	int (*renew)(void *impl, TALLOC_CTX *, const char **error_r); /* or NULL */
+	int (*renew)(void *impl, TALLOC_CTX *, const struct redis_passwords *,
+	    const char **error_r); /* or NULL */
 	void (*hurry)(void *impl, int64_t until_ms); /* or NULL */
 	const char *(*place)(const void *impl);
 	int (*add_decisions)(void *impl, TALLOC_CTX *, const struct books_decision *, size_t n,

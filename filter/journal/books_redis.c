@@ -54,11 +54,12 @@ redis_books_open(TALLOC_CTX *ctx, const struct books_options *options, const cha
 }
 
 static int
-redis_books_renew(void *impl, TALLOC_CTX *ctx, const char **error_r)
+redis_books_renew(void *impl, TALLOC_CTX *ctx, const struct redis_passwords *passwords,
+    const char **error_r)
 {
 	struct redis_books *books = impl;
 
-	return journal_redis_renew(books->redis, ctx, error_r);
+	return journal_redis_renew(books->redis, ctx, passwords, error_r);
 }
 
 static void

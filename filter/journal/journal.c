@@ -148,11 +148,12 @@ journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_op
 	return journal;
 }
 
-/* journal_renew - read the files of TLS again */
+/* journal_renew - files of TLS and passwords may be new */
 int
-journal_renew(struct journal *journal, TALLOC_CTX *ctx, const char **error_r)
+journal_renew(struct journal *journal, TALLOC_CTX *ctx,
+    const struct redis_passwords *passwords, const char **error_r)
 {
-	return books_renew(journal->books, ctx, error_r);
+	return books_renew(journal->books, ctx, passwords, error_r);
 }
 
 struct books *

@@ -34,7 +34,8 @@ struct journal *journal_open(TALLOC_CTX *ctx, const struct config *config,
     const struct store_options *options, const char **error_r);
 
 /* journal_renew - as store_renew() */
-int journal_renew(struct journal *journal, TALLOC_CTX *ctx, const char **error_r);
+int journal_renew(struct journal *journal, TALLOC_CTX *ctx,
+    const struct redis_passwords *passwords, const char **error_r);
 
 /*
  * journal_program_fn - what to run for each event: fills argv (words on ctx), n and timeout_ms

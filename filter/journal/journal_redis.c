@@ -38,11 +38,15 @@ journal_redis_new(TALLOC_CTX *ctx, const struct store_options *options, const ch
 	return NULL;
 }
 
-/* journal_redis_renew - read the files of TLS again */
+#define JOURNAL_REDIS_RENEW_MS	1000	/* for a server to say whether it accepts a new password */
+
+/* journal_redis_renew - files of TLS and passwords may be new */
 int
-journal_redis_renew(struct journal_redis *redis, TALLOC_CTX *ctx, const char **error_r)
+journal_redis_renew(struct journal_redis *redis, TALLOC_CTX *ctx,
+    const struct redis_passwords *passwords, const char **error_r)
 {
-	return redis_pool_renew(redis->pool, ctx, error_r);
+	return redis_pool_renew(
+	    redis->pool, ctx, passwords, JOURNAL_REDIS_RENEW_MS, error_r);
 }
 
 void

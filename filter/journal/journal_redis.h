@@ -28,7 +28,8 @@ struct journal_redis *journal_redis_new(TALLOC_CTX *ctx, const struct store_opti
     const char **error_r);
 
 /* journal_redis_renew - as store_renew() */
-int journal_redis_renew(struct journal_redis *redis, TALLOC_CTX *ctx, const char **error_r);
+int journal_redis_renew(struct journal_redis *redis, TALLOC_CTX *ctx,
+    const struct redis_passwords *passwords, const char **error_r);
 
 /* journal_redis_hurry - as redis_pool_hurry() */
 void journal_redis_hurry(struct journal_redis *redis, int64_t until_ms);

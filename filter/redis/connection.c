@@ -10,9 +10,11 @@
 #endif
 
 #include <hiredis/hiredis.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "filter/base/password_file.h"
 #include "filter/redis/inside.h"
 #include "filter/redis/wire.h"
 #include "policy/base/mem.h"
@@ -42,20 +44,38 @@ redis_greet(struct redis_connection *connection, TALLOC_CTX *ctx, int argc, cons
 	return result;
 }
 
+/* connection_password - that of servers, or of Sentinels; a copy on ctx; NULL: none */
+static char *
+connection_password(struct redis_pool *pool, TALLOC_CTX *ctx, bool sentinel)
+{
+	char *copy;
+
+	(void)pthread_mutex_lock(&pool->lock);
+	copy = mem_strdup_or_null(
+	    ctx, sentinel ? pool->options.sentinel_password : pool->options.password);
+	(void)pthread_mutex_unlock(&pool->lock);
+	return copy;
+}
+
 /* authenticate - AUTH, where there is a password; -1 with an error */
 static int
-authenticate(struct redis_connection *connection, const char *user, const char *password,
+authenticate(struct redis_pool *pool, struct redis_connection *connection, bool sentinel,
     TALLOC_CTX *ctx, int64_t deadline_ms, const char **error_r)
 {
+	const char *user = sentinel ? pool->options.sentinel_user : pool->options.user;
+	char *password = connection_password(pool, ctx, sentinel);
 	const char *auth[3] = { "AUTH" };
-	int n = 1;
+	int n = 1, result;
 
 	if (password == NULL)
 		return 0;
 	if (user != NULL)
 		auth[n++] = user;
 	auth[n++] = password;
-	return redis_greet(connection, ctx, n, auth, deadline_ms, error_r);
+	result = redis_greet(connection, ctx, n, auth, deadline_ms, error_r);
+	password_wipe(password);
+	talloc_free(password);
+	return result;
 }
 
 /*
@@ -86,14 +106,13 @@ is_let_in(const struct redis_pool *pool, struct redis_connection *connection, TA
 
 /* redis_connection_introduce - AUTH and SELECT, where configured */
 static int
-redis_connection_introduce(const struct redis_pool *pool, struct redis_connection *connection,
+redis_connection_introduce(struct redis_pool *pool, struct redis_connection *connection,
     TALLOC_CTX *ctx, int64_t deadline_ms, const char **error_r)
 {
 	const char *select[2] = { "SELECT" };
 	char database[16];
 
-	if (authenticate(connection, pool->options.user, pool->options.password, ctx, deadline_ms,
-	    error_r) < 0)
+	if (authenticate(pool, connection, false, ctx, deadline_ms, error_r) < 0)
 		return -1;
 	if (pool->options.database == 0 || pool->options.cluster)
 		return 0;
@@ -117,8 +136,7 @@ redis_connection_open(struct redis_pool *pool, const struct redis_place *place, 
 	connection->wire = wire;
 	if ((pool->tls == NULL || is_let_in(pool, connection, ctx, deadline_ms, error_r)) &&
 	    (sentinel
-		    ? authenticate(connection, pool->options.sentinel_user,
-			  pool->options.sentinel_password, ctx, deadline_ms, error_r)
+		    ? authenticate(pool, connection, true, ctx, deadline_ms, error_r)
 		    : redis_connection_introduce(pool, connection, ctx, deadline_ms, error_r)) == 0)
 		return connection;
 	redis_connection_close(connection);

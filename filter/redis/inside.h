@@ -2,11 +2,12 @@
  * inside.h - what the files that make up the pool of connections to Redis share
  *
  * pool.c: nodes, borrowing; connection.c: connecting; call.c: commands; discover.c:
- * finding masters. Nobody else includes this; pool.h is the door.
+ * finding masters; renew.c: other passwords. Nobody else includes this; pool.h is the door.
  *
- * Threads: pool->lock guards the nodes (their idle connections, numbers, places), the slots and
- * discovered. A borrowed connection belongs to its borrower. Nodes are added, never removed, but
- * one without slots may become another. Nothing waits with the lock held.
+ * Threads: pool->lock guards the nodes (their idle connections, numbers, places), the slots,
+ * discovered, and the passwords of options. A borrowed connection belongs to its borrower. Nodes
+ * are added, never removed, but one without slots may become another. Nothing waits with the lock
+ * held.
  */
 #ifndef FILTER_REDIS_INSIDE_H
 #define FILTER_REDIS_INSIDE_H
@@ -46,6 +47,7 @@ struct redis_node {
 
 struct redis_pool {
 	struct redis_options options;
+	TALLOC_CTX *passwords;		/* of those that were renewed; a root of its own */
 	const char *server;		/* the server or the Sentinels, as written */
 	const char *master;		/* its name if seeds are Sentinels, or NULL */
 	struct redis_tls *tls;		/* or NULL */
@@ -112,6 +114,9 @@ struct redis_connection *redis_take_all_idle(struct redis_node *node);
 
 /* redis_close_list - close connections that are in no list any more */
 void redis_close_list(struct redis_connection *list);
+
+/* redis_drop_all_idle - the same of all nodes; masters are looked for again */
+void redis_drop_all_idle(struct redis_pool *pool);
 
 /* redis_node_drop_idle - close those of one node that nobody uses */
 void redis_node_drop_idle(struct redis_pool *pool, struct redis_node *node);

@@ -48,6 +48,7 @@ pool_free(struct redis_pool *pool)
 		talloc_free(pool->nodes[i]);
 	}
 	redis_options_wipe(&pool->options);
+	talloc_free(pool->passwords);
 	(void)pthread_mutex_destroy(&pool->resolving);
 	(void)pthread_mutex_destroy(&pool->lock);
 	return 0;
@@ -122,6 +123,7 @@ redis_pool_new(TALLOC_CTX *ctx, const struct redis_options *options, unsigned in
 	struct redis_pool *pool = mem_new(ctx, struct redis_pool);
 
 	pool->options = redis_options_copy(pool, options);
+	pool->passwords = mem_check(talloc_new(NULL));
 	pool->server = options->sentinels != NULL ? pool->options.sentinels : pool->options.server;
 	pool->master = options->sentinels != NULL ? pool->options.master : NULL;
 	pool->max_connections = connections > 0 ? connections : 1;
@@ -161,9 +163,9 @@ redis_pool_server(const struct redis_pool *pool)
 	return pool->server;
 }
 
-/* drop_all - of all nodes */
-static void
-drop_all(struct redis_pool *pool)
+/* redis_drop_all_idle - of all nodes */
+void
+redis_drop_all_idle(struct redis_pool *pool)
 {
 	size_t n;
 
@@ -173,18 +175,6 @@ drop_all(struct redis_pool *pool)
 	(void)pthread_mutex_unlock(&pool->lock);
 	for (size_t i = 0; i < n; i++)
 		redis_node_drop_idle(pool, pool->nodes[i]);
-}
-
-/* redis_pool_renew - read the files of TLS again */
-int
-redis_pool_renew(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
-{
-	if (pool->tls == NULL)
-		return 0;
-	if (redis_tls_renew(pool->tls, ctx, error_r) < 0)
-		return -1;
-	drop_all(pool);
-	return 0;
 }
 
 /* redis_take_all_idle - a node's idle connections, which are then in no list, and none made before

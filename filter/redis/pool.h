@@ -48,10 +48,13 @@ enum pool_outcome redis_pool_call(struct redis_pool *pool, TALLOC_CTX *ctx, int 
     struct redisReply **reply_r, const char **error_r);
 
 /*
- * redis_pool_renew - read the files of TLS again; connections are made anew with what is in them
- * Returns 0, also without TLS, or -1 and *error_r (on ctx): what was read before is kept.
+ * redis_pool_renew - read the files of TLS again, and use these passwords from now on
+ * NULL: none. Connections are made anew if something changed. A password that the server refuses is
+ * an error, as is a file of TLS that cannot be used. Waits for the server, wait_ms at most. Returns
+ * 0, or -1 and *error_r (on ctx): what was there before is kept.
  */
-int redis_pool_renew(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r);
+int redis_pool_renew(struct redis_pool *pool, TALLOC_CTX *ctx,
+    const struct redis_passwords *passwords, int64_t wait_ms, const char **error_r);
 
 /*
  * redis_pool_hurry - from now on no call waits beyond until_ms (clock_ms())

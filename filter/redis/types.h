@@ -27,6 +27,12 @@ struct redis_options {
 	unsigned int database;
 };
 
+/* What their files hold now; NULL: no password. */
+struct redis_passwords {
+	const char *password;
+	const char *sentinel_password;
+};
+
 /* redis_options_copy - a copy whose strings are on ctx */
 struct redis_options redis_options_copy(TALLOC_CTX *ctx, const struct redis_options *options);
 

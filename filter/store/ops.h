@@ -35,7 +35,7 @@ struct store_ops {
 	int (*raise)(void *impl, TALLOC_CTX *, const struct quota_plan *,
 	    const struct quota_counter *, uint64_t max, int64_t for_ms, int64_t, const char **);
 	int (*unraise)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t, const char **);
-	int (*renew)(void *impl, TALLOC_CTX *,
+	int (*renew)(void *impl, TALLOC_CTX *, const struct redis_passwords *,
 	    const char **error_r); /* or NULL: reads no files but its own */
 	void (*tick)(void *impl); /* or NULL */
 	void (*look)(void *impl); /* an account is remembered to be over; NULL: no other filters */

@@ -228,11 +228,14 @@ store_reset(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	return result;
 }
 
-/* store_renew - read the files of TLS again */
+/* store_renew - files of TLS and passwords may be new */
 int
-store_renew(struct store *store, TALLOC_CTX *ctx, const char **error_r)
+store_renew(struct store *store, TALLOC_CTX *ctx, const struct redis_passwords *passwords,
+    const char **error_r)
 {
-	return store->ops->renew != NULL ? store->ops->renew(store->impl, ctx, error_r) : 0;
+	return store->ops->renew != NULL
+	    ? store->ops->renew(store->impl, ctx, passwords, error_r)
+	    : 0;
 }
 
 /* store_tick - the regular work */

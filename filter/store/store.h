@@ -42,11 +42,12 @@ struct store *store_open(TALLOC_CTX *ctx, const struct store_options *options,
 void store_close(struct store *store);
 
 /*
- * store_renew - read the files of TLS again; connections made from now on use them
- * Returns 0, also where there is nothing to read, or -1 and *error_r (on ctx): what was read before
- * is kept.
+ * store_renew - read the files of TLS again, and use these passwords of Redis from now on
+ * Returns 0, also where there is nothing to renew, or -1 and *error_r (on ctx): what was there
+ * before is kept.
  */
-int store_renew(struct store *store, TALLOC_CTX *ctx, const char **error_r);
+int store_renew(struct store *store, TALLOC_CTX *ctx, const struct redis_passwords *passwords,
+    const char **error_r);
 
 /*
  * store_options_equal - whether a reload may keep the open store

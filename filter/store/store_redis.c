@@ -35,6 +35,7 @@
 #include "filter/store/quota_lua.h"
 #include "policy/base/mem.h"
 
+#define RENEW_MS	1000	/* for a server to say whether it accepts a new password */
 #define STOP_MS		1000	/* for each call, once the store is being closed */
 
 /* --- construction and destruction --- */
@@ -152,13 +153,14 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 	return redis;
 }
 
-/* store_redis_renew - read the files of TLS again */
+/* store_redis_renew - files of TLS and passwords may be new */
 static int
-store_redis_renew(void *impl, TALLOC_CTX *ctx, const char **error_r)
+store_redis_renew(void *impl, TALLOC_CTX *ctx, const struct redis_passwords *passwords,
+    const char **error_r)
 {
 	struct store_redis *redis = impl;
 
-	return redis_pool_renew(redis->pool, ctx, error_r);
+	return redis_pool_renew(redis->pool, ctx, passwords, RENEW_MS, error_r);
 }
 
 /* --- the message's side --- */

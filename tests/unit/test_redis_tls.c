@@ -42,6 +42,8 @@
 #define PATIENCE_MS	30000
 #define MASTERS		3
 
+static const struct redis_passwords no_passwords;
+
 struct fixture {
 	TALLOC_CTX *ctx;
 	struct redis_server
@@ -337,7 +339,8 @@ many_calls(void *arg)
 			caller->good++;
 		freeReplyObject(reply);
 		if (i % 100 == 50 && caller->number == 0)
-			(void)redis_pool_renew(caller->f->pool, ctx, &error);
+			(void)redis_pool_renew(
+			    caller->f->pool, ctx, &no_passwords, PATIENCE_MS, &error);
 	}
 	ERR_clear_error();
 	talloc_free(ctx);
@@ -558,12 +561,12 @@ test_renewal(void **state)
 	assert_non_null(strstr(text, "not accepted"));
 	copy_file(f, "other-ca.pem", "trusted.pem");
 	assert_int_equal(call(f, PATIENCE_MS, "PING", &text), POOL_NOT_SENT);
-	assert_int_equal(redis_pool_renew(f->pool, f->ctx, &error), 0);
+	assert_int_equal(redis_pool_renew(f->pool, f->ctx, &no_passwords, PATIENCE_MS, &error), 0);
 	expect_answer(f, "PING", "PONG");
 
 	/* a file that is bad by then changes nothing */
 	write_file(path(f, "trusted.pem"), "nothing\n", 0600);
-	assert_int_equal(redis_pool_renew(f->pool, f->ctx, &error), -1);
+	assert_int_equal(redis_pool_renew(f->pool, f->ctx, &no_passwords, PATIENCE_MS, &error), -1);
 	assert_non_null(strstr(error, "tls_ca_cert_file"));
 	redis_pool_drop_idle(f->pool, 0);
 	expect_answer(f, "PING", "PONG");
@@ -840,8 +843,8 @@ test_store(void **state)
 	assert_null(journal_redis_call(journal, f->ctx, words, true, &error));
 
 	copy_file(f, "ca.pem", "trusted.pem");
-	assert_int_equal(store_renew(store, f->ctx, &error), 0);
-	assert_int_equal(journal_redis_renew(journal, f->ctx, &error), 0);
+	assert_int_equal(store_renew(store, f->ctx, &no_passwords, &error), 0);
+	assert_int_equal(journal_redis_renew(journal, f->ctx, &no_passwords, &error), 0);
 	until = clock_ms() + PATIENCE_MS;
 	while (is_away(store, f) && clock_ms() < until)
 		usleep(20000);
