@@ -144,6 +144,10 @@ set_main(struct adopt *adopt, const struct postfix *postfix, const char *name, c
 	if (strcmp(postfix_value(adopt, postfix, NULL, name), value) == 0 &&
 	    postfix_set(postfix, name))
 		return;
+	if (postfix_set(postfix, name))
+		why = mem_printf(adopt, "in place of line %s%s%s",
+		    strrchr(postfix_where(adopt, postfix, NULL, name), ':') + 1,
+		    why[0] != '\0' ? "; " : "", why);
 	adopt_edit(adopt, postfix->main_cf, NULL, why, "%s = %s", name, value);
 	back_main(adopt, postfix, name);
 }
