@@ -65,11 +65,17 @@ option_list(const struct ctl *ctl, const char *name, size_t *n_r)
 static void
 check_ids(const struct ctl *ctl, const char *option, const char *const *ids, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (!doctor_known(ids[i]))
-			ctl_misuse(ctl,
-			    "%s %s: there is no such check; countersignctl(8) lists them", option,
-			    ids[i]);
+	const char *near;
+
+	for (size_t i = 0; i < n; i++) {
+		if (doctor_known(ids[i], &near))
+			continue;
+		if (near != NULL)
+			ctl_misuse(ctl, "%s: there is no check %s (did you mean %s?)", option,
+			    ids[i], near);
+		ctl_misuse(ctl, "%s: there is no check %s; countersignctl(8) lists them", option,
+		    ids[i]);
+	}
 }
 
 /* doctor_print_json - the report as one object */

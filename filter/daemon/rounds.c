@@ -27,13 +27,21 @@
 #define ROUNDS_EVERY_MS	(60 * 60 * 1000)
 #define ROUNDS_LOOK_MS	1000	/* how often the clock is looked at */
 
+/* An error that a round has found, until one finds it no more. */
+struct rounds_error {
+	struct rounds_error *next;
+	const char *id, *where;
+	bool untold;		/* no event was raised for it */
+};
+
 struct rounds {
 	struct daemon *daemon;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t stopped;
 	bool stop;
-	struct doctor_report *last; /* of the round before, or NULL */
+	struct rounds_error *errors; /* talloc children of rounds */
+	bool begun;		/* a round was made */
 };
 
 /* rounds_rest - a little; false when it is time to stop */
@@ -63,26 +71,88 @@ rounds_reader(void *state, TALLOC_CTX *ctx, const struct config *config,
 	return snapshot_key_options(ctx, config, options_r, error_r);
 }
 
-/* rounds_knew - did the round before find it, too? */
+/* rounds_same - are two ids of one kind: "redis.away", "redis.evicts"? */
 static bool
-rounds_knew(const struct doctor_report *last, const struct doctor_finding *finding)
+rounds_same(const char *a, const char *b)
 {
-	for (size_t i = 0; last != NULL && i < last->n; i++)
-		if (last->findings[i].level == DOCTOR_ERROR &&
-		    strcmp(last->findings[i].id, finding->id) == 0 &&
-		    strcmp(last->findings[i].where, finding->where) == 0)
+	size_t len = strcspn(a, ".");
+
+	return strncmp(a, b, len + 1) == 0;
+}
+
+/* rounds_find - an error that is known, or NULL */
+static const struct rounds_error *
+rounds_find(const struct rounds *rounds, const struct doctor_finding *finding)
+{
+	for (const struct rounds_error *error = rounds->errors; error != NULL; error = error->next)
+		if (strcmp(error->id, finding->id) == 0 &&
+		    strcmp(error->where, finding->where) == 0)
+			return error;
+	return NULL;
+}
+
+/* rounds_lasts - does an error last, or is it not known? While Redis is away nothing is known of
+ * what else is wrong with it. */
+static bool
+rounds_lasts(const struct doctor_report *report, const struct rounds_error *error)
+{
+	if (report->no_dns && (rounds_same("dkim.", error->id) || rounds_same("spf.", error->id)))
+		return true;
+	for (size_t i = 0; i < report->n; i++) {
+		const struct doctor_finding *finding = &report->findings[i];
+
+		if (rounds_same(error->id, finding->id) &&
+		    (finding->level == DOCTOR_UNKNOWN ||
+			(finding->level == DOCTOR_ERROR &&
+			    strcmp(finding->where, error->where) == 0)))
 			return true;
+	}
 	return false;
 }
 
-/* rounds_news - is it an error that the round before did not find? */
-static bool
-rounds_news(const struct doctor_report *last, const struct doctor_finding *finding)
+/* rounds_raise - an event about a check */
+static void
+rounds_raise(struct rounds *rounds, enum event_kind kind, const char *id, const char *where,
+    const char *what, const char *cure)
 {
+	event_raise(journal_events(rounds->daemon->journal), kind, "check", id, where, what,
+	    json_pack("{s:s,s:s}", "where", where, "cure", cure));
+}
+
+/* rounds_begin - an error that is new */
+static void
+rounds_begin(struct rounds *rounds, const struct doctor_finding *finding)
+{
+	struct rounds_error *error = mem_new(rounds, struct rounds_error);
+
+	error->id = mem_strdup(error, finding->id);
+	error->where = mem_strdup(error, finding->where);
 	/* whether mail leaves from this host, only the MTA knows: here only a change counts */
-	if (last == NULL && strcmp(finding->id, "spf.misses-us") == 0)
-		return false;
-	return finding->level == DOCTOR_ERROR && !rounds_knew(last, finding);
+	error->untold = !rounds->begun && strcmp(finding->id, "spf.misses-us") == 0;
+	error->next = rounds->errors;
+	rounds->errors = error;
+	if (!error->untold)
+		rounds_raise(rounds, EVENT_CHECK_FAILED, finding->id, finding->where,
+		    finding->what, finding->cure);
+}
+
+/* rounds_end - errors that are found no more */
+static void
+rounds_end(struct rounds *rounds, const struct doctor_report *report)
+{
+	struct rounds_error **at = &rounds->errors, *error;
+
+	while ((error = *at) != NULL) {
+		if (rounds_lasts(report, error)) {
+			at = &error->next;
+			continue;
+		}
+		*at = error->next;
+		if (!error->untold)
+			rounds_raise(rounds, EVENT_CHECK_PASSED, error->id, error->where,
+			    "the error that was found here is gone", "");
+		talloc_free(error);
+	}
 }
 
 /* rounds_make - one round */
@@ -96,17 +166,15 @@ rounds_make(struct rounds *rounds)
 	struct doctor_report *report = doctor_examine(rounds, &options);
 
 	/* while the daemon stops, its own socket is closed */
-	for (size_t i = 0; i < report->n && !atomic_load(&daemon->draining); i++) {
-		const struct doctor_finding *finding = &report->findings[i];
-
-		if (rounds_news(rounds->last, finding))
-			event_raise(journal_events(daemon->journal), EVENT_CHECK_FAILED, "check",
-			    finding->id, finding->where, finding->what,
-			    json_pack("{s:s,s:s}", "where", finding->where, "cure",
-				finding->cure));
+	if (!atomic_load(&daemon->draining)) {
+		for (size_t i = 0; i < report->n; i++)
+			if (report->findings[i].level == DOCTOR_ERROR &&
+			    rounds_find(rounds, &report->findings[i]) == NULL)
+				rounds_begin(rounds, &report->findings[i]);
+		rounds_end(rounds, report);
+		rounds->begun = true;
 	}
-	talloc_free(rounds->last);
-	rounds->last = report;
+	talloc_free(report);
 }
 
 /* rounds_run - the thread */

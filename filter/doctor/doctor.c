@@ -22,6 +22,9 @@
 #include "filter/doctor/inside.h"
 #include "filter/doctor/site.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
+
+#define DOCTOR_NEAR	5	/* letters of an id that may be wrong, and one */
 
 /* When a check is made. */
 enum doctor_when {
@@ -289,9 +292,26 @@ doctor_find(const char *id)
 }
 
 bool
-doctor_known(const char *id)
+doctor_known(const char *id, const char **near_r)
 {
-	return doctor_find(id) != NULL;
+	unsigned int least = DOCTOR_NEAR;
+
+	*near_r = NULL;
+	if (doctor_find(id) != NULL)
+		return true;
+	for (size_t i = 0; i < DOCTOR_CHECKS; i++) {
+		const char *behind = strchr(doctor_checks[i].id, '.') + 1;
+		unsigned int away = text_distance(id, doctor_checks[i].id);
+
+		/* without the part before the dot, it is meant as well */
+		if (away > text_distance(id, behind) + 1)
+			away = text_distance(id, behind) + 1;
+		if (away < least) {
+			least = away;
+			*near_r = doctor_checks[i].id;
+		}
+	}
+	return false;
 }
 
 const char *
@@ -521,6 +541,7 @@ doctor_examine(TALLOC_CTX *ctx, const struct doctor_options *options)
 	struct crew *crew = crew_new(site);
 	bool all;
 
+	report->no_dns = site->resolver == NULL;
 	crew->members = mem_array(site, struct crew_member, DOCTOR_CHECKS);
 	crew->n = crew_start(crew, crew->members);
 	(void)pthread_mutex_lock(&crew->lock);

@@ -25,7 +25,8 @@ struct doctor_report *doctor_examine(TALLOC_CTX *ctx, const struct doctor_option
 /* doctor_level_word - "error", "warning", "unknown", "ok" */
 const char *doctor_level_word(enum doctor_level level);
 
-/* doctor_known - is there a check with this id? */
-bool doctor_known(const char *id);
+/* doctor_known - is there a check with this id? If not, *near_r is the one that was meant, or
+ * NULL */
+bool doctor_known(const char *id, const char **near_r);
 
 #endif

@@ -50,6 +50,7 @@ struct doctor_report {
 	struct doctor_finding *findings; /* errors first; in each level by id and place */
 	size_t n;
 	size_t counts[DOCTOR_LEVELS];
+	bool no_dns;		/* no server answers: what depends on DNS was not looked at */
 };
 
 #endif

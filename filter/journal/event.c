@@ -51,6 +51,7 @@ static const struct {
 	[EVENT_PEER_REFUSED] = { "peer-refused", EVENT_QUIET_MS, LOG_LEVEL_WARNING },
 	[EVENT_FOREIGN_BURST] = { "foreign-sender-burst", EVENT_QUIET_MS, LOG_LEVEL_WARNING },
 	[EVENT_CHECK_FAILED] = { "check-failed", EVENT_QUIET_MS, LOG_LEVEL_ERROR },
+	[EVENT_CHECK_PASSED] = { "check-passed", 0, LOG_LEVEL_INFO },
 	[EVENT_SHORTAGE] = { "shortage", 0, LOG_LEVEL_ERROR },
 };
 

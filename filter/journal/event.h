@@ -43,6 +43,7 @@ enum event_kind {
 	EVENT_SIGN_RISK,	/* the MTA will change what was signed */
 	EVENT_FOREIGN_BURST,	/* an account was refused many foreign senders within an hour */
 	EVENT_CHECK_FAILED,	/* a check of the doctor that the daemon makes found an error */
+	EVENT_CHECK_PASSED,	/* and does not find it any more */
 	EVENT_SHORTAGE,		/* the system refuses threads, or descriptors are used up */
 	EVENT_PEER_REFUSED,	/* somebody who may not connect as an MTA tried to */
 	EVENT_KINDS

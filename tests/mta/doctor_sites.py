@@ -23,7 +23,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from dns_server import A, AAAA, CNAME, MX, PTR, SERVFAIL, TXT, Server, record  # noqa: E402
+from dns_server import A, AAAA, CNAME, MX, PTR, SERVFAIL, SILENT, TXT, Server, record  # noqa: E402
 
 BUILD = os.environ["COUNTERSIGN_BUILD"]
 POSTFIX = os.environ["POSTFIX"]
@@ -63,10 +63,10 @@ def free_port():
 
 
 def wait_for(condition):
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not condition():
         if time.monotonic() > until:
-            sys.exit("Bail out! something did not start")
+            sys.exit(f"Bail out! in vain was waited for line {condition.__code__.co_firstlineno}")
         time.sleep(0.02)
 
 
@@ -1657,8 +1657,11 @@ def options_work():
                      r" +the default action .*\n +cure: milter_default_action = tempfail$", text, re.M) is not None
            and re.search(r"^2 errors, 0 warnings, \d+ unknown$", text.splitlines()[-1]) is not None,
            "text for people", text)
-    done = site.ask("--only", "no.such")
-    Tap.ok(done.returncode not in (0, 2) and b"no such check" in done.stderr, "an unknown id is refused", done.stderr)
+    done = site.ask("--only", "dkim.norecord")
+    Tap.ok(done.returncode == 64 and b"no check dkim.norecord" in done.stderr and b"did you mean dkim.no-record?" in done.stderr,
+           "an unknown id is refused with the nearest", done.returncode, done.stderr)
+    done = site.ask("--skip", "quite-another-thing")
+    Tap.ok(done.returncode == 64 and b"countersignctl(8)" in done.stderr, "or with where they are listed", done.stderr)
     site.close()
 
 
@@ -1666,7 +1669,8 @@ def daemon_tells():
     """The daemon looks every hour by itself, and raises an event when a record is gone."""
     site = Site("daemon")
     port = free_port()
-    site.conf.update(listen=f'"inet:127.0.0.1:{port}"', log='"stderr"', store='"embedded"')
+    script = site.file("event", f"#!/bin/sh\ncat >>{site.dir}/events\n", 0o755)
+    site.conf.update(listen=f'"inet:127.0.0.1:{port}"', log='"stderr"', store='"embedded"', event_command=f'["{script}"]')
     shift = site.file("shift", "\0" * 8)
     site.lay_out()
 
@@ -1688,18 +1692,34 @@ def daemon_tells():
     turn(100)
     wait_for(key_asked)
     wait_for(lambda: (b"example.org", TXT) in site.dns.asked)
+
     # the round is over when its keys' answers are in; the next one finds no record
-    before = key_asked()
+    def round_at(seconds):
+        before = key_asked()
+        turn(seconds)
+        wait_for(lambda: key_asked() > before)
+
+    def events():
+        try:
+            with open(f"{site.dir}/events", encoding="utf-8") as file:
+                return [(e["event"], e["check"], e["where"]) for e in map(json.loads, file) if e["event"].startswith("check-")]
+        except OSError:
+            return []
+    good = site.dns.zone[S1]
     del site.dns.zone[S1]
-    turn(4000)
-    wait_for(lambda: key_asked() > before)
+    round_at(4000)
     wait_for(lambda: logged(r"event check-failed: .*has no DNS record"))
+    failed = ("check-failed", "dkim.no-record", S1.decode())
+    wait_for(lambda: events() == [failed])
     Tap.ok(not logged(r"event check-failed: (?!.*has no DNS record)"), "the daemon tells of a record that is gone")
-    turn(8000)
-    after = key_asked()
-    wait_for(lambda: key_asked() > after)
-    with open(f"{site.dir}/log", encoding="utf-8") as file:
-        Tap.ok(len(re.findall("event check-failed", file.read())) == 1, "and only once")
+    round_at(8000)
+    site.dns.zone[S1] = [(SILENT, b"")]
+    round_at(12000)
+    Tap.ok(events() == [failed], "and only once, also while DNS does not answer", events())
+    site.dns.zone[S1] = good
+    round_at(16000)
+    wait_for(lambda: len(events()) > 1)
+    Tap.ok(events() == [failed, ("check-passed",) + failed[1:]], "and that it is good again", events())
     site.close()
 
 
