@@ -429,6 +429,9 @@ static const struct {
 	[WORKS_PLAN_ACCOUNTS] = { SENDING, is_for_accounts,
 	    "accounts are blocked, and no account has this plan; name it in default_plan, plan_of "
 	    "or accounts" },
+	[WORKS_PLAN_LEFT_OUT] = { SENDING, is_for_accounts,
+	    "it is for accounts, and no account has this plan; name it in default_plan, plan_of "
+	    "or accounts" },
 	[WORKS_PLAN_BLOCK_ON] = { SENDING, has_block_on,
 	    "it needs a reason: block_on = \"20 foreign-senders per hour\"" },
 	[WORKS_UNMATCHED] = { ALL, leaves_some,

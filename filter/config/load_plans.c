@@ -146,6 +146,34 @@ read_block_on(struct options_reader *reader, config_setting_t *setting, void *ta
 	plan->has_block_on = true;
 }
 
+/* read_left_out - not_counted_in = ["domain", "pool"] */
+static void
+read_left_out(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	static const struct { const char *word; unsigned int bit; } known[] = {
+		{ "domain", PLAN_LEFT_OUT_DOMAIN },
+		{ "pool", PLAN_LEFT_OUT_POOL },
+		{ "network", PLAN_LEFT_OUT_NETWORK },
+	};
+	struct plan *plan = target;
+	struct words words = { 0 };
+
+	plan->has_left_out = true;
+	options_words(reader, setting, &words);
+	for (size_t i = 0; i < words.n; i++) {
+		unsigned int bit = 0;
+
+		for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
+			if (strcmp(words.items[i], known[k].word) == 0)
+				bit = known[k].bit;
+		if (bit == 0)
+			options_error(reader, setting,
+			    "not_counted_in = \"%s\" is unknown; known are: domain, pool, network",
+			    words.items[i]);
+		plan->left_out |= bit;
+	}
+}
+
 /* read_percent - warn_at = "80%" */
 static void
 read_percent(struct options_reader *reader, config_setting_t *setting, void *target)
@@ -214,6 +242,10 @@ static const struct option plan_rows[] = {
 	    .offset = offsetof(struct plan, block_for_ms),
 	    .min = BLOCK_MIN_MS,
 	    .max = BLOCK_MAX_MS },
+	{ .name = "not_counted_in",
+	    .works = WORKS_PLAN_LEFT_OUT,
+	    .type = OPTION_CUSTOM,
+	    .read = read_left_out },
 	{ .name = NULL },
 };
 const struct option_group configuration_plan_group = {

@@ -79,6 +79,7 @@ enum option_works {
 	WORKS_PLANS,
 	WORKS_PLAN_LIMITS,
 	WORKS_PLAN_ACCOUNTS,
+	WORKS_PLAN_LEFT_OUT,
 	WORKS_PLAN_BLOCK_ON,
 	/* companions of actions */
 	WORKS_UNMATCHED,

@@ -1,5 +1,6 @@
 /*
- * control_account.c - commands about one account and its limits
+ * control_account.c - commands about an account, and about the limits of one, or of a domain, pool
+ * or network
  *
  * Thread rule: no state.
  */
@@ -20,7 +21,9 @@
 /* What a request about an account is about. */
 struct subject {
 	struct snapshot *snapshot; /* reference held */
-	const char *account;	/* normal form */
+	enum quota_subject_kind kind;
+	const char *account;	/* normal form; or the name of a domain, pool or network */
+	const char *owner;	/* the same as an operator writes it: "pool:acme" */
 	const struct plan *plan; /* or NULL */
 	const char *plan_from;	/* where that is said */
 	const char *home; /* "pool acme", where counters are kept; "" in the account's own home */
@@ -28,7 +31,7 @@ struct subject {
 	struct quota_plan *counters;
 };
 
-/* home_text - whose home the counters are in, "" for the account's own */
+/* home_text - whose home the counters are in, "" for the subject's own */
 static const char *
 home_text(TALLOC_CTX *ctx, const struct plans *plans)
 {
@@ -36,43 +39,85 @@ home_text(TALLOC_CTX *ctx, const struct plans *plans)
 
 	for (size_t i = 1; i < plans->n; i++)
 		if (plans->parties[i].name == home)
-			return mem_printf(
-			    ctx, "%s %s", quota_kind_word(plans->parties[i].kind), home);
+			return quota_subject_text(ctx, plans->parties[i].kind, home);
 	return "";
 }
 
-/* find_subject - the account of a request; NULL and an answer where there is none */
+/* find_owner - whose limits a request is about; NULL and an answer if it names nobody */
 static json_t *
-find_subject(const struct asked *asked, struct subject *subject_r)
+find_owner(const struct asked *asked, struct subject *subject_r)
 {
-	const char *error = NULL;
+	const char *text = control_text(asked, "account"), *name = NULL, *error = NULL;
 	json_t *answer = NULL;
 
-	subject_r->account = control_account(asked, &answer);
-	if (subject_r->account == NULL)
+	subject_r->kind = text != NULL ? quota_owner_read(text, &name) : QUOTA_ACCOUNT;
+	if (subject_r->kind == QUOTA_ACCOUNT)
+		name = control_account(asked, &answer);
+	if (name == NULL)
 		return answer;
 	subject_r->snapshot = daemon_snapshot(asked->daemon);
-	subject_r->counters = plans_counters(asked->ctx, subject_r->snapshot, subject_r->account,
-	    clock_ms() + CONTROL_STORE_WAIT_MS, &subject_r->plans, &error);
+	subject_r->counters = plans_counters(asked->ctx, subject_r->snapshot, subject_r->kind,
+	    name, clock_ms() + CONTROL_STORE_WAIT_MS, &subject_r->plans, &error);
 	if (subject_r->counters == NULL) {
 		snapshot_release(subject_r->snapshot);
 		return control_failed(error);
 	}
+	subject_r->account = subject_r->plans.parties[0].name;
+	subject_r->owner = quota_owner_text(asked->ctx, subject_r->kind, subject_r->account);
 	subject_r->plan = subject_r->plans.parties[0].plan;
 	subject_r->plan_from = subject_r->plans.from[0];
 	subject_r->home = home_text(asked->ctx, &subject_r->plans);
 	return NULL;
 }
 
-/* of_text - whose limit it is, "" for the account's own */
-static const char *
-of_text(TALLOC_CTX *ctx, const struct quota_subject *subject)
+/* control_find_account - the account of a request; NULL and an answer if it names none */
+static json_t *
+control_find_account(const struct asked *asked, struct subject *subject_r)
 {
-	return subject->kind == QUOTA_ACCOUNT ? "" :
-	    mem_printf(ctx, "%s %s", quota_kind_word(subject->kind), subject->name);
+	json_t *answer = find_owner(asked, subject_r);
+
+	if (answer != NULL || subject_r->kind == QUOTA_ACCOUNT)
+		return answer;
+	snapshot_release(subject_r->snapshot);
+	return control_failed(mem_printf(asked->ctx,
+	    "\"%.100s\" is a %s; only accounts can be blocked", subject_r->owner,
+	    quota_kind_word(subject_r->kind)));
 }
 
-/* limits_json - each limit of an account with its use */
+/* find_limits - as find_owner(); an owner without a plan has no limits to be changed */
+static json_t *
+find_limits(const struct asked *asked, struct subject *subject_r)
+{
+	json_t *answer = find_owner(asked, subject_r);
+
+	if (answer != NULL || subject_r->plan != NULL || subject_r->kind == QUOTA_ACCOUNT)
+		return answer;
+	snapshot_release(subject_r->snapshot);
+	return control_failed(mem_printf(asked->ctx,
+	    "%s has no plan, and so no limits: see %s_plan and %s_plan_of", subject_r->owner,
+	    quota_kind_word(subject_r->kind), quota_kind_word(subject_r->kind)));
+}
+
+/* owner_json - an answer that begins with whose limits it is about */
+static json_t *
+owner_json(const struct asked *asked, const struct subject *subject)
+{
+	const char *of = quota_subject_text(asked->ctx, subject->kind, subject->account);
+
+	return json_pack("{s:b, s:s, s:s}", "ok", 1, "owner", subject->owner,
+	    of != NULL ? "limit_of" : "account", of != NULL ? of : subject->account);
+}
+
+/* subject_text - whose limit it is, "" if it is that of the first subject */
+static const char *
+subject_text(TALLOC_CTX *ctx, const struct quota_plan *plan, size_t subject)
+{
+	const struct quota_subject *owner = &plan->subjects[subject];
+
+	return subject == 0 ? "" : quota_subject_text(ctx, owner->kind, owner->name);
+}
+
+/* limits_json - each limit with its use */
 static json_t *
 limits_json(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply)
 {
@@ -87,7 +132,7 @@ limits_json(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_r
 		json_array_append_new(limits,
 		    json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:I}", "limit",
 			quota_limit_text(ctx, counter, count), "of",
-			of_text(ctx, &plan->subjects[counter->subject]), "used",
+			subject_text(ctx, plan, counter->subject), "used",
 			(json_int_t)count->used, "max", (json_int_t)count->max, "raised_ms",
 			(json_int_t)count->raised_ms, "percent", percent, "wait_ms",
 			(json_int_t)count->one_ms, "next_ms", (json_int_t)count->next_ms));
@@ -135,13 +180,13 @@ block_of(const struct asked *asked, const char *account)
 	    : NULL;
 }
 
-/* control_quota_show - what an account has used */
+/* control_quota_show - what is used of limits */
 json_t *
 control_quota_show(const struct asked *asked)
 {
 	struct subject subject = { 0 };
 	struct quota_reply reply = { 0 };
-	json_t *answer = find_subject(asked, &subject);
+	json_t *answer = find_limits(asked, &subject), *rest;
 
 	if (answer != NULL)
 		return answer;
@@ -150,34 +195,44 @@ control_quota_show(const struct asked *asked)
 	if (reply.state == QUOTA_UNKNOWN)
 		answer = control_failed(mem_printf(asked->ctx, "the store cannot be asked: %s",
 		    reply.problem != NULL ? reply.problem : "no reason given"));
-	else
-		answer = json_pack("{s:b, s:s, s:s, s:s, s:s, s:s, s:o, s:o*}", "ok", 1, "account",
-		    subject.account, "home", subject.home, "plan",
+	else {
+		answer = owner_json(asked, &subject);
+		rest = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o*}", "home", subject.home, "plan",
 		    subject.plan != NULL ? subject.plan->name : "", "plan_from", subject.plan_from,
 		    "store", reply.store != NULL ? reply.store : "", "limits",
 		    limits_json(asked->ctx, subject.counters, &reply), "blocked",
-		    block_of(asked, subject.account));
+		    subject.kind == QUOTA_ACCOUNT ? block_of(asked, subject.account) : NULL);
+		(void)json_object_update(answer, rest);
+		json_decref(rest);
+	}
 	snapshot_release(subject.snapshot);
 	return answer;
 }
 
-/* control_quota_reset - forget what an account has used */
+/* control_quota_reset - forget what is counted */
 json_t *
 control_quota_reset(const struct asked *asked)
 {
 	struct subject subject = { 0 };
 	const char *error = NULL;
-	json_t *answer = find_subject(asked, &subject);
+	json_t *answer = find_limits(asked, &subject);
+	int any;
 
 	if (answer != NULL)
 		return answer;
-	if (store_reset(asked->daemon->store, asked->ctx, subject.counters,
-		clock_ms() + CONTROL_STORE_WAIT_MS, &error) != 0) {
+	any = store_reset(asked->daemon->store, asked->ctx, subject.counters,
+	    clock_ms() + CONTROL_STORE_WAIT_MS, &error);
+	if (any < 0)
 		answer = control_failed(
 		    mem_printf(asked->ctx, "the counters were not reset: %s", error));
-	} else {
-		answer = json_pack("{s:b, s:s}", "ok", 1, "account", subject.account);
-		log_info("control: quota reset for %s", subject.account);
+	else if (any == 0 && !plans_is_named(subject.snapshot, &subject.plans))
+		answer = control_failed(mem_printf(asked->ctx,
+		    "there is no %s %s: nothing is counted for it, and the configuration does "
+		    "not name it", quota_kind_word(subject.kind), subject.account));
+	else {
+		answer = owner_json(asked, &subject);
+		json_object_set_new(answer, "counted", json_boolean(any > 0));
+		log_info("control: quota reset for %s", subject.owner);
 	}
 	snapshot_release(subject.snapshot);
 	return answer;
@@ -215,17 +270,18 @@ control_quota_set(const struct asked *asked)
 		    "the request needs a limit and for how long it holds: 1 s to 366 days");
 	if (limit_parse(asked->ctx, text, &limit, &error) != 0)
 		return control_failed(error);
-	answer = find_subject(asked, &subject);
+	answer = find_limits(asked, &subject);
 	if (answer != NULL)
 		return answer;
 	if (store_raise(asked->daemon->store, asked->ctx, subject.counters, &limit, for_ms,
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &error) != 0) {
 		answer = control_failed(error);
 	} else {
-		log_info("control: %s may send %s for %lld s, says %s%s", subject.account,
+		log_info("control: %s may send %s for %lld s, says %s%s", subject.owner,
 		    limit.text, (long long)for_ms / 1000, asked->asker->name, held_text(error));
-		answer = with_held(json_pack("{s:b, s:s, s:s, s:I}", "ok", 1, "account",
-		    subject.account, "limit", limit.text, "for_ms", (json_int_t)for_ms), error);
+		answer = with_held(owner_json(asked, &subject), error);
+		json_object_set_new(answer, "limit", json_string(limit.text));
+		json_object_set_new(answer, "for_ms", json_integer((json_int_t)for_ms));
 	}
 	snapshot_release(subject.snapshot);
 	return answer;
@@ -237,7 +293,7 @@ control_quota_unset(const struct asked *asked)
 {
 	struct subject subject = { 0 };
 	const char *error = NULL;
-	json_t *answer = find_subject(asked, &subject);
+	json_t *answer = find_limits(asked, &subject);
 	int n;
 
 	if (answer != NULL)
@@ -246,9 +302,11 @@ control_quota_unset(const struct asked *asked)
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &error);
 	if (n >= 0)
 		log_info("control: the limits of %s are those of its plan, says %s%s",
-		    subject.account, asked->asker->name, held_text(error));
-	answer = n < 0 ? control_failed(error) : with_held(json_pack("{s:b, s:s, s:i}", "ok", 1,
-	    "account", subject.account, "unset", n), error);
+		    subject.owner, asked->asker->name, held_text(error));
+	answer = n < 0 ? control_failed(error)
+		       : with_held(owner_json(asked, &subject), error);
+	if (n >= 0)
+		json_object_set_new(answer, "unset", json_integer(n));
 	snapshot_release(subject.snapshot);
 	return answer;
 }
@@ -261,7 +319,7 @@ control_block(const struct asked *asked)
 	const char *reason = control_text(asked, "reason");
 	struct subject subject = { 0 };
 	const char *error = NULL;
-	json_t *answer = find_subject(asked, &subject);
+	json_t *answer = control_find_account(asked, &subject);
 
 	if (answer != NULL)
 		return answer;
@@ -287,7 +345,7 @@ control_unblock(const struct asked *asked)
 {
 	struct subject subject = { 0 };
 	const char *error = NULL;
-	json_t *answer = find_subject(asked, &subject);
+	json_t *answer = control_find_account(asked, &subject);
 	int n;
 
 	if (answer != NULL)
@@ -318,6 +376,19 @@ control_blocked(const struct asked *asked)
 	return json_pack("{s:b, s:o}", "ok", 1, "blocked", blocked);
 }
 
+/* left_out_json - in whose limits the accounts of a plan are not counted */
+static json_t *
+left_out_json(const struct plan *plan)
+{
+	static const enum quota_subject_kind kinds[] = { QUOTA_DOMAIN, QUOTA_POOL, QUOTA_NETWORK };
+	json_t *words = json_array();
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (quota_left_out(plan, kinds[i]))
+			json_array_append_new(words, json_string(quota_kind_word(kinds[i])));
+	return words;
+}
+
 /* plan_json - a plan as it was written, with what it inherits */
 static json_t *
 plan_json(const struct plan *plan)
@@ -339,6 +410,8 @@ plan_json(const struct plan *plan)
 		json_object_set_new(object, "on_over", json_string(action_word(plan->on_over)));
 	if (plan->max_size > 0)
 		json_object_set_new(object, "max_size", json_integer((json_int_t)plan->max_size));
+	if (plan->left_out != 0)
+		json_object_set_new(object, "not_counted_in", left_out_json(plan));
 	if (plan->block_on != NULL)
 		json_object_set_new(object, "block_on", json_string(plan->block_on->text));
 	if (plan->block_on != NULL && plan->block_for_ms > 0)
@@ -349,14 +422,17 @@ plan_json(const struct plan *plan)
 
 /* party_json - a domain or pool that the account belongs to; with its plan, if it has one */
 static json_t *
-party_json(const struct plans *plans, const char *kind, const char *name)
+party_json(const struct subject *subject, enum quota_subject_kind kind, const char *name)
 {
-	json_t *object = json_pack("{s:s, s:s}", "kind", kind, "name", name);
+	const struct plans *plans = &subject->plans;
+	json_t *object = json_pack("{s:s, s:s}", "kind", quota_kind_word(kind), "name", name);
 
+	if (subject->kind == QUOTA_ACCOUNT && quota_left_out(subject->plan, kind))
+		json_object_set_new(object, "left_out", json_true());
 	for (size_t i = 1; i < plans->n; i++) {
 		const struct quota_party *party = &plans->parties[i];
 
-		if (strcmp(quota_kind_word(party->kind), kind) != 0 || party->plan == NULL)
+		if (party->kind != kind || party->plan == NULL)
 			continue;
 		json_object_set_new(object, "plan", plan_json(party->plan));
 		json_object_set_new(object, "plan_from", json_string(plans->from[i]));
@@ -364,19 +440,19 @@ party_json(const struct plans *plans, const char *kind, const char *name)
 	return object;
 }
 
-/* parties_json - the domain and the pool of the account */
+/* parties_json - the domain and the pool of an account, the pool of a domain */
 static json_t *
 parties_json(const struct subject *subject)
 {
-	const char *domain = strrchr(subject->account, '@');
+	const char *domain =
+	    subject->kind == QUOTA_ACCOUNT ? strrchr(subject->account, '@') : NULL;
 	json_t *parties = json_array();
 
 	if (domain != NULL && domain[1] != '\0')
-		json_array_append_new(parties,
-		    party_json(&subject->plans, quota_kind_word(QUOTA_DOMAIN), domain + 1));
+		json_array_append_new(parties, party_json(subject, QUOTA_DOMAIN, domain + 1));
 	if (subject->plans.pool != NULL)
-		json_array_append_new(parties,
-		    party_json(&subject->plans, quota_kind_word(QUOTA_POOL), subject->plans.pool));
+		json_array_append_new(
+		    parties, party_json(subject, QUOTA_POOL, subject->plans.pool));
 	return parties;
 }
 
@@ -385,15 +461,15 @@ json_t *
 control_plan_of(const struct asked *asked)
 {
 	struct subject subject = { 0 };
-	json_t *answer = find_subject(asked, &subject);
+	json_t *answer = find_owner(asked, &subject);
 
 	if (answer != NULL)
 		return answer;
-	answer =
-	    json_pack("{s:b, s:s, s:s, s:o*, s:o}", "ok", 1, "account", subject.account,
-		"plan_from", subject.plan_from, "plan",
-		subject.plan != NULL ? plan_json(subject.plan) : NULL, "parties",
-		parties_json(&subject));
+	answer = owner_json(asked, &subject);
+	json_object_set_new(answer, "plan_from", json_string(subject.plan_from));
+	if (subject.plan != NULL)
+		json_object_set_new(answer, "plan", plan_json(subject.plan));
+	json_object_set_new(answer, "parties", parties_json(&subject));
 	snapshot_release(subject.snapshot);
 	return answer;
 }

@@ -120,7 +120,7 @@ static const struct command {
 	{ "dkim look", answer_dkim_look, true, true, { { 0 } } },
 	{ "quota show", control_quota_show, false, false, { ACCOUNT } },
 	{ "quota reset", control_quota_reset, true, false, { ACCOUNT } },
-	{ "quota top", control_quota_top, false, false, { TEXT("by"), NUMBER("n", 1, 1000) } },
+	{ "quota top", control_quota_top, false, false, { TEXT("by"), NUMBER("n", 1, 1000), TEXT("of") } },
 	{ "quota set", control_quota_set, true, false,
 	    { ACCOUNT, { "limit", true, 0, 0 }, { "for_ms", true, 1000, CONTROL_FOR_MAX_MS } } },
 	{ "quota unset", control_quota_unset, true, false, { ACCOUNT } },

@@ -79,7 +79,7 @@ void ctl_errors_as_json(void);
 void ctl_misuse(const struct ctl *ctl, const char *format, ...)
     __attribute__((noreturn, format(printf, 2, 3)));
 
-/* ctl_usage - "quota set ACCOUNT LIMIT --for TIME", on ctx */
+/* ctl_usage - "quota set OWNER LIMIT --for TIME", on ctx */
 const char *ctl_usage(TALLOC_CTX *ctx, const struct ctl_command *command);
 
 /* ctl_config - the configuration; if it has errors, they are printed and the program ends */

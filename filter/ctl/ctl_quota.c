@@ -58,6 +58,26 @@ print_block(const json_t *block)
 	(void)printf("\n");
 }
 
+/* owner_of - whose limits an answer is about: "alice@example.org", "pool acme" */
+static const char *
+owner_of(const json_t *answer)
+{
+	return ctl_text(answer, ctl_text(answer, "account")[0] != '\0' ? "account" : "limit_of");
+}
+
+/* print_owner - the same as the first line of a page */
+static void
+print_owner(const json_t *answer)
+{
+	const char *of = ctl_text(answer, "limit_of");
+	size_t kind = strcspn(of, " ");
+
+	if (of[0] == '\0')
+		(void)printf("%-8s %s\n", "account", ctl_text(answer, "account"));
+	else
+		(void)printf("%-8.*s %s\n", (int)kind, of, of[kind] != '\0' ? of + kind + 1 : "");
+}
+
 static void
 print_quota(const json_t *answer)
 {
@@ -66,13 +86,13 @@ print_quota(const json_t *answer)
 
 	const json_t *blocked = json_object_get(answer, "blocked");
 
-	(void)printf("account  %s\n", ctl_text(answer, "account"));
+	print_owner(answer);
 	if (plan[0] != '\0')
 		(void)printf("plan     %s, from %s\n", plan, ctl_text(answer, "plan_from"));
 	else
 		(void)printf("plan     none (no limits)\n");
 	if (ctl_text(answer, "home")[0] != '\0')
-		(void)printf("home     %s; counters began empty when the account came there\n",
+		(void)printf("home     %s; counters began empty when it came there\n",
 		    ctl_text(answer, "home"));
 	if (blocked != NULL) {
 		(void)printf("BLOCKED  ");
@@ -86,7 +106,7 @@ print_quota(const json_t *answer)
 		print_limit(json_array_get(limits, i));
 }
 
-/* ask_about - a request about one account */
+/* ask_about - a request about one account, or what else has limits */
 static int
 ask_about(struct ctl *ctl, const char *command, const char *account, void (*print)(const json_t *))
 {
@@ -96,7 +116,7 @@ ask_about(struct ctl *ctl, const char *command, const char *account, void (*prin
 	return ctl_ask(ctl, request, print);
 }
 
-/* ctl_quota_show - what an account has used of its limits */
+/* ctl_quota_show - what is used of limits */
 int
 ctl_quota_show(struct ctl *ctl, char **operands)
 {
@@ -114,10 +134,12 @@ print_held(const json_t *answer)
 static void
 print_reset(const json_t *answer)
 {
-	(void)printf("the counters of %s are empty\n", ctl_text(answer, "account"));
+	(void)printf(json_is_true(json_object_get(answer, "counted"))
+	    ? "the counters of %s are empty\n"
+	    : "nothing was counted for %s\n", owner_of(answer));
 }
 
-/* ctl_quota_reset - empty the counters of an account */
+/* ctl_quota_reset - empty counters */
 int
 ctl_quota_reset(struct ctl *ctl, char **operands)
 {
@@ -130,7 +152,7 @@ print_set(const json_t *answer)
 	char span[32];
 
 	ctl_span(ctl_number(answer, "for_ms"), span, sizeof(span));
-	(void)printf("for %s the limit of %s is %s\n", span, ctl_text(answer, "account"),
+	(void)printf("for %s the limit of %s is %s\n", span, owner_of(answer),
 	    ctl_text(answer, "limit"));
 	print_held(answer);
 }
@@ -152,7 +174,7 @@ ctl_quota_set(struct ctl *ctl, char **operands)
 static void
 print_unset(const json_t *answer)
 {
-	(void)printf("%s: %lld limit%s set by hand; its plan holds\n", ctl_text(answer, "account"),
+	(void)printf("%s: %lld limit%s set by hand; its plan holds\n", owner_of(answer),
 	    ctl_number(answer, "unset"), ctl_number(answer, "unset") == 1 ? " was" : "s were");
 	print_held(answer);
 }
@@ -178,9 +200,11 @@ print_top(const json_t *answer)
 		    ctl_number(account, "recipients"), ctl_number(account, "messages"),
 		    ctl_number(account, "refused"));
 		if (ctl_text(account, "limit")[0] != '\0')
-			(void)printf("%3d%% of %s\n",
+			(void)printf("%3d%% of %s%s%s\n",
 			    (int)json_number_value(json_object_get(account, "percent")),
-			    ctl_text(account, "limit"));
+			    ctl_text(account, "limit"),
+			    ctl_text(account, "limit_of")[0] != '\0' ? " of " : "",
+			    ctl_text(account, "limit_of"));
 		else
 			(void)printf("none\n");
 	}
@@ -196,8 +220,9 @@ ctl_quota_top(struct ctl *ctl, char **operands)
 	const char *n = ctl_option(ctl, "--count");
 	json_t *request;
 
-	(void)operands;
 	request = json_pack("{s:s}", "command", "quota top");
+	if (operands[0] != NULL)
+		ctl_set(request, "of", operands[0]);
 	if (by != NULL)
 		ctl_set(request, "by", by);
 	if (n != NULL)
@@ -278,10 +303,14 @@ static void
 print_rules(const json_t *plan)
 {
 	const json_t *limits = json_object_get(plan, "limits");
+	const json_t *out = json_object_get(plan, "not_counted_in");
 	char span[32];
 
 	for (size_t i = 0; i < json_array_size(limits); i++)
 		(void)printf("  %-15s %s\n", "limit", json_string_value(json_array_get(limits, i)));
+	for (size_t i = 0; i < json_array_size(out); i++)
+		(void)printf("  %-15s %s\n", "not_counted_in",
+		    json_string_value(json_array_get(out, i)));
 	if (ctl_text(plan, "on_over")[0] != '\0')
 		(void)printf("  %-15s %s\n", "on_over", ctl_text(plan, "on_over"));
 	if (ctl_number(plan, "warn_at") > 0)
@@ -319,13 +348,14 @@ print_plan(const json_t *answer)
 {
 	const json_t *parties = json_object_get(answer, "parties");
 
-	(void)printf("account  %s\n", ctl_text(answer, "account"));
+	print_owner(answer);
 	print_plan_line(answer, "none (no limits)");
 	for (size_t i = 0; i < json_array_size(parties); i++) {
 		const json_t *party = json_array_get(parties, i);
 
 		(void)printf("%-8s %s\n", ctl_text(party, "kind"), ctl_text(party, "name"));
-		print_plan_line(party, "none");
+		print_plan_line(party, json_is_true(json_object_get(party, "left_out"))
+		    ? "none: accounts of its plan are not counted here" : "none");
 	}
 }
 

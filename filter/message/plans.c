@@ -15,7 +15,9 @@
 #include "filter/base/log.h"
 #include "filter/message/lookup.h"
 #include "filter/message/plans.h"
+#include "policy/base/domain.h"
 #include "policy/base/mem.h"
+#include "policy/base/netblock.h"
 #include "policy/base/text.h"
 
 /* What is being asked for. */
@@ -72,6 +74,14 @@ plan_for(const struct asking *a, const struct party_config *party, const char *n
 	return plan;
 }
 
+/* is_left_out - is the account no part of such a party's limits? */
+static bool
+is_left_out(const struct plans *plans, enum quota_subject_kind kind)
+{
+	return plans->parties[0].kind == QUOTA_ACCOUNT &&
+	    quota_left_out(plans->parties[0].plan, kind);
+}
+
 /* plans_add - one more party, where it has a plan */
 static void
 plans_add(const struct asking *a, enum quota_subject_kind kind, const char *name,
@@ -79,7 +89,7 @@ plans_add(const struct asking *a, enum quota_subject_kind kind, const char *name
 {
 	struct plans *plans = a->plans;
 
-	if (plan == NULL && kind != QUOTA_ACCOUNT)
+	if (plans->n > 0 && (plan == NULL || is_left_out(plans, kind)))
 		return;
 	plans->parties[plans->n] = (struct quota_party){ .kind = kind, .name = name, .plan = plan };
 	plans->from[plans->n++] = from;
@@ -115,6 +125,8 @@ add_group(const struct asking *a, enum quota_subject_kind kind, const struct par
 		return;
 	if (kind == QUOTA_POOL)
 		a->plans->pool = name;
+	else
+		a->plans->network = name;
 	plan = plan_for(a, party, name, false, &from);
 	plans_add(a, kind, name, plan, from);
 }
@@ -140,25 +152,110 @@ plans_assign(const struct lookup *lookup, const char *account, const char *clien
 		add_group(&a, QUOTA_NETWORK, &assign->network, client);
 }
 
-/* plans_counters - what a message of account would ask of the store */
+/* plans_network - the name of the network that an operator means: by a client's address, or as it
+ * is; NULL, and why, if no network has the address */
+static const char *
+plans_network(const struct asking *a, const char *name, const char **error_r)
+{
+	struct ip_address ip;
+	const char *client, *found;
+
+	if (!ip_address_parse(name, &ip))
+		return name;
+	client = ip_address_text(a->lookup->ctx, &ip);
+	found = plans_ask(a, &a->lookup->snapshot->config->assign.network.of_tables, client, false);
+	if (found == NULL || found[0] == '\0')
+		*error_r = mem_printf(a->lookup->ctx, "network_of has no network for %s", client);
+	return found == NULL || found[0] == '\0' ? NULL : found;
+}
+
+/* plans_domain - the parties of a domain: itself, and the pool that its counters are kept with */
+static int
+plans_domain(const struct asking *a, const char *text, const char **error_r)
+{
+	const struct plans_config *assign = &a->lookup->snapshot->config->assign;
+	const char *from, *pool, *why = NULL;
+	const char *name = domain_normalise(a->lookup->ctx, text, strlen(text), &why);
+	const struct plan *plan;
+
+	if (name == NULL) {
+		*error_r = mem_printf(a->lookup->ctx, "\"%.100s\" is not a domain: %s", text, why);
+		return -1;
+	}
+	plan = plan_for(a, &assign->domain, name, false, &from);
+	plans_add(a, QUOTA_DOMAIN, name, plan, from);
+	pool = plans_ask(a, &assign->pool.of_tables, mem_printf(a->lookup->ctx, "@%s", name), false);
+	if (pool == NULL || pool[0] == '\0')
+		return 0;
+	a->plans->pool = pool;
+	plan = plan_for(a, &assign->pool, pool, false, &from);
+	plans_add(a, QUOTA_POOL, pool, plan, from);
+	return 0;
+}
+
+/* plans_of_owner - the parties of whose limits an operator means */
+static int
+plans_of_owner(const struct asking *a, enum quota_subject_kind kind, const char *name,
+    const char **error_r)
+{
+	const struct plans_config *assign = &a->lookup->snapshot->config->assign;
+	const struct plan *plan;
+	const char *from;
+
+	memset(a->plans, 0, sizeof(*a->plans));
+	if (kind == QUOTA_ACCOUNT) {
+		plans_assign(a->lookup, name, NULL, a->plans);
+		return 0;
+	}
+	if (kind == QUOTA_DOMAIN)
+		return plans_domain(a, name, error_r);
+	if (kind == QUOTA_NETWORK)
+		name = plans_network(a, name, error_r);
+	if (name == NULL)
+		return -1;
+	plan = plan_for(
+	    a, kind == QUOTA_POOL ? &assign->pool : &assign->network, name, false, &from);
+	plans_add(a, kind, name, plan, from);
+	return 0;
+}
+
+/* plans_counters - what a message would ask of the store */
 struct quota_plan *
-plans_counters(TALLOC_CTX *ctx, const struct snapshot *snapshot, const char *account,
-    int64_t deadline_ms, struct plans *plans_r, const char **error_r)
+plans_counters(TALLOC_CTX *ctx, const struct snapshot *snapshot, enum quota_subject_kind kind,
+    const char *name, int64_t deadline_ms, struct plans *plans_r, const char **error_r)
 {
 	static const struct quota_cost one = { .messages = 1, .recipients = 1, .bytes = 1 };
+	struct plans own, *plans = plans_r != NULL ? plans_r : &own;
 	const struct lookup lookup = { ctx, snapshot, deadline_ms, NULL };
-	struct plans plans;
+	const struct asking a = { .lookup = &lookup, .plans = plans };
 
-	plans_assign(&lookup, account, NULL, &plans);
-	if (plans_r != NULL)
-		*plans_r = plans;
-	if (plans.failed != NULL) {
+	if (plans_of_owner(&a, kind, name, error_r) != 0)
+		return NULL;
+	if (plans->failed != NULL) {
 		*error_r = mem_printf(
-		    ctx, "the plan of %s cannot be found out; the log says why", plans.failed);
+		    ctx, "the plan of %s cannot be found out; the log says why", plans->failed);
 		return NULL;
 	}
-	for (size_t i = 0; i < plans.n; i++)
-		plans.parties[i].on_over =
-		    plans.parties[i].plan != NULL ? plans.parties[i].plan->on_over : ACTION_ACCEPT;
-	return quota_plan_of(ctx, plans.parties, plans.n, &one, false, NULL);
+	for (size_t i = 0; i < plans->n; i++) {
+		const struct plan *plan = plans->parties[i].plan;
+
+		plans->parties[i].on_over = plan != NULL ? plan->on_over : ACTION_ACCEPT;
+	}
+	return quota_plan_of(ctx, plans->parties, plans->n, &one, false, NULL);
+}
+
+/* plans_is_named - does the configuration name the first party? */
+bool
+plans_is_named(const struct snapshot *snapshot, const struct plans *plans)
+{
+	const struct plans_config *assign = &snapshot->config->assign;
+	const struct quota_party *party = &plans->parties[0];
+	const struct party_config *by = party->kind == QUOTA_ACCOUNT ? &assign->account
+	    : party->kind == QUOTA_DOMAIN ? &assign->domain
+	    : party->kind == QUOTA_POOL	  ? &assign->pool
+					  : &assign->network;
+
+	if (party->kind == QUOTA_ACCOUNT && config_account(snapshot->config, party->name) != NULL)
+		return true;
+	return party->plan != NULL && plans->from[0] == by->table_option;
 }

@@ -20,6 +20,7 @@ struct plans {
 	    *from[PLANS_PARTIES]; /* where each plan is said, for people; "" where there is none */
 	size_t n;
 	const char *pool;	/* of the account, with a plan or without one; NULL: none */
+	const char *network;	/* of the client, likewise */
 	const char *failed;	/* what could not be looked up, or NULL; limits are then unknown */
 };
 
@@ -39,11 +40,20 @@ void plans_assign(const struct lookup *lookup, const char *account, const char *
     struct plans *plans_r);
 
 /*
- * plans_counters - what a message of account would ask of the store, for reading and for operators
- * Without a client's network. plans_r may be NULL. NULL, and *error_r on ctx, where the plans
- * cannot be found out. On ctx; not longer than the snapshot. Any thread.
+ * plans_counters - what a message would ask of the store, for reading and for operators
+ * Of an account, without a client's network; or of a domain, a pool or a network alone. A network
+ * may be named by the address of a client; the counters of a domain are those beside its pool's
+ * (pool_of of "@domain"). plans_r may be NULL. NULL, and *error_r on ctx, if the plans cannot be
+ * determined. On ctx; not longer than the snapshot. Any thread.
  */
 struct quota_plan *plans_counters(TALLOC_CTX *ctx, const struct snapshot *snapshot,
-    const char *account, int64_t deadline_ms, struct plans *plans_r, const char **error_r);
+    enum quota_subject_kind kind, const char *name, int64_t deadline_ms, struct plans *plans_r,
+    const char **error_r);
+
+/*
+ * plans_is_named - does the configuration (accounts, a table of plans) name the first party?
+ * False if its plan is the one of all, or if it has none. Any thread.
+ */
+bool plans_is_named(const struct snapshot *snapshot, const struct plans *plans);
 
 #endif

@@ -655,7 +655,7 @@ void
 away_reset(struct away *away, const struct quota_plan *plan)
 {
 	(void)pthread_mutex_lock(&away->lock);
-	embedded_reset(away->ledger, plan);
+	(void)embedded_reset(away->ledger, plan);
 	away_file_begin(away->file);
 	keep_subjects(away, plan, clock_ms());
 	away_file_end(away->file);

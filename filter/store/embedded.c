@@ -624,16 +624,20 @@ forget_window(struct subject *subject, struct counter *counter)
 	table_set_window(subject, counter, &empty);
 }
 
-/* clear_counts - forget what a subject used; false when nothing else is left of it either */
+/* clear_counts - forget what a subject used; false when nothing else is left of it either;
+ * *any_r is set if something was counted */
 static bool
-clear_counts(struct subject *subject)
+clear_counts(struct subject *subject, bool *any_r)
 {
 	bool kept = subject->known.n > 0;
+	struct window window;
 
 	for (uint32_t i = 0; i < subject->n_counters; i++) {
 		struct counter *counter = &table_counters(subject)[i];
 		struct counter_more *more = table_more(subject, counter);
 
+		table_window(subject, counter, &window);
+		*any_r |= window.total > 0 || (more != NULL && more->clients.n > 0);
 		forget_window(subject, counter);
 		if (more == NULL)
 			continue;
@@ -646,21 +650,23 @@ clear_counts(struct subject *subject)
 }
 
 /* embedded_reset - forget the counts of plan's subjects */
-void
+bool
 embedded_reset(struct embedded *table, const struct quota_plan *plan)
 {
 	struct judging j;
+	bool any = false;
 
 	embedded_begin(&j, table, plan, 0);
 	for (size_t i = 0; i < plan->n_subjects; i++) {
 		struct place place = embedded_place_of(&j, i);
 		struct subject *subject = table_find(&place, plan->subjects[i].key);
 
-		if (subject != NULL && !clear_counts(subject))
+		if (subject != NULL && !clear_counts(subject, &any))
 			table_forget(table, place.shard, subject);
 	}
 	touched(table);
 	embedded_end(&j);
+	return any;
 }
 
 /* embedded_raise - until then, max stands in for the limit of a counter */

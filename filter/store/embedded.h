@@ -89,8 +89,8 @@ void embedded_charge(struct embedded *table, TALLOC_CTX *ctx, const struct quota
 void embedded_read(struct embedded *table, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t now, struct quota_reply *reply_r);
 
-/* embedded_reset - forget the counts of plan's subjects; what operators set stays */
-void embedded_reset(struct embedded *table, const struct quota_plan *plan);
+/* embedded_reset - forget the counts of plan's subjects, not what operators set; were there any? */
+bool embedded_reset(struct embedded *table, const struct quota_plan *plan);
 
 /*
  * embedded_raise - until then, max stands in for the limit of a counter of plan

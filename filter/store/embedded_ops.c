@@ -118,8 +118,7 @@ embedded_ops_reset(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	(void)ctx;
 	(void)deadline_ms;
 	(void)error_r;
-	embedded_reset(impl->table, plan);
-	return 0;
+	return embedded_reset(impl->table, plan);
 }
 
 static int

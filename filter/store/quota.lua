@@ -8,7 +8,8 @@
 --		the charge cost in each counter that is no plain sum
 -- KEYS[2]	a hash of what operators set for the account: "block" = "UNTIL REASON",
 --		"max:FIELD" = "UNTIL LIMIT"; UNTIL in milliseconds, of a block 0 for no end;
---		"t:block", "t:max:FIELD", "t:max" (all limits) = "UNTIL STAMP": set last then
+--		"t:block", "t:max:FIELD", "t:max" (all limits) = "UNTIL STAMP": set last then.
+--		For a domain, pool or network these fields are in the hash of its counts
 -- KEYS[3..]	one hash a subject, the account's first; then the sorted sets of the recipients
 --		that subjects wrote to, by time; all keys share one hash tag, save a client network's
 --
@@ -285,13 +286,26 @@ local function remember_recipients(key, stamp)
 	end
 end
 
--- What operators set.
+-- What operators set: in a key of its own for an account, else with the counts.
 local by_hand = {}
 
+local function is_account(key)
+	return string.find(key, '}:a:', 1, true) ~= nil
+end
+
+local WITH_COUNTS = not is_account(KEYS[3])
+local HAND = WITH_COUNTS and KEYS[3] or KEYS[2]
+
+local function is_by_hand(field)
+	return string.sub(field, 1, 4) == 'max:' or string.sub(field, 1, 2) == 't:'
+end
+
 local function read_by_hand()
-	local flat = redis.call('HGETALL', KEYS[2])
+	local flat = redis.call('HGETALL', HAND)
 	for i = 1, #flat, 2 do
-		by_hand[flat[i]] = flat[i + 1]
+		if not WITH_COUNTS or is_by_hand(flat[i]) then
+			by_hand[flat[i]] = flat[i + 1]
+		end
 	end
 end
 
@@ -304,8 +318,8 @@ local function in_force(value)
 	end
 end
 
-local function raised(field)
-	local ending, most = in_force(by_hand['max:' .. field])
+local function raised(value)
+	local ending, most = in_force(value)
 	if ending then
 		return tonumber(most), ending - now
 	end
@@ -317,7 +331,7 @@ local function tidy_by_hand()
 	for field, value in pairs(by_hand) do
 		local ending = in_force(value)
 		if not ending then
-			redis.call('HDEL', KEYS[2], field)
+			redis.call('HDEL', HAND, field)
 		elseif ending == 0 or last < 0 then
 			last = -1
 		else
@@ -325,9 +339,9 @@ local function tidy_by_hand()
 		end
 	end
 	if last < 0 then
-		redis.call('PERSIST', KEYS[2])
-	elseif last > 0 then
-		redis.call('PEXPIRE', KEYS[2], string.format('%.0f', last - now))
+		redis.call('PERSIST', HAND)
+	elseif last > 0 and (not WITH_COUNTS or redis.call('PTTL', HAND) < last - now) then
+		redis.call('PEXPIRE', HAND, string.format('%.0f', last - now))
 	end
 end
 
@@ -343,7 +357,7 @@ end
 
 local function put_by_hand(field, ending, rest)
 	by_hand[field] = string.format('%.0f %s', ending, rest)
-	redis.call('HSET', KEYS[2], field, by_hand[field])
+	redis.call('HSET', HAND, field, by_hand[field])
 end
 
 local function stamp_change(what)
@@ -363,7 +377,7 @@ local function unset_by_hand(what, start)
 	for field, value in pairs(by_hand) do
 		if string.sub(field, 1, #start) == start and not is_late(field) then
 			n = n + (in_force(value) and 1 or 0)
-			redis.call('HDEL', KEYS[2], field)
+			redis.call('HDEL', HAND, field)
 			by_hand[field] = nil
 		end
 	end
@@ -389,8 +403,20 @@ local function change_by_hand()
 	return unset_by_hand(what, op == 'unraise' and 'max:' or 'block')
 end
 
--- One counter as of now: at is where ARGV begins to tell of it.
-local function counter_of(key, field, at, value)
+-- Forget the counts of a key; 1 if there were any.
+local function reset(key)
+	local flat, any = redis.call('HGETALL', key), 0
+	for i = 1, #flat, 2 do
+		if not is_by_hand(flat[i]) then
+			redis.call('HDEL', key, flat[i])
+			any = 1
+		end
+	end
+	return any
+end
+
+-- One counter as of now: at is where ARGV begins to tell of it; beside is what was set in its key.
+local function counter_of(key, field, at, value, beside)
 	local kind, width, held = ARGV[at + 7], tonumber(ARGV[at + 2]), unpacked(value)
 	local counter = {
 		key = key,
@@ -401,10 +427,8 @@ local function counter_of(key, field, at, value)
 		one = tonumber(ARGV[at + 5]),
 		binding = ARGV[at + 6] == '1',
 	}
-	if ARGV[at] == '1' then
-		local most, left = raised(field)
-		counter.most, counter.raised = most or counter.most, left
-	end
+	local most, left = raised(beside or by_hand['max:' .. field])
+	counter.most, counter.raised = most or counter.most, left
 	if kind == 'c' then
 		local list, time = clients_of(held, width)
 		local new = ARGV[8] ~= '' and not client_index(list, ARGV[8])
@@ -434,9 +458,14 @@ local function counters()
 			fields[#fields + 1] = ARGV[from + 1]
 			from = from + STRIDE
 		end
+		local n, shared = #fields, not is_account(key)
+		for i = 1, shared and n or 0 do
+			fields[n + i] = 'max:' .. fields[i]
+		end
 		local values = redis.call('HMGET', key, unpack(fields))
-		for i = 1, #fields do
-			list[#list + 1] = counter_of(key, fields[i], first + (i - 1) * STRIDE, values[i])
+		for i = 1, n do
+			list[#list + 1] = counter_of(key, fields[i], first + (i - 1) * STRIDE, values[i],
+			    shared and (values[n + i] or ''))
 		end
 	end
 	return list
@@ -595,9 +624,13 @@ local function recall(known, list)
 end
 
 if op == 'reset' then
-	redis.call('DEL', unpack(KEYS, 3, 2 + ARGV[4]))
-	return { 4, now }
+	local n = 0
+	for i = 3, 2 + ARGV[4] do
+		n = n + reset(KEYS[i])
+	end
+	return { 6, now, n }
 end
+
 
 read_by_hand()
 

@@ -212,7 +212,7 @@ store_foretell(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *pl
 		reply_r->block = block;
 }
 
-/* store_reset - forget all counts of plan's account */
+/* store_reset - forget all counts of plan's owner */
 int
 store_reset(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r)
@@ -220,10 +220,10 @@ store_reset(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	struct quota_plan own = *plan;
 	int result;
 
-	own.n_subjects = 1;	/* the first is the account */
+	own.n_subjects = 1;	/* the first is the owner */
 	own.n_counters = 0;
 	result = store->ops->reset(store->impl, ctx, &own, deadline_ms, error_r);
-	if (result == 0)
+	if (result >= 0)
 		over_changed(store->over);
 	return result;
 }
@@ -342,7 +342,9 @@ store_raise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
 		*error_r = mem_printf(ctx,
 		    "\"%s\" stands in for no limit of %s: the unit and the time must be "
 		    "those of one of its limits (%s)",
-		    limit->text, plan->account, limits_of(ctx, plan));
+		    limit->text,
+		    quota_owner_text(ctx, plan->subjects[0].kind, plan->subjects[0].name),
+		    limits_of(ctx, plan));
 		return -1;
 	}
 	result = store->ops->raise(store->impl, ctx, plan, counter, limit->max, for_ms, deadline_ms,

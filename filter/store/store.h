@@ -78,9 +78,10 @@ void store_foretell(struct store *store, TALLOC_CTX *ctx, const struct quota_pla
     int64_t deadline_ms, struct quota_reply *reply_r);
 
 /*
- * store_reset - forget all counts of plan's account, also those of windows it no longer has
- * Its domain and pool keep theirs, and so do raised limits and the recipients it wrote to.
- * Returns 0, or -1 and *error_r (on ctx) when the store is away.
+ * store_reset - forget all counts of plan's owner, also those of windows it no longer has
+ * The owner is the first subject of plan: an account, a domain, a pool or a network. If an account,
+ * its domain and pool keep theirs; raised limits stay, and the recipients that were written to.
+ * Returns 1, or 0 if nothing was counted, or -1 and *error_r (on ctx) when the store is away.
  */
 int store_reset(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r);
@@ -139,17 +140,17 @@ void store_offence(struct store *store, const struct quota_plan *offence, int64_
 /* --- limits raised for a time --- */
 
 /*
- * store_raise - for for_ms milliseconds (> 0), limit stands in for the limit of plan's account on
+ * store_raise - for for_ms milliseconds (> 0), limit stands in for the limit of plan's owner on
  * the same unit and window; it may also be lower. The file of the plans is not touched, counts are
  * kept. What store_read answers then has max and raised_ms of struct quota_count. Returns 0, or -1
- * and *error_r (on ctx): as store_block(), or the account's plan has no limit on that unit and
+ * and *error_r (on ctx): as store_block(), or the owner's plan has no limit on that unit and
  * window (the text names those it has).
  */
 int store_raise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     const struct limit *limit, int64_t for_ms, int64_t deadline_ms, const char **error_r);
 
 /*
- * store_unraise - the plan's own limits hold again, all of the account's
+ * store_unraise - the plan's own limits hold again, all of the owner's
  * Returns how many were raised (0: none), or -1 and *error_r (on ctx).
  */
 int store_unraise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,

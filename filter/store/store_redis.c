@@ -304,6 +304,9 @@ store_redis_reset(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	enum pool_outcome outcome;
 	redisReply *answer;
 	const char *why;
+	int64_t now;
+	bool late;
+	int n;
 
 	bare.n_counters = 0;
 	if (redis->holds && !away_may_ask(redis->away, &place, clock_ms())) {
@@ -312,16 +315,18 @@ store_redis_reset(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	}
 	outcome = store_redis_run(redis, ctx, QUOTA_OP_RESET, &bare, 0,
 	    within(redis, clock_ms(), deadline_ms), &answer, NULL, &why);
+	n = outcome == POOL_ANSWERED ? quota_command_done(answer, &late, &now) : -1;
 	freeReplyObject(answer);
-	if (outcome != POOL_ANSWERED) {
-		*error_r = mem_printf(ctx, "Redis could not be asked: %s%s", why,
+	if (outcome != POOL_ANSWERED || n < 0) {
+		*error_r = mem_printf(ctx, "Redis could not be asked: %s%s",
+		    outcome == POOL_ANSWERED ? "its answer is not one of the script" : why,
 		    outcome == POOL_LOST ? " (it may do so when it is back)" : "");
 		return -1;
 	}
 	away_reset(redis->away, plan);
 	/* others know it after 3 seconds at the latest: a failure is no reason to reset again */
 	(void)store_redis_touch(redis, ctx, deadline_ms);
-	return 0;
+	return n > 0;
 }
 
 /* store_redis_status - how the store is doing */

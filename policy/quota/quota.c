@@ -61,6 +61,10 @@ quota_inherit(struct plan *plan, const struct plan *from)
 	}
 	if (plan->block_for_ms == 0)
 		plan->block_for_ms = from->block_for_ms;
+	if (!plan->has_left_out && from->has_left_out) {
+		plan->left_out = from->left_out;
+		plan->has_left_out = true;
+	}
 }
 
 /* quota_resolve - inherit along the chain of one plan, nearest first */
@@ -229,6 +233,50 @@ quota_kind_word(enum quota_subject_kind kind)
 	return "?";
 }
 
+static const enum quota_subject_kind shared_kinds[] = { QUOTA_DOMAIN, QUOTA_POOL, QUOTA_NETWORK };
+
+/* quota_owner_read - whose limits an operator means */
+enum quota_subject_kind
+quota_owner_read(const char *text, const char **name_r)
+{
+	if (text[0] == '@' && text[1] != '\0') {
+		*name_r = text + 1;
+		return QUOTA_DOMAIN;
+	}
+	for (size_t i = 0; i < sizeof(shared_kinds) / sizeof(shared_kinds[0]); i++) {
+		const char *word = quota_kind_word(shared_kinds[i]);
+		size_t len = strlen(word);
+
+		if (strncmp(text, word, len) != 0 || (text[len] != ':' && text[len] != ' ') ||
+		    text[len + 1] == '\0')
+			continue;
+		*name_r = text + len + 1;
+		return shared_kinds[i];
+	}
+	*name_r = text;
+	return QUOTA_ACCOUNT;
+}
+
+/* quota_owner_text - whose limits, as an operator writes it */
+const char *
+quota_owner_text(TALLOC_CTX *ctx, enum quota_subject_kind kind, const char *name)
+{
+	if (kind == QUOTA_ACCOUNT)
+		return mem_strdup(ctx, name);
+	if (kind == QUOTA_DOMAIN)
+		return mem_printf(ctx, "@%s", name);
+	return mem_printf(ctx, "%s:%s", quota_kind_word(kind), name);
+}
+
+/* quota_subject_text - whose limits, as the log has it; NULL: an account's */
+const char *
+quota_subject_text(TALLOC_CTX *ctx, enum quota_subject_kind kind, const char *name)
+{
+	if (kind == QUOTA_ACCOUNT)
+		return NULL;
+	return mem_printf(ctx, "%s %s", quota_kind_word(kind), name);
+}
+
 /* at_most - a count that the stores can hold */
 static uint64_t
 at_most(uint64_t count)
@@ -345,8 +393,11 @@ add_subject(struct quota_plan *asked, const struct quota_party *party, const cha
 	subject->key = key_of(asked, party->kind == QUOTA_NETWORK ? encoded : asked->home,
 	    (char)party->kind, encoded);
 	subject->known_key = NULL;
-	if (asked->hand_key == NULL)
+	if (asked->hand_key == NULL && party->kind == QUOTA_ACCOUNT)
 		asked->hand_key = key_of(asked, asked->home, 's', encoded);
+	else if (asked->hand_key == NULL)	/* never written: such limits are with the counts */
+		asked->hand_key = mem_printf(
+		    asked, "{%s}:s:%c:%s", asked->home, (char)party->kind, encoded);
 	return asked->n_subjects++;
 }
 
@@ -501,6 +552,16 @@ quota_plan_offence(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
 	return asked;
 }
 
+/* quota_left_out - are accounts of a plan left out of the limits of such a party? */
+bool
+quota_left_out(const struct plan *plan, enum quota_subject_kind kind)
+{
+	return plan != NULL &&
+	    plan->left_out & (kind == QUOTA_DOMAIN ? PLAN_LEFT_OUT_DOMAIN
+		: kind == QUOTA_POOL ? PLAN_LEFT_OUT_POOL
+		: kind == QUOTA_NETWORK ? PLAN_LEFT_OUT_NETWORK : 0);
+}
+
 /* quota_plan_make - list the counters that one message of account alone touches */
 struct quota_plan *
 quota_plan_make(TALLOC_CTX *ctx, const struct plan *plan, const char *account,
@@ -634,15 +695,6 @@ quota_find_limit(const struct quota_plan *plan, const struct limit *limit)
 	return NULL;
 }
 
-/* subject_text - whose limit it is, where not the account's */
-static const char *
-subject_text(TALLOC_CTX *ctx, const struct quota_subject *subject)
-{
-	if (subject->kind == QUOTA_ACCOUNT)
-		return NULL;
-	return mem_printf(ctx, "%s %s", quota_kind_word(subject->kind), subject->name);
-}
-
 /* quota_party_named - whose limit it was */
 const struct quota_party *
 quota_party_named(const struct quota_party *parties, size_t n, const char *subject)
@@ -665,11 +717,13 @@ void
 quota_name_limit(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
     size_t i, struct quota_fact *fact)
 {
+	const struct quota_subject *subject = &plan->subjects[plan->counters[i].subject];
+
 	fact->limit = quota_limit_text(ctx, &plan->counters[i], &reply->counts[i]);
 	fact->used = reply->counts[i].used;
 	fact->max = reply->counts[i].max;
 	fact->on_over = plan->counters[i].on_over;
-	fact->subject = subject_text(ctx, &plan->subjects[plan->counters[i].subject]);
+	fact->subject = quota_subject_text(ctx, subject->kind, subject->name);
 }
 
 /* seconds - milliseconds to whole seconds, rounded up, 1 at least */
@@ -811,7 +865,8 @@ quota_marks(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_r
 			*marks_r = mem_array(ctx, struct quota_mark, plan->n_counters);
 		(*marks_r)[n++] = (struct quota_mark){
 			.limit = quota_limit_text(ctx, counter, &reply->counts[i]),
-			.subject = subject_text(ctx, &plan->subjects[counter->subject]),
+			.subject = quota_subject_text(ctx, plan->subjects[counter->subject].kind,
+			    plan->subjects[counter->subject].name),
 			.percent = counter->warn_at,
 			.on_over = counter->on_over,
 		};

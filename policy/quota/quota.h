@@ -34,6 +34,11 @@
 
 #define QUOTA_ID_LEN	16	/* octets of a charge id */
 
+/* Bits of struct plan. */
+#define PLAN_LEFT_OUT_DOMAIN	1U
+#define PLAN_LEFT_OUT_POOL	2U
+#define PLAN_LEFT_OUT_NETWORK	4U
+
 /*
  * A plan as configured. The has_ members say what the administrator wrote; the
  * others are inherited from `like` by quota_plans_resolve(), else stay at their default.
@@ -51,6 +56,8 @@ struct plan {
 	const struct limit
 	    *block_on; /* of foreign-senders: more of them block the account; or NULL */
 	long block_for_ms;		/* ... for so long; 0: not said */
+	unsigned int left_out; /* PLAN_LEFT_OUT_...: of whose limits its accounts are no part */
+	bool has_left_out;
 	bool has_limits;		/* an empty list is a list: nothing is counted */
 	bool has_on_over;
 	bool has_max_recipients;
@@ -154,6 +161,10 @@ const char *quota_home(const struct quota_party *parties, size_t n);
  */
 const struct quota_party *quota_party_named(
     const struct quota_party *parties, size_t n, const char *subject);
+
+/* quota_left_out - whether accounts of plan (may be NULL) are left out of the limits of a kind of
+ * party */
+bool quota_left_out(const struct plan *plan, enum quota_subject_kind kind);
 
 /* quota_counts - whether some limit of some party counts unit */
 bool quota_counts(const struct quota_party *parties, size_t n, enum limit_unit unit);
@@ -304,6 +315,19 @@ const char *quota_limit_text(TALLOC_CTX *ctx, const struct quota_counter *counte
  */
 const struct quota_counter *quota_find_limit(const struct quota_plan *plan,
     const struct limit *limit);
+
+/*
+ * quota_owner_read - whose limits an operator means
+ * "@example.org" or "domain:example.org", "pool:acme", "network:office", and as the log has them,
+ * "pool acme"; all else is the name of an account. *name_r points into text. Returns the kind.
+ */
+enum quota_subject_kind quota_owner_read(const char *text, const char **name_r);
+
+/* quota_owner_text - the same as an operator writes it: "@example.org", "pool:acme". On ctx. */
+const char *quota_owner_text(TALLOC_CTX *ctx, enum quota_subject_kind kind, const char *name);
+
+/* quota_subject_text - the same as the log has it: "pool acme"; NULL for an account. On ctx. */
+const char *quota_subject_text(TALLOC_CTX *ctx, enum quota_subject_kind kind, const char *name);
 
 /* quota_kind_word - "account", "domain", "pool", "network" */
 const char *quota_kind_word(enum quota_subject_kind kind);

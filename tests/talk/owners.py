@@ -115,4 +115,64 @@ text = ctl("last", "u3@shared.example")[1]
 ok("limit of   domain shared.example" in text, "last says whose limit it was", text)
 ok(asks("why", "T1")["verdicts"][0]["limit_of"] == "domain shared.example", "so does why, as JSON", asks("why", "T1"))
 
+# --- show, set, unset, reset, top, plan of: of a domain, a pool, a network
+
+send("net@example.net", "N1", 1, address="192.0.2.7")
+send("net@example.net", "N2", 1, address="::ffff:192.0.2.8")
+until(lambda: "N2" in ctl("last", "net@example.net")[1])
+status, text = ctl("quota", "show", "pool:acme")
+ok(status == 0 and text.startswith("pool     acme\nplan     pool, from pool_plan\n") and "9 of 2000 " in text, "a pool's use", text)
+ok(ctl("quota", "show", "pool acme")[1] == text, "also as the log has it", ctl("quota", "show", "pool acme"))
+answer = asks("quota", "show", "@Pooled.EXAMPLE")
+ok(answer["owner"] == "@pooled.example" and answer["limit_of"] == "domain pooled.example" and "account" not in answer and
+   [(limit["of"], limit["used"]) for limit in answer["limits"]] == [("", 9), ("pool acme", 9)] and answer["home"] == "pool acme",
+   "a domain's, which is kept with its pool's", answer)
+ok("11 of 12 " in ctl("quota", "show", "@shared.example")[1] or "12 of 12 " in ctl("quota", "show", "@shared.example")[1],
+   "and that of one without", ctl("quota", "show", "@shared.example"))
+for name in "network:office", "network:192.0.2.200", "network:::ffff:192.0.2.1":
+    status, text = ctl("quota", "show", name)
+    ok(status == 0 and "network  office\n" in text and "2 of 30 " in text, "a network's as " + name, text)
+status, text = ctl("quota", "show", "network:198.51.100.1")
+ok(status == 1 and "no network for 198.51.100.1" in text, "an address of none", text)
+ok(ctl("quota", "show", "@a..b")[0] == 1 and "is not a domain" in ctl("quota", "show", "@a..b")[1], "a domain that is none")
+status, text = ctl("quota", "set", "@shared.example", "40 recipients per hour", "--for", "2h")
+ok(status == 0 and "for 2 h the limit of domain shared.example is 40" in text, "quota set of a domain", text)
+ok(send("u9@shared.example", "S20")[0] == "eom c", "holds for its accounts at once")
+ok("of 40 " in ctl("quota", "show", "u9@shared.example")[1], "and is shown with each", ctl("quota", "show", "u9@shared.example"))
+ok(asks("quota", "unset", "@shared.example") == {"ok": True, "owner": "@shared.example", "limit_of": "domain shared.example", "unset": 1},
+   "quota unset of it")
+ok(send("u9@shared.example", "S21")[0] in ("eom y", "mail y"), "gives the plan's back")
+ok(ctl("quota", "reset", "@shared.example") == (0, "the counters of domain shared.example are empty\n"), "quota reset of it")
+ok(send("u9@shared.example", "S22")[0] == "eom c", "makes room at once")
+status, text = ctl("quota", "set", "pool:acme", "40 recipients per hour", "--for", "2h")
+ok(status == 1 and "no limit of pool:acme" in text and "2000 recipients per day" in text, "a pool's limits are named", text)
+for name in "alcie@shared.example", "@nothing.example", "pool:ecma", "network:home":
+    status, text = ctl("quota", "reset", name)
+    answer = asks("quota", "reset", name)
+    ok(status == 1 and "there is no " in text and answer["ok"] is False and "there is no " in answer["error"],
+       "%s does not exist" % name, (text, answer))
+ok(ctl("quota", "reset", "idle@pooled.example") == (0, "nothing was counted for idle@pooled.example\n"),
+   "an account that the configuration names does", ctl("quota", "reset", "idle@pooled.example"))
+status, text = ctl("block", "pool:acme")
+ok(status == 1 and "only accounts can be blocked" in text, "a pool is not blocked", text)
+status, text = ctl("plan", "of", "pool:acme")
+ok(status == 0 and text.startswith("pool     acme\nplan     pool, from pool_plan\n  limit           2000 recipients per day"), "plan of a pool", text)
+status, text = ctl("plan", "of", "@pooled.example")
+ok("domain   pooled.example\nplan     domain, from domain_plan" in text and "pool     acme" in text, "plan of a domain", text)
+ok("network  office\nplan     network, from network_plan" in ctl("plan", "of", "network:192.0.2.1")[1], "plan of a network")
+names = lambda *words: [line["account"] for line in asks("quota", "top", *words)["accounts"]]
+ok(names("@pooled.example") == ["big@pooled.example"] and names("pool:acme") == ["big@pooled.example"] and
+   names("network:192.0.2.9") == ["net@example.net"] and len(names()) > 3, "quota top of each",
+   [names(name) for name in ("@pooled.example", "pool:acme", "network:192.0.2.9")])
+ok(ctl("quota", "top", "alice")[0] == 1, "an account has no accounts")
+ok("of domain pooled.example" in ctl("quota", "top", "pool:acme")[1] or "of 10 recipients per hour" in ctl("quota", "top", "pool:acme")[1],
+   "quota top says whose limit is the fullest", ctl("quota", "top", "pool:acme"))
+
+# --- an account is left out
+
+seen = [send("news@pooled.example", "L%d" % i, 4)[0] for i in range(2)]
+ok(seen == ["eom c", "eom c"] and "9 of 2000 " in ctl("quota", "show", "pool:acme")[1], "not_counted_in leaves an account out", seen)
+text = ctl("plan", "of", "news@pooled.example")[1]
+ok("not_counted_in  domain" in text and text.count("not counted here") == 2, "plan of says so", text)
+
 done()

@@ -291,6 +291,7 @@ test_unknown_words(void **state)
 		{ "listeners = { a = { role = \"inbound\"\n mode = \"off\" } }", 3, "known are: watch, enforce" },
 		{ "listeners = { a = { role = \"inbound\"\n on_spf_fail = \"discard\" } }", 3, "known are: accept, warn" },
 		{ "accounts = ( { login = \"a@example.org\"\n mode = \"on\" } )", 3, "known are: watch, enforce" },
+		{ "default_plan = \"a\" plans = { a = {\n not_counted_in = [\"pool\", \"vip\"] } }", 3, "not_counted_in = \"vip\" is unknown; known are: domain, pool, network" },
 		{ "plans = { a = {\n on_over = \"defer\" } }", 3, "on_over = \"defer\" is unknown; known are: accept" },
 		{ "redis = { main = { server = \"unix:/x\" on_away = \"open\" } }", 2,
 		    "on_away of redis main must be one of: local, accept, tempfail" },
@@ -1409,6 +1410,7 @@ static const struct effect_row effect_rows[] = {
 	{ "a plan", "warn_at", PLAN("warn_at = \"80%\""), "it is about limits" },
 	{ "a plan", "on_over", PLAN("on_over = \"reject\" limits = \"unlimited\""), "it is about limits" },
 	{ "a plan", "block_on", INET "domain_plan = \"p\" plans = { p = {\nblock_on = \"5 foreign-senders per hour\" block_for = \"1 hour\" } }", "no account has this plan" },
+	{ "a plan", "not_counted_in", INET "domain_plan = \"p\" plans = { p = {\nnot_counted_in = \"pool\" } }", "no account has this plan" },
 	{ "a plan", "block_for", PLAN("block_for = \"1 hour\""), "it needs a reason" },
 };
 

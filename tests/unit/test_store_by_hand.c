@@ -286,13 +286,13 @@ test_other_filter(void **state)
 			assert_int_equal(
 			    store_raise(other, f->ctx, alice, &limit, HOUR_MS, soon(), &error), 0);
 		else
-			assert_int_equal(store_reset(other, f->ctx, alice, soon(), &error), 0);
+			assert_int_equal(store_reset(other, f->ctx, alice, soon(), &error), 1);
 		while (store_known_over(f->store, f->ctx, "alice", ALICE_OF(f->plan), &fact))
 			usleep(10000);
 		/* 3 s without the news, STORE_LIMITS_FRESH_MS with it */
 		assert_in_range(clock_ms() - before, 0, 2500);
 		assert_int_equal(charge(f, f->store, "alice", 1).state, QUOTA_CHARGED);
-		assert_int_equal(store_reset(other, f->ctx, alice, soon(), &error), 0);
+		assert_int_equal(store_reset(other, f->ctx, alice, soon(), &error), 1);
 	}
 	store_close(other);
 }
@@ -327,7 +327,7 @@ test_raise(void **state)
 	quota_judge(f->ctx, alice, &reply, &fact);
 	assert_string_equal(fact.limit, "8 recipients per hour");
 	assert_int_equal(fact.max, 8);
-	assert_int_equal(store_reset(f->store, f->ctx, alice, soon(), &error), 0);
+	assert_int_equal(store_reset(f->store, f->ctx, alice, soon(), &error), 1);
 	assert_int_equal(charge(f, f->store, "alice", 8).state, QUOTA_CHARGED);
 	store_read(f->store, f->ctx, alice, soon(), &reply);
 	assert_int_equal(reply.counts[0].max, 8);
@@ -390,8 +390,46 @@ test_moves_home(void **state)
 	assert_non_null(reply.block);
 	assert_int_equal(store_unblock(f->store, f->ctx, in_pool, soon(), &error), 1);
 	assert_int_equal(charge_in_pool(f, "alice", &in_pool).state, QUOTA_CHARGED);
-	assert_int_equal(store_reset(f->store, f->ctx, alice, soon(), &error), 0);
+	assert_int_equal(store_reset(f->store, f->ctx, alice, soon(), &error), 1);
 	assert_int_equal(charge(f, f->store, "alice", 1).state, QUOTA_CHARGED);
+}
+
+/* A limit of a pool, set and unset by hand, holds for its accounts; counts are reset with it. */
+static void
+test_raise_pool(void **state)
+{
+	struct fixture *f = *state;
+	const struct quota_party pool = { .kind = QUOTA_POOL, .name = "acme", .plan = f->plan,
+	    .on_over = ACTION_TEMPFAIL };
+	struct quota_cost cost = { .messages = 1, .recipients = 1, .bytes = 1 };
+	struct quota_plan *by_hand = quota_plan_of(f->ctx, &pool, 1, &cost, false, NULL), *asked;
+	struct quota_reply reply;
+	const char *error = NULL;
+	struct limit limit;
+
+	assert_int_equal(limit_parse(f->ctx, "1 recipient per hour", &limit, &error), 0);
+	assert_int_equal(store_reset(f->store, f->ctx, by_hand, soon(), &error), 0);
+	assert_int_equal(charge_in_pool(f, "alice", &asked).state, QUOTA_CHARGED);
+	store_read(f->store, f->ctx, by_hand, soon(), &reply);
+	assert_int_equal(reply.counts[0].used, 1);
+	assert_int_equal(reply.counts[0].max, 5);
+	assert_int_equal(
+	    store_raise(f->store, f->ctx, by_hand, &limit, HOUR_MS, soon(), &error), 0);
+	reply = charge_in_pool(f, "bob", &asked);
+	assert_int_equal(reply.state, QUOTA_REFUSED);
+	assert_int_equal(reply.counts[2].max, 1);
+	assert_in_range(reply.counts[2].raised_ms, HOUR_MS - 20000, HOUR_MS);
+	assert_int_equal(reply.counts[0].raised_ms, 0);
+	reopen(f);
+	assert_int_equal(charge_in_pool(f, "bob", &asked).state, QUOTA_REFUSED);
+	assert_int_equal(store_reset(f->store, f->ctx, by_hand, soon(), &error), 1);
+	assert_int_equal(charge_in_pool(f, "bob", &asked).state, QUOTA_CHARGED);
+	assert_int_equal(charge_in_pool(f, "carol", &asked).state, QUOTA_REFUSED);
+	assert_int_equal(store_unraise(f->store, f->ctx, by_hand, soon(), &error), 1);
+	assert_int_equal(store_unraise(f->store, f->ctx, by_hand, soon(), &error), 0);
+	assert_int_equal(charge_in_pool(f, "carol", &asked).state, QUOTA_CHARGED);
+	/* an account that is called as the pool has limits of its own */
+	assert_int_equal(charge(f, f->store, "acme", 5).state, QUOTA_CHARGED);
 }
 
 /* What one filter blocks, the next charge at another one knows; and it holds while Redis is
@@ -439,6 +477,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_block_ends, set_up_embedded, tear_down),
 		cmocka_unit_test_setup_teardown(test_raise, set_up_embedded, tear_down),
 		cmocka_unit_test_setup_teardown(test_moves_home, set_up_embedded, tear_down),
+		cmocka_unit_test_setup_teardown(test_raise_pool, set_up_embedded, tear_down),
 	};
 	const struct CMUnitTest redis[] = {
 		cmocka_unit_test_setup_teardown(test_block, set_up_redis, tear_down),
@@ -446,6 +485,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_block_ends, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_raise, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_moves_home, set_up_redis, tear_down),
+		cmocka_unit_test_setup_teardown(test_raise_pool, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_two_filters, set_up_redis, tear_down),
 		cmocka_unit_test_setup_teardown(test_other_filter, set_up_redis, tear_down),
 	};
