@@ -44,6 +44,9 @@ long long control_number(const struct asked *asked, const char *name, long long 
  * names none */
 const char *control_account(const struct asked *asked, json_t **answer_r);
 
+/* control_advise - add "advice", and "next" if a command helps, to each decision of the history */
+void control_advise(const struct asked *asked, json_t *decisions); /* control_advice.c */
+
 /* Bounds of the numbers in requests. */
 #define CONTROL_FOR_MAX_MS	(INT64_C(366) * 24 * 3600 * 1000)
 #define CONTROL_ROWS_MAX	1000	/* accounts or domains in an answer */

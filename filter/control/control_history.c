@@ -15,6 +15,15 @@
 #define LAST_DEFAULT	10
 #define QUEUED_MAX	10000	/* messages of an account that are looked up in the history */
 
+/* advised - decisions with what to do about each; NULL stays NULL */
+static json_t *
+advised(const struct asked *asked, json_t *decisions)
+{
+	if (decisions != NULL)
+		control_advise(asked, decisions);
+	return decisions;
+}
+
 /* wrap - an array as an answer, or *error, which is set by the time that array is */
 static json_t *
 wrap(const struct asked *asked, const char *member, json_t *array, const char *const *error)
@@ -53,7 +62,8 @@ control_last(const struct asked *asked)
 
 	if (account == NULL)
 		return answer;
-	answer = wrap(asked, "verdicts", books_find(books, asked->ctx, &query, &error), &error);
+	answer = wrap(asked, "verdicts",
+	    advised(asked, books_find(books, asked->ctx, &query, &error)), &error);
 	json_object_set_new(answer, "account", json_string(account));
 	return answer;
 }
@@ -72,7 +82,8 @@ control_why(const struct asked *asked)
 		return answer;
 	if (queue_id == NULL || queue_id[0] == '\0' || strcmp(queue_id, "NOQUEUE") == 0)
 		return control_failed("the request names no queue id");
-	return wrap(asked, "verdicts", books_find(books, asked->ctx, &query, &error), &error);
+	return wrap(asked, "verdicts",
+	    advised(asked, books_find(books, asked->ctx, &query, &error)), &error);
 }
 
 /* add_once - a text into an array, unless it is there */

@@ -39,45 +39,6 @@ outcome_of(const json_t *verdict)
 	return strcmp(action, "tempfail") == 0 ? "deferred" : "refused";
 }
 
-/* print_cure - what an operator may do about a reason */
-static void
-print_cure(const char *reason, const char *account)
-{
-	static const struct { const char *reason, *cure;
-	} cures[] = {
-		{ "over",
-		    "quota show %s; for a while: quota set %s \"500 recipients per hour\" --for 2h" },
-		{ "never-fits", "the message alone is larger than a limit: plan of %s" },
-		{ "blocked", "quota show %s says by whom and why; then: unblock %s" },
-		{ "foreign-envelope",
-		    "the address needs an owner: the tables of `owners', or owns of %s" },
-		{ "foreign-from",
-		    "the address needs an owner: the tables of `owners', or owns of %s" },
-		{ "foreign-domain",
-		    "the address needs an owner: the tables of `owners', or owns of %s" },
-		{ "foreign-sender",
-		    "the address needs an owner: the tables of `owners', or owns of %s" },
-		{ "foreign-resent",
-		    "the address needs an owner: the tables of `owners', or owns of %s" },
-		{ "too-many-recipients", "max_recipients of its plan: plan of %s" },
-		{ "store-away", "status" },
-	};
-	const char *cure = NULL;
-	const char *at;
-
-	for (size_t i = 0; i < sizeof(cures) / sizeof(cures[0]); i++)
-		if (strcmp(reason, cures[i].reason) == 0)
-			cure = cures[i].cure;
-	if (cure == NULL)
-		return;
-	(void)printf("    %-11s", "see");
-	for (; (at = strstr(cure, "%s")) != NULL; cure = at + 2) {
-		(void)printf("%.*s", (int)(at - cure), cure);
-		ctl_safe(account[0] != '\0' ? account : "ACCOUNT");
-	}
-	(void)printf("%s\n", cure);
-}
-
 /* print_verdict - one verdict, in a few lines */
 static void
 print_verdict(const json_t *verdict, bool all)
@@ -109,7 +70,8 @@ print_verdict(const json_t *verdict, bool all)
 		print_member(verdict, "listener", "listener");
 		print_member(verdict, "filter", "filter");
 	}
-	print_cure(reason, ctl_text(verdict, "account"));
+	print_member(verdict, "advice", "advice");
+	print_member(verdict, "next", "next");
 }
 
 /* print_verdicts - a list of them */

@@ -7,6 +7,7 @@
 #include "config.h"
 #endif
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +104,41 @@ suggest_rounded(uint64_t number)
 		if (scale * steps[i] / 10 >= number && scale * steps[i] % 10 == 0)
 			return scale * steps[i] / 10;
 	return scale * 10;
+}
+
+/* suggest_raised - a larger limit of the same unit and window */
+char *
+suggest_raised(TALLOC_CTX *ctx, const struct limit *limit, uint64_t need)
+{
+	static const struct { uint64_t factor; const char *unit; } bytes[] = {
+		{ UINT64_C(1000000000), "GB" }, { 1000000, "MB" }, { 1000, "KB" },
+	};
+	uint64_t max = limit->max + limit->max / 2;
+	char *text;
+
+	if (limit->unlimited || limit->max == 0)
+		return NULL;
+	max = suggest_rounded(need > max ? need : max);
+	if (limit->unit == LIMIT_CLIENTS && max > LIMIT_MAX_CLIENTS)
+		max = LIMIT_MAX_CLIENTS;
+	text = limit_text(ctx, limit->unit, max, limit->window_ms);
+	for (size_t i = 0; limit->unit == LIMIT_BYTES && i < sizeof(bytes) / sizeof(bytes[0]); i++)
+		if (max % bytes[i].factor == 0)
+			return mem_printf(ctx, "%" PRIu64 " %s%s", max / bytes[i].factor,
+			    bytes[i].unit, strstr(text, " per "));
+	return text;
+}
+
+/* suggest_span - for how long to raise it */
+char *
+suggest_span(TALLOC_CTX *ctx, const struct limit *limit)
+{
+	int64_t hours = (limit->window_ms + 3599999) / 3600000;
+
+	if (hours < 1)
+		hours = 1;
+	return mem_printf(ctx, "%" PRId64 "%s", hours % 24 == 0 ? hours / 24 : hours,
+	    hours % 24 == 0 ? "d" : "h");
 }
 
 /* propose - twice what the accounts below a percentile of all accounts usually send */

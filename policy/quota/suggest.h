@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <talloc.h>
 
+#include "policy/quota/limit.h"
+
 /* What an account sent on one day, in recipients. */
 struct suggest_use {
 	const char *account;
@@ -49,6 +51,17 @@ uint64_t suggest_percentile(uint64_t *numbers, size_t n, size_t percent);
 
 /* suggest_rounded - up to 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten that is a whole number */
 uint64_t suggest_rounded(uint64_t number);
+
+/*
+ * suggest_raised - a limit of the same unit and window that need fits into, as one would write it
+ * Half as large again at least, and rounded up; a limit of 0 stays as it is: NULL, and for an
+ * unlimited one. On ctx.
+ */
+char *suggest_raised(TALLOC_CTX *ctx, const struct limit *limit, uint64_t need);
+
+/* suggest_span - for how long to raise it, for a command line: its window, an hour at least; on
+ * ctx */
+char *suggest_span(TALLOC_CTX *ctx, const struct limit *limit);
 
 /*
  * suggest_habits - what each account sends, by percentile (1 to 100) over its days

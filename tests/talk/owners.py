@@ -115,6 +115,19 @@ text = ctl("last", "u3@shared.example")[1]
 ok("limit of   domain shared.example" in text, "last says whose limit it was", text)
 ok(asks("why", "T1")["verdicts"][0]["limit_of"] == "domain shared.example", "so does why, as JSON", asks("why", "T1"))
 
+# --- advice that fits
+
+verdict = asks("why", "T1")["verdicts"][0]
+ok(verdict["next"] == 'countersignctl quota set @shared.example "20 recipients per hour" --for 1h' and
+   verdict["next"] in ctl("why", "T1")[1], "advice names the owner, with unit and window of the limit", verdict)
+seen = send("w@watched.example", "W3", 40, daemon="WATCHED")[0]
+verdict = until(lambda: asks("why", "W3")["verdicts"])[0]
+ok(seen == "eom c" and verdict["reason"] == "over" and '"60 recipients per hour"' in verdict["next"],
+   "and a limit in which the message fits", verdict)
+send("tls@example.org", "X1", daemon="WATCHED", address="198.51.100.7")
+verdict = until(lambda: asks("why", "X1")["verdicts"])[0]
+ok(verdict["reason"] == "no-tls" and "TLS" in verdict["advice"] and "next" not in verdict, "other reasons have theirs", verdict)
+
 # --- show, set, unset, reset, top, plan of: of a domain, a pool, a network
 
 send("net@example.net", "N1", 1, address="192.0.2.7")
