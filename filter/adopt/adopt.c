@@ -69,6 +69,33 @@ read_all(struct adopt *adopt)
 		    "makes a key, and keys = \"/etc/countersign/keys\" uses it");
 }
 
+/* next_steps - what follows, once the lines are in the files of the MTA */
+static void
+next_steps(struct adopt *adopt)
+{
+	static const char place[] = SYSCONFDIR "/countersign";
+	struct adopt_texts *then = &adopt->report->then;
+	char *files = mem_strdup(adopt, "");
+
+	for (size_t i = 0; i < adopt->report->written.n; i++)
+		files = mem_printf(
+		    adopt, "%s%s ", files, adopt_shell(adopt, adopt->report->written.items[i]));
+	if (strcmp(adopt->output, place) != 0)
+		adopt_text(adopt, then, "install -m 0644 %s%s/", files, place);
+	adopt_text(adopt, then, "countersign -t && systemctl enable --now countersign");
+	for (size_t i = 0; i < adopt->n_instances; i++)
+		adopt_text(adopt, then, "postfix -c %s reload",
+		    adopt_shell(adopt, adopt->instances[i]->directory));
+	if (adopt->n_instances == 0)
+		adopt_text(adopt, then, "make -C /etc/mail && systemctl restart sendmail");
+	adopt_text(adopt, then, "countersignctl doctor");
+	for (size_t i = 0; i < adopt->n_instances; i++)
+		adopt_back(adopt, "postfix -c %s reload",
+		    adopt_shell(adopt, adopt->instances[i]->directory));
+	if (adopt->opendkim)
+		adopt_back(adopt, "systemctl start opendkim   # if it was stopped");
+}
+
 const struct adopt_report *
 adopt(TALLOC_CTX *ctx, const struct adopt_options *options, const char **error_r)
 {
@@ -81,5 +108,8 @@ adopt(TALLOC_CTX *ctx, const struct adopt_options *options, const char **error_r
 	if (!read_mta(adopt, error_r))
 		return NULL;
 	read_all(adopt);
-	return adopt_write(adopt, error_r) ? adopt->report : NULL;
+	if (!adopt_write(adopt, error_r))
+		return NULL;
+	next_steps(adopt);
+	return adopt->report;
 }

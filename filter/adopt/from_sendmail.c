@@ -285,10 +285,6 @@ set_filters(struct adopt *adopt)
 	adopt_edit(adopt, file, NULL,
 	    "Sendmail puts names such as J. Smith in quotation marks after they were signed",
 	    "define(`confMUST_QUOTE_CHARS', `')dnl");
-	adopt_command(adopt,
-	    "make -C /etc/mail && systemctl restart sendmail   # once the lines are "
-	    "in %s",
-	    file);
 	adopt_back(adopt, "make -C /etc/mail && systemctl restart sendmail");
 }
 

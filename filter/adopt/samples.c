@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <strings.h>
 
 #include "filter/adopt/samples.h"
 #include "filter/message/session.h"
@@ -79,6 +80,11 @@ try_sample(struct daemon *daemon, struct adopt_trial *trial, const struct sample
 	const char *reason = reply_row(verdict->reason)->word;
 
 	trial->tried++;
+	for (size_t i = 0; i < session->message->edits.n_inserts; i++)
+		if (strcasecmp(session->message->edits.inserts[i].name, "DKIM-Signature") == 0) {
+			trial->with_signature++;
+			break;
+		}
 	if (verdict->would == ACTION_ACCEPT || verdict->would == ACTION_WARN)
 		trial->accepted++;
 	else {

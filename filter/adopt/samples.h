@@ -18,6 +18,7 @@ struct adopt_trial {
 	const char *errors;     /* lines, as of countersign -t; NULL: it is good */
 	const char *warnings;   /* likewise, or NULL */
 	size_t tried, accepted; /* sample messages; accepted in mode enforce, too */
+	size_t with_signature;
 	struct adopt_refusal *refusals;
 	size_t n_refusals;
 };

@@ -126,11 +126,12 @@ adopted_print_json(const struct adopt_report *report, const struct adopt_trial *
 	    texts_json(&report->missing), "notes", texts_json(&report->notes));
 
 	(void)json_object_update_new(json,
-	    json_pack("{s:o,s:o,s:o,s:o?,s:{s:I,s:I,s:o}}", "changes", edits_json(report),
-		"commands", texts_json(&report->commands), "back", texts_json(&report->back),
-		"errors", trial->errors != NULL ? text_or(trial->errors) : NULL, "samples", "tried",
-		(json_int_t)trial->tried, "accepted", (json_int_t)trial->accepted, "refused",
-		refusals_json(trial)));
+	    json_pack("{s:o,s:o,s:o,s:o,s:o?,s:{s:I,s:I,s:I,s:o}}", "changes", edits_json(report),
+		"commands", texts_json(&report->commands), "then", texts_json(&report->then),
+		"back", texts_json(&report->back), "errors",
+		trial->errors != NULL ? text_or(trial->errors) : NULL, "samples", "tried",
+		(json_int_t)trial->tried, "accepted", (json_int_t)trial->accepted, "signed",
+		(json_int_t)trial->with_signature, "refused", refusals_json(trial)));
 	(void)json_dumpf(json, stdout, JSON_COMPACT);
 	(void)printf("\n");
 	json_decref(json);
@@ -213,8 +214,9 @@ adopted_print_trial(const struct adopt_report *report, const struct adopt_trial 
 		    "ADDRESS --tls --plain\n",
 		    report->conf);
 	else
-		(void)printf("%zu sample sender%s: %zu accepted as before\n", trial->tried,
-		    trial->tried == 1 ? "" : "s", trial->accepted);
+		(void)printf("%zu sample sender%s: %zu accepted as before, %zu signed\n",
+		    trial->tried, trial->tried == 1 ? "" : "s", trial->accepted,
+		    trial->with_signature);
 	for (size_t i = 0; i < trial->n_refusals; i++) {
 		(void)printf("  in mode enforce ");
 		ctl_safe(trial->refusals[i].sample);
@@ -234,6 +236,7 @@ print_text(const struct adopt_report *report, const struct adopt_trial *trial)
 	print_texts("To know:", "  ", &report->notes);
 	print_texts("Run as root:", "", &report->commands);
 	print_edits(report);
+	print_texts("Then:", "", &report->then);
 	print_texts("The way back:", "", &report->back);
 	adopted_print_trial(report, trial);
 }
