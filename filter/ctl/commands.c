@@ -146,8 +146,9 @@ const struct ctl_command ctl_commands[] = {
 		{ "--listener", "NAME", "listener that the message comes to", NULL, OPTIONAL },
 		{ "--verify", NULL, "as from outside, to a listener of role inbound", NULL,
 		  OPTIONAL },
-		{ "--mta", "MTA", "play postfix or sendmail (default: by the listener)",
-		  "postfix sendmail", OPTIONAL },
+		{ "--daemon", "NAME", "daemon name of the connection", NULL, OPTIONAL },
+		{ "--mta", "MTA", "what to play (default: by the listener)",
+		  "postfix pickup sendmail", OPTIONAL },
 		{ "--login", "LOGIN", "SASL login (default: none)", NULL, OPTIONAL },
 		{ "--client", "ADDRESS", "address of the client", NULL, OPTIONAL },
 		{ "--helo", "NAME", "name in HELO (default client.example)", NULL, OPTIONAL },
@@ -158,7 +159,7 @@ const struct ctl_command ctl_commands[] = {
 		{ "--print", NULL, "print the message as it would go on", NULL, OPTIONAL } },
 	    "show what would become of a message; change nothing",
 	    "[--running | --direct] [--listener NAME | --verify] [--login LOGIN] [--client ADDRESS] "
-	    "[--helo NAME] [--tls] [--mta MTA] --from SENDER --rcpt ADDRESS... [--plain] [--print] "
+	    "[--helo NAME] [--tls] [--daemon NAME] [--mta MTA] --from SENDER --rcpt ADDRESS... [--plain] [--print] "
 	    "[<MESSAGE]", ctl_try },
 	{ .name = NULL },
 };

@@ -94,7 +94,8 @@ try_text(struct ctl *ctl)
 static json_t *
 try_request(struct ctl *ctl)
 {
-	static const char *const texts[] = { "listener", "login", "client", "helo", "from", "mta" };
+	static const char *const texts[] = { "listener", "login", "client", "helo", "from", "mta",
+		"daemon" };
 	static const char *const flags[] = { "verify", "tls", "print" };
 	json_t *request = json_object(), *rcpts = json_array();
 	const char *value;

@@ -91,7 +91,7 @@ condition_text(TALLOC_CTX *ctx, enum listener_condition fails, const struct conf
 	case LISTENER_LOGIN:
 		return listener->login == 1 ? "there is no login" : "there is a login";
 	case LISTENER_CLIENTS:
-		return "the client is not in clients";
+		return "the client is not in client";
 	case LISTENER_DAEMON:
 		return mem_printf(ctx, "the daemon name %s is not in daemon", name);
 	case LISTENER_PORT:

@@ -16,7 +16,7 @@ struct trial_run {
 	struct session *session;	/* message and witness live until it is freed */
 	json_t *recipients;	/* {"address", "reply", "reason"} of each */
 	const char *stage;	/* where it was decided */
-	const char *mta;	/* "postfix", "sendmail" */
+	const char *mta;	/* "postfix", "pickup", "sendmail" */
 };
 
 /* trial_reply - "550 5.7.1 ..." as the client would read it, on ctx; NULL: it passes */

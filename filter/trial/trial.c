@@ -28,7 +28,7 @@ struct trial {
 	TALLOC_CTX *ctx;
 	const json_t *request;
 	const char *text;
-	const struct listener *listener; /* of snapshot */
+	const struct listener *listener; /* of snapshot; NULL: whichever takes the connection */
 	struct snapshot *snapshot;	/* reference held */
 	const char *client;
 	bool sendmail;			/* the MTA, else Postfix */
@@ -56,7 +56,8 @@ trial_flag(const struct trial *trial, const char *name)
 static bool
 check_members(struct trial *trial)
 {
-	static const char *const texts[] = { "listener", "login", "client", "helo", "from", "mta" };
+	static const char *const texts[] = { "listener", "login", "client", "helo", "from", "mta",
+		"daemon" };
 	const json_t *rcpts = json_object_get(trial->request, "rcpts"), *rcpt;
 	size_t i;
 
@@ -112,13 +113,25 @@ wanted_listener(struct trial *trial)
 	return NULL;
 }
 
-/* looks_like_sendmail - are these daemon names Sendmail's? */
+/* is_sendmail_name - is this daemon name one of Sendmail's own? */
 static bool
-looks_like_sendmail(const struct listener *listener)
+is_sendmail_name(const char *name)
 {
-	for (size_t i = 0; i < listener->daemons.n; i++)
-		if (strncmp(listener->daemons.items[i], "MTA", 3) == 0 ||
-		    strncmp(listener->daemons.items[i], "MSA", 3) == 0)
+	return strncmp(name, "MTA", 3) == 0 || strncmp(name, "MSA", 3) == 0;
+}
+
+/* looks_like_sendmail - are the daemon names Sendmail's? */
+static bool
+looks_like_sendmail(const struct trial *trial)
+{
+	const char *given = trial_text(trial, "daemon");
+	const struct words none = { NULL, 0 };
+	const struct words *names = trial->listener != NULL ? &trial->listener->daemons : &none;
+
+	if (given != NULL)
+		return is_sendmail_name(given);
+	for (size_t i = 0; i < names->n; i++)
+		if (is_sendmail_name(names->items[i]))
 			return true;
 	return false;
 }
@@ -130,15 +143,19 @@ choose_mta(struct trial *trial)
 	const struct listener *listener = trial->listener;
 	const char *mta = trial_text(trial, "mta");
 
-	if (mta != NULL && strcmp(mta, "postfix") != 0 && strcmp(mta, "sendmail") != 0) {
-		trial->error = "mta must be postfix or sendmail";
+	if (mta == NULL) {
+		trial->sendmail = looks_like_sendmail(trial);
+		/* Sendmail gets the mail of sendmail(1) by SMTP, from this host */
+		trial->pickup = !trial->sendmail && listener != NULL &&
+		    (listener->pickup == 1 || listener->role == ROLE_LOCAL);
+		return true;
+	}
+	trial->sendmail = strcmp(mta, "sendmail") == 0;
+	trial->pickup = strcmp(mta, "pickup") == 0;
+	if (!trial->sendmail && !trial->pickup && strcmp(mta, "postfix") != 0) {
+		trial->error = "mta must be postfix, pickup or sendmail";
 		return false;
 	}
-	trial->sendmail =
-	    mta != NULL ? strcmp(mta, "sendmail") == 0 : looks_like_sendmail(listener);
-	/* Sendmail gets the mail of sendmail(1) by SMTP, from this host */
-	trial->pickup =
-	    !trial->sendmail && (listener->pickup == 1 || listener->role == ROLE_LOCAL);
 	return true;
 }
 
@@ -158,8 +175,10 @@ choose_client(struct trial *trial)
 	}
 	if (trial->client != NULL)
 		return true;
-	trial->client = listener->role == ROLE_INBOUND ? "192.0.2.1" : "127.0.0.1";
-	if (listener->n_clients > 0 && !trial->pickup &&
+	trial->client = "127.0.0.1";
+	if (listener != NULL ? listener->role == ROLE_INBOUND : trial_text(trial, "login") == NULL)
+		trial->client = trial->pickup ? "127.0.0.1" : "192.0.2.1";
+	if (listener != NULL && listener->n_clients > 0 && !trial->pickup &&
 	    inet_ntop(listener->clients[0].network.bits == 128 ? AF_INET6 : AF_INET,
 		listener->clients[0].network.octets, text, sizeof(text)) != NULL)
 		trial->client = mem_strdup(trial->ctx, text);
@@ -172,8 +191,14 @@ trial_read_request(struct trial *trial)
 {
 	if (!check_members(trial))
 		return false;
-	trial->listener = wanted_listener(trial);
-	if (trial->listener == NULL || !choose_mta(trial) || !choose_client(trial))
+	/* a connection that is described by its daemon name comes to whichever listener takes it */
+	if (trial_text(trial, "daemon") == NULL || trial_text(trial, "listener") != NULL ||
+	    trial_flag(trial, "verify")) {
+		trial->listener = wanted_listener(trial);
+		if (trial->listener == NULL)
+			return false;
+	}
+	if (!choose_mta(trial) || !choose_client(trial))
 		return false;
 	if (!trial_flag(trial, "verify") || trial->listener->role == ROLE_INBOUND)
 		return true;
@@ -189,10 +214,12 @@ trial_read_request(struct trial *trial)
 static const char *
 daemon_name(const struct trial *trial)
 {
-	const struct words *names = &trial->listener->daemons;
+	const char *given = trial_text(trial, "daemon");
 
-	if (names->n > 0)
-		return names->items[0];
+	if (given != NULL)
+		return given[0] != '\0' ? given : NULL;
+	if (trial->listener->daemons.n > 0)
+		return trial->listener->daemons.items[0];
 	if (trial->sendmail)
 		return trial_text(trial, "login") != NULL ? "MSA" : "MTA";
 	return trial->pickup ? "local" : "smtpd";
@@ -202,12 +229,13 @@ daemon_name(const struct trial *trial)
 static void
 open_connection(const struct trial *trial, struct session *session)
 {
-	const struct words *ports = &trial->listener->ports;
+	const struct listener *listener = trial->listener;
 	const char *helo = trial_text(trial, "helo");
 
 	session->helo_negotiated = session_needs_helo(session);
 	session_connect(session, trial->pickup ? "localhost" : CLIENT_NAME, trial->client,
-	    trial->pickup ? 0 : 1234, daemon_name(trial), ports->n > 0 ? ports->items[0] : NULL,
+	    trial->pickup ? 0 : 1234, daemon_name(trial),
+	    listener != NULL && listener->ports.n > 0 ? listener->ports.items[0] : NULL,
 	    trial->sendmail ? "8.17.1" : "Postfix 3.7.11");
 	if (session->helo_negotiated)
 		session_helo(session, trial->pickup ? "localhost" : helo != NULL ? helo : CLIENT_NAME,
@@ -302,14 +330,15 @@ run_message(struct trial *trial, bool other_mode, struct trial_run *run)
 	const struct listener *found;
 
 	run->recipients = json_array();
-	run->mta = trial->sendmail ? "sendmail" : "postfix";
+	run->mta = trial->sendmail ? "sendmail" : trial->pickup ? "pickup" : "postfix";
 	run->session = session_new(trial->daemon);
 	session_try(run->session)->other_mode = other_mode;
 	open_connection(trial, run->session);
 	give_message(trial, run);
 	found = run->session->message->listener;
 	/* a reload may have come between */
-	if (found != NULL && strcmp(found->name, trial->listener->name) == 0)
+	if (trial->listener == NULL ||
+	    (found != NULL && strcmp(found->name, trial->listener->name) == 0))
 		return true;
 	trial->error = mem_printf(trial->ctx, "a connection like this comes to the listener %s, "
 	    "not to %s: the first whose conditions hold takes it; give another client or login, or "

@@ -25,7 +25,10 @@
  *	verify		true: as a message from outside, to a listener of role inbound
  *	login, client, helo, tls	of the connection
  *	from, rcpts	the envelope; rcpts is a list
- *	mta		"postfix" or "sendmail"; left out: by the listener's daemon names
+ *	daemon		the daemon name of the connection; left out: what the listener asks for.
+ *			Without listener and verify, whichever listener takes it is tried
+ *	mta		"postfix", "pickup" (sendmail(1) with Postfix) or "sendmail"; left out: by
+ *			the listener and the daemon names
  *	print		true: with the header as it would go on
  * text: trial_text_read() has seen it. Returns an object that the caller owns, as countersignctl(8)
  * has it under try; or {"ok": false, "error": ...}.
