@@ -33,6 +33,18 @@ edge_status(struct daemon *daemon)
 	    (json_int_t)atomic_load(&daemon->edge.closed));
 }
 
+/* add_store - what else there is to say of the store */
+static void
+add_store(struct daemon *daemon, json_t *object, const struct store_status *store)
+{
+	(void)json_object_set_new(object, "changes", json_integer((json_int_t)store->changes));
+	(void)json_object_set_new(object, "emptied", json_integer((json_int_t)store->emptied));
+	(void)pthread_mutex_lock(&daemon->lock);
+	(void)json_object_set_new(object, "risks",
+	    daemon->redis_risks != NULL ? json_deep_copy(daemon->redis_risks) : json_array());
+	(void)pthread_mutex_unlock(&daemon->lock);
+}
+
 /* answer_status - how the daemon is doing */
 static json_t *
 answer_status(const struct asked *asked)
@@ -65,6 +77,7 @@ answer_status(const struct asked *asked)
 	    (int)store.away, "problem", store.problem != NULL ? store.problem : "", "charged",
 	    (json_int_t)store.charged, "refused", (json_int_t)store.refused, "pending",
 	    (json_int_t)store.pending, "given_up", (json_int_t)store.dropped);
+	add_store(daemon, json_object_get(answer, "store"), &store);
 	away = daemon_resolver_away(daemon, &servers, &since);
 	(void)json_object_set_new(answer, "resolver", json_pack("{s:s, s:b, s:I}", "servers",
 	    servers, "away", (int)away, "since_s", (json_int_t)since));

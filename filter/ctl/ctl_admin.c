@@ -25,6 +25,26 @@ ctl_reload(struct ctl *ctl, char **operands)
 	return ctl_ask(ctl, json_pack("{s:s}", "command", "reload"), print_reload);
 }
 
+/* print_risks - what may lose counts, and what waits */
+static void
+print_risks(const json_t *store)
+{
+	const json_t *risks = json_object_get(store, "risks");
+
+	if (ctl_number(store, "pending") > 0 || ctl_number(store, "changes") > 0)
+		(void)printf("store WAITS for Redis: charges %lld, changes by operators %lld\n",
+		    ctl_number(store, "pending"), ctl_number(store, "changes"));
+	if (ctl_number(store, "emptied") > 0)
+		(void)printf("store LOST what it held, times since the start: %lld\n",
+		    ctl_number(store, "emptied"));
+	for (size_t i = 0; i < json_array_size(risks); i++) {
+		const json_t *risk = json_array_get(risks, i);
+
+		(void)printf("store AT RISK (%s): %s; cure: %s\n", ctl_text(risk, "check"),
+		    ctl_text(risk, "what"), ctl_text(risk, "cure"));
+	}
+}
+
 static void
 print_status(const json_t *answer)
 {
@@ -59,6 +79,7 @@ print_status(const json_t *answer)
 	    ctl_number(store, "charged"), ctl_number(store, "refused"),
 	    json_is_true(json_object_get(store, "away")) ? ", AWAY" : "",
 	    ctl_text(store, "problem")[0] != '\0' ? ": " : "", ctl_text(store, "problem"));
+	print_risks(store);
 	(void)printf("books %s: waiting %lld, given up %lld%s%s\n", ctl_text(books, "place"),
 	    ctl_number(books, "waiting"), ctl_number(answer, "journal_dropped"),
 	    ctl_text(books, "problem")[0] != '\0' ? ", CANNOT BE WRITTEN: " : "",

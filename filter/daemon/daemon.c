@@ -218,6 +218,8 @@ daemon_close(struct daemon *daemon)
 	daemon->key_watch = NULL;
 	talloc_free(daemon->resolver);
 	daemon->resolver = NULL;
+	json_decref(daemon->redis_risks);
+	daemon->redis_risks = NULL;
 	(void)pthread_mutex_destroy(&daemon->lock);
 	(void)pthread_mutex_destroy(&daemon->reload_lock);
 }

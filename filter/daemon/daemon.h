@@ -4,6 +4,7 @@
 #ifndef FILTER_DAEMON_DAEMON_H
 #define FILTER_DAEMON_DAEMON_H
 
+#include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -43,6 +44,7 @@ struct daemon {
 	bool resolver_away;	/* as of the last look; the first thread's alone */
 	struct key_watch *key_watch; /* below resolver, whom it asks */
 	struct journal *journal;
+	json_t *redis_risks;	/* under lock: an array of what is wrong with Redis, or NULL */
 	char *unmatched[32]; /* under lock: daemon names that no listener matches, told already */
 	size_t n_unmatched;
 	int64_t started_ms;	/* clock_ms() at start */

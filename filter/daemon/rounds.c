@@ -25,6 +25,7 @@
 
 #define ROUNDS_FIRST_MS	(60 * 1000)
 #define ROUNDS_EVERY_MS	(60 * 60 * 1000)
+#define ROUNDS_REDIS_MS	(60 * 1000)	/* between two looks at how Redis is set up */
 #define ROUNDS_LOOK_MS	1000	/* how often the clock is looked at */
 
 /* An error that a round has found, until one finds it no more. */
@@ -91,6 +92,14 @@ rounds_find(const struct rounds *rounds, const struct doctor_finding *finding)
 	return NULL;
 }
 
+/* rounds_counts - is it an error? Of Redis warnings are, too: what it loses does not come back */
+static bool
+rounds_counts(const struct doctor_finding *finding)
+{
+	return finding->level == DOCTOR_ERROR ||
+	    (finding->level == DOCTOR_WARNING && rounds_same("redis.", finding->id));
+}
+
 /* rounds_lasts - does an error last, or is it not known? While Redis is away nothing is known of
  * what else is wrong with it. */
 static bool
@@ -103,8 +112,7 @@ rounds_lasts(const struct doctor_report *report, const struct rounds_error *erro
 
 		if (rounds_same(error->id, finding->id) &&
 		    (finding->level == DOCTOR_UNKNOWN ||
-			(finding->level == DOCTOR_ERROR &&
-			    strcmp(finding->where, error->where) == 0)))
+			(rounds_counts(finding) && strcmp(finding->where, error->where) == 0)))
 			return true;
 	}
 	return false;
@@ -136,14 +144,15 @@ rounds_begin(struct rounds *rounds, const struct doctor_finding *finding)
 		    finding->what, finding->cure);
 }
 
-/* rounds_end - errors that are found no more */
+/* rounds_end - errors of a kind, or NULL: of all, that are found no more */
 static void
-rounds_end(struct rounds *rounds, const struct doctor_report *report)
+rounds_end(struct rounds *rounds, const struct doctor_report *report, const char *kind)
 {
 	struct rounds_error **at = &rounds->errors, *error;
 
 	while ((error = *at) != NULL) {
-		if (rounds_lasts(report, error)) {
+		if ((kind != NULL && !rounds_same(kind, error->id)) ||
+		    rounds_lasts(report, error)) {
 			at = &error->next;
 			continue;
 		}
@@ -168,13 +177,54 @@ rounds_make(struct rounds *rounds)
 	/* while the daemon stops, its own socket is closed */
 	if (!atomic_load(&daemon->draining)) {
 		for (size_t i = 0; i < report->n; i++)
-			if (report->findings[i].level == DOCTOR_ERROR &&
+			if (rounds_counts(&report->findings[i]) &&
 			    rounds_find(rounds, &report->findings[i]) == NULL)
 				rounds_begin(rounds, &report->findings[i]);
-		rounds_end(rounds, report);
+		rounds_end(rounds, report, NULL);
 		rounds->begun = true;
 	}
 	talloc_free(report);
+}
+
+/* rounds_publish - what is wrong with Redis, for status */
+static void
+rounds_publish(struct daemon *daemon, const struct doctor_report *report)
+{
+	json_t *risks = json_array();
+
+	for (size_t i = 0; i < report->n; i++)
+		(void)json_array_append_new(risks,
+		    json_pack("{s:s,s:s,s:s,s:s}", "check", report->findings[i].id, "level",
+			doctor_level_word(report->findings[i].level), "what",
+			report->findings[i].what, "cure", report->findings[i].cure));
+	(void)pthread_mutex_lock(&daemon->lock);
+	json_decref(daemon->redis_risks);
+	daemon->redis_risks = risks;
+	(void)pthread_mutex_unlock(&daemon->lock);
+}
+
+/* rounds_look_at_redis - how it is set up now; while it is away nothing is known */
+static void
+rounds_look_at_redis(struct rounds *rounds)
+{
+	struct daemon *daemon = rounds->daemon;
+	struct snapshot *snapshot = daemon_snapshot(daemon);
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	struct doctor_report *report;
+	struct store_status status;
+
+	store_status(daemon->store, tmp, &status);
+	if (strcmp(status.kind, "redis") == 0 && !status.away) {
+		report = doctor_look_at_redis(tmp, snapshot->config);
+		for (size_t i = 0; i < report->n; i++)
+			if (rounds_counts(&report->findings[i]) &&
+			    rounds_find(rounds, &report->findings[i]) == NULL)
+				rounds_begin(rounds, &report->findings[i]);
+		rounds_end(rounds, report, "redis.");
+		rounds_publish(daemon, report);
+	}
+	talloc_free(tmp);
+	snapshot_release(snapshot);
 }
 
 /* rounds_run - the thread */
@@ -182,11 +232,15 @@ static void *
 rounds_run(void *arg)
 {
 	struct rounds *rounds = arg;
-	int64_t due = clock_wall_ms() + ROUNDS_FIRST_MS;
+	int64_t due = clock_wall_ms() + ROUNDS_FIRST_MS, redis_due = 0;
 
 	while (rounds_rest(rounds)) {
 		int64_t now = clock_wall_ms();
 
+		if (clock_ms() >= redis_due) {
+			rounds_look_at_redis(rounds);
+			redis_due = clock_ms() + ROUNDS_REDIS_MS;
+		}
 		/* a clock that was set back must not mean no round for years */
 		if (now < due && due - now <= ROUNDS_EVERY_MS)
 			continue;

@@ -27,6 +27,7 @@
 #define REDIS_WAIT_MS	2000
 #define REDIS_TRIALS	3	/* of how long an answer takes */
 #define REDIS_WORDS	40	/* of a command */
+#define REDIS_SAVES_S	7200	/* a change that is not saved by then never is */
 #define REDIS_OLDEST	5
 #define REDIS_CLOCK_MS	2000
 #define REDIS_CLOCK_OFF_MS 300000
@@ -42,6 +43,7 @@ struct redis_case {
 	const char *where;
 	const char *error;	/* of the last call */
 	const char *info;	/* what INFO says, or NULL */
+	bool settings;		/* CONFIG GET may be asked */
 };
 
 /* redis_ask - one command with its words; the reply, or NULL and case->error */
@@ -111,12 +113,31 @@ info_number(const struct redis_case *one, const char *name)
 	return found != NULL ? strtoll(found, NULL, 10) : 0;
 }
 
+/* may_ask_settings - whether our user may use CONFIG GET. The daemon asks again and again, and what
+ * is denied is in Redis's own log (ACL LOG), so it is not tried. */
+static bool
+may_ask_settings(struct redis_case *one)
+{
+	static const char script[] = "return redis.acl_check_cmd ~= nil and "
+				     "redis.acl_check_cmd('config', 'get', 'save') and 1 or 0";
+	const char *const words[] = { "EVAL", script, "0", NULL };
+	redisReply *reply;
+	bool may;
+
+	if (!one->exam->site->options->by_daemon || one->options->redis.user == NULL)
+		return true;
+	reply = redis_ask(one, words);
+	may = reply != NULL && reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
+	freeReplyObject(reply);
+	return may;
+}
+
 /* setting - CONFIG GET; NULL: it may not be asked, or is not known */
 static const char *
 setting(struct redis_case *one, const char *name)
 {
 	const char *const words[] = { "CONFIG", "GET", name, NULL };
-	redisReply *reply = redis_ask(one, words);
+	redisReply *reply = one->settings ? redis_ask(one, words) : NULL;
 	const char *value = NULL;
 
 	if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements >= 2 &&
@@ -196,9 +217,14 @@ check_memory(struct redis_case *one)
 	long long most = info_number(one, "maxmemory"), used = info_number(one, "used_memory");
 	const char *policy = info(one, "maxmemory_policy");
 
-	if (most <= 0 || policy == NULL)
+	if (policy == NULL || (most <= 0 && strcmp(policy, "noeviction") == 0))
 		return;
-	if (strcmp(policy, "noeviction") != 0)
+	if (most <= 0)
+		exam_add_level(one->exam, DOCTOR_WARNING, "redis.evicts", one->where,
+		    "maxmemory-policy noeviction",
+		    "Redis has maxmemory-policy %s: once it has a maxmemory, it throws counters and "
+		    "blocks away when it is full", policy);
+	else if (strcmp(policy, "noeviction") != 0)
 		exam_add(one->exam, "redis.evicts", one->where, "maxmemory-policy noeviction",
 		    "Redis has maxmemory %lld and maxmemory-policy %s: it throws counters and "
 		    "blocks away when it is full", most, policy);
@@ -207,7 +233,21 @@ check_memory(struct redis_case *one)
 		    "Redis uses %lld of %lld bytes and refuses writes (OOM)", used, most);
 }
 
-/* check_disk_of - what it keeps, and whether that fails */
+/* saves_nothing - no file is written, as far as our user may know: with the settings that Redis
+ * comes with, a change is saved within an hour */
+static bool
+saves_nothing(struct redis_case *one, const char *save)
+{
+	long long age_s = clock_wall_ms() / 1000 - info_number(one, "rdb_last_save_time");
+
+	if (!info_is(one, "aof_enabled", "0"))
+		return false;
+	return save != NULL ? save[0] == '\0' :
+	    info_number(one, "rdb_changes_since_last_save") > 0 && age_s > REDIS_SAVES_S &&
+		info_is(one, "rdb_bgsave_in_progress", "0");
+}
+
+/* check_persistence - what it keeps, and whether that fails */
 static void
 check_persistence(struct redis_case *one)
 {
@@ -223,7 +263,7 @@ check_persistence(struct redis_case *one)
 		exam_add(one->exam, "redis.refuses-writes", one->where,
 		    "look at the log of Redis: is its disk full, may it write to its directory?",
 		    "the last save of Redis failed, and it refuses writes (MISCONF)");
-	if (info_is(one, "aof_enabled", "0") && save != NULL && save[0] == '\0')
+	if (saves_nothing(one, save))
 		exam_add(one->exam, "redis.forgets", one->where, "appendonly yes",
 		    "Redis keeps nothing on disk: a restart empties all counters and unblocks "
 		    "everybody");
@@ -440,19 +480,21 @@ check_info(struct redis_case *one)
 	freeReplyObject(reply);
 	if (one->info == NULL) {
 		exam_add_level(one->exam, DOCTOR_UNKNOWN, "redis.evicts", one->where,
-		    "+info +config|get for a user of the doctor",
+		    "+info for the user of Redis",
 		    "how Redis is set up is not known: its user may not ask (%s)",
 		    one->error != NULL ? one->error : "no text");
 		return;
 	}
+	one->settings = may_ask_settings(one);
 	check_memory(one);
 	check_persistence(one);
 	check_role(one);
 	check_hole(one);
 }
 
-void
-examine_redis(struct exam *exam)
+/* examine_redis_for - all, or only how Redis is set up now */
+static void
+examine_redis_for(struct exam *exam, bool all)
 {
 	const struct config *config = exam->site->config;
 	struct redis_case one = { .exam = exam };
@@ -484,10 +526,22 @@ examine_redis(struct exam *exam)
 	(void)redis_pool_resolve(one.pool, exam->ctx, &error);
 	if (check_answer(&one)) {
 		check_info(&one);
-		if (one.info == NULL || !info_is(&one, "role", "slave"))
+		if (all && (one.info == NULL || !info_is(&one, "role", "slave")))
 			check_rights(&one);
-		if (one.info != NULL && !exam->site->options->by_daemon)
+		if (all && one.info != NULL && !exam->site->options->by_daemon)
 			check_open(&one);
 	}
 	talloc_free(one.pool);
+}
+
+void
+examine_redis(struct exam *exam)
+{
+	examine_redis_for(exam, true);
+}
+
+void
+examine_redis_state(struct exam *exam)
+{
+	examine_redis_for(exam, false);
 }

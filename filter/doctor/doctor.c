@@ -224,7 +224,7 @@ static const struct doctor_check doctor_checks[] = {
 	    "Redis does not accept the password" },
 	{ "redis.evicts", DOCTOR_ERROR, examine_redis, BY_DAEMON,
 	    "Redis may throw counters away when its memory is full" },
-	{ "redis.forgets", DOCTOR_WARNING, examine_redis, BY_HAND,
+	{ "redis.forgets", DOCTOR_WARNING, examine_redis, BY_DAEMON,
 	    "Redis keeps nothing on disk" },
 	{ "redis.replica", DOCTOR_ERROR, examine_redis, BY_DAEMON, "Redis is a replica" },
 	{ "redis.refuses-writes", DOCTOR_ERROR, examine_redis, BY_DAEMON, "Redis refuses writes" },
@@ -531,6 +531,20 @@ crew_new(struct site *site)
 	(void)pthread_cond_init(&crew->ended, &attributes);
 	(void)pthread_condattr_destroy(&attributes);
 	return crew;
+}
+
+struct doctor_report *
+doctor_look_at_redis(TALLOC_CTX *ctx, const struct config *config)
+{
+	const struct doctor_options options = { .file = config->file, .by_daemon = true };
+	struct doctor_report *report = mem_new(ctx, struct doctor_report);
+	const struct site site = { .options = &options, .config = config };
+	struct exam exam = { .site = &site, .ctx = report };
+
+	examine_redis_state(&exam);
+	for (size_t i = 0; i < exam.n; i++)
+		report_add(report, &options, &exam.findings[i]);
+	return report;
 }
 
 struct doctor_report *

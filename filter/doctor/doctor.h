@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <talloc.h>
 
+#include "filter/config/configuration.h"
 #include "filter/doctor/types.h"
 
 #define DOCTOR_TIME_MS	8500	/* for all checks together */
@@ -21,6 +22,13 @@
  * ctx. What options point to must live as long as the process. It must ignore SIGPIPE. Any thread.
  */
 struct doctor_report *doctor_examine(TALLOC_CTX *ctx, const struct doctor_options *options);
+
+/*
+ * doctor_look_at_redis - of these checks, as the daemon makes them, those of how Redis is set up
+ * Cheap enough for every minute, and within a few seconds. config must have the store in Redis; its
+ * passwords are read again. Findings are on ctx. Any thread.
+ */
+struct doctor_report *doctor_look_at_redis(TALLOC_CTX *ctx, const struct config *config);
 
 /* doctor_level_word - "error", "warning", "unknown", "ok" */
 const char *doctor_level_word(enum doctor_level level);

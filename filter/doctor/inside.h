@@ -176,7 +176,7 @@ exam_fn examine_dmarc;						/* check_dmarc.c */
 exam_fn examine_certificates, examine_tls_settings;			/* check_tls.c */
 exam_fn examine_ports;						/* check_ports.c */
 exam_fn examine_auth, examine_relay;				/* check_relay.c */
-exam_fn examine_redis;						/* check_redis.c */
+exam_fn examine_redis, examine_redis_state;			/* check_redis.c */
 exam_fn examine_store, examine_tables;				/* check_store.c */
 
 #endif

@@ -42,6 +42,7 @@ static const struct {
 	[EVENT_STORE_BACK] = { "store-back", 0, LOG_LEVEL_INFO },
 	[EVENT_BOOKS_FAILED] = { "books-failed", 0, LOG_LEVEL_ERROR },
 	[EVENT_BOOKS_BACK] = { "books-back", 0, LOG_LEVEL_INFO },
+	[EVENT_STORE_EMPTIED] = { "store-emptied", 0, LOG_LEVEL_WARNING },
 	[EVENT_RESOLVER_AWAY] = { "resolver-away", false, LOG_LEVEL_ERROR },
 	[EVENT_RESOLVER_BACK] = { "resolver-back", false, LOG_LEVEL_INFO },
 	[EVENT_RELOAD] = { "reload", 0, LOG_LEVEL_INFO },

@@ -33,6 +33,7 @@ enum event_kind {
 	EVENT_UNBLOCKED,
 	EVENT_STORE_AWAY,
 	EVENT_STORE_BACK,
+	EVENT_STORE_EMPTIED,	/* Redis has lost what it held */
 	EVENT_RESOLVER_AWAY,
 	EVENT_RESOLVER_BACK,
 	EVENT_BOOKS_FAILED,	/* the books take nothing, though the store is there */

@@ -19,6 +19,7 @@
 
 struct journal_watch {
 	bool away;		/* the store was, when last looked */
+	uint64_t emptied;	/* how often Redis had lost what it held by then */
 	int64_t started_ms;	/* UNIX time */
 	TALLOC_CTX *list;	/* owns the next; its own, so that it goes with the watch */
 	struct store_block *blocks; /* as of the last look, by name */
@@ -52,6 +53,11 @@ look_at_store(
 		event_raise(
 		    events, EVENT_STORE_BACK, NULL, NULL, NULL, "the store answers again", NULL);
 	watch->away = status.away;
+	if (status.emptied > watch->emptied)
+		event_raise(events, EVENT_STORE_EMPTIED, NULL, NULL, NULL,
+		    "Redis has lost what it held (FLUSHALL, eviction, or a restart without "
+		    "persistence): counters, blocks and raised limits begin empty", NULL);
+	watch->emptied = status.emptied;
 }
 
 /* tell_blocked - a block that was not there */

@@ -44,12 +44,14 @@ struct store_redis {
 	struct blocks *blocks;
 	struct over_table *over;
 	char *blocks_version;	/* of the list that was read last; the keeper's alone */
+	char *born;		/* when that list began, as its version says; likewise */
 	int64_t blocks_read;	/* when it was read whole; likewise */
 	bool holds;		/* changes by operators hold here while Redis is away */
 	unsigned int deadline_ms;
 	unsigned int index_slot; /* that of the lists of all accounts */
 	struct store_options log;	/* only log and log_arg */
 	atomic_uint_fast64_t failed;
+	atomic_uint_fast64_t emptied;
 
 	struct keeping *keeping; /* what the keeper has at hand: keeper.c */
 	pthread_t keeper;

@@ -4,7 +4,9 @@
 -- accounts, so it has a slot of its own and is never part of a charge.
 --
 -- KEYS[1]	a hash: account -> cmsgpack {until, since, by, reason}, times in ms, until 0 for
---		no end; under "" the version, which changes with every change
+--		no end; under "" the version, which changes with every change: "BORN NOW", the
+--		times when the list began and when it was changed. It is there always, so that
+--		one who knew it notices that Redis has lost it (FLUSHALL)
 --
 -- ARGV[1]	"block": account, for how long in ms (0: no end), by, reason, most accounts, since
 --			-> 1, or 0 when there are so many already. since is the asking
@@ -24,7 +26,10 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 -- Of the clock, so that a list that was lost and begun anew cannot be mistaken for the old one.
 local function changed()
-	redis.call('HSET', KEYS[1], '', time[1] .. '.' .. time[2])
+	local stamp = time[1] .. '.' .. time[2]
+	local born = string.match(redis.call('HGET', KEYS[1], '') or stamp, '^%S+')
+	redis.call('HSET', KEYS[1], '', born .. ' ' .. stamp)
+	return born .. ' ' .. stamp
 end
 
 local function text(number)
@@ -56,7 +61,7 @@ if op == 'touch' then
 end
 
 if op == 'blocks' then
-	local version = redis.call('HGET', KEYS[1], '') or 'none'
+	local version = redis.call('HGET', KEYS[1], '') or changed()
 	if version == ARGV[2] then
 		return { version }
 	end

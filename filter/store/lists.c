@@ -85,6 +85,20 @@ all_strings(const redisReply *answer, size_t first, size_t n)
 	return true;
 }
 
+/* note_birth - a version begins with the time when the list began: if that is another one, Redis
+ * has lost the list we knew, and everything with it */
+static void
+note_birth(struct store_redis *redis, const char *version)
+{
+	size_t len = strcspn(version, " ");
+
+	if (redis->born != NULL &&
+	    (strlen(redis->born) != len || strncmp(redis->born, version, len) != 0))
+		atomic_fetch_add(&redis->emptied, 1);
+	talloc_free(redis->born);
+	redis->born = mem_strndup(redis, version, len);
+}
+
 /* take_blocks - the list as Redis has it instead of ours */
 static void
 take_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const redisReply *answer)
@@ -106,6 +120,7 @@ take_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const redisReply *answer
 	if (redis->blocks_version != NULL &&
 	    strcmp(redis->blocks_version, answer->element[0]->str) != 0)
 		over_changed(redis->over);
+	note_birth(redis, answer->element[0]->str);
 	talloc_free(redis->blocks_version);
 	redis->blocks_version = mem_strdup(redis, answer->element[0]->str);
 	redis->blocks_read = clock_ms();
@@ -125,8 +140,7 @@ renew_blocks(struct store_redis *redis, TALLOC_CTX *ctx)
 		: redis->blocks_version);
 	if (run_chore(redis, ctx, command, true, &answer) != POOL_ANSWERED)
 		return;
-	/* The same version alone means that nothing changed; an empty list has the version
-	 * "none". */
+	/* The same version alone means that nothing changed. */
 	if (all_strings(answer, 1, 5) && (answer->elements > 1 || redis->blocks_version == NULL ||
 	    strcmp(answer->element[0]->str, redis->blocks_version) != 0))
 		take_blocks(redis, ctx, answer);

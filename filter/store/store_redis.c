@@ -125,6 +125,7 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 	redis->log.log = options->log;
 	redis->log.log_arg = options->log_arg;
 	atomic_init(&redis->failed, 0);
+	atomic_init(&redis->emptied, 0);
 	digest_script(&redis->quota, quota_lua, quota_lua_len);
 	digest_script(&redis->index, index_lua, index_lua_len);
 	redis->blocks = blocks;
@@ -337,6 +338,7 @@ store_redis_status(void *impl, TALLOC_CTX *ctx, struct store_status *status)
 
 	status->kind = "redis";
 	status->failed = atomic_load(&redis->failed);
+	status->emptied = atomic_load(&redis->emptied);
 	away_status(redis->away, ctx, clock_ms(), status);
 }
 

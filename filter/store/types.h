@@ -72,6 +72,7 @@ struct store_status {
 	uint64_t changes;	/* changes by operators that wait for it, now */
 	uint64_t merged;	/* charges handed over at its return */
 	uint64_t dropped;	/* charges given up: more than max_pending, or too old */
+	uint64_t emptied;	/* how often Redis was seen to have lost what it held */
 	uint64_t accounts;	/* accounts kept in this process, now */
 	uint64_t evicted;	/* accounts forgotten for want of room while they had counts */
 };
