@@ -1,14 +1,12 @@
 /*
  * verify.c - verify the signatures of one message, body streamed
  *
- * In three steps. At end of header each DKIM-Signature is read strictly
- * (RFC 6376 section 3.5 and 6.1.1); what is malformed, too weak or out of bounds has its
- * result at once and is never shown to libopendkim. Of the others as many as
- * the limit allows are chosen, those aligned with the author first, and
- * the library gets them with the fields they name, and no others; one that it could not read it
- * gets as a stand-in (stand_in.h). Then the body streams.
- * At the end the library asks for each key (verify_key), and
- * its findings are put into words.
+ * In three steps. At end of header each DKIM-Signature is read strictly (signature.h); what is
+ * malformed, too weak or out of bounds has its result at once and is never shown to libopendkim. Of
+ * the others as many as the limit allows are chosen, those aligned with the author first, and the
+ * library gets them with the fields they name, and no others; one that it could not read it gets as
+ * a stand-in (stand_in.h). Then the body streams. At the end the library asks for each key
+ * (verify_key), and its findings are put into words.
  *
  * Key records are read here, too: of several at one name the one whose k= fits the
  * signature is taken, and the library gets it written anew, with the tags it needs.
@@ -30,16 +28,14 @@
 #include <strings.h>
 
 #include "filter/dkim/public_key.h"
+#include "filter/dkim/signature.h"
 #include "filter/dkim/stand_in.h"
 #include "filter/dkim/verify.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
 #include "policy/dkim/canon.h"
 
-#define SIGNATURE_FIELD	"DKIM-Signature"
 #define RECORDS_MAX	8	/* key records at one name that are looked at */
-#define SELECTOR_MAX	200	/* octets of s= */
-#define HASH_BASE64	44	/* characters of a SHA-256 hash in base64 */
 
 /* Counts the canonical octets of a body, RFC 6376 section 3.4.3 and 3.4.4. */
 struct body_count {
@@ -49,30 +45,6 @@ struct body_count {
 	int64_t line;		/* octets of the line so far */
 	int64_t blank;		/* empty lines since the last other line */
 	int64_t total;		/* octets up to the last line that is not empty */
-};
-
-/* One signature of the message. */
-struct check {
-	struct dkim_fact fact;	/* strings belong to the verification */
-	struct dkim_tags tags;
-	struct span names;	/* h= */
-	size_t n_names;
-	bool ed25519;
-	bool signs_signatures;	/* h= names DKIM-Signature */
-	bool relaxed_header;
-	bool relaxed;		/* body */
-	int64_t length;		/* l=, or -1 */
-	bool open;		/* has no result yet: the library is to say it */
-	size_t field;		/* index in the header list */
-	struct stand_in *stand_in; /* what the library gets instead; NULL: the field itself */
-	bool fed;		/* the library has it */
-	DKIM_SIGINFO *sig;	/* the library's; NULL where it was not given */
-	char *key_name;		/* where its key record is */
-	const char *p;		/* of the record that was chosen */
-	struct dns_answer *answer; /* for that; NULL before */
-	bool revoked;
-	const char *key_problem; /* why there is no key, or NULL */
-	bool key_temporary;	/* that may change */
 };
 
 struct dkim_verification {
@@ -93,241 +65,15 @@ struct dkim_verification {
 
 /* --- results ----------------------------------------------------------- */
 
-/* verify_settle - the result of a signature that has none yet; problem is not copied */
-static void
-verify_settle(struct check *check, enum dkim_result result, const char *problem)
-{
-	if (!check->open)
-		return;
-	check->open = false;
-	check->fact.result = result;
-	check->fact.problem = problem;
-}
-
 /* settle_all - the same result for all that have none */
 static void
 settle_all(struct dkim_verification *v, enum dkim_result result, const char *problem)
 {
 	for (size_t i = 0; i < v->n; i++)
-		verify_settle(v->checks[i], result, problem);
+		signature_settle(v->checks[i], result, problem);
 }
 
-/* --- reading a signature ----------------------------------------------- */
-
-/* verify_read_number - digits only; -1 where absent, -2 where malformed or beyond max */
-static int64_t
-verify_read_number(const char *text, int64_t max)
-{
-	int64_t value = 0;
-
-	if (text == NULL)
-		return -1;
-	if (*text == '\0')
-		return -2;
-	for (; *text != '\0'; text++) {
-		if (*text < '0' || *text > '9')
-			return -2;
-		value = value * 10 + (*text - '0');
-		if (value > max)
-			return -2;
-	}
-	return value;
-}
-
-/* read_canonicalisation - c=: simple or relaxed for header and body; false for another word */
-static bool
-read_canonicalisation(struct check *check, const char *text)
-{
-	if (text == NULL)
-		return true;
-
-	const char *slash = strchr(text, '/');
-	const char *body = slash == NULL ? "simple" : slash + 1;
-	struct span header =
-	    text_span_of(text, slash == NULL ? strlen(text) : (size_t)(slash - text));
-
-	check->relaxed_header = text_equal_fold(header, text_span("relaxed"));
-	check->relaxed = strcasecmp(body, "relaxed") == 0;
-	return (check->relaxed || strcasecmp(body, "simple") == 0) &&
-	    (check->relaxed_header || text_equal_fold(header, text_span("simple")));
-}
-
-/* verify_read_names - h=: counts the names; a static problem, or NULL */
-static const char *
-verify_read_names(struct check *check)
-{
-	const struct span *value = dkim_tags_find(&check->tags, "h");
-	struct span rest = value == NULL ? text_span_of(NULL, 0) : *value, name;
-	bool from = false;
-
-	check->names = rest;
-	while (canon_next_name(&rest, &name)) {
-		if (name.len == 0)
-			return "h= holds an empty name";
-		for (size_t i = 0; i < name.len; i++)
-			if (text_is_space(name.at[i]))
-				return "h= holds a name with a space";
-		from |= text_equal_fold(name, text_span("From"));
-		check->signs_signatures |= text_equal_fold(name, text_span(SIGNATURE_FIELD));
-		check->n_names++;
-	}
-	return from ? NULL : "the From field is not signed";
-}
-
-/* verify_read_domain - a name in A-labels, or NULL; ASCII stays as it is */
-static const char *
-verify_read_domain(struct dkim_verification *v, const char *text)
-{
-	if (text_is_ascii(text, strlen(text)))
-		return domain_is_labels(text) ? text : NULL;
-	text = domain_normalise(v, text, strlen(text), NULL);
-	return text != NULL && domain_is_labels(text) ? text : NULL;
-}
-
-/* read_auid - i= (RFC 6376 section 3.5), its domain in A-labels; a static problem, or NULL */
-static const char *
-read_auid(struct dkim_verification *v, struct check *check)
-{
-	const char *auid = check->fact.auid, *at, *below;
-
-	if (auid == NULL)
-		return dkim_tags_find(&check->tags, "i") == NULL ? NULL : "i= is too long";
-	at = strrchr(auid, '@');
-	if (at == NULL)
-		return "i= is no address";
-	below = verify_read_domain(v, at + 1);
-	if (below == NULL)
-		return "i= is not below d=";
-	if (!text_is_ascii(at, strlen(at)))
-		check->fact.auid = mem_printf(v, "%.*s@%s", (int)(at - auid), auid, below);
-	return domain_is_or_below(text_lower_copy(v, below, strlen(below)), check->fact.sdid) ?
-	    NULL : "i= is not below d=";
-}
-
-/* read_identity - d=, s= and i= (RFC 6376 section 3.5, RFC 8616); a static problem, or NULL */
-static const char *
-read_identity(struct dkim_verification *v, struct check *check)
-{
-	struct dkim_fact *fact = &check->fact;
-	const char *domain, *selector;
-
-	if (fact->sdid == NULL || fact->selector == NULL)
-		return "d= or s= is missing or too long";
-	domain = verify_read_domain(v, fact->sdid);
-	selector = verify_read_domain(v, fact->selector);
-	if (domain == NULL || selector == NULL)
-		return "d= or s= is no domain name";
-	fact->selector = selector;
-	domain = domain_normalise(v, domain, strlen(domain), NULL);
-	if (domain == NULL || domain_is_literal(domain))
-		return "d= is no domain name";
-	fact->sdid = domain;
-	check->key_name = mem_printf(v, "%s._domainkey.%s", selector, domain);
-	if (strlen(check->key_name) > DOMAIN_MAX)
-		return "d= and s= are too long together";
-	return read_auid(v, check);
-}
-
-/* read_algorithm - a=; settles the check where it is not verified */
-static void
-read_algorithm(struct check *check)
-{
-	const char *a = check->fact.algorithm;
-
-	if (a == NULL)
-		verify_settle(check, DKIM_IS_PERMERROR, "a= is missing or too long");
-	else if (strcasecmp(a, "ed25519-sha256") == 0)
-		check->ed25519 = true;
-	else if (strcasecmp(a, "rsa-sha1") == 0)
-		verify_settle(check, DKIM_IS_POLICY, "rsa-sha1 is too weak (RFC 8301)");
-	else if (strcasecmp(a, "rsa-sha256") != 0)
-		verify_settle(check, DKIM_IS_NEUTRAL, "the algorithm is not known");
-}
-
-/* read_hashes - v=, b= and bh=; a static problem, or NULL */
-static const char *
-read_hashes(struct dkim_verification *v, struct check *check)
-{
-	const char *version = dkim_tags_text(v, &check->tags, "v", 8);
-	const char *hash = dkim_tags_text(v, &check->tags, "bh", HASH_BASE64);
-	const char *b = dkim_tags_text(v, &check->tags, "b", 2800);
-
-	if (version == NULL || strcmp(version, "1") != 0)
-		return "v= is not 1";
-	if (b == NULL || *b == '\0')
-		return "b= is missing or too long";
-	/* libopendkim compares text, so it must be the one form that encoding gives. */
-	if (hash == NULL || strlen(hash) != HASH_BASE64 || hash[HASH_BASE64 - 1] != '=' ||
-	    strcspn(hash, "=") != HASH_BASE64 - 1)
-		return "bh= is no SHA-256 hash";
-	return NULL;
-}
-
-/* read_options - c=, l=, q=, t= and x=; a static problem, or NULL */
-static const char *
-read_options(struct dkim_verification *v, struct check *check)
-{
-	const char *query = dkim_tags_text(v, &check->tags, "q", 100);
-	const int64_t far = INT64_C(999999999999);
-
-	if (!read_canonicalisation(check, dkim_tags_text(v, &check->tags, "c", 40)))
-		return "c= is not known";
-	if (query != NULL && strcasestr(query, "dns/txt") == NULL)
-		return "q= is not known";
-	if (verify_read_number(dkim_tags_text(v, &check->tags, "t", 30), far) == -2)
-		return "t= is no time";
-	if (verify_read_number(dkim_tags_text(v, &check->tags, "x", 30), far) == -2)
-		return "x= is no time";
-	check->length = verify_read_number(dkim_tags_text(v, &check->tags, "l", 80), far);
-	return check->length == -2 ? "l= is no number" : NULL;
-}
-
-/* fill_fact - what is reported of a signature, whatever becomes of it */
-static void
-fill_fact(struct dkim_verification *v, struct check *check)
-{
-	struct dkim_fact *fact = &check->fact;
-	char *b = dkim_tags_text(v, &check->tags, "b", DKIM_SIGNATURE_OCTETS);
-
-	fact->sdid = dkim_tags_text(v, &check->tags, "d", DOMAIN_MAX + 1);
-	fact->selector = dkim_tags_text(v, &check->tags, "s", SELECTOR_MAX);
-	fact->auid = dkim_tags_text(v, &check->tags, "i", 320);
-	fact->algorithm = dkim_tags_text(v, &check->tags, "a", 40);
-	if (b != NULL)
-		fact->b_prefix = mem_strndup(v, b, 8);
-}
-
-/* read_signature - one DKIM-Signature field, by itself */
-static void
-read_signature(struct dkim_verification *v, struct check *check, const struct header_field *field)
-{
-	const char *problem;
-
-	check->open = true;
-	check->length = -1;
-	if (field->name_len != strlen(SIGNATURE_FIELD)) {
-		verify_settle(check, DKIM_IS_NEUTRAL, "there is white space before the colon");
-		return;
-	}
-	if (dkim_tags_read(field->value, field->value_len, &check->tags, &problem) != 0) {
-		fill_fact(v, check);
-		verify_settle(check, DKIM_IS_NEUTRAL, problem);
-		return;
-	}
-	fill_fact(v, check);
-	if (field->value_len > DKIM_SIGNATURE_OCTETS)
-		verify_settle(check, DKIM_IS_POLICY, "the signature is too long");
-	read_algorithm(check);
-	if ((problem = read_hashes(v, check)) != NULL ||
-	    (problem = read_identity(v, check)) != NULL ||
-	    (problem = verify_read_names(check)) != NULL ||
-	    (problem = read_options(v, check)) != NULL)
-		verify_settle(check, DKIM_IS_PERMERROR, problem);
-	if (check->n_names > DKIM_NAMES_MAX || check->names.len > DKIM_NAMES_OCTETS)
-		verify_settle(check, DKIM_IS_POLICY, "h= is too long");
-	if (check->ed25519 && !dkim_service_ed25519(v->service))
-		verify_settle(check, DKIM_IS_NEUTRAL, "Ed25519 is not known here");
-}
+/* --- reading the signatures --------------------------------------------- */
 
 /* read_signatures - all of the header */
 static void
@@ -345,7 +91,7 @@ read_signatures(struct dkim_verification *v, const struct header_list *list)
 		struct check *check = mem_new(v, struct check);
 
 		check->field = i;
-		read_signature(v, check, &list->fields[i]);
+		signature_read(v, check, &list->fields[i], dkim_service_ed25519(v->service));
 		v->checks[v->n++] = check;
 	}
 }
@@ -413,11 +159,11 @@ verify_choose(struct dkim_verification *v, size_t fields, const char *author)
 			if (!check->open || verify_is_aligned(check, author) != (want == 1))
 				continue;
 			if (chosen == max) {
-				verify_settle(check, DKIM_IS_POLICY, "there are too many signatures");
+				signature_settle(check, DKIM_IS_POLICY, "there are too many signatures");
 				continue;
 			}
 			if (check->n_names * (fields + max) > DKIM_WORK_MAX - work) {
-				verify_settle(check, DKIM_IS_POLICY, "to verify it would take too long");
+				signature_settle(check, DKIM_IS_POLICY, "to verify it would take too long");
 				continue;
 			}
 			work += check->n_names * (fields + max);
@@ -436,7 +182,7 @@ replace_unreadable(struct dkim_verification *v, const struct header_list *list)
 		if (!check->open || (!check->signs_signatures && !stand_in_needed(&check->tags)))
 			continue;
 		if (!dkim_service_ed25519(v->service)) {
-			verify_settle(check, DKIM_IS_NEUTRAL, "libopendkim cannot read the signature");
+			signature_settle(check, DKIM_IS_NEUTRAL, "libopendkim cannot read the signature");
 			continue;
 		}
 		check->stand_in = stand_in_new(v, &(struct stand_in_of){ .list = list,
@@ -448,7 +194,7 @@ replace_unreadable(struct dkim_verification *v, const struct header_list *list)
 		    .ed25519 = check->ed25519,
 		    .relaxed_header = check->relaxed_header });
 		if (check->stand_in == NULL)
-			verify_settle(check, DKIM_IS_TEMPERROR, "libcrypto cannot make a key");
+			signature_settle(check, DKIM_IS_TEMPERROR, "libcrypto cannot make a key");
 	}
 }
 
@@ -475,7 +221,7 @@ verify_feed_header(struct dkim_verification *v, const struct header_list *list, 
 		DKIM_STAT status = dkim_feed_field(v->dkim, v, field);
 
 		if (check != NULL && status == DKIM_STAT_SYNTAX)
-			verify_settle(check, DKIM_IS_NEUTRAL, "the signature cannot be read");
+			signature_settle(check, DKIM_IS_NEUTRAL, "the signature cannot be read");
 		else if (status != DKIM_STAT_OK && status != DKIM_STAT_SYNTAX)
 			return false;
 		if (check != NULL)
@@ -851,14 +597,15 @@ settle_bad(struct dkim_verification *v, struct check *check, int error, int hash
 {
 	for (size_t i = 0; i < FINDINGS; i++)
 		if (findings[i].error == error)
-			verify_settle(check, findings[i].result, findings[i].problem);
+			signature_settle(check, findings[i].result, findings[i].problem);
 	if (error == DKIM_SIGERROR_BADSIG)
-		verify_settle(check, DKIM_IS_FAIL, hash == DKIM_SIGBH_MISMATCH ?
+		signature_settle(check, DKIM_IS_FAIL, hash == DKIM_SIGBH_MISMATCH ?
 		    "the body has changed" : "the signature does not match the header");
 
 	const char *text = dkim_sig_geterrorstr(error);
 
-	verify_settle(check, error == DKIM_SIGERROR_UNKNOWN ? DKIM_IS_TEMPERROR : DKIM_IS_PERMERROR,
+	signature_settle(check,
+	    error == DKIM_SIGERROR_UNKNOWN ? DKIM_IS_TEMPERROR : DKIM_IS_PERMERROR,
 	    mem_printf(v, "libopendkim: %s", text != NULL ? text : "unknown error"));
 }
 
@@ -870,13 +617,13 @@ settle_good(struct dkim_verification *v, struct check *check)
 
 	if (check->length >= 0 && check->length < body &&
 	    !dkim_service_options(v->service)->trust_partial)
-		verify_settle(check, DKIM_IS_POLICY,
+		signature_settle(check, DKIM_IS_POLICY,
 		    mem_printf(v, "l= covers %lld of %lld octets of the body",
 			(long long)check->length, (long long)body));
 	if (v->several_from)
-		verify_settle(check, DKIM_IS_POLICY,
+		signature_settle(check, DKIM_IS_POLICY,
 		    "the message has several From fields, and readers differ in the one they show");
-	verify_settle(check, DKIM_IS_PASS, NULL);
+	signature_settle(check, DKIM_IS_PASS, NULL);
 }
 
 /* conclude_real - the signature that a stand-in stands for: settled unless it is good */
@@ -889,7 +636,7 @@ conclude_real(struct dkim_verification *v, struct check *check)
 	    options->min_key_bits, &check->fact.key_bits, &problem);
 
 	if (result != DKIM_IS_PASS)
-		verify_settle(check, result, problem);
+		signature_settle(check, result, problem);
 }
 
 /* conclude - the result of one signature that the library has seen */
@@ -911,11 +658,11 @@ conclude(struct dkim_verification *v, struct check *check)
 	if (check->stand_in != NULL && (error == DKIM_SIGERROR_OK || error == DKIM_SIGERROR_BADSIG))
 		conclude_real(v, check);
 	if (check->key_temporary)
-		verify_settle(check, DKIM_IS_TEMPERROR, check->key_problem);
+		signature_settle(check, DKIM_IS_TEMPERROR, check->key_problem);
 	else if (check->revoked)
-		verify_settle(check, DKIM_IS_PERMERROR, "the key was revoked");
+		signature_settle(check, DKIM_IS_PERMERROR, "the key was revoked");
 	else if (error == DKIM_SIGERROR_NOKEY)
-		verify_settle(check, DKIM_IS_PERMERROR,
+		signature_settle(check, DKIM_IS_PERMERROR,
 		    check->key_problem != NULL ? check->key_problem : "there is no key record");
 	else if (error == DKIM_SIGERROR_OK && (flags & DKIM_SIGFLAG_PASSED) != 0 &&
 	    (flags & DKIM_SIGFLAG_IGNORE) == 0 && hash == DKIM_SIGBH_MATCH)
