@@ -77,21 +77,6 @@ redis_books_place(const void *impl)
 	return "Redis";
 }
 
-/* send_words - one command that changes something; the number that it answers, or 0, or -1: no
- * answer */
-static int
-send_words(struct redis_books *books, TALLOC_CTX *ctx, struct journal_words *words,
-    const char **error_r)
-{
-	redisReply *reply = journal_redis_call(books->redis, ctx, words, false, error_r);
-	int number = reply == NULL ? -1 :
-	    reply->type == REDIS_REPLY_INTEGER && reply->integer > 0 ? (int)reply->integer : 0;
-
-	talloc_free(words);
-	freeReplyObject(reply);
-	return number;
-}
-
 /* --- decisions --- */
 
 static int
@@ -116,7 +101,7 @@ redis_books_add_decisions(void *impl, TALLOC_CTX *ctx, const struct books_decisi
 		    words, items[i].account != NULL ? quota_encode(words, items[i].account) : "");
 		journal_word(words, items[i].text);
 	}
-	return send_words(books, ctx, words, error_r) < 0 ? -1 : 0;
+	return journal_redis_number(books->redis, ctx, words, error_r) < 0 ? -1 : 0;
 }
 
 /* A query under way. */
@@ -335,7 +320,7 @@ redis_books_add_sums(void *impl, TALLOC_CTX *ctx, int64_t at_ms, const struct da
 		journal_number(words, (long long)books->accounts);
 		for (next = i; next < n && next < i + BATCH; next++)
 			push_delta(words, &deltas[next]);
-		sent = send_words(books, ctx, words, error_r);
+		sent = journal_redis_number(books->redis, ctx, words, error_r);
 		if (sent < 0)
 			return -1;
 		beyond += sent;
@@ -489,7 +474,7 @@ redis_books_add_event(struct redis_books *books, TALLOC_CTX *ctx, const struct b
 	journal_word(words, "*");
 	journal_word(words, "event");
 	journal_word(words, event->text);
-	return send_words(books, ctx, words, error_r) < 0 ? -1 : 0;
+	return journal_redis_number(books->redis, ctx, words, error_r) < 0 ? -1 : 0;
 }
 
 static size_t

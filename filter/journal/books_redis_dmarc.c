@@ -37,20 +37,6 @@ dmarc_key(const struct journal_redis *redis, struct journal_words *words, int da
 	journal_key(redis, words, mem_printf(words, "{dmarc}:%d:%s%s", day, what, domain));
 }
 
-/* call_for_number - a command; the number that it answers, or -1 */
-static int
-call_for_number(struct journal_redis *redis, TALLOC_CTX *ctx, struct journal_words *words,
-    const char **error_r)
-{
-	redisReply *reply = journal_redis_call(redis, ctx, words, false, error_r);
-	int number = reply == NULL ? -1 :
-	    reply->type == REDIS_REPLY_INTEGER && reply->integer > 0 ? (int)reply->integer : 0;
-
-	talloc_free(words);
-	freeReplyObject(reply);
-	return number;
-}
-
 /* add_batch - some rows; how many messages were beyond the bounds, or -1 */
 static int
 add_batch(struct journal_redis *redis, TALLOC_CTX *ctx, int day, const struct dmarc_sum *sums,
@@ -75,7 +61,7 @@ add_batch(struct journal_redis *redis, TALLOC_CTX *ctx, int day, const struct dm
 		journal_word(words, sums[i].row);
 		journal_number(words, (long long)sums[i].n);
 	}
-	return call_for_number(redis, ctx, words, error_r);
+	return journal_redis_number(redis, ctx, words, error_r);
 }
 
 static int
@@ -260,7 +246,7 @@ redis_dmarc_set(void *impl, TALLOC_CTX *ctx, int day, const char *domain,
 	dmarc_key(books->redis, words, day, "figures", "");
 	journal_word(words, mem_printf(words, "s:%s", domain));
 	journal_word(words, state);
-	return call_for_number(books->redis, ctx, words, error_r) < 0 ? -1 : 0;
+	return journal_redis_number(books->redis, ctx, words, error_r) < 0 ? -1 : 0;
 }
 
 static int
@@ -276,7 +262,7 @@ redis_dmarc_lease(void *impl, TALLOC_CTX *ctx, const char *what,
 	journal_key(books->redis, words, mem_printf(words, "{dmarc}:lease:%s", what));
 	journal_word(words, owner);
 	journal_number(words, for_ms);
-	return call_for_number(books->redis, ctx, words, error_r);
+	return journal_redis_number(books->redis, ctx, words, error_r);
 }
 
 const struct books_dmarc_kind books_redis_dmarc = {

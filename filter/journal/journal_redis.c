@@ -105,3 +105,16 @@ journal_redis_call(struct journal_redis *redis, TALLOC_CTX *ctx, const struct jo
 		*error_r = "Redis cannot be asked";
 	return NULL;
 }
+
+int
+journal_redis_number(struct journal_redis *redis, TALLOC_CTX *ctx, struct journal_words *words,
+    const char **error_r)
+{
+	redisReply *reply = journal_redis_call(redis, ctx, words, false, error_r);
+	int number = reply == NULL ? -1 :
+	    reply->type == REDIS_REPLY_INTEGER && reply->integer > 0 ? (int)reply->integer : 0;
+
+	talloc_free(words);
+	freeReplyObject(reply);
+	return number;
+}

@@ -61,4 +61,11 @@ void journal_key(const struct journal_redis *redis, struct journal_words *words,
 struct redisReply *journal_redis_call(struct journal_redis *redis, TALLOC_CTX *ctx,
     const struct journal_words *words, bool again, const char **error_r);
 
+/*
+ * journal_redis_number - journal_redis_call() of a command that changes something; frees words
+ * Returns the number that it answers, or 0, or -1 and *error_r.
+ */
+int journal_redis_number(struct journal_redis *redis, TALLOC_CTX *ctx,
+    struct journal_words *words, const char **error_r);
+
 #endif

@@ -150,55 +150,66 @@ load_window(struct loading *l, char *line)
 	return true;
 }
 
-/* load_raise - one line: key, field, width, limit, end; false when it is not well-formed */
+/* A line of the file: a number that holds for a counter until then. */
+struct held {
+	int64_t width, number, until;
+	struct counter_more *more; /* of the counter; NULL: it does not hold any more */
+};
+
+/* load_held - key, field, width, number, end; false when it is not well-formed */
 static bool
-load_raise(struct loading *l, char *line)
+load_held(struct loading *l, char *line, struct held *held)
 {
 	char *rest = line;
 	char *key = next_word(&rest);
 	char *field = key != NULL ? next_word(&rest) : NULL;
 	const char *at = rest;
-	int64_t width, max, until;
-	struct counter_more *more;
 	struct subject *subject;
 
-	if (!is_place(key, field) || !next_number(&at, LIMIT_MAX_WINDOW_MS, &width) || width == 0 ||
-	    *at++ != ' ' || !next_number(&at, LIMIT_MAX_COUNT, &max) || *at++ != ' ' ||
-	    !next_number(&at, LIMIT_MAX_COUNT, &until) || *at != '\n')
+	held->more = NULL;
+	if (!is_place(key, field) || !next_number(&at, LIMIT_MAX_WINDOW_MS, &held->width) ||
+	    held->width == 0 || *at++ != ' ' ||
+	    !next_number(&at, LIMIT_MAX_COUNT, &held->number) || *at++ != ' ' ||
+	    !next_number(&at, LIMIT_MAX_COUNT, &held->until) || *at != '\n')
 		return false;
-	if (until <= l->now)
+	if (held->until <= l->now)
 		return true;
 	subject = load_subject(l, key);
-	more = table_make_more(subject, table_ensure_counter(subject, field, width, l->now));
-	more->raised_max = (uint64_t)max;
-	more->raised_until = until;
+	held->more = table_make_more(
+	    subject, table_ensure_counter(subject, field, held->width, l->now));
 	return true;
 }
 
-/* load_base - one line: key, field, width, total, end; false when it is not well-formed */
+/* load_raise - one line: a limit raised by hand */
+static bool
+load_raise(struct loading *l, char *line)
+{
+	struct held held;
+
+	if (!load_held(l, line, &held))
+		return false;
+	if (held.more != NULL) {
+		held.more->raised_max = (uint64_t)held.number;
+		held.more->raised_until = held.until;
+	}
+	return true;
+}
+
+/* load_base - one line: a total last seen in Redis */
 static bool
 load_base(struct loading *l, char *line)
 {
-	char *rest = line;
-	char *key = next_word(&rest);
-	char *field = key != NULL ? next_word(&rest) : NULL;
-	const char *at = rest;
-	int64_t width, total, until;
-	struct counter_more *more;
-	struct subject *subject;
+	struct held held;
+	int64_t most;
 
-	if (!is_place(key, field) || !next_number(&at, LIMIT_MAX_WINDOW_MS, &width) || width == 0 ||
-	    *at++ != ' ' || !next_number(&at, LIMIT_MAX_COUNT, &total) || *at++ != ' ' ||
-	    !next_number(&at, LIMIT_MAX_COUNT, &until) || *at != '\n')
+	if (!load_held(l, line, &held))
 		return false;
-	if (until <= l->now)
+	if (held.more == NULL)
 		return true;
-	subject = load_subject(l, key);
-	more = table_make_more(subject, table_ensure_counter(subject, field, width, l->now));
-	more->base = (uint64_t)total;
+	held.more->base = (uint64_t)held.number;
 	/* a clock that was set back must not make it count for longer than it can */
-	more->base_until = until - l->now > width * WINDOW_SLOTS ? l->now + width * WINDOW_SLOTS :
-	    until;
+	most = l->now + held.width * WINDOW_SLOTS;
+	held.more->base_until = held.until > most ? most : held.until;
 	return true;
 }
 
