@@ -42,6 +42,7 @@
 #include "filter/daemon/daemon.h"
 #include "filter/daemon/places.h"
 #include "filter/daemon/shortage.h"
+#include "filter/daemon/reporter.h"
 #include "filter/daemon/rounds.h"
 #include "filter/daemon/tender.h"
 #include "filter/daemon/watchdog.h"
@@ -337,8 +338,9 @@ main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	/* from here on there are threads, and the log must not change under them */
 	log_open(strcmp(config->log, "syslog") == 0);
 	if (daemon_open(ctx, daemon, first, &error) != 0 ||
+	    (daemon->reporter = reporter_start(daemon)) == NULL ||
 	    (control != NULL && control_serve(control, daemon) != 0)) {
-		log_start_error(error != NULL ? error : "the control thread cannot be started");
+		log_start_error(error != NULL ? error : "a thread cannot be started");
 		control_close(control);
 		return EXIT_FAILURE;
 	}
@@ -363,6 +365,7 @@ main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	watchdog_stop(watchdog);
 	control_close(control);
 	rounds_stop(rounds);
+	reporter_stop(daemon->reporter);
 	tender_stop(tender);
 	if (!ended)
 		milter_socket_stop();

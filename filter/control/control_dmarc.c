@@ -11,6 +11,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/control/control_asked.h"
+#include "filter/daemon/reporter.h"
 #include "filter/report/xml.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
@@ -66,6 +67,20 @@ domains_json(const struct asked *asked, const struct dmarc_report_config *config
 	return list;
 }
 
+/* send_asked_day - let the reporter send a day; NULL, or what is wrong */
+static const char *
+send_asked_day(const struct asked *asked, int day, const char *domain)
+{
+	if (!asked->asker->may_write)
+		return "you may only ask, not let reports be sent";
+	if (asked->daemon->reporter == NULL)
+		return "only the daemon sends reports";
+	if (day >= daybook_day(clock_wall_ms()))
+		return "that day is not over (UTC): its report would lack messages";
+	reporter_ask(asked->daemon->reporter, day, domain);
+	return NULL;
+}
+
 /* control_dmarc_report - the domains of a day, what became of their reports, and the reports */
 json_t *
 control_dmarc_report(const struct asked *asked)
@@ -85,11 +100,15 @@ control_dmarc_report(const struct asked *asked)
 		error = mem_printf(asked->ctx, "%d is not a day", day);
 	else if (domain != NULL)
 		domain = domain_normalise(asked->ctx, domain, strlen(domain), &error);
+	if (error == NULL && control_number(asked, "send", 0, 1, 0) == 1)
+		error = send_asked_day(asked, day, domain);
 	if (error == NULL)
 		list = domains_json(asked, config, day, domain, print, &error);
 	snapshot_release(snapshot);
 	if (error == NULL)
-		return json_pack("{s:b, s:i, s:o}", "ok", 1, "day", day, "domains", list);
+		return json_pack("{s:b, s:i, s:b, s:o}", "ok", 1, "day", day, "sending",
+		    asked->daemon->reporter != NULL &&
+			reporter_is_busy(asked->daemon->reporter), "domains", list);
 	json_decref(list);
 	return control_failed(error);
 }

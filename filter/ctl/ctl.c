@@ -92,12 +92,14 @@ ctl_clean(json_t *answer)
 		ctl_clean(item);
 	json_object_foreach(answer, name, item) {
 		char *copy;
+		bool lines;
 
 		ctl_clean(item);
 		if (!json_is_string(item) || !text_has_controls(json_string_value(item)))
 			continue;
 		copy = mem_strdup(NULL, json_string_value(item));
-		text_replace_controls(copy, '?', strcmp(name, "error") == 0 ? '\n' : '\0');
+		lines = strcmp(name, "error") == 0 || strcmp(name, "xml") == 0;
+		text_replace_controls(copy, '?', lines ? '\n' : '\0');
 		(void)json_string_set(item, copy);
 		talloc_free(copy);
 	}

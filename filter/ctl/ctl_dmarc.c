@@ -8,8 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "filter/ctl/ctl.h"
+#include "policy/base/mem.h"
+
+#define SEND_LOOKS	150	/* how often the daemon is asked whether it has sent, in 30 s */
 
 /* print_state - what became of a report */
 static void
@@ -61,6 +65,39 @@ print_reports(const json_t *answer)
 		(void)fputs(ctl_text(json_array_get(domains, i), "xml"), stdout);
 }
 
+/* sending_now - what the daemon answers: 1: it sends, 0: it has done so, -1: an error */
+static int
+sending_now(struct ctl *ctl, const json_t *request)
+{
+	char *text = mem_check(json_dumps(request, JSON_COMPACT));
+	char *line = ctl_talk(ctl, mem_printf(ctl->memory, "%s\n", text));
+	json_t *answer = json_loads(line, 0, NULL);
+	int sending = !json_is_true(json_object_get(answer, "ok")) ? -1 :
+	    json_is_true(json_object_get(answer, "sending"));
+
+	json_decref(answer);
+	talloc_free(line);
+	free(text);
+	return sending;
+}
+
+/* send_reports - let the daemon send, and wait for a while until it has; an error is for the caller
+ * to ask again for */
+static void
+send_reports(struct ctl *ctl, json_t *request)
+{
+	const struct timespec pause = { .tv_nsec = 200 * 1000 * 1000 };
+
+	if (ctl->direct)
+		ctl_misuse(ctl, "takes no --direct with --send: the daemon sends reports");
+	(void)json_object_set_new(request, "send", json_integer(1));
+	if (sending_now(ctl, request) < 0)
+		return;
+	(void)json_object_set_new(request, "send", json_integer(0));
+	for (int i = 0; i < SEND_LOOKS && sending_now(ctl, request) == 1; i++)
+		(void)nanosleep(&pause, NULL);
+}
+
 /* ctl_dmarc_report - the reports of a day: which there are, their text */
 int
 ctl_dmarc_report(struct ctl *ctl, char **operands)
@@ -74,5 +111,10 @@ ctl_dmarc_report(struct ctl *ctl, char **operands)
 		(void)json_object_set_new(request, "day", json_integer(ctl_day(day)));
 	if (domain != NULL)
 		ctl_set(request, "domain", domain);
+	if (ctl_flag(ctl, "--send")) {
+		if (print)
+			ctl_misuse(ctl, "takes --print or --send");
+		send_reports(ctl, request);
+	}
 	return ctl_ask(ctl, request, print ? print_reports : print_domains);
 }

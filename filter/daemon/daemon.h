@@ -45,6 +45,7 @@ struct daemon {
 	struct key_watch *key_watch; /* below resolver, whom it asks */
 	struct journal *journal;
 	json_t *redis_risks;	/* under lock: an array of what is wrong with Redis, or NULL */
+	struct reporter *reporter; /* or NULL: nothing is sent from here */
 	char *unmatched[32]; /* under lock: daemon names that no listener matches, told already */
 	size_t n_unmatched;
 	int64_t started_ms;	/* clock_ms() at start */

@@ -15,6 +15,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/dmarc/ask.h"
+#include "filter/dmarc/destinations.h"
 #include "filter/doctor/inside.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
@@ -65,53 +66,21 @@ dmarc_wanted(struct exam *exam, const char *domain)
 
 /* --- reports --------------------------------------------------------------- */
 
-/* organisation_of - by the walk; the domain itself, if it is not known */
-static const char *
-organisation_of(struct dmarc_asking *asking, const char *domain)
-{
-	struct dmarc_walk walk;
-
-	dmarc_ask_walk(asking, domain);
-	dmarc_walk(domain, &asking->answers, &walk);
-	return walk.organisation != NULL ? walk.organisation : domain;
-}
-
-/* same_organisation - by the walk, or one below the other */
-static bool
-same_organisation(struct dmarc_asking *asking, const char *domain, const char *other)
-{
-	return domain_is_or_below(other, domain) || domain_is_or_below(domain, other) ||
-	    strcmp(organisation_of(asking, domain), organisation_of(asking, other)) == 0;
-}
-
-/* check_rua - has another organisation agreed to get the reports? RFC 7489 section 7.1 */
+/* check_rua - has another organisation agreed to get the reports? */
 static void
 check_rua(
     struct exam *exam, struct dmarc_asking *asking, const char *domain, const char *rua)
 {
-	struct span rest = text_span(rua), uri, mailto;
+	struct dmarc_destination destinations[DMARC_ADDRESSES_MAX];
+	size_t n = dmarc_destinations(asking, domain, rua, destinations);
 
-	for (size_t n = 0;
-	     n < DMARC_ADDRESSES_MAX && dmarc_address_next(&rest, &uri, &mailto); n++) {
-		const char *at = mailto.len > 0 ? memchr(mailto.at, '@', mailto.len) : NULL;
-		const char *other, *name, *error = NULL;
-		struct dmarc_found found;
-		size_t len;
-
-		if (at == NULL)
-			continue;
-		len = mailto.len - (size_t)(at + 1 - mailto.at);
-		other = domain_normalise(exam->ctx, at + 1, len, &error);
-		if (other == NULL || domain_is_literal(other) ||
-		    same_organisation(asking, domain, other))
-			continue;
-		name = exam_text(exam, "%s._report._dmarc.%s", domain, other);
-		found = find_records(exam, name);
-		if (!found.unknown && found.n == 0)
+	for (size_t i = 0; i < n; i++)
+		if (destinations[i].state == DMARC_DESTINATION_REFUSED &&
+		    destinations[i].question != NULL)
 			exam_add(exam, "dmarc.rua-unauthorised", domain,
-			    exam_text(exam, "%s. IN TXT \"v=DMARC1\"", name),
-			    "reports go to %s, which has not said that it wants them", other);
-	}
+			    exam_text(exam, "%s. IN TXT \"v=DMARC1\"", destinations[i].question),
+			    "reports go to %s, which has not said that it wants them",
+			    destinations[i].host);
 }
 
 /* --- records --------------------------------------------------------------- */

@@ -1,9 +1,10 @@
 /*
- * command.h - run a program of the MTA that prints its settings
+ * command.h - run a program of the MTA: one that prints its settings, or takes mail
  */
 #ifndef FILTER_MTA_COMMAND_H
 #define FILTER_MTA_COMMAND_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <talloc.h>
 
@@ -18,6 +19,12 @@ struct command_output {
 
 /* command_find - the path of a program: in PATH, else in the usual directories of root; or NULL */
 const char *command_find(TALLOC_CTX *ctx, const char *name);
+
+/*
+ * command_feed - as command_run(), with len octets as its standard input
+ */
+int command_feed(TALLOC_CTX *ctx, const char *const *argv, const void *input, size_t len,
+    int64_t deadline_ms, struct command_output *output_r, const char **error_r);
 
 /*
  * command_run - run argv[0], an absolute path, without a shell and without standard input

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "policy/base/mem.h"
+#include "policy/dmarc/address.h"
 #include "policy/dmarc/record.h"
 
 /* One tag as written. */
@@ -143,9 +144,9 @@ record_is_alignment(struct span value)
 static bool
 is_address_list(struct span rest)
 {
-	struct span uri, mailto;
+	struct dmarc_uri uri;
 
-	return dmarc_address_next(&rest, &uri, &mailto);
+	return dmarc_uri_next(&rest, &uri);
 }
 
 bool
@@ -243,68 +244,4 @@ dmarc_record_read(TALLOC_CTX *ctx, const char *text, size_t len, struct dmarc_re
 	}
 	settle_policies(record_r);
 	return true;
-}
-
-/* scheme_length - octets of the scheme before the colon (RFC 3986 section 3.1); 0: there is none */
-static size_t
-scheme_length(struct span uri)
-{
-	size_t n = 0;
-
-	while (n < uri.len &&
-	    (text_is_alpha(uri.at[n]) ||
-		(n > 0 && (text_is_digit(uri.at[n]) || strchr("+-.", uri.at[n]) != NULL))))
-		n++;
-	return n < uri.len && uri.at[n] == ':' ? n : 0;
-}
-
-/* is_uri_text - only octets that a URI may hold (RFC 3986 section 2), and at least one */
-static bool
-is_uri_text(struct span text)
-{
-	for (size_t i = 0; i < text.len; i++)
-		if (text.at[i] <= ' ' || text.at[i] > '~' ||
-		    strchr("<>\"\\^`{|}", text.at[i]) != NULL)
-			return false;
-	return text.len > 0;
-}
-
-/* is_address - something, an at sign, and something; the rest is for who sends there */
-static bool
-is_address(struct span text)
-{
-	const char *at = memchr(text.at, '@', text.len);
-
-	return at != NULL && at > text.at && at + 1 < text.at + text.len;
-}
-
-bool
-dmarc_address_next(struct span *rest, struct span *uri_r, struct span *mailto_r)
-{
-	while (rest->at != NULL) {
-		const char *comma = memchr(rest->at, ',', rest->len);
-		size_t len = comma == NULL ? rest->len : (size_t)(comma - rest->at);
-		struct span uri = text_trim(text_span_of(rest->at, len));
-		const char *mark = uri.len == 0 ? NULL : memchr(uri.at, '!', uri.len);
-
-		*rest = comma == NULL ? text_span_of(NULL, 0) :
-		    text_span_of(comma + 1, rest->len - len - 1);
-		if (mark != NULL)
-			uri.len = (size_t)(mark - uri.at);
-
-		size_t scheme = scheme_length(uri);
-		struct span after = text_span_of(uri.at + scheme + 1, uri.len - scheme - 1);
-
-		if (scheme == 0 || !is_uri_text(after))
-			continue;
-		*mailto_r = text_span_of(NULL, 0);
-		if (text_equal_fold(text_span_of(uri.at, scheme), text_span("mailto"))) {
-			if (!is_address(after))
-				continue;
-			*mailto_r = after;
-		}
-		*uri_r = uri;
-		return true;
-	}
-	return false;
 }

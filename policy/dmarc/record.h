@@ -16,7 +16,6 @@
 #include "policy/base/text.h"
 
 #define DMARC_RECORD_MAX	8192	/* longest TXT that is looked at */
-#define DMARC_ADDRESSES_MAX	10	/* report addresses of a record that are looked at */
 
 /* Is the domain a public suffix? */
 enum dmarc_psd {
@@ -52,12 +51,5 @@ bool dmarc_record_read(TALLOC_CTX *ctx, const char *text, size_t len,
 
 /* dmarc_record_has_address - does rua= name a well-formed URI, of any scheme? */
 bool dmarc_record_has_address(const struct dmarc_record *record);
-
-/*
- * dmarc_address_next - take the next well-formed report URI off the value of rua
- * A size limit ("!10m", obsolete) is cut off. *mailto_r: the address of a mailto: URI, still
- * percent-encoded; empty for another scheme. Returns false at the end.
- */
-bool dmarc_address_next(struct span *rest, struct span *uri_r, struct span *mailto_r);
 
 #endif

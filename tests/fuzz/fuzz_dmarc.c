@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "policy/base/mem.h"
+#include "policy/dmarc/address.h"
 #include "policy/dmarc/author.h"
 #include "policy/dmarc/record.h"
 #include "policy/dmarc/walk.h"
@@ -31,7 +32,8 @@ static void
 try_record(TALLOC_CTX *ctx, const char *text, size_t len)
 {
 	struct dmarc_record record;
-	struct span rest, uri, mailto;
+	struct dmarc_uri uri;
+	struct span rest;
 	size_t n = 0;
 
 	if (!dmarc_record_read(ctx, text, len, &record))
@@ -39,10 +41,11 @@ try_record(TALLOC_CTX *ctx, const char *text, size_t len)
 	must(record.usable || (record.p == DMARC_POLICY_NONE && record.sp == DMARC_POLICY_NONE));
 	must(!record.broken || record.np == DMARC_POLICY_NONE);
 	rest = text_span(record.rua);
-	while (dmarc_address_next(&rest, &uri, &mailto)) {
+	while (dmarc_uri_next(&rest, &uri)) {
 		must(++n <= len);
-		must(uri.len > 0 && mailto.len < uri.len);
-		must(memchr(uri.at, ',', uri.len) == NULL && memchr(uri.at, '!', uri.len) == NULL);
+		must(uri.text.len > 0 && uri.mailto.len < uri.text.len);
+		must(memchr(uri.text.at, ',', uri.text.len) == NULL &&
+		    memchr(uri.text.at, '!', uri.text.len) == NULL);
 	}
 }
 

@@ -2,9 +2,12 @@
 
 The XML is validated with the schema of RFC 9990 (rfc9990.xsd) and read by a parser that knows nothing of the writer.
 """
+import email
+import gzip
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -50,6 +53,12 @@ RECORDS = {
     "lenient.example": "v=DMARC1; p=reject; rua=mailto:d@lenient.example",
     "silent.example": "v=DMARC1; p=reject",
     "home.example": "v=DMARC1; p=reject; rua=mailto:d@home.example",
+    # addresses of others: with consent, with another address, at another host, without consent, silent; too small, odd
+    "far.example": "v=DMARC1; p=none; rua=mailto:far@agreed.example,mailto:far@moved.example,mailto:far@victim.example,"
+                   "mailto:far@aimed.example,https://agreed.example/,mailto:-oQ/tmp@far.example,mailto:small@far.example!1k,"
+                   "mailto:far@mail.far.example,mailto:far@FAR.example",
+    "nobody.example": "v=DMARC1; p=none; rua=mailto:n@victim.example",
+    "later.example": "v=DMARC1; p=none; rua=mailto:l@silent.example,mailto:l@later.example",
     "esp.example": "v=DMARC1; p=none",
 }
 # listener, From, MAIL FROM, d= list, client, other fields, recipient
@@ -66,6 +75,9 @@ MAIL = [
     ("obeys", "a@none.example", "x@none.example", [], "192.0.2.9", [], "b@home.example"),
     ("obeys", "a@test.example", "x@esp.example", [], "192.0.2.9", [], "b@home.example"),
     ("obeys", "a@lenient.example", "x@esp.example", [], "192.0.2.9", [], "b@home.example"),
+    ("obeys", "a@far.example", "x@esp.example", [], "192.0.2.9", [], "b@home.example"),
+    ("obeys", "a@nobody.example", "x@esp.example", [], "192.0.2.9", [], "b@home.example"),
+    ("obeys", "a@later.example", "x@esp.example", [], "192.0.2.9", [], "b@home.example"),
     # of these, nothing is reported
     ("obeys", "a@silent.example", "x@esp.example", [], "192.0.2.9", [], "b@home.example"),
     ("obeys", "a@norecord.example", "x@esp.example", [], "192.0.2.9", [], "b@home.example"),
@@ -84,6 +96,10 @@ def zone(key_record):
     for domain in ("bank.example", "esp.example"):
         made[b"s._domainkey." + domain.encode()] = [(dns.TXT, [key_record[:250], key_record[250:]])]
     made[b"mail.bank.example"] = [(dns.A, b"\xc0\0\2\1")]
+    made[b"far.example._report._dmarc.agreed.example"] = [(dns.TXT, [b"v=DMARC1"])]
+    made[b"far.example._report._dmarc.moved.example"] = [(dns.TXT, [b"v=DMARC1; rua=mailto:new@moved.example"])]
+    made[b"far.example._report._dmarc.aimed.example"] = [(dns.TXT, [b"v=DMARC1; rua=mailto:new@victim.example"])]
+    made[b"later.example._report._dmarc.silent.example"] = [(dns.SILENT, None)]
     return made
 
 
@@ -175,7 +191,8 @@ LENIENT = {("192.0.2.9", "lenient.example", "esp.example", "none", "fail", "fail
 
 
 def check_reports(daemon, directory):
-    wanted = {"bank.example": 8, "none.example": 2, "test.example": 1, "lenient.example": 1}
+    wanted = {"bank.example": 8, "none.example": 2, "test.example": 1, "lenient.example": 1,
+              "far.example": 1, "nobody.example": 1, "later.example": 1}
     found = wait_for(lambda: counted(daemon) == wanted)
     ok(found, "each domain that wants reports, and its messages", counted(daemon))
     for domain, rows in (("bank.example", BANK), ("none.example", NONE), ("test.example", TEST), ("lenient.example", LENIENT)):
@@ -193,11 +210,89 @@ def check_reports(daemon, directory):
         if domain == "test.example":
             ok(policy["testing"] == "y" and "sp" not in policy, "a policy that is tested", policy)
     all_text = ctl(daemon, "dmarc", "report", "--day", "today", "--print").stdout
-    ok(all_text.count("<?xml") == 4, "all reports at once", all_text[:300])
+    ok(all_text.count("<?xml") == 7, "all reports at once", all_text[:300])
     answer = ctl(daemon, "dmarc", "report", "--day", "2020-01-01")
     ok(answer.returncode == 0 and "0 domains" in answer.stdout, "a day without any", answer)
     answer = ctl(daemon, "dmarc", "report", "--day", "2020-02-31")
     ok(answer.returncode == 1 and "not a day" in answer.stderr, "what is no day", answer)
+
+
+SENDMAIL = """#!/bin/sh
+test -e %(directory)s/broken && { echo "the queue is full" >&2; exit 75; }
+{ printf '%%s\\n' "$@"; echo --; cat; } >%(directory)s/mail.tmp
+mv %(directory)s/mail.tmp %(directory)s/mail.$$
+"""
+
+
+def mails_of(directory):
+    """The mails that sendmail took: (arguments, message)."""
+    found = []
+    for name in sorted(os.listdir(directory)):
+        if name.startswith("mail.") and name != "mail.tmp":
+            with open(directory + "/" + name, encoding="ascii") as file:
+                words, _, text = file.read().partition("--\n")
+            found.append((words.split("\n")[:-1], email.message_from_string(text)))
+            os.remove(directory + "/" + name)
+    return found
+
+
+def states(daemon, day, *words):
+    answer = ctl(daemon, "--json", "dmarc", "report", "--day", day, *words)
+    return {one["domain"]: one.get("report") for one in json.loads(answer.stdout)["domains"]}
+
+
+def check_mail(words, mail, day, directory):
+    """One mail, as its reader gets it."""
+    domain = mail["Subject"].split()[2]
+    words_of = mail["Subject"].split()
+    part = mail.get_payload()[1]
+    text = gzip.decompress(part.get_payload(decode=True)).decode()
+    rows, policy, metadata, dates = rows_of(text)
+    ok(words == ["-oi", "-f", "dmarc-noreply@home.example", mail["To"]] and mail["From"] == "dmarc-noreply@home.example" and
+       words_of == ["Report", "Domain:", domain, "Submitter:", "home.example", "Report-ID:", "<%s>" % metadata["report_id"]] and
+       part.get_content_type() == "application/gzip" and
+       part.get_filename() == "home.example!%s!%d!%d.xml.gz" % (domain, dates[0], dates[1]) and
+       mail["Auto-Submitted"] == "auto-generated" and mail["MIME-Version"] == "1.0" and mail["Date"] and mail["Message-ID"],
+       "%s: the mail" % domain, (words, mail.items(), part.get_filename()))
+    ok(policy["domain"] == domain and time.strftime("%Y-%m-%d", time.gmtime(dates[0])) == day, "%s: its report" % domain, policy)
+    validate(text, directory, "%s: it is valid" % domain)
+    return mail["To"]
+
+
+def check_sending(daemon, directory):
+    answer = ctl(daemon, "dmarc", "report", "--day", "today", "--send")
+    ok(answer.returncode == 1 and "not over" in answer.stderr, "no report of a day that is not over", answer)
+    day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86400))
+    with sqlite3.connect(directory + "/counters.books") as db:
+        db.execute("PRAGMA busy_timeout = 30000")
+        for table in ("dmarc_rows", "dmarc_domains"):
+            db.execute("UPDATE %s SET day = %s" % (table, day.replace("-", "")))
+    db.close()
+    open(directory + "/broken", "w").close()
+    found = states(daemon, day, "--send", "--domain", "test.example")["test.example"]
+    ok(found["state"] == "waiting" and "the queue is full" in found["why"] and found["to"] == [] and found["tries"] == 1 and
+       500 < found["next"] - time.time() < 610, "what sendmail does not take is tried again later", found)
+    os.remove(directory + "/broken")
+    found = states(daemon, day, "--send")
+    ok(wait_for(lambda: json.loads(ctl(daemon, "--json", "dmarc", "report", "--day", day).stdout)["sending"] is False), "all are sent")
+    found = states(daemon, day)
+    ok(found["bank.example"]["to"] == ["d@bank.example"] and found["bank.example"]["state"] == "sent", "the own address", found)
+    ok(found["test.example"]["state"] == "sent" and found["test.example"]["tries"] == 2, "and what failed before", found)
+    ok(found["far.example"]["to"] == ["far@agreed.example", "new@moved.example", "far@mail.far.example", "far@far.example"],
+       "those of others that agreed, and no others", found["far.example"])
+    ok(found["nobody.example"]["state"] == "none" and "victim.example" in found["nobody.example"]["why"], "a victim gets nothing", found)
+    ok(found["later.example"]["state"] == "waiting" and found["later.example"]["to"] == ["l@later.example"], "a silent one waits", found)
+    mails = mails_of(directory)
+    got = sorted(check_mail(words, mail, day, directory) for words, mail in mails)
+    ok(got == sorted(["d@bank.example", "d@none.example", "d@test.example", "d@lenient.example", "far@agreed.example", "far@far.example",
+                      "far@mail.far.example", "new@moved.example", "l@later.example"]), "one mail for each", got)
+    states(daemon, day, "--send")
+    wait_for(lambda: json.loads(ctl(daemon, "--json", "dmarc", "report", "--day", day).stdout)["sending"] is False)
+    ok(mails_of(directory) == [], "and none twice")
+    answer = ctl(daemon, "dmarc", "report", "--day", day)
+    ok("sent to d@bank.example\n" in answer.stdout and "nobody.example" in answer.stdout, "the table", answer.stdout)
+    answer = ctl(daemon, "dmarc", "report", "--print", "--send")
+    ok(answer.returncode == 64, "--print and --send do not fit together", answer)
 
 
 def main():
@@ -207,13 +302,19 @@ def main():
         server = dns.Server(zone(record))
         daemon = Daemon(program, directory,
                         lambda port: CONF % {"port": port, "dns": server.port, "directory": directory})
-        for mail in MAIL:
-            send(daemon, key, mail)
-        check_reports(daemon, directory)
-        status = daemon.stop()
+        try:
+            for mail in MAIL:
+                send(daemon, key, mail)
+            check_reports(daemon, directory)
+            with open(directory + "/sendmail", "w") as file:
+                file.write(SENDMAIL % {"directory": directory})
+            os.chmod(directory + "/sendmail", 0o755)
+            check_sending(daemon, directory)
+        finally:
+            status = daemon.stop()
+            server.close()
         text = daemon.said()
         ok(status == 0 and "Sanitizer" not in text and "runtime error" not in text, "the daemon stopped cleanly", text[-2000:])
-        server.close()
     done()
 
 

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "policy/base/mem.h"
+#include "policy/dmarc/address.h"
 #include "policy/dmarc/judge.h"
 #include "policy/dmarc/record.h"
 #include "policy/dmarc/walk.h"
@@ -150,15 +151,57 @@ test_addresses(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(rows); i++) {
 		TALLOC_CTX *ctx = mem_new(NULL, char);
-		struct span rest = text_span(rows[i].rua), uri, mailto;
+		struct span rest = text_span(rows[i].rua);
 		char *found = mem_strdup(ctx, "");
+		struct dmarc_uri uri;
 
-		while (dmarc_address_next(&rest, &uri, &mailto))
+		while (dmarc_uri_next(&rest, &uri))
 			found = mem_check(talloc_asprintf_append(found, "%.*s ",
-			    (int)(mailto.len > 0 ? mailto.len : 1),
-			    mailto.len > 0 ? mailto.at : "-"));
+			    (int)(uri.mailto.len > 0 ? uri.mailto.len : 1),
+			    uri.mailto.len > 0 ? uri.mailto.at : "-"));
 		if (strcmp(found, rows[i].addresses) != 0)
 			fail_msg("\"%s\": \"%s\"", rows[i].rua, found);
+		talloc_free(ctx);
+	}
+}
+
+/* The mailbox that a URI means, and its size limit. */
+static void
+test_mailboxes(void **state)
+{
+	static const struct { const char *rua, *mailbox; uint64_t max; } rows[] = {
+		{ "mailto:D+x@B.Example!10m", "D+x@b.example", 10 * 1024 * 1024 },
+		{ "mailto:d@b.example!5", "d@b.example", 5 },
+		{ "mailto:d@b.example!2K", "d@b.example", 2048 },
+		{ "mailto:d@b.example!x", "d@b.example", 0 },
+		{ "mailto:d@b.example!999999999999999999999t", "d@b.example", 0 },
+		{ "mailto:a%2Bb@b.example?subject=x", "a+b@b.example", 0 },
+		{ "mailto:d@b\303\274cher.example", NULL, 0 },
+		{ "mailto:a%40c@b.example", NULL, 0 },
+		{ "mailto:a%0aBcc:c@b.example", NULL, 0 },
+		{ "mailto:a%2@b.example", NULL, 0 },
+		{ "mailto:-oQ/tmp@b.example", NULL, 0 },
+		{ "mailto:|sh@b.example", NULL, 0 },
+		{ "mailto:a!c@b.example", NULL, 0 },
+		{ "mailto:a@[192.0.2.1]", NULL, 0 },
+		{ "mailto:a@localhost", NULL, 0 },
+		{ "mailto:a@b..example", NULL, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		TALLOC_CTX *ctx = mem_new(NULL, char);
+		struct span rest = text_span(rows[i].rua);
+		const char *mailbox = NULL, *domain = NULL, *error = NULL;
+		struct dmarc_uri uri;
+
+		if (dmarc_uri_next(&rest, &uri))
+			mailbox = dmarc_mailbox(ctx, uri.mailto, &domain, &error);
+		if ((mailbox == NULL) != (rows[i].mailbox == NULL) ||
+		    (mailbox != NULL && strcmp(mailbox, rows[i].mailbox) != 0))
+			fail_msg("%s: %s", rows[i].rua, mailbox != NULL ? mailbox : error);
+		if (mailbox != NULL)
+			assert_int_equal(uri.max, rows[i].max);
 		talloc_free(ctx);
 	}
 }
@@ -263,6 +306,7 @@ main(void)
 		cmocka_unit_test(test_record),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_mailboxes),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_silent_walk),
 		cmocka_unit_test(test_merge),
