@@ -15,8 +15,8 @@
  * A restart must not raise a limit: what passes is also kept in a file (away_file.h) before the
  * message is answered, with what the ledger knows of its parties; the whole ledger when a part is
  * gone, and at the end. At start the file fills ledger and queue. As long as Redis works nothing is
- * written. The ledger's clock is therefore the wall clock as it was at start, which runs on like
- * CLOCK_MONOTONIC.
+ * written but who is blocked. The ledger's clock is therefore the wall clock as it was at start,
+ * which runs on like CLOCK_MONOTONIC.
  *
  * Thread rule: lock guards the parts' changes of state, the queue and the texts of the problems,
  * and is held while a message is decided here, so that a decision and its place in the queue are
@@ -1022,6 +1022,18 @@ keep_blocks(struct away *away)
 	for (size_t i = 0; i < n; i++)
 		away_file_put_block(away->file, &list[i]);
 	talloc_free(tmp);
+}
+
+/* away_keep_blocks - the list of blocked accounts has changed */
+void
+away_keep_blocks(struct away *away)
+{
+	(void)pthread_mutex_lock(&away->lock);
+	away_file_begin(away->file);
+	if (away->file != NULL)
+		keep_blocks(away);
+	away_file_end(away->file);
+	(void)pthread_mutex_unlock(&away->lock);
 }
 
 /* keep_ledger - some dozen subjects at a time, so that no message waits for all */

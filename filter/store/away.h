@@ -88,6 +88,9 @@ int away_restore(struct away *away, TALLOC_CTX *ctx, const char *path, away_slot
  * part is gone */
 void away_keep(struct away *away);
 
+/* away_keep_blocks - the list of blocked accounts has changed */
+void away_keep_blocks(struct away *away);
+
 /* away_keep_last - the same at the end, when nobody else uses away */
 void away_keep_last(struct away *away);
 

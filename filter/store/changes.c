@@ -150,12 +150,13 @@ attempt_change(struct store_redis *redis, TALLOC_CTX *ctx, const struct away_cha
 /* hold_change - Redis cannot be asked: it holds here, and Redis is told later */
 static int
 hold_change(struct store_redis *redis, TALLOC_CTX *ctx, const struct away_change *change,
-    const char *why, const char **error_r)
+    bool lost, const char *why, const char **error_r)
 {
 	int done;
 
 	if (!redis->holds) {
-		*error_r = mem_printf(ctx, "Redis could not be asked: %s", why);
+		*error_r = mem_printf(ctx, "Redis could not be asked: %s%s", why,
+		    lost ? " (it may do so when it is back)" : "");
 		return -1;
 	}
 	done = away_hold(redis->away, change);
@@ -176,7 +177,7 @@ make_change(struct store_redis *redis, TALLOC_CTX *ctx, struct away_change *chan
 
 	change->stamp = away_stamp(redis->away, clock_ms());
 	if (redis->holds && !away_may_ask(redis->away, &place, clock_ms()))
-		return hold_change(redis, ctx, change, "it is away", error_r);
+		return hold_change(redis, ctx, change, false, "it is away", error_r);
 	attempt_change(redis, ctx, change, false, deadline_ms, &attempt);
 	if (attempt.outcome == POOL_ANSWERED && attempt.late) {
 		/* a clock is wrong, for nothing is later than now */
@@ -195,7 +196,8 @@ make_change(struct store_redis *redis, TALLOC_CTX *ctx, struct away_change *chan
 		return -1;
 	away_failed(redis->away, &attempt.place, attempt.error, clock_ms());
 	store_redis_wake(redis);
-	return hold_change(redis, ctx, change, attempt.error, error_r);
+	return hold_change(
+	    redis, ctx, change, attempt.outcome == POOL_LOST, attempt.error, error_r);
 }
 
 /* store_redis_block - block an account */

@@ -120,6 +120,9 @@ take_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const redisReply *answer
 	if (redis->blocks_version != NULL &&
 	    strcmp(redis->blocks_version, answer->element[0]->str) != 0)
 		over_changed(redis->over);
+	if (redis->blocks_version == NULL ||
+	    strcmp(redis->blocks_version, answer->element[0]->str) != 0)
+		away_keep_blocks(redis->away);
 	note_birth(redis, answer->element[0]->str);
 	talloc_free(redis->blocks_version);
 	redis->blocks_version = mem_strdup(redis, answer->element[0]->str);

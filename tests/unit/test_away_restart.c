@@ -480,6 +480,42 @@ test_block(void **state)
 	store_close(store);
 }
 
+/* A block that Redis knows, too, holds after a crash while Redis worked; one that ended does not. */
+static void
+test_known_block(void **state)
+{
+	struct fixture *f = *state;
+	struct store *store;
+
+	for (int i = 0; i < 2; i++) {
+		struct store *other = other_store(f);
+		pid_t pid;
+
+		wait_changes(other);
+		if (i == 0)
+			block(f, other, false);
+		else
+			unblock(f, other, false);
+		store_close(other);	/* whoever forks has no other threads */
+		pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			store = open_store(f);
+			while (store_known_block(store, f->ctx, "alice@example.org", NULL) != (i == 0))
+				usleep(10000);
+			usleep(300000);		/* the file is written after the list was read */
+			raise(SIGKILL);
+		}
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		redis_server_signal(&f->server, SIGSTOP);
+		f->ids += 100;
+		store = open_store(f);
+		assert_int_equal(is_blocked(f, store), i == 0);
+		redis_server_signal(&f->server, SIGCONT);
+		store_close(store);
+	}
+}
+
 /* So does its end, also if the block was sent to Redis, which executes it late. */
 static void
 test_unblock(void **state)
@@ -615,6 +651,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_marks, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_too_old, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_block, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_known_block, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unblock, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_later_wins, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_raise, set_up, tear_down),
