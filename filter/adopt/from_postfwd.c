@@ -10,6 +10,7 @@
 #endif
 
 #include <ctype.h>
+#include <regex.h>
 #include <string.h>
 #include <strings.h>
 
@@ -18,7 +19,8 @@
 
 #define ITEMS_MAX 200 /* of a rule */
 #define MACROS_MAX 500
-#define RULE_MAX 65536 /* bytes of a rule with its macros */
+#define PATTERN_MAX 100 /* bytes of a regular expression */
+#define RULE_MAX 65536  /* bytes of a rule with its macros */
 #define MACRO_DEPTH 5
 #define EXPANSIONS_MAX 20000 /* of macros, in all */
 
@@ -104,57 +106,107 @@ split_rule(struct ruleset *set, char *line, struct rule *rule)
 
 /* --- conditions ------------------------------------------------------------ */
 
-/* matches_any_login - a condition that every login meets */
-static bool
-matches_any_login(const struct item *item)
+/* pattern_of - the regular expression of an item, without its slashes; NULL: it is none */
+static const char *
+pattern_of(struct adopt *adopt, const struct item *item)
 {
-	static const char *const patterns[] = { ".", ".+", "^.+$", "^.", "^.+", "^..*$", "\\S",
-		".*@.*", "^.+@.+$", "@", "\\w" };
 	const char *value = item->value;
 	size_t len = strlen(value);
 
-	if (item->operator[0] == '!' && len == 0)
-		return true;
-	if (strchr(item->operator, '~') == NULL)
-		return false;
-	if (len > 1 && value[0] == '/' && value[len - 1] == '/') {
-		value++;
-		len -= 2;
-	}
-	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
-		if (strlen(patterns[i]) == len && memcmp(patterns[i], value, len) == 0)
-			return true;
-	return false;
+	if (strchr(item->operator, '~') == NULL || len == 0 || len > PATTERN_MAX)
+		return NULL;
+	if (len > 1 && value[0] == '/' && value[len - 1] == '/')
+		return mem_strndup(adopt, value + 1, len - 2);
+	return value;
 }
 
-/* read_conditions - whom a rule is for; what keeps it from being taken over in *why_r */
+/* matches_any_login - a condition that every login meets */
+static bool
+matches_any_login(struct adopt *adopt, const struct item *item)
+{
+	static const char *const logins[] = { "alice", "u1001", "web-7_x", "bob.b@example.org",
+		"info@sub.xn--bcher-kva.example" };
+	const char *pattern = pattern_of(adopt, item);
+	bool negated = item->operator[0] == '!', all = true;
+	regex_t compiled;
+
+	if (negated && item->value[0] == '\0')
+		return true;
+	/* what is repeated within repeats costs the C library much */
+	if (pattern == NULL || strchr(pattern, '{') != NULL ||
+	    regcomp(&compiled, pattern, REG_EXTENDED | REG_NOSUB | REG_ICASE) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(logins) / sizeof(logins[0]); i++)
+		all = all && (regexec(&compiled, logins[i], 0, NULL, 0) == 0) != negated;
+	regfree(&compiled);
+	return all;
+}
+
+/* domain_of - "@example.org", if a pattern is for the logins of one domain; else NULL */
+static const char *
+domain_of(struct adopt *adopt, const struct item *item)
+{
+	const char *pattern = pattern_of(adopt, item), *at;
+	char *out, *to;
+
+	if (pattern == NULL || item->operator[0] == '!')
+		return NULL;
+	at = strchr(pattern, '@');
+	if (at == NULL || pattern[strlen(pattern) - 1] != '$' ||
+	    pattern[strspn(pattern, "^.+*()\\@")] == '\0' ||
+	    strspn(pattern, "^.+*()") < (size_t)(at - pattern))
+		return NULL;
+	out = to = mem_strdup(adopt, at);
+	for (; at[1] != '\0'; at++)
+		if (*at != '\\')
+			*to++ = *at;
+	*to = '\0';
+	return out[1 +
+		   strspn(out + 1,
+		       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")] ==
+		    '\0' &&
+		strchr(out, '.') != NULL
+	    ? out
+	    : NULL;
+}
+
+/* is_frame - an item that is no condition on the sender */
+static bool
+is_frame(const struct item *item)
+{
+	return strcasecmp(item->name, "id") == 0 || strcasecmp(item->name, "action") == 0 ||
+	    strcasecmp(item->name, "protocol_state") == 0;
+}
+
+/* read_conditions - the logins that a rule is for, none for all of them; conditions of one name are
+ * alternatives. What keeps it from being taken over in *why_r */
 static bool
 read_conditions(
-    struct adopt *adopt, const struct rule *rule, const char **subject_r, const char **why_r)
+    struct adopt *adopt, const struct rule *rule, struct adopt_texts *subjects, const char **why_r)
 {
-	bool login = false;
+	bool any = false;
 
-	*subject_r = NULL;
 	for (size_t i = 0; i < rule->n; i++) {
 		const struct item *item = &rule->items[i];
+		bool login = strcasecmp(item->name, "sasl_username") == 0;
 
-		if (strcasecmp(item->name, "id") == 0 || strcasecmp(item->name, "action") == 0 ||
-		    strcasecmp(item->name, "protocol_state") == 0)
+		if (is_frame(item))
 			continue;
-		if (strcasecmp(item->name, "sasl_username") == 0 && matches_any_login(item)) {
-			login = true;
-			continue;
+		if (login && matches_any_login(adopt, item))
+			any = true;
+		else if (login && domain_of(adopt, item) != NULL)
+			adopt_text(adopt, subjects, "%s", domain_of(adopt, item));
+		else if (login && strchr(item->operator, '~') == NULL &&
+		    item->operator[0] == '=' && item->value[0] != '\0')
+			adopt_text(adopt, subjects, "%s", item->value);
+		else {
+			*why_r = mem_printf(adopt, "its condition %s%s%s has no counterpart",
+			    item->name, item->operator, item->value);
+			return false;
 		}
-		if (strcasecmp(item->name, "sasl_username") == 0 && !login && *subject_r == NULL &&
-		    strchr(item->operator, '~') == NULL &&
-		    item->operator[0] == '=' && item->value[0] != '\0') {
-			*subject_r = item->value;
-			continue;
-		}
-		*why_r = mem_printf(adopt, "its condition %s%s%s has no counterpart", item->name,
-		    item->operator, item->value);
-		return false;
 	}
+	if (any)
+		subjects->n = 0;
 	return true;
 }
 
@@ -247,6 +299,26 @@ ruleset_read_counter(struct adopt *adopt, const struct rule *rule, const char *f
 	return true;
 }
 
+/* ruleset_add_counter - the limit of a rule, for each of its logins */
+static void
+ruleset_add_counter(struct ruleset *set, const struct rule *rule, struct adopt_limit *limit,
+    const struct adopt_texts *subjects)
+{
+	const char *action = rule_find(rule, "action");
+
+	if (limit->unit == LIMIT_RECIPIENTS && strncasecmp(action, "rate", 4) == 0 &&
+	    counts_messages(rule))
+		limit->unit = LIMIT_MESSAGES;
+	note_unit(set->adopt, rule, action);
+	if (subjects->n == 0)
+		adopt_limit(set->adopt, limit);
+	for (size_t i = 0; i < subjects->n; i++) {
+		limit->subject = subjects->items[i];
+		adopt_limit(set->adopt, limit);
+	}
+	set->taken++;
+}
+
 /* take_rule - one rule: a limit, or a line of the report */
 static void
 take_rule(struct ruleset *set, const struct rule *rule)
@@ -254,18 +326,14 @@ take_rule(struct ruleset *set, const struct rule *rule)
 	struct adopt *adopt = set->adopt;
 	const char *action = rule_find(rule, "action"), *why = "", *fields;
 	struct adopt_limit limit = { .party = PARTY_ACCOUNT, .adds = true };
+	struct adopt_texts subjects = { NULL, 0 };
 
 	if (action == NULL)
 		return;
 	if (unit_of(action, &limit.unit, &fields) &&
-	    read_conditions(adopt, rule, &limit.subject, &why) &&
+	    read_conditions(adopt, rule, &subjects, &why) &&
 	    ruleset_read_counter(adopt, rule, fields, &limit, &why)) {
-		if (limit.unit == LIMIT_RECIPIENTS && strncasecmp(action, "rate", 4) == 0 &&
-		    counts_messages(rule))
-			limit.unit = LIMIT_MESSAGES;
-		note_unit(adopt, rule, action);
-		adopt_limit(adopt, &limit);
-		set->taken++;
+		ruleset_add_counter(set, rule, &limit, &subjects);
 		return;
 	}
 	set->left++;

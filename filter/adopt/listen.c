@@ -10,6 +10,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,6 +36,19 @@ names_port(const char *text, int port)
 	return false;
 }
 
+/* opendmarc_has - is it the port of OpenDMARC, which its clients name only while it is used? */
+static bool
+opendmarc_has(struct adopt *adopt, int port)
+{
+	char *text = adopt_file(adopt, "/etc/opendmarc.conf"), *line;
+	int number = 0;
+
+	while (text != NULL && (line = adopt_next_line(&text, &number)) != NULL)
+		if (strncasecmp(line, "Socket", 6) == 0 && names_port(line, port))
+			return true;
+	return false;
+}
+
 /* is_named - does a program of this host have the port by its configuration? */
 static bool
 is_named(struct adopt *adopt, int port)
@@ -44,9 +58,15 @@ is_named(struct adopt *adopt, int port)
 		"smtpd_sender_restrictions", "smtpd_end_of_data_restrictions",
 		"smtpd_data_restrictions", "smtpd_client_restrictions" };
 
-	for (size_t i = 0; i < adopt->opendkim_sockets.n; i++)
-		if (names_port(adopt->opendkim_sockets.items[i], port))
-			return true;
+	const struct adopt_texts *lists[] = { &adopt->opendkim_sockets, &adopt->replaced_services,
+		&adopt->partly_services };
+
+	for (size_t k = 0; k < sizeof(lists) / sizeof(lists[0]); k++)
+		for (size_t i = 0; i < lists[k]->n; i++)
+			if (names_port(lists[k]->items[i], port))
+				return true;
+	if (opendmarc_has(adopt, port))
+		return true;
 	for (size_t i = 0; adopt->sendmail != NULL && i < adopt->sendmail->n; i++)
 		if (names_port(adopt->sendmail->lines[i].value, port))
 			return true;

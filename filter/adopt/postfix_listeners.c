@@ -98,6 +98,20 @@ new_name(struct adopt *adopt, const struct postfix *postfix)
 	return strcasecmp(general, "ORIGINATING") == 0 ? "SUBMISSION" : "ORIGINATING";
 }
 
+/* is_of_strangers - has a service for strangers this daemon name, too? */
+static bool
+is_of_strangers(struct adopt *adopt, const struct postfix *postfix, const char *name)
+{
+	for (size_t i = 0; i < postfix->n_services; i++) {
+		const struct postfix_service *service = &postfix->services[i];
+
+		if (postfix_is_smtpd(service) && is_for_strangers(service) &&
+		    strcasecmp(postfix_value(adopt, postfix, service, DAEMON_NAME), name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* add_user_service - a service where users log in */
 static void
 add_user_service(
@@ -118,6 +132,7 @@ add_user_service(
 		services->from = mem_printf(adopt, "%s: service %s",
 		    postfix_service_where(adopt, postfix, service), service->name);
 	adopt_text(adopt, &services->daemons, "%s", name);
+	services->strangers = services->strangers || is_of_strangers(adopt, postfix, name);
 	services->strangers = services->strangers || !needs_login(adopt, postfix, service);
 	services->plain = services->plain || !needs_tls(adopt, postfix, service);
 }
@@ -262,6 +277,65 @@ set_here(struct services *services)
 	    over_words(adopt));
 }
 
+/* add_service_networks - hosts that one service trusts */
+static void
+add_service_networks(struct adopt *adopt, const struct postfix *postfix)
+{
+	for (size_t i = 0; i < postfix->n_services; i++) {
+		const struct postfix_service *service = &postfix->services[i];
+		const struct postfix_parameter *own = postfix_override(service, "mynetworks");
+
+		if (own != NULL && postfix_is_smtpd(service) && !adopt_takes_mail_back(service))
+			adopt_networks(adopt, own->value,
+			    mem_printf(adopt, "%s: mynetworks of service %s",
+				postfix_where(adopt, postfix, service, "mynetworks"),
+				service->name));
+	}
+}
+
+/* note_lists - list servers on this host */
+static void
+note_lists(struct adopt *adopt, const struct postfix *postfix)
+{
+	static const char *const names[] = { "transport_maps", "local_recipient_maps",
+		"virtual_alias_maps", "alias_maps", "relay_domains" };
+	bool found = false;
+
+	for (size_t i = 0; i < postfix->n_services; i++)
+		found = found || strstr(postfix->services[i].name, "mailman") != NULL ||
+		    strstr(postfix->services[i].name, "mlmmj") != NULL;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		found = found ||
+		    strstr(postfix_value(adopt, postfix, NULL, names[i]), "mailman") != NULL;
+	if (found)
+		adopt_note(adopt,
+		    "%s: Mailman or mlmmj sends mail of lists from this host in the names of its "
+		    "authors; such mail passes, and is signed only if the list's address owns From. If "
+		    "lists have a domain of their own, give them a listener of role relay with sign_as",
+		    postfix->main_cf);
+}
+
+/* note_access - tables that let hosts or certificates relay */
+static void
+note_access(struct adopt *adopt, const struct postfix *postfix)
+{
+	static const char *const places[] = { "smtpd_relay_restrictions",
+		"smtpd_recipient_restrictions" };
+	static const char *const words[] = { "check_client_access", "check_ccert_access",
+		"permit_tls_clientcerts", "permit_tls_all_clientcerts" };
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		for (size_t k = 0; k < sizeof(words) / sizeof(words[0]); k++)
+			if (postfix_has_word(
+				adopt, postfix_value(adopt, postfix, NULL, places[i]), words[k]))
+				adopt_missing(adopt,
+				    "%s: %s: %s may let hosts send without a login; name their networks "
+				    "in client = [...] of a listener of role relay, or their mail is "
+				    "treated as a stranger's, and not signed",
+				    postfix_where(adopt, postfix, NULL, places[i]), places[i],
+				    words[k]);
+}
+
 void
 adopt_postfix_listeners(struct adopt *adopt)
 {
@@ -278,6 +352,9 @@ adopt_postfix_listeners(struct adopt *adopt)
 	for (size_t i = 0; i < adopt->n_instances; i++) {
 		const struct postfix *postfix = adopt->instances[i];
 
+		add_service_networks(adopt, postfix);
+		note_lists(adopt, postfix);
+		note_access(adopt, postfix);
 		if (postfix_set(postfix, "mynetworks"))
 			adopt_networks(adopt, postfix_value(adopt, postfix, NULL, "mynetworks"),
 			    mem_printf(adopt, "%s: mynetworks",

@@ -320,6 +320,29 @@ find_realm(struct adopt *adopt, const struct look *look)
 
 /* --- all ------------------------------------------------------------------- */
 
+/* note_aliases - tables that could say who owns an alias */
+static void
+note_aliases(struct adopt *adopt)
+{
+	const char *list = postfix_value(adopt, adopt->instances[0], NULL, "virtual_alias_maps");
+	struct adopt_texts tables = { NULL, 0 };
+	const char *spec;
+
+	adopt_text(adopt, &tables, "self");
+	while ((spec = postfix_word(adopt, &list)) != NULL) {
+		while (strncmp(spec, "proxy:", 6) == 0)
+			spec += 6;
+		if (strchr(spec, ':') != NULL && type_is_known(spec))
+			adopt_text(adopt, &tables, "%s", spec);
+	}
+	if (tables.n > 1)
+		adopt_note(adopt,
+		    "%s: aliases are in virtual_alias_maps: if the logins of users are the addresses "
+		    "there, owners = %s lets each user write as the aliases that lead to it",
+		    postfix_where(adopt, adopt->instances[0], NULL, "virtual_alias_maps"),
+		    adopt_list(adopt, &tables));
+}
+
 /* write_owners - the setting, and what changes for the users */
 static void
 write_owners(struct adopt *adopt, const char *from)
@@ -333,6 +356,7 @@ write_owners(struct adopt *adopt, const char *from)
 		    "anyone. Now a login owns the address equal to it, and nothing else; name tables "
 		    "in owners, or addresses in accounts, before you set mode = \"enforce\"",
 		    where);
+		note_aliases(adopt);
 		return;
 	}
 	if (strictness != ALWAYS_ASKED) {

@@ -91,6 +91,8 @@ rspamd_keys_add_pattern(struct rspamd_keys *keys, const char *path, const char *
 	behind = mark + strlen("$domain");
 	pattern = replace(adopt, path, "$domain", "*");
 	if (glob(pattern, 0, NULL, &found) != 0) {
+		if (keys->lines.n > 0)
+			return;
 		adopt_missing(adopt,
 		    "%s: rspamd dkim_signing: there is no key %s; run countersignctl dkim genkey "
 		    "DOMAIN for your domains, then switch dkim_signing off there",
@@ -282,14 +284,14 @@ rspamd_dkim_signing(struct adopt *adopt, const struct rspamd_file *file)
 	     one = one->next)
 		rspamd_keys_add_domain(&keys, one, selector, path);
 	rspamd_keys_add_maps(&keys, selector, path);
-	if (strstr(path, "$domain") != NULL &&
-	    (keys.lines.n == 0 || ucl_bool(file->root, "try_fallback", true)) && domains == NULL)
-		add_one(&keys, NULL, selector, path);
-	else if (domains == NULL && keys.lines.n == 0)
+	if (strstr(path, "$domain") == NULL && domains == NULL && keys.lines.n == 0)
 		adopt_missing(adopt,
 		    "%s: rspamd dkim_signing: %s is one key for all domains; write a KeyTable with a "
 		    "line for each domain",
 		    file->path, path);
+	else if (strstr(path, "$domain") != NULL &&
+	    (keys.lines.n == 0 || ucl_bool(file->root, "try_fallback", true)))
+		add_one(&keys, NULL, selector, path);
 	note_rest(adopt, file);
 	rspamd_keys_set_tables(&keys);
 }

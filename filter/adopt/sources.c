@@ -16,18 +16,20 @@
 /* A kind of source, its usual places, and what reads it. */
 static const struct source_kind {
 	const char *name;
-	const char *usual[5];
+	const char *usual[8];
 	void (*read)(struct adopt *adopt, const char *path);
 } kinds[] = {
 	{ "policyd",
 	    { "/etc/cluebringer/cluebringer.conf", "/etc/cluebringer.conf",
-		"/etc/policyd/cluebringer.conf", "/etc/policyd/policyd.conf", NULL },
+		"/etc/policyd/cluebringer.conf", "/etc/cbpolicyd/cluebringer.conf",
+		"/etc/policyd/policyd.conf", "/etc/cbpolicyd.conf", NULL },
 	    adopt_policyd },
 	{ "policyd-rate-limit",
 	    { "/etc/policyd-rate-limit.yaml", "/etc/policyd-rate-limit.conf", NULL },
 	    adopt_rate_limit },
 	{ "postfwd",
-	    { "/etc/postfwd/postfwd.cf", "/etc/postfix/postfwd.cf", "/etc/postfwd.cf", NULL },
+	    { "/etc/postfwd/postfwd.cf", "/etc/postfix/postfwd.cf", "/etc/postfwd.cf",
+		"/etc/postfwd/postfwd2.cf", "/etc/postfwd/postfwd3.cf", "/etc/postfwd2.cf", NULL },
 	    adopt_postfwd },
 	{ "rspamd", { "/etc/rspamd", NULL }, adopt_rspamd },
 };
