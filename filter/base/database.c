@@ -252,8 +252,10 @@ make_tables(TALLOC_CTX *ctx, const struct database_kind *kind, struct database *
 
 	if (database_begin(db) == 0 &&
 	    sqlite3_exec(db->db, kind->schema, NULL, NULL, NULL) == SQLITE_OK &&
-	    sqlite3_exec(db->db, marks, NULL, NULL, NULL) == SQLITE_OK)
+	    sqlite3_exec(db->db, marks, NULL, NULL, NULL) == SQLITE_OK) {
+		talloc_free(marks);
 		return 0;
+	}
 	*error_r = mem_printf(ctx, "cannot make %s: %s", kind->name, database_error(db, ctx));
 	return -1;
 }

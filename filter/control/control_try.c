@@ -52,11 +52,13 @@ static void
 control_try_free(struct trying *trying)
 {
 	struct daemon *daemon = trying->daemon;
+	int fd = trying->fd;
 
-	(void)close(trying->fd);
 	session_free(trying->guard);
 	talloc_free(trying);
 	atomic_fetch_sub(&daemon->trials, 1);
+	/* who sees the end may come again at once */
+	(void)close(fd);
 }
 
 /* control_try_wait - until the connection can go on, or the deadline */
@@ -212,7 +214,7 @@ control_try_start(struct daemon *daemon, int fd, const struct asker *asker, cons
 		return error;
 	if (atomic_fetch_add(&daemon->trials, 1) >= CONTROL_TRIALS) {
 		atomic_fetch_sub(&daemon->trials, 1);
-		return "other messages are being tried; try again, or use --direct";
+		return CONTROL_TRY_BUSY;
 	}
 	trying = control_try_new(daemon, &sizes, ahead, n_ahead);
 	log_info("control: try by %s", asker->name);

@@ -15,8 +15,11 @@
 
 #include "filter/control/control_asked.h"
 
-#define CONTROL_TRIALS		2	/* at once */
+#define CONTROL_TRIALS		4	/* at once */
 #define CONTROL_TRY_WAIT_MS	10000	/* for the request, and for the answer to be taken */
+
+/* What is answered if so many run; countersignctl then tries again. */
+#define CONTROL_TRY_BUSY	"other messages are being tried; try again, or use --direct"
 
 /* control_try_wanted - is this line, of len octets, the begin of such a request? Any thread. */
 bool control_try_wanted(const char *line, size_t len);

@@ -140,26 +140,41 @@ ctl_printable(const char *text)
 	return copy;
 }
 
-/* ctl_end - print an error as the answer is wanted, and end the program */
-static void __attribute__((noreturn))
-ctl_end(int status, const char *text, const char *usage)
+/* print_error - for people */
+static void
+print_error(const char *text, const char *usage)
 {
-	json_t *answer = json_pack("{s:b, s:s?}", "ok", 0, "error", text);
+	char *copy = mem_strdup(NULL, text);
 
-	if (!errors_as_json) {
-		char *copy = mem_strdup(NULL, text);
+	text_replace_controls(copy, '?', '\n');
+	(void)fprintf(stderr, "countersignctl: %s%s%s\n", copy,
+	    usage != NULL ? "; usage: countersignctl " : "", usage != NULL ? usage : "");
+	talloc_free(copy);
+}
 
-		text_replace_controls(copy, '?', '\n');
-		(void)fprintf(stderr, "countersignctl: %s%s%s\n", copy,
-		    usage != NULL ? "; usage: countersignctl " : "", usage != NULL ? usage : "");
-		exit(status);
-	}
+/* print_error_json - as an answer */
+static void
+print_error_json(const char *text, const char *usage)
+{
+	char *copy = ctl_printable(text);
+	json_t *answer = json_pack("{s:b, s:s}", "ok", 0, "error", text);
+
 	if (answer == NULL)	/* not UTF-8 */
-		answer = json_pack("{s:b, s:s}", "ok", 0, "error", ctl_printable(text));
+		answer = json_pack("{s:b, s:s}", "ok", 0, "error", copy);
 	if (usage != NULL)
 		(void)json_object_set_new(answer, "usage", json_string(usage));
 	(void)json_dumpf(answer, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 	(void)printf("\n");
+	json_decref(answer);
+	talloc_free(copy);
+}
+
+/* ctl_end - print an error as the answer is wanted, and end the program; text is used up */
+static void __attribute__((noreturn))
+ctl_end(int status, char *text, const char *usage)
+{
+	(errors_as_json ? print_error_json : print_error)(text, usage);
+	talloc_free(text);
 	exit(status);
 }
 
@@ -219,7 +234,7 @@ ctl_usage(TALLOC_CTX *ctx, const struct ctl_command *command)
 void
 ctl_misuse(const struct ctl *ctl, const char *format, ...)
 {
-	const char *text;
+	char *text;
 	va_list args;
 
 	va_start(args, format);

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "filter/control/control_try.h"
 #include "filter/ctl/ctl.h"
 #include "filter/ctl/ctl_try_print.h"
 #include "filter/trial/trial.h"
@@ -28,6 +29,7 @@
 #define BLOCKS_WAIT_MS	1000	/* until Redis has said who is blocked */
 #define ANSWER_WAIT_S	180	/* DNS of two runs */
 #define READ_SIZE	65536
+#define BUSY_TRIES	1200	/* about a minute */
 
 /* --- the message and the request --- */
 
@@ -159,6 +161,27 @@ try_running(struct ctl *ctl, int fd, const char *path, const json_t *request, co
 	return json;
 }
 
+/* try_patiently - the same; while the daemon is busy with others, again and again */
+static json_t *
+try_patiently(struct ctl *ctl, int fd, const char *path, const json_t *request, const char *text)
+{
+	const struct timespec pause = { .tv_nsec = 50 * 1000000 };
+	const char *why = NULL;
+	json_t *answer = NULL;
+
+	for (int i = 0; i < BUSY_TRIES; i++) {
+		json_decref(answer);
+		answer = try_running(ctl, fd, path, request, text);
+		if (strcmp(ctl_text(answer, "error"), CONTROL_TRY_BUSY) != 0)
+			break;
+		(void)nanosleep(&pause, NULL);
+		fd = ctl_connect(ctl, &path, &why);
+		if (fd < 0)
+			ctl_fail("%s", why);
+	}
+	return answer;
+}
+
 /* same_file - is this the configuration file that is asked about? */
 static bool
 same_file(const struct ctl *ctl, const char *file)
@@ -233,7 +256,7 @@ try_answer(struct ctl *ctl, const json_t *request, const char *text)
 	if (fd < 0 && wanted)
 		ctl_fail("%s", why);
 	if (fd >= 0) {
-		answer = try_running(ctl, fd, path, request, text);
+		answer = try_patiently(ctl, fd, path, request, text);
 		file = ctl_text(answer, "file");
 		if (wanted || ctl->socket != NULL || file[0] == '\0' || same_file(ctl, file))
 			return try_note(answer, "running",

@@ -228,6 +228,7 @@ static void
 try_print_verdict(const json_t *answer)
 {
 	const json_t *other = json_object_get(answer, "other_mode");
+	size_t signatures = json_array_size(json_object_get(other, "signatures"));
 
 	try_line("verdict", "%s, at %s%s%s", ctl_text(answer, "verdict"), ctl_text(answer, "stage"),
 	    has(answer, "reason") ? ": " : "", ctl_text(answer, "reason"));
@@ -237,11 +238,11 @@ try_print_verdict(const json_t *answer)
 		try_line("reply", "%s", ctl_text(answer, "reply"));
 	try_line("log", "%s", ctl_text(answer, "log"));
 	if (json_is_object(other))
-		try_line("otherwise", "mode %s would: %s%s%s%s%s, %zu signatures",
+		try_line("otherwise", "mode %s would: %s%s%s%s%s, %zu signature%s",
 		    ctl_text(other, "mode"), ctl_text(other, "verdict"),
 		    has(other, "reason") ? ": " : "", ctl_text(other, "reason"),
 		    has(other, "reply") ? ", " : "", ctl_text(other, "reply"),
-		    json_array_size(json_object_get(other, "signatures")));
+		    signatures, signatures == 1 ? "" : "s");
 }
 
 void
