@@ -258,6 +258,7 @@ struct config {
 	bool fold_local;	/* local parts compare in lower case */
 	const char *authserv_id;
 	const char *help_url;	/* or NULL */
+	const struct reply_texts *replies; /* of refusals; NULL: English */
 	const char *keys;	/* directory of private keys, or NULL: nothing is signed */
 	struct dkim_config dkim;
 	int require_tls_set;

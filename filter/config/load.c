@@ -24,12 +24,14 @@
 #include "filter/config/load_listeners.h"
 #include "filter/config/load_peers.h"
 #include "filter/config/load_plans.h"
+#include "filter/config/load_replies.h"
 #include "filter/config/load_redis.h"
 #include "filter/config/load_spf.h"
 #include "filter/config/options.h"
 #include "filter/config/reach.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
+#include "policy/verdict/reply_texts.h"
 
 static void read_history(struct options_reader *, config_setting_t *, void *);
 static void read_dns(struct options_reader *, config_setting_t *, void *);
@@ -101,6 +103,11 @@ static const struct option top_rows[] = {
 	    .works = WORKS_ALWAYS,
 	    .type = OPTION_STRING,
 	    .offset = AT(config, help_url) },
+	{ .name = "replies",
+	    .works = WORKS_ALWAYS,
+	    .type = OPTION_CUSTOM,
+	    .offset = AT(config, replies),
+	    .read = load_replies },
 	{ .name = "keys",
 	    .works = WORKS_SENDING,
 	    .type = OPTION_STRING,
@@ -521,6 +528,9 @@ load_finish_names(struct options_reader *reader, struct config *config, const co
 			    config->help_url);
 			break;
 		}
+	if (config->help_url != NULL && strlen(config->help_url) > REPLY_HELP_MAX)
+		options_error(reader, at(tree, "help_url"), "help_url has %zu bytes; %d are the most",
+		    strlen(config->help_url), REPLY_HELP_MAX);
 	if (config->log == NULL ||
 	    (strcmp(config->log, "syslog") != 0 && strcmp(config->log, "stderr") != 0))
 		options_error(reader, at(tree, "log"), "log must be \"syslog\" or \"stderr\"");

@@ -203,7 +203,8 @@ static json_t *
 listener_word(
     const struct setting *setting, const struct listener *listener, const struct facts *facts)
 {
-	struct rules rules = { .mode = listener->mode, .help_url = setting->config->help_url };
+	struct rules rules = { .mode = listener->mode, .help_url = setting->config->help_url,
+		.texts = setting->config->replies };
 	struct facts theirs = *facts;
 	struct verdict verdict;
 

@@ -206,6 +206,7 @@ choose_listener(struct message *message)
 		message->session->witness->traits = traits;
 	message->listener = listener;
 	rules->help_url = config->help_url;
+	rules->texts = config->replies;
 	rules->draining = atomic_load(&message->session->daemon->draining);
 	if (listener == NULL) {
 		/* the reply must be carried out: nothing may pass unchecked */

@@ -9,7 +9,7 @@
 
 #include <talloc.h>
 
-#include "policy/verdict/reply.h"
+#include "policy/verdict/reasons.h"
 
 struct advice_row {
 	const char *text;	/* a sentence without a full stop, with %{...} items */

@@ -1,10 +1,5 @@
 /*
- * reply.c - the table of reasons, and what the client is told
- *
- * Reply, log line, option name and default action of a reason stand in one
- * row, so that they cannot disagree and a new reason is one new line. The
- * class of the SMTP code follows the action (reject 5xx, tempfail 4xx):
- * libmilter refuses a reply whose class differs from the action returned.
+ * reply.c - what the client is told
  *
  * Pure, no state; any thread.
  */
@@ -21,170 +16,7 @@
 #include "policy/base/text.h"
 #include "policy/sender/identity.h"
 #include "policy/verdict/reply.h"
-
-#define ACCEPT		ACTION_ACCEPT
-#define WARN		ACTION_WARN
-#define QUARANTINE	ACTION_QUARANTINE
-#define TEMPFAIL	ACTION_TEMPFAIL
-#define REJECT		ACTION_REJECT
-
-/*
- * Local mail is never tempfailed for its content (it would stay in maildrop
- * and come back every minute), and foreign names in it are only watched
- * (cron, sieve, vacation, Mailman).
- */
-static const struct reply_row rows[REASON_COUNT] = {
-	/* word, option, submission, relay, local, inbound */
-	[REASON_NONE] = { "-", NULL, ACCEPT, ACCEPT, ACCEPT, ACCEPT, "250", "2.0.0", "250", "2.0.0",
-	    "ok" },
-	[REASON_NO_LISTENER] = { "no-listener", "on_no_listener", TEMPFAIL, TEMPFAIL, TEMPFAIL,
-	    TEMPFAIL, "550", "5.3.5", "451", "4.3.5",
-	    "mail from here is not set up at this server (no listener matches the connection)" },
-	[REASON_INBOUND_LOGIN] = { "inbound-login", "on_inbound_login", ACCEPT, ACCEPT, ACCEPT,
-	    TEMPFAIL, "550", "5.7.0", "451", "4.3.5",
-	    "this server is not set up to accept mail with a login from your connection" },
-	[REASON_SHUTTING_DOWN] = { "shutting-down", NULL, TEMPFAIL, TEMPFAIL, TEMPFAIL, TEMPFAIL,
-	    "521", "5.3.2", "421", "4.3.2", "the mail filter is restarting, please try again" },
-	[REASON_NO_LOGIN] = { "no-login", "on_no_login", REJECT, REJECT, ACCEPT, ACCEPT, "530",
-	    "5.7.0", "450", "4.7.0", "please log in first (authentication required)" },
-	[REASON_NO_ACCOUNT] = { "no-account", "on_no_account", REJECT, REJECT, ACCEPT, ACCEPT,
-	    "550", "5.7.1", "450", "4.7.1",
-	    "%{client} has no account to send mail with at this server" },
-	[REASON_NO_TLS] = { "no-tls", "on_no_tls", REJECT, ACCEPT, ACCEPT, ACCEPT, "530", "5.7.0",
-	    "450", "4.7.0", "please use STARTTLS first (encryption required)" },
-	[REASON_BAD_LOGIN] = { "bad-login", "on_bad_login", TEMPFAIL, TEMPFAIL, TEMPFAIL, TEMPFAIL,
-	    "550", "5.7.8", "451", "4.7.0", "your login cannot be used as an account: %{problem}" },
-	[REASON_MALFORMED_ENVELOPE] = { "malformed-envelope", "on_malformed_envelope", REJECT,
-	    REJECT, WARN, ACCEPT, "553", "5.1.7", "451", "4.1.7",
-	    "the envelope sender %{address} cannot be read: %{problem}" },
-	[REASON_FOREIGN_NETWORK] = { "foreign-network", "on_foreign_network", REJECT, REJECT,
-	    ACCEPT, ACCEPT, "550", "5.7.1", "450", "4.7.1",
-	    "the account %{account} may not send from %{client}" },
-	[REASON_FOREIGN_ENVELOPE] = { "foreign-envelope", "on_foreign_envelope", REJECT, REJECT,
-	    WARN, ACCEPT, "553", "5.7.1", "450", "4.7.1",
-	    "the envelope sender <%{address}> does not belong to the login %{login}" },
-	[REASON_NULL_SENDER] = { "null-sender", "on_null_sender", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
-	    "550", "5.7.1", "450", "4.7.1",
-	    "the null envelope sender <> is not for the login %{login}; use an address of your own" },
-	[REASON_RESTRICTED_RECIPIENT] = { "restricted-recipient", "on_restricted_recipient", REJECT,
-	    REJECT, REJECT, REJECT, "550", "5.7.2", "450", "4.7.2",
-	    "you may not send to <%{address}>; only its moderators may" },
-	[REASON_TOO_MANY_RECIPIENTS] = { "too-many-recipients", "on_too_many_recipients", REJECT,
-	    REJECT, REJECT, ACCEPT, "550", "5.5.3", "452", "4.5.3",
-	    "a message may have %{problem} recipients at most" },
-	[REASON_TOO_LARGE] = { "too-large", "on_too_large", REJECT, REJECT, REJECT, ACCEPT, "552",
-	    "5.3.4", "452", "4.3.4", "a message may have %{problem} octets at most" },
-	[REASON_OVERSIZED_HEADER] = { "oversized-header", "on_oversized_header", REJECT, REJECT,
-	    REJECT, REJECT, "552", "5.3.4", "452", "4.3.4",
-	    "the header section has too many or too large fields" },
-	[REASON_NO_FROM] = { "no-from", "on_no_from", REJECT, REJECT, WARN, ACCEPT, "550", "5.7.1",
-	    "450", "4.7.1", "the message has no From field" },
-	[REASON_SEVERAL_FROM] = { "several-from", "on_several_from", REJECT, REJECT, REJECT, REJECT,
-	    "550", "5.7.1", "450", "4.7.1", "the message has more than one From field" },
-	[REASON_MALFORMED_FROM] = { "malformed-from", "on_malformed_from", REJECT, REJECT, WARN,
-	    ACCEPT, "550", "5.7.1", "450", "4.7.1",
-	    "the %{field} field cannot be read in exactly one way: %{problem}" },
-	[REASON_FOREIGN_FROM] = { "foreign-from", "on_foreign_from", REJECT, REJECT, WARN, ACCEPT,
-	    "550", "5.7.1", "450", "4.7.1",
-	    "the From address <%{address}> does not belong to the login %{login}" },
-	[REASON_FOREIGN_DOMAIN] = { "foreign-domain", "on_foreign_domain", REJECT, REJECT, WARN,
-	    ACCEPT, "550", "5.7.1", "450", "4.7.1",
-	    "the From address <%{address}> does not belong to the login %{login}" },
-	[REASON_FOREIGN_SENDER] = { "foreign-sender", "on_foreign_sender", REJECT, REJECT, WARN,
-	    ACCEPT, "550", "5.7.1", "450", "4.7.1",
-	    "the %{problem} address <%{address}> does not belong to the login %{login}" },
-	[REASON_FOREIGN_RESENT] = { "foreign-resent", "on_foreign_resent", REJECT, REJECT, WARN,
-	    ACCEPT, "550", "5.7.1", "450", "4.7.1",
-	    "the %{problem} address <%{address}> does not belong to the login %{login}" },
-	[REASON_DISGUISED_FROM] = { "disguised-from", "on_disguised_from", REJECT, WARN, ACCEPT,
-	    ACCEPT, "550", "5.7.1", "450", "4.7.1",
-	    "the %{problem} shows %{address} like a sender, which does not belong to the login %{login}" },
-	[REASON_FOREIGN_DISPLAY] = { "foreign-display", "on_foreign_display", WARN, WARN, ACCEPT,
-	    ACCEPT, "550", "5.7.1", "450", "4.7.1",
-	    "the %{problem} shows %{address}, which does not belong to the login %{login}" },
-	[REASON_LOOKUP_FAILURE] = { "lookup-failure", "on_lookup_failure", TEMPFAIL, TEMPFAIL, WARN,
-	    TEMPFAIL, "550", "5.4.3", "451", "4.4.3",
-	    "it could not be found out now what belongs to <%{address}>, please try again" },
-	/* RFC 7372 section 3.2: 5.7.23 is for a policy that was read and says no, 5.7.24 for one
-	 * that could not be; that a policy says nothing is neither. */
-	[REASON_SPF_FAIL] = { "spf-fail", "on_spf_fail", ACCEPT, ACCEPT, ACCEPT, WARN, "550",
-	    "5.7.23", "451", "4.7.23",
-	    "SPF: %{spf_client} may not send mail as %{address}%{explanation}" },
-	[REASON_SPF_SOFTFAIL] = { "spf-softfail", "on_spf_softfail", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
-	    "550", "5.7.23", "451", "4.7.23",
-	    "SPF: %{spf_client} probably may not send mail as %{address}" },
-	[REASON_SPF_NEUTRAL] = { "spf-neutral", "on_spf_neutral", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
-	    "550", "5.7.1", "451", "4.7.1",
-	    "SPF: the domain of %{address} does not say whether %{spf_client} may send its mail" },
-	[REASON_SPF_NONE] = { "spf-none", "on_spf_none", ACCEPT, ACCEPT, ACCEPT, ACCEPT, "550",
-	    "5.7.1", "451", "4.7.1", "SPF: the domain of %{address} has no SPF policy" },
-	[REASON_SPF_TEMPERROR] = { "spf-temperror", "on_spf_temperror", ACCEPT, ACCEPT, ACCEPT,
-	    ACCEPT, "550", "5.7.24", "451", "4.7.24",
-	    "SPF: the policy of %{address} cannot be read now (%{problem})" },
-	[REASON_SPF_PERMERROR] = { "spf-permerror", "on_spf_permerror", ACCEPT, ACCEPT, ACCEPT,
-	    ACCEPT, "550", "5.7.24", "451", "4.7.24",
-	    "SPF: the policy of %{address} is in error (%{problem})" },
-	[REASON_SPF_HELO_FAIL] = { "spf-helo-fail", "on_spf_helo_fail", ACCEPT, ACCEPT, ACCEPT,
-	    WARN, "550", "5.7.23", "451", "4.7.23",
-	    "SPF: %{spf_client} may not use the name %{address} in HELO%{helo_explanation}" },
-	[REASON_SPF_HELO_SOFTFAIL] = { "spf-helo-softfail", "on_spf_helo_softfail", ACCEPT, ACCEPT,
-	    ACCEPT, ACCEPT, "550", "5.7.23", "451", "4.7.23",
-	    "SPF: %{spf_client} probably may not use the name %{address} in HELO" },
-	[REASON_SPF_HELO_NEUTRAL] = { "spf-helo-neutral", "on_spf_helo_neutral", ACCEPT, ACCEPT,
-	    ACCEPT, ACCEPT, "550", "5.7.1", "451", "4.7.1",
-	    "SPF: %{address} does not say whether %{spf_client} may use the name in HELO" },
-	[REASON_SPF_HELO_NONE] = { "spf-helo-none", "on_spf_helo_none", ACCEPT, ACCEPT, ACCEPT,
-	    ACCEPT, "550", "5.7.1", "451", "4.7.1",
-	    "SPF: the name %{address} in HELO has no SPF policy" },
-	[REASON_SPF_HELO_TEMPERROR] = { "spf-helo-temperror", "on_spf_helo_temperror", ACCEPT,
-	    ACCEPT, ACCEPT, ACCEPT, "550", "5.7.24", "451", "4.7.24",
-	    "SPF: the policy of the HELO name %{address} cannot be read now (%{problem})" },
-	[REASON_SPF_HELO_PERMERROR] = { "spf-helo-permerror", "on_spf_helo_permerror", ACCEPT,
-	    ACCEPT, ACCEPT, ACCEPT, "550", "5.7.24", "451", "4.7.24",
-	    "SPF: the policy of the HELO name %{address} is in error (%{problem})" },
-	[REASON_DKIM_NONE] = { "dkim-none", "on_dkim_none", ACCEPT, ACCEPT, ACCEPT, ACCEPT, "550",
-	    "5.7.20", "451", "4.7.20", "DKIM: the message bears no signature" },
-	[REASON_DKIM_TEMPERROR] = { "dkim-temperror", "on_dkim_temperror", ACCEPT, ACCEPT, ACCEPT,
-	    ACCEPT, "550", "5.7.20", "451", "4.7.20",
-	    "DKIM: the signature of %{address} cannot be checked now (%{problem})" },
-	[REASON_DKIM_FAIL] = { "dkim-fail", "on_dkim_fail", ACCEPT, ACCEPT, ACCEPT, ACCEPT, "550",
-	    "5.7.20", "451", "4.7.20",
-	    "DKIM: the signature of %{address} does not pass (%{problem})" },
-	[REASON_DKIM_PERMERROR] = { "dkim-permerror", "on_dkim_permerror", ACCEPT, ACCEPT, ACCEPT,
-	    ACCEPT, "550", "5.7.20", "451", "4.7.20",
-	    "DKIM: the signature of %{address} is in error (%{problem})" },
-	[REASON_DKIM_UNALIGNED] = { "dkim-unaligned", "on_dkim_unaligned", ACCEPT, ACCEPT, ACCEPT,
-	    ACCEPT, "550", "5.7.22", "451", "4.7.22",
-	    "DKIM: no signature of the domain of the From address <%{address}> passes" },
-	[REASON_DMARC_FAIL] = { "dmarc-fail", "on_dmarc_fail", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
-	    "550", "5.7.1", "450", "4.7.1",
-	    "DMARC: the message is not authenticated as mail of %{address}%{dmarc_policy}" },
-	[REASON_DMARC_QUARANTINE] = { "dmarc-quarantine", "on_dmarc_quarantine", ACCEPT, ACCEPT,
-	    ACCEPT, QUARANTINE, "550", "5.7.1", "450", "4.7.1",
-	    "DMARC: the message is not authenticated as mail of %{address}%{dmarc_policy}" },
-	[REASON_DMARC_TEMPERROR] = { "dmarc-temperror", "on_dmarc_temperror", ACCEPT, ACCEPT,
-	    ACCEPT, ACCEPT, "550", "5.7.1", "451", "4.7.1",
-	    "DMARC: the policy of %{address} cannot be determined now" },
-	[REASON_OWN_DOMAIN] = { "own-domain", "on_own_domain", ACCEPT, ACCEPT, ACCEPT, ACCEPT, "550",
-	    "5.7.1", "450", "4.7.1",
-	    "the message claims to come from %{address}, which is served here, and is not "
-	    "authenticated; log in to send mail with this address" },
-	[REASON_MISSING_KEY] = { "missing-key", "on_missing_key", ACCEPT, ACCEPT, ACCEPT, ACCEPT,
-	    "550", "5.7.7", "451", "4.7.7", "there is no usable DKIM key for %{domain}" },
-	[REASON_SIGNING_FAILURE] = { "signing-failure", "on_signing_failure", TEMPFAIL, TEMPFAIL,
-	    WARN, ACCEPT, "550", "5.3.0", "451", "4.3.0",
-	    "the message could not be signed, please try again" },
-	[REASON_BLOCKED] = { "blocked", "on_blocked", REJECT, REJECT, REJECT, ACCEPT, "550",
-	    "5.7.1", "450", "4.7.1", "sending is blocked for the account %{account}%{block_end}" },
-	[REASON_OVER] = { "over", "on_over", TEMPFAIL, TEMPFAIL, REJECT, ACCEPT, "550", "5.7.28",
-	    "450", "4.7.28",
-	    "the sending limit of %{over_account} is used up: %{limit}, %{used} used%{retry}" },
-	[REASON_NEVER_FITS] = { "never-fits", NULL, REJECT, REJECT, REJECT, ACCEPT, "550", "5.7.28",
-	    "450", "4.7.28",
-	    "this message alone exceeds a sending limit of %{over_account}: %{limit}" },
-	[REASON_STORE_AWAY] = { "store-away", NULL, TEMPFAIL, TEMPFAIL, ACCEPT, ACCEPT, "550",
-	    "5.3.0", "451", "4.3.0", "the sending limits cannot be checked now, please try again" },
-};
+#include "policy/verdict/reply_texts.h"
 
 static const char *const action_words[] = {
 	[ACTION_ACCEPT] = "accept",
@@ -263,89 +95,6 @@ outcome_word(enum outcome outcome)
 	return outcome_words[outcome];
 }
 
-/* reply_row - the row of a reason */
-const struct reply_row *
-reply_row(enum reason reason)
-{
-	return &rows[reason < REASON_COUNT ? reason : REASON_NONE];
-}
-
-/* reply_reason_of_option - which reason an on_ word belongs to */
-enum reason
-reply_reason_of_option(const char *option)
-{
-	for (enum reason reason = REASON_NONE; reason < REASON_COUNT; reason++)
-		if (rows[reason].option != NULL && strcmp(rows[reason].option, option) == 0)
-			return reason;
-	return REASON_NONE;
-}
-
-/* reply_heir - the reason whose configured action a finer one takes over */
-enum reason
-reply_heir(enum reason reason)
-{
-	if (reason == REASON_INBOUND_LOGIN)
-		return REASON_NO_LISTENER;
-	if (reason == REASON_FOREIGN_DOMAIN)
-		return REASON_FOREIGN_FROM;
-	if (reason == REASON_FOREIGN_RESENT)
-		return REASON_FOREIGN_SENDER;
-	if (reason == REASON_DISGUISED_FROM)
-		return REASON_FOREIGN_DISPLAY;
-	/* the two groups have the same order */
-	if (reason >= REASON_SPF_HELO_FAIL && reason <= REASON_SPF_HELO_PERMERROR)
-		return (enum reason)(REASON_SPF_FAIL + (reason - REASON_SPF_HELO_FAIL));
-	return REASON_NONE;
-}
-
-/* reply_is_offence - does a reason mean that the message claimed another sender's name? */
-bool
-reply_is_offence(enum reason reason)
-{
-	switch (reason) {
-	case REASON_FOREIGN_ENVELOPE:
-	case REASON_FOREIGN_FROM:
-	case REASON_FOREIGN_DOMAIN:
-	case REASON_FOREIGN_SENDER:
-	case REASON_FOREIGN_RESENT:
-	case REASON_FOREIGN_DISPLAY:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* reply_default_action - what a reason does where nothing is configured */
-enum action
-reply_default_action(enum reason reason, enum role role)
-{
-	const struct reply_row *row = reply_row(reason);
-
-	switch (role) {
-	case ROLE_RELAY:
-		return row->relay;
-	case ROLE_LOCAL:
-		return row->local;
-	case ROLE_INBOUND:
-		return row->inbound;
-	case ROLE_AUTO:
-	case ROLE_SUBMISSION:
-		break;
-	}
-	return row->submission;
-}
-
-/* duration_text - seconds as a person says them */
-static char *
-duration_text(TALLOC_CTX *ctx, uint32_t seconds)
-{
-	if (seconds < 120)
-		return mem_printf(ctx, "%" PRIu32 " second%s", seconds, seconds == 1 ? "" : "s");
-	if (seconds < 7200)
-		return mem_printf(ctx, "%" PRIu32 " minutes", (seconds + 59) / 60);
-	return mem_printf(ctx, "%" PRIu32 " hours", (seconds + 3599) / 3600);
-}
-
 /* reply_or_dash - a text that may be missing */
 static const char *
 reply_or_dash(const char *text)
@@ -363,66 +112,173 @@ reply_address(TALLOC_CTX *ctx, const struct facts *facts, const char *address)
 	return reply_or_dash(unicode != NULL ? unicode : address);
 }
 
+/* What a reply is made of. */
+struct reply_source {
+	TALLOC_CTX *ctx;	/* for what is made on the way */
+	const struct facts *facts;
+	const char *address;
+	const char *problem;
+	const struct reply_style *style;
+};
+
+/* piece_text - a text with one item of its own, %{...}, in place of which value stands */
+static const char *
+piece_text(const struct reply_source *source, size_t index, const char *value)
+{
+	const char *text = reply_texts_get(source->style->texts, index);
+	const char *item = strstr(text, "%{"), *end = item != NULL ? strchr(item, '}') : NULL;
+
+	if (end == NULL)
+		return text;
+	return mem_printf(source->ctx, "%.*s%s%s", (int)(item - text), text, value, end + 1);
+}
+
+/* reply_account - who is charged */
+static const char *
+reply_account(const struct facts *facts)
+{
+	return reply_or_dash(facts->quota.account != NULL ? facts->quota.account : facts->account);
+}
+
+/* reply_login - who logged in */
+static const char *
+reply_login(const struct facts *facts)
+{
+	return reply_or_dash(facts->login != NULL ? facts->login : facts->account);
+}
+
+/* who_text - who may not use an address: users know logins, other hosts accounts */
+static const char *
+who_text(const struct reply_source *source)
+{
+	const struct facts *facts = source->facts;
+
+	if (facts->role == ROLE_SUBMISSION && facts->login != NULL)
+		return piece_text(source, REPLY_WHO_LOGIN, facts->login);
+	return piece_text(source, REPLY_WHO_ACCOUNT,
+	    reply_or_dash(facts->account != NULL ? facts->account : facts->login));
+}
+
+/* party_text - whose limit it is; the name of a limit that accounts share is not for users */
+static const char *
+party_text(const struct reply_source *source)
+{
+	const char *subject = source->facts->quota.subject;
+
+	if (subject == NULL)
+		return reply_account(source->facts);
+	if (strncmp(subject, "domain ", 7) == 0)
+		return piece_text(source, REPLY_YOUR_DOMAIN, "");
+	return piece_text(
+	    source, strncmp(subject, "pool ", 5) == 0 ? REPLY_YOUR_POOL : REPLY_YOUR_NETWORK, "");
+}
+
+/* limit_in_words - a limit in the words of the language */
+static const char *
+limit_in_words(const struct reply_source *source)
+{
+	const struct reply_texts *texts = source->style->texts;
+	const char *limit = source->facts->quota.limit;
+	char *said;
+
+	if (limit == NULL || texts == NULL || texts->limit_words == NULL)
+		return reply_or_dash(limit);
+	said = mem_strdup(source->ctx, "");
+	while (*limit != '\0') {
+		size_t len = strcspn(limit, " "), blanks = strspn(limit + len, " ");
+		const char *const (*word)[2] = texts->limit_words;
+
+		while ((*word)[0] != NULL && (strlen((*word)[0]) != len ||
+		    strncmp((*word)[0], limit, len) != 0))
+			word++;
+		said = (*word)[0] != NULL ? mem_check(talloc_strdup_append(said, (*word)[1]))
+					  : mem_check(talloc_strndup_append(said, limit, len));
+		said = mem_check(talloc_strndup_append(said, limit + len, blanks));
+		limit += len + blanks;
+	}
+	return said;
+}
+
+/* retry_text - when to try again; "" if no waiting is asked for or nobody knows for how long */
+static const char *
+retry_text(const struct reply_source *source)
+{
+	uint32_t seconds = source->facts->quota.retry_after;
+	enum reply_piece piece = REPLY_HOURS;
+	uint32_t n = (seconds + 3599) / 3600;
+
+	if (source->style->action != ACTION_TEMPFAIL || seconds == 0)
+		return "";
+	if (seconds < 120) {
+		piece = seconds == 1 ? REPLY_SECOND : REPLY_SECONDS;
+		n = seconds;
+	} else if (seconds < 7200) {
+		piece = REPLY_MINUTES;
+		n = (seconds + 59) / 60;
+	}
+	return piece_text(source, REPLY_RETRY,
+	    piece_text(source, piece, mem_printf(source->ctx, "%" PRIu32, n)));
+}
+
+/* display_text - the field of the display name that was found */
+static const char *
+display_text(const struct reply_source *source)
+{
+	const char *end = source->problem != NULL ? strstr(source->problem, " display name") : NULL;
+
+	return end == NULL ? "From" :
+	    mem_strndup(source->ctx, source->problem, (size_t)(end - source->problem));
+}
+
 /* dmarc_text - what a domain asks for, if it asks for anything */
 static const char *
-dmarc_text(TALLOC_CTX *ctx, const struct dmarc_fact *dmarc)
+dmarc_text(const struct reply_source *source)
 {
-	return dmarc->policy == DMARC_POLICY_NONE ? "" :
-	    mem_printf(ctx, ", whose policy is %s", dmarc_policy_word(dmarc->policy));
+	enum dmarc_policy policy = source->facts->dmarc.policy;
+
+	return policy == DMARC_POLICY_NONE ? "" :
+	    piece_text(source, REPLY_DMARC_POLICY, dmarc_policy_word(policy));
 }
 
 /* explanation_text - the words of a domain, marked as such (RFC 7208 section 6.2) */
 static const char *
-explanation_text(TALLOC_CTX *ctx, const struct spf_fact *spf)
+explanation_text(const struct reply_source *source, const struct spf_fact *spf)
 {
-	return spf->explanation == NULL ? "" :
-	    mem_printf(ctx, "; that domain explains: %s", spf->explanation);
+	return spf->explanation == NULL ? "" : mem_printf(source->ctx, "%s%s",
+	    reply_texts_get(source->style->texts, REPLY_EXPLAINS), spf->explanation);
 }
 
 /* item_text - what one %{item} stands for; NULL: no such item */
 static const char *
-item_text(TALLOC_CTX *ctx, const char *item, size_t len, const struct facts *facts,
-    const char *address, const char *problem)
+item_text(const struct reply_source *source, const char *item, size_t len)
 {
+	const struct facts *facts = source->facts;
 	const struct {
 		const char *name;
 		const char *text;
 	} items[] = {
-		{ "address", reply_address(ctx, facts, address) },
-		{ "problem", reply_or_dash(problem) },
-		{ "login", reply_or_dash(facts->login != NULL ? facts->login : facts->account) },
-		{ "account",
-		    reply_or_dash(
-			facts->quota.account != NULL ? facts->quota.account : facts->account) },
-		{ "over_account",
-		    reply_or_dash(facts->quota.subject != NULL ? facts->quota.subject
-			    : facts->quota.account != NULL     ? facts->quota.account
-							       : facts->account) },
+		{ "address", reply_address(source->ctx, facts, source->address) },
+		{ "problem", reply_or_dash(source->problem) },
+		{ "who", who_text(source) },
+		{ "login", reply_login(facts) },
+		{ "account", reply_account(facts) },
+		{ "party", party_text(source) },
 		{ "client", reply_or_dash(facts->client_addr) },
 		{ "field",
 		    facts->header.malformed_field != NULL ? facts->header.malformed_field
 							  : "From" },
+		{ "display", display_text(source) },
 		{ "domain", facts->sign.sdid != NULL ? facts->sign.sdid : "the sender" },
-		{ "limit", reply_or_dash(facts->quota.limit) },
-		{ "used", mem_printf(ctx, "%" PRIu64, facts->quota.used) },
-		{ "max", mem_printf(ctx, "%" PRIu64, facts->quota.max) },
-		{ "block_end",
-		    facts->quota.retry_after == 0
-			? ""
-			: mem_printf(ctx, " for another %s",
-			      duration_text(ctx, facts->quota.retry_after)) },
-		/* a message that is held anyway waits for no room */
-		{ "retry",
-		    facts->quota.retry_after == 0
-			? ""
-			: mem_printf(ctx, "; room again in %s",
-			      duration_text(ctx, facts->quota.retry_after)) },
+		{ "limit", limit_in_words(source) },
+		{ "used", mem_printf(source->ctx, "%" PRIu64, facts->quota.used) },
+		{ "max", mem_printf(source->ctx, "%" PRIu64, facts->quota.max) },
+		{ "retry", retry_text(source) },
 		{ "spf_client",
 		    reply_or_dash(
 			facts->spf_client != NULL ? facts->spf_client : facts->client_addr) },
-		{ "explanation", explanation_text(ctx, &facts->spf_mailfrom) },
-		{ "dmarc_policy", dmarc_text(ctx, &facts->dmarc) },
-		{ "helo_explanation", explanation_text(ctx, &facts->spf_helo) },
+		{ "explanation", explanation_text(source, &facts->spf_mailfrom) },
+		{ "dmarc_policy", dmarc_text(source) },
+		{ "helo_explanation", explanation_text(source, &facts->spf_helo) },
 	};
 
 	for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++)
@@ -447,6 +303,7 @@ item_max(const char *item, size_t len)
 struct reply_line {
 	char *text;		/* REPLY_TEXT_MAX octets and a NUL */
 	size_t len;
+	size_t room;		/* octets it may have for now */
 	bool utf8;		/* it may hold UTF-8 */
 };
 
@@ -486,8 +343,8 @@ append_clean(struct reply_line *line, const char *text, size_t max)
 {
 	size_t left = strlen(text), end = line->len + max;
 
-	if (end > REPLY_TEXT_MAX)
-		end = REPLY_TEXT_MAX;
+	if (end > line->room)
+		end = line->room;
 	while (left > 0) {
 		char spelled[16];
 		size_t n = reply_spell(text, left, line->utf8, spelled), len = strlen(spelled);
@@ -502,35 +359,107 @@ append_clean(struct reply_line *line, const char *text, size_t max)
 	line->text[line->len] = '\0';
 }
 
+/* append_words - append our own words: without accents where the line is ASCII */
+static void
+append_words(struct reply_line *line, TALLOC_CTX *ctx, const char *words)
+{
+	const char *plain = line->utf8 ? NULL : reply_texts_ascii(ctx, words);
+
+	append_clean(line, plain != NULL ? plain : words, REPLY_TEXT_MAX);
+}
+
+/* reply_is_ours - is the value of an item made of our words alone, with no name of anybody? */
+static bool
+reply_is_ours(const struct reply_source *source, const char *item)
+{
+	return strncmp(item, "retry}", 6) == 0 || strncmp(item, "dmarc_policy}", 13) == 0 ||
+	    strncmp(item, "limit}", 6) == 0 ||
+	    (strncmp(item, "party}", 6) == 0 && source->facts->quota.subject != NULL);
+}
+
+/* append_template - append a text with its items; does it end with when to try again? */
+static bool
+append_template(struct reply_line *line, const struct reply_source *source, const char *text)
+{
+	bool retry = false;
+
+	while (*text != '\0') {
+		size_t plain = strcspn(text, "%");
+		const char *item = text + plain + 2, *value = NULL, *end = NULL;
+
+		if (strncmp(text + plain, "%{", 2) == 0)
+			end = strchr(item, '}');
+		if (end != NULL)
+			value = item_text(source, item, (size_t)(end - item));
+		if (value == NULL && text[plain] != '\0')
+			plain++;	/* a percent sign alone */
+		append_words(line, source->ctx, mem_strndup(source->ctx, text, plain));
+		text += plain;
+		if (value == NULL)
+			continue;
+		if (reply_is_ours(source, item))
+			append_words(line, source->ctx, value);
+		else
+			append_clean(line, value, item_max(item, (size_t)(end - item)));
+		retry = retry || (strncmp(item, "retry}", 6) == 0 && value[0] != '\0');
+		text = end + 1;
+	}
+	return retry;
+}
+
+/* reply_index - which text a reason has here */
+static size_t
+reply_index(const struct reply_source *source, enum reason reason)
+{
+	const struct facts *facts = source->facts;
+
+	if (reason == REASON_OVER && source->style->action == ACTION_QUARANTINE)
+		return REPLY_OVER_HELD;
+	if (reason == REASON_OVER && facts->quota.subject != NULL)
+		return REPLY_OVER_SHARED;
+	if (reason == REASON_NEVER_FITS && facts->quota.limit != NULL && facts->quota.max == 0)
+		return REPLY_NEVER_FITS_ZERO;
+	if (reason == REASON_BAD_LOGIN && facts->auth_without_login)
+		return REPLY_BAD_LOGIN_UNKNOWN;
+	if (reason == REASON_DISGUISED_FROM && facts->header.override &&
+	    (source->address == NULL || strchr(source->address, '@') == NULL))
+		return REPLY_DISGUISED_OVERRIDE;
+	return reason < REASON_COUNT ? reason : REASON_NONE;
+}
+
+/* ending_text - what stands behind a text: "try again later", and where to read on */
+static const char *
+ending_text(const struct reply_source *source, const char *later)
+{
+	const struct reply_style *style = source->style;
+	bool help = style->help_url != NULL && strlen(style->help_url) <= REPLY_HELP_MAX;
+
+	return mem_printf(source->ctx, "%s%s%s", later,
+	    help ? reply_texts_get(style->texts, REPLY_HELP) : "", help ? style->help_url : "");
+}
+
 /* reply_text - the sentence for the client */
 char *
 reply_text(TALLOC_CTX *ctx, enum reason reason, const struct facts *facts,
-    const char *address, const char *problem, const char *help_url)
+    const char *address, const char *problem, const struct reply_style *style)
 {
+	static const struct reply_style plain = { .action = ACTION_REJECT };
 	TALLOC_CTX *tmp = mem_check(talloc_new(ctx));
+	const struct reply_source source = { tmp, facts, address, problem,
+		style != NULL ? style : &plain };
+	const char *later = source.style->action == ACTION_TEMPFAIL && reason != REASON_NONE
+	    ? reply_texts_get(source.style->texts, REPLY_LATER) : "";
 	struct reply_line line = {
 		.text = mem_array(ctx, char, REPLY_TEXT_MAX + 1),
+		.room = REPLY_TEXT_MAX - strlen(ending_text(&source, later)),
 		.utf8 = facts->smtputf8,
 	};
-	const char *p = reply_row(reason)->text;
 
-	while (*p != '\0') {
-		const char *end = strncmp(p, "%{", 2) == 0 ? strchr(p, '}') : NULL;
-		const char *text = end == NULL ? NULL :
-		    item_text(tmp, p + 2, (size_t)(end - p - 2), facts, address, problem);
-
-		if (text == NULL) {
-			append_clean(&line, (char[]){ *p, '\0' }, 1);
-			p++;
-			continue;
-		}
-		append_clean(&line, text, item_max(p + 2, (size_t)(end - p - 2)));
-		p = end + 1;
-	}
-	if (help_url != NULL) {
-		append_clean(&line, "; see ", REPLY_TEXT_MAX);
-		append_clean(&line, help_url, REPLY_TEXT_MAX);
-	}
+	if (append_template(&line, &source,
+		reply_texts_get(source.style->texts, reply_index(&source, reason))))
+		later = "";
+	line.room = REPLY_TEXT_MAX;
+	append_words(&line, tmp, ending_text(&source, later));
 	talloc_free(tmp);
 	return line.text;
 }

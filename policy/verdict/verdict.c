@@ -660,18 +660,23 @@ carry_out(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts,
 {
 	const struct reply_row *row = reply_row(verdict->reason);
 
+	struct reply_style style = { .help_url = rules->help_url, .texts = rules->texts };
+
 	verdict->action = verdict->would;
 	/* watch refuses nothing, except that a daemon which is going down cannot take mail */
 	if (rules->mode == MODE_WATCH && verdict->would > ACTION_WARN &&
 	    verdict->reason != REASON_SHUTTING_DOWN)
 		verdict->action = ACTION_WARN;
+	style.action = verdict->action;
 	/* of what is held, whoever looks into the queue reads why */
 	if (verdict->action == ACTION_QUARANTINE) {
 		struct facts ascii = *facts;
 
 		ascii.smtputf8 = false;	/* it goes into the queue, not to the client */
+		style.help_url = NULL;
 		verdict->hold_text = reply_text(ctx, verdict->reason, &ascii, verdict->address,
-		    verdict->problem, NULL);
+		    verdict->problem, &style);
+		return;
 	}
 	if (verdict->action < ACTION_TEMPFAIL)
 		return;
@@ -680,7 +685,7 @@ carry_out(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts,
 	verdict->reply_status = verdict->action == ACTION_REJECT ?
 	    row->reject_status : row->tempfail_status;
 	verdict->reply_text = reply_text(ctx, verdict->reason, facts, verdict->address,
-	    verdict->problem, rules->help_url);
+	    verdict->problem, &style);
 }
 
 #define N_RULES	(sizeof(rules_in_order) / sizeof(rules_in_order[0]))

@@ -35,6 +35,7 @@ struct rules {
 	size_t max_recipients;	/* of the message's plans; 0: no bound */
 	uint64_t max_size;	/* likewise, in octets */
 	const char *help_url;	/* appended to refusals, or NULL */
+	const struct reply_texts *texts; /* of refusals; NULL: English */
 };
 
 struct verdict {

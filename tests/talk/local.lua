@@ -45,7 +45,7 @@ seen = try(conn, message("erin@example.org", "erin@example.org", { "a@x.example"
 ok(seen == "eom continue" and not mt.eom_check(conn, MT_QUARANTINE), "and what was refused was not charged", seen)
 seen = try(conn, message("erin@example.org", "erin@example.org", { "c@x.example" }))
 ok(seen == "eom continue" and mt.eom_check(conn, MT_QUARANTINE), "on_over quarantine", seen)
-ok(mt.eom_check(conn, MT_QUARANTINE, "countersign over: the sending limit of erin@example.org is used up: 2 recipients per hour, 3 used"),
+ok(mt.eom_check(conn, MT_QUARANTINE, "countersign over: this message exceeds the sending limit of erin@example.org (2 recipients per hour, 3 used)"),
     "whoever looks into the queue reads which rule held it", seen)
 mt.disconnect(conn)
 

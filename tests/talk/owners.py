@@ -109,6 +109,13 @@ own = [e for e in events("soft-level", account="w@watched.example") if "limit_of
 ok(own and "would be deferred" in mails(own[0])[0][2] and "are deferred" not in mails(own[0])[0][2],
    "and the mail says so, too", [mails(e) for e in own])
 
+# --- replies: the site's own texts, no name of what is shared
+
+ok("quota de votre domaine atteint" in text and "shared" not in text, "a user reads the site's words and no name", text)
+seen, text = send("net@example.net", "R1", 11)
+ok(seen == "eom y" and "ce message depasse a lui seul la limite d'envoi de net@example.net (10 destinataires par heure)" in text,
+   "and French without accents for the rest", (seen, text))
+
 # --- whose limit: last, why
 
 text = ctl("last", "u3@shared.example")[1]

@@ -16,6 +16,7 @@
 
 #include "policy/base/mem.h"
 #include "policy/verdict/reply.h"
+#include "policy/verdict/reply_texts.h"
 
 #define COUNT(rows)	(sizeof(rows) / sizeof((rows)[0]))
 
@@ -232,6 +233,7 @@ test_local_is_not_deferred(void **state)
 
 /* A message with a value of its own for every item. */
 static const struct facts full = {
+	.role = ROLE_SUBMISSION,
 	.client_addr = "192.0.2.7",
 	.login = "alice",
 	.account = "alice@example.org",
@@ -243,6 +245,8 @@ static const struct facts full = {
 	    .retry_after = 1800 },
 };
 
+static const struct reply_style tempfail = { .action = ACTION_TEMPFAIL };
+
 static void
 test_items(void **state)
 {
@@ -252,51 +256,50 @@ test_items(void **state)
 	} rows[] = {
 		{ REASON_NONE, NULL, NULL, "ok" },
 		{ REASON_BAD_LOGIN, NULL, "it is empty",
-		    "your login cannot be used as an account: it is empty" },
+		    "your login name cannot be used to send mail: it is empty" },
 		{ REASON_MALFORMED_ENVELOPE, "a@@b", "two of them",
-		    "the envelope sender a@@b cannot be read: two of them" },
+		    "the envelope sender <a@@b> is invalid: two of them" },
 		{ REASON_FOREIGN_ENVELOPE, "bob@example.org", NULL,
-		    "the envelope sender <bob@example.org> does not belong to the login alice" },
+		    "the envelope sender <bob@example.org> is not allowed for the login alice" },
 		{ REASON_NULL_SENDER, NULL, NULL,
-		    "the null envelope sender <> is not for the login alice; use an address of your own" },
+		    "the null sender <> is not allowed for the login alice; use one of your own addresses" },
 		{ REASON_TOO_MANY_RECIPIENTS, NULL, "100",
-		    "a message may have 100 recipients at most" },
+		    "too many recipients: a message may have at most 100" },
 		{ REASON_MALFORMED_FROM, NULL, "no end of the comment",
-		    "the Resent-From field cannot be read in exactly one way: no end of the comment" },
+		    "the Resent-From field is malformed or ambiguous: no end of the comment" },
 		{ REASON_FOREIGN_FROM, "bob@example.org", "From",
-		    "the From address <bob@example.org> does not belong to the login alice" },
+		    "the From address <bob@example.org> is not allowed for the login alice" },
 		{ REASON_FOREIGN_SENDER, "bob@example.org", "Resent-Sender",
-		    "the Resent-Sender address <bob@example.org> does not belong to the login alice" },
+		    "the Resent-Sender address <bob@example.org> is not allowed for the login alice" },
 		{ REASON_FOREIGN_RESENT, "bob@example.org", "Resent-From",
-		    "the Resent-From address <bob@example.org> does not belong to the login alice" },
+		    "the Resent-From address <bob@example.org> is not allowed for the login alice" },
 		{ REASON_FOREIGN_DOMAIN, "bob@example.com", "From",
-		    "the From address <bob@example.com> does not belong to the login alice" },
+		    "the From address <bob@example.com> is not allowed for the login alice" },
 		{ REASON_DISGUISED_FROM, "ceo@example.com", "From display name",
-		    "the From display name shows ceo@example.com like a sender, which does not belong to the login alice" },
+		    "the display name in the From field imitates the address ceo@example.com, which is not allowed for the login alice" },
 		{ REASON_FOREIGN_DISPLAY, "ceo@example.com", "From display name",
-		    "the From display name shows ceo@example.com, which does not belong to the login alice" },
+		    "the display name in the From field contains the address ceo@example.com, which is not allowed for the login alice" },
 		{ REASON_RESTRICTED_RECIPIENT, "announce@example.org", NULL,
-		    "you may not send to <announce@example.org>; only its moderators may" },
+		    "you are not allowed to send to <announce@example.org>" },
 		{ REASON_LOOKUP_FAILURE, "bob@example.org", NULL,
-		    "it could not be found out now what belongs to <bob@example.org>, please try again" },
+		    "a lookup that this message needs failed" },
 		{ REASON_SPF_FAIL, "x@example.com", NULL,
-		    "SPF: 192.0.2.7 may not send mail as x@example.com; that domain explains: ask example.com" },
+		    "SPF: 192.0.2.7 is not authorized to send mail as x@example.com; that domain explains: ask example.com" },
 		{ REASON_SPF_HELO_FAIL, "mail.example.com", NULL,
-		    "SPF: 192.0.2.7 may not use the name mail.example.com in HELO; that domain explains: ask the host" },
+		    "SPF: 192.0.2.7 is not authorized to use the HELO name mail.example.com; that domain explains: ask the host" },
 		{ REASON_SPF_HELO_NONE, "mail.example.com", NULL,
-		    "SPF: the name mail.example.com in HELO has no SPF policy" },
+		    "SPF: there is no SPF record for the HELO name mail.example.com; this server requires one" },
 		{ REASON_SPF_NEUTRAL, "x@example.com", NULL,
-		    "SPF: the domain of x@example.com does not say whether 192.0.2.7 may send its mail" },
+		    "SPF: the record for x@example.com does not say whether 192.0.2.7 is authorized" },
 		{ REASON_SPF_SOFTFAIL, "x@example.com", NULL,
-		    "SPF: 192.0.2.7 probably may not send mail as x@example.com" },
+		    "SPF: 192.0.2.7 is probably not authorized to send mail as x@example.com" },
 		{ REASON_SPF_PERMERROR, "x@example.com", "two records",
-		    "SPF: the policy of x@example.com is in error (two records)" },
-		{ REASON_MISSING_KEY, NULL, NULL, "there is no usable DKIM key for example.org" },
+		    "SPF: the record for x@example.com is invalid: two records" },
+		{ REASON_MISSING_KEY, NULL, NULL, "mail from example.org cannot be signed: no usable DKIM key; please tell your postmaster" },
 		{ REASON_OVER, NULL, NULL,
-		    "the sending limit of pool-7 is used up: 100 recipients per hour, 101 used; "
-		    "room again in 30 minutes" },
+		    "this message would exceed the sending limit of pool-7 (100 recipients per hour, 101 used)" },
 		{ REASON_NEVER_FITS, NULL, NULL,
-		    "this message alone exceeds a sending limit of pool-7: 100 recipients per hour" },
+		    "this message alone exceeds the sending limit of pool-7 (100 recipients per hour)" },
 	};
 
 	(void)state;
@@ -337,21 +340,21 @@ test_fallbacks(void **state)
 	} rows[] = {
 		{ "login missing: the account", { .account = "lists@example.org" },
 		    REASON_FOREIGN_FROM,
-		    "the From address <x@y.example> does not belong to the login lists@example.org" },
-		{ "login wins over account", { .login = "al", .account = "alice@example.org" },
+		    "the From address <x@y.example> is not allowed for the account lists@example.org" },
+		{ "login wins over account", { .role = ROLE_SUBMISSION, .login = "al", .account = "alice@example.org" },
 		    REASON_FOREIGN_FROM,
-		    "the From address <x@y.example> does not belong to the login al" },
+		    "the From address <x@y.example> is not allowed for the login al" },
 		{ "quota account missing: the account", { .account = "a@b.example" }, REASON_OVER,
-		    "the sending limit of a@b.example is used up: -, 0 used" },
+		    "this message would exceed the sending limit of a@b.example (-, 0 used)" },
 		{ "no domain", { .account = "a@b.example" }, REASON_MISSING_KEY,
-		    "there is no usable DKIM key for the sender" },
+		    "mail from the sender cannot be signed: no usable DKIM key; please tell your postmaster" },
 		{ "no field name", { .account = "a@b.example" }, REASON_MALFORMED_FROM,
-		    "the From field cannot be read in exactly one way: -" },
+		    "the From field is malformed or ambiguous: -" },
 		{ "the client of a trusted relay",
 		    { .client_addr = "192.0.2.1", .spf_client = "203.0.113.9" }, REASON_SPF_FAIL,
-		    "SPF: 203.0.113.9 may not send mail as x@y.example" },
+		    "SPF: 203.0.113.9 is not authorized to send mail as x@y.example" },
 		{ "no explanation", { .client_addr = "192.0.2.1" }, REASON_SPF_FAIL,
-		    "SPF: 192.0.2.1 may not send mail as x@y.example" },
+		    "SPF: 192.0.2.1 is not authorized to send mail as x@y.example" },
 	};
 
 	(void)state;
@@ -382,7 +385,7 @@ test_retry(void **state)
 		char *text;
 
 		facts.quota.retry_after = rows[i].seconds;
-		text = reply_text(NULL, REASON_OVER, &facts, NULL, NULL, NULL);
+		text = reply_text(NULL, REASON_OVER, &facts, NULL, NULL, &tempfail);
 		if (strlen(text) < len || strcmp(text + strlen(text) - len, rows[i].text) != 0)
 			fail_msg("%u s: %s", (unsigned int)rows[i].seconds, text);
 		talloc_free(text);
@@ -393,7 +396,8 @@ static void
 test_help_url(void **state)
 {
 	char *text =
-	    reply_text(NULL, REASON_NO_FROM, &full, NULL, NULL, "https://example.org/why%20me");
+	    reply_text(NULL, REASON_NO_FROM, &full, NULL, NULL,
+		&(struct reply_style){ .help_url = "https://example.org/why%20me" });
 
 	(void)state;
 	/* libmilter takes the text as a format, but that is for apply.c to mind */
@@ -457,11 +461,11 @@ test_hostile_lengths(void **state)
 	facts.quota.account = facts.quota.limit = huge;
 	facts.quota.used = facts.quota.max = UINT64_MAX;
 	for (enum reason reason = REASON_NONE; reason < REASON_COUNT; reason++) {
-		char *text = reply_text(ctx, reason, &facts, huge, huge, huge);
+		char *text = reply_text(ctx, reason, &facts, huge, huge,
+		    &(struct reply_style){ .action = ACTION_TEMPFAIL, .help_url = huge });
 
 		if (!is_safe(text))
 			fail_msg("%s: %zu octets", reply_row(reason)->word, strlen(text));
-		assert_in_range(strlen(text), REPLY_TEXT_MAX - 8, REPLY_TEXT_MAX);
 	}
 	talloc_free(ctx);
 }
@@ -499,7 +503,7 @@ static void
 test_bound(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
-	const struct facts facts = { .login = "al" };
+	const struct facts facts = { .role = ROLE_SUBMISSION, .login = "al" };
 	const char *empty = reply_text(ctx, REASON_FOREIGN_FROM, &facts, "", NULL, NULL);
 	char *address = mem_array(ctx, char, REPLY_ITEM_MAX + 10);
 
@@ -510,11 +514,189 @@ test_bound(void **state)
 
 		memset(address, 'a', len);
 		text = reply_text(
-		    ctx, REASON_FOREIGN_FROM, &facts, address, NULL, "https://h.example/");
+		    ctx, REASON_FOREIGN_FROM, &facts, address, NULL,
+		    &(struct reply_style){ .help_url = "https://h.example/" });
 		assert_int_equal(
 		    strlen(text), strlen(empty) + kept + strlen("; see https://h.example/"));
 		assert_non_null(strstr(text, "login al; see https://h.example/"));
 	}
+	talloc_free(ctx);
+}
+
+/* lengthened - a text of so many octets */
+static char *
+lengthened(TALLOC_CTX *ctx, size_t len)
+{
+	char *text = mem_array(ctx, char, len + 1);
+
+	memset(text, 'x', len);
+	return text;
+}
+
+/* Every text of both languages with the longest items that may come: never over the bound, the help
+ * and "try again" whole, nothing of English in French, and ASCII unless the client takes UTF-8. */
+static void
+test_both_languages(void **state)
+{
+	static const char *const names[] = { "en", "fr" };
+	static const enum action actions[] = { ACTION_TEMPFAIL, ACTION_REJECT, ACTION_QUARANTINE };
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	char *longest = lengthened(ctx, 400);
+	char *url = mem_printf(ctx, "https://%s/", lengthened(ctx, REPLY_HELP_MAX - 9));
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(names) * COUNT(actions) * 4 * REPLY_TEXTS; i++) {
+		enum action action = actions[i % COUNT(actions)];
+		size_t rest = i / COUNT(actions), index = rest / 8;
+		struct reply_style style = { .action = action, .help_url = url,
+			.texts = reply_texts_named(names[rest % 2]) };
+		enum reason reason = (enum reason)(index < REASON_COUNT ? index : REASON_OVER);
+		struct facts facts = full;
+		const char *end = mem_printf(ctx, "%s%s",
+		    rest % 2 == 0 ? "; see " : " ; voir ", url), *text;
+
+		facts.smtputf8 = rest / 2 % 2 == 1;
+		facts.client_addr = facts.login = facts.account = facts.sign.sdid = longest;
+		facts.quota.account = facts.quota.limit = longest;
+		facts.spf_mailfrom.explanation = facts.spf_helo.explanation = longest;
+		facts.quota.subject = rest / 4 % 2 == 1 ? "pool secret" : NULL;
+		facts.quota.used = facts.quota.max = UINT64_MAX;
+		text = reply_text(ctx, reason, &facts, longest, longest, &style);
+		if (strlen(text) > REPLY_TEXT_MAX || (!facts.smtputf8 && !is_safe(text)) ||
+		    strcmp(text + strlen(text) - strlen(end), end) != 0 ||
+		    strstr(text, "secret") != NULL || strstr(text, "%{") != NULL ||
+		    strstr(text, "\\x{") != NULL)
+			fail_msg("%s, %s: %s", names[rest % 2], reply_row(reason)->word, text);
+		if (reason != REASON_NONE && reason != REASON_OVER &&
+		    (strstr(text, rest % 2 == 0 ? "try again later" : "essayez plus tard") != NULL) !=
+		    (action == ACTION_TEMPFAIL))
+			fail_msg("%s: %s", reply_row(reason)->word, text);
+		if (action != ACTION_TEMPFAIL && strstr(text, "try again") != NULL)
+			fail_msg("%s: %s", reply_row(reason)->word, text);
+	}
+	talloc_free(ctx);
+}
+
+/* Sentences that were false, or told what is no affair of strangers. */
+static void
+test_what_is_said(void **state)
+{
+	static const struct {
+		const char *label, *language;
+		enum reason reason;
+		enum action action;
+		bool utf8;
+		struct facts facts;
+		const char *text;
+	} rows[] = {
+		{ "over", "en", REASON_OVER, ACTION_TEMPFAIL, false, { .account = "a@b.example",
+		    .quota = { .limit = "100 recipients per hour", .used = 80, .max = 100,
+			.retry_after = 3660 } },
+		    "this message would exceed the sending limit of a@b.example (100 recipients per "
+		    "hour, 80 used); try again in 61 minutes" },
+		{ "rejected", "en", REASON_OVER, ACTION_REJECT, false, { .account = "a@b.example",
+		    .quota = { .limit = "100 recipients per hour", .used = 80, .max = 100,
+			.retry_after = 3660 } },
+		    "this message would exceed the sending limit of a@b.example (100 recipients per "
+		    "hour, 80 used)" },
+		{ "in French", "fr", REASON_OVER, ACTION_TEMPFAIL, true, { .account = "a@b.example",
+		    .quota = { .limit = "100 recipients per hour", .used = 80, .max = 100,
+			.retry_after = 3660 } },
+		    "ce message dépasserait la limite d'envoi de a@b.example (100 destinataires par "
+		    "heure, déjà 80) ; réessayez dans 61 minutes" },
+		{ "in French, ASCII", "fr", REASON_OVER, ACTION_TEMPFAIL, false,
+		    { .account = "a@b.example", .quota = { .limit = "1 GB per day", .used = 8, .max = 9,
+			.retry_after = 1 } },
+		    "ce message depasserait la limite d'envoi de a@b.example (1 Go par jour, deja 8) ; "
+		    "reessayez dans 1 seconde" },
+		{ "a pool", "en", REASON_OVER, ACTION_TEMPFAIL, false, { .account = "a@b.example",
+		    .quota = { .limit = "100 recipients per hour", .used = 80, .max = 100,
+			.subject = "pool acme", .retry_after = 60 } },
+		    "this message would exceed a sending limit of your organization; try again in 60 "
+		    "seconds" },
+		{ "a domain", "fr", REASON_OVER, ACTION_REJECT, false, { .account = "a@b.example",
+		    .quota = { .limit = "9 messages per day", .subject = "domain b.example" } },
+		    "ce message depasserait une limite d'envoi de votre domaine" },
+		{ "a network", "fr", REASON_OVER, ACTION_REJECT, true, { .account = "a@b.example",
+		    .quota = { .limit = "9 messages per day", .subject = "network n" } },
+		    "ce message dépasserait une limite d'envoi de votre réseau" },
+		{ "a limit of 0", "en", REASON_NEVER_FITS, ACTION_REJECT, false,
+		    { .account = "a@b.example", .quota = { .limit = "0" } },
+		    "sending is not allowed for a@b.example (limit 0)" },
+		{ "a block has no end", "en", REASON_BLOCKED, ACTION_REJECT, false,
+		    { .account = "a@b.example", .quota = { .blocked = true, .retry_after = 999 } },
+		    "sending is blocked for the account a@b.example" },
+		{ "no macro", "en", REASON_BAD_LOGIN, ACTION_TEMPFAIL, false,
+		    { .auth_without_login = true },
+		    "the server could not identify your login; please try again later" },
+		{ "an override", "en", REASON_DISGUISED_FROM, ACTION_REJECT, false,
+		    { .header = { .override = true } },
+		    "the display name in the From field contains a text-direction override character" },
+		{ "a relay's client", "en", REASON_FOREIGN_FROM, ACTION_REJECT, false,
+		    { .role = ROLE_RELAY, .account = "printer", .login = "x" },
+		    "the From address <-> is not allowed for the account printer" },
+		{ "a user", "fr", REASON_FOREIGN_FROM, ACTION_REJECT, false,
+		    { .role = ROLE_SUBMISSION, .account = "a@b.example", .login = "j\xc3\xb6rg" },
+		    "l'adresse From <-> n'est pas autorisee pour l'identifiant j\\x{F6}rg" },
+	};
+	TALLOC_CTX *ctx = talloc_new(NULL);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct facts facts = rows[i].facts;
+		const struct reply_style style = { .action = rows[i].action,
+			.texts = reply_texts_named(rows[i].language) };
+		const char *text;
+
+		facts.smtputf8 = rows[i].utf8;
+		text = reply_text(ctx, rows[i].reason, &facts, NULL, NULL, &style);
+		if (strcmp(text, rows[i].text) != 0)
+			fail_msg("%s: %s", rows[i].label, text);
+	}
+	talloc_free(ctx);
+}
+
+/* All texts that ship pass the check of a site's own; what could not be shown does not. */
+static void
+test_texts_check(void **state)
+{
+	static const struct { size_t index; const char *text, *error; } rows[] = {
+		{ REASON_OVER, "", "is empty" },
+		{ REASON_OVER, "go away, %{party}%{retry}", NULL },
+		{ REASON_OVER, "limite dépassée", NULL },
+		{ REASON_OVER, "two\nlines", "cannot show" },
+		{ REASON_OVER, "\xff", "cannot show" },
+		{ REASON_OVER, "\xe2\x80\xae", "cannot show" },
+		{ REASON_OVER, "100% of %{limit}", NULL },
+		{ REASON_OVER, "%{pool}", "unknown item %{pool}" },
+		{ REASON_OVER, "%{limit", "unknown item" },
+		{ REASON_OVER, "%{}", "unknown item" },
+		{ REPLY_LATER, "%{limit}", "unknown item" },
+		{ REPLY_MINUTES, "%{n} min", NULL },
+	};
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *error = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < REPLY_TEXTS; i++) {
+		const char *french = reply_texts_get(reply_texts_named("fr"), i);
+
+		if (!reply_texts_check(ctx, i, reply_texts_get(NULL, i), &error) ||
+		    !reply_texts_check(ctx, i, french, &error))
+			fail_msg("%s", error);
+		if (i != REASON_NONE && i != REPLY_MINUTES && strcmp(french, reply_texts_get(NULL, i)) == 0)
+			fail_msg("%s is not in French", reply_texts_option(ctx, i));
+	}
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		bool good = reply_texts_check(ctx, rows[i].index, rows[i].text, &error);
+
+		if (good != (rows[i].error == NULL) ||
+		    (!good && strstr(error, rows[i].error) == NULL))
+			fail_msg("%s: %s", rows[i].text, error);
+	}
+	assert_false(reply_texts_check(ctx, REASON_OVER, lengthened(ctx, 201), &error));
+	assert_false(reply_texts_check(ctx, REPLY_LATER, lengthened(ctx, 61), &error));
+	assert_null(reply_texts_named("de"));
 	talloc_free(ctx);
 }
 
@@ -576,6 +758,9 @@ main(void)
 		cmocka_unit_test(test_hostile_lengths),
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_both_languages),
+		cmocka_unit_test(test_what_is_said),
+		cmocka_unit_test(test_texts_check),
 		cmocka_unit_test(test_value_words),
 	};
 
