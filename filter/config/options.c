@@ -137,8 +137,8 @@ read_duration(struct options_reader *reader, config_setting_t *setting, const st
 	}
 	if (value < (double)option->min || value > (double)option->max) {
 		options_error(reader, setting,
-		    "%s = \"%s\" must be a duration from %ld ms to %ld s, with its unit: ms, s, minutes, hours, days",
-		    option->name, text, option->min, option->max / 1000);
+		    "%s = \"%s\" must be a duration from %ld ms to %ld s, with its unit: ms, s, minutes, "
+		    "hours, days or weeks", option->name, text, option->min, option->max / 1000);
 		return;
 	}
 	*target = (long)value;
@@ -386,6 +386,33 @@ options_beside(TALLOC_CTX *ctx, const char *file, const char *path)
 	    path);
 }
 
+/* refuse_password - where a file with a password is named, the password itself is an error */
+static bool
+refuse_password(struct options_reader *reader, config_setting_t *setting,
+    const struct option_group *group)
+{
+	static const char *const words[] = { "password", "pass", "passwd", "requirepass", "auth",
+		"masterauth" };
+	const char *name = config_setting_name(setting);
+	bool sentinel = strncmp(name, "sentinel_", 9) == 0;
+	const char *option = sentinel ? "sentinel_password_file" : "password_file";
+	const char *word = NULL;
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(name + (sentinel ? 9 : 0), words[i]) == 0)
+			word = words[i];
+	for (const struct option *row = group->rows; word != NULL && row->name != NULL; row++) {
+		if (strcmp(row->name, option) != 0)
+			continue;
+		options_error(reader, setting,
+		    "%s: a password cannot stand in this file, which is copied and shown to others; "
+		    "write it into a file of mode 600 and name that: %s = \"/etc/countersign/"
+		    "redis.password\"", name, option);
+		return true;
+	}
+	return false;
+}
+
 /* options_group - read every setting of a group */
 void
 options_group(struct options_reader *reader, config_setting_t *setting,
@@ -413,6 +440,8 @@ options_group(struct options_reader *reader, config_setting_t *setting,
 				    &(const struct option_given){ .option = option });
 			continue;
 		}
+		if (refuse_password(reader, member, group))
+			continue;
 		if (group->actions_offset >= 0 && read_action(reader, member, group, target))
 			continue;
 		near = options_nearest(group, name);
