@@ -309,6 +309,12 @@ has_listeners(const struct place *place)
 }
 
 static bool
+obeys_dmarc(const struct place *place)
+{
+	return place->listener->dmarc_by_policy;
+}
+
+static bool
 requires_tls(const struct place *place)
 {
 	return place->listener->require_tls;
@@ -438,6 +444,8 @@ static const struct {
 	    "every connection has a listener here; it is for those that match none" },
 	[WORKS_LISTENERS] = { INBOUND, has_listeners,
 	    "without listeners, mail with a login has role submission" },
+	[WORKS_DMARC_POLICY] = { INBOUND, obeys_dmarc,
+	    "no policy is obeyed; write on_dmarc_fail = \"policy\"" },
 	[WORKS_REQUIRE_TLS] = { SUBMISSION, requires_tls, "TLS is not required: require_tls = false" },
 	[WORKS_CLIENT_ACCOUNTS] = { RELAY, has_client_accounts,
 	    "account answers for every client; it is for client_accounts" },
@@ -498,7 +506,7 @@ static const struct {
 	[REASON_DKIM_PERMERROR] = { INBOUND, WORKS_ALWAYS },
 	[REASON_DKIM_UNALIGNED] = { INBOUND, WORKS_ALWAYS },
 	[REASON_DMARC_FAIL] = { INBOUND, WORKS_ALWAYS },
-	[REASON_DMARC_QUARANTINE] = { INBOUND, WORKS_ALWAYS },
+	[REASON_DMARC_QUARANTINE] = { INBOUND, WORKS_DMARC_POLICY },
 	[REASON_DMARC_TEMPERROR] = { INBOUND, WORKS_ALWAYS },
 	[REASON_OWN_DOMAIN] = { INBOUND, WORKS_ALWAYS },
 	[REASON_MISSING_KEY] = { SENDING, WORKS_KEYS },

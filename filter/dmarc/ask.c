@@ -102,8 +102,11 @@ dmarc_ask_existence(const struct dmarc_asking *asking, const char *domain)
 {
 	struct dns_answer *answer = resolver_ask(asking->resolver, NULL, domain, strlen(domain),
 	    DNS_A, asking->deadline_ms);
-	enum dmarc_existence existence = answer->status == DNS_NXDOMAIN ? DMARC_ABSENT :
-	    answer->status == DNS_OK || answer->status == DNS_NODATA ? DMARC_EXISTS :
+	/* a CNAME that leads nowhere is there itself */
+	enum dmarc_existence existence =
+	    answer->status == DNS_NXDOMAIN && !answer->alias ? DMARC_ABSENT :
+	    answer->status == DNS_OK || answer->status == DNS_NODATA || answer->alias ?
+	    DMARC_EXISTS :
 	    DMARC_EXISTENCE_UNKNOWN;
 
 	talloc_free(answer);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <unbound.h>
 
@@ -111,6 +112,20 @@ rcode_name(int rcode)
 	return "DNS error";
 }
 
+/* dns_answer_is_alias - did the answer come by way of a CNAME? */
+static bool
+dns_answer_is_alias(const struct ub_result *result)
+{
+	size_t asked = strlen(result->qname), found;
+
+	if (result->canonname == NULL)
+		return false;
+	found = strlen(result->canonname);
+	asked -= asked > 0 && result->qname[asked - 1] == '.';
+	found -= found > 0 && result->canonname[found - 1] == '.';
+	return asked != found || strncasecmp(result->qname, result->canonname, asked) != 0;
+}
+
 struct dns_answer *
 dns_answer_read(TALLOC_CTX *ctx, enum dns_type type, const struct ub_result *result)
 {
@@ -128,6 +143,7 @@ dns_answer_read(TALLOC_CTX *ctx, enum dns_type type, const struct ub_result *res
 	else
 		answer = dns_answer_new(ctx, DNS_NODATA, NULL);
 	answer->secure = result->secure != 0;
+	answer->alias = dns_answer_is_alias(result);
 	answer->ttl = result->ttl > 0 ? (uint32_t)result->ttl : 0;
 	return answer;
 }
@@ -150,6 +166,7 @@ dns_answer_copy(TALLOC_CTX *ctx, const struct dns_answer *from)
 
 	to->secure = from->secure;
 	to->stale = from->stale;
+	to->alias = from->alias;
 	to->ttl = from->ttl;
 	to->count = from->count;
 	if (from->count == 0)

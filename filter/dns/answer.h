@@ -26,6 +26,7 @@ enum dns_status {
 struct dns_answer {
 	enum dns_status status;
 	bool secure;		/* validated by DNSSEC */
+	bool alias;		/* the name has a CNAME; status is about where that leads */
 	bool stale;		/* DNS fails now; this is what it said last (RFC 8767) */
 	uint32_t ttl;		/* seconds; 0 where stale */
 	size_t count;		/* > 0 only with DNS_OK */

@@ -130,12 +130,14 @@ judge_author(struct message *message, struct dmarc_asking *asking, const char *d
     const struct dmarc_identifier *identifiers, size_t n, struct dmarc_fact *fact_r)
 {
 	enum dmarc_existence existence = DMARC_EXISTS;
+	struct dmarc_walk walk;
 
 	dmarc_ask_walk(asking, domain);
+	dmarc_walk(domain, &asking->answers, &walk);
 	for (size_t i = 0; i < n; i++)
-		if (dmarc_needs_walk(domain, identifiers[i].domain, &asking->answers))
+		if (dmarc_needs_walk(domain, identifiers[i].domain, &walk))
 			dmarc_ask_walk(asking, identifiers[i].domain);
-	if (dmarc_needs_existence(domain, &asking->answers))
+	if (dmarc_needs_existence(&walk))
 		existence = dmarc_ask_existence(asking, domain);
 	dmarc_judge(message, domain, &asking->answers, identifiers, n, existence, fact_r);
 }

@@ -28,26 +28,19 @@ policy_record(const struct dmarc_walk *walk)
 }
 
 bool
-dmarc_needs_existence(const char *domain, const struct dmarc_answers *answers)
+dmarc_needs_existence(const struct dmarc_walk *walk)
 {
-	const struct dmarc_answer *answer;
-	struct dmarc_walk walk;
+	const struct dmarc_answer *answer = policy_record(walk);
 
-	dmarc_walk(domain, answers, &walk);
-	answer = policy_record(&walk);
-	return answer != NULL && answer != walk.own && answer->record.usable &&
+	return answer != NULL && answer != walk->own && answer->record.usable &&
 	    answer->record.np != answer->record.sp;
 }
 
 bool
-dmarc_needs_walk(const char *author, const char *identifier, const struct dmarc_answers *answers)
+dmarc_needs_walk(const char *author, const char *identifier, const struct dmarc_walk *walk)
 {
-	struct dmarc_walk walk;
-
-	if (strcmp(author, identifier) == 0)
-		return false;
-	dmarc_walk(author, answers, &walk);
-	return walk.organisation == NULL || domain_is_or_below(identifier, walk.organisation);
+	return strcmp(author, identifier) != 0 &&
+	    (walk->organisation == NULL || domain_is_or_below(identifier, walk->organisation));
 }
 
 /* align - does an identifier belong to the author domain? (section 4.10.2) */

@@ -36,17 +36,18 @@ enum dmarc_existence {
 
 /*
  * dmarc_needs_existence - would it matter whether the author domain exists?
- * Only if the record of a domain above it applies, and has an np that differs from sp.
+ * Only if the record of a domain above it applies, and has an np that differs from sp. walk: from
+ * the author domain, here and below.
  */
-bool dmarc_needs_existence(const char *domain, const struct dmarc_answers *answers);
+bool dmarc_needs_existence(const struct dmarc_walk *walk);
 
 /*
  * dmarc_needs_walk - does alignment of an identifier need the walk from its domain?
  * No if it is the author domain itself, or if it cannot be in the author's organisation: that would
  * have to be the identifier's domain or one above it.
  */
-bool dmarc_needs_walk(const char *author, const char *identifier,
-    const struct dmarc_answers *answers);
+bool dmarc_needs_walk(
+    const char *author, const char *identifier, const struct dmarc_walk *walk);
 
 /*
  * dmarc_judge - the result for one author domain

@@ -295,6 +295,23 @@ def check_sending(daemon, directory):
     ok(answer.returncode == 64, "--print and --send do not fit together", answer)
 
 
+def check_command(daemon):
+    answer = ctl(daemon, "dmarc", "check", "news.bank.example")
+    ok(answer.returncode == 0 and "_dmarc.news.bank.example: no record\n_dmarc.bank.example: v=DMARC1; p=reject" in answer.stdout and
+       "organisation: bank.example\npolicy: reject, by np of bank.example\nalignment: DKIM strict, SPF relaxed\n"
+       "reports to mailto:d@bank.example: ok\n" in answer.stdout, "dmarc check: the walk, the policy, the addresses", answer)
+    answer = ctl(daemon, "dmarc", "check", "nobody.example")
+    ok(answer.returncode == 1 and "mailto:n@victim.example: refused" in answer.stdout and
+       'publish nobody.example._report._dmarc.victim.example. IN TXT "v=DMARC1"' in answer.stdout, "an address without consent", answer)
+    answer = ctl(daemon, "dmarc", "check", "norecord.example")
+    ok(answer.returncode == 1 and "policy: none applies" in answer.stdout, "no record", answer)
+    answer = ctl(daemon, "--json", "dmarc", "check", "test.example")
+    policy = json.loads(answer.stdout)["policy"]
+    ok(policy["policy"] == "quarantine" and policy["testing"] and policy["addresses"][0]["state"] == "ok", "as JSON", answer)
+    answer = ctl(daemon, "dmarc", "check", "no..domain")
+    ok(answer.returncode == 64, "no domain", answer)
+
+
 def main():
     program = sys.argv[1]
     with tempfile.TemporaryDirectory(prefix="dmarc_report.") as directory:
@@ -310,6 +327,7 @@ def main():
                 file.write(SENDMAIL % {"directory": directory})
             os.chmod(directory + "/sendmail", 0o755)
             check_sending(daemon, directory)
+            check_command(daemon)
         finally:
             status = daemon.stop()
             server.close()

@@ -115,6 +115,7 @@ CASES = [
     ("np for what does not exist", "a@gone.np.example", "x@esp.example", True, [], FAIL, "gone.np.example", "reject", "reject"),
     ("sp for what exists", "a@there.np.example", "x@esp.example", True, [], FAIL, "there.np.example", "quarantine", "quarantine"),
     ("an empty non-terminal exists", "a@there2.np.example", "x@esp.example", True, [], FAIL, "there2.np.example", "quarantine", "quarantine"),
+    ("a CNAME that leads nowhere exists", "a@dangling.np.example", "x@esp.example", True, [], FAIL, "dangling.np.example", "quarantine", "quarantine"),
     ("np without sp", "a@gone.nponly.example", "x@esp.example", True, [], FAIL, "gone.nponly.example", "reject", "reject"),
     ("p where there is no sp", "a@there.nponly.example", "x@esp.example", True, [], FAIL, "there.nponly.example", "none", "accept"),
     ("a tag twice: the first", "a@twice.example", "x@esp.example", True, [], FAIL, "twice.example", "none", "accept"),
@@ -213,6 +214,7 @@ def zone(public_key):
         made[name.encode()] = [(dns.SILENT, None)]
     for name in EXISTS:
         put(name, dns.A, b"\xc0\0\2\1")
+    put("dangling.np.example", dns.CNAME, b"nowhere.norecord.example")
     for domain in SPF_DOMAINS:
         put(domain, dns.TXT, [b"v=spf1 ip4:192.0.2.0/24 -all"])
     put("mail.esp.example", dns.TXT, [b"v=spf1 -all"])

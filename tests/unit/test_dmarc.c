@@ -261,9 +261,9 @@ test_silent_walk(void **state)
 	answers.n = 2;
 	dmarc_walk("a.example", &answers, &walk);
 	assert_string_equal(walk.organisation, "a.example");
-	assert_false(dmarc_needs_walk("a.example", "b.example", &answers));
-	assert_false(dmarc_needs_walk("a.example", "a.example", &answers));
-	assert_true(dmarc_needs_walk("a.example", "x.a.example", &answers));
+	assert_false(dmarc_needs_walk("a.example", "b.example", &walk));
+	assert_false(dmarc_needs_walk("a.example", "a.example", &walk));
+	assert_true(dmarc_needs_walk("a.example", "x.a.example", &walk));
 	talloc_free(ctx);
 }
 
