@@ -49,7 +49,7 @@ is_for_strangers(const struct postfix_service *service)
 	return service->port == 25 || strcmp(service->type, "pass") == 0;
 }
 
-/* needs_login - does a service turn away whoever has no login? */
+/* needs_login - does a service turn away clients without a login? */
 static bool
 needs_login(
     struct adopt *adopt, const struct postfix *postfix, const struct postfix_service *service)

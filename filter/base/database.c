@@ -1,7 +1,7 @@
 /*
  * database.c - a SQLite database of our own: opened, checked, of the right shape
  *
- * A file that is not ours must not be written to, and one that is must not be started anew because
+ * A file that is not ours must not be written to, and one that is must not be replaced because
  * it cannot be read: either refuses the start. The file is marked as ours by PRAGMA application_id;
  * PRAGMA user_version is the version of the tables.
  *

@@ -58,7 +58,7 @@ sync_folder(TALLOC_CTX *ctx, const char *path)
 	talloc_free(copy);
 }
 
-/* replace_file - write path anew */
+/* replace_file - replace the contents of path */
 int
 replace_file(
     TALLOC_CTX *ctx, const char *path, replace_file_fn *write, void *arg, const char **error_r)

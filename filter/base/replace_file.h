@@ -11,7 +11,7 @@
 typedef int replace_file_fn(FILE *stream, void *arg);
 
 /*
- * replace_file - write path anew, readable by its owner alone
+ * replace_file - replace the contents of path, readable by its owner alone
  * Writes path.tmp, brings it to the disk, gives it the name path, and brings the folder to the
  * disk: after a crash there is the old content or the new one. Returns 0, or -1 and *error_r on
  * ctx (the reason alone); path is then untouched, and path.tmp is removed if it was made. May wait

@@ -217,7 +217,7 @@ struct spf_config {
 
 /* Who may connect as an MTA. */
 struct peers {
-	bool given;		/* else: whoever can */
+	bool given;		/* else: everyone who can connect */
 	uid_t *users;		/* of this host */
 	size_t n_users;
 	struct netblock *networks; /* of other hosts */

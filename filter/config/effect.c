@@ -1,7 +1,7 @@
 /*
  * effect.c - options that have no effect where they stand
  *
- * An option that is read and does nothing is worse than none: whoever wrote it relies on it. So
+ * An option that is read and does nothing is worse than none, because its author relies on it. So
  * each row of the tables of options (options.h) names a row of `companions` below, each reason
  * that has an option a row of `reasons`, and what is given is compared with the whole file. A
  * value that every listener overrides is no error: it is for the next listener.

@@ -88,7 +88,7 @@ answer_status(const struct asked *asked)
 	return answer;
 }
 
-/* answer_reload - read the configuration anew */
+/* answer_reload - read the configuration again */
 static json_t *
 answer_reload(const struct asked *asked)
 {

@@ -17,7 +17,7 @@ print_reload(const json_t *answer)
 	(void)printf("the new configuration is in force\n");
 }
 
-/* ctl_reload - read the configuration anew */
+/* ctl_reload - read the configuration again */
 int
 ctl_reload(struct ctl *ctl, char **operands)
 {

@@ -15,8 +15,8 @@
 /*
  * ctl_dkim_reader - as whom the daemon reads the keys
  *
- * The configuration's user; else whoever runs this; but where that is root, and the daemon's unit
- * names another account, the owner and the group of the keys' place, which are made for it.
+ * The configuration's user, else the user who runs this. If that is root, and the daemon's unit
+ * names another account: the owner and the group of the keys' place, which are made for it.
  */
 void ctl_dkim_reader(struct ctl *ctl, const struct config *config, const char *place,
     struct keyring_options *options_r);

@@ -1,5 +1,5 @@
 /*
- * ctl_dkim_check.c - countersignctl dkim check: whether DNS bears the public half of each key
+ * ctl_dkim_check.c - countersignctl dkim check: compare each key with its DNS record
  *
  * Asks the DNS servers of the configuration, as the daemon does, and judges the answers with the
  * daemon's code (key_record.h). Questions are sent some keys ahead, so that checking

@@ -5,7 +5,7 @@
  * where the daemon looks for it, with the owner and mode that the daemon asks for.
  * Each file appears whole or not at all: it is written under a name that the daemon
  * does not look at, and linked to its own, which fails where there is one already. The record comes
- * first, so that whoever sees a key sees its record, too.
+ * first, so that a key never exists without its record.
  *
  * Nothing signs with the new key before the daemon is told to look (reload).
  *

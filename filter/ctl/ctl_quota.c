@@ -328,7 +328,7 @@ print_rules(const json_t *plan)
 	}
 }
 
-/* print_plan_line - "plan     person, from default_plan" of whoever has one, and its rules */
+/* print_plan_line - "plan     person, from default_plan", if there is one, and its rules */
 static void
 print_plan_line(const json_t *holder, const char *none)
 {

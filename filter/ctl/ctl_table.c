@@ -246,7 +246,7 @@ get_lines(struct ctl *ctl, struct table *table)
 		else if (outcome == TABLE_TEMPERROR)
 			(void)fprintf(stderr, "countersignctl: table %s: %s: %s\n",
 			    table_spec(table), line, error);
-		(void)fflush(stdout);	/* whoever writes keys one by one waits for answers */
+		(void)fflush(stdout);	/* a program may wait for each answer */
 		if (outcome == TABLE_TEMPERROR ||
 		    (outcome == TABLE_FOUND && status == STATUS_NOT_FOUND))
 			status = status_of(outcome);

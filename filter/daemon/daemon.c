@@ -363,7 +363,7 @@ daemon_look_for_keys(struct daemon *daemon)
 		key_watch_look(daemon->key_watch);
 }
 
-/* daemon_reload - read the configuration anew, check it whole, swap */
+/* daemon_reload - read the configuration again, check it whole, swap */
 bool
 daemon_reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 {

@@ -38,7 +38,7 @@ struct daemon {
 	struct snapshot *current;
 	struct store *store;
 	const char *password_file; /* of the store, as at start; or NULL; on store_files */
-	const char *sentinel_password_file; /* likewise */
+	const char *sentinel_password_file; /* of its Sentinels; the same */
 	TALLOC_CTX *store_files;
 	struct resolver *resolver;
 	bool resolver_away;	/* as of the last look; the first thread's alone */
@@ -113,7 +113,7 @@ void daemon_peer_refused(struct daemon *daemon, const char *who, const char *tex
 bool daemon_first_time(struct daemon *daemon, const char *name);
 
 /*
- * daemon_reload - read the configuration anew, check it whole, swap
+ * daemon_reload - read the configuration again, check it whole, swap
  * A bad one is logged with file:line and changes nothing: false, and *error_r on ctx. Any thread.
  */
 bool daemon_reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r);

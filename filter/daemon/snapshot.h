@@ -32,7 +32,7 @@ struct snapshot {
  *
  * resolver: where DKIM keys come from, or NULL for a check without DNS. Returns a
  * snapshot with one reference, or NULL and *error_r on ctx (lines of file:line).
- * *warnings_r, on ctx or NULL: what works, but should be mended.
+ * *warnings_r, on ctx or NULL: what works, but should be fixed.
  */
 struct snapshot *snapshot_build(TALLOC_CTX *ctx, const char *file, struct resolver *resolver,
     const char **warnings_r, const char **error_r);

@@ -6,8 +6,8 @@
  * a reason not to sign; the second never is.
  *
  * Keys are compared by the octets of p=, decoded, so that neither white space nor
- * the cutting into strings matters. Two forms that are no error of the key but of whoever
- * published it are told apart, because they are seen and puzzle people: an RSA key without its
+ * the cutting into strings matters. Two errors of the published form, not of the
+ * key, are distinguished, because they occur and puzzle people: an RSA key without its
  * SubjectPublicKeyInfo wrapper, and an Ed25519 key with it (RFC 8463 section 3.2 has it bare).
  *
  * Threads: see key_record.h.
@@ -31,7 +31,7 @@
 #define RECORD_OCTETS	8192	/* longest one */
 #define SPKI_RSA \
 	24 /* octets of SubjectPublicKeyInfo before the bare RSA key, lengths of two octets */
-#define SPKI_ED25519	12	/* likewise */
+#define SPKI_ED25519	12	/* the same for Ed25519 */
 
 /* base64 - of some octets, in one line */
 static char *

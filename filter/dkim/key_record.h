@@ -1,9 +1,9 @@
 /*
  * key_record.h - the DNS record of a DKIM key: written, and compared with the key
  *
- * A key signs for nobody until the record at <selector>._domainkey.<domain> bears its public
- * half (RFC 6376 section 3.6). Here is what that record must say, and what
- * an answer of DNS says of a key; who asks, and when, is elsewhere.
+ * A key does not sign until the record at <selector>._domainkey.<domain> contains its public
+ * half (RFC 6376 section 3.6). Here is what that record must contain, and what
+ * an answer of DNS means for a key; key_watch.h decides when to query.
  *
  * Threads: no state; any thread.
  */
@@ -37,7 +37,7 @@ char *key_record_zone(TALLOC_CTX *ctx, const char *selector, const char *domain,
 enum key_state {
 	KEY_MATCHES, /* others can verify what it signs */
 	KEY_UNSEEN,  /* there is no record, or none yet */
-	KEY_OTHER,   /* the record bears another key */
+	KEY_OTHER,   /* the record contains another key */
 	KEY_REVOKED, /* the record says that there is no key any more: p= is empty */
 	KEY_UNFIT,   /* the record has the key's name and cannot be used to verify mail */
 	KEY_UNKNOWN  /* DNS could not tell */

@@ -43,12 +43,12 @@ struct entry {
 	const char *name;	/* of its record */
 	char handle[KEY_SHORTCUT_HANDLE];
 	struct keyring_public half; /* octets on the map */
-	bool asked;		/* DNS was asked, and told or not */
-	bool matched;		/* DNS has borne it */
+	bool asked;		/* DNS was queried, with or without result */
+	bool matched;		/* its record was in DNS */
 	bool withheld;		/* it does not sign */
 	bool used;		/* a message wanted it since it was last asked for */
 	unsigned int misses;	/* times in a row that DNS said no */
-	enum key_state state;	/* the last that DNS told */
+	enum key_state state;	/* the last that DNS reported */
 	int64_t next_ms;	/* when to ask again */
 	int64_t sent_ms;	/* when the tick asked; 0: nothing is under way */
 };
@@ -142,7 +142,7 @@ clamp_ms(uint32_t ttl, uint32_t min, uint32_t max)
 	return (int64_t)(ttl < min ? min : ttl > max ? max : ttl) * 1000;
 }
 
-/* settle_seen - DNS bears the key (lock held) */
+/* settle_seen - the record in DNS contains the key (lock held) */
 static void
 settle_seen(struct key_watch *watch, struct entry *entry, uint32_t ttl, int64_t now_ms)
 {
@@ -154,7 +154,7 @@ settle_seen(struct key_watch *watch, struct entry *entry, uint32_t ttl, int64_t 
 	entry->misses = 0;
 }
 
-/* settle_unseen - DNS says that nobody can verify with the key (lock held) */
+/* settle_unseen - no verifier can use the key, says DNS (lock held) */
 static void
 settle_unseen(struct key_watch *watch, struct entry *entry, const struct key_finding *finding,
     int64_t now_ms)

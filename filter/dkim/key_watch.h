@@ -52,7 +52,7 @@ struct key_watch *key_watch_new(TALLOC_CTX *ctx, const struct dkim_dns *dns);
  *
  * Where no key is left, or no RSA key of those there were (Ed25519 alone verifies at few receivers,
  * RFC 8463 section 6), the outcome becomes FAIL with a problem on ctx. Keys that cannot be read
- * stay, for whoever signs to tell. now_ms: clock_ms(). Waits for DNS, at most KEY_WATCH_WAIT_MS in
+ * stay: signing reports them. now_ms: clock_ms(). Waits for DNS, at most KEY_WATCH_WAIT_MS in
  * all, and only where nothing recent is known of a key.
  */
 void key_watch_filter(
@@ -74,7 +74,7 @@ void key_watch_foretell(
 void key_watch_look(struct key_watch *watch);
 
 /*
- * key_watch_tick - ask anew for keys in use that are due, without waiting
+ * key_watch_tick - query keys in use that are due again, without waiting
  * To be called about once a second; an answer is looked at by a later call.
  */
 void key_watch_tick(struct key_watch *watch, int64_t now_ms);

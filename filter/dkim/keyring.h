@@ -1,8 +1,8 @@
 /*
  * keyring.h - the private keys of a configuration snapshot
  *
- * Keys come from a directory with a fixed layout, or one by one from whoever
- * knows where they are (signers.h, for OpenDKIM's KeyTable).
+ * Keys come from a directory with a fixed layout, or one by one from signers.h,
+ * for OpenDKIM's KeyTable.
  *
  * Layout: DIRECTORY/<domain>/<selector>.pem, domains by their normal form (lower
  * case, A-labels). Each file holds one private key in PEM, RSA or Ed25519,
@@ -10,12 +10,12 @@
  * looked at, so a key is taken out of use by renaming it.
  *
  * Which keys sign: all of a domain (sign.c puts RSA ones first). So a change of
- * keys needs no switch: put the new file beside the old, publish its record,
+ * keys needs no switch: put the new file next to the old, publish its record,
  * remove the old file later; at each moment one of the signatures verifies.
  *
  * Ownership: a file must belong to root or to the user the daemon runs as, be
  * closed to others, and to its group unless that is the daemon's (0600, 0640 or
- * less); nobody else may be able to write to the two directories.
+ * less); no other user may write to the two directories.
  *
  * Memory: a keyring is a talloc child of its context; freeing it releases every
  * key (OpenSSL wipes what it frees) once the last signature in flight is done.
@@ -83,7 +83,7 @@ struct keyring_ready {
  *
  * Every file is opened and its owner and mode looked at; the first `eager` are
  * parsed. Returns NULL and *error_r on ctx: one line for each mistake (at most 20),
- * each naming the file and the cure. *warnings_r, on ctx, likewise or NULL: RSA keys
+ * each naming the file and the cure. *warnings_r, on ctx, or NULL: RSA keys
  * below 2048 bits, a domain with Ed25519 keys only (few verifiers know them).
  */
 struct keyring *keyring_load(TALLOC_CTX *ctx, const char *directory,
@@ -97,7 +97,7 @@ struct keyring *keyring_new(TALLOC_CTX *ctx, const struct keyring_options *optio
  *
  * file: its path; checked as above. text: the key itself, base64 of DER or PEM in one line,
  * with where it stands; not copied. domain and selector are not copied either. The result lives as
- * long as the keyring; a key that cannot be used is told of, and fails when it is used. A file that
+ * long as the keyring; a key that cannot be used is reported and fails when used. A file that
  * is added again is read only once.
  */
 struct keyring_key keyring_add_file(struct keyring *keyring, const char *domain,
@@ -120,12 +120,12 @@ bool keyring_is_ed25519(const struct keyring_key *key);
 void keyring_report_error(struct keyring_report *report, char *line);
 void keyring_report_warning(struct keyring_report *report, char *line);
 
-/* keyring_report_unusable - tell of a key that cannot be used: an error, unless its domain may do
+/* keyring_report_unusable - report a key that cannot be used: an error, unless its domain may do
  * without */
 void keyring_report_unusable(const struct keyring *keyring, struct keyring_report *report,
     const char *domain, const char *line);
 
-/* The public half of a key, as p= of its record bears it. */
+/* The public half of a key, as in p= of its record. */
 struct keyring_public {
 	enum keyring_type type;
 	unsigned int bits;
@@ -135,7 +135,7 @@ struct keyring_public {
 };
 
 /*
- * keyring_public - the public half of a key; parses it where that was not done yet
+ * keyring_public - the public half of a key; parses it if that was not done yet
  * Returns 0 with octets on ctx, or -1 and *error_r on ctx.
  */
 int keyring_public(TALLOC_CTX *ctx, const struct keyring_key *key, struct keyring_public *public_r,
@@ -157,7 +157,7 @@ const struct keyring_options *keyring_options_of(const struct keyring *keyring);
 /*
  * keyring_borrow - a key of a loaded keyring whose file's name depends on the sender
  * The result is a talloc child of ctx, which must go before the keyring does. The last
- * KEYRING_BORROWED files stay parsed. Never returns NULL; keyring_ready() tells whether it is
+ * KEYRING_BORROWED files stay parsed. Never returns NULL; keyring_ready() returns whether it is
  * usable. Any thread.
  */
 struct keyring_key *keyring_borrow(TALLOC_CTX *ctx, struct keyring *keyring, const char *domain,
@@ -168,7 +168,7 @@ size_t keyring_keys(const struct keyring *keyring);
 size_t keyring_domains(const struct keyring *keyring);
 
 /*
- * keyring_find - the keys of a domain, or NULL where it has none
+ * keyring_find - the keys of a domain, or NULL if it has none
  * domain: normal form. Constant time on average.
  */
 const struct keyring_domain *keyring_find(const struct keyring *keyring, const char *domain);

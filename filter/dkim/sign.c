@@ -15,7 +15,7 @@
  * Before an Ed25519 signature's b= the library writes a fold that it did not hash. In
  * the relaxed form that is no difference, so these signatures always have it.
  *
- * What the header bears is what was hashed: the value comes from the
+ * The header contains what was hashed: the value comes from the
  * library folded; only its CRLFs become LFs, as MTAs want them.
  *
  * Threads: see sign.h.

@@ -9,7 +9,7 @@
  * (verify_key), and its findings are put into words.
  *
  * Key records are read here, too: of several at one name the one whose k= fits the
- * signature is taken, and the library gets it written anew, with the tags it needs.
+ * signature is taken, and the library gets a new one, with the tags it needs.
  * It forgets why a key query failed, so that is kept with the signature: a
  * failure to fetch a key is temperror, never "no signature".
  *
@@ -448,7 +448,7 @@ fetch_answer(struct dkim_verification *v, struct check *check)
 	return check->answer;
 }
 
-/* append_tag - one tag of a record that is written anew */
+/* append_tag - one tag of the new record */
 static char *
 append_tag(char *record, const struct dkim_tags *tags, const char *name)
 {
@@ -461,7 +461,7 @@ append_tag(char *record, const struct dkim_tags *tags, const char *name)
 
 /*
  * read_record - one key record (RFC 6376 section 3.6.1)
- * Returns the record written anew, or NULL with *problem_r: it does not fit this signature.
+ * Returns the new record, or NULL with *problem_r: it does not fit this signature.
  */
 static char *
 read_record(struct dkim_verification *v, struct check *check, const struct dns_record *data,

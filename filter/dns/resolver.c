@@ -31,8 +31,8 @@
  * not waited for.
  *
  * Stale answers (RFC 8767). What DNS said last of a name is kept for STALE_MAX_MS behind its
- * TTL, and given, marked as stale, where DNS fails or says nothing for STALE_AFTER_MS. Else whoever
- * makes a domain's servers fail for us decides that its mail is not judged by its records.
+ * TTL, and given, marked as stale, if DNS fails or is silent for STALE_AFTER_MS. Else an attacker
+ * who makes a domain's servers fail decides that its mail is not judged by its records.
  *
  * Threads: every field below "lock" is read and written with the lock held.
  * A question's answer is written once, before done is set, and never after, and what it inherits
@@ -141,7 +141,7 @@ struct list {
 
 struct resolver {
 	struct ub_ctx *unbound[UPSTREAM_PATIENT + 1]; /* the dispatcher's alone, once it runs */
-	struct health *health;	/* likewise */
+	struct health *health;	/* the dispatcher's, too */
 	const char **servers;
 	const char *trust_anchor;
 	unsigned int authority_port;

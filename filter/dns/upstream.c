@@ -7,7 +7,7 @@
  * makes our resolver look so. Hence
  *
  *  - there is no bound (infra-cache-max-rtt) from which on the server counts as dead and
- *    is not asked any more: whoever sends mail from a dead domain would make all of DNS fail.
+ *    is not queried any more: a sender of mail from a dead domain would make all of DNS fail.
  *    Who notices that the resolver itself is silent is health.c;
  *  - what was measured is forgotten within seconds;
  *  - beside the quick context, whose questions are often repeated and after some

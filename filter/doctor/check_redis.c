@@ -329,7 +329,7 @@ redis_has_hole(const struct redis_case *one)
 	return version > 0 && version < fixed[n - 1];
 }
 
-/* check_hole - scripts that get out of Lua: whoever may send EVAL owns the host */
+/* check_hole - scripts that get out of Lua: a client that may send EVAL owns the host */
 static void
 check_hole(struct redis_case *one)
 {

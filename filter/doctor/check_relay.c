@@ -30,7 +30,7 @@
 #define RELAY_TABLE_MS	500
 #define RELAY_WIDE	16	/* bits: so wide a public network is one of strangers */
 #define RELAY_WIDE6	32
-#define RELAY_OTHERS	24	/* likewise, if this host has no address in it */
+#define RELAY_OTHERS	24	/* the same, if this host has no address in it */
 #define RELAY_OTHERS6	48
 #define RELAY_LINES	1000	/* of a file of networks */
 #define RELAY_DOMAINS	10	/* own ones that are tried as senders */

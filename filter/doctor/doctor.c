@@ -330,7 +330,7 @@ struct crew {
 	pthread_cond_t ended;
 	struct site *site;
 	size_t running;		/* under lock */
-	bool left;		/* likewise: nobody waits any more, the last thread cleans up */
+	bool left;		/* no one waits any more: the last thread cleans up */
 	struct crew_member *members;
 	size_t n;		/* of members */
 };

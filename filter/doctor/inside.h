@@ -32,7 +32,7 @@ struct site {
 	const struct config *config; /* NULL: it has errors */
 	const char *config_errors; /* lines, with config NULL */
 	const struct postfix *postfix; /* NULL: none was found, or it cannot be read */
-	const struct sendmail *sendmail; /* likewise */
+	const struct sendmail *sendmail; /* the same */
 	const char *mta_problem; /* why an MTA that is there cannot be read, or NULL */
 	struct resolver *resolver; /* NULL: no DNS */
 	const char *const *dns_servers; /* NULL-terminated, "ADDRESS" or "ADDRESS@PORT" */

@@ -538,7 +538,7 @@ import_decision(void *arg, const struct books_decision *item)
 	return add_decision(arg, item);
 }
 
-/* import_sums - likewise */
+/* import_sums - import the sums of the old daybook */
 static int
 import_sums(void *arg, int day, const char *account, const struct daybook_row *row)
 {

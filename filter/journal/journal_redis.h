@@ -50,7 +50,7 @@ void journal_word(struct journal_words *words, const char *word);
 /* journal_number - one more word, a number */
 void journal_number(struct journal_words *words, long long number);
 
-/* journal_key - one more word, a key: the store's prefix, then name (which bears the hash tag) */
+/* journal_key - one more word, a key: the store's prefix, then name (with the hash tag) */
 void journal_key(const struct journal_redis *redis, struct journal_words *words, const char *name);
 
 /*

@@ -20,7 +20,7 @@ struct plans {
 	    *from[PLANS_PARTIES]; /* where each plan is said, for people; "" where there is none */
 	size_t n;
 	const char *pool;	/* of the account, with a plan or without one; NULL: none */
-	const char *network;	/* of the client, likewise */
+	const char *network;	/* of the client, the same */
 	const char *failed;	/* what could not be looked up, or NULL; limits are then unknown */
 };
 

@@ -92,7 +92,7 @@ session_connect(struct session *session, const char *client_name, const char *cl
 	connection->client_port = client_port;
 	connection->daemon_name = session_keep(session, daemon_name, SESSION_WORD_MAX);
 	connection->daemon_port = session_keep(session, daemon_port, SESSION_WORD_MAX);
-	/* Postfix adds them before; Sendmail, and whoever does not tell, may do so after */
+	/* Postfix adds them before; Sendmail, and an unknown MTA, may do so after */
 	connection->completes = mta == NULL || strncmp(mta, "Postfix", 7) != 0;
 	if (client_addr == NULL || !ip_address_parse(client_addr, &connection->ip))
 		connection->ip.bits = 0;

@@ -601,7 +601,7 @@ line_max(const struct message *message)
 	return message->session->connection.completes ? SIGN_LINE_SENDMAIL : SIGN_LINE_POSTFIX;
 }
 
-/* start_signing - begin to sign where the message may bear our signature */
+/* start_signing - begin to sign, if the message may have our signature */
 static void
 start_signing(struct message *message)
 {

@@ -13,7 +13,7 @@
 /*
  * milter_socket_open - make libmilter listen, and set up the socket
  * After callbacks_register(). TCP_NODELAY is set on inet sockets, permissions and group on unix
- * ones. Returns 0, or -1 and *error_r on ctx: what is wrong with `listen` and how to mend it.
+ * ones. Returns 0, or -1 and *error_r on ctx: what is wrong with `listen` and how to fix it.
  */
 int milter_socket_open(TALLOC_CTX *ctx, const struct config *config, const char **error_r);
 

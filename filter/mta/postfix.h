@@ -48,7 +48,7 @@ struct postfix {
 	const char *master_cf;
 	struct postfix_parameter *raw; /* all, sorted by name; not expanded */
 	size_t n_raw;
-	struct postfix_parameter *expanded; /* likewise, expanded */
+	struct postfix_parameter *expanded; /* the same, expanded */
 	size_t n_expanded;
 	struct postfix_service *services;
 	size_t n_services;

@@ -14,7 +14,7 @@
 /* The files as postconf would print them, lines that the caller may cut up. */
 struct postfix_files {
 	char *raw;		/* "name = value" */
-	char *expanded;		/* likewise, with $name replaced */
+	char *expanded;		/* the same, with $name replaced */
 	char *services;		/* one line for each service */
 };
 

@@ -3,7 +3,7 @@
  *
  * wire.c moves the octets; connecting, TLS, AUTH and SELECT are all within the caller's deadline.
  *
- * Thread rule: no state; a connection belongs to whoever holds it.
+ * Thread rule: no state; a connection belongs to the thread that holds it.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"

@@ -303,9 +303,9 @@ n_idle(const struct redis_node *node)
 
 /*
  * reuse_node - the index of a node that has no slots and no call in progress, for another one; -1:
- * none; with the lock held Where nodes get a new address whenever they start, there would be too
- * many of them one day. Somebody who has just found the old node's index asks the new one, which
- * sends him on. The old place's words stay, for others may read them.
+ * none. With the lock held. If nodes get a new address at each start, there would be too many of
+ * them one day. A caller that has just found the old node's index is redirected by the new node.
+ * The old strings stay allocated because other threads may still read them.
  */
 static int
 reuse_node(struct redis_pool *pool)

@@ -49,7 +49,7 @@ enum pool_outcome redis_pool_call(struct redis_pool *pool, TALLOC_CTX *ctx, int 
 
 /*
  * redis_pool_renew - read the files of TLS again, and use these passwords from now on
- * NULL: none. Connections are made anew if something changed. A password that the server refuses is
+ * NULL: none. Connections are renewed if something changed. A password that the server refuses is
  * an error, as is a file of TLS that cannot be used. Waits for the server, wait_ms at most. Returns
  * 0, or -1 and *error_r (on ctx): what was there before is kept.
  */

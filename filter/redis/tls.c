@@ -291,7 +291,7 @@ redis_tls_start(struct redis_tls *tls, const struct redis_place *place, int fd)
 	return NULL;
 }
 
-/* verify_hint - how to mend what most often is wrong with a certificate */
+/* verify_hint - how to correct the most common errors of a certificate */
 static const char *
 verify_hint(long code)
 {

@@ -70,7 +70,7 @@ struct redis_pool_command {
 	const size_t *argv_len;
 	enum pool_outcome outcome;
 	struct redisReply *reply;	/* as for redis_pool_call() */
-	const char *error;		/* likewise */
+	const char *error;		/* as *error_r of redis_pool_call() */
 	unsigned int part;		/* that was asked last, or is to blame */
 };
 

@@ -403,7 +403,7 @@ save_all(FILE *stream, void *arg)
 	return result;
 }
 
-/* save - the file anew; 0, or -1 and *error_r on ctx */
+/* save - replace the file; 0, or -1 and *error_r on ctx */
 static int
 save(struct embedded *table, TALLOC_CTX *ctx, int64_t now, const char **error_r)
 {

@@ -6,7 +6,7 @@
  * of the query runs, and the database is opened for reading.
  *
  * A lock held by a writer is waited for, and a query that searches for long is broken off, both at
- * the deadline. A database that was replaced by another file is opened anew.
+ * the deadline. A database that was replaced by another file is opened again.
  *
  * Threads: a connection belongs to one worker (workers.h).
  */

@@ -189,7 +189,7 @@ table_is_pattern(const struct table *table)
 
 /* --- tending --- */
 
-/* take_place - of the old content; whoever holds that lets go of it in time */
+/* take_place - of the old content; its holders release it in time */
 static void
 take_place(struct table *table, struct content *new)
 {
@@ -212,7 +212,7 @@ table_read_again(struct table *table, const struct stamp *now)
 
 	table->seen = stamp_of(table->file);
 	if (!same_stamp(&table->seen, now)) {
-		drop_content(new);	/* it is not finished; the next look begins anew */
+		drop_content(new);	/* it is not finished; the next look begins again */
 	} else if (new == NULL) {
 		table->refused = *now;
 		log_error(

@@ -379,7 +379,7 @@ enum charset {
 	CHARSET_UTF7,    /* + and - do, RFC 2152 */
 	CHARSET_UTF16,   /* two octets a character, the high one first unless a mark says else */
 	CHARSET_UTF16LE, /* the low one first */
-	CHARSET_UTF32,   /* four octets a character, likewise */
+	CHARSET_UTF32,   /* four octets a character, the same */
 	CHARSET_UTF32LE,
 	CHARSET_EBCDIC /* letters in places of their own */
 };
@@ -568,7 +568,7 @@ base64_decode(struct span text, unsigned char *out)
 	for (size_t i = 0; i < text.len; i++) {
 		int value = base64_value(text.at[i]);
 
-		if (text.at[i] == '=') {	/* padding: what follows starts anew */
+		if (text.at[i] == '=') {	/* padding: what follows starts a new group */
 			have = 0;
 			continue;
 		}

@@ -1,5 +1,5 @@
 /*
- * rewrite.c - address fields that Sendmail writes anew after they were signed
+ * rewrite.c - address fields that Sendmail rewrites after they were signed
  *
  * The value is cut into elements at commas, colons and semicolons outside quotes, comments,
  * brackets and angles; each is then looked at by itself. What is in doubt counts as rewritten.

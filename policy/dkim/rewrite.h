@@ -1,5 +1,5 @@
 /*
- * rewrite.h - address fields that Sendmail writes anew after they were signed
+ * rewrite.h - address fields that Sendmail rewrites after they were signed
  *
  * Sendmail parses the addresses of a header and writes them in its own form: one space after each
  * comma, none before it, no empty members, no white space inside an address, comments behind it, a

@@ -10,7 +10,7 @@
  * signature, a Date put in by the MTA behind us is not. Hence three classes,
  * and a switch for MTAs that complete the header after the filter.
  *
- * Such an MTA (Sendmail) also writes address fields anew (rewrite.h). A field that would change is
+ * Such an MTA (Sendmail) also rewrites address fields (rewrite.h). A field that would change is
  * not signed.
  *
  * A field with a line that the MTA would break is folded before it is signed. If that cannot be
@@ -241,7 +241,7 @@ signing_identity(TALLOC_CTX *ctx, enum sign_identity kind, const char *address, 
 	return signing_identity_fits(at, domain) ? mem_strdup(ctx, at) : NULL;
 }
 
-/* Fields of addresses, which an MTA that completes headers writes anew, after the filter. */
+/* Fields of addresses, which an MTA that completes headers rewrites, after the filter. */
 static const char *const addressed[] = {
 	"Cc",
 	"From",

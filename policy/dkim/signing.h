@@ -53,7 +53,7 @@ enum sign_identity {
 	SIGN_IDENTITY_NONE,   /* there is no i=, which means @d= */
 	SIGN_IDENTITY_DOMAIN, /* "@" and the domain of the From address, where that is at or below
 				 d= */
-	SIGN_IDENTITY_ADDRESS /* the From address, likewise */
+	SIGN_IDENTITY_ADDRESS /* the From address */
 };
 
 /* How the signatures of a domain are made. All zero is the default. */

@@ -51,7 +51,7 @@ struct table_report {
 struct key_row {
 	const char *name;
 	const char *domain;	/* d= in normal form, or "%": that of the From field */
-	const char *selector;	/* s=, or "%" likewise */
+	const char *selector;	/* s=, or "%": the same */
 	const char *key;	/* a file, in which % stands for that domain, or the key itself */
 	unsigned int line;
 	unsigned int next;	/* index + 1 of the next row with the same hash key; 0: none */
@@ -111,7 +111,7 @@ struct signing_match {
  * signing_table_find - which keys sign mail of an address
  *
  * address: normal form, local@domain. In a DATASET_FILE the lookups are, in this order: the
- * address, the domain, local@.parent for each parent domain, .parent likewise, local@*, *.
+ * address, the domain, local@.parent for each parent domain, .parent for each, local@*, *.
  * In a DATASET_REFILE every pattern is tried, in the order of the file. multiple: all
  * that match (MultipleSignatures), else the first. Results are on ctx; *n_r is at most
  * SIGNING_MATCHES_MAX, *more_r tells that there were more.

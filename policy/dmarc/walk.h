@@ -2,7 +2,7 @@
  * walk.h - the DNS tree walk: which names are asked, and what the answers mean
  *
  * RFC 9989 section 4.10. All names of a walk are known beforehand, so that they can be asked at
- * once; whoever asks hands the answers in.
+ * once; the caller hands the answers in.
  *
  * Memory: names point into the domain they come from. Threads: no state; any thread.
  */

@@ -83,7 +83,7 @@ struct quota_cost {
 	uint64_t external;	/* of the recipients, those outside our own domains */
 	const uint64_t *marks;	/* one for each recipient (recent.h), keyed with quota_home(); */
 	size_t n_marks;		/* only where quota_counts() LIMIT_NEW */
-	uint64_t client;	/* mark of the client's address, likewise; LIMIT_CLIENTS */
+	uint64_t client;	/* of the client's address, keyed as marks; LIMIT_CLIENTS */
 	bool has_client;	/* the address is known */
 };
 

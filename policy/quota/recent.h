@@ -18,7 +18,7 @@
 
 /* A recipient is new unless it was written to within so many milliseconds (30 days) ... */
 #define RECENT_LIFE_MS		(INT64_C(30) * 24 * 3600 * 1000)
-/* ... the time is only noted anew when the old one is older than this (a day). */
+/* ... the time is noted again only when the old one is older than this (a day). */
 #define RECENT_FRESH_MS		(INT64_C(24) * 3600 * 1000)
 /* The most recipients that are remembered of one account; the oldest are forgotten. */
 #define RECENT_MAX_KNOWN	10000
@@ -30,7 +30,7 @@ struct recent_mark {
 
 /* All zero is an empty set. */
 struct recent {
-	struct recent_mark *marks; /* by mark; a talloc child of whoever added first */
+	struct recent_mark *marks; /* by mark; a talloc child of the first adder's context */
 	uint32_t n;
 	uint32_t room;
 };

@@ -6,7 +6,7 @@
  * bucket, 1/48 of the window, later than it could (75 s for an hour, 30 minutes
  * for a day).
  *
- * Time is milliseconds of one clock, >= 0, passed in; lengths likewise. Within a
+ * Time is milliseconds of one clock, >= 0, passed in; so are lengths. Within a
  * window time never runs back: an earlier now counts into the newest bucket. A
  * window whose newest bucket lies more than its length ahead of now was stamped by a
  * clock that was wrong; its buckets are kept and moved so that the newest is now.

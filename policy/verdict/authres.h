@@ -32,7 +32,7 @@
 char *authres_read_id(TALLOC_CTX *ctx, const char *value, size_t len);
 
 /*
- * authres_is_ours - does this field bear the authserv-id that is ours?
+ * authres_is_ours - does this field have our authserv-id?
  *
  * Compared without regard to case, a dot at the end, or the spelling of
  * international labels. A field that cannot be read is ours where it holds our

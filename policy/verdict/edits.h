@@ -43,7 +43,7 @@ struct edits {
 /*
  * edits_plan - the edits for a message that passes
  *
- * Deleted: every Authentication-Results that bears authserv_id or might. Inserted: signatures
+ * Deleted: every Authentication-Results that contains authserv_id or might. Inserted: signatures
  * (values, NULL-terminated, or NULL for none), and on role inbound one
  * Authentication-Results of our own, uppermost. Memory is on ctx. Pure; any thread.
  */

@@ -10,9 +10,9 @@
  * escaped, in the pairs what is no dot-atom stands in quotes, and each is cut, so
  * that no line reaches the 998 octets of RFC 5322 section 2.1.1.
  *
- * Who sends us mail may have written such fields himself. Readers take the
- * uppermost, or those whose receiver they trust; so a field that bears our name goes,
- * as forged Authentication-Results do.
+ * The message may arrive with such fields already in it. Readers take the uppermost, or those
+ * whose receiver they trust; so a field with our name is deleted, as forged
+ * Authentication-Results are.
  *
  * Pure, no state; any thread.
  */

@@ -41,7 +41,7 @@ bool received_spf_is_ours(const char *value, size_t len, const char *receiver);
 /*
  * received_spf_plan - add the fields to the edits of a message that passes
  *
- * edits: as edits_plan() made them, on ctx. Deleted as well is every field that bears our name;
+ * edits: as edits_plan() made them, on ctx. Every field with our name is deleted as well;
  * inserted, below all other insertions, where write is set, one field for MAIL
  * FROM and one for HELO, MAIL FROM above. For a null sender they are one check, told as HELO's.
  */

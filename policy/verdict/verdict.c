@@ -767,7 +767,7 @@ verdict_passes(const struct verdict *verdict)
 	return verdict->action < ACTION_TEMPFAIL;
 }
 
-/* verdict_may_sign - may this message bear our signature? */
+/* verdict_may_sign - may this message be signed? */
 bool
 verdict_may_sign(const struct facts *facts, const struct verdict *verdict)
 {

@@ -33,7 +33,7 @@ struct rules {
 	bool require_tls;	/* submission: refuse without TLS, unless from loopback */
 	bool draining;		/* the daemon is being stopped */
 	size_t max_recipients;	/* of the message's plans; 0: no bound */
-	uint64_t max_size;	/* likewise, in octets */
+	uint64_t max_size;	/* octets, of the message's plans; 0: no bound */
 	const char *help_url;	/* appended to refusals, or NULL */
 	const struct reply_texts *texts; /* of refusals; NULL: English */
 };
@@ -85,7 +85,7 @@ void verdict_trace(TALLOC_CTX *ctx, const struct rules *rules, const struct fact
 bool verdict_passes(const struct verdict *verdict);
 
 /*
- * verdict_may_sign - may this message bear our signature?
+ * verdict_may_sign - may this message be signed?
  * Only when nothing at all was found against its sender and every claim was asked for and is
  * owned: a message that passes only because of watch mode or of an "accept" for a
  * foreign name is not signed.
