@@ -223,7 +223,7 @@ run_milter(void *arg)
 	struct daemon *daemon = arg;
 	int result = smfi_main();
 
-	/* once it was told to stop, an error is how its listener sees its closed socket */
+	/* once it was stopped, an error is how its listener sees its closed socket */
 	if (atomic_load(&daemon->draining))
 		return NULL;
 	log_error("libmilter ended by itself%s; exiting with status 1, to be started again",
@@ -235,7 +235,7 @@ run_milter(void *arg)
 
 /*
  * linger - let the sessions that are open end by themselves
- * With a socket of the service manager nobody need be turned away: new connections wait there for
+ * With a socket of the service manager no client is turned away: new connections wait there for
  * the next process.
  */
 static void

@@ -1,5 +1,5 @@
 /*
- * supervisor.c - what a service manager and a daemon tell each other
+ * supervisor.c - the messages of a service manager and a daemon
  *
  * The environment is changed at start, in one thread, and only read afterwards.
  */

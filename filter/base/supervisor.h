@@ -1,5 +1,5 @@
 /*
- * supervisor.h - what a service manager and a daemon tell each other
+ * supervisor.h - the messages of a service manager and a daemon
  *
  * The protocol of sd_listen_fds(3) and sd_notify(3), which others than systemd speak as well.
  * It is three environment variables and a datagram, so no library is needed.

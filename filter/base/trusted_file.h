@@ -21,7 +21,7 @@ struct trusted_by {
  * Checked are the file, every directory on its path, and those of the file that symbolic links lead
  * to. Each must belong to root or to the daemon's user; others must not be able to write to it, nor
  * a group that is neither root's nor the daemon's. In a directory with the sticky bit, such as
- * /tmp, others may make files of their own. NULL: nobody, or the file is not there, which is for
+ * /tmp, others may make files of their own. NULL: no one, or the file is not there, which is for
  * the one who opens it to say. On ctx, with the command that corrects it.
  */
 const char *trusted_file_problem(TALLOC_CTX *ctx, const char *path, const struct trusted_by *by);

@@ -55,7 +55,7 @@ unix_socket_connect(const char *path)
 	return -1;
 }
 
-/* remove_stale - remove a socket that nobody listens on */
+/* remove_stale - remove a socket without a listener */
 static int
 remove_stale(TALLOC_CTX *ctx, const char *path, const char **error_r)
 {
@@ -112,7 +112,7 @@ unix_socket_listen(TALLOC_CTX *ctx, const char *path, mode_t mode, const char *g
 	if (remove_stale(ctx, path, error_r) != 0)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	/* nobody else may connect before the permissions are right */
+	/* no other user may connect before the permissions are right */
 	mask = umask(0177);
 	bound = fd < 0 || address_of(path, &address) != 0 ? -1 :
 	    bind(fd, (const struct sockaddr *)&address, sizeof(address));

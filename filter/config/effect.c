@@ -262,7 +262,7 @@ is_for_accounts(const struct place *place)
 			return true;
 		spare = spare && !is_of_others(config, &config->plans[i]);
 	}
-	/* one that nobody has yet is ready for accounts */
+	/* one that no account has yet is ready for some */
 	return spare;
 }
 

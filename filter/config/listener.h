@@ -15,7 +15,7 @@ struct listener_traits {
 	const char *daemon_port; /* or NULL */
 	struct ip_address client;
 	bool pickup;		/* from sendmail(1): client port 0 */
-	bool login;		/* with a SASL login, or told of one (auth_type) */
+	bool login;		/* with a SASL login, or a sign of one (auth_type) */
 };
 
 /* A condition of a listener. */

@@ -3,7 +3,7 @@
  *
  * How mail is signed, in general and for single domains, and how signatures of others are
  * judged. A domain's section names only what differs; the rest is taken over here, so that
- * nobody has to look in two places when a message is signed.
+ * there is one place to look at when a message is signed.
  *
  * Threads: as load.c.
  */

@@ -210,7 +210,7 @@ check_local(struct options_reader *reader, const struct listener *listener)
 			    reply_row((enum reason)reason)->option, listener->name);
 }
 
-/* check_inbound_login - mail with a login may not pass where nobody checks its sender */
+/* check_inbound_login - mail with a login may not pass if its sender is not checked */
 static void
 check_inbound_login(struct options_reader *reader, const char *where, const struct action_set *set)
 {

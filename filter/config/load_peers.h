@@ -15,7 +15,7 @@ extern const struct option_group configuration_peers_group;
 void configuration_peers_read(
     struct options_reader *reader, config_setting_t *setting, void *target);
 
-/* configuration_peers_warn - what it means that nobody is named for an inet socket, or NULL; on
+/* configuration_peers_warn - what it means that an inet socket has no peers, or NULL; on
  * ctx */
 const char *configuration_peers_warn(TALLOC_CTX *ctx, const struct config *config);
 

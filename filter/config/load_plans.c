@@ -2,7 +2,7 @@
  * load_plans.c - plans and who has them, in the configuration file and in the plans file
  *
  * Reading a plan's options is one function each; what needs all of both files (inheritance, names
- * of plans, options that belong together) is checked at the end. Every slip is told with its line
+ * of plans, options that belong together) is checked at the end. Every error has its line
  * and with what was probably meant.
  */
 #ifdef HAVE_CONFIG_H
@@ -69,7 +69,7 @@ add_limit(struct options_reader *reader, config_setting_t *setting, struct plan 
 	}
 }
 
-/* read_limits - the limits of a plan; a slip is told with the line of the very limit */
+/* read_limits - the limits of a plan; an error has the line of its limit */
 static void
 read_limits(struct options_reader *reader, config_setting_t *setting, void *target)
 {

@@ -33,7 +33,7 @@ add_error(struct options_reader *reader, const char *where, const char *format, 
 {
 	char *text = mem_check(talloc_vasprintf(reader->ctx, format, args));
 
-	/* a value may have line breaks, and errors are told apart by them */
+	/* a value may have line breaks, and errors are separated by them */
 	for (char *p = text; *p != '\0'; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = ' ';

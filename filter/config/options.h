@@ -15,7 +15,7 @@
 
 #include "filter/config/configuration.h"
 
-/* Collects mistakes; reading goes on after one, so that all are told at once. */
+/* Collects errors; reading goes on after one, so that all are reported at once. */
 struct options_reader {
 	TALLOC_CTX *ctx;	/* owns the values */
 	const char *file;	/* the file being read */

@@ -1,11 +1,11 @@
 /*
  * control.c - the control socket: who may speak, lines in and lines out
  *
- * One thread serves all clients with poll(2); a slow one holds up nobody, and
+ * One thread serves all clients with poll(2); a slow one holds up no other, and
  * the mail path shares nothing with it but the store, the journal and the snapshot's
  * reference. Requests are answered one at a time (control_answer.c).
  *
- * Who may do what is told by the kernel: user and groups of the peer as it connected. A socket file
+ * The kernel reports who may do what: user and groups of the peer as it connected. A socket file
  * belongs to one group only, so where a second one may read, the file is open to all and
  * strangers are turned away here, before they can say a word.
  *

@@ -43,7 +43,7 @@ home_text(TALLOC_CTX *ctx, const struct plans *plans)
 	return "";
 }
 
-/* find_owner - whose limits a request is about; NULL and an answer if it names nobody */
+/* find_owner - whose limits a request is about; NULL and an answer if it names no one */
 static json_t *
 find_owner(const struct asked *asked, struct subject *subject_r)
 {

@@ -165,7 +165,7 @@ sizes_of(const char *line, size_t len, struct trying *trying)
 	return NULL;
 }
 
-/* control_try_spawn - the thread, which nobody waits for */
+/* control_try_spawn - the thread, which is not joined */
 static bool
 control_try_spawn(struct trying *trying)
 {

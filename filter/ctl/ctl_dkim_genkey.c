@@ -7,7 +7,7 @@
  * does not look at, and linked to its own, which fails where there is one already. The record comes
  * first, so that a key never exists without its record.
  *
- * Nothing signs with the new key before the daemon is told to look (reload).
+ * Nothing signs with the new key before the daemon looks (reload).
  *
  * Threads: one.
  */

@@ -191,7 +191,7 @@ direct(struct ctl *ctl, const char *request)
 		    "%s keeps the counters in the daemon; --direct is for store = \"redis:NAME\"",
 		    ctl->file);
 	(void)signal(SIGPIPE, SIG_IGN);
-	/* what is changed is told where the daemon would have told it */
+	/* changes are logged where the daemon would have logged them */
 	log_open(true);
 	if (daemon_open_store(ctl->memory, &daemon, snapshot, &error) != 0)
 		ctl_fail("%s", error);

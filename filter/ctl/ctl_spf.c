@@ -170,7 +170,7 @@ outcome_json(struct setting *setting, const char *identity, const struct checked
 	    counts_json(setting, &outcome->counts));
 }
 
-/* ctl_spf_run - one check, told step by step */
+/* ctl_spf_run - one check, reported step by step */
 static json_t *
 ctl_spf_run(struct setting *setting, const char *identity, const struct spf_client *client,
     const char *sender, struct checked *outcome)

@@ -46,18 +46,18 @@ struct daemon {
 	struct journal *journal;
 	json_t *redis_risks;	/* under lock: an array of what is wrong with Redis, or NULL */
 	struct reporter *reporter; /* or NULL: nothing is sent from here */
-	char *unmatched[32]; /* under lock: daemon names that no listener matches, told already */
+	char *unmatched[32]; /* under lock: daemon names that no listener matches, logged already */
 	size_t n_unmatched;
 	int64_t started_ms;	/* clock_ms() at start */
 	bool dry;		/* all messages are only tried: there is no journal */
 	atomic_bool draining;	/* new messages are turned away */
-	atomic_bool milter_ended; /* libmilter, without being told to */
+	atomic_bool milter_ended; /* libmilter, without being stopped */
 	atomic_ulong in_flight;	/* messages between MAIL and their end */
 	atomic_uint trials;	/* messages that are only tried for countersignctl */
 	atomic_ulong sessions;	/* open connections from MTAs */
 	atomic_ulong accepted, refused, deferred, held; /* messages, for status */
 	atomic_int_least64_t
-	    key_told_ms; /* when a missing key was last told of, CLOCK_MONOTONIC; 0: never */
+	    key_told_ms; /* when a missing key was last reported, CLOCK_MONOTONIC; 0: never */
 	atomic_ulong reloads;
 	struct edge_figures edge;
 	struct probe_address listening; /* set before threads start */

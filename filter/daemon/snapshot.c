@@ -52,7 +52,7 @@ snapshot_key_options(TALLOC_CTX *ctx, const struct config *config,
 	if (config->user == NULL || geteuid() != 0)
 		return 0;
 	errno = 0;
-	user = getpwnam(config->user);	/* one reload at a time, and nobody else asks */
+	user = getpwnam(config->user);	/* one reload at a time, and no other caller */
 	if (user == NULL) {
 		*error_r = mem_printf(ctx,
 		    "%s: user = \"%s\" is no account of this machine; create it with: adduser --system --group %s",
@@ -116,7 +116,7 @@ check_program(TALLOC_CTX *ctx, const struct config *config, const char **error_r
 	return false;
 }
 
-/* snapshot_trusts - may nobody else change what is read? */
+/* snapshot_trusts - can no other user change what is read? */
 static bool
 snapshot_trusts(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **error_r)
 {

@@ -2,7 +2,7 @@
  * key_record.c - the DNS record of a DKIM key: written, and compared with the key
  *
  * Two answers must never be confused: "this key cannot be verified" (no record, another
- * key, revoked, a record that forbids it) and "nobody could tell" (DNS failed). The first is
+ * key, revoked, a record that forbids it) and "not known" (DNS failed). The first is
  * a reason not to sign; the second never is.
  *
  * Keys are compared by the octets of p=, decoded, so that neither white space nor

@@ -40,7 +40,7 @@ enum key_state {
 	KEY_OTHER,   /* the record contains another key */
 	KEY_REVOKED, /* the record says that there is no key any more: p= is empty */
 	KEY_UNFIT,   /* the record has the key's name and cannot be used to verify mail */
-	KEY_UNKNOWN  /* DNS could not tell */
+	KEY_UNKNOWN  /* DNS failed */
 };
 
 struct key_finding {

@@ -21,7 +21,7 @@
  *
  * The public cache is filled by strangers (every signature names a key of its
  * signer's choice), so it has a fixed size: sets of four, the least recently used of
- * a set goes. Its hash is seeded, so that nobody can aim at a set.
+ * a set goes. Its hash is seeded, so that an attacker cannot aim at a set.
  *
  * Threads: this is process-wide state, because OpenSSL's signatures leave no room
  * for a context. The registry is behind a read-write lock, the cache behind a

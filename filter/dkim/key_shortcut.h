@@ -3,7 +3,7 @@
  *
  * libopendkim gives a key to OpenSSL as text for every signature, which costs
  * more than the signature. So it is given a handle in place of the private
- * key, and the function it calls to parse it is ours (key_shortcut.c tells how
+ * key, and the function it calls to parse it is ours (key_shortcut.c describes how
  * and why). THE PROGRAM MUST BE LINKED WITH -Wl,--export-dynamic, or with a
  * dynamic list that names PEM_read_bio_PrivateKey and d2i_PUBKEY_bio;
  * key_shortcut_selftest() fails where it was not. With ./configure --disable-key-shortcut handles
@@ -25,7 +25,7 @@
 /*
  * key_shortcut_add - register a private key
  * Takes a reference of its own on the key. Writes the handle: a line of text that
- * begins with five hyphens and that nobody can guess. Returns 0, or -1 where
+ * begins with five hyphens and that cannot be guessed. Returns 0, or -1 where
  * there is no memory or no randomness.
  */
 int key_shortcut_add(EVP_PKEY *key, char handle_r[KEY_SHORTCUT_HANDLE]);

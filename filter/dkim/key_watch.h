@@ -1,7 +1,7 @@
 /*
  * key_watch.h - is a key's record visible yet, so that it may sign?
  *
- * A signature by a key whose record nobody sees is worse than none: it fails at every
+ * A signature by a key whose record is not visible is worse than none: it fails at every
  * receiver. So a key is asked for in DNS before it signs for the first time, and
  * now and then as long as it is in use.
  *
@@ -34,9 +34,9 @@
 #define KEY_WATCH_UNSEEN_S	15	/* the same for one that is not used, whatever the TTL */
 #define KEY_WATCH_LOOK_MS	3000	/* the wait for name servers of zones */
 #define KEY_WATCH_LOOK_MAX	256	/* keys looked for at once */
-#define KEY_WATCH_FAILED_S	60	/* after DNS could not tell */
+#define KEY_WATCH_FAILED_S	60	/* after DNS failed */
 #define KEY_WATCH_LATE_S	10	/* overdue for longer, a message asks itself */
-#define KEY_WATCH_LINES		50	/* keys told of in the log within an hour */
+#define KEY_WATCH_LINES		50	/* keys reported in the log within an hour */
 
 struct key_watch;
 

@@ -10,7 +10,7 @@
  *
  * The private key is named to the library by its handle (key_shortcut.h). Where the
  * library keeps a reference to Ed25519 keys (dkim.c), it is given back here; the
- * explicit dkim_privkey_load() tells for certain whether one was taken.
+ * explicit dkim_privkey_load() returns for certain whether one was taken.
  *
  * Before an Ed25519 signature's b= the library writes a fold that it did not hash. In
  * the relaxed form that is no difference, so these signatures always have it.

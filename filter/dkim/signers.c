@@ -6,7 +6,7 @@
  * sender, so these keys are borrowed from the keyring when they are needed.
  *
  * A key that cannot be used stops the start, unless the configuration says what becomes of
- * mail without it (on_missing_key): then it is told of, and each message
+ * mail without it (on_missing_key): then it is reported, and each message
  * of that domain goes by that. A hundred thousand customers' mail must not
  * stand still because one of them lost a file.
  *

@@ -3,7 +3,7 @@
  *
  * Either every key of the From domain, in the plain layout (keyring.h), or what
  * OpenDKIM's SigningTable and KeyTable say; and how that domain's signatures are made.
- * Who may write under that address was decided before: here nobody is trusted with a
+ * Who may write under that address was decided before: here no one is trusted with a
  * choice of domain but the administrator.
  *
  * Threads: loading and freeing belong to one thread, at the two ends of a

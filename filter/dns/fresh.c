@@ -201,7 +201,7 @@ alias_of(TALLOC_CTX *ctx, const struct ub_result *result)
 	    ctx, "%s%s", result->canonname, len > 0 && result->canonname[len - 1] == '.' ? "" : ".");
 }
 
-/* best - the answer to give: of the zone's servers, if they could tell, else of our resolver */
+/* best - the answer to give: of the zone's servers, if they answered, else of our resolver */
 static struct dns_answer *
 best(TALLOC_CTX *ctx, enum dns_type type, const struct ub_result *authority,
     const struct ub_result *resolver)
@@ -218,7 +218,7 @@ best(TALLOC_CTX *ctx, enum dns_type type, const struct ub_result *authority,
 	return dns_answer_new(ctx, DNS_TIMEOUT, "no answer in time");
 }
 
-/* ask_authority - the third step; NULL where there is nobody to ask */
+/* ask_authority - the third step; NULL if there is no server to ask */
 static struct wanted *
 ask_authority(struct fresh *fresh, char **names, size_t n, int type)
 {

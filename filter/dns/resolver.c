@@ -26,7 +26,7 @@
  * PATIENT_AFTER_MS, or a failure, is tried a second time by the patient one. The
  * first answer that is no failure counts; both trials must fail before the question has.
  *
- * Failures. Before a failure is told, a probe says whether our resolver answers at all
+ * Failures. Before a failure is reported, a probe shows whether our resolver answers at all
  * (health.c), because what is to be done differs. While it does not, questions are
  * not waited for.
  *
@@ -202,7 +202,7 @@ question_new(struct resolver *resolver, const char *name, size_t len, enum dns_t
 	for (i = 0; i < sizeof(question->trials) / sizeof(question->trials[0]); i++)
 		question->trials[i].question = question;
 
-	/* Deadlines are on the clock that nobody sets. */
+	/* Deadlines are on the clock that is never set. */
 	(void)pthread_condattr_init(&attributes);
 	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&question->answered, &attributes);
@@ -409,7 +409,7 @@ trial_end(struct trial *trial)
 	question_unref(trial->question);
 }
 
-/* resolver_finish - note the answer to a question and tell who waits
+/* resolver_finish - note the answer to a question and wake the waiting threads
  * The answer is a child of question. What DNS said before stands in for a failure. */
 static void
 resolver_finish(struct question *question, struct dns_answer *answer)
@@ -457,7 +457,7 @@ finish_trials(struct question *question, struct dns_answer *answer)
 
 static void try_on(struct question *question, enum upstream_kind kind);
 
-/* resolver_blame - tell a failure, if it is known by now whose it is; the probe is on its way
+/* resolver_blame - report a failure, if it is known by now whose it is; the probe is on its way
  * else */
 static void
 resolver_blame(struct question *question, int64_t now_ms)

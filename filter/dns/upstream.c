@@ -82,7 +82,7 @@ static const struct upstream_option turns_options[] = {
  * networks leaves out: homes and laboratories do send mail (RFC 8375, RFC 6761). */
 static const char *const unbound_zones[] = { "home.arpa.", "test." };
 
-/* upstream_set_options - tell libunbound of a table above; returns an error or NULL */
+/* upstream_set_options - give libunbound the options of a table above; an error or NULL */
 static const char *
 upstream_set_options(TALLOC_CTX *ctx, struct ub_ctx *unbound, const struct upstream_option *options,
     size_t n)
@@ -99,7 +99,7 @@ upstream_set_options(TALLOC_CTX *ctx, struct ub_ctx *unbound, const struct upstr
 	return NULL;
 }
 
-/* set_servers - tell libunbound whom to ask; returns an error or NULL */
+/* set_servers - set the servers that libunbound asks; returns an error or NULL */
 static const char *
 set_servers(TALLOC_CTX *ctx, struct ub_ctx *unbound, const char **servers)
 {

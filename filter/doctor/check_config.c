@@ -129,7 +129,7 @@ check_newer(struct exam *exam, const char *path, time_t started)
 	    "the file was changed after the daemon had read it");
 }
 
-/* check_loaded_files - against the start of a daemon that was never told to reload */
+/* check_loaded_files - against the start of a daemon that was never reloaded */
 static void
 check_loaded_files(struct exam *exam)
 {

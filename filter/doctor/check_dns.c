@@ -384,7 +384,7 @@ examine_mx(struct exam *exam)
 
 /* --- the servers ----------------------------------------------------------- */
 
-/* check_lies - a name that nobody has must not exist */
+/* check_lies - a name that no domain has must not exist */
 static void
 check_lies(struct exam *exam)
 {

@@ -23,7 +23,7 @@
 
 #define QUEUE_MANY	100	/* deferred messages */
 #define QUEUE_FILES	5000	/* that are looked at */
-#define QUEUE_SENDERS	1000	/* that are told apart */
+#define QUEUE_SENDERS	1000	/* that are counted apart */
 #define QUEUE_HEAD	2048	/* octets of a file, in which its sender stands */
 #define QUEUE_DEPTH	4	/* of directories */
 #define LOG_TAIL	(4 * 1024 * 1024) /* octets at the end of a log that are read */

@@ -269,7 +269,7 @@ check_persistence(struct redis_case *one)
 		    "everybody");
 }
 
-/* check_role - a master, alone or of a Cluster, as we were told */
+/* check_role - a master, alone or of a Cluster, as configured */
 static void
 check_role(struct redis_case *one)
 {

@@ -1,7 +1,7 @@
 /*
  * dns_probe.c - which DNS servers answer at all
  *
- * The resolver cannot tell its servers apart, so here one packet goes to each of them: the
+ * The resolver cannot distinguish its servers, so here one packet goes to each of them: the
  * question ". NS" (RFC 1035 section 4.1), by UDP, twice.
  */
 #ifdef HAVE_CONFIG_H

@@ -2,7 +2,7 @@
  * dns_question.h - one question to one DNS server, past the resolver
  *
  * The resolver hides what the doctor looks for: aliases, signatures, whether TCP works, and what
- * a server answers that is told not to validate.
+ * a server answers that is asked not to validate.
  */
 #ifndef FILTER_DOCTOR_DNS_QUESTION_H
 #define FILTER_DOCTOR_DNS_QUESTION_H
@@ -23,7 +23,7 @@ struct dns_question {
 	unsigned int room;	/* octets that an answer by UDP may have */
 	bool tcp;
 	bool dnssec;		/* ask for signatures */
-	bool unchecked;		/* tell the server not to validate */
+	bool unchecked;		/* ask the server not to validate */
 };
 
 struct dns_reply {

@@ -43,7 +43,7 @@ struct doctor_check {
 };
 
 static const struct doctor_check doctor_checks[] = {
-	/* mail passes unchecked, is lost, or nobody can send */
+	/* mail passes unchecked, is lost, or no user can send */
 	{ "config.syntax", DOCTOR_ERROR, examine_config, BY_HAND,
 	    "countersign would not start with its configuration" },
 	{ "config.not-loaded", DOCTOR_WARNING, examine_config, BY_HAND,

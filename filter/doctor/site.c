@@ -96,7 +96,7 @@ site_uses(struct site *site, const struct ip_address *ip)
 	    strstr(protocols, ip->bits == 128 ? "ipv6" : "ipv4") != NULL;
 }
 
-/* site_bound_addresses - those that Postfix is told to send from; false: it is not told */
+/* site_bound_addresses - those that Postfix is set to send from; false: none is set */
 static bool
 site_bound_addresses(struct site *site)
 {
@@ -390,7 +390,7 @@ site_writes(const struct site *site, const char *path)
 
 /* --- preparing ------------------------------------------------------------- */
 
-/* site_read_mta - Postfix or Sendmail: as told, or what is there */
+/* site_read_mta - Postfix or Sendmail: the one that was named, or what is there */
 static void
 site_read_mta(struct site *site)
 {

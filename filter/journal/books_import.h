@@ -23,7 +23,7 @@ struct books_import {
 /*
  * books_import - read the files beside file
  * A missing file is an empty one. Lines that cannot be read are skipped; how many of which file is
- * logged. Returns 0, or -1: a file cannot be read (*error_r on ctx), or nobody took a line (NULL).
+ * logged. Returns 0, or -1: a file cannot be read (*error_r on ctx), or a line was refused (NULL).
  */
 int books_import(
     TALLOC_CTX *ctx, const char *file, const struct books_import *to, const char **error_r);

@@ -64,7 +64,7 @@ static const char schema[] =
     " id INTEGER PRIMARY KEY,"
     " at INTEGER NOT NULL,"
     " kind TEXT NOT NULL,"
-    " key TEXT NOT NULL,"		/* what it is about, to tell it once */
+    " key TEXT NOT NULL,"		/* what it is about, to raise it once */
     " text TEXT NOT NULL);"		/* JSON */
     "CREATE INDEX events_key ON events (kind, key, at);"
     BOOKS_SQLITE_DMARC_SCHEMA;

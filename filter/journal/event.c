@@ -64,7 +64,7 @@ struct event {
 	char *key;		/* what it is about, for telling it once */
 	char *text;		/* JSON */
 	bool run;		/* the program was given it, or was not to be */
-	bool told;		/* lately, so it is not kept */
+	bool told;		/* raised lately elsewhere, so it is not kept */
 };
 
 struct events {
@@ -76,7 +76,7 @@ struct events {
 	struct map *told;	/* kind/subject/about => int64_t, until when it is no news */
 	struct event *first, **last;
 	size_t n;
-	bool full;		/* that it is full was told */
+	bool full;		/* that it is full was logged */
 };
 
 /* event_word - the word of a kind */
@@ -112,7 +112,7 @@ events_new(TALLOC_CTX *ctx, struct books *books)
 
 /* --- raising --- */
 
-/* is_news - was this not told lately? From now on it was. Called with the lock. */
+/* is_news - was this not raised lately? From now on it was. Called with the lock. */
 static bool
 is_news(struct events *events, enum event_kind kind, const char *key)
 {
@@ -241,7 +241,7 @@ event_record_of(const struct event *event)
 		event->text };
 }
 
-/* told_elsewhere - was this told lately, by another filter or before a restart? */
+/* told_elsewhere - was this raised lately, by another filter or before a restart? */
 static bool
 told_elsewhere(struct events *events, TALLOC_CTX *ctx, const struct event *event)
 {
@@ -253,7 +253,7 @@ told_elsewhere(struct events *events, TALLOC_CTX *ctx, const struct event *event
 	    !books_event_is_news(events->books, ctx, &record, quiet_ms - QUIET_SLACK_MS);
 }
 
-/* event_run - hand an event to the program, once, unless it was told elsewhere */
+/* event_run - hand an event to the program, once, unless it was raised elsewhere */
 static void
 event_run(struct events *events, TALLOC_CTX *ctx, const struct event_program *program,
     struct event *event)

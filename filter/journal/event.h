@@ -7,7 +7,7 @@
  *	{"event":"over","time":"2026-11-22T21:30:00Z","filter":"mail1","account":"alice@example.org",
  *	 "text":"...", and details of its kind}
  *
- * Kinds that traffic repeats, or that every filter sees, are told once for each subject in
+ * Kinds that traffic repeats, or that every filter sees, are raised once for each subject in
  * EVENT_QUIET_MS (sign-risk: in a day), by all filters on one Redis together; changes of a filter's
  * own state each time.
  *
@@ -61,7 +61,7 @@ struct events *events_new(TALLOC_CTX *ctx, struct books *books);
 /*
  * event_raise - something happened
  * member: what the subject is called in JSON ("account", "domain"), or NULL where there is none;
- * about: what else tells it from other news of this kind and subject, or NULL; text: a sentence
+ * about: what distinguishes it from other news of this kind and subject, or NULL; text: a sentence
  * without newline; details: more members, used up, or NULL. Logged at once, the rest follows.
  */
 void event_raise(struct events *events, enum event_kind kind, const char *member,

@@ -60,7 +60,7 @@ struct event_runner {
 	TALLOC_CTX *memory;	/* a root of its own, because threads share it */
 	struct job *first, **last;
 	size_t n;
-	bool full;		/* that it is full was told */
+	bool full;		/* that it is full was logged */
 	bool stop;
 };
 

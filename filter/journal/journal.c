@@ -2,7 +2,7 @@
  * journal.c - what happened, written down off the message's path
  *
  * The message's thread makes an entry of values that are its own anyway and appends it to a list
- * under a lock that nobody holds for long. The journal's thread wakes once a second, or earlier
+ * under a lock that no thread holds for long. The journal's thread wakes once a second, or earlier
  * when there is much, and writes batches: JSON is made there, Redis or the disk is waited for
  * there. What the books did not take is kept for the next time, up to the bound; then the oldest
  * go.
@@ -42,7 +42,7 @@ struct entry {
 	int64_t at_ms;		/* UNIX time */
 	struct logline *line;
 	char *account;		/* or NULL */
-	char *reply;		/* what the client was told, or NULL */
+	char *reply;		/* the reply to the client, or NULL */
 	enum action action;
 	enum action would;
 	enum reason reason;
@@ -94,9 +94,9 @@ struct journal {
 	struct map *bursts;		/* account => struct burst */
 	struct journal_watch *watch;
 	size_t accounts;		/* with sums a day */
-	int beyond_day;			/* the last one with more, and the log was told */
+	int beyond_day;			/* the last one with more, which was logged */
 	int dmarc_beyond_day;		/* the same for rows of DMARC */
-	bool failing[WRITTEN_COUNT];	/* and the log was told */
+	bool failing[WRITTEN_COUNT];	/* and that was logged */
 	int64_t failing_since;		/* clock_ms() when the first of them began, or 0 */
 	bool failure_raised;
 };

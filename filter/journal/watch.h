@@ -1,7 +1,7 @@
 /*
  * watch.h - changes of the store that make events: away and back, blocked and unblocked
  *
- * Looked at once a second rather than told by those who change something: so a block is an event
+ * Looked at once a second rather than notified of each change: so a block is an event
  * wherever it came from, another filter, countersignctl on another host, or block_on.
  *
  * Threads: the journal's.

@@ -1,7 +1,7 @@
 /*
  * charge.c - a message and its limits
  *
- * Plans are looked up at MAIL, so that a table that fails is told early; all else waits for
+ * Plans are looked up at MAIL, so that a table that fails is reported early; all else waits for
  * the end of the message, when it is known to pass everything else. What only some limits need (who
  * of the recipients is ours, marks of recipients and client) is found out only where a plan asks
  * for it.

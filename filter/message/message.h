@@ -26,7 +26,7 @@
 #define SESSION_WORD_MAX	1024	/* HELO, host names, macro values */
 #define SESSION_PATH_MAX	2048	/* octets of an envelope path */
 
-/* What the MTA told of the connection. All texts belong to the session. */
+/* What the MTA sent of the connection. All texts belong to the session. */
 struct connection {
 	bool known;		/* CONNECT was seen */
 	const char *client_addr; /* textual address, or NULL */

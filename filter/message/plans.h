@@ -17,7 +17,7 @@ struct plans {
 	struct quota_party
 	    parties[PLANS_PARTIES]; /* the account first; only those that have a plan follow */
 	const char
-	    *from[PLANS_PARTIES]; /* where each plan is said, for people; "" where there is none */
+	    *from[PLANS_PARTIES]; /* where each plan is set, for people; "" if there is none */
 	size_t n;
 	const char *pool;	/* of the account, with a plan or without one; NULL: none */
 	const char *network;	/* of the client, the same */

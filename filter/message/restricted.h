@@ -15,7 +15,7 @@
  * path: RCPT TO as the client wrote it. resolved: {rcpt_addr}, what the MTA made of
  * it, or NULL. Both are looked up, each without its sub-address, and so is what they
  * hold by percent hack, bang path, quoted at sign or address literal. A path that
- * cannot be read, and of which the MTA does not tell its reading, counts as
+ * cannot be read, and of which the MTA does not send its reading, counts as
  * restricted: who may post there cannot be known. Sets facts->restricted or
  * facts->lookup_failed, on lookup->ctx; leaves them where the account may post. Any thread.
  */

@@ -79,7 +79,7 @@ session_keep(TALLOC_CTX *ctx, const char *word, size_t max)
 	return word == NULL ? NULL : mem_strndup(ctx, word, max);
 }
 
-/* session_connect - what CONNECT told */
+/* session_connect - note the values of CONNECT */
 void
 session_connect(struct session *session, const char *client_name, const char *client_addr,
     unsigned int client_port, const char *daemon_name, const char *daemon_port, const char *mta)
@@ -188,7 +188,7 @@ message_finish(struct session *session)
 	atomic_fetch_sub(&session->daemon->in_flight, 1);
 }
 
-/* learn_queue_id - the MTA may tell it late: Postfix after the first recipient */
+/* learn_queue_id - the MTA may send it late: Postfix after the first recipient */
 static void
 learn_queue_id(struct message *message, const char *queue_id)
 {

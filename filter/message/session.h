@@ -46,7 +46,7 @@ void session_free(struct session *session);
 bool session_needs_helo(const struct session *session);
 
 /*
- * session_connect - what CONNECT told; texts are copied and bounded, each may be NULL
+ * session_connect - note the values of CONNECT; texts are copied and bounded, each may be NULL
  * mta: the macro v, name and version of the MTA.
  */
 void session_connect(struct session *session, const char *client_name, const char *client_addr,

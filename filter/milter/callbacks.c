@@ -293,7 +293,7 @@ on_close(SMFICTX *ctx)
 	return SMFIS_CONTINUE;
 }
 
-/* callbacks_register - tell libmilter of our callbacks */
+/* callbacks_register - register our callbacks with libmilter */
 int
 callbacks_register(struct daemon *daemon)
 {

@@ -7,7 +7,7 @@
 #include "filter/daemon/daemon.h"
 
 /*
- * callbacks_register - tell libmilter of our callbacks
+ * callbacks_register - register our callbacks with libmilter
  * Once, before smfi_main(). daemon must outlive it. Returns 0, or -1.
  */
 int callbacks_register(struct daemon *daemon);

@@ -20,7 +20,7 @@
  * closed, see edge_tick().
  *
  * The listening socket: one that the service manager keeps open across a restart is put in place of
- * libmilter's own. Once the daemon is told to stop it accepts nothing more there, see edge_rest();
+ * libmilter's own. Once the daemon is being stopped it accepts nothing more there, see edge_rest();
  * who connects then waits for the next process. One that is shut down ends the daemon.
  *
  * Signals: libmilter has a thread that stops it at HUP. Here that thread never sees a signal.
@@ -315,7 +315,7 @@ edge_accept(int listening, struct sockaddr *address, socklen_t *len)
 	}
 	if (!doors_admit(fd))
 		return edge_refuse(fd);
-	/* libmilter refuses a peer of another family than it was told */
+	/* libmilter refuses a peer of another family than it expects */
 	if (listening == inherited)
 		address->sa_family = AF_INET;
 	/* after all that was done with the number before: see edge_close() */

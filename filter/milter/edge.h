@@ -41,7 +41,7 @@ void edge_rest(void);
 /* edge_connections - how many connections from MTAs are open */
 unsigned long edge_connections(void);
 
-/* edge_stopping - libmilter is told to stop: what it complains about from now on is not logged.
+/* edge_stopping - libmilter is being stopped: what it complains about from now on is not logged.
  * Waits until it has begun to listen. */
 void edge_stopping(void);
 

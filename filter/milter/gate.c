@@ -9,11 +9,11 @@
  * What is done. The pool's controller finds out by poll(2) which of the waiting sessions have
  * a command, and poll() is ours (edge.c). Sessions that are open and not among those that
  * it waits for are in hand. When these are enough, it only hears of its
- * pipe, by which workers tell that they are done, until half of them are; then the next
+ * pipe, by which workers report that they are done, until half of them are; then the next
  * sessions get their turn, in the order of their descriptors, round and round. Looking at
  * all sessions costs time for each, so it is done for many at once.
  *
- * In hand may also mean waiting for DNS or a store. Where nobody is done for a few
+ * In hand may also mean waiting for DNS or a store. If no worker is done for a few
  * milliseconds, some more sessions are let in each time, so slow answers make threads as
  * they did before, only a little later, and nothing waits for ever.
  */

@@ -9,7 +9,7 @@
 
 #include <poll.h>
 
-#define MILTER_GATE_PATIENCE_MS 10 /* how long nobody may finish before more are taken in hand */
+#define MILTER_GATE_PATIENCE_MS 10 /* without an end before more sessions are admitted */
 
 /* milter_gate_count - a connection was accepted (1) or closed (-1) */
 void milter_gate_count(int change);

@@ -105,7 +105,7 @@ check_path(TALLOC_CTX *ctx, const char *path, const char **error_r)
 	return -1;
 }
 
-/* set_limits - what libmilter is told before it listens */
+/* set_limits - set what libmilter needs before it listens */
 static void
 set_limits(void)
 {

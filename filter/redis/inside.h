@@ -118,7 +118,7 @@ void redis_close_list(struct redis_connection *list);
 /* redis_drop_all_idle - the same of all nodes; masters are looked for again */
 void redis_drop_all_idle(struct redis_pool *pool);
 
-/* redis_node_drop_idle - close those of one node that nobody uses */
+/* redis_node_drop_idle - close the idle ones of one node */
 void redis_node_drop_idle(struct redis_pool *pool, struct redis_node *node);
 
 /*

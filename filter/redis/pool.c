@@ -204,7 +204,7 @@ redis_node_drop_idle(struct redis_pool *pool, struct redis_node *node)
 	redis_close_list(list);
 }
 
-/* redis_pool_drop_idle - close connections to a part that nobody uses */
+/* redis_pool_drop_idle - close idle connections to a part */
 void
 redis_pool_drop_idle(struct redis_pool *pool, unsigned int part)
 {
@@ -290,7 +290,7 @@ redis_same_place(const struct redis_node *node, const struct redis_place *place)
 	    strcmp(node->place.port, place->port) == 0;
 }
 
-/* n_idle - how many connections of a node nobody uses; with the lock held */
+/* n_idle - the number of idle connections of a node; with the lock held */
 static unsigned int
 n_idle(const struct redis_node *node)
 {

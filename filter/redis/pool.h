@@ -93,7 +93,7 @@ void redis_pool_parts(struct redis_pool *pool, uint8_t *parts_r);
 const char *redis_pool_part_name(struct redis_pool *pool, TALLOC_CTX *ctx, unsigned int part);
 
 /*
- * redis_pool_drop_idle - close connections to a part that nobody uses, e.g. after a failure;
+ * redis_pool_drop_idle - close idle connections to a part, e.g. after a failure;
  * masters are looked for again
  */
 void redis_pool_drop_idle(struct redis_pool *pool, unsigned int part);

@@ -52,7 +52,7 @@ last_reason(void)
 	return reason;
 }
 
-/* redis_tls_no_passphrase - nobody is there to type it */
+/* redis_tls_no_passphrase - there is no one to type it */
 static int
 redis_tls_no_passphrase(char *buffer, int size, int writing, void *arg)
 {

@@ -16,7 +16,7 @@
  *  - Its explanations and comments are not used. The domain's explanation is
  *    fetched and expanded here, once, after the result is known.
  *
- * A limit that is passed inside a callback cannot be told to libspf2 as a
+ * A limit that is passed inside a callback cannot be returned to libspf2 as a
  * permerror. So the result is stored ("forced"), every later question of
  * libspf2 is refused as a temporary failure, it unwinds at once, and the
  * stored result is the one that counts.

@@ -47,7 +47,7 @@ void spf_check_mailfrom(TALLOC_CTX *ctx, const struct spf_service *service,
     struct spf_fact *fact_r);
 
 /*
- * spf_check - as spf_check_mailfrom(), and tell what it cost
+ * spf_check - as spf_check_mailfrom(), and return what it cost
  * counts_r may be NULL.
  */
 void spf_check(TALLOC_CTX *ctx, const struct spf_service *service,

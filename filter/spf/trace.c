@@ -1,5 +1,5 @@
 /*
- * trace.c - an SPF check told step by step
+ * trace.c - an SPF check, reported step by step
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>

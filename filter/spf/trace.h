@@ -1,5 +1,5 @@
 /*
- * trace.h - an SPF check told step by step
+ * trace.h - an SPF check, reported step by step
  *
  * Threads: as the check.
  */
@@ -9,8 +9,8 @@
 #include "filter/spf/check.h"
 #include "policy/base/mem.h"
 
-/* TRACE - tell the service's listener, where there is one, of a step
- * A macro, so that nothing is formatted where nobody listens. */
+/* TRACE - report a step to the service's listener, if there is one
+ * A macro, so that nothing is formatted without a listener. */
 #define TRACE(check, ...) do {							\
 	if ((check)->service->trace != NULL) {					\
 		char *trace_line = mem_printf((check), __VA_ARGS__);		\

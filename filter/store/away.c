@@ -9,7 +9,7 @@
  *
  * What passes is queued with its id and its time and handed over when Redis is back. A call that
  * got no answer may have been executed: its id, which the script remembers for ten minutes, keeps
- * it from being counted twice. After that time nobody can tell, so an ambiguous charge is then
+ * it from being counted twice. After that time this cannot be known, so an ambiguous charge is then
  * given up rather than perhaps counted twice. That goes for attempts to hand it over as well.
  *
  * A restart must not raise a limit: what passes is also kept in a file (away_file.h) before the
@@ -57,7 +57,7 @@ struct slot {
 	struct away_pending *first;	/* oldest */
 	struct away_pending *last;
 	atomic_bool busy;		/* something is queued */
-	atomic_int_fast64_t rest_until;	/* nobody asks for it before */
+	atomic_int_fast64_t rest_until;	/* it is not asked for before */
 };
 
 /* A change by an operator that Redis does not have. A talloc root. */
@@ -428,7 +428,7 @@ wall_of(const struct away *away, int64_t at)
 	return at + away->offset;
 }
 
-/* away_enqueue - Redis is to be told; with the lock held */
+/* away_enqueue - queue a charge for Redis; with the lock held */
 static void
 away_enqueue(struct away *away, const struct quota_plan *plan, unsigned int at, bool ambiguous,
     bool annul, int64_t now)
@@ -773,7 +773,7 @@ hold_limit(struct away *away, const struct away_change *change)
 	return done;
 }
 
-/* away_hold - a change holds here, and Redis is to be told of it */
+/* away_hold - a change holds here and is queued for Redis */
 int
 away_hold(struct away *away, const struct away_change *change)
 {

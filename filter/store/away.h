@@ -53,7 +53,7 @@ enum away_result {
 	AWAY_DROPPED    /* Redis will never take it */
 };
 
-/* A charge that Redis is to be told of. */
+/* A charge that waits for Redis. */
 struct away_pending {
 	struct away_pending *next;	/* of the same slot; and before it */
 	struct away_pending *previous;
@@ -91,7 +91,7 @@ void away_keep(struct away *away);
 /* away_keep_blocks - the list of blocked accounts has changed */
 void away_keep_blocks(struct away *away);
 
-/* away_keep_last - the same at the end, when nobody else uses away */
+/* away_keep_last - the same at the end, when no other thread uses away */
 void away_keep_last(struct away *away);
 
 /* away_may_ask - whether a message with counts at place may ask Redis; cheap */
@@ -177,7 +177,7 @@ void away_read(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan
 int64_t away_stamp(struct away *away, int64_t now);
 
 /*
- * away_hold - a change holds in this process from now on, and Redis is to be told of it
+ * away_hold - a change holds in this process from now on and is queued for Redis
  * Returns how many things it changed here, or -1: too many accounts are blocked.
  */
 int away_hold(struct away *away, const struct away_change *change);

@@ -2,7 +2,7 @@
  * away_file.c - what must not be forgotten while Redis is away, in a file
  *
  * A message that is decided here waits for its transaction, as its charge must be kept before the
- * MTA is told that it passes. So transactions are not synced: writing to the kernel is enough to
+ * MTA learns that it passes. So transactions are not synced: writing to the kernel is enough to
  * survive a crash of ours, and a sync for each message would make mail as slow as the disk. Another
  * thread syncs, through a connection of its own (a checkpoint), while messages go on.
  *

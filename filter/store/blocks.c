@@ -37,7 +37,7 @@ blocks_free(struct blocks *blocks)
 	return 0;
 }
 
-/* blocks_new - nobody is blocked */
+/* blocks_new - no account is blocked */
 struct blocks *
 blocks_new(TALLOC_CTX *ctx)
 {

@@ -19,7 +19,7 @@
 
 struct blocks;
 
-/* blocks_new - nobody is blocked. A talloc child of ctx. */
+/* blocks_new - no account is blocked. A talloc child of ctx. */
 struct blocks *blocks_new(TALLOC_CTX *ctx);
 
 /* blocks_set - block, or change a block; texts are copied. False: there are STORE_BLOCKS_MAX
@@ -50,7 +50,7 @@ char *blocks_clean(TALLOC_CTX *ctx, const char *text);
 char *blocks_offence_text(TALLOC_CTX *ctx, const struct quota_counter *counter);
 
 /*
- * blocks_offender - note that plan's account is blocked by block_on for for_ms, and tell the log
+ * blocks_offender - note that plan's account is blocked by block_on for for_ms, and log it
  * False where it is blocked already.
  */
 bool blocks_offender(struct blocks *blocks, const struct store_options *options,

@@ -147,7 +147,7 @@ attempt_change(struct store_redis *redis, TALLOC_CTX *ctx, const struct away_cha
 
 /* --- what operators do --- */
 
-/* hold_change - Redis cannot be asked: it holds here, and Redis is told later */
+/* hold_change - Redis cannot be asked: it holds here, and Redis gets it later */
 static int
 hold_change(struct store_redis *redis, TALLOC_CTX *ctx, const struct away_change *change,
     bool lost, const char *why, const char **error_r)
@@ -296,7 +296,7 @@ hand_change(struct store_redis *redis, TALLOC_CTX *ctx, const struct away_change
 	return true;
 }
 
-/* store_redis_hand_changes - tell Redis of changes that were held */
+/* store_redis_hand_changes - send Redis the changes that were held */
 bool
 store_redis_hand_changes(struct store_redis *redis, unsigned int part)
 {

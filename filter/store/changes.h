@@ -31,7 +31,7 @@ int store_redis_unraise(void *impl, TALLOC_CTX *ctx, const struct quota_plan *pl
     int64_t deadline_ms, const char **error_r);
 
 /*
- * store_redis_hand_changes - tell Redis of changes that were held
+ * store_redis_hand_changes - send Redis the changes that were held
  * Those of accounts in one part, which has just been tried; REDIS_PARTS: of all that may be asked.
  * Returns whether there were any: then others may have changed something meanwhile, too.
  */

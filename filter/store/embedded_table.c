@@ -51,7 +51,7 @@ subjects_bucket_of(const struct shard *shard, uint64_t hash)
 	return &shard->buckets[hash & (shard->n_buckets - 1)];
 }
 
-/* fetch - tell the processor to fetch what a message looks at in a subject, all of it at once */
+/* fetch - let the processor fetch what a message looks at in a subject, all of it at once */
 static void
 fetch(const struct subject *subject)
 {

@@ -2,7 +2,7 @@
  * embedded_table.h - inside the embedded store: subjects, counters, shards
  *
  * For embedded*.c alone. All functions want the
- * lock of the shard that they are given, or work on a table that nobody else knows yet.
+ * lock of the shard that they are given, or work on a table that no other thread knows yet.
  */
 #ifndef FILTER_STORE_EMBEDDED_TABLE_H
 #define FILTER_STORE_EMBEDDED_TABLE_H
@@ -106,7 +106,7 @@ struct embedded {
 	size_t n_shards;	/* a power of two */
 	size_t max_subjects;	/* of all shards */
 	uint32_t max_known;	/* recipients remembered of one subject */
-	uint64_t seed;		/* of the hash, so that nobody can choose collisions */
+	uint64_t seed;		/* of the hash, so that strangers cannot choose collisions */
 	char apart[64];		/* what is above never changes, what is below does */
 	atomic_size_t n_subjects; /* of all shards */
 	atomic_bool dirty;	/* counts have changed since the last save */
@@ -126,8 +126,8 @@ struct place {
 struct place table_place(const struct embedded *table, const char *key);
 
 /*
- * table_expect - a key and a charge id will be looked for soon: tell the processor to fetch where
- * they would be Needs no lock.
+ * table_expect - a key and a charge id will be looked for soon: let the processor fetch where
+ * they would be. Needs no lock.
  */
 void table_expect(const struct place *place, const uint8_t *id);
 

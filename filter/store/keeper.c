@@ -214,7 +214,7 @@ note_failures(struct keeping *k, size_t n, int64_t now)
 }
 
 /*
- * hand_over - tell Redis of some charges of a part (as for away_take())
+ * hand_over - send Redis some charges of a part (as for away_take())
  * How many were settled; 0 with *error_r NULL: there were none. *error_r is on ctx.
  */
 static size_t
@@ -427,7 +427,7 @@ look_around(struct keeping *k)
 	return next < k->next_chores ? next : k->next_chores;
 }
 
-/* first_trials - of all parts that are known, so that a Redis that is down is told at once */
+/* first_trials - of all parts that are known, so that a Redis that is down is reported at once */
 static void
 first_trials(struct keeping *k)
 {

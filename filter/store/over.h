@@ -18,7 +18,7 @@
 
 struct over_table;
 
-/* over_new - nobody is remembered. A talloc child of ctx. */
+/* over_new - no account is remembered. A talloc child of ctx. */
 struct over_table *over_new(TALLOC_CTX *ctx);
 
 /* over_mark - to be taken before the store is asked, for over_remember() */

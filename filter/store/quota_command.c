@@ -121,7 +121,7 @@ push_marks(struct quota_command *command, const struct quota_plan *plan)
 	command->argv_len[command->argc++] = plan->has_client ? MARK_LEN : 0;
 }
 
-/* push_kind - what kind of counter it is, as quota.lua tells them apart */
+/* push_kind - what kind of counter it is, as quota.lua distinguishes them */
 static void
 push_kind(struct quota_command *command, const struct quota_plan *plan,
     const struct quota_counter *counter)

@@ -117,13 +117,13 @@ int store_unblock(struct store *store, TALLOC_CTX *ctx, const struct quota_plan 
 
 /*
  * store_blocked - all blocked accounts, by name, as this process knows them
- * *list_r, on ctx with its strings, has *n_r entries. Asks nobody.
+ * *list_r, on ctx with its strings, has *n_r entries. No server is asked.
  */
 void store_blocked(struct store *store, TALLOC_CTX *ctx, struct store_block **list_r, size_t *n_r);
 
 /*
  * store_known_block - whether account is blocked; block_r may be NULL, its strings are on ctx
- * Asks nobody.
+ * No server is asked.
  */
 bool store_known_block(struct store *store, TALLOC_CTX *ctx, const char *account,
     struct store_block *block_r);
@@ -131,7 +131,7 @@ bool store_known_block(struct store *store, TALLOC_CTX *ctx, const char *account
 /*
  * store_offence - count an offence, off the message's path; where that makes more than the limit,
  * block the account offence is a plan of one counter (quota_plan_offence), which is copied. The
- * block is for for_ms milliseconds, by "block_on"; the log is told. With Redis counting and
+ * block is for for_ms milliseconds, by "block_on"; it is logged. With Redis counting and
  * blocking are the keeper thread's, within a second or when Redis is back; while there are too many
  * that wait, more are dropped.
  */

@@ -18,7 +18,7 @@ enum store_kind {
 /* What is done with messages while Redis cannot be asked. */
 enum store_on_away {
 	STORE_AWAY_LOCAL,	/* enforce from what was last seen plus what passes here */
-	STORE_AWAY_ACCEPT,	/* refuse nothing; count here and tell Redis later */
+	STORE_AWAY_ACCEPT,	/* refuse nothing; count here, hand over later */
 	STORE_AWAY_TEMPFAIL	/* answer QUOTA_UNKNOWN */
 };
 
@@ -85,7 +85,7 @@ struct store_status {
 /* One blocked account. Times are UNIX time in milliseconds. */
 struct store_block {
 	const char *account;	/* normal form */
-	const char *reason; /* printable, for the log and the operator; never told to the client */
+	const char *reason; /* printable, for the log and the operator; never for the client */
 	const char *by;		/* who blocked it: an operator's name, "block_on" */
 	int64_t since;
 	int64_t until;		/* 0: until it is unblocked */

@@ -549,7 +549,7 @@ read_scope(const struct table_cf *cf, const char **error_r)
 	return LDAP_SCOPE_ONELEVEL;
 }
 
-/* read_bind - whether and how the server is told who asks */
+/* read_bind - whether and how to bind to the server */
 static void
 read_bind(struct config *config, const struct table_cf *cf, const char **error_r)
 {

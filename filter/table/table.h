@@ -60,7 +60,7 @@ void table_log_failure(struct table *table, const char *error);
 /*
  * table_tend - what is to be done for a table now and then, about every second; may wait
  * A table that is a file is read again when the file has changed and has stayed as it is from one
- * call to the next. A file that is then wrong or gone is told in the log with file:line, once, and
+ * call to the next. A file that is then wrong or gone is logged with file:line, once, and
  * the old content stays. One thread at a time for a table; never on the path of a message.
  */
 void table_tend(struct table *table);

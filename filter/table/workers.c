@@ -49,7 +49,7 @@ enum job_state {
 struct job {
 	struct job *next;		/* in the queue */
 	enum job_state state;
-	bool abandoned;			/* nobody waits any more */
+	bool abandoned;			/* no one waits any more */
 	pthread_cond_t done;
 	const char *key;
 	int64_t deadline_ms;

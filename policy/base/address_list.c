@@ -334,7 +334,7 @@ mailbox_display(struct parser *parser, struct span name, struct span rest,
 		mailbox->group = parser->in_group ? parser->group : NULL;
 		keep_shown(parser->mailboxes, mailbox, &scan, own,
 		    address_display_is_encoded(work, &display, own, &scan));
-		/* nobody has a reason to call a group by an address */
+		/* there is no reason to call a group by an address */
 		if (parser->in_group)
 			keep_shown(parser->mailboxes, mailbox, &parser->group_scan, own, true);
 		mailbox->finding = mailbox_finding(mailbox);

@@ -48,7 +48,7 @@ const char *dns_type_name(enum dns_type type);
  *
  * data: len octets. Fills *record_r, whose data is on ctx. False where the data
  * is malformed for its type: cut off, of a wrong length, or a name whose
- * labels hold a dot or a NUL, because such a name cannot be told from another
+ * labels hold a dot or a NUL, because such a name cannot be distinguished from another
  * one in this form, and no host has it. *record_r must not be used then.
  */
 bool dns_record_read(TALLOC_CTX *ctx, enum dns_type type, const unsigned char *data,

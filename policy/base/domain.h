@@ -4,7 +4,7 @@
  * The normal form of a name: A-labels (RFC 5891), lower case, no trailing dot.
  * Of an address literal (RFC 5321 section 4.1.3): "[192.0.2.1]" or
  * "[ipv6:2001:db8::7]", as inet_ntop writes it. A literal is a domain like any
- * other to the parsers; nobody owns one unless it is listed exactly.
+ * other to the parsers; no account owns one unless it is listed exactly.
  *
  * Memory: results live in the given talloc context. Threads: any.
  */
@@ -26,7 +26,7 @@
  * stripped. Labels are letters, digits, hyphens and underscores (which occur in
  * mail though not in host names); UTF-8 is mapped by UTS 46, non-transitional,
  * and must be valid in IDNA2008. ASCII labels that begin with "xn--" are compared
- * as they stand. Characters nobody sees are refused, except for the joiners where
+ * as they stand. Invisible characters are refused, except for the joiners where
  * IDNA2008 allows them.
  *
  * Returns the normal form, or NULL with *error_r a clause such as "a label of the

@@ -210,7 +210,7 @@ struct quota_fact {
 	uint64_t used;		/* of that limit, with this message where charged */
 	uint64_t max;		/* its size */
 	uint32_t retry_after;	/* seconds until one message would fit; 0 unless over. Of a blocked
-				 * account: until the block ends, 0 when nobody knows */
+				 * account: until the block ends, 0: not known */
 	const char *store;	/* "redis", "embedded", "local" (Redis is away), "cache" */
 	const char *problem;	/* for the log, else NULL */
 };

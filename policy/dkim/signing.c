@@ -3,9 +3,9 @@
  *
  * Why the class of a field matters. A signature covers the fields it names, from the
  * bottom up; one name more than there are fields says "and there is no
- * further one" (RFC 6376 section 5.4.2), so that nobody can add a second From
+ * further one" (RFC 6376 section 5.4.2), so that no one can add a second From
  * above the signed one and have mail programs show that. Such a name is called
- * oversigned here. It may only be given for fields that nobody has reason to add
+ * oversigned here. It may only be given for fields that no one has reason to add
  * later: a Reply-To put in by a mailing list is meant to break the
  * signature, a Date put in by the MTA behind us is not. Hence three classes,
  * and a switch for MTAs that complete the header after the filter.

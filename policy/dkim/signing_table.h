@@ -34,7 +34,7 @@ enum dataset_kind {
 int dataset_read_spec(TALLOC_CTX *ctx, const char *spec, enum dataset_kind *kind_r,
     const char **path_r, const char **error_r);
 
-/* What is told of a file while it is read: one line each, "file:line: what; cure". */
+/* What is reported of a file while it is read: one line each, "file:line: what; cure". */
 struct table_report {
 	TALLOC_CTX *ctx;	/* owns the texts */
 	char *errors;		/* lines that mean nothing; or NULL */
@@ -114,7 +114,7 @@ struct signing_match {
  * address, the domain, local@.parent for each parent domain, .parent for each, local@*, *.
  * In a DATASET_REFILE every pattern is tried, in the order of the file. multiple: all
  * that match (MultipleSignatures), else the first. Results are on ctx; *n_r is at most
- * SIGNING_MATCHES_MAX, *more_r tells that there were more.
+ * SIGNING_MATCHES_MAX, *more_r is whether there were more.
  */
 void signing_table_find(TALLOC_CTX *ctx, const struct signing_table *table, const char *address,
     bool multiple, struct signing_match *matches_r, size_t *n_r, bool *more_r);

@@ -712,7 +712,7 @@ quota_party_named(const struct quota_party *parties, size_t n, const char *subje
 	return NULL;
 }
 
-/* quota_name_limit - the fact tells of one limit */
+/* quota_name_limit - name one limit in the fact */
 void
 quota_name_limit(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply,
     size_t i, struct quota_fact *fact)

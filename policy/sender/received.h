@@ -29,7 +29,7 @@ enum received_outcome {
 	RECEIVED_CLIENT,    /* *client_r is the client */
 	RECEIVED_LOCAL,     /* no stranger: the message began on the host that wrote the field, by a
 			     * program there or by a user who had logged in (RFC 3848) */
-	RECEIVED_UNREADABLE /* the field does not tell, or could be read in two ways */
+	RECEIVED_UNREADABLE /* the field does not say, or could be read in two ways */
 };
 
 /*

@@ -43,7 +43,7 @@ bool authres_is_ours(const char *value, size_t len, const char *authserv_id);
 /* What is written. */
 struct authres_options {
 	const char *authserv_id; /* ours; what is no token is quoted */
-	bool show_login;	/* tell the SASL login (smtp.auth): off unless asked for */
+	bool show_login;	/* show the SASL login (smtp.auth): off by default */
 };
 
 /*

@@ -43,7 +43,7 @@ bool received_spf_is_ours(const char *value, size_t len, const char *receiver);
  *
  * edits: as edits_plan() made them, on ctx. Every field with our name is deleted as well;
  * inserted, below all other insertions, where write is set, one field for MAIL
- * FROM and one for HELO, MAIL FROM above. For a null sender they are one check, told as HELO's.
+ * FROM and one for HELO, MAIL FROM above. For a null sender they are one check, reported as HELO's.
  */
 void received_spf_plan(TALLOC_CTX *ctx, const struct header_list *list, const struct facts *facts,
     const char *receiver, bool write, struct edits *edits);

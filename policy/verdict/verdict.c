@@ -24,7 +24,7 @@
 struct finding {
 	const char *address;
 	const char *problem;
-	const char *field;	/* a header field whose text tells more, or NULL */
+	const char *field;	/* a header field whose text says more, or NULL */
 	const char *text;
 };
 
@@ -106,7 +106,7 @@ has_no_listener(
 	return facts->listener == NULL;
 }
 
-/* has_inbound_login - a user whose sender nobody would check: the listener is for strangers */
+/* has_inbound_login - a user whose sender would not be checked: the listener is for strangers */
 static bool
 has_inbound_login(
     TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts, struct finding *f)

@@ -44,7 +44,7 @@ struct verdict {
 	enum reason reason;	/* of would; REASON_NONE where nothing was found */
 	const char *address;	/* the address the reason is about, or NULL */
 	const char *problem;	/* detail, or NULL */
-	const char *field;	/* the header field it is about, if its text tells more, or NULL */
+	const char *field;	/* the header field it is about, if its text says more, or NULL */
 	const char *text;	/* ... and its value as sent; a stranger's octets */
 	const char *reply_code;	/* for tempfail and reject, else NULL */
 	const char *reply_status; /* RFC 3463 enhanced status */
