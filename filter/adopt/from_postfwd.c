@@ -225,7 +225,7 @@ static const struct {
 	{ "size5321", LIMIT_BYTES },
 };
 
-/* unit_of - what an action counts; *fields_r: behind its parenthesis; false: it does not count */
+/* unit_of - what an action counts; *fields_r: after its parenthesis; false: it does not count */
 static bool
 unit_of(const char *action, enum limit_unit *unit_r, const char **fields_r)
 {

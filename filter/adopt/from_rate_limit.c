@@ -177,7 +177,7 @@ add_socket(struct rate_limit *read)
 		adopt_text(adopt, &adopt->replaced_services, "inet:%s:%s", host, port);
 }
 
-/* note_uncounted - what it limits beside logins */
+/* note_uncounted - what it limits in addition to logins */
 static void
 note_uncounted(struct rate_limit *read)
 {

@@ -51,7 +51,7 @@ struct adopt_limit {
 	enum limit_unit unit;
 	uint64_t max;
 	int64_t window_s;
-	bool adds;          /* with a subject: holds beside what holds for everyone */
+	bool adds;          /* with a subject: holds in addition to what holds for everyone */
 	const char *action; /* "tempfail", "reject", "warn", "quarantine" */
 	const char *from;   /* "FILE:LINE: what" */
 };

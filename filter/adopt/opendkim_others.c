@@ -1,5 +1,5 @@
 /*
- * opendkim_others.c - what opendkim.conf says beside keys: forms, verifying, hosts, DNS
+ * opendkim_others.c - what opendkim.conf says besides keys: forms, verifying, hosts, DNS
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -184,7 +184,7 @@ others_is_number(const char *text)
 	return text[0] != '\0' && text[strspn(text, "0123456789")] == '\0' && strlen(text) < 10;
 }
 
-/* set_number - a number, to the dkim group; unit: behind it, or "" */
+/* set_number - a number, to the dkim group; unit: after it, or "" */
 static void
 set_number(struct opendkim *opendkim, const char *name, const char *option, const char *unit,
     long min, long max)

@@ -42,7 +42,7 @@ signing_table_path(
 	return path;
 }
 
-/* signing_add_key - the key of a line of a KeyTable: behind the second colon */
+/* signing_add_key - the key of a line of a KeyTable: after the second colon */
 static bool
 signing_add_key(struct opendkim *opendkim, const char *table, char *line, struct adopt_texts *keys)
 {

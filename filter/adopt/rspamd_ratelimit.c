@@ -22,7 +22,7 @@ rspamd_where(struct adopt *adopt, const struct rspamd_file *file, const struct u
 	return mem_printf(adopt, "%s:%d", file->path, node->line);
 }
 
-/* number_of - "40", "1.5k"; behind it in *end_r; negative: it is none */
+/* number_of - "40", "1.5k"; after it in *end_r; negative: it is none */
 static double
 number_of(const char *text, const char **end_r)
 {

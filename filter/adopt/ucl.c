@@ -117,7 +117,7 @@ ucl_document(struct ucl *ucl)
 
 static bool ucl_members(struct ucl *ucl, struct ucl_node *parent, char close);
 
-/* ucl_value - what is behind a name */
+/* ucl_value - what is after a name */
 static bool
 ucl_value(struct ucl *ucl, struct ucl_node *node)
 {
@@ -157,7 +157,7 @@ ucl_member(struct ucl *ucl, struct ucl_node *node)
 	ucl_blanks(ucl, "");
 	if (*ucl->at == '{' || *ucl->at == '[')
 		return ucl_value(ucl, node);
-	/* a name behind the name */
+	/* a name after the name */
 	if (*ucl->at != '\0' && *ucl->at != '}' && *ucl->at != ';' && ucl->depth < DEPTH_MAX) {
 		struct ucl_node *inner = mem_new(ucl->ctx, struct ucl_node);
 		bool good;

@@ -1,5 +1,5 @@
 /*
- * write.c - the files: countersign.conf, plans.conf, and the tables beside them
+ * write.c - the files: countersign.conf, plans.conf, and the tables next to them
  *
  * Each file begins with a line that holds the checksum of the others, so that a file that somebody
  * has changed since is not overwritten.

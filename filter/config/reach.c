@@ -1,7 +1,7 @@
 /*
  * reach.c - listeners that no connection can reach
  *
- * The first listener whose conditions all hold takes a message, so a listener behind a wider one
+ * The first listener whose conditions all hold takes a message, so a listener after a wider one
  * is dead, and its users are judged by the rules of the other. Whether a listener can be reached
  * is decided by trying connections: every combination of a daemon name and a port that some
  * listener names, or none does, and of the client addresses at which some network begins or has
@@ -40,7 +40,7 @@ add_words(TALLOC_CTX *ctx, const char ***list, size_t *n, const struct words *wo
 		(*list)[(*n)++] = words->items[i];
 }
 
-/* add_block - the first address of a network, and the first one behind it if there is one */
+/* add_block - the first address of a network, and the first one after it if there is one */
 static void
 add_block(TALLOC_CTX *ctx, struct samples *samples, const struct netblock *block)
 {

@@ -26,7 +26,7 @@ bool control_try_wanted(const char *line, size_t len);
 
 /*
  * control_try_start - answer it in a thread
- * fd: the connection; the thread closes it. ahead: n_ahead octets that came behind the line.
+ * fd: the connection; the thread closes it. ahead: n_ahead octets that came after the line.
  * Returns NULL, or why it is not answered: fd is then the caller's as before. Call in the control
  * thread.
  */

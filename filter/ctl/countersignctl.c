@@ -187,7 +187,7 @@ check_words(const struct ctl *ctl, int argc, char **argv)
 /*
  * parse - the command line: options before the command, the command, its words
  * Leaves the operands in argv and returns their number, or -1 if the work is to print a text, which
- * wanted names; then argv holds the words behind the options.
+ * wanted names; then argv holds the words after the options.
  */
 static int
 parse(struct ctl *ctl, char **argv, struct wanted *wanted)

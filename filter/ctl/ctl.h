@@ -41,7 +41,7 @@ struct ctl_command {
 	const char *operands[COMMAND_OPERANDS_MAX + 1];	/* "ACCOUNT"; in brackets if optional */
 	struct ctl_option options[COMMAND_OPTIONS_MAX + 1];
 	const char *help;	/* a verb phrase, 60 columns at most */
-	const char *usage;	/* the words behind the name; NULL: as the rows say */
+	const char *usage;	/* the words after the name; NULL: as the rows say */
 	ctl_run *run;
 };
 

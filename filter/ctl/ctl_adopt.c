@@ -38,7 +38,7 @@ source_of(struct ctl *ctl, const char *text)
 	return source;
 }
 
-/* read_sources - --from, and the files behind it */
+/* read_sources - --from, and the files after it */
 static void
 read_sources(struct ctl *ctl, struct adopt_options *options, char **operands)
 {
@@ -162,7 +162,7 @@ same_heading(const struct adopt_edit *a, const struct adopt_edit *b)
 	    (a->service == NULL || strcmp(a->service, b->service) == 0);
 }
 
-/* print_edit - a line to paste; a remark stands above it, because Postfix has none behind */
+/* print_edit - a line to paste; a remark stands above it, because Postfix has none after */
 static void
 print_edit(const struct adopt_edit *edit)
 {

@@ -4,7 +4,7 @@
  * The reports of a day (UTC) go out from the next day on, after a pause that differs from site to
  * site, so that receivers do not get all reports of the world at midnight. What did not work is
  * tried again while the day is young enough; older days are left alone, so that an outage has no
- * storm behind it. Of several filters that share the books, the one that has the lease does it all.
+ * storm after it. Of several filters that share the books, the one that has the lease does it all.
  *
  * Thread rule: reporter->lock guards stop and what was asked for; the rest belongs to the thread.
  */

@@ -23,7 +23,7 @@
  * closed depends on the fields a message has. There are few such lists in
  * practice, so a small pool of objects is kept, one for each list.
  *
- * Threads: the pool is shared by all threads, behind its own lock, and lives
+ * Threads: the pool is shared by all threads, with its own lock, and lives
  * outside talloc. A library object is not changed once it is in the pool, and the library
  * only reads it.
  */
@@ -42,7 +42,7 @@
 #include "filter/dkim/key_shortcut.h"
 #include "policy/base/mem.h"
 
-#define SLACK		64	/* octets behind each allocation of the library */
+#define SLACK		64	/* octets after each allocation of the library */
 #define IDLE_MAX	64	/* library objects kept; more only while they are in use */
 
 /* A library object in the pool. */

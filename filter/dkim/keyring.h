@@ -21,7 +21,7 @@
  * key (OpenSSL wipes what it frees) once the last signature in flight is done.
  * Threads: loading and freeing belong to one thread; everything else may be
  * called by all threads at once. Nothing is allocated below a loaded keyring but for
- * what keyring_borrow() keeps, behind its own lock and outside talloc.
+ * what keyring_borrow() keeps, with its own lock and outside talloc.
  */
 #ifndef FILTER_DKIM_KEYRING_H
 #define FILTER_DKIM_KEYRING_H

@@ -5,7 +5,7 @@
  * comes, finish at end of message if the message may still be signed. Nothing
  * fails before dkim_sign_finish(), which reports; to give up, talloc_free().
  *
- * Signatures are rsa-sha256, and ed25519-sha256 beside it; how they are
+ * Signatures are rsa-sha256, and ed25519-sha256 as well; how they are
  * canonicalised and when they expire says each domain's profile.
  *
  * Threads: a signing belongs to one message, so to one thread at a time.

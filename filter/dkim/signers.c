@@ -38,7 +38,7 @@
 /* The text of a table, in memory of its own. */
 struct sheet {
 	char *text;
-	size_t len;		/* without the NUL behind it */
+	size_t len;		/* without the NUL after it */
 	size_t size;		/* as mapped */
 	struct stat st;
 	const char *file;

@@ -174,7 +174,7 @@ add_zone(struct fresh *fresh, const char *name)
 {
 	const char *parent = strchr(name, '.');
 
-	/* escaped octets are digits behind a backslash, so every dot is one between labels */
+	/* escaped octets are digits after a backslash, so every dot is one between labels */
 	for (int i = 0; i < LABELS_MAX && parent != NULL && strchr(parent + 1, '.') != NULL &&
 	    parent[1] != '\0' && clock_ms() < fresh->deadline_ms;
 	     i++, parent = strchr(parent + 1, '.')) {

@@ -30,7 +30,7 @@
  * (health.c), because what is to be done differs. While it does not, questions are
  * not waited for.
  *
- * Stale answers (RFC 8767). What DNS said last of a name is kept for STALE_MAX_MS behind its
+ * Stale answers (RFC 8767). What DNS said last of a name is kept for STALE_MAX_MS after its
  * TTL, and given, marked as stale, if DNS fails or is silent for STALE_AFTER_MS. Else an attacker
  * who makes a domain's servers fail decides that its mail is not judged by its records.
  *
@@ -79,7 +79,7 @@
 /* Octets of cached answers per allowed entry, on average. */
 #define BYTES_PER_ENTRY		2048
 
-/* How long an answer is of use behind its TTL, when a question waits no longer than for that, and
+/* How long an answer is of use after its TTL, when a question waits no longer than for that, and
  * when DNS is asked again after a failure that one covers. */
 #define STALE_MAX_MS		(6 * 3600 * 1000)
 #define STALE_AFTER_MS		1800

@@ -235,7 +235,7 @@ near_parameter(const struct postfix *postfix, const char *name)
 	return best;
 }
 
-/* file_line - the last line of a file that sets a name, also behind -o */
+/* file_line - the last line of a file that sets a name, also after -o */
 static int
 file_line(const char *path, const char *name)
 {

@@ -114,7 +114,7 @@ packet_make(const struct dns_question *question, struct dns_packet *packet)
 	return true;
 }
 
-/* reply_skip_name - the place behind a name, or 0: it is cut off */
+/* reply_skip_name - the place after a name, or 0: it is cut off */
 static size_t
 reply_skip_name(const unsigned char *packet, size_t len, size_t at)
 {

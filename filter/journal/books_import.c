@@ -1,5 +1,5 @@
 /*
- * books_import.c - what earlier versions kept beside the counters' file, imported once
+ * books_import.c - what earlier versions kept next to the counters' file, imported once
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -123,7 +123,7 @@ read_old(TALLOC_CTX *ctx, const struct old_file *old, const char *path, FILE *fi
 	return 0;
 }
 
-/* books_import - read the files beside file */
+/* books_import - read the files next to file */
 int
 books_import(TALLOC_CTX *ctx, const char *file, const struct books_import *to, const char **error_r)
 {

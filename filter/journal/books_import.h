@@ -1,5 +1,5 @@
 /*
- * books_import.h - what earlier versions kept beside the counters' file, imported once
+ * books_import.h - what earlier versions kept next to the counters' file, imported once
  *
  * Until SQLite these were FILE.history, a line of JSON for each decision, and FILE.daybook, a line
  * "day account row" (daybook_write()) for each account and day.
@@ -21,7 +21,7 @@ struct books_import {
 };
 
 /*
- * books_import - read the files beside file
+ * books_import - read the files next to file
  * A missing file is an empty one. Lines that cannot be read are skipped; how many of which file is
  * logged. Returns 0, or -1: a file cannot be read (*error_r on ctx), or a line was refused (NULL).
  */

@@ -2,7 +2,7 @@
  * books_redis_dmarc.c - what aggregate reports of DMARC say, in the books in Redis
  *
  * Of a day there are a hash of its domains, one of their figures, and one of rows for each domain
- * (dmarc.lua). All have one hash tag, so that a batch is one script; that is little beside the
+ * (dmarc.lua). All have one hash tag, so that a batch is one script; that is little compared to the
  * counters.
  *
  * Thread rule: no state.

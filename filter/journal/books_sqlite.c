@@ -9,7 +9,7 @@
  * tries to open the file again.
  *
  * Thread rule: write_lock is held while the writer is used, and guards all members that change;
- * *read_lock is held while the reader is used, and is taken behind write_lock to set it.
+ * *read_lock is held while the reader is used, and is taken after write_lock to set it.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"

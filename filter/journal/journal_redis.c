@@ -1,5 +1,5 @@
 /*
- * journal_redis.c - the Redis that holds what happened, beside the counters
+ * journal_redis.c - the Redis that holds what happened, in addition to the counters
  *
  * Thread rule: nothing changes after journal_redis_new(); the pool locks by itself.
  */

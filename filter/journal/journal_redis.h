@@ -1,5 +1,5 @@
 /*
- * journal_redis.h - the Redis that holds what happened, beside the counters
+ * journal_redis.h - the Redis that holds what happened, in addition to the counters
  *
  * The same server and prefix as the counters, over a connection of its own, so that long
  * answers for operators never stand in the way of a message.

@@ -2,8 +2,7 @@
  * watch.c - changes of the store that make events
  *
  * Every filter sees every block; which of them raises the event is settled in Redis (event.c), by
- * account
- * and time of the block. Blocks that are older than this process were reported by another.
+ * account and time of the block. Blocks that are older than this process were reported by another.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"

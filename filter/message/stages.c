@@ -513,7 +513,7 @@ stage_rcpt(struct message *message, const char *path, const char *resolved)
 	}
 }
 
-/* add_displays - addresses that display names show, behind all other claims */
+/* add_displays - addresses that display names show, after all other claims */
 static void
 add_displays(struct message *message, const struct header_displays *displays)
 {
@@ -542,7 +542,7 @@ add_displays(struct message *message, const struct header_displays *displays)
 	}
 }
 
-/* read_senders - the claims of the header, behind that of the envelope */
+/* read_senders - the claims of the header, after that of the envelope */
 static void
 read_senders(struct message *message)
 {

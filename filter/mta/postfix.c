@@ -208,7 +208,7 @@ add_broken(TALLOC_CTX *ctx, struct postfix_service *service, const char *word)
 	service->broken[service->n_broken++] = mem_strdup(ctx, word);
 }
 
-/* add_override - one -o; word is what stands behind it */
+/* add_override - one -o; word is what stands after it */
 static void
 add_override(TALLOC_CTX *ctx, struct postfix_service *service, const char *word)
 {
@@ -524,7 +524,7 @@ main_value(const struct postfix *postfix, const char *name)
 	return found != NULL ? found->value : "";
 }
 
-/* reference - the name behind a dollar sign; its end in *end_r; NULL: none, or more than a name */
+/* reference - the name after a dollar sign; its end in *end_r; NULL: none, or more than a name */
 static char *
 reference(TALLOC_CTX *ctx, const char *at, const char **end_r)
 {

@@ -23,7 +23,7 @@ struct postfix_service {
 	const char *name;	/* first field: "submission", "127.0.0.1:10026" */
 	const char *type;	/* inet, unix, pass ... */
 	const char *program;	/* smtpd, cleanup ... */
-	const char *arguments;	/* all that stands behind it */
+	const char *arguments;	/* all that stands after it */
 	int process_limit;	/* of processes at a time; 0: none; -1: default_process_limit */
 	bool chroot;
 	int line;
@@ -119,7 +119,7 @@ bool postfix_is_loopback(const struct postfix_service *service);
 /* One milter of a list. */
 struct postfix_milter {
 	const char *endpoint;	/* as written: "inet:127.0.0.1:8891" */
-	const char *options;	/* inside braces, behind the endpoint; "" */
+	const char *options;	/* inside braces, after the endpoint; "" */
 };
 
 /* postfix_milters - the milters of a list; *n_r of them, on ctx */

@@ -12,7 +12,7 @@
 /* A line of interest: an option, a macro, a map or a filter. */
 struct sendmail_line {
 	char kind;		/* 'O', 'D', 'K', 'X' */
-	const char *name;	/* option, macro, map or filter, without what stands behind */
+	const char *name;	/* option, macro, map or filter, without what stands after */
 	const char *value;	/* the rest */
 	int line;
 };

@@ -13,7 +13,7 @@
 
 #include "filter/dns/resolver.h"
 
-/* Limits of RFC 7208 section 4.6.4, and bounds of our own behind them. */
+/* Limits of RFC 7208 section 4.6.4, and bounds of our own after them. */
 #define SPF_LIMIT_TERMS		10	/* include, a, mx, ptr, exists, redirect in all */
 #define SPF_LIMIT_VOIDS		2	/* answers without records */
 #define SPF_LIMIT_MX		10	/* hosts of one mx; more is a permerror */

@@ -710,7 +710,7 @@ copy_change(TALLOC_CTX *ctx, const struct away_change *from)
 	return to;
 }
 
-/* append_change - behind all others; with the lock held */
+/* append_change - after all others; with the lock held */
 static void
 append_change(struct away *away, const struct away_change *change)
 {

@@ -47,7 +47,7 @@ void embedded_touch(struct embedded *table);
 
 /*
  * embedded_save - write the file if counts changed since the last time
- * Whole or not at all: a temporary file beside it, fsync, rename. Returns 1 when it was written, 0
+ * Whole or not at all: a temporary file next to it, fsync, rename. Returns 1 when it was written, 0
  * when there was nothing to write (or no file is named), -1 and *error_r (on ctx).
  */
 int embedded_save(struct embedded *table, TALLOC_CTX *ctx, int64_t now, const char **error_r);

@@ -4,7 +4,7 @@
  * Text: a first line that names the format, one line for each window, raised limit, blocked account
  * and account's day, one or more for the clients and the known recipients of a subject, and a last
  * line with the number of lines and a checksum. Without a correct last line the file is torn and is
- * refused as a whole: half the counts would be a limit raised in silence. A lock file beside it
+ * refused as a whole: half the counts would be a limit raised in silence. A lock file next to it
  * keeps two daemons from overwriting each other's counts (the file itself cannot carry the lock,
  * because saving replaces it). Writing it is in embedded_save.c.
  *
@@ -54,7 +54,7 @@ refuse_file(const struct loading *l, const char *what)
 	return -1;
 }
 
-/* next_number - a decimal number up to max at *at, which moves behind it; false for anything
+/* next_number - a decimal number up to max at *at, which moves after it; false for anything
  * else */
 static bool
 next_number(const char **at, int64_t max, int64_t *value_r)

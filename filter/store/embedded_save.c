@@ -57,7 +57,7 @@ text_reserve(struct text *text, size_t more)
 	return text->octets + text->len;
 }
 
-/* put_word - a word, and behind it a space or the end of the line */
+/* put_word - a word, and after it a space or the end of the line */
 static void
 put_word(struct text *text, const char *word, char behind)
 {
@@ -100,7 +100,7 @@ embedded_save_put_mark(struct text *text, uint64_t mark, char behind)
 	text->len += 17;
 }
 
-/* embedded_save_end_line - the space behind the last word becomes the end of the line */
+/* embedded_save_end_line - the space after the last word becomes the end of the line */
 static void
 embedded_save_end_line(struct text *text)
 {

@@ -439,7 +439,7 @@ id_unlink(struct id_memory *ids, uint16_t index)
 		*at = ids->ring[index].next;
 }
 
-/* after - the index behind another in the ring */
+/* after - the index after another in the ring */
 static uint16_t
 after(const struct id_memory *ids, uint16_t index)
 {

@@ -101,7 +101,7 @@ plan_text_write(TALLOC_CTX *ctx, const struct quota_plan *plan)
 /* Where reading is. */
 struct reading {
 	TALLOC_CTX *ctx;	/* of what is read */
-	char *rest;		/* behind the word that was read last */
+	char *rest;		/* after the word that was read last */
 	bool bad;		/* something was not as we wrote it; sticks */
 };
 
@@ -199,7 +199,7 @@ read_marks(struct reading *r, struct quota_plan *plan)
 	plan->marks = marks;
 }
 
-/* read_plan - the whole line behind its version */
+/* read_plan - the whole line after its version */
 static void
 read_plan(struct reading *r, struct quota_plan *plan)
 {

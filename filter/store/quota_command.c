@@ -263,7 +263,7 @@ read_blocked(TALLOC_CTX *ctx, const struct redisReply *answer, struct quota_repl
 	return true;
 }
 
-/* read_raised - the limits that are raised, behind all counters */
+/* read_raised - the limits that are raised, after all counters */
 static void
 read_raised(const struct redisReply *answer, size_t from, struct quota_reply *reply)
 {

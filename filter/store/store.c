@@ -2,7 +2,7 @@
  * store.c - one door to both kinds of store
  *
  * A kind of store is a row of functions (ops.h). What is the same for both is here: plans without
- * limits ask no server, blocked accounts and ones just found to be over (over.h) cost neither a round
+ * limits ask no server, blocked accounts and those found to be over (over.h) cost neither a round
  * trip nor a body, and answers are counted for the status page.
  *
  * Thread rule: the numbers are atomic; everything else is fixed at open.

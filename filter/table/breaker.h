@@ -1,7 +1,7 @@
 /*
  * breaker.h - not asking a server that has just failed
  *
- * After some failures in a row queries pause for a time, which doubles from failure to failure up to
+ * After some failures in a row queries pause. The pause doubles from failure to failure up to
  * some seconds; then one may try, and the others go on without asking until that one is back.
  *
  * Threads: any number at once.

@@ -78,7 +78,7 @@ cdb_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, con
 	return cdb;
 }
 
-/* cdb_table_get - keys are stored with or without a NUL behind them, as in Postfix */
+/* cdb_table_get - keys are stored with or without a NUL after them, as in Postfix */
 static void
 cdb_table_get(void *state, TALLOC_CTX *ctx, const char *key, int64_t deadline_ms,
     struct table_answer *answer_r)

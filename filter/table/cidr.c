@@ -46,7 +46,7 @@ struct rows {
 	size_t depth;
 };
 
-/* read_block - the network at text, with ! in front or not; what stands behind it in *rest_r */
+/* read_block - the network at text, with ! in front or not; what stands after it in *rest_r */
 static bool
 read_block(
     struct rows *rows, struct row *row, struct span text, struct span *rest_r, const char **why_r)

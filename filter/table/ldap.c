@@ -491,7 +491,7 @@ ldap_table_optional(struct config *config, const struct table_cf *cf, const char
 	return value[0] != '\0' ? mem_strdup(config, value) : NULL;
 }
 
-/* read_servers - server_host: URLs, or hosts with the port behind a colon or in server_port */
+/* read_servers - server_host: URLs, or hosts with the port after a colon or in server_port */
 static size_t
 read_servers(struct config *config, const struct table_cf *cf, const char **error_r)
 {

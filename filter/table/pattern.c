@@ -55,7 +55,7 @@ struct piece {
 	size_t group;		/* 0: it is text */
 };
 
-/* read_group - the number behind a dollar sign; moves *p behind it; 0 where there is none */
+/* read_group - the number after a dollar sign; moves *p after it; 0 where there is none */
 static size_t
 read_group(const char **p)
 {
@@ -126,7 +126,7 @@ pattern_check_value(TALLOC_CTX *ctx, struct rule *rule, size_t groups, const cha
 	return false;
 }
 
-/* cut_pattern - "/pattern/flags" at *text, NULs put in; moves *text behind the flags */
+/* cut_pattern - "/pattern/flags" at *text, NULs put in; moves *text after the flags */
 static const char *
 cut_pattern(char **text, bool *negated_r, char **flags_r, const char **why_r)
 {

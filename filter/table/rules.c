@@ -178,7 +178,7 @@ rules_append(struct filling *filling, char *out, struct span text, bool literal)
 	return out;
 }
 
-/* rules_fill - a template with its parts, behind what out holds */
+/* rules_fill - a template with its parts, after what out holds */
 static char *
 rules_fill(struct filling *filling, char *out, const char *template)
 {

@@ -66,7 +66,7 @@ struct rules_result {
 /*
  * rules_add - add one result; at is len octets, NULL for none
  * False and *error_r on ctx where the results must not be used: more than expansion_limit, more
- * than RULES_VALUE_MAX octets, or a NUL, behind which the rest would be lost.
+ * than RULES_VALUE_MAX octets, or a NUL, after which the rest would be lost.
  */
 bool rules_add(TALLOC_CTX *ctx, const struct rules *rules, struct rules_result *result,
     const char *key, const char *at, size_t len, const char **error_r);

@@ -226,7 +226,7 @@ socketmap_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, i
 static const struct worker_driver driver = { socketmap_connect, socketmap_ask, socketmap_disconnect,
 	NULL };
 
-/* cut_off - what stands before the first (or last) colon, on config; moves *text behind it. NULL:
+/* cut_off - what stands before the first (or last) colon, on config; moves *text after it. NULL:
  * there is none */
 static const char *
 cut_off(struct config *config, const char **text, bool last)

@@ -49,7 +49,7 @@ struct table {
 	pthread_mutex_t lock;
 	struct content *content;
 	const char *spec;
-	const char *argument;	/* behind the colon of spec */
+	const char *argument;	/* after the colon of spec */
 	const char *file; /* TABLE_FILE: its path, or NULL where the rules are in the name */
 	struct stamp loaded;		/* the file as it was when it was read */
 	struct stamp seen;		/* as it was at the last look */

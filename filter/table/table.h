@@ -20,7 +20,7 @@ struct table_type;
 
 /*
  * table_make - a table of a type; for open.c
- * spec: for people. argument: what is behind its colon. As table_open_with().
+ * spec: for people. argument: what is after its colon. As table_open_with().
  */
 struct table *table_make(TALLOC_CTX *ctx, const struct table_env *env,
     const struct table_type *type, const char *spec, const char *argument, const char **error_r);

@@ -4,7 +4,7 @@
  * The format of postmap(1) sources: "key white-space value", logical lines
  * that go on where the next line begins with white space, # comments, empty
  * lines. White space within quotation marks belongs to the key, as in "odd name"@example.org.
- * Entries stand one behind the other in one piece of memory, and a hash
+ * Entries stand one after the other in one piece of memory, and a hash
  * table leads to them: a lookup touches two or three places of memory, and
  * neither locks nor allocates. The second of two equal keys is an error: Postfix
  * warns and ignores it, but who owns an address is not a thing to guess.
@@ -339,7 +339,7 @@ texthash_open(
 	return entries;
 }
 
-/* inline_pair - the next "key=value" or "{ key = value }"; moves *p behind it */
+/* inline_pair - the next "key=value" or "{ key = value }"; moves *p after it */
 static bool
 inline_pair(TALLOC_CTX *ctx, struct entries *entries, char **p, const char **error_r)
 {

@@ -24,7 +24,7 @@ struct table_answer {
 #define TABLE_FOLD	1u	/* keys are lower-cased before they are asked for */
 #define TABLE_REMOTE	2u	/* asks a server: answers are cached, failures remembered */
 #define TABLE_FILE	4u	/* the argument is a file that is read whole at open */
-#define TABLE_CDB	16u	/* TABLE_FILE: the file is the argument with ".cdb" behind */
+#define TABLE_CDB	16u	/* TABLE_FILE: the file is the argument with ".cdb" after */
 #define TABLE_PATTERN	8u	/* keys are matched, not found: partial keys are never asked for */
 
 struct table_type {

@@ -279,7 +279,7 @@ address_inner(TALLOC_CTX *ctx, const char *full, const char *inner_r[ADDRESS_INN
  * SMTP paths
  */
 
-/* path_after_route - where the mailbox begins behind a source route, or NULL */
+/* path_after_route - where the mailbox begins after a source route, or NULL */
 static const char *
 path_after_route(const char *path, size_t len)
 {

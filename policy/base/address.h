@@ -35,7 +35,7 @@ struct address_rules {
 struct address {
 	const char *full;	/* local@domain; the local part quoted where it must be */
 	const char *local;	/* unquoted */
-	const char *domain;	/* points into full, behind the last "@"; "" where there is none */
+	const char *domain;	/* points into full, after the last "@"; "" where there is none */
 };
 
 /*

@@ -163,7 +163,7 @@ gap(struct span text, size_t pos)
  * is_word - is the at sign that ends at pos a word of its own, as in "Support @ Example"?
  *
  * What follows must be a plain word that no reader could take for the start of a
- * domain: no dot in it or behind it, not even behind blanks (RFC 5322 section 4.4).
+ * domain: no dot in it or after it, not even after blanks (RFC 5322 section 4.4).
  */
 static bool
 address_is_word(struct span text, size_t pos)

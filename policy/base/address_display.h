@@ -20,7 +20,7 @@ enum address_display {
 	ADDRESS_DISPLAY_PLAIN,   /* nothing remarkable */
 	ADDRESS_DISPLAY_ADDRESS, /* it shows an address that is not the mailbox's own */
 	ADDRESS_DISPLAY_MAILBOX, /* the same, disguised as a mailbox: "<" before it; a bracket, a
-				  * quotation mark, a divider or a fold behind it
+				  * quotation mark, a divider or a fold after it
 				  * ("Chief <ceo@bank.example>", "ceo@bank.example, x"); an at sign
 				  * that only looks like one, an encoded address, or the name of a
 				  * group */

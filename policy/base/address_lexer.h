@@ -15,7 +15,7 @@ enum token_type {
 	TOKEN_END,
 	TOKEN_ATOM,
 	TOKEN_QUOTED,		/* with its quotation marks */
-	TOKEN_LITERAL,		/* with its brackets; only behind "@" */
+	TOKEN_LITERAL,		/* with its brackets; only after "@" */
 	TOKEN_SPECIAL		/* one character */
 };
 

@@ -53,7 +53,7 @@ struct spec {
 	size_t domain_len;	/* 0: none */
 };
 
-/* spec_local - read the local part; *token is its first token, then the one behind it */
+/* spec_local - read the local part; *token is its first token, then the one after it */
 static int
 spec_local(struct lexer *lexer, struct token *token, struct spec *spec,
     const char **error_r)
@@ -101,7 +101,7 @@ spec_domain_add(struct spec *spec, struct span piece, const char **error_r)
 	return 0;
 }
 
-/* spec_label - take one label of the domain, and the token behind it */
+/* spec_label - take one label of the domain, and the token after it */
 static int
 spec_label(struct lexer *lexer, struct token *token, struct spec *spec,
     const char **error_r)
@@ -116,7 +116,7 @@ spec_label(struct lexer *lexer, struct token *token, struct spec *spec,
 	return address_lexer_next(lexer, token, error_r);
 }
 
-/* spec_domain - read the domain; *token is "@", then the token behind the domain */
+/* spec_domain - read the domain; *token is "@", then the token after the domain */
 static int
 spec_domain(struct lexer *lexer, struct token *token, struct spec *spec,
     const char **error_r)
@@ -160,7 +160,7 @@ has_encoded_word(const char *bytes, size_t len)
 }
 
 /*
- * spec_read - read an address; *token is its first token, then the one behind it
+ * spec_read - read an address; *token is its first token, then the one after it
  *
  * RFC 2047 section 5 wants no encoded words in an address, and some readers decode
  * them nevertheless: two readings.
@@ -220,7 +220,7 @@ struct element {
 	char stop;		/* what ends it: < , ; : or NUL */
 };
 
-/* element_scan - find out what an element is; stands behind its end then */
+/* element_scan - find out what an element is; stands after its end then */
 static int
 element_scan(struct lexer *lexer, struct element *element_r, const char **error_r)
 {
@@ -389,7 +389,7 @@ address_check_comments(const struct parser *parser, size_t start, size_t end, co
 	return rc;
 }
 
-/* read_angle - read "<" spec ">" behind a display name; *token_r is the token behind it */
+/* read_angle - read "<" spec ">" after a display name; *token_r is the token after it */
 static int
 read_angle(struct parser *parser, const struct element *element,
     struct token *token_r, const char **error_r)
@@ -419,7 +419,7 @@ read_angle(struct parser *parser, const struct element *element,
 	    piece(parser, element->end, end), element->ats, error_r);
 }
 
-/* read_bare - read an address without angle brackets; *token_r is the token behind it */
+/* read_bare - read an address without angle brackets; *token_r is the token after it */
 static int
 read_bare(struct parser *parser, const struct element *element,
     struct token *token_r, const char **error_r)

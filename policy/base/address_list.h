@@ -34,7 +34,7 @@ struct mailbox {
 /*
  * address_parse_list - read the value of a From, Sender or Resent- field
  *
- * value: len octets behind the colon, folds as "\n" or "\r\n" before white space.
+ * value: len octets after the colon, folds as "\n" or "\r\n" before white space.
  * Read: mailbox and address lists of RFC 5322 3.4, groups (RFC 6854), comments of
  * any depth, UTF-8 (RFC 6532), address literals; the obsolete forms that have one
  * reading: dots in phrases, empty list elements, white space around "@" and
@@ -45,7 +45,7 @@ struct mailbox {
  * the mailbox's own address.
  *
  * Malformed is, among others: control octets, a fold without white space, what does not close,
- * two addresses without comma, text behind ">", any other "@" unquoted before "<" ("Support @
+ * two addresses without comma, text after ">", any other "@" unquoted before "<" ("Support @
  * Example"), a domain in fullwidth letters, source routes, encoded words in an address, an
  * address in comments or groups that belong to no mailbox, invisible characters in an address,
  * an address without domain (but see default_domain), a trailing dot, and encoded words that

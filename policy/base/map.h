@@ -1,7 +1,7 @@
 /*
  * map.h - a hash table from texts to values of one size, bounded if wanted
  *
- * The one table of chains in memory. Whoever declares a map says beside it what it holds:
+ * The one table of chains in memory. Its declaration says what a map holds:
  *
  *	struct map *plans;	(account => struct plan)
  *

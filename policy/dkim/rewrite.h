@@ -2,7 +2,7 @@
  * rewrite.h - address fields that Sendmail rewrites after they were signed
  *
  * Sendmail parses the addresses of a header and writes them in its own form: one space after each
- * comma, none before it, no empty members, no white space inside an address, comments behind it, a
+ * comma, none before it, no empty members, no white space inside an address, comments after it, a
  * domain where there is none, "localhost" by its name. A field that has this form already leaves
  * as it came (recorded with Sendmail 8.17; tests/mta/sendmail.test).
  */

@@ -7,7 +7,7 @@
  * above the signed one and have mail programs show that. Such a name is called
  * oversigned here. It may only be given for fields that no one has reason to add
  * later: a Reply-To put in by a mailing list is meant to break the
- * signature, a Date put in by the MTA behind us is not. Hence three classes,
+ * signature, a Date put in by the MTA after us is not. Hence three classes,
  * and a switch for MTAs that complete the header after the filter.
  *
  * Such an MTA (Sendmail) also rewrites address fields (rewrite.h). A field that would change is
@@ -80,7 +80,7 @@ static const char *const forbidden[] = {
 
 #define FORBIDDEN	(sizeof(forbidden) / sizeof(forbidden[0]))
 
-/* What an MTA adds behind the filter, where it is missing. */
+/* What an MTA adds after the filter, where it is missing. */
 static const char *const completed[] = { "Date", "Message-ID" };
 
 #define COMPLETED	(sizeof(completed) / sizeof(completed[0]))

@@ -49,7 +49,7 @@ is_address(struct span text)
 	return at != NULL && at > text.at && at + 1 < text.at + text.len;
 }
 
-/* read_max - the size limit behind an exclamation mark: digits, then k, m, g, t or nothing */
+/* read_max - the size limit after an exclamation mark: digits, then k, m, g, t or nothing */
 static uint64_t
 read_max(struct span text)
 {

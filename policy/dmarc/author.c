@@ -77,7 +77,7 @@ read_run(TALLOC_CTX *ctx, struct span run)
 	return domain;
 }
 
-/* add_runs - every domain that stands behind an at sign in text that cannot be read in one way */
+/* add_runs - every domain that stands after an at sign in text that cannot be read in one way */
 static void
 add_runs(TALLOC_CTX *ctx, struct dmarc_authors *authors, const char *text, size_t len)
 {

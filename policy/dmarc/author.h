@@ -3,7 +3,7 @@
  *
  * RFC 9989 sections 5.3.1 and 11.5: every domain of every From field. Readers differ in the one
  * they show, so none may be left out: a field that cannot be read in one way gives each domain that
- * stands behind an at sign in it, or behind what looks like one, as a reader sees it.
+ * stands after an at sign in it, or after what looks like one, as a reader sees it.
  *
  * Memory: results live in the given talloc context. Threads: no state; any thread.
  */

@@ -4,11 +4,11 @@
  * The list keeps what the MTA handed over, octet for octet: signatures are made and
  * verified over it. It is bounded because strangers write it; beyond the bound
  * fields are only counted, and the verdict hears of it, so that no field can hide
- * behind ten thousand others.
+ * after ten thousand others.
  *
  * Which fields name a sender is a table. Besides the fields of just these names there
  * may be some that only other readers take for them: a name with a control character
- * in it, a line end inside another field's value with "From:" behind it. No mail
+ * in it, a line end inside another field's value with "From:" after it. No mail
  * program writes them, so they are malformed.
  *
  * From is special: none and several have
@@ -327,9 +327,9 @@ kind_at(const char *at, size_t len)
 }
 
 /*
- * hidden_in - the sender field that hides in a value behind a line end, or NULL
+ * hidden_in - the sender field that hides in a value after a line end, or NULL
  *
- * A line end with white space behind it is a fold; one without is what some MTAs
+ * A line end with white space after it is a fold; one without is what some MTAs
  * let through and some mail programs take for the end of the field.
  */
 static const struct sender_field *

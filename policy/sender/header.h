@@ -86,7 +86,7 @@ struct header_displays {
  * (RFC 5322 section 3.6.6) and all claimed; several Sender fields are malformed, as
  * are a From without mailbox and a Sender with more than one address, and any of
  * these fields that only sloppy readers would see: with octets in its name that are
- * not printable ASCII, or inside another field behind a line end that is no fold. The
+ * not printable ASCII, or inside another field after a line end that is no fold. The
  * first malformed field is reported; a malformed field makes no claims. Values as sent, in facts_r
  * and displays_r, are the list's own.
  *

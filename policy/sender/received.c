@@ -150,7 +150,7 @@ cut_items(struct span comment, struct span *helo_r)
 	return (struct span){ comment.at, cut };
 }
 
-/* find_address - the address of the client, from the word after "from" and the comment behind it */
+/* find_address - the address of the client, from the word after "from" and the comment after it */
 static bool
 find_address(struct span word, bool has_comment, struct span comment, struct ip_address *ip_r,
     struct span *helo_r)
@@ -166,7 +166,7 @@ find_address(struct span word, bool has_comment, struct span comment, struct ip_
 			*helo_r = word;
 		return true;
 	}
-	/* only Exim writes its client first and nothing of its own behind it */
+	/* only Exim writes its client first and nothing of its own after it */
 	if (read_literal(word, ip_r)) {
 		if (helo_r->at == NULL)
 			*helo_r = word;

@@ -214,7 +214,7 @@ digits_at_end(struct spf_text text)
 	return n;
 }
 
-/* take_slashes - cut a prefix length behind slashes ("/" or "//") off the end
+/* take_slashes - cut a prefix length after slashes ("/" or "//") off the end
  * False where there is one that is no valid length. */
 static bool
 take_slashes(struct spf_text *rest, const char *slashes, unsigned int max,
@@ -231,7 +231,7 @@ take_slashes(struct spf_text *rest, const char *slashes, unsigned int max,
 	return true;
 }
 
-/* spf_record_read_domain - the domain-spec behind the colon that rest begins with */
+/* spf_record_read_domain - the domain-spec after the colon that rest begins with */
 static bool
 spf_record_read_domain(struct spf_text rest, struct spf_text *spec_r)
 {

@@ -13,7 +13,7 @@
  *	exp=, others	nothing
  *
  * where N.t is a token whose meaning the DNS layer of filter/spf/spf.c knows. What
- * "all" hides and what lies behind the last term that the limit of DNS terms
+ * "all" hides and what lies after the last term that the limit of DNS terms
  * allows is left out, so the text is short however long the record is.
  *
  * Threads: no state; everything belongs to the caller.
@@ -43,7 +43,7 @@ struct work {
 	size_t first_token;
 	size_t max_terms;
 	size_t len;		/* octets of out->text so far */
-	bool ended;		/* nothing behind this can be reached */
+	bool ended;		/* nothing after this can be reached */
 };
 
 /* put - append a term to the text */

@@ -331,7 +331,7 @@ sign_text(TALLOC_CTX *ctx, const struct sign_fact *sign)
 	return NULL;
 }
 
-/* why_text - the detail behind the reason, with the field it is about */
+/* why_text - the detail after the reason, with the field it is about */
 static const char *
 why_text(TALLOC_CTX *ctx, const struct facts *facts, const struct verdict *verdict)
 {

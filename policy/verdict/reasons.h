@@ -51,7 +51,7 @@ enum reason {
 	REASON_SPF_HELO_NONE,
 	REASON_SPF_HELO_TEMPERROR,
 	REASON_SPF_HELO_PERMERROR,
-	REASON_DKIM_NONE,      /* the message bears no signature */
+	REASON_DKIM_NONE,      /* the message has no signature */
 	REASON_DKIM_TEMPERROR, /* none passes, and one of them could not be checked now */
 	REASON_DKIM_FAIL, /* none passes, and one of them does not verify or is not good enough */
 	REASON_DKIM_PERMERROR,  /* none passes, and all are in error */

@@ -151,7 +151,7 @@ is_name_char(char c)
 	return text_is_alnum(c) || c == '-' || c == '_';
 }
 
-/* ends_name - is what lies behind a name no more of it? A dot at the end of a name is none. */
+/* ends_name - is what lies after a name no more of it? A dot at the end of a name is none. */
 static bool
 ends_name(const char *at, const char *end)
 {
