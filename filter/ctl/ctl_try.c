@@ -269,22 +269,22 @@ try_answer(struct ctl *ctl, const json_t *request, const char *text)
 
 /* --- the command --- */
 
-/* try_print_message - the message as it would go on, line ends LF */
-static void
-try_print_message(struct ctl *ctl, const json_t *answer, const char *text)
+/* try_result - the message as it would go on, line ends LF; NULL: its header is too large */
+static const char *
+try_result(struct ctl *ctl, const json_t *answer, const char *text)
 {
-	const char *coded = ctl_text(answer, "header");
+	const char *coded = ctl_text(answer, "header"), *body = trial_text_body(text);
 	size_t len = strlen(coded), padding = 0;
-	unsigned char *header = mem_array(ctl->memory, unsigned char, 3 * (len / 4) + 1);
-	const char *body = trial_text_body(text);
-	int n = EVP_DecodeBlock(header, (const unsigned char *)coded, (int)len);
+	char *header = mem_array(ctl->memory, char, 3 * (len / 4) + 1);
+	int n = EVP_DecodeBlock((unsigned char *)header, (const unsigned char *)coded, (int)len);
 
 	while (padding < 2 && padding < len && coded[len - 1 - padding] == '=')
 		padding++;
-	if (n < (int)padding)
-		ctl_fail("the header is too large to be printed");
-	(void)fwrite(header, 1, (size_t)n - padding, stdout);
-	(void)printf("\n%s%s", body, body[0] == '\0' || body[strlen(body) - 1] == '\n' ? "" : "\n");
+	if (n < (int)padding || len == 0)
+		return NULL;
+	header[(size_t)n - padding] = '\0';
+	return mem_printf(ctl->memory, "%s\n%s%s", header, body,
+	    body[0] == '\0' || body[strlen(body) - 1] == '\n' ? "" : "\n");
 }
 
 /* try_status - exit status by action */
@@ -307,18 +307,24 @@ static void
 try_show(struct ctl *ctl, json_t *answer, const char *text)
 {
 	const char *reply = json_string_value(json_object_get(answer, "reply"));
+	const char *result;
 
 	if (!json_is_true(json_object_get(answer, "ok")))
 		ctl_fail("%s", ctl_text(answer, "error"));
+	result = reply == NULL && ctl_flag(ctl, "--print") ? try_result(ctl, answer, text) : NULL;
 	if (ctl->json) {
+		if (result != NULL)	/* what is not UTF-8 is not put in */
+			(void)json_object_set_new(answer, "message", json_string(result));
 		(void)json_dumpf(answer, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 		(void)printf("\n");
 	} else if (!ctl_flag(ctl, "--print"))
 		ctl_try_print(answer);
-	else if (reply == NULL)
-		try_print_message(ctl, answer, text);
-	else
+	else if (result != NULL)
+		(void)fputs(result, stdout);
+	else if (reply != NULL)
 		(void)fprintf(stderr, "%s\n", reply);
+	else
+		ctl_fail("the header is too large to be printed");
 	(void)fflush(stdout);
 }
 

@@ -154,6 +154,8 @@ for text in texts if dkim is not None else []:
         printed = run(ALICE + how, text).stdout
         good_one = dkim.verify(printed, dnsfunc=lambda name, timeout=5: b"v=DKIM1; k=rsa; p=" + public)
         ok(good_one and b"mx.example.org; spf" not in printed, "the signature of --print verifies %s %r" % (how[1:], text[:40]), printed[:2000])
+seen = json.loads(run(ALICE + ["--print"], good, "--json").stdout)
+ok(seen["message"].endswith(good.decode()) and seen["message"].startswith("DKIM-Signature:"), "--print as JSON", seen)
 seen = run(["--listener", "other"] + ALICE[2:], good)
 ok(seen.returncode == 1 and b"it has: users, strict" in seen.stderr, "no such listener", seen)
 seen = run(["--listener", "watched"] + ALICE[2:4] + ["--from", "bob" + ORG] + ALICE[6:], good)
