@@ -9,6 +9,7 @@
 
 #include "filter/control/control_asked.h"
 #include "policy/base/mem.h"
+#include "policy/quota/quota.h"
 #include "policy/sender/identity.h"
 
 /* control_failed - an answer that says what is wrong */
@@ -47,11 +48,15 @@ control_account(const struct asked *asked, json_t **answer_r)
 {
 	struct snapshot *snapshot = daemon_snapshot(asked->daemon);
 	const char *name = control_text(asked, "account");
-	const char *error = NULL;
-	const char *account = name == NULL ? NULL :
-	    identity_account(asked->ctx, name, snapshot->config->realm, &error);
+	const char *error = NULL, *account = NULL, *rest;
+	enum quota_subject_kind kind = name != NULL ? quota_owner_read(name, &rest) : QUOTA_ACCOUNT;
 
-	if (name == NULL)
+	if (name != NULL && kind == QUOTA_ACCOUNT)
+		account = identity_account(asked->ctx, name, snapshot->config->realm, &error);
+	if (kind != QUOTA_ACCOUNT)
+		*answer_r = control_failed(mem_printf(asked->ctx,
+		    "\"%.100s\" is a %s; this is about one account", name, quota_kind_word(kind)));
+	else if (name == NULL)
 		*answer_r = control_failed("the request names no account");
 	else if (account == NULL)
 		*answer_r = control_failed(

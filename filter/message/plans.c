@@ -207,6 +207,11 @@ plans_of_owner(const struct asking *a, enum quota_subject_kind kind, const char 
 		plans_assign(a->lookup, name, NULL, a->plans);
 		return 0;
 	}
+	if (name[0] == '\0') {
+		*error_r = mem_printf(
+		    a->lookup->ctx, "the name of the %s is missing", quota_kind_word(kind));
+		return -1;
+	}
 	if (kind == QUOTA_DOMAIN)
 		return plans_domain(a, name, error_r);
 	if (kind == QUOTA_NETWORK)

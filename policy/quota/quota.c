@@ -239,7 +239,7 @@ static const enum quota_subject_kind shared_kinds[] = { QUOTA_DOMAIN, QUOTA_POOL
 enum quota_subject_kind
 quota_owner_read(const char *text, const char **name_r)
 {
-	if (text[0] == '@' && text[1] != '\0') {
+	if (text[0] == '@') {
 		*name_r = text + 1;
 		return QUOTA_DOMAIN;
 	}
@@ -247,8 +247,7 @@ quota_owner_read(const char *text, const char **name_r)
 		const char *word = quota_kind_word(shared_kinds[i]);
 		size_t len = strlen(word);
 
-		if (strncmp(text, word, len) != 0 || (text[len] != ':' && text[len] != ' ') ||
-		    text[len + 1] == '\0')
+		if (strncmp(text, word, len) != 0 || (text[len] != ':' && text[len] != ' '))
 			continue;
 		*name_r = text + len + 1;
 		return shared_kinds[i];

@@ -319,7 +319,8 @@ const struct quota_counter *quota_find_limit(const struct quota_plan *plan,
 /*
  * quota_owner_read - whose limits an operator means
  * "@example.org" or "domain:example.org", "pool:acme", "network:office", and as the log has them,
- * "pool acme"; all else is the name of an account. *name_r points into text. Returns the kind.
+ * "pool acme"; all else is the name of an account. *name_r points into text and may be empty.
+ * Returns the kind.
  */
 enum quota_subject_kind quota_owner_read(const char *text, const char **name_r);
 

@@ -175,6 +175,9 @@ ok(ctl("quota", "reset", "idle@pooled.example") == (0, "nothing was counted for 
    "an account that the configuration names does", ctl("quota", "reset", "idle@pooled.example"))
 status, text = ctl("block", "pool:acme")
 ok(status == 1 and "only accounts can be blocked" in text, "a pool is not blocked", text)
+ok("is a pool" in ctl("last", "pool:acme")[1] and ctl("last", "pool:acme")[0] == 1, "nor has it a history of its own", ctl("last", "pool:acme"))
+for name in "pool:", "@", "network:", "domain:":
+    ok(ctl("quota", "show", name)[0] == 1 and "is missing" in ctl("quota", "show", name)[1], "a name is missing: " + name, ctl("quota", "show", name))
 status, text = ctl("plan", "of", "pool:acme")
 ok(status == 0 and text.startswith("pool     acme\nplan     pool, from pool_plan\n  limit           2000 recipients per day"), "plan of a pool", text)
 status, text = ctl("plan", "of", "@pooled.example")
