@@ -162,7 +162,8 @@ listen_below_queue(struct adopt *adopt)
 		    "listen is a port, because the directory %s does not exist. A unix socket that "
 		    "only Postfix can open is the better choice: run install -d -m 2750 -o countersign "
 		    "-g %s %s, then adopt again",
-		    directory, mail_owner(adopt), directory);
+		    directory, adopt_shell(adopt, mail_owner(adopt)),
+		    adopt_shell(adopt, directory));
 		return false;
 	}
 	adopt->endpoint = "unix:countersign/milter";

@@ -15,6 +15,7 @@
 #include "filter/adopt/inside.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
+#include "policy/sender/identity.h"
 
 /* one_line - strangers' text without what would end a line or obey a terminal */
 static char *
@@ -82,16 +83,40 @@ adopt_set(struct adopt *adopt, enum adopt_place place, const char *from, const c
 	adopt->settings[adopt->n_settings++] = setting;
 }
 
+/* is_subject - can an account or "@domain" have limits of its own? */
+static bool
+is_subject(struct adopt *adopt, const struct adopt_limit *limit)
+{
+	const char *subject = limit->subject, *error = "the login is empty";
+
+	if (subject == NULL)
+		return true;
+	if (subject[0] == '@') {
+		const char *normal =
+		    domain_normalise(adopt, subject + 1, strlen(subject + 1), &error);
+
+		if (normal != NULL && domain_is_labels(subject + 1))
+			return true;
+	} else if (subject[0] != '\0' && identity_account(adopt, subject, NULL, &error) != NULL)
+		return true;
+	adopt_missing(adopt, "%s: %s cannot have limits of its own: %s", limit->from, subject,
+	    error != NULL ? error : "it is not a domain");
+	return false;
+}
+
 void
 adopt_limit(struct adopt *adopt, const struct adopt_limit *limit)
 {
+	if (!is_subject(adopt, limit))
+		return;
 	if (adopt->n_limits == ADOPT_LIMITS_MAX) {
 		adopt_missing(adopt, "%s: more than %d limits; the others are left out",
 		    limit->from, ADOPT_LIMITS_MAX);
 		return;
 	}
 	adopt->limits = mem_grow(adopt, adopt->limits, struct adopt_limit, adopt->n_limits + 1);
-	adopt->limits[adopt->n_limits++] = *limit;
+	adopt->limits[adopt->n_limits] = *limit;
+	adopt->limits[adopt->n_limits++].from = one_line(mem_strdup(adopt, limit->from));
 }
 
 const char *

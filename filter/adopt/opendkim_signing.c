@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "filter/adopt/opendkim.h"
+#include "policy/base/domain.h"
 #include "policy/base/mem.h"
 #include "policy/base/text.h"
 
@@ -191,7 +192,11 @@ set_single_key(struct opendkim *opendkim)
 		const char *name =
 		    text_lower_copy(adopt, domains.items[i], strlen(domains.items[i]));
 
-		if (strpbrk(name, "*:% ") != NULL)
+		if (!domain_is_labels(selector->value) || strpbrk(key, " \t%") != NULL)
+			adopt_missing(adopt,
+			    "%s: the selector %s or the path of the key cannot stand in a KeyTable",
+			    selector->where, selector->value);
+		else if (!domain_is_labels(name))
 			adopt_missing(adopt,
 			    "%s: the pattern %s has no counterpart; write a line for each domain",
 			    domain->where, name);

@@ -16,6 +16,7 @@
 
 #include "filter/adopt/inside.h"
 #include "policy/base/mem.h"
+#include "policy/sender/identity.h"
 
 #define PLAN_LIMITS_MAX 12 /* of one plan */
 #define INLINE_MAX 50      /* logins in accounts; more are in a table */
@@ -40,6 +41,15 @@ struct new_plans {
 static void
 add_to_plan(struct adopt *adopt, struct new_plan *plan, const struct adopt_limit *limit)
 {
+	if (plan->n > 0 && (plan->limits[0]->max == 0 || limit->max == 0 || limit->unlimited) &&
+	    !plan->limits[0]->unlimited) {
+		/* one that lets nothing pass stands alone */
+		if (limit->max == 0 && !limit->unlimited) {
+			plan->limits[0] = limit;
+			plan->n = 1;
+		}
+		return;
+	}
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct adopt_limit *other = plan->limits[i];
 
@@ -209,12 +219,27 @@ add_to_table(struct adopt *adopt, const char *table, const char *key, const char
 	    table != NULL ? ", " : "", key, plan);
 }
 
+/* is_new - is an account not listed yet, with another spelling of its login? */
+static bool
+is_new(struct adopt *adopt, struct adopt_texts *accounts, const char *login)
+{
+	const char *account = identity_account(adopt, login, adopt->realm, NULL);
+	size_t before = accounts->n;
+
+	adopt_text(adopt, accounts, "%s", account != NULL ? account : login);
+	if (accounts->n == before)
+		adopt_missing(adopt, "limits of %s: another login is the same account %s", login,
+		    account != NULL ? account : login);
+	return accounts->n > before;
+}
+
 /* set_logins - which login has which plan: in accounts, or in a table if they are many. Returns
  * the table of those that are whole domains, or NULL */
 static const char *
 set_logins(struct new_plans *plans)
 {
 	struct adopt *adopt = plans->adopt;
+	struct adopt_texts accounts = { NULL, 0 };
 	const char *table = NULL;
 
 	for (size_t i = 0; i < plans->logins.n; i++) {
@@ -227,7 +252,7 @@ set_logins(struct new_plans *plans)
 			    line));
 		else if (login[0] == '@')
 			table = add_to_table(adopt, table, login, plan + 1);
-		else
+		else if (is_new(adopt, &accounts, login))
 			adopt_set(adopt, PLACE_ACCOUNTS, "limits of its own",
 			    "{ login = %s  plan = \"%s\" }", adopt_quoted(adopt, login), plan + 1);
 	}

@@ -125,8 +125,9 @@ add_user_service(
 		adopt_edit(adopt, postfix->master_cf, service->name,
 		    "users log in here: so countersign tells their mail from that of strangers",
 		    "  -o " DAEMON_NAME "=%s", name);
-		adopt_back(adopt, "postconf -c %s -PX '%s/%s/" DAEMON_NAME "'",
-		    adopt_shell(adopt, postfix->directory), service->name, service->type);
+		adopt_back(adopt, "postconf -c %s -PX %s", adopt_shell(adopt, postfix->directory),
+		    adopt_shell(adopt,
+			mem_printf(adopt, "%s/%s/" DAEMON_NAME, service->name, service->type)));
 	}
 	if (services->from == NULL)
 		services->from = mem_printf(adopt, "%s: service %s",
@@ -177,8 +178,9 @@ add_return_service(
 			mem_printf(adopt, "%s/%s/smtpd_milters=%s", service->name, service->type,
 			    own->value)));
 	else
-		adopt_back(adopt, "postconf -c %s -PX '%s/%s/smtpd_milters'",
-		    adopt_shell(adopt, postfix->directory), service->name, service->type);
+		adopt_back(adopt, "postconf -c %s -PX %s", adopt_shell(adopt, postfix->directory),
+		    adopt_shell(adopt,
+			mem_printf(adopt, "%s/%s/smtpd_milters", service->name, service->type)));
 }
 
 /* sort_services - what each service of an instance is for */

@@ -136,8 +136,8 @@ const struct ctl_command ctl_commands[] = {
 		  "policyd policyd-rate-limit postfwd rspamd ...", REPEATED },
 		{ "--force", NULL, "overwrite files that were changed", NULL, OPTIONAL } },
 	    "write a configuration from what runs on this host",
-	    "--output DIR [--postfix-config DIR | --sendmail-cf FILE] [--opendkim FILE]\n"
-	    "    [--from KIND [FILE]]... [--force]",
+	    "--output DIR [--postfix-config DIR | --sendmail-cf FILE] [--opendkim FILE] "
+	    "[--from KIND [FILE]]... [--force]",
 	    ctl_adopt },
 	{ "doctor", { NULL },
 	    { { "--postfix-config", "PATH", "directory of main.cf", "FILE", OPTIONAL },

@@ -38,26 +38,33 @@ source_of(struct ctl *ctl, const char *text)
 	return source;
 }
 
-/* read_sources - --from, and the files after it */
+/* read_sources - --from; the operands are the files of those that name none, in order. If there is
+ * one such kind, all files are of it. */
 static void
 read_sources(struct ctl *ctl, struct adopt_options *options, char **operands)
 {
 	struct adopt_source *list =
 	    mem_array(ctl->memory, struct adopt_source, ctl->n_given + COMMAND_OPERANDS_MAX + 1);
-	size_t at = 0, n_operands = 0, n = 0;
-	const char *text;
+	size_t at = 0, n_operands = 0, n = 0, bare = 0, next = 0;
+	const char *text, *kind = NULL;
 
 	while (operands[n_operands] != NULL)
 		n_operands++;
-	while ((text = ctl_option_next(ctl, "--from", &at)) != NULL)
-		list[n++] = source_of(ctl, text);
-	if (n_operands > 0 && n != 1 && n != n_operands)
-		ctl_misuse(ctl, "takes one FILE for each --from; write --from KIND:FILE");
-	for (size_t i = 0; i < n_operands; i++) {
-		if (i >= n)
-			list[n++] = (struct adopt_source){ list[0].kind, NULL };
-		list[i].path = operands[i];
+	while ((text = ctl_option_next(ctl, "--from", &at)) != NULL) {
+		list[n] = source_of(ctl, text);
+		if (list[n].path == NULL) {
+			kind = list[n].kind;
+			bare++;
+		}
+		n++;
 	}
+	if (n_operands > 0 && bare != 1 && bare != n_operands)
+		ctl_misuse(ctl, "takes one FILE for each --from KIND; write --from KIND:FILE");
+	for (size_t i = 0; i < n && next < n_operands; i++)
+		if (list[i].path == NULL)
+			list[i].path = operands[next++];
+	while (next < n_operands)
+		list[n++] = (struct adopt_source){ kind, operands[next++] };
 	options->from = list;
 	options->n_from = n;
 }
