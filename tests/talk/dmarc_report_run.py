@@ -312,6 +312,46 @@ def check_command(daemon):
     ok(answer.returncode == 64, "no domain", answer)
 
 
+def guide_steps():
+    """The guide's steps in their order: ("record", name, text) and ("command", words, what it prints)."""
+    with open(os.path.join(HERE, "..", "..", "contrib", "doc", "dmarc")) as file:
+        lines = file.read().split("\n")
+    steps = []
+    for at, line in enumerate(lines):
+        if line.startswith("\t_dmarc.") and " IN TXT " in line:
+            name, _, text = line.strip().partition(". IN TXT ")
+            steps.append(("record", name, text.strip('"')))
+        elif line.startswith("\t$ countersignctl "):
+            end = at + 1
+            while lines[end].startswith("\t") and not lines[end].startswith("\t$ "):
+                end += 1
+            steps.append(("command", line.split()[2:], [shown[1:] for shown in lines[at + 1:end]]))
+    return steps
+
+
+def check_guide(daemon, directory):
+    """What contrib/doc/dmarc shows is what comes, with the records that it shows."""
+    zone = {b"shop.example.org": [(dns.A, b"\xc0\0\2\1")]}
+    program = os.path.join(os.path.dirname(os.path.abspath(sys.argv[1])), "countersignctl")
+    checks = 0
+    for kind, what, shown in guide_steps():
+        if kind == "record":
+            zone[what.encode()] = [(dns.TXT, [shown.encode()])]
+        elif what[:2] == ["dmarc", "check"]:
+            server = dns.Server(zone)
+            with open(directory + "/guide.conf", "w") as conf:
+                conf.write('listen = "inet:127.0.0.1:1"\nauthserv_id = "mx.example.org"\n'
+                           'dns = { servers = ["127.0.0.1@%d"] }\n' % server.port)
+            answer = subprocess.run([program, "-c", directory + "/guide.conf", *what], capture_output=True, text=True)
+            server.close()
+            ok(answer.stdout.rstrip("\n").split("\n") == shown, "the guide: %s" % " ".join(what), (answer, shown))
+            checks += 1
+        else:
+            answer = ctl(daemon, *what)
+            ok(answer.returncode == 0, "the guide: %s" % " ".join(what), answer)
+    ok(checks == 5, "the guide has five looks at DNS", checks)
+
+
 def main():
     program = sys.argv[1]
     with tempfile.TemporaryDirectory(prefix="dmarc_report.") as directory:
@@ -328,6 +368,7 @@ def main():
             os.chmod(directory + "/sendmail", 0o755)
             check_sending(daemon, directory)
             check_command(daemon)
+            check_guide(daemon, directory)
         finally:
             status = daemon.stop()
             server.close()
