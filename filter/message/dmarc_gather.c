@@ -159,6 +159,24 @@ judge_all(struct message *message, struct dmarc_asking *asking,
 	dmarc_settle(fact, authors->problem, authors->fields == 0, authors->too_many);
 }
 
+/* note_alignment - which signatures are of the organisation of the first author (on_dkim_unaligned
+ * asks for it) */
+static void
+note_alignment(struct message *message, const struct dmarc_asking *asking)
+{
+	struct facts *facts = &message->facts;
+	const char *author = message->authors->n > 0 ? message->authors->domains[0] : NULL;
+	struct dmarc_walk walk;
+
+	if (author == NULL)
+		return;
+	dmarc_walk(author, &asking->answers, &walk);
+	for (size_t i = 0; i < facts->n_dkim; i++)
+		if (facts->dkim[i].sdid != NULL)
+			facts->dkim[i].alignment = dmarc_alignment(
+			    author, &walk, facts->dkim[i].sdid, &asking->answers);
+}
+
 /* override_of - what the configuration says instead of the domain's policy, or NULL */
 static const struct dmarc_override *
 override_of(const struct message *message, const char *domain)
@@ -310,6 +328,7 @@ dmarc_gather_end(struct message *message, int64_t deadline_ms)
 	asking = dmarc_asking_new(message, message->session->daemon->resolver, deadline_ms);
 	n = identifiers_of(message, &identifiers);
 	judge_all(message, asking, identifiers, n, &message->facts.dmarc);
+	note_alignment(message, asking);
 	note_exception(message, &message->facts.dmarc);
 	note_counted(message, &message->facts.dmarc);
 	note_own(message, identifiers, n);

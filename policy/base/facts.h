@@ -131,6 +131,13 @@ enum dkim_result {
 	DKIM_IS_PERMERROR
 };
 
+/* Whether a signature is of the author's organisation (RFC 9989 section 4.4.1, relaxed). */
+enum dkim_alignment {
+	DKIM_ALIGNMENT_UNKNOWN, /* no DMARC record says where the organisation begins */
+	DKIM_ALIGNED,
+	DKIM_NOT_ALIGNED
+};
+
 /* One DKIM-Signature of an incoming message. Strangers' text throughout. */
 struct dkim_fact {
 	enum dkim_result result;
@@ -140,6 +147,7 @@ struct dkim_fact {
 	const char *algorithm;	/* a= */
 	const char *b_prefix;	/* first 8 characters of b= (RFC 6008) */
 	unsigned int key_bits;	/* 0 where no key was read */
+	enum dkim_alignment alignment; /* by the tree walk */
 	bool testing; /* the key says t=y: a failure must not count (RFC 6376 section 3.6.1) */
 	bool stale;		/* DNS failed: by the key that it had before */
 	const char *problem;	/* why it is no pass, or NULL */

@@ -64,6 +64,23 @@ align(const char *domain, const struct dmarc_walk *walk, const char *identifier,
 	return strcmp(walk->organisation, other.organisation) == 0 ? ALIGNED : NOT_ALIGNED;
 }
 
+enum dkim_alignment
+dmarc_alignment(const char *author, const struct dmarc_walk *walk, const char *identifier,
+    const struct dmarc_answers *answers)
+{
+	if (policy_record(walk) == NULL)
+		return DKIM_ALIGNMENT_UNKNOWN;
+	switch (align(author, walk, identifier, false, answers)) {
+	case ALIGNED:
+		return DKIM_ALIGNED;
+	case NOT_ALIGNED:
+		return DKIM_NOT_ALIGNED;
+	case ALIGNMENT_UNKNOWN:
+		break;
+	}
+	return DKIM_ALIGNMENT_UNKNOWN;
+}
+
 /* note_pass - an aligned identifier that passed */
 static void
 note_pass(struct dmarc_fact *fact, const struct dmarc_identifier *identifier)

@@ -50,6 +50,13 @@ bool dmarc_needs_walk(
     const char *author, const char *identifier, const struct dmarc_walk *walk);
 
 /*
+ * dmarc_alignment - is d= of the author's organisation, by the walks from both?
+ * Unknown if no record was found for the author, or a name of the walks did not answer.
+ */
+enum dkim_alignment dmarc_alignment(const char *author, const struct dmarc_walk *walk,
+    const char *identifier, const struct dmarc_answers *answers);
+
+/*
  * dmarc_judge - the result for one author domain
  * domain: normal form. identifiers: n of them, of SPF and DKIM. Texts are on ctx.
  */

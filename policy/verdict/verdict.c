@@ -438,11 +438,13 @@ has_dkim_permerror(
 	    rules->actions[REASON_DKIM_PERMERROR], f);
 }
 
-/* verdict_is_aligned - is a signature that of the author's domain, or of one above it that is no
- * top-level domain? */
+/* verdict_is_aligned - is a signature of the author's organisation? Without a DMARC record: of the
+ * author's domain, or of one above it that is no top-level domain. */
 static bool
 verdict_is_aligned(const struct dkim_fact *dkim, const struct claim *author)
 {
+	if (dkim->alignment != DKIM_ALIGNMENT_UNKNOWN)
+		return dkim->alignment == DKIM_ALIGNED;
 	return dkim->sdid != NULL && strchr(dkim->sdid, '.') != NULL &&
 	    domain_is_or_below(author->domain, dkim->sdid);
 }

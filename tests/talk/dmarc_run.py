@@ -43,6 +43,7 @@ listeners = {
   files  = { role = "inbound"  daemon = ["files"]  on_dmarc_fail = "policy"  on_dmarc_quarantine = "warn" }
   severe = { role = "inbound"  daemon = ["severe"]  on_dmarc_fail = "reject"  on_dmarc_temperror = "tempfail" }
   watch  = { role = "inbound"  daemon = ["watch"]  mode = "watch"  on_dmarc_fail = "policy" }
+  signs  = { role = "inbound"  daemon = ["signs"]  on_dkim_unaligned = "reject" }
   guards = { role = "inbound"  daemon = ["guards"]  on_own_domain = "reject" }
 }
 """
@@ -94,7 +95,7 @@ SILENT = ["_dmarc.silent.example", "_dmarc.gap.silentup.example"]
 EXISTS = ["there.np.example", "there.nponly.example", "x.y.there2.np.example", "mail.sub.example", "shop.registry"]
 SPF_DOMAINS = ["none.example", "bank.example", "mail.bank.example", "strict.example", "mail.strict.example", "esp.example",
                "org.example", "deep.org.example", "helo.bank.example", "island.own.registry", "own.registry", "silent.example",
-               "home.example", "mail.home.example"]
+               "home.example", "mail.home.example", "registry"]
 LONG = "a.b.c.d.e.f.g.h.i.j.mail.bank.example"
 
 PASS, FAIL, NONE, TEMP, PERM = "pass", "fail", "none", "temperror", "permerror"
@@ -161,7 +162,26 @@ CASES = [
     ("a registry without a policy", "a@shop.nopolicy", "x@esp.example", True, [], NONE, "shop.nopolicy", None, "accept"),
     ("a record between is not used", "a@x.deep.org.example", "x@esp.example", True, [], FAIL, "x.deep.org.example", "reject", "reject"),
     ("the shortest name is the organisation", "a@deep.org.example", "x@org.example", True, [], PASS, "deep.org.example", "none", "accept"),
+    ("the registry itself as author", "a@registry", "x@esp.example", True, [], FAIL, "registry", "reject", "reject"),
+    ("a name below does not align with a registry", "a@registry", "x@own.registry", True, [], FAIL, "registry", "reject", "reject"),
+    ("nor a registry with a name below", "a@own.registry", "x@registry", True, [], FAIL, "own.registry", "quarantine", "quarantine"),
+    ("SPF knows no single label", "a@registry", "x@registry", True, [], FAIL, "registry", "reject", "reject"),
+    ("two names below one organisation", "a@news.bank.example", "x@mail.bank.example", True, [], PASS, "news.bank.example", "reject", "accept"),
+    ("DKIM of the organisation above", "a@news.bank.example", "x@esp.example", True, ["bank.example"], PASS, "news.bank.example", "reject", "accept"),
+    ("a name with only an MX exists", "a@mx.np.example", "x@esp.example", True, [], FAIL, "mx.np.example", "quarantine", "quarantine"),
+    ("below what exists, nothing", "a@x.there.np.example", "x@esp.example", True, [], FAIL, "x.there.np.example", "reject", "reject"),
+    ("np=reject of the registry, a name that is not there", "a@gone.registry", "x@esp.example", True, [], FAIL, "gone.registry", "reject", "reject"),
+    ("both pass", "a@bank.example", "x@bank.example", True, ["bank.example"], PASS, "bank.example", "reject", "accept"),
+    ("strict SPF fails, DKIM passes", "a@strict.example", "x@mail.strict.example", True, ["strict.example"], PASS, "strict.example", "reject", "accept"),
+    ("a null sender of another HELO", "a@none.example", "", True, [], FAIL, "none.example", "none", "accept"),
+    ("p=none passes", "a@none.example", "x@none.example", True, [], PASS, "none.example", "none", "accept"),
+    ("t=y, and it passes", "a@test.example", "x@esp.example", True, ["test.example"], PASS, "test.example", "quarantine", "accept"),
     # the From field
+    ("an at sign in quotes", "\"x@evil.example\"@bank.example", "x@esp.example", True, [], FAIL, "bank.example", "reject", "reject"),
+    ("a comma in a quoted name", "\"Firm, Inc.\" <a@bank.example>", "x@bank.example", True, [], PASS, "bank.example", "reject", "accept"),
+    ("an address in a comment", "a@bank.example (x@none.example)", "x@bank.example", True, [], PASS, "bank.example", "reject", "accept"),
+    ("folded", "Bank\n <a@bank.example>", "x@esp.example", True, [], FAIL, "bank.example", "reject", "reject"),
+    ("two groups", "t: a@bank.example;, u: b@bank.example;", "x@bank.example", True, [], PASS, "bank.example", "reject", "accept"),
     ("two mailboxes of one domain", "a@bank.example, b@bank.example", "x@bank.example", True, [], PASS, "bank.example", "reject", "accept"),
     ("a group of one domain", "team: a@bank.example, b@bank.example;", "x@bank.example", True, [], PASS, "bank.example", "reject", "accept"),
     ("two domains: the one that fails", "a@none.example, b@bank.example", "x@none.example", True, [], FAIL, "bank.example", "reject", "reject"),
@@ -214,13 +234,14 @@ def zone(public_key):
         made[name.encode()] = [(dns.SILENT, None)]
     for name in EXISTS:
         put(name, dns.A, b"\xc0\0\2\1")
+    put("mx.np.example", dns.MX, (10, b"host.norecord.example"))
     put("dangling.np.example", dns.CNAME, b"nowhere.norecord.example")
     for domain in SPF_DOMAINS:
         put(domain, dns.TXT, [b"v=spf1 ip4:192.0.2.0/24 -all"])
     put("mail.esp.example", dns.TXT, [b"v=spf1 -all"])
     for name in ("spfsilent.example", "spfsilent.bank.example", "s._domainkey.keysilent.bank.example"):
         made[name.encode()] = [(dns.SILENT, None)]
-    signers = {d for case in CASES + SILENT_CASES for d in case[4]} | {"home.example"}
+    signers = {d for case in CASES + SILENT_CASES for d in case[4]} | {"home.example", "own.registry", "norecord.example"}
     for domain in signers - {"keysilent.bank.example"}:
         put("s._domainkey." + domain, dns.TXT, [public_key[:250], public_key[250:]])
     return made
@@ -333,6 +354,13 @@ def exceptions(daemon, key):
     ok(action_of(answer, reply, held) == "accept", "on_dmarc_quarantine = \"warn\" holds nothing", (answer, reply, field))
     answer, reply, field, held = converse(daemon, "severe", ("", "a@none.example", "x@esp.example", True, []), key)
     ok(action_of(answer, reply, held) == "reject", "an action of one's own is carried out whatever the policy", (answer, reply, field))
+    for label, author, signer, action in (
+            ("itself", "a@bank.example", "bank.example", "accept"), ("a name below", "a@bank.example", "mail.bank.example", "accept"),
+            ("another", "a@bank.example", "esp.example", "reject"), ("the organisation", "a@news.bank.example", "bank.example", "accept"),
+            ("above an island", "a@x.island.own.registry", "own.registry", "reject"),
+            ("above, without any record", "a@news.norecord.example", "norecord.example", "accept")):
+        answer, reply, field, held = converse(daemon, "signs", ("", author, "x@esp.example", True, [signer]), key)
+        ok(action_of(answer, reply, held) == action, "on_dkim_unaligned: signed by %s: %s" % (label, action), (answer, reply, field))
     answer, reply, field, held = converse(daemon, "watch", bank, key)
     ok(action_of(answer, reply, held) == "accept", "watch refuses nothing", (answer, reply, field))
 
