@@ -34,10 +34,21 @@ mkdir -p "$cache" && dir=$(mktemp -d) || exit 1
 if (($(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo) > 6000000)); then
 	mount -t tmpfs -o mode=0755 tmpfs "$dir" || exit 1
 fi
+# keep_packages - what was downloaded, for the next test
+keep_packages() {
+	local package release kept
+
+	for package in "$dir"/*/var/cache/apt/archives/*.deb; do
+		release=${package#"$dir/"}
+		kept=$cache/bare-${release%%/*}-packages/${package##*/}
+		[[ ! -e $package || -e $kept ]] || { cp "$package" "$kept.$$" && mv "$kept.$$" "$kept"; }
+	done
+}
 # all that is mounted goes with the namespace; nothing may be removed through it
 finish() {
 	local at
 
+	keep_packages
 	while read -r at; do
 		umount -l "$at" 2>/dev/null
 	done < <(awk -v d="$dir/" 'index($2, d) == 1 { print $2 }' /proc/mounts | sort -r)
@@ -83,9 +94,11 @@ debian() {
 		    mv "$kept.$$" "$kept" || { tail -n 5 "$dir/said" >&2; rm -rf "$dir/new" "$kept.$$"; return 1; }
 		rm -rf "$dir/new"
 	fi
-	mkdir -p "$root" "$cache/bare-$1-packages/partial" && tar -C "$root" -x -f "$kept" &&
-	    mount --bind "$cache/bare-$1-packages" "$root/var/cache/apt/archives" &&
+	mkdir -p "$root" "$cache/bare-$1-packages" && tar -C "$root" -x -f "$kept" &&
 	    mount --rbind /proc "$root/proc" || return 1
+	# a copy: apt locks its directory, and two tests may be here at once
+	find "$cache/bare-$1-packages" -maxdepth 1 -name '*.deb' \
+	    -exec cp -t "$root/var/cache/apt/archives" {} +
 	cp /etc/resolv.conf "$root/etc/"
 	# as one who answers yes would; and no waiting for the disk
 	printf '%s\n' 'APT::Get::Assume-Yes "true";' 'APT::Install-Recommends "false";' \
