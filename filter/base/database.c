@@ -265,13 +265,15 @@ static int
 bring_up_to_date(TALLOC_CTX *ctx, const struct database_kind *kind, struct database *db,
     int64_t version, const char **error_r)
 {
-	char *mark = mem_printf(ctx, "PRAGMA user_version = %d", kind->version);
+	char *mark = mem_printf(NULL, "PRAGMA user_version = %d", kind->version);
 	int code = database_begin(db) == 0 ? SQLITE_OK : SQLITE_ERROR;
 
 	for (; code == SQLITE_OK && version < kind->version; version++)
 		code = sqlite3_exec(db->db, kind->steps[version - 1], NULL, NULL, NULL);
-	if (code == SQLITE_OK && sqlite3_exec(db->db, mark, NULL, NULL, NULL) == SQLITE_OK &&
-	    database_commit(db) == 0)
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(db->db, mark, NULL, NULL, NULL);
+	talloc_free(mark);
+	if (code == SQLITE_OK && database_commit(db) == 0)
 		return 0;
 	*error_r = mem_printf(ctx, "cannot bring %s up to date: %s", kind->name,
 	    database_error(db, ctx));
