@@ -26,7 +26,8 @@
 #define PIECES_MAX	1000	/* of a pattern, as regcomp() copies them */
 #define GROUPS_DEEP	100
 #define COPIES_MAX	32	/* by {n,m} in a pattern that may begin anywhere in the key */
-#define KEY_MAX		320	/* octets of a key: those of the longest address */
+#define KEY_MAX		320	/* octets of a key for a costly pattern: those of the longest address */
+#define CHEAP_PIECES	32	/* of a pattern; one of more is costly */
 #define REPEATS_DEEP	6	/* quantifiers around one piece; glibc takes far longer with each */
 
 /*
@@ -43,6 +44,7 @@ struct code {
 	char *pattern;
 	int options;
 	bool compiled;
+	bool costly;		/* each octet of a key costs more than the one before */
 	size_t octets;		/* of keys, since it was compiled */
 	size_t octets_max;
 };
@@ -279,6 +281,7 @@ regexp_compile(
 	code->pattern = mem_strdup(code, pattern);
 	code->options = options;
 	code->octets_max = regexp_octets_max(pieces);
+	code->costly = pieces > CHEAP_PIECES;
 	result = code_fresh(code, 0);
 	if (result != 0) {
 		(void)regerror(result, &code->regex, text, sizeof(text));
@@ -309,11 +312,12 @@ static enum pattern_match
 regexp_match(
     void *arg, const char *key, struct pattern_group *groups_r, size_t n, const char **why_r)
 {
+	const struct code *code = arg;
 	regmatch_t spans[PATTERN_GROUPS_MAX];
 	int result;
 
-	if (strlen(key) > KEY_MAX) {
-		*why_r = "the key is longer than 320 bytes, which may take too long";
+	if (code->costly && strlen(key) > KEY_MAX) {
+		*why_r = "the key is longer than 320 bytes, which may take too long with this pattern";
 		return PATTERN_ERROR;
 	}
 	result = code_match(arg, key, spans, n);
