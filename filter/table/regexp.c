@@ -26,7 +26,7 @@
 #define PIECES_MAX	1000	/* of a pattern, as regcomp() copies them */
 #define GROUPS_DEEP	100
 #define COPIES_MAX	32	/* by {n,m} in a pattern that may begin anywhere in the key */
-#define KEY_MAX		320	/* octets of a key for a costly pattern: those of the longest address */
+#define KEY_MAX		320	/* octets of a key for a costly pattern: the longest address */
 #define CHEAP_PIECES	32	/* of a pattern; one of more is costly */
 #define REPEATS_DEEP	6	/* quantifiers around one piece; glibc takes far longer with each */
 
