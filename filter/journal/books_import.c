@@ -123,40 +123,47 @@ read_old(TALLOC_CTX *ctx, const struct old_file *old, const char *path, FILE *fi
 	return 0;
 }
 
+/* import_one - one kind of file next to file; nothing if there is none */
+static int
+import_one(TALLOC_CTX *ctx, const char *file, const struct old_file *old,
+    const struct books_import *to, const char **error_r)
+{
+	char *path = mem_printf(NULL, "%s.%s", file, old->end);
+	FILE *stream = open_old(ctx, path, error_r);
+	int result = stream == NULL && *error_r != NULL ? -1 : 0;
+
+	if (stream != NULL) {
+		result = read_old(ctx, old, path, stream, to, error_r);
+		(void)fclose(stream);
+	}
+	talloc_free(path);
+	return result;
+}
+
 /* books_import - read the files next to file */
 int
 books_import(TALLOC_CTX *ctx, const char *file, const struct books_import *to, const char **error_r)
 {
 	*error_r = NULL;
-	for (size_t i = 0; i < N_OLD_FILES; i++) {
-		const char *path = mem_printf(ctx, "%s.%s", file, old_files[i].end);
-		FILE *stream = open_old(ctx, path, error_r);
-		int result;
-
-		if (stream == NULL && *error_r == NULL)
-			continue;
-		if (stream == NULL)
+	for (size_t i = 0; i < N_OLD_FILES; i++)
+		if (import_one(ctx, file, &old_files[i], to, error_r) != 0)
 			return -1;
-		result = read_old(ctx, &old_files[i], path, stream, to, error_r);
-		(void)fclose(stream);
-		if (result != 0)
-			return -1;
-	}
 	return 0;
 }
 
 /* books_import_done - rename them to .imported */
 void
-books_import_done(TALLOC_CTX *ctx, const char *file)
+books_import_done(const char *file)
 {
 	for (size_t i = 0; i < N_OLD_FILES; i++) {
-		const char *path = mem_printf(ctx, "%s.%s", file, old_files[i].end);
-		const char *to = mem_printf(ctx, "%s.imported", path);
+		char *path = mem_printf(NULL, "%s.%s", file, old_files[i].end);
+		char *to = mem_printf(path, "%s.imported", path);
 
 		if (rename(path, to) == 0)
 			log_info("books: renamed %s to %s; it is not used any more", path, to);
 		else if (errno != ENOENT)
 			log_warning("books: cannot rename %s: %s; it is not used any more", path,
 			    strerror(errno));
+		talloc_free(path);
 	}
 }

@@ -29,6 +29,6 @@ int books_import(
     TALLOC_CTX *ctx, const char *file, const struct books_import *to, const char **error_r);
 
 /* books_import_done - rename them to .imported, so that they are not imported again; logged */
-void books_import_done(TALLOC_CTX *ctx, const char *file);
+void books_import_done(const char *file);
 
 #endif

@@ -581,7 +581,7 @@ sqlite_books_fill(
 		return -1;
 	}
 	if (file != NULL)
-		books_import_done(ctx, file);
+		books_import_done(file);
 	return 0;
 }
 
