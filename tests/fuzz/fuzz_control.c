@@ -37,33 +37,42 @@ static const char first[] = "{\"command\":\"block\",\"account\":\"z\"}";
 
 static void ask(const char *line, size_t len, bool may_write);
 
+static struct daemon one;
+
+/* close_the_daemon - at the end, so that nothing is left to those who look for leaks */
+static void
+close_the_daemon(void)
+{
+	daemon_close(&one);
+}
+
 /* the_daemon - opened once */
 static struct daemon *
 the_daemon(void)
 {
-	static struct daemon daemon;
 	static bool opened;
 	TALLOC_CTX *ctx;
 	struct snapshot *snapshot;
 	const char *path, *error = "";
 
 	if (opened)
-		return &daemon;
+		return &one;
 	ctx = mem_check(talloc_new(NULL));
 	path = folder_path(ctx, "countersign.conf");
 	folder_write(path, configuration, sizeof(configuration) - 1);
 	log_open(true);
 	snapshot = snapshot_build_tables(ctx, path, &error);
-	if (snapshot == NULL || daemon_open_store(ctx, &daemon, snapshot, &error) != 0) {
+	if (snapshot == NULL || daemon_open_store(ctx, &one, snapshot, &error) != 0) {
 		log_open(false);
 		log_error("%s", error);
 		abort();
 	}
 	talloc_free(ctx);
 	opened = true;
+	(void)atexit(close_the_daemon);
 	/* without anybody blocked, each question waits for the list of them */
 	ask(first, sizeof(first) - 1, true);
-	return &daemon;
+	return &one;
 }
 
 /* ask - one request; its answer must be an object with "ok", as a line of text */
