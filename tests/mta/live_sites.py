@@ -8,6 +8,7 @@ then one thing is broken while they run. Writes TAP.
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -204,6 +205,84 @@ smtpd_peername_lookup = no
             self.runs.terminate()
             self.runs.wait(20)
             base.RUNNING.remove(self.runs)
+
+
+SENDMAIL_MC = """OSTYPE(`linux')dnl
+undefine(`ALIAS_FILE')dnl
+define(`confFORWARD_PATH', `')dnl
+define(`confDEF_USER_ID', `65534:65534')dnl
+define(`QUEUE_DIR', `{dir}/mqueue')dnl
+define(`STATUS_FILE', `{dir}/statistics')dnl
+define(`HELP_FILE', `{dir}/help')dnl
+define(`confPID_FILE', `{dir}/pid')dnl
+define(`confSERVICE_SWITCH_FILE', `{dir}/switch')dnl
+define(`confHOSTS_FILE', `{dir}/hosts')dnl
+define(`confCR_FILE', `-o {dir}/relay-domains')dnl
+define(`confDOMAIN_NAME', `mail.example.org')dnl
+define(`confDONT_PROBE_INTERFACES', `True')dnl
+define(`confDONT_BLAME_SENDMAIL', `TrustStickyBit')dnl
+define(`confLOG_LEVEL', `0')dnl
+define(`confTO_IDENT', `0s')dnl
+define(`confSERVER_CERT', `{dir}/tls/host.full')dnl
+define(`confSERVER_KEY', `{dir}/tls/host.key')dnl
+define(`confCACERT', `{dir}/tls/middle.pem')dnl
+define(`confCACERT_PATH', `{dir}/tls')dnl
+define(`confAUTH_MECHANISMS', `PLAIN LOGIN')dnl
+define(`confAUTH_OPTIONS', `A,p')dnl
+TRUST_AUTH_MECH(`PLAIN LOGIN')dnl
+LOCAL_DOMAIN(`example.org')dnl
+FEATURE(`nocanonify')dnl
+FEATURE(`accept_unresolvable_domains')dnl
+{contrib}
+MAILER(`local')dnl
+MAILER(`smtp')dnl
+LOCAL_CONFIG
+ESASL_CONF_PATH={dir}/sasl
+"""
+
+
+class SendmailHost(Host):
+    """A real Sendmail, with the lines of contrib/samples/sendmail.mc."""
+
+    def __init__(self, name):
+        super().__init__(name)
+        top = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+        with open(f"{top}/contrib/samples/sendmail.mc", encoding="utf-8") as file:
+            lines = file.read()
+        self.mc = SENDMAIL_MC.format(dir=self.dir, contrib=lines)
+        self.use_postfix = False
+        self.socket = f"{self.dir}/run/milter"
+        self.mc = self.mc.replace("local:/run/countersign/milter", f"local:{self.socket}")
+        self.options += ["--sendmail-cf", f"{self.dir}/sendmail.cf"]
+        self.conf["listen"] = f'"unix:{self.socket}"'
+        roles = dict(re.findall(r"^dnl *(users|msp|mx) *= \{ (role = .*[^ ]) *\}$", lines, re.M))
+        self.conf["listeners"] = "{ " + "\n".join(f"{name} = {{ {text} }}" for name, text in roles.items()) + " }"
+
+    def lay_out(self):
+        self.dns = base.Server(self.zone)
+        self.conf["dns"] = f'{{ servers = ["127.0.0.1@{self.dns.port}"] }}'
+        self.file("countersign.conf", "".join(f"{name} = {value}\n" for name, value in self.conf.items()))
+        os.makedirs(f"{self.dir}/mqueue", 0o700)
+        os.makedirs(os.path.dirname(self.socket), 0o755, True)
+        self.file("switch", "hosts files\naliases files\n")
+        self.file("hosts", "127.0.0.1 mail.example.org localhost\n")
+        self.file("help", "")
+        self.file("statistics", "")
+        self.file("sasl/Sendmail.conf", f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {self.dir}/sasldb\nmech_list: PLAIN LOGIN\n")
+        subprocess.run([f"{POSTFIX}/usr/sbin/saslpasswd2", "-f", f"{self.dir}/sasldb", "-c", "-p", "-u", "example.org", "alice"], input=b"secret", check=True)
+        os.chmod(f"{self.dir}/sasldb", 0o600)
+        mc = self.file("sendmail.mc", self.mc)
+        cf = f"{SENDMAIL}/usr/share/sendmail/cf"
+        self.file("sendmail.cf", sh("m4", f"-D_CF_DIR_={cf}/", f"{cf}/m4/cf.m4", mc).decode())
+        base.start(f"{base.BUILD}/countersign", "-c", f"{self.dir}/countersign.conf")
+        wait_for(lambda: accepts(self.socket))
+        wrapper = sh("find", SENDMAIL, "-name", "libnss_wrapper.so").decode().split()[0]
+        self.runs = base.start(f"{SENDMAIL}/usr/libexec/sendmail/sendmail", "-C", f"{self.dir}/sendmail.cf", "-bD", "-X", f"{self.dir}/mail.log", env={
+            "PATH": "/usr/sbin:/usr/bin", "LANG": "C", "LD_LIBRARY_PATH": os.environ["SENDMAIL_LIBRARIES"], "LD_PRELOAD": wrapper,
+            "NSS_WRAPPER_HOSTS": f"{self.dir}/hosts", "NSS_WRAPPER_HOSTNAME": "mail.example.org"})
+        wait_for(lambda: accepts(25) and accepts(587))
+        for call in self.after:
+            call()
 
 
 CASES = []
@@ -476,6 +555,11 @@ def addresses_of_dual_stack(host):
     base.spf(host, f"v=spf1 ip4:{OURS} ip6:{OURS6} -all")
 
 
+@case(host=SendmailHost)
+def sendmail(host):
+    """sendmail.cf as m4 makes it."""
+
+
 # --- broken while they run ---------------------------------------------------
 
 def renewed(host, port_files=("host",)):
@@ -584,6 +668,47 @@ def mail_of_one_sender_waits(host):
                            input=b"Subject: x\n\nx\n", env=env, check=False, stderr=subprocess.DEVNULL, timeout=30)
         wait_for(lambda: sum(len(files) for _, _, files in os.walk(f"{host.dir}/queue/deferred")) > 100)
     host.after.append(send)
+
+
+@case("sendmail.socket-unsafe", host=SendmailHost)
+def directory_for_everyone(host):
+    """Sendmail itself says so in its log."""
+    host.after.append(lambda: os.chmod(f"{host.dir}/run", 0o777))
+
+
+@case("sendmail.socket-unsafe", host=SendmailHost)
+def socket_for_everyone(host):
+    host.after.append(lambda: os.chmod(host.socket, 0o777))
+
+
+@case("sendmail.no-filter", host=SendmailHost)
+def sendmail_without_us(host):
+    host.mc = re.sub(r"(?m)^INPUT_MAIL_FILTER\(`countersign'[^\n]*\n", "", host.mc)
+
+
+@case("sendmail.flag", host=SendmailHost)
+def sendmail_lets_mail_pass(host):
+    host.mc = host.mc.replace("F=T, ", "")
+
+
+@case("auth.without-tls", host=SendmailHost)
+def sendmail_takes_passwords(host):
+    host.mc = host.mc.replace("`A,p'", "`A'")
+
+
+@case("tls.served-old", host=SendmailHost)
+def sendmail_was_not_restarted(host):
+    host.after.append(lambda: renew(host))
+
+
+@case("tls.key-mismatch", host=SendmailHost)
+def sendmail_has_another_key(host):
+    host.after.append(lambda: shutil.copy(f"{host.tls}/other.key", f"{host.tls}/host.key"))
+
+
+@case("sendmail.masquerade", host=SendmailHost)
+def sendmail_masquerades(host):
+    host.mc = host.mc.replace("LOCAL_DOMAIN(", "MASQUERADE_AS(`example.org')dnl\nFEATURE(`masquerade_envelope')dnl\nLOCAL_DOMAIN(")
 
 
 # --- all ---------------------------------------------------------------------
