@@ -65,7 +65,8 @@ config_add_lines(struct exam *exam, const char *text, bool keys)
 
 	for (line = strtok_r(lines, "\n", &rest); line != NULL;
 	     line = strtok_r(NULL, "\n", &rest)) {
-		char *what = strstr(line, ": "), *cure;
+		char *what = strstr(line, ": ");
+		const char *cure;
 		const char *id = keys				? key_id(line)
 		    : strstr(line, "can never match") != NULL	? "listener.never-reached"
 								: "config.syntax";
@@ -80,11 +81,16 @@ config_add_lines(struct exam *exam, const char *text, bool keys)
 		}
 		cure = strstr(what, "; ");
 		if (cure != NULL) {
-			*cure = '\0';
+			what[cure - what] = '\0';
 			cure += 2;
 		}
 		if (cure != NULL && strncmp(cure, "run: ", 5) == 0)
 			cure += 5;
+		if (cure == NULL)
+			cure = hidden ? "run this as root"
+			    : strstr(what, "cannot be opened") != NULL
+			    ? "countersignctl -c FILE doctor, if it is elsewhere"
+			    : "correct it; countersign -t says whether it is right";
 		exam_add_level(exam, hidden ? DOCTOR_UNKNOWN : DOCTOR_ERROR, id, line, cure, "%s",
 		    what);
 	}

@@ -1665,6 +1665,39 @@ def options_work():
     site.close()
 
 
+def nothing_there():
+    """What is missing is named, with what to do."""
+    site = Site("nothing")
+    site.lay_out()
+    command = [f"{BUILD}/countersignctl", "-c", f"{site.dir}/countersign.conf", "doctor", "--json", "--ip", OURS]
+
+    def findings(words, **more):
+        done = subprocess.run(words, check=False, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, **more)
+        return done.returncode, json.loads(done.stdout)["findings"]
+    status, found = findings([command[0], "-c", f"{site.dir}/gone.conf"] + command[3:])
+    bad = [f for f in found if f["level"] == "error"]
+    Tap.ok(status == 2 and [f["id"] for f in bad] == ["config.syntax"] and "No such file" in bad[0]["what"] and bad[0]["cure"],
+           "without a configuration there is one error", found)
+    status, found = findings(command + ["--postfix-config", site.dir], env={"PATH": "/nowhere"})
+    mta = [f for f in found if f["id"] == "postfix.milter-missing"]
+    usual = any(os.access(f"{d}/postconf", os.X_OK) for d in ("/usr/sbin", "/usr/local/sbin"))
+    Tap.ok(usual or (status == 0 and len(mta) == 1 and mta[0]["level"] == "unknown" and "postconf was not found" in mta[0]["what"]),
+           "without postconf Postfix is unknown, and nothing else", found)
+    status, found = findings(command + ["--postfix-config", f"{site.dir}/gone"],
+                             env={"PATH": f"{POSTFIX}/usr/sbin", "LD_LIBRARY_PATH": f"{POSTFIX}/usr/lib/postfix"})
+    Tap.ok(status == 0 and any(f["level"] == "unknown" and "main.cf" in f["what"] for f in found),
+           "a directory without main.cf is unknown", found)
+    status, found = findings(command + ["--sendmail-cf", f"{site.dir}/gone.cf"])
+    Tap.ok(status == 0 and any(f["level"] == "unknown" and "gone.cf" in f["what"] for f in found),
+           "so is a sendmail.cf that is not there", found)
+    os.chmod(f"{site.dir}/countersign.conf", 0o600)
+    shutil.copy(command[0], f"{TOP}/countersignctl")
+    status, found = findings([f"{TOP}/countersignctl"] + command[1:], user=65534, group=65534, extra_groups=[])
+    Tap.ok(status == 0 and [f["id"] for f in found if f["level"] == "unknown" and f["cure"] == "run this as root"] == ["config.syntax"],
+           "who may not read the configuration is told to be root", found)
+    site.close()
+
+
 def daemon_tells():
     """The daemon looks every hour by itself, and raises an event when a record is gone."""
     site = Site("daemon")
@@ -1785,6 +1818,7 @@ def main():
             Tap.ok(*result)
     listed()
     options_work()
+    nothing_there()
     if os.environ.get("SANITIZE"):
         Tap.n += 1
         print(f"ok {Tap.n} - the daemon's own rounds # SKIP LD_PRELOAD comes before the sanitizer's library")

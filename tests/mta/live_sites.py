@@ -128,6 +128,7 @@ class Host(Site):
         self.master_text = "smtp      inet  n       -       n       -       -       smtpd\n" + DEBIAN_SUBMISSION
         self.greeting = HOST
         self.runs = None
+        self.before = []        # called before Postfix starts: it warns of a filter that is not there
         self.dovecot = None
         self.ports = (25, 587)
         self.whole = True       # all parts run
@@ -164,6 +165,8 @@ smtpd_peername_lookup = no
         for name in "main.cf", "master.cf":
             os.utime(f"{self.dir}/{name}", (past, past))
         self.start_dovecot()
+        for call in self.before:
+            call()
         self.runs = base.start(f"{POSTFIX}/usr/lib/postfix/sbin/master", "-s", "-c", self.dir, env={
             "PATH": "/usr/sbin:/usr/bin", "LANG": "C", "MAIL_CONFIG": self.dir,
             "LD_LIBRARY_PATH": f"{POSTFIX}/usr/lib/postfix"})
@@ -470,7 +473,7 @@ def two_filters_on_one_redis(host):
         base.start(f"{base.BUILD}/countersign", "-c", f"{host.dir}/countersign.conf")
         base.start(f"{base.BUILD}/countersign", "-c", second)
         wait_for(lambda: accepts(other))
-    host.after.append(run)
+    host.before.append(run)
 
 
 @case()
@@ -542,6 +545,7 @@ def second_instance(host):
 def unix_socket_in_the_chroot(host):
     """Chrooted services, the socket below the queue directory, named without a leading slash."""
     base.unix_site(host, f"{host.dir}/queue/countersign/milter", "countersign/milter")
+    host.before, host.after = host.after, []
     host.main_text = host.main_text.replace(f"inet:127.0.0.1:{base.MILTER}", "unix:countersign/milter")
     host.dovecot = None
 
