@@ -496,7 +496,7 @@ test_known_block(void **state)
 			block(f, other, false);
 		else
 			unblock(f, other, false);
-		store_close(other);	/* whoever forks has no other threads */
+		store_close(other);	/* a process that forks has no other threads */
 		pid = fork();
 		assert_true(pid >= 0);
 		if (pid == 0) {

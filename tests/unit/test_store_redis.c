@@ -689,7 +689,7 @@ test_store(void **state)
 	assert_int_equal(fact.used, 5);
 	assert_in_range(fact.retry_after, 3500, 3675);
 	assert_false(store_known_over(store, f->ctx, "alic", ALICE_OF(plan), &fact));
-	/* a reload, or a table, gives her another plan: the old limit is not quoted */
+	/* a reload, or a table, gives the account another plan: the old limit is not quoted */
 	assert_false(store_known_over(store, f->ctx, "alice", ALICE_OF(roomy), &fact));
 	assert_false(store_known_over(store, f->ctx, "alice", ALICE_OF(NULL), &fact));
 	/* Where it was said, and for how long: a key of the account and one for each charge. */
