@@ -164,6 +164,17 @@ rounds_end(struct rounds *rounds, const struct doctor_report *report, const char
 	}
 }
 
+/* rounds_take - compare a report with the errors that are known; kind as for rounds_end() */
+static void
+rounds_take(struct rounds *rounds, const struct doctor_report *report, const char *kind)
+{
+	for (size_t i = 0; i < report->n; i++)
+		if (rounds_counts(&report->findings[i]) &&
+		    rounds_find(rounds, &report->findings[i]) == NULL)
+			rounds_begin(rounds, &report->findings[i]);
+	rounds_end(rounds, report, kind);
+}
+
 /* rounds_make - one round */
 static void
 rounds_make(struct rounds *rounds)
@@ -176,11 +187,7 @@ rounds_make(struct rounds *rounds)
 
 	/* while the daemon stops, its own socket is closed */
 	if (!atomic_load(&daemon->draining)) {
-		for (size_t i = 0; i < report->n; i++)
-			if (rounds_counts(&report->findings[i]) &&
-			    rounds_find(rounds, &report->findings[i]) == NULL)
-				rounds_begin(rounds, &report->findings[i]);
-		rounds_end(rounds, report, NULL);
+		rounds_take(rounds, report, NULL);
 		rounds->begun = true;
 	}
 	talloc_free(report);
@@ -216,11 +223,7 @@ rounds_look_at_redis(struct rounds *rounds)
 	store_status(daemon->store, tmp, &status);
 	if (strcmp(status.kind, "redis") == 0 && !status.away) {
 		report = doctor_look_at_redis(tmp, snapshot->config);
-		for (size_t i = 0; i < report->n; i++)
-			if (rounds_counts(&report->findings[i]) &&
-			    rounds_find(rounds, &report->findings[i]) == NULL)
-				rounds_begin(rounds, &report->findings[i]);
-		rounds_end(rounds, report, "redis.");
+		rounds_take(rounds, report, "redis.");
 		rounds_publish(daemon, report);
 	}
 	talloc_free(tmp);

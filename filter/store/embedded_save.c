@@ -127,31 +127,17 @@ put_window(struct text *text, struct subject *subject, struct counter *counter)
 	embedded_save_end_line(text);
 }
 
-/* put_raise - one line */
+/* put_until - one line: a number of a counter that holds until a time */
 static void
-put_raise(struct text *text, const struct subject *subject, const struct counter *counter,
-    const struct counter_more *more)
+put_until(struct text *text, const char *word, const struct subject *subject,
+    const struct counter *counter, uint64_t number, int64_t until)
 {
-	put_word(text, "raise", ' ');
+	put_word(text, word, ' ');
 	put_word(text, subject->key, ' ');
 	put_word(text, counter->field, ' ');
 	put_number(text, (uint64_t)counter->width_ms, ' ');
-	put_number(text, more->raised_max, ' ');
-	put_number(text, (uint64_t)more->raised_until, ' ');
-	embedded_save_end_line(text);
-}
-
-/* put_base - one line: what Redis had counted; only of local mode */
-static void
-put_base(struct text *text, const struct subject *subject, const struct counter *counter,
-    const struct counter_more *more)
-{
-	put_word(text, "base", ' ');
-	put_word(text, subject->key, ' ');
-	put_word(text, counter->field, ' ');
-	put_number(text, (uint64_t)counter->width_ms, ' ');
-	put_number(text, more->base, ' ');
-	put_number(text, (uint64_t)more->base_until, ' ');
+	put_number(text, number, ' ');
+	put_number(text, (uint64_t)until, ' ');
 	embedded_save_end_line(text);
 }
 
@@ -191,9 +177,11 @@ put_subject(struct text *text, struct subject *subject, int64_t now)
 				put_window(text, subject, counter);
 		}
 		if (more != NULL && more->raised_until > now)
-			put_raise(text, subject, counter, more);
+			put_until(text, "raise", subject, counter, more->raised_max,
+			    more->raised_until);
 		if (more != NULL && more->base > 0 && more->base_until > now) {
-			put_base(text, subject, counter, more);
+			/* what Redis had counted; only of local mode */
+			put_until(text, "base", subject, counter, more->base, more->base_until);
 			put_marks(text, "included", subject, counter, &more->included);
 		}
 	}
