@@ -68,7 +68,7 @@ plan_for(const struct asking *a, const struct party_config *party, const char *n
 		witness_found(a->lookup->witness, "the plans have one of that name", false);
 		if (a->lookup->witness == NULL)
 			log_warning("%s: the plan \"%.100s\" of %s is not among the plans",
-		    party->table_option, value, name);
+			    party->table_option, value, name);
 		a->plans->failed = name;
 	}
 	return plan;

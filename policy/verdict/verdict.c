@@ -661,7 +661,6 @@ carry_out(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts,
     struct verdict *verdict)
 {
 	const struct reply_row *row = reply_row(verdict->reason);
-
 	struct reply_style style = { .help_url = rules->help_url, .texts = rules->texts };
 
 	verdict->action = verdict->would;
