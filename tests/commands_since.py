@@ -3,7 +3,7 @@
 #
 # Which commands there are, since when, and since when each argument, a Redis 7 or later tells
 # (COMMAND DOCS; SENTINEL is not among them, its one command is that of 2.8). What countersign uses is read from its scripts and sources. The same list is held against
-# the rules for an ACL user in countersign.conf(5): who copies them must not be told NOPERM.
+# the rules for an ACL user in countersign-store(5): who copies them must not be told NOPERM.
 
 import os
 import re
@@ -215,7 +215,7 @@ def complaints(uses, docs):
 
 
 def acl_words(page):
-    """The commands that countersign.conf(5) tells to allow."""
+    """The commands that countersign-store(5) tells to allow."""
     block = re.search(r"It needs these rules.*?\.Bd[^\n]*\n(.*?)\.Ed", page, re.S)
     return {word[1:].upper().replace("|", " ") for word in block.group(1).split() if word.startswith("+")}
 
@@ -248,8 +248,8 @@ def main():
        "the commands of the C sources are found", sorted(names))
     why = complaints(everything, docs)
     ok(not why, "%d commands, with their arguments, are Redis 5's" % len(names), why)
-    allowed = acl_words(read("filter/countersign.conf.5"))
-    ok(names - ALWAYS == allowed, "countersign.conf(5) tells the ACL user's commands, no more and no less",
+    allowed = acl_words(read("filter/countersign-store.5"))
+    ok(names - ALWAYS == allowed, "countersign-store(5) tells the ACL user's commands, no more and no less",
        ["missing: " + name for name in sorted(names - ALWAYS - allowed)] +
        ["never used: " + name for name in sorted(allowed - (names - ALWAYS))])
 

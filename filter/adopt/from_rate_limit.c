@@ -146,7 +146,7 @@ add_ids(struct rate_limit *read, const yaml_node_t *ids)
 		if (ip_address_parse(id, &ip))
 			adopt_missing(read->adopt,
 			    "%s: limits of client addresses have no counterpart; see network_of in "
-			    "countersign.conf(5)",
+			    "countersign-limits(5)",
 			    node_where(read, list, name));
 		else
 			add_list(read, list, mem_strdup(read->adopt, id), name);
@@ -186,7 +186,7 @@ note_uncounted(struct rate_limit *read)
 	if (truth(read, "limit_by_ip", false))
 		adopt_missing(adopt,
 		    "%s: limit_by_ip: mail without a login was limited by client address; that has no "
-		    "counterpart, but see network_of in countersign.conf(5)",
+		    "counterpart, but see network_of in countersign-limits(5)",
 		    node_where(read, member(read, "limit_by_ip"), "limit_by_ip"));
 	if (truth(read, "limit_by_sender", false))
 		adopt_missing(adopt,

@@ -124,7 +124,7 @@ own_header_list(struct opendkim *opendkim, const struct opendkim_setting *settin
 	    !opendkim_elements(opendkim, setting->value, &names)) {
 		adopt_missing(adopt,
 		    "%s: SignHeaders %s is a change to opendkim's own list; see sign_headers in "
-		    "countersign.conf(5)",
+		    "countersign-dkim(5)",
 		    setting->where, setting->value);
 		return;
 	}
@@ -154,11 +154,11 @@ header_list(struct opendkim *opendkim)
 
 	if (over != NULL && !opendkim_elements(opendkim, over->value, &names))
 		adopt_missing(opendkim->adopt,
-		    "%s: OversignHeaders %s cannot be read; see sign_headers in countersign.conf(5)",
+		    "%s: OversignHeaders %s cannot be read; see sign_headers in countersign-dkim(5)",
 		    over->where, over->value);
 	note_setting(opendkim, "OmitHeaders",
 	    "no effect here: countersign signs a list of its own, and no trace fields; see "
-	    "sign_headers in countersign.conf(5)");
+	    "sign_headers in countersign-dkim(5)");
 	sign = opendkim_take(opendkim, "SignHeaders");
 	if (sign != NULL) {
 		own_header_list(opendkim, sign, &names);
@@ -168,7 +168,7 @@ header_list(struct opendkim *opendkim)
 		if (!is_sealed(names.items[i]))
 			adopt_note(opendkim->adopt,
 			    "%s: OversignHeaders names %s, which countersign's own list does not: see "
-			    "sign_headers in countersign.conf(5)",
+			    "sign_headers in countersign-dkim(5)",
 			    over->where, names.items[i]);
 	if (over != NULL && names.n > 0)
 		adopt_note(opendkim->adopt,

@@ -327,7 +327,7 @@ adopt_write_plans(struct adopt *adopt, FILE *file)
 
 	make_plans(&plans);
 	(void)fprintf(file,
-	    "# Limits of what may be sent; see LIMITS in countersign.conf(5). \"countersignctl "
+	    "# Limits of what may be sent; see countersign-limits(5). \"countersignctl "
 	    "reload\"\n# checks and loads this file.\n");
 	write_assignments(&plans, file);
 	if (plans.n == 0) {

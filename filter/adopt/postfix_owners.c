@@ -98,7 +98,7 @@ add_table(struct adopt *adopt, const struct postfix *postfix, const char *spec, 
 	if (!type_is_known(spec)) {
 		adopt_missing(adopt,
 		    "%s: countersign has no tables like %s; write the entries to a text file and "
-		    "name it in owners, or see TABLES in countersign.conf(5)",
+		    "name it in owners, or see countersign-tables(5)",
 		    from, spec);
 		return;
 	}

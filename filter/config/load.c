@@ -1,10 +1,10 @@
 /*
  * load.c - the options of countersign.conf and of the plans file
  *
- * The tables below, and those of load_*.c for the larger groups, are the list of all options;
- * countersign.conf(5) describes them in the same order. After the tables have been read, finish_*()
- * resolves names (plans, tables) and refuses what cannot work. Nothing here is opened: that is done
- * by snapshot.c.
+ * The tables below, and those of load_*.c for the larger groups, are the list of all options; the
+ * index of countersign.conf(5) names each (tests/unit/test_manual.c). After the tables have been
+ * read, finish_*() resolves names (plans, tables) and refuses what cannot work. Nothing here is
+ * opened: that is done by snapshot.c.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"

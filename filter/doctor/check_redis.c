@@ -166,7 +166,7 @@ check_answer(struct redis_case *one)
 
 	if (reply == NULL && error_has(one, rights))
 		exam_add(exam, "redis.acl", one->where,
-		    "give the user the rules of countersign.conf(5), redis", "%s", one->error);
+		    "give the user the rules of countersign-store(5)", "%s", one->error);
 	else if (reply == NULL && error_has(one, passwords))
 		exam_add(exam, "redis.auth", one->where,
 		    "password_file = \"/etc/countersign/redis-password\"", "%s", one->error);
@@ -382,7 +382,7 @@ check_rights(struct redis_case *one)
 		"zrevrange", "zremrangebyrank", "zremrangebyscore", "lpush", "ltrim", "lrange",
 		"xadd", "xtrim", "xrevrange", NULL };
 	static const char *const rights[] = { "NOPERM", "No permissions", NULL };
-	static const char cure[] = "give the user the rules of countersign.conf(5), redis";
+	static const char cure[] = "give the user the rules of countersign-store(5)";
 	redisReply *reply = one->options->redis.cluster ? NULL : redis_ask(one, words);
 	const char *list = NULL;
 

@@ -17,7 +17,7 @@ import sys
 MUST_HAVE = {
     "README": {"/etc/postfix/main.cf", "/etc/postfix/master.cf", "/etc/mail/sendmail.mc",
                "/etc/countersign/countersign.conf"},
-    "filter/countersign.conf.5": {"/etc/postfix/main.cf", "/etc/postfix/local-login-senders"},
+    "filter/countersign.8": {"/etc/postfix/main.cf", "/etc/postfix/local-login-senders"},
     "contrib/doc/operators-guide": {"/etc/postfix/main.cf", "/etc/postfix/master.cf", "/etc/postfix/transport"},
 }
 SAMPLES = {
