@@ -9,11 +9,13 @@
 #include "config.h"
 #endif
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 
+#include "filter/base/clock.h"
 #include "filter/dkim/key_record.h"
 #include "filter/dkim/signers.h"
 #include "filter/doctor/inside.h"
@@ -22,6 +24,8 @@
 #define DKIM_AHEAD	64	/* questions under way */
 #define DKIM_BITS	2048	/* RFC 8301 section 3.2 */
 #define DKIM_OLD_S	(365 * 86400L)
+/* Keys that the daemon looks at by itself; its key watch looks at each key that signs. */
+#define DKIM_DAEMON_MAX	1000
 
 /* A key and what DNS says of it. */
 struct dkim_case {
@@ -44,19 +48,45 @@ dkim_record_line(struct exam *exam, const struct dkim_case *one)
 	return zone;
 }
 
-/* visible_beside - does the domain have another RSA key that others see? */
+/* dkim_order - for qsort(): the keys of a domain side by side */
+static int
+dkim_order(const void *a, const void *b)
+{
+	const struct keyring_key *one = a, *other = b;
+
+	return strcmp(one->domain, other->domain);
+}
+
+/* dkim_domain_end - the index behind the last key of a domain, whose first one is given */
+static size_t
+dkim_domain_end(const struct keyring_key *keys, size_t n, size_t first)
+{
+	size_t end = first + 1;
+
+	while (end < n && strcmp(keys[end].domain, keys[first].domain) == 0)
+		end++;
+	return end;
+}
+
+/* dkim_late - is the time of all checks over? */
+static bool
+dkim_late(const struct exam *exam)
+{
+	return clock_ms() >= exam->site->deadline_ms;
+}
+
+/* visible_beside - do n keys of a domain hold another RSA key that others see? */
 static bool
 visible_beside(const struct dkim_case *cases, size_t n, const struct dkim_case *one)
 {
 	for (size_t i = 0; i < n; i++)
 		if (&cases[i] != one && cases[i].judged &&
-		    cases[i].finding.state == KEY_MATCHES && cases[i].half.type == KEYRING_RSA &&
-		    strcmp(cases[i].key->domain, one->key->domain) == 0)
+		    cases[i].finding.state == KEY_MATCHES && cases[i].half.type == KEYRING_RSA)
 			return true;
 	return false;
 }
 
-/* check_case - one key */
+/* check_case - one of the n keys of a domain */
 static void
 check_case(struct exam *exam, const struct dkim_case *cases, size_t n, const struct dkim_case *one)
 {
@@ -99,24 +129,23 @@ check_case(struct exam *exam, const struct dkim_case *cases, size_t n, const str
 		    "the DNS record has t=y: receivers may treat signed mail as unsigned");
 }
 
-/* check_old - are all keys of a domain old? By the newest file. */
+/* check_old - are the n keys of a domain all old? By the newest file. */
 static void
-check_old(struct exam *exam, const struct keyring_key *keys, size_t n, const char *domain)
+check_old(struct exam *exam, const struct keyring_key *keys, size_t n)
 {
 	const char *file = NULL;
 	time_t newest = 0;
 	struct stat st;
 
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(keys[i].domain, domain) == 0 && stat(keys[i].file, &st) == 0 &&
-		    st.st_mtime > newest) {
+		if (stat(keys[i].file, &st) == 0 && st.st_mtime > newest) {
 			newest = st.st_mtime;
 			file = keys[i].file;
 		}
 	if (file != NULL && newest < time(NULL) - DKIM_OLD_S)
 		exam_add(exam, "dkim.key-old", file,
-		    exam_text(exam, "countersignctl dkim genkey %s", domain),
-		    "the newest key of %s is %ld days old", domain,
+		    exam_text(exam, "countersignctl dkim genkey %s", keys->domain),
+		    "the newest key of %s is %ld days old", keys->domain,
 		    (long)((time(NULL) - newest) / 86400));
 }
 
@@ -131,51 +160,80 @@ check_domains(struct exam *exam, const char *const *domains, size_t n)
 			    "this domain has no key: its mail is not signed");
 }
 
+/* dkim_judge_case - read a key and ask for its record */
+static void
+dkim_judge_case(struct exam *exam, struct dkim_case *one)
+{
+	const struct keyring_key *key = one->key;
+	const char *error = NULL;
+
+	if (keyring_public(exam->ctx, key, &one->half, &error) != 0) {
+		exam_add(exam, "key.unreadable", key->file,
+		    exam_text(exam, "countersignctl dkim genkey %s", key->domain), "%s", error);
+		return;
+	}
+	if (one->half.type == KEYRING_RSA && one->half.bits < DKIM_BITS)
+		exam_add_level(exam, DOCTOR_WARNING, "dkim.short", key->file,
+		    exam_text(exam, "countersignctl dkim genkey %s", key->domain),
+		    "the key has %u bits; 2048 are advised (RFC 8301)", one->half.bits);
+	if (exam->site->resolver == NULL)
+		return;
+	key_record_judge(
+	    exam->ctx, &one->half, exam_ask(exam, one->name, DNS_TXT), &one->finding);
+	one->judged = true;
+}
+
+/* dkim_judge_all - all n keys in the order of their domains; how many of them in time */
+static size_t
+dkim_judge_all(struct exam *exam, struct dkim_case *cases, const struct keyring_key *keys, size_t n)
+{
+	size_t asked = 0, done = 0;
+
+	while (done < n && !dkim_late(exam)) {
+		size_t end = dkim_domain_end(keys, n, done);
+
+		check_old(exam, &keys[done], end - done);
+		for (; done < end; done++) {
+			for (; asked < n && asked < done + DKIM_AHEAD; asked++) {
+				cases[asked].key = &keys[asked];
+				cases[asked].name = key_record_name(
+				    exam->ctx, keys[asked].selector, keys[asked].domain);
+				if (keys[asked].secret != NULL)
+					exam_ahead(exam, cases[asked].name, DNS_TXT);
+			}
+			if (keys[done].secret != NULL)
+				dkim_judge_case(exam, &cases[done]);
+		}
+	}
+	return done;
+}
+
 void
 examine_dkim(struct exam *exam)
 {
 	const struct site *site = exam->site;
-	const struct keyring_key *keys;
+	struct keyring_key *keys;
 	struct dkim_case *cases;
-	size_t n;
+	size_t n, done;
 
 	if (site->config == NULL || site->signers == NULL)
 		return;
 	keys = signers_all(exam->ctx, site->signers, &n);
+	qsort(keys, n, sizeof(*keys), dkim_order);
+	if (site->options->by_daemon && n > DKIM_DAEMON_MAX)
+		n = DKIM_DAEMON_MAX;
 	cases = mem_array(exam->ctx, struct dkim_case, n + 1);
-	for (size_t i = 0; i < n; i++) {
-		cases[i].key = &keys[i];
-		cases[i].name = key_record_name(exam->ctx, keys[i].selector, keys[i].domain);
-		if (i < DKIM_AHEAD && keys[i].secret != NULL)
-			exam_ahead(exam, cases[i].name, DNS_TXT);
+	done = dkim_judge_all(exam, cases, keys, n);
+	for (size_t i = 0, end; i < done; i = end) {
+		end = dkim_domain_end(keys, done, i);
+		for (size_t one = i; one < end; one++)
+			if (cases[one].judged)
+				check_case(exam, &cases[i], end - i, &cases[one]);
 	}
-	for (size_t i = 0; i < n; i++) {
-		const char *error = NULL;
-
-		if (i + DKIM_AHEAD < n && keys[i + DKIM_AHEAD].secret != NULL)
-			exam_ahead(exam, cases[i + DKIM_AHEAD].name, DNS_TXT);
-		if (keys[i].secret == NULL)
-			continue;
-		if (keyring_public(exam->ctx, &keys[i], &cases[i].half, &error) != 0) {
-			exam_add(exam, "key.unreadable", keys[i].file,
-			    exam_text(exam, "countersignctl dkim genkey %s", keys[i].domain), "%s",
-			    error);
-			continue;
-		}
-		if (cases[i].half.type == KEYRING_RSA && cases[i].half.bits < DKIM_BITS)
-			exam_add_level(exam, DOCTOR_WARNING, "dkim.short", keys[i].file,
-			    exam_text(exam, "countersignctl dkim genkey %s", keys[i].domain),
-			    "the key has %u bits; 2048 are advised (RFC 8301)", cases[i].half.bits);
-		check_old(exam, keys, n, keys[i].domain);
-		if (site->resolver == NULL)
-			continue;
-		key_record_judge(exam->ctx, &cases[i].half,
-		    exam_ask(exam, cases[i].name, DNS_TXT), &cases[i].finding);
-		cases[i].judged = true;
-	}
-	for (size_t i = 0; i < n; i++)
-		if (cases[i].judged)
-			check_case(exam, cases, n, &cases[i]);
+	if (done < n)
+		exam_add_level(exam, DOCTOR_UNKNOWN, "dkim.no-record", NULL,
+		    "countersignctl dkim check", "%zu of %zu keys were not looked at in time",
+		    n - done, n);
 	check_domains(exam, site->domains, site->n_domains);
 	check_domains(exam, site->mta_domains, site->n_mta_domains);
 }
