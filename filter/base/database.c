@@ -32,7 +32,7 @@ static const char title[16] = "SQLite format 3";
 
 static const char settings[] =
     "PRAGMA journal_mode = WAL;"
-    "PRAGMA cache_size = -8000;"
+    "PRAGMA cache_size = -2000;"
     "PRAGMA journal_size_limit = 16777216;"
     "PRAGMA trusted_schema = OFF;"
     "PRAGMA cell_size_check = ON;";
