@@ -216,7 +216,8 @@ is_ours(struct message *message, const char *domain, const char **known, bool *o
  * is_external - whether mail to a recipient may leave our own domains
  *
  * An MTA may go on with an address inside the local part, if the domain is its own. A name without
- * domain is of this host. A recipient with too many addresses inside is external.
+ * domain is of this host. A recipient with too many addresses inside, or with a route that cannot
+ * be read, is external.
  */
 static bool
 is_external(struct message *message, const char *recipient, const char **known, bool *ours,
@@ -227,13 +228,16 @@ is_external(struct message *message, const char *recipient, const char **known, 
 
 	for (size_t i = 0; i < n; i++) {
 		const char *domain = charge_domain_of(found[i]);
+		size_t inner;
 
 		if (domain != NULL && !is_ours(message, domain, known, ours, n_known))
 			return true;
 		if (n > READINGS_MAX)
 			return true;
-		if (domain != NULL)
-			n += address_inner(message, found[i], found + n);
+		inner = address_inner(message, found[i], found + n);
+		if (inner == 0 && address_may_route(found[i]))
+			return true;
+		n += inner;
 	}
 	return false;
 }

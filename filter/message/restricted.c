@@ -32,20 +32,29 @@ struct spellings {
 	size_t n;
 };
 
-/* restricted_add - one more address; without its sub-address, and not twice */
+/* spellings_add - one more address, not twice */
+static void
+spellings_add(struct spellings *spellings, const char *full)
+{
+	for (size_t i = 0; i < spellings->n; i++)
+		if (strcmp(spellings->of[i], full) == 0)
+			return;
+	if (spellings->n < SPELLINGS_MAX)
+		spellings->of[spellings->n++] = full;
+}
+
+/* restricted_add - one more address without its sub-address; one that may be a route also whole, so
+ * that what is inside is found */
 static void
 restricted_add(
     TALLOC_CTX *ctx, const struct config *config, struct spellings *spellings, const char *full)
 {
 	const char *base = address_base(ctx, full, config->delimiter);
 
+	if (base == NULL || address_may_route(full))
+		spellings_add(spellings, full);
 	if (base != NULL)
-		full = base;
-	for (size_t i = 0; i < spellings->n; i++)
-		if (strcmp(spellings->of[i], full) == 0)
-			return;
-	if (spellings->n < SPELLINGS_MAX)
-		spellings->of[spellings->n++] = full;
+		spellings_add(spellings, base);
 }
 
 /* add_path - what a path says; false where it cannot be read */

@@ -443,7 +443,7 @@ stage_mail(struct message *message, const char *path)
 }
 
 /*
- * read_recipient - a path in normal form without sub-address
+ * read_recipient - a path in normal form, without sub-address unless it may be a route
  *
  * Returns NULL if it cannot be read, or if it has to have a domain and has none.
  */
@@ -462,7 +462,9 @@ read_recipient(struct message *message, const char *path, bool needs_domain)
 		NULL) != ADDRESS_PATH_MAILBOX ||
 	    (needs_domain && address.domain[0] == '\0'))
 		return NULL;
-	base = address_base(message, address.full, config->delimiter);
+	/* what a route ends at is not in the part before the delimiter */
+	base = address_may_route(address.full) ? NULL :
+	    address_base(message, address.full, config->delimiter);
 	return base != NULL ? base : address.full;
 }
 

@@ -235,6 +235,19 @@ address_is_plain(const char *full)
 	return true;
 }
 
+/* address_may_route - may an MTA find another address inside the local part? */
+bool
+address_may_route(const char *full)
+{
+	const char *end = strrchr(full, full[0] == '"' ? '"' : '@');
+	size_t len = end == NULL ? strlen(full) : (size_t)(end - full);
+
+	for (size_t i = 0; i < len; i++)
+		if (full[i] == '%' || full[i] == '!' || full[i] == '@')
+			return true;
+	return false;
+}
+
 /* inner_add - the address local@domain, both cut out of a local part, where it is one */
 static size_t
 inner_add(TALLOC_CTX *ctx, struct span local, struct span domain,

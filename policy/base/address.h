@@ -101,6 +101,15 @@ char *address_base(TALLOC_CTX *ctx, const char *full, const char *delimiters);
  */
 bool address_is_plain(const char *full);
 
+/*
+ * address_may_route - may an MTA find another address inside the local part?
+ *
+ * full: normal form. True if the local part holds "%", "!" or "@". Such an address must not be cut
+ * at a delimiter before address_inner() has looked at it: v+x%example.net@example.org is no
+ * sub-address of v@example.org where the MTA reads it as v+x@example.net.
+ */
+bool address_may_route(const char *full);
+
 #define ADDRESS_INNER_MAX	3	/* addresses inside one local part */
 
 /*

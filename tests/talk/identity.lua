@@ -66,6 +66,10 @@ for _, spelling in ipairs({ '"announce"@example.org', '"\\announce"@example.org'
 	case("but the moderator as " .. spelling, message("alice", "alice@example.org", nil, spelling), "eom continue")
 end
 case("nor in a way that only the MTA can read", message("bob", "bob@example.org", nil, "announce(x)@example.org"), "rcpt replycode")
+for _, spelling in ipairs({ "any+x%closed.example.org@example.org", "x+any%closed.example.org@example.org",
+    "closed.example.org!any+x@example.org", '"any+x@closed.example.org"@example.org' }) do
+	case("nor behind a delimiter: " .. spelling, message("bob", "bob@example.org", nil, spelling), "rcpt replycode")
+end
 local resolved = message("bob", "bob@example.org", nil, "announce(x)@example.org")
 resolved.rcpt_addr = "announce@example.org"
 case("whose reading counts", resolved, "rcpt replycode")

@@ -28,6 +28,8 @@ expect(PASS, "third of the domain", "a@corp.example")
 expect(OVER, "the domain is full for all", "b@corp.example")
 expect("rcpt replycode", "max_recipients of the domain's plan", "c@corp.example",
     { "<a@x.example>", "<b@x.example>", "<c@x.example>" })
+expect("rcpt replycode", "which are not one for what is before a delimiter", "c@corp.example",
+    { "<v+a%x.example@example.org>", "<v+b%y.example@example.org>", "<v+c%z.example@example.org>" })
 
 expect(PASS, "a pool: two recipients", "p1@pool.example", { "<a@x.example>", "<b@x.example>" })
 expect(PASS, "the third by another account", "p2@pool.example")
@@ -50,15 +52,20 @@ for _, rcpt in ipairs({ "<v%x.example>", "<x.example!v>", "<v%x.example@example.
 	evade(OVER, "external as the MTA reads it: " .. rcpt, rcpt, "v@x.example")
 end
 for _, rcpt in ipairs({ "<v%x.example>", "<x.example!v>", "<v%x.example@example.org>", "<\"v@x.example\"@example.org>",
+    "<v+x%x.example@example.org>", "<x+v%x.example@example.org>", "<x.example!v+x@example.org>",
+    "<x+x.example!v@example.org>", "<\"v+x@x.example\"@example.org>", "<v+x%x.example>",
+    "<v%x.example%@example.org>", "<v%x.example%%@example.org>", "<\"v%x.example \"@example.org>",
     "<v%x.example%example.org@example.org>", "<" .. string.rep("a%", 40) .. "example.org@example.org>" }) do
 	expect(OVER, "external, though the MTA does not say: " .. rcpt, "ext", { rcpt })
 end
+expect(PASS, "our own with a sub-address", "ext", { "<own+x@example.org>", "<own+x%example.org@example.org>" })
 evade(PASS, "our own in a spelling that the MTA reads", "<own%example.org@example.org>", "own@example.org")
 evade(PASS, "our own without domain", "<own@example.org>", "own")
 
 expect(PASS, "two new recipients", "fresh", { "<a@x.example>", "<b@x.example>" })
 expect(PASS, "the same again, one with a sub-address", "fresh", { "<A@x.example>", "<b+x@x.example>" })
 expect(OVER, "a third one is too many", "fresh", { "<a@x.example>", "<c@x.example>" })
+expect(OVER, "nor one whose sub-address is a route", "fresh", { "<b+x%c.example@x.example>" })
 expect(PASS, "the known ones are welcome", "fresh", { "<b@x.example>" })
 local known = mail("fresh", { "<b%x.example>", "<x.example!b>" })
 known.rcpt_addr = "b@x.example"

@@ -1106,10 +1106,37 @@ test_inner(void **state)
 	talloc_free(ctx);
 }
 
+/* Which local parts may be routes. */
+static void
+test_route(void **state)
+{
+	static const struct {
+		const char *full;
+		bool route;
+	} rows[] = {
+		{ "alice@example.org", false },
+		{ "alice+x@example.org", false },
+		{ "alice", false },
+		{ "\"a b\"@example.org", false },
+		{ "bob%bank.example@example.org", true },
+		{ "bob+x%bank.example", true },
+		{ "bank.example!bob@example.org", true },
+		{ "\"bob@bank.example\"@example.org", true },
+		{ "\"bob@bank.example\"", true },
+		{ "bob%@example.org", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++)
+		if (address_may_route(rows[i].full) != rows[i].route)
+			fail_msg("%s", rows[i].full);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_route),
 		cmocka_unit_test(test_rfc),
 		cmocka_unit_test(test_real),
 		cmocka_unit_test(test_spoof),
