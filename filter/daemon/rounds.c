@@ -26,13 +26,17 @@
 #define ROUNDS_FIRST_MS	(60 * 1000)
 #define ROUNDS_EVERY_MS	(60 * 60 * 1000)
 #define ROUNDS_REDIS_MS	(60 * 1000)	/* between two looks at how Redis is set up */
+#define ROUNDS_AGAIN_MS	(10 * 1000)	/* the same while something is wrong with it */
 #define ROUNDS_LOOK_MS	1000	/* how often the clock is looked at */
 
 /* An error that a round has found, until one finds it no more. */
 struct rounds_error {
 	struct rounds_error *next;
 	const char *id, *where;
+	enum doctor_level level;
+	char *what, *cure;	/* as it was found last */
 	bool untold;		/* no event was raised for it */
+	bool whole;		/* only a whole round finds it */
 };
 
 struct rounds {
@@ -43,6 +47,7 @@ struct rounds {
 	bool stop;
 	struct rounds_error *errors; /* talloc children of rounds */
 	bool begun;		/* a round was made */
+	bool away;		/* the store was, at the last look at Redis */
 };
 
 /* rounds_rest - a little; false when it is time to stop */
@@ -82,10 +87,10 @@ rounds_same(const char *a, const char *b)
 }
 
 /* rounds_find - an error that is known, or NULL */
-static const struct rounds_error *
+static struct rounds_error *
 rounds_find(const struct rounds *rounds, const struct doctor_finding *finding)
 {
-	for (const struct rounds_error *error = rounds->errors; error != NULL; error = error->next)
+	for (struct rounds_error *error = rounds->errors; error != NULL; error = error->next)
 		if (strcmp(error->id, finding->id) == 0 &&
 		    strcmp(error->where, finding->where) == 0)
 			return error;
@@ -100,8 +105,16 @@ rounds_counts(const struct doctor_finding *finding)
 	    (finding->level == DOCTOR_WARNING && rounds_same("redis.", finding->id));
 }
 
-/* rounds_lasts - does an error last, or is it not known? While Redis is away nothing is known of
- * what else is wrong with it. */
+/* rounds_hides - does a finding keep others of its kind from being looked for? */
+static bool
+rounds_hides(const struct doctor_finding *finding)
+{
+	return finding->level == DOCTOR_UNKNOWN || strcmp(finding->id, "redis.away") == 0 ||
+	    strcmp(finding->id, "redis.auth") == 0 ||
+	    strcmp(finding->id, "redis.refuses-writes") == 0;
+}
+
+/* rounds_lasts - does an error last, or is it not known? */
 static bool
 rounds_lasts(const struct doctor_report *report, const struct rounds_error *error)
 {
@@ -110,9 +123,10 @@ rounds_lasts(const struct doctor_report *report, const struct rounds_error *erro
 	for (size_t i = 0; i < report->n; i++) {
 		const struct doctor_finding *finding = &report->findings[i];
 
-		if (rounds_same(error->id, finding->id) &&
-		    (finding->level == DOCTOR_UNKNOWN ||
-			(rounds_counts(finding) && strcmp(finding->where, error->where) == 0)))
+		if (rounds_same(error->id, finding->id) && rounds_hides(finding))
+			return true;
+		if (rounds_counts(finding) && strcmp(finding->id, error->id) == 0 &&
+		    strcmp(finding->where, error->where) == 0)
 			return true;
 	}
 	return false;
@@ -127,8 +141,21 @@ rounds_raise(struct rounds *rounds, enum event_kind kind, const char *id, const 
 	    json_pack("{s:s,s:s}", "where", where, "cure", cure));
 }
 
-/* rounds_begin - an error that is new */
+/* rounds_note - how an error was found; whole: by a whole round. A look at Redis does not ask what
+ * our user may do, and so cannot tell when that is right. */
 static void
+rounds_note(struct rounds_error *error, const struct doctor_finding *finding, bool whole)
+{
+	talloc_free(error->what);
+	talloc_free(error->cure);
+	error->level = finding->level;
+	error->what = mem_strdup(error, finding->what);
+	error->cure = mem_strdup(error, finding->cure);
+	error->whole = whole && strcmp(finding->id, "redis.acl") == 0;
+}
+
+/* rounds_begin - an error that is new */
+static struct rounds_error *
 rounds_begin(struct rounds *rounds, const struct doctor_finding *finding)
 {
 	struct rounds_error *error = mem_new(rounds, struct rounds_error);
@@ -142,6 +169,7 @@ rounds_begin(struct rounds *rounds, const struct doctor_finding *finding)
 	if (!error->untold)
 		rounds_raise(rounds, EVENT_CHECK_FAILED, finding->id, finding->where,
 		    finding->what, finding->cure);
+	return error;
 }
 
 /* rounds_end - errors of a kind, or NULL: of all, that are found no more */
@@ -151,7 +179,7 @@ rounds_end(struct rounds *rounds, const struct doctor_report *report, const char
 	struct rounds_error **at = &rounds->errors, *error;
 
 	while ((error = *at) != NULL) {
-		if ((kind != NULL && !rounds_same(kind, error->id)) ||
+		if ((kind != NULL && (error->whole || !rounds_same(kind, error->id))) ||
 		    rounds_lasts(report, error)) {
 			at = &error->next;
 			continue;
@@ -164,15 +192,52 @@ rounds_end(struct rounds *rounds, const struct doctor_report *report, const char
 	}
 }
 
+/* rounds_risk - one thing that is wrong with Redis */
+static void
+rounds_risk(json_t *risks, const char *id, enum doctor_level level, const char *what,
+    const char *cure)
+{
+	(void)json_array_append_new(risks, json_pack("{s:s,s:s,s:s,s:s}", "check", id, "level",
+	    doctor_level_word(level), "what", what, "cure", cure));
+}
+
+/* rounds_publish - what is wrong with Redis, for status: what is known, and what cannot be */
+static void
+rounds_publish(struct rounds *rounds, const struct doctor_report *report)
+{
+	struct daemon *daemon = rounds->daemon;
+	json_t *risks = json_array();
+
+	for (const struct rounds_error *error = rounds->errors; error != NULL; error = error->next)
+		if (rounds_same("redis.", error->id))
+			rounds_risk(risks, error->id, error->level, error->what, error->cure);
+	for (size_t i = 0; i < report->n; i++)
+		if (rounds_same("redis.", report->findings[i].id) &&
+		    !rounds_counts(&report->findings[i]))
+			rounds_risk(risks, report->findings[i].id, report->findings[i].level,
+			    report->findings[i].what, report->findings[i].cure);
+	(void)pthread_mutex_lock(&daemon->lock);
+	json_decref(daemon->redis_risks);
+	daemon->redis_risks = risks;
+	(void)pthread_mutex_unlock(&daemon->lock);
+}
+
 /* rounds_take - compare a report with the errors that are known; kind as for rounds_end() */
 static void
 rounds_take(struct rounds *rounds, const struct doctor_report *report, const char *kind)
 {
-	for (size_t i = 0; i < report->n; i++)
-		if (rounds_counts(&report->findings[i]) &&
-		    rounds_find(rounds, &report->findings[i]) == NULL)
-			rounds_begin(rounds, &report->findings[i]);
+	for (size_t i = 0; i < report->n; i++) {
+		const struct doctor_finding *finding = &report->findings[i];
+		struct rounds_error *error = rounds_find(rounds, finding);
+
+		if (!rounds_counts(finding))
+			continue;
+		if (error == NULL)
+			error = rounds_begin(rounds, finding);
+		rounds_note(error, finding, kind == NULL);
+	}
 	rounds_end(rounds, report, kind);
+	rounds_publish(rounds, report);
 }
 
 /* rounds_make - one round */
@@ -193,41 +258,58 @@ rounds_make(struct rounds *rounds)
 	talloc_free(report);
 }
 
-/* rounds_publish - what is wrong with Redis, for status */
-static void
-rounds_publish(struct daemon *daemon, const struct doctor_report *report)
+/* rounds_silent - did Redis not answer? Then nothing is known of how it is set up. */
+static bool
+rounds_silent(const struct doctor_report *report)
 {
-	json_t *risks = json_array();
-
 	for (size_t i = 0; i < report->n; i++)
-		(void)json_array_append_new(risks,
-		    json_pack("{s:s,s:s,s:s,s:s}", "check", report->findings[i].id, "level",
-			doctor_level_word(report->findings[i].level), "what",
-			report->findings[i].what, "cure", report->findings[i].cure));
-	(void)pthread_mutex_lock(&daemon->lock);
-	json_decref(daemon->redis_risks);
-	daemon->redis_risks = risks;
-	(void)pthread_mutex_unlock(&daemon->lock);
+		if (strcmp(report->findings[i].id, "redis.away") == 0)
+			return true;
+	return false;
 }
 
-/* rounds_look_at_redis - how it is set up now; while it is away nothing is known */
+/*
+ * rounds_look_at_redis - how it is set up now
+ * Also while the store is away: a replica answers, and refuses what is written.
+ */
 static void
-rounds_look_at_redis(struct rounds *rounds)
+rounds_look_at_redis(struct rounds *rounds, bool away)
 {
-	struct daemon *daemon = rounds->daemon;
-	struct snapshot *snapshot = daemon_snapshot(daemon);
-	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
-	struct doctor_report *report;
-	struct store_status status;
+	struct snapshot *snapshot = daemon_snapshot(rounds->daemon);
+	struct doctor_report *report = doctor_look_at_redis(rounds, snapshot->config);
 
-	store_status(daemon->store, tmp, &status);
-	if (strcmp(status.kind, "redis") == 0 && !status.away) {
-		report = doctor_look_at_redis(tmp, snapshot->config);
+	/* that Redis is away is told by an event of its own */
+	if (!away || !rounds_silent(report))
 		rounds_take(rounds, report, "redis.");
-		rounds_publish(daemon, report);
-	}
-	talloc_free(tmp);
+	talloc_free(report);
 	snapshot_release(snapshot);
+}
+
+/* rounds_any - is an error of this kind known? */
+static bool
+rounds_any(const struct rounds *rounds, const char *kind)
+{
+	for (const struct rounds_error *error = rounds->errors; error != NULL; error = error->next)
+		if (rounds_same(kind, error->id))
+			return true;
+	return false;
+}
+
+/* rounds_look_due - is it time for a look? Also when the store goes away or comes back. */
+static bool
+rounds_look_due(struct rounds *rounds, int64_t due, bool *away_r)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	struct store_status status;
+	bool changed;
+
+	store_status(rounds->daemon->store, tmp, &status);
+	*away_r = status.away;
+	changed = status.away != rounds->away;
+	rounds->away = status.away;
+	changed = strcmp(status.kind, "redis") == 0 && (changed || clock_ms() >= due);
+	talloc_free(tmp);
+	return changed;
 }
 
 /* rounds_run - the thread */
@@ -239,10 +321,12 @@ rounds_run(void *arg)
 
 	while (rounds_rest(rounds)) {
 		int64_t now = clock_wall_ms();
+		bool away;
 
-		if (clock_ms() >= redis_due) {
-			rounds_look_at_redis(rounds);
-			redis_due = clock_ms() + ROUNDS_REDIS_MS;
+		if (rounds_look_due(rounds, redis_due, &away)) {
+			rounds_look_at_redis(rounds, away);
+			redis_due = clock_ms() +
+			    (rounds_any(rounds, "redis.") ? ROUNDS_AGAIN_MS : ROUNDS_REDIS_MS);
 		}
 		/* a clock that was set back must not mean no round for years */
 		if (now < due && due - now <= ROUNDS_EVERY_MS)
