@@ -4,7 +4,9 @@
  * A change is up to three runs of a script: in the slot of the account's home, for the next charge;
  * in that of the account by itself; and in the list of all (lists.c). Each may be repeated, as it
  * has the same stamp every time: a call that got no answer may be executed late, and must not undo
- * what was changed since.
+ * what was changed since. The list has no stamps, and who is told that a change failed must not
+ * find it made later: so a question that changes nothing goes first, and if Redis hangs, nothing
+ * else is sent.
  *
  * Thread rule: that of ask.h.
  */
@@ -125,6 +127,30 @@ change_unblock(struct store_redis *redis, TALLOC_CTX *ctx, const struct away_cha
 		(void)change_list(redis, ctx, change, deadline_ms, attempt);
 }
 
+/* change_probe - ask whether Redis answers at all, where a change will go; false: no */
+static bool
+change_probe(struct store_redis *redis, TALLOC_CTX *ctx, const struct away_change *change,
+    int64_t deadline_ms, struct attempt *attempt)
+{
+	struct quota_plan bare = *change->plan;
+	redisReply *answer;
+
+	memset(attempt, 0, sizeof(*attempt));
+	bare.n_counters = 0;
+	attempt->place = store_redis_place(redis, store_redis_slot(redis, bare.home));
+	attempt->outcome = store_redis_run(redis, ctx, QUOTA_OP_READ, &bare, 0, deadline_ms,
+	    &answer, &attempt->place.part, &attempt->error);
+	freeReplyObject(answer);
+	if (attempt->outcome != POOL_ANSWERED)
+		return false;
+	attempt->place = store_redis_place(redis, redis->index_slot);
+	attempt->outcome = store_redis_run_script(redis, ctx, &redis->index,
+	    store_redis_index_command(redis, ctx, "ping", 0), true, deadline_ms, &answer,
+	    &attempt->place.part, &attempt->error);
+	freeReplyObject(answer);
+	return attempt->outcome == POOL_ANSWERED;
+}
+
 /* attempt_change - ask Redis for a change; one that is handed over gives way to later ones */
 static void
 attempt_change(struct store_redis *redis, TALLOC_CTX *ctx, const struct away_change *change,
@@ -155,8 +181,8 @@ hold_change(struct store_redis *redis, TALLOC_CTX *ctx, const struct away_change
 	int done;
 
 	if (!redis->holds) {
-		*error_r = mem_printf(ctx, "Redis could not be asked: %s%s", why,
-		    lost ? " (it may do so when it is back)" : "");
+		*error_r = mem_printf(ctx, "Redis could not be asked: %s; %s", why,
+		    lost ? "it may do so when it is back" : "nothing was changed");
 		return -1;
 	}
 	done = away_hold(redis->away, change);
@@ -174,11 +200,14 @@ make_change(struct store_redis *redis, TALLOC_CTX *ctx, struct away_change *chan
 	const struct away_place place =
 	    store_redis_place(redis, store_redis_slot(redis, change->plan->home));
 	struct attempt attempt;
+	bool sent;
 
 	change->stamp = away_stamp(redis->away, clock_ms());
 	if (redis->holds && !away_may_ask(redis->away, &place, clock_ms()))
 		return hold_change(redis, ctx, change, false, "it is away", error_r);
-	attempt_change(redis, ctx, change, false, deadline_ms, &attempt);
+	sent = change_probe(redis, ctx, change, deadline_ms, &attempt);
+	if (sent)
+		attempt_change(redis, ctx, change, false, deadline_ms, &attempt);
 	if (attempt.outcome == POOL_ANSWERED && attempt.late) {
 		/* a clock is wrong, for nothing is later than now */
 		int64_t now = attempt.now;
@@ -196,8 +225,8 @@ make_change(struct store_redis *redis, TALLOC_CTX *ctx, struct away_change *chan
 		return -1;
 	away_failed(redis->away, &attempt.place, attempt.error, clock_ms());
 	store_redis_wake(redis);
-	return hold_change(
-	    redis, ctx, change, attempt.outcome == POOL_LOST, attempt.error, error_r);
+	return hold_change(redis, ctx, change, sent && attempt.outcome == POOL_LOST, attempt.error,
+	    error_r);
 }
 
 /* store_redis_block - block an account */

@@ -12,6 +12,7 @@
 --			-> 1, or 0 when there are so many already. since is the asking
 --			filter's, in ms: all filters must know the block by one time.
 --		"unblock": account -> how many were
+--		"ping": nothing -> 1
 --		"touch": limits or counts were changed by hand: a new version
 --		"blocks": a version -> {version} when it is this one still, else
 --			{version, account, until, since, by, reason, account, ...}
@@ -53,6 +54,10 @@ if op == 'unblock' then
 	local n = redis.call('HDEL', KEYS[1], ARGV[2])
 	changed()
 	return n
+end
+
+if op == 'ping' then
+	return 1
 end
 
 if op == 'touch' then

@@ -306,7 +306,7 @@ store_redis_reset(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	redisReply *answer;
 	const char *why;
 	int64_t now;
-	bool late;
+	bool late, asked;
 	int n;
 
 	bare.n_counters = 0;
@@ -314,14 +314,22 @@ store_redis_reset(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
 		*error_r = "Redis is away; nothing was changed: try again when it is back";
 		return -1;
 	}
-	outcome = store_redis_run(redis, ctx, QUOTA_OP_RESET, &bare, 0,
+	/* what is said to have failed must not be done later: is there an answer at all? */
+	outcome = store_redis_run(redis, ctx, QUOTA_OP_READ, &bare, 0,
 	    within(redis, clock_ms(), deadline_ms), &answer, NULL, &why);
+	asked = outcome == POOL_ANSWERED;
+	if (asked) {
+		freeReplyObject(answer);
+		outcome = store_redis_run(redis, ctx, QUOTA_OP_RESET, &bare, 0,
+		    within(redis, clock_ms(), deadline_ms), &answer, NULL, &why);
+	}
 	n = outcome == POOL_ANSWERED ? quota_command_done(answer, &late, &now) : -1;
 	freeReplyObject(answer);
 	if (outcome != POOL_ANSWERED || n < 0) {
-		*error_r = mem_printf(ctx, "Redis could not be asked: %s%s",
+		*error_r = mem_printf(ctx, "Redis could not be asked: %s; %s",
 		    outcome == POOL_ANSWERED ? "its answer is not one of the script" : why,
-		    outcome == POOL_LOST ? " (it may do so when it is back)" : "");
+		    asked && outcome == POOL_LOST ? "it may do so when it is back" :
+						    "nothing was changed");
 		return -1;
 	}
 	away_reset(redis->away, plan);

@@ -31,6 +31,7 @@
 #include "tests/support/redis_server.h"
 
 #define PATIENCE_MS	60000
+#define HANGS_MS	1000	/* without an answer for so long, Redis hangs: a busy host answers */
 
 struct fixture {
 	TALLOC_CTX *ctx;
@@ -82,7 +83,7 @@ set_up(void **state)
 	f->file = mem_printf(f->ctx, "%s/away", f->server.directory);
 	f->options.kind = STORE_REDIS;
 	f->options.redis.server = f->server.address;
-	f->options.deadline_ms = 100;
+	f->options.deadline_ms = HANGS_MS;
 	f->options.holds = true;
 	f->options.away_file = f->file;
 	f->options.log = keep_log;
@@ -301,7 +302,10 @@ test_back_before_start(void **state)
 	assert_false(passes(f, store, 1));
 	wait_handed_over(store);
 	assert_int_equal(counted(f, store), 10);
-	assert_non_null(strstr(f->log, "is back; 1 charge of before the start handed over"));
+	/* on a busy host Redis may have been away for a moment once more */
+	if (strstr(f->log, "is back; 1 charge of before the start handed over") == NULL &&
+	    strstr(f->log, "; 1 charges were handed over") == NULL)
+		fail_msg("%s", f->log);
 	store_close(store);
 }
 
@@ -362,6 +366,7 @@ other_store(struct fixture *f)
 
 	options.away_file = NULL;
 	options.log = NULL;
+	options.deadline_ms = PATIENCE_MS;	/* it is asked while Redis works */
 	store = store_open(f->ctx, &options, &error);
 	assert_non_null(store);
 	return store;
@@ -516,7 +521,7 @@ test_known_block(void **state)
 	}
 }
 
-/* So does its end, also if the block was sent to Redis, which executes it late. */
+/* So does its end: Redis must not find the block in its buffers when it goes on. */
 static void
 test_unblock(void **state)
 {
@@ -525,7 +530,7 @@ test_unblock(void **state)
 
 	assert_true(passes(f, store, 1));
 	redis_server_signal(&f->server, SIGSTOP);
-	block(f, store, true);		/* sent, and not answered */
+	block(f, store, true);		/* by one who does not know yet that Redis hangs */
 	unblock(f, store, true);
 	assert_false(is_blocked(f, store));
 	redis_server_signal(&f->server, SIGCONT);
@@ -536,6 +541,50 @@ test_unblock(void **state)
 	assert_false(is_blocked(f, store));
 	store_close(other);
 	store_close(store);
+}
+
+/* What is said to have failed is not done later, by a process that does not stay (--direct). */
+static void
+test_failed_is_not_done(void **state)
+{
+	struct fixture *f = *state;
+	struct store *store = open_store(f), *other;
+	struct quota_plan *alice = ask(f, 1, 1, NULL);
+	const char *error = NULL;
+	struct limit limit;
+
+	assert_true(passes(f, store, 1));
+	assert_int_equal(limit_parse(f->ctx, "1 recipients per day", &limit, &error), 0);
+	f->options.holds = false;
+	f->options.away_file = NULL;
+	for (int i = 0; i < 3; i++) {
+		other = open_store(f);
+		wait_changes(other);
+		redis_server_signal(&f->server, SIGSTOP);
+		if (i == 0)
+			assert_int_equal(store_block(other, f->ctx, alice, 0, "why", "me",
+					     clock_ms() + 1000, &error), -1);
+		else if (i == 1)
+			assert_int_equal(store_raise(other, f->ctx, alice, &limit, 3600000,
+					     clock_ms() + 1000, &error), -1);
+		else
+			assert_int_equal(store_reset(other, f->ctx, alice, clock_ms() + 1000,
+					     &error), -1);
+		assert_non_null(strstr(error, "; nothing was changed"));
+		redis_server_signal(&f->server, SIGCONT);
+		store_close(other);
+	}
+	wait_changes(store);
+	usleep(300000);			/* what Redis had in its buffers is done */
+	other = open_store(f);
+	wait_changes(other);
+	assert_false(is_blocked(f, other));
+	assert_false(store_known_block(other, f->ctx, "alice@example.org", NULL));
+	assert_int_equal(counted(f, other), 2);
+	assert_true(passes(f, other, 1));
+	store_close(other);
+	store_close(store);
+	talloc_free(alice);
 }
 
 /* The later of two changes wins, though the earlier one arrives later. */
@@ -653,6 +702,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_block, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_known_block, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unblock, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_failed_is_not_done, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_later_wins, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_raise, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_file, set_up, tear_down),
