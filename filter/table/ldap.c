@@ -596,40 +596,33 @@ read_templates(struct config *config, const struct table_cf *cf, const char **er
 
 /* ldap_table_load - what the .cf file says */
 static bool
-ldap_table_load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table_cf *cf,
+ldap_table_load(void *arg, const struct table_env *env, const struct table_cf *cf,
     struct worker_servers *servers_r, const char **error_r)
 {
 	struct config *config = arg;
-	const char *error = NULL;
 
 	talloc_set_destructor(config, ldap_table_config_free);
 	*servers_r =
-	    (struct worker_servers){ .n = read_servers(config, cf, &error), .in_order = true };
-	read_templates(config, cf, &error);
+	    (struct worker_servers){ .n = read_servers(config, cf, error_r), .in_order = true };
+	read_templates(config, cf, error_r);
 	ldap_table_add_attributes(config, cf, "terminal_result_attribute", "", ATTRIBUTE_TERMINAL);
 	ldap_table_add_attributes(config, cf, "leaf_result_attribute", "", ATTRIBUTE_LEAF);
 	ldap_table_add_attributes(config, cf, "result_attribute", "maildrop", ATTRIBUTE_PLAIN);
 	ldap_table_add_attributes(config, cf, "special_result_attribute", "", ATTRIBUTE_SPECIAL);
-	config->scope = read_scope(cf, &error);
-	config->version = (int)table_cf_number(cf, "version", 3, 2, 3, &error);
-	config->dereference = (int)table_cf_number(cf, "dereference", 0, 0, 3, &error);
+	config->scope = read_scope(cf, error_r);
+	config->version = (int)table_cf_number(cf, "version", 3, 2, 3, error_r);
+	config->dereference = (int)table_cf_number(cf, "dereference", 0, 0, 3, error_r);
 	config->chase_referrals = table_cf_text(cf, "chase_referrals", "0")[0] == '1' ||
 	    strcasecmp(table_cf_text(cf, "chase_referrals", "0"), "yes") == 0;
-	config->timeout_s = table_cf_number(cf, "timeout", 10, 1, 3600, &error);
-	config->recursion_limit = table_cf_number(cf, "recursion_limit", 1000, 1, 1000000, &error);
-	read_bind(config, cf, &error);
-	read_tls(config, cf, &error);
-	if (error != NULL) {
-		*error_r = mem_strdup(ctx, error);
-		return false;
-	}
-	if (!rules_load(ctx, config, &config->rules, env, cf, error_r))
+	config->timeout_s = table_cf_number(cf, "timeout", 10, 1, 3600, error_r);
+	config->recursion_limit = table_cf_number(cf, "recursion_limit", 1000, 1, 1000000, error_r);
+	read_bind(config, cf, error_r);
+	read_tls(config, cf, error_r);
+	if (*error_r != NULL || !rules_load(config, &config->rules, env, cf, error_r))
 		return false;
 	config->size_limit =
-	    table_cf_number(cf, "size_limit", config->rules.expansion_limit, 0, 1000000, &error);
-	if (error != NULL)
-		*error_r = mem_strdup(ctx, error);
-	return error == NULL;
+	    table_cf_number(cf, "size_limit", config->rules.expansion_limit, 0, 1000000, error_r);
+	return *error_r == NULL;
 }
 
 static const struct sql_type type = { &driver, ldap_table_load };

@@ -269,11 +269,10 @@ mysql_table_optional(struct config *config, const struct table_cf *cf, const cha
 
 /* mysql_table_load - what the .cf file says */
 static bool
-mysql_table_load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table_cf *cf,
+mysql_table_load(void *arg, const struct table_env *env, const struct table_cf *cf,
     struct worker_servers *servers_r, const char **error_r)
 {
 	struct config *config = arg;
-	const char *error = NULL;
 
 	talloc_set_destructor(config, mysql_table_config_free);
 	config->hosts = sql_hosts(config, cf, servers_r);
@@ -289,14 +288,11 @@ mysql_table_load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const 
 	config->tls_ca_file = mysql_table_optional(config, cf, "tls_CAfile");
 	config->tls_ca_path = mysql_table_optional(config, cf, "tls_CApath");
 	config->tls_ciphers = mysql_table_optional(config, cf, "tls_ciphers");
-	config->tls_verify = table_cf_bool(cf, "tls_verify_cert", false, &error);
-	config->require_result_set = table_cf_bool(cf, "require_result_set", true, &error);
-	if (error != NULL) {
-		*error_r = mem_strdup(ctx, error);
-		return false;
-	}
-	return sql_query(ctx, config, &config->rules, cf, &config->query, error_r) &&
-	    rules_load(ctx, config, &config->rules, env, cf, error_r);
+	config->tls_verify = table_cf_bool(cf, "tls_verify_cert", false, error_r);
+	config->require_result_set = table_cf_bool(cf, "require_result_set", true, error_r);
+	return *error_r == NULL &&
+	    sql_query(config, &config->rules, cf, &config->query, error_r) &&
+	    rules_load(config, &config->rules, env, cf, error_r);
 }
 
 static const struct sql_type type = { &driver, mysql_table_load };

@@ -238,7 +238,7 @@ static const struct worker_driver driver = { pgsql_connect, pgsql_ask, pgsql_dis
 
 /* pgsql_table_load - what the .cf file says */
 static bool
-pgsql_table_load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const struct table_cf *cf,
+pgsql_table_load(void *arg, const struct table_env *env, const struct table_cf *cf,
     struct worker_servers *servers_r, const char **error_r)
 {
 	struct config *config = arg;
@@ -248,8 +248,8 @@ pgsql_table_load(TALLOC_CTX *ctx, void *arg, const struct table_env *env, const 
 	config->password = mem_strdup(config, table_cf_text(cf, "password", ""));
 	config->encoding = mem_strdup(config, table_cf_text(cf, "encoding", "UTF8"));
 	talloc_set_destructor(config, pgsql_table_config_free);
-	return sql_query(ctx, config, &config->rules, cf, &config->query, error_r) &&
-	    rules_load(ctx, config, &config->rules, env, cf, error_r);
+	return sql_query(config, &config->rules, cf, &config->query, error_r) &&
+	    rules_load(config, &config->rules, env, cf, error_r);
 }
 
 static const struct sql_type type = { &driver, pgsql_table_load };

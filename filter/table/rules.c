@@ -372,23 +372,21 @@ rules_admit(TALLOC_CTX *ctx, const struct rules *rules, const char *key, int64_t
 
 /* rules_load - what all .cf files have in common */
 bool
-rules_load(TALLOC_CTX *ctx, TALLOC_CTX *rules_ctx, struct rules *rules, const struct table_env *env,
+rules_load(TALLOC_CTX *rules_ctx, struct rules *rules, const struct table_env *env,
     const struct table_cf *cf, const char **error_r)
 {
 	struct domain_list list = { rules_ctx, rules, env, 0 };
 	const char *format =
 	    table_cf_text(cf, "result_format", table_cf_text(cf, "result_filter", "%s"));
-	const char *error = NULL;
 
 	rules->result_format = mem_strdup(rules_ctx, format);
-	rules->expansion_limit = table_cf_number(cf, "expansion_limit", 0, 0, 1000000, &error);
-	if (error == NULL && !rules_template(rules_ctx, rules, format, true, &error))
-		error = table_cf_error(cf, "result_format", "result_format: %s", error);
-	if (error == NULL && !add_domains(&list, table_cf_text(cf, "domain", ""), false, &error))
-		error = table_cf_error(cf, "domain", "%s", error);
-	if (error != NULL)
-		*error_r = mem_strdup(ctx, error);
-	return error == NULL;
+	rules->expansion_limit = table_cf_number(cf, "expansion_limit", 0, 0, 1000000, error_r);
+	if (*error_r == NULL && !rules_template(rules_ctx, rules, format, true, error_r))
+		*error_r = table_cf_error(cf, "result_format", "result_format: %s", *error_r);
+	if (*error_r == NULL &&
+	    !add_domains(&list, table_cf_text(cf, "domain", ""), false, error_r))
+		*error_r = table_cf_error(cf, "domain", "%s", *error_r);
+	return *error_r == NULL;
 }
 
 /* rules_value - NULL where nothing is in it */

@@ -39,10 +39,10 @@ bool rules_template(TALLOC_CTX *ctx, struct rules *rules, const char *template, 
 
 /*
  * rules_load - result_format, domain and expansion_limit of a .cf file; strings on rules_ctx
- * False and *error_r on ctx.
+ * False and *error_r, as load of struct sql_type.
  */
-bool rules_load(TALLOC_CTX *ctx, TALLOC_CTX *rules_ctx, struct rules *rules,
-    const struct table_env *env, const struct table_cf *cf, const char **error_r);
+bool rules_load(TALLOC_CTX *rules_ctx, struct rules *rules, const struct table_env *env,
+    const struct table_cf *cf, const char **error_r);
 
 /*
  * rules_query - a query template filled in for a key

@@ -43,18 +43,17 @@ old_query(TALLOC_CTX *ctx, const struct table_cf *cf, const char **error_r)
 
 /* sql_query - the query of a .cf file */
 bool
-sql_query(TALLOC_CTX *ctx, TALLOC_CTX *config, struct rules *rules, const struct table_cf *cf,
+sql_query(TALLOC_CTX *config, struct rules *rules, const struct table_cf *cf,
     const char **query_r, const char **error_r)
 {
 	const char *query = table_cf_text(cf, "query", "");
-	const char *error = NULL;
 
-	*query_r = query[0] != '\0' ? mem_strdup(config, query) : old_query(config, cf, &error);
-	if (*query_r != NULL && rules_template(config, rules, *query_r, false, &error))
+	*query_r = query[0] != '\0' ? mem_strdup(config, query) : old_query(config, cf, error_r);
+	if (*query_r == NULL)
+		return false;
+	if (rules_template(config, rules, *query_r, false, error_r))
 		return true;
-	*error_r = *query_r != NULL
-	    ? mem_strdup(ctx, table_cf_error(cf, "query", "query: %s", error))
-	    : mem_strdup(ctx, error);
+	*error_r = table_cf_error(cf, "query", "query: %s", *error_r);
 	return false;
 }
 
@@ -126,7 +125,13 @@ sql_open(TALLOC_CTX *ctx, const struct sql_type *type, void *config, const struc
 	struct worker_servers servers;
 	struct sql_table *table = NULL;
 
-	if (cf == NULL || !type->load(ctx, config, env, cf, &servers, error_r)) {
+	if (cf == NULL) {
+		talloc_free(config);
+		return NULL;
+	}
+	*error_r = NULL;
+	if (!type->load(config, env, cf, &servers, error_r)) {
+		*error_r = mem_strdup(ctx, *error_r);
 		talloc_free(config);
 	} else {
 		table = mem_new(ctx, struct sql_table);

@@ -9,10 +9,10 @@
 
 /*
  * sql_query - the query of a .cf file, or the one that its older names make: select_function
- * (pgsql), or select_field, table, where_field and additional_conditions The query is on config;
- * its needs are noted in rules. False and *error_r on ctx.
+ * (pgsql), or select_field, table, where_field and additional_conditions. The query is on config;
+ * its needs are noted in rules. False and *error_r, as load of struct sql_type.
  */
-bool sql_query(TALLOC_CTX *ctx, TALLOC_CTX *config, struct rules *rules, const struct table_cf *cf,
+bool sql_query(TALLOC_CTX *config, struct rules *rules, const struct table_cf *cf,
     const char **query_r, const char **error_r);
 
 /* One of "hosts". */
@@ -33,10 +33,12 @@ struct sql_host *sql_hosts(
  * it. */
 struct sql_type {
 	const struct worker_driver *driver;
-	/* Fills config from the .cf file and *servers_r. False and *error_r on ctx; config is then
-	 * freed. */
-	bool (*load)(TALLOC_CTX *ctx, void *config, const struct table_env *env,
-	    const struct table_cf *cf, struct worker_servers *servers_r, const char **error_r);
+	/*
+	 * Fills config from the .cf file and *servers_r. False and *error_r, which is NULL before;
+	 * it may lie on cf or config: sql_open() copies it and frees both.
+	 */
+	bool (*load)(void *config, const struct table_env *env, const struct table_cf *cf,
+	    struct worker_servers *servers_r, const char **error_r);
 };
 
 /*

@@ -163,21 +163,18 @@ static const struct worker_driver driver = { sqlite_connect, sqlite_ask, sqlite_
 
 /* sqlite_table_load - what the .cf file says */
 static bool
-sqlite_table_load(TALLOC_CTX *ctx, void *arg, const struct table_env *env,
-    const struct table_cf *cf, struct worker_servers *servers_r, const char **error_r)
+sqlite_table_load(void *arg, const struct table_env *env, const struct table_cf *cf,
+    struct worker_servers *servers_r, const char **error_r)
 {
 	struct config *config = arg;
-	const char *error = NULL;
-	const char *path = table_cf_need(cf, "dbpath", "/var/lib/mail/users.sqlite", &error);
+	const char *path = table_cf_need(cf, "dbpath", "/var/lib/mail/users.sqlite", error_r);
 
-	if (path == NULL) {
-		*error_r = mem_strdup(ctx, error);
+	if (path == NULL)
 		return false;
-	}
 	*servers_r = (struct worker_servers){ .n = 1 };
 	config->path = mem_strdup(config, path);
-	return sql_query(ctx, config, &config->rules, cf, &config->query, error_r) &&
-	    rules_load(ctx, config, &config->rules, env, cf, error_r);
+	return sql_query(config, &config->rules, cf, &config->query, error_r) &&
+	    rules_load(config, &config->rules, env, cf, error_r);
 }
 
 static const struct sql_type type = { &driver, sqlite_table_load };
