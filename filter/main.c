@@ -299,77 +299,79 @@ serve_until_stopped(struct daemon *daemon)
 	}
 }
 
-/* main_run - everything after the configuration was read. Returns the exit status. */
-static int
-main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
+/* What runs beside the sessions. */
+struct main_helpers {
+	struct control *control; /* NULL: not configured */
+	struct tender *tender;
+	struct rounds *rounds;
+	struct watchdog *watchdog;
+	pthread_t milter;
+};
+
+/*
+ * main_open - open the sockets, give up rights, read the configuration again if it must be
+ * Returns the snapshot to begin with, or NULL and *error_r on ctx.
+ */
+static struct snapshot *
+main_open(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first,
+    struct control **control_r, const char **error_r)
 {
 	const struct config *config = first->config;
 	const bool by_root = geteuid() == 0;
-	struct control *control = NULL;
-	struct tender *tender;
-	struct watchdog *watchdog;
-	struct rounds *rounds;
-	const char *error = NULL;
-	pthread_t milter;
-	bool ended;
 
-	if (callbacks_register(daemon) != 0) {
-		log_error("libmilter refused our callbacks; is it older than 8.14?");
-		return EXIT_FAILURE;
-	}
 	edge_open(&daemon->edge);
 	doors_open(daemon);
-	if (milter_socket_open(ctx, config, &error) != 0 ||
+	if (milter_socket_open(ctx, config, error_r) != 0 ||
 	    (config->control != NULL &&
-	    (control = control_open(ctx, config->control, config->control_group,
-	    config->control_read_group, &error)) == NULL) ||
-	    drop_rights(ctx, config, &error) != 0 || key_shortcut_selftest(ctx, &error) != 0 ||
-	    (first = main_read_again(ctx, first, daemon->file, by_root, &error)) == NULL) {
-		log_lines(LOG_LEVEL_ERROR, error);
-		control_close(control);
-		return EXIT_FAILURE;
-	}
-	milter_socket_address(&daemon->listening);
-	/* a reload replaces the first configuration; what was opened by it is closed by it */
-	config = snapshot_hold(first)->config;
-	harden();
-	raise_descriptors();
-	signals_block();
-	/* from here on there are threads, and the log must not change under them */
-	log_open(strcmp(config->log, "syslog") == 0);
+		(*control_r = control_open(ctx, config->control, config->control_group,
+		     config->control_read_group, error_r)) == NULL) ||
+	    drop_rights(ctx, config, error_r) != 0 || key_shortcut_selftest(ctx, error_r) != 0)
+		return NULL;
+	return main_read_again(ctx, first, daemon->file, by_root, error_r);
+}
+
+/* main_start - all threads but the watchdog; false after a line in the log */
+static bool
+main_start(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first,
+    struct main_helpers *helpers)
+{
+	const char *error = NULL;
+
 	if (daemon_open(ctx, daemon, first, &error) != 0 ||
 	    (daemon->reporter = reporter_start(daemon)) == NULL ||
-	    (control != NULL && control_serve(control, daemon) != 0)) {
+	    (helpers->control != NULL && control_serve(helpers->control, daemon) != 0)) {
 		log_start_error(error != NULL ? error : "a thread cannot be started");
-		control_close(control);
-		return EXIT_FAILURE;
+		control_close(helpers->control);
+		return false;
 	}
-	tender = tender_start(ctx, daemon);
-	rounds = rounds_start(daemon);
-	if (tender == NULL || rounds == NULL || signals_receive() != 0 ||
-	    pthread_create(&milter, NULL, run_milter, daemon) != 0) {
+	helpers->tender = tender_start(ctx, daemon);
+	helpers->rounds = rounds_start(daemon);
+	if (helpers->tender == NULL || helpers->rounds == NULL || signals_receive() != 0 ||
+	    pthread_create(&helpers->milter, NULL, run_milter, daemon) != 0) {
 		log_error("signals or threads cannot be set up: %s", strerror(errno));
-		return EXIT_FAILURE;
+		return false;
 	}
-	log_info("countersign " PACKAGE_VERSION " is ready on %s, mode %s, %zu listeners, %zu keys",
-	    config->listen, mode_word(config->mode), config->n_listeners,
-	    first->signers != NULL ? signers_keys(first->signers) : 0);
-	supervisor_notify("READY=1");
-	watchdog = watchdog_start(ctx, &daemon->listening);
-	serve_until_stopped(daemon);
+	return true;
+}
+
+/* main_stop - end everything in its order; returns the exit status */
+static int
+main_stop(struct daemon *daemon, const struct config *config, struct main_helpers *helpers)
+{
+	bool ended = atomic_load(&daemon->milter_ended);
+
 	supervisor_notify("STOPPING=1");
-	ended = atomic_load(&daemon->milter_ended);
 	/* nothing that is in flight can end without libmilter */
 	drain(daemon, ended ? 0 : daemon->current->config->drain_timeout_ms);
 	books_hurry(journal_books(daemon->journal), clock_ms() + STOP_MS);
-	watchdog_stop(watchdog);
-	control_close(control);
-	rounds_stop(rounds);
+	watchdog_stop(helpers->watchdog);
+	control_close(helpers->control);
+	rounds_stop(helpers->rounds);
 	reporter_stop(daemon->reporter);
-	tender_stop(tender);
+	tender_stop(helpers->tender);
 	if (!ended)
 		milter_socket_stop();
-	(void)pthread_join(milter, NULL);
+	(void)pthread_join(helpers->milter, NULL);
 	milter_socket_remove(config);
 	/* libmilter answers no one and closes nothing after smfi_stop(); sessions that are still
 	 * open may be in use by its threads, so what they point to is left to the end of the
@@ -380,10 +382,49 @@ main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 		journal_stop(daemon->journal);
 		store_tick(daemon->store);
 	}
+	return ended ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* main_run - everything after the configuration was read. Returns the exit status. */
+static int
+main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
+{
+	struct main_helpers helpers = { .control = NULL };
+	const struct config *config;
+	const char *error = NULL;
+	int status;
+
+	if (callbacks_register(daemon) != 0) {
+		log_error("libmilter refused our callbacks; is it older than 8.14?");
+		return EXIT_FAILURE;
+	}
+	first = main_open(ctx, daemon, first, &helpers.control, &error);
+	if (first == NULL) {
+		log_lines(LOG_LEVEL_ERROR, error);
+		control_close(helpers.control);
+		return EXIT_FAILURE;
+	}
+	milter_socket_address(&daemon->listening);
+	/* a reload replaces the first configuration; what was opened by it is closed by it */
+	config = snapshot_hold(first)->config;
+	harden();
+	raise_descriptors();
+	signals_block();
+	/* from here on there are threads, and the log must not change under them */
+	log_open(strcmp(config->log, "syslog") == 0);
+	if (!main_start(ctx, daemon, first, &helpers))
+		return EXIT_FAILURE;
+	log_info("countersign " PACKAGE_VERSION " is ready on %s, mode %s, %zu listeners, %zu keys",
+	    config->listen, mode_word(config->mode), config->n_listeners,
+	    first->signers != NULL ? signers_keys(first->signers) : 0);
+	supervisor_notify("READY=1");
+	helpers.watchdog = watchdog_start(ctx, &daemon->listening);
+	serve_until_stopped(daemon);
+	status = main_stop(daemon, config, &helpers);
 	snapshot_release(first);
 	workers_settle(SETTLE_MS);
 	log_info("stopped");
-	return ended ? EXIT_FAILURE : EXIT_SUCCESS;
+	return status;
 }
 
 /*
