@@ -60,7 +60,7 @@ answer_status(const struct asked *asked)
 	store_status(daemon->store, asked->ctx, &store);
 	journal_status(daemon->journal, asked->ctx, &journal);
 	answer = json_pack(
-	    "{s:b, s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:s, s:s, s:I}, s:{s:s, s:b, s:s, s:I, s:I, s:I, s:I}}",
+	    "{s:b, s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:s, s:s, s:I, s:I}, s:{s:s, s:b, s:s, s:I, s:I, s:I, s:I}}",
 	    "ok", 1, "version", PACKAGE_VERSION, "uptime_s",
 	    (json_int_t)((clock_ms() - daemon->started_ms) / 1000), "draining",
 	    (int)atomic_load(&daemon->draining), "sessions",
@@ -73,7 +73,7 @@ answer_status(const struct asked *asked)
 	    (json_int_t)atomic_load(&daemon->reloads), "journal_dropped",
 	    (json_int_t)journal.dropped, "books", "place", journal.books, "problem",
 	    journal.problem != NULL ? journal.problem : "", "waiting",
-	    (json_int_t)journal.waiting, "store", "kind", store.kind, "away",
+	    (json_int_t)journal.waiting, "events", (json_int_t)journal.events, "store", "kind", store.kind, "away",
 	    (int)store.away, "problem", store.problem != NULL ? store.problem : "", "charged",
 	    (json_int_t)store.charged, "refused", (json_int_t)store.refused, "pending",
 	    (json_int_t)store.pending, "given_up", (json_int_t)store.dropped);

@@ -80,8 +80,9 @@ print_status(const json_t *answer)
 	    json_is_true(json_object_get(store, "away")) ? ", AWAY" : "",
 	    ctl_text(store, "problem")[0] != '\0' ? ": " : "", ctl_text(store, "problem"));
 	print_risks(store);
-	(void)printf("books %s: waiting %lld, given up %lld%s%s\n", ctl_text(books, "place"),
-	    ctl_number(books, "waiting"), ctl_number(answer, "journal_dropped"),
+	(void)printf("books %s: waiting %lld, events %lld, given up %lld%s%s\n",
+	    ctl_text(books, "place"), ctl_number(books, "waiting"), ctl_number(books, "events"),
+	    ctl_number(answer, "journal_dropped"),
 	    ctl_text(books, "problem")[0] != '\0' ? ", CANNOT BE WRITTEN: " : "",
 	    ctl_text(books, "problem"));
 }

@@ -27,6 +27,7 @@
 
 #define TOLD_MAX	4096	/* subjects remembered as told lately; of more, the last */
 #define SOME		100	/* events handed on together */
+#define SLOW_MS		1000	/* books that need as long for an answer are not asked again */
 #define QUIET_SLACK_MS	60000	/* the clocks of the table and of the books differ by less */
 
 static const struct {
@@ -60,15 +61,12 @@ static const struct {
 struct event {
 	struct event *next;
 	enum event_kind kind;
-	int64_t at_ms;		/* UNIX time */
-	char *key;		/* what it is about, for telling it once */
-	char *text;		/* JSON */
-	bool run;		/* the program was given it, or was not to be */
-	bool told;		/* raised lately elsewhere, so it is not kept */
+	struct backlog_event row; /* with its key, for raising it once; its strings are children */
 };
 
 struct events {
 	struct books *books;
+	struct backlog *backlog;	/* or NULL */
 	char host[256];
 
 	pthread_mutex_t lock;
@@ -95,11 +93,12 @@ events_destroy(struct events *events)
 
 /* events_new - nothing happened yet */
 struct events *
-events_new(TALLOC_CTX *ctx, struct books *books)
+events_new(TALLOC_CTX *ctx, struct books *books, struct backlog *backlog)
 {
 	struct events *events = mem_new(ctx, struct events);
 
 	events->books = books;
+	events->backlog = backlog;
 	(void)gethostname(events->host, sizeof(events->host) - 1);
 	(void)pthread_mutex_init(&events->lock, NULL);
 	events->memory = mem_check(talloc_new(NULL));
@@ -160,9 +159,9 @@ event_json(const struct events *events, enum event_kind kind, const char *member
 	return copy;
 }
 
-/* event_put - on the list; false: there is no room. Called with the lock. */
+/* event_put - on the list; false: there is no room. row is copied. Called with the lock. */
 static bool
-event_put(struct events *events, enum event_kind kind, const char *key, char *text)
+event_put(struct events *events, enum event_kind kind, const struct backlog_event *row)
 {
 	struct event *event;
 
@@ -170,9 +169,10 @@ event_put(struct events *events, enum event_kind kind, const char *key, char *te
 		return false;
 	event = mem_new(events->memory, struct event);
 	event->kind = kind;
-	event->at_ms = clock_wall_ms();
-	event->key = mem_strdup(event, key);
-	event->text = talloc_steal(event, text);
+	event->row = *row;
+	event->row.kind = kinds[kind].word;
+	event->row.key = mem_strdup(event, row->key);
+	event->row.text = mem_strdup(event, row->text);
 	*events->last = event;
 	events->last = &event->next;
 	events->n++;
@@ -183,15 +183,16 @@ event_put(struct events *events, enum event_kind kind, const char *key, char *te
 static void
 event_enqueue(struct events *events, enum event_kind kind, const char *key, char *json)
 {
+	const struct backlog_event row = { .at_ms = clock_wall_ms(), .key = key, .text = json };
 	bool first_time = false;
 
 	(void)pthread_mutex_lock(&events->lock);
-	if (!event_put(events, kind, key, json)) {
+	if (!event_put(events, kind, &row)) {
 		first_time = !events->full;
 		events->full = true;
-		talloc_free(json);
 	}
 	(void)pthread_mutex_unlock(&events->lock);
+	talloc_free(json);
 	if (first_time)
 		log_warning(
 		    "event: %d events wait to be handed on; further ones are only logged",
@@ -231,14 +232,82 @@ event_raise(struct events *events, enum event_kind kind, const char *member, con
 	talloc_free(key);
 }
 
+/* --- over a restart --- */
+
+/* events_restore - one that was kept over a restart; raised again soon it is no news */
+void
+events_restore(struct events *events, const struct backlog_event *row)
+{
+	enum event_kind kind = 0;
+	int64_t *until;
+	char *name;
+	bool news;
+
+	while (kind < EVENT_KINDS && strcmp(kinds[kind].word, row->kind) != 0)
+		kind++;
+	if (kind == EVENT_KINDS)
+		return;		/* of another version */
+	name = mem_printf(NULL, "%s/%s", row->kind, row->key);
+	(void)pthread_mutex_lock(&events->lock);
+	if (event_put(events, kind, row) && kinds[kind].quiet_ms > 0) {
+		until = map_put(events->told, name, &news);
+		*until = clock_ms() + kinds[kind].quiet_ms - (clock_wall_ms() - row->at_ms);
+	}
+	(void)pthread_mutex_unlock(&events->lock);
+	talloc_free(name);
+}
+
+/* take_all - all events of the list, in its order; they stay on it. The array is on ctx. */
+static struct event **
+take_all(struct events *events, TALLOC_CTX *ctx, size_t *n_r)
+{
+	struct event **all;
+	size_t n = 0;
+
+	(void)pthread_mutex_lock(&events->lock);
+	all = mem_array(ctx, struct event *, events->n + 1);
+	for (struct event *event = events->first; event != NULL; event = event->next)
+		all[n++] = event;
+	(void)pthread_mutex_unlock(&events->lock);
+	*n_r = n;
+	return all;
+}
+
+/* events_keep - put those that wait into the backlog */
+void
+events_keep(struct events *events)
+{
+	size_t n;
+	struct event **all = take_all(events, NULL, &n);
+
+	for (size_t i = 0; i < n; i++)
+		backlog_put_event(events->backlog, &all[i]->row);
+	talloc_free(all);
+}
+
+/* events_waiting - how many wait for the books */
+size_t
+events_waiting(struct events *events, size_t *unkept_r)
+{
+	size_t n;
+	struct event **all = take_all(events, NULL, &n);
+
+	if (unkept_r != NULL)
+		*unkept_r = 0;
+	for (size_t i = 0; unkept_r != NULL && i < n; i++)
+		*unkept_r += !backlog_has_event(events->backlog, &all[i]->row);
+	talloc_free(all);
+	return n;
+}
+
 /* --- handing on --- */
 
 /* event_record_of - an event as the books keep it */
 static struct books_event
 event_record_of(const struct event *event)
 {
-	return (struct books_event){ event->at_ms, kinds[event->kind].word, event->key,
-		event->text };
+	return (struct books_event){ event->row.at_ms, event->row.kind, event->row.key,
+		event->row.text };
 }
 
 /* told_elsewhere - was this raised lately, by another filter or before a restart? */
@@ -258,12 +327,12 @@ static void
 event_run(struct events *events, TALLOC_CTX *ctx, const struct event_program *program,
     struct event *event)
 {
-	if (event->run)
+	if (event->row.run)
 		return;
-	event->run = true;
-	event->told = told_elsewhere(events, ctx, event);
-	if (program->n > 0 && !event->told)
-		event_runner_submit(program->runner, program->argv, program->n, event->text,
+	event->row.run = true;
+	event->row.told = told_elsewhere(events, ctx, event);
+	if (program->n > 0 && !event->row.told)
+		event_runner_submit(program->runner, program->argv, program->n, event->row.text,
 		    program->timeout_ms);
 }
 
@@ -288,6 +357,10 @@ drop_event(struct events *events)
 
 	(void)pthread_mutex_lock(&events->lock);
 	event = events->first;
+	(void)pthread_mutex_unlock(&events->lock);
+	/* only this thread takes events off the list */
+	backlog_remove_event(events->backlog, &event->row);
+	(void)pthread_mutex_lock(&events->lock);
 	events->first = event->next;
 	if (events->first == NULL)
 		events->last = &events->first;
@@ -308,26 +381,26 @@ event_keep(
 	size_t kept, done = 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (!some[i]->told)
+		if (!some[i]->row.told)
 			records[n_records++] = event_record_of(some[i]);
 	kept = books_add_events(events->books, ctx, records, n_records, error_r);
-	while (done < n && (some[done]->told || kept > 0)) {
-		kept -= !some[done++]->told;
+	while (done < n && (some[done]->row.told || kept > 0)) {
+		kept -= !some[done++]->row.told;
 		drop_event(events);
 	}
 	return done;
 }
 
-/* run_rest - the books take nothing: the program gets what waits all the same */
-static void
-run_rest(struct events *events, const struct event_program *program)
+/* event_run_waiting - the books take nothing: the program gets what waits all the same */
+void
+event_run_waiting(struct events *events, const struct event_program *program)
 {
 	(void)pthread_mutex_lock(&events->lock);
 	for (struct event *event = events->first; event != NULL; event = event->next) {
-		if (!event->run && program->n > 0)
-			event_runner_submit(program->runner, program->argv, program->n, event->text,
-			    program->timeout_ms);
-		event->run = true;
+		if (!event->row.run && program->n > 0)
+			event_runner_submit(program->runner, program->argv, program->n,
+			    event->row.text, program->timeout_ms);
+		event->row.run = true;
 	}
 	(void)pthread_mutex_unlock(&events->lock);
 }
@@ -343,12 +416,17 @@ event_flush(struct events *events, TALLOC_CTX *ctx, const struct event_program *
 
 	/* only this thread takes events off the list, so they stay ours without the lock */
 	while ((n = take_some(events, some)) > 0) {
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = 0; i < n; i++) {
+			int64_t before = clock_ms();
+
 			event_run(events, ctx, program, some[i]);
+			if (clock_ms() - before > SLOW_MS)
+				event_run_waiting(events, program);
+		}
 		kept = event_keep(events, ctx, some, n, error_r);
 		flushed += (int)kept;
 		if (kept < n) {
-			run_rest(events, program);
+			event_run_waiting(events, program);
 			return -1;
 		}
 	}

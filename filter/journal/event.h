@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <talloc.h>
 
+#include "filter/journal/backlog.h"
 #include "filter/journal/books.h"
 #include "filter/journal/event_command.h"
 
@@ -55,8 +56,22 @@ const char *event_word(enum event_kind kind);
 
 struct events;
 
-/* events_new - nothing happened yet; books must live longer. A talloc child of ctx. */
-struct events *events_new(TALLOC_CTX *ctx, struct books *books);
+/* events_new - nothing happened yet; books and backlog (or NULL) must live longer. A talloc child
+ * of ctx. */
+struct events *events_new(TALLOC_CTX *ctx, struct books *books, struct backlog *backlog);
+
+/* events_restore - one that was kept over a restart */
+void events_restore(struct events *events, const struct backlog_event *event);
+
+/* events_keep - put those that wait into the backlog; the journal's thread commits */
+void events_keep(struct events *events);
+
+/*
+ * events_waiting - how many wait for the books
+ * *unkept_r, unless NULL: how many of these are not in the backlog; only the journal's thread may
+ * ask for it, or one that has ended that thread.
+ */
+size_t events_waiting(struct events *events, size_t *unkept_r);
 
 /*
  * event_raise - something happened
@@ -82,5 +97,8 @@ struct event_program {
  */
 int event_flush(struct events *events, TALLOC_CTX *ctx, const struct event_program *program,
     const char **error_r);
+
+/* event_run_waiting - the books take nothing: the program gets what waits all the same */
+void event_run_waiting(struct events *events, const struct event_program *program);
 
 #endif

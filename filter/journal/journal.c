@@ -5,7 +5,7 @@
  * under a lock that no thread holds for long. The journal's thread wakes once a second, or earlier
  * when there is much, and writes batches: JSON is made there, Redis or the disk is waited for
  * there. What the books did not take is kept for the next time, up to the bound; then the oldest
- * go.
+ * go. With Redis it is also kept in a file (backlog.h), so that a restart does not forget it.
  *
  * Thread rule: lock guards the list and `problem`; `pending` and `bursts` belong to the thread.
  */
@@ -22,6 +22,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/base/log.h"
+#include "filter/journal/backlog.h"
 #include "filter/journal/journal.h"
 #include "filter/journal/watch.h"
 #include "policy/base/map.h"
@@ -36,30 +37,6 @@
 #define BURST_MS	HOUR_MS
 #define BURST_MAX	1024	/* accounts that are counted; of more, the last ones */
 
-/* One decision about a message. */
-struct entry {
-	struct entry *next;
-	int64_t at_ms;		/* UNIX time */
-	struct logline *line;
-	char *account;		/* or NULL */
-	char *reply;		/* the reply to the client, or NULL */
-	enum action action;
-	enum action would;
-	enum reason reason;
-	enum outcome sign;
-	char *sign_domain;	/* or NULL */
-	size_t recipients;
-	uint64_t bytes;
-	bool connection;
-	struct quota_mark *marks;	/* limits whose warn_at was crossed */
-	size_t n_marks;
-	const char *sign_risk;	/* static text, or NULL */
-	struct dmarc_sum *dmarc; /* what an aggregate report says of it, or NULL */
-	bool in_history;	/* was written */
-	bool in_usage;
-	bool in_dmarc;
-};
-
 /* Refused foreign senders of an account. */
 struct burst {
 	int64_t since;
@@ -71,6 +48,7 @@ enum written { WRITTEN_HISTORY, WRITTEN_SUMS, WRITTEN_DMARC, WRITTEN_EVENTS, WRI
 
 struct journal {
 	struct books *books;
+	struct backlog *backlog;	/* or NULL */
 	struct events *events;
 	struct event_runner *runner;
 	struct store *store;
@@ -107,10 +85,53 @@ static int
 journal_destroy(struct journal *journal)
 {
 	journal_stop(journal);
+	for (size_t i = 0; i < journal->n_pending; i++)
+		talloc_free(journal->pending[i]);
 	talloc_free(journal->bursts);
 	talloc_free(journal->problem);
 	(void)pthread_cond_destroy(&journal->wake);
 	(void)pthread_mutex_destroy(&journal->lock);
+	return 0;
+}
+
+/* restore_entry - a decision of before the start */
+static void
+restore_entry(void *arg, struct entry *entry)
+{
+	struct journal *journal = arg;
+
+	entry->in_history = entry->in_history || !books_keep_decisions(journal->books);
+	journal->pending =
+	    mem_grow(journal, journal->pending, struct entry *, journal->n_pending + 1);
+	journal->pending[journal->n_pending++] = entry;
+}
+
+/* restore_event - an event of before the start */
+static void
+restore_event(void *arg, const struct backlog_event *event)
+{
+	struct journal *journal = arg;
+
+	events_restore(journal->events, event);
+}
+
+/* open_backlog - open the file beside away_file, and go on with what it holds; 0, or -1 and
+ * *error_r */
+static int
+open_backlog(struct journal *journal, TALLOC_CTX *ctx, const char *path, const char **error_r)
+{
+	const struct backlog_reader reader = { journal, restore_entry, restore_event };
+	size_t events;
+
+	if (journal->backlog == NULL)
+		return path == NULL ? 0 : -1;
+	if (backlog_read(journal->backlog, ctx, &reader, error_r) != 0)
+		return -1;
+	atomic_store(&journal->waiting, journal->n_pending);
+	events = events_waiting(journal->events, NULL);
+	if (journal->n_pending + events > 0)
+		log_info("journal: %zu decisions and %zu events of before the start wait for the books",
+		    journal->n_pending, events);
 	return 0;
 }
 
@@ -125,6 +146,8 @@ journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_op
 		.days = (int)config->history_days,
 		.accounts = (size_t)config->history_accounts,
 	};
+	const char *path = options->kind == STORE_REDIS && options->away_file != NULL
+	    ? mem_printf(ctx, "%s.books", options->away_file) : NULL;
 	struct journal *journal = mem_new(ctx, struct journal);
 	pthread_condattr_t attributes;
 
@@ -144,8 +167,13 @@ journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_op
 		talloc_free(journal);
 		return NULL;
 	}
-	journal->events = events_new(journal, journal->books);
-	return journal;
+	if (path != NULL)
+		journal->backlog = talloc_steal(journal, backlog_open(ctx, path, error_r));
+	journal->events = events_new(journal, journal->books, journal->backlog);
+	if (open_backlog(journal, ctx, path, error_r) == 0)
+		return journal;
+	talloc_free(journal);
+	return NULL;
 }
 
 /* journal_renew - files of TLS and passwords may be new */
@@ -173,9 +201,10 @@ void
 journal_status(struct journal *journal, TALLOC_CTX *ctx, struct journal_status *status_r)
 {
 	status_r->books = books_place(journal->books);
-	status_r->waiting = atomic_load(&journal->waiting);
 	status_r->dropped = atomic_load(&journal->dropped);
+	status_r->events = events_waiting(journal->events, NULL);
 	(void)pthread_mutex_lock(&journal->lock);
+	status_r->waiting = atomic_load(&journal->waiting) + journal->n;
 	status_r->problem = journal->problem != NULL ? mem_strdup(ctx, journal->problem) : NULL;
 	(void)pthread_mutex_unlock(&journal->lock);
 }
@@ -423,36 +452,6 @@ raise_events(struct journal *journal, const struct entry *entry)
 
 /* --- writing --- */
 
-/* take_waiting - all that waits becomes pending; each is looked at for events once, here */
-static void
-take_waiting(struct journal *journal)
-{
-	struct entry *entry;
-	size_t n;
-
-	(void)pthread_mutex_lock(&journal->lock);
-	entry = journal->first;
-	n = journal->n;
-	journal->first = NULL;
-	journal->last = &journal->first;
-	journal->n = 0;
-	(void)pthread_mutex_unlock(&journal->lock);
-	if (n == 0)
-		return;
-	journal->pending =
-	    mem_grow(journal, journal->pending, struct entry *, journal->n_pending + n);
-	while (entry != NULL) {
-		struct entry *next = entry->next;
-
-		raise_events(journal, entry);
-		entry->in_history = !books_keep_decisions(journal->books);
-		entry->in_usage = entry->account == NULL;
-		entry->in_dmarc = entry->dmarc == NULL;
-		journal->pending[journal->n_pending++] = entry;
-		entry = next;
-	}
-}
-
 /* entry_json - an entry as the history keeps it: the line with a few members more */
 static char *
 entry_json(const struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
@@ -471,6 +470,49 @@ entry_json(const struct journal *journal, TALLOC_CTX *ctx, const struct entry *e
 	json_decref(more);
 	talloc_free(line);
 	return text;
+}
+
+/* entry_write - make the text of a decision, and forget the line that it was made of */
+static void
+entry_write(const struct journal *journal, struct entry *entry)
+{
+	if (!entry->in_history)
+		entry->text = entry_json(journal, entry, entry);
+	entry->queue_id = mem_strdup_or_null(entry, entry->line->queue_id);
+	talloc_free(entry->line);
+	entry->line = NULL;
+}
+
+/* take_waiting - all that waits becomes pending; each is looked at for events once, here */
+static void
+take_waiting(struct journal *journal)
+{
+	struct entry *entry;
+	size_t n;
+
+	(void)pthread_mutex_lock(&journal->lock);
+	entry = journal->first;
+	n = journal->n;
+	atomic_fetch_add(&journal->waiting, n);
+	journal->first = NULL;
+	journal->last = &journal->first;
+	journal->n = 0;
+	(void)pthread_mutex_unlock(&journal->lock);
+	if (n == 0)
+		return;
+	journal->pending =
+	    mem_grow(journal, journal->pending, struct entry *, journal->n_pending + n);
+	while (entry != NULL) {
+		struct entry *next = entry->next;
+
+		raise_events(journal, entry);
+		entry->in_history = !books_keep_decisions(journal->books);
+		entry->in_usage = entry->account == NULL;
+		entry->in_dmarc = entry->dmarc == NULL;
+		entry_write(journal, entry);
+		journal->pending[journal->n_pending++] = entry;
+		entry = next;
+	}
 }
 
 /* set_problem - why the books take nothing, for status; NULL: they do */
@@ -556,8 +598,7 @@ write_history(struct journal *journal, TALLOC_CTX *ctx)
 
 			if (!entry->in_history)
 				items[n++] = (struct books_decision){ entry->at_ms, entry->account,
-				    entry->line->queue_id, entry->action < ACTION_TEMPFAIL,
-				    entry_json(journal, batch, entry) };
+				    entry->queue_id, entry->action < ACTION_TEMPFAIL, entry->text };
 		}
 		if (books_add_decisions(journal->books, batch, items, n, &error) != 0) {
 			note_written(journal, WRITTEN_HISTORY, error);
@@ -786,30 +827,44 @@ forget_written(struct journal *journal)
 			unwritten--;
 			atomic_fetch_add(&journal->dropped, 1);
 		}
+		backlog_remove_entry(journal->backlog, entry);
 		talloc_free(entry);
 	}
 	journal->n_pending = kept;
 	atomic_store(&journal->waiting, kept);
 }
 
-/* write_pending - all that is pending */
-static void
+/* write_pending - all that is pending; false: not now */
+static bool
 write_pending(struct journal *journal)
 {
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	bool written = true;
 
 	if (journal->n_pending > 0) {
 		/* books that do not take the one will not take the other: one wait is enough */
-		if (write_history(journal, tmp) && write_usage(journal, tmp))
-			(void)write_dmarc(journal, tmp);
+		written = write_history(journal, tmp) && write_usage(journal, tmp) &&
+		    write_dmarc(journal, tmp);
 		forget_written(journal);
 	}
 	talloc_free(tmp);
+	return written;
 }
 
-/* tell_events - to Redis and the program of the configuration in force */
+/* keep_pending - what waits, in the file */
 static void
-tell_events(struct journal *journal)
+keep_pending(struct journal *journal)
+{
+	for (size_t i = 0; i < journal->n_pending; i++)
+		backlog_put_entry(journal->backlog, journal->pending[i]);
+	events_keep(journal->events);
+	backlog_commit(journal->backlog);
+}
+
+/* tell_events - to the books, if they take anything, and the program of the configuration in
+ * force */
+static void
+tell_events(struct journal *journal, bool books_take)
 {
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	struct event_program program = { .runner = journal->runner };
@@ -817,7 +872,9 @@ tell_events(struct journal *journal)
 	int n;
 
 	journal->program_of(journal->program_arg, tmp, &program);
-	n = event_flush(journal->events, tmp, &program, &error);
+	n = books_take ? event_flush(journal->events, tmp, &program, &error) : 0;
+	if (!books_take)
+		event_run_waiting(journal->events, &program);
 	if (n != 0)
 		note_written(journal, WRITTEN_EVENTS, n < 0 ? error : NULL);
 	talloc_free(tmp);
@@ -846,11 +903,17 @@ wait_for_work(struct journal *journal)
 static void
 turn(struct journal *journal)
 {
+	bool written;
+
 	take_waiting(journal);
-	write_pending(journal);
+	/* trying may take seconds, in which a crash should not forget more */
+	if (journal->failing_since != 0)
+		keep_pending(journal);
+	written = write_pending(journal);
 	journal_watch_look(journal->watch, journal->store, journal->events);
 	look_at_books(journal);
-	tell_events(journal);
+	tell_events(journal, written);
+	keep_pending(journal);
 }
 
 /* journal_serve - the thread */
@@ -886,6 +949,24 @@ journal_start(struct journal *journal, TALLOC_CTX *ctx, struct store *store,
 	return 0;
 }
 
+/* say_left - what still waits at the end, and whether the next start finds it */
+static void
+say_left(const struct journal *journal)
+{
+	size_t lost_events, events = events_waiting(journal->events, &lost_events), lost = 0;
+
+	for (size_t i = 0; i < journal->n_pending; i++)
+		lost += !backlog_has_entry(journal->backlog, journal->pending[i]);
+	if (journal->n_pending + events > lost + lost_events)
+		log_info("journal: %zu decisions and %zu events wait for the books until the next start",
+		    journal->n_pending - lost, events - lost_events);
+	if (lost + lost_events > 0)
+		log_warning("journal: %zu decisions, with their sums, and %zu events are given up: the "
+			    "books cannot be written, and %s", lost, lost_events,
+		    journal->backlog != NULL ? "neither can the file beside away_file" :
+					       "there is no away_file to keep them");
+}
+
 /* journal_stop - write what waits and end the thread */
 void
 journal_stop(struct journal *journal)
@@ -899,6 +980,7 @@ journal_stop(struct journal *journal)
 	(void)pthread_join(journal->thread, NULL);
 	journal->started = false;
 	event_runner_stop(journal->runner);
+	say_left(journal);
 	for (size_t i = 0; i < journal->n_pending; i++)
 		talloc_free(journal->pending[i]);
 	journal->n_pending = 0;

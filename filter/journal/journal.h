@@ -3,7 +3,8 @@
  *
  * A message leaves an entry on a list and goes on. One thread takes the entries in batches, writes
  * them into the books (books.h), and makes events of some (event.h). The list is bounded; what does
- * not fit while the books take nothing is dropped and counted.
+ * not fit while the books take nothing is dropped and counted. With Redis and away_file, what waits
+ * survives a restart.
  *
  * Threads: journal_message() and event_raise() any; open and close the first.
  */
@@ -67,6 +68,7 @@ struct journal_status {
 	const char *books;	/* where they are (books_place()) */
 	const char *problem;	/* why they take nothing, or NULL; on ctx */
 	uint64_t waiting;	/* entries that wait to be written, now */
+	uint64_t events;	/* the same of events */
 	uint64_t dropped;	/* entries given up since the start */
 };
 

@@ -273,7 +273,7 @@ ok(until(lambda: re.search("cannot be written: .*counters.books: .*full", full.l
 ok(send(full.port, "STILL1") == "eom c", "mail passes all the same")
 ok(until(lambda: os.path.exists(directory + "/full.events") and "books-failed" in open(directory + "/full.events").read()),
    "it is an event")
-ok(re.search(r"books .*counters.books: waiting [1-9]\d*, given up 0, CANNOT BE WRITTEN: .*full", full.ctl("status")),
+ok(re.search(r"books .*counters.books: waiting [1-9]\d*, events \d+, given up 0, CANNOT BE WRITTEN: .*full", full.ctl("status")),
    "status shows it", full.ctl("status"))
 os.unlink(full.file("hog"))
 ok(until(lambda: "accepted" in full.ctl("why", "STILL1")), "when there is room again, what waited is written",

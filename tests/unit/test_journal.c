@@ -24,6 +24,7 @@
 #include <sqlite3.h>
 
 #include "filter/base/clock.h"
+#include "filter/journal/backlog.h"
 #include "filter/journal/books.h"
 #include "filter/journal/event.h"
 #include "policy/base/mem.h"
@@ -889,8 +890,8 @@ test_told_once(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	struct books *books = shared(ctx, "events:", 0);
-	struct events *one = events_new(ctx, books);
-	struct events *two = events_new(ctx, shared(ctx, "events:", 0));
+	struct events *one = events_new(ctx, books, NULL);
+	struct events *two = events_new(ctx, shared(ctx, "events:", 0), NULL);
 	const char *error = NULL;
 	json_t *answer;
 
@@ -923,7 +924,7 @@ test_events_bounded(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	struct books *books = in_file(ctx, NULL, 0);
-	struct events *events = events_new(ctx, books);
+	struct events *events = events_new(ctx, books, NULL);
 	const char *error = NULL;
 	json_t *answer;
 
@@ -949,10 +950,170 @@ test_events_bounded(void **state)
 	talloc_free(ctx);
 }
 
+/* --- what waits for the books --- */
+
+/* What a file was found to hold. */
+struct found {
+	struct entry *entry;	/* the last one */
+	size_t entries, events;
+	char event[256];
+};
+
+static void
+found_entry(void *arg, struct entry *entry)
+{
+	struct found *found = arg;
+
+	talloc_free(found->entry);
+	found->entry = entry;
+	found->entries++;
+}
+
+static void
+found_event(void *arg, const struct backlog_event *event)
+{
+	struct found *found = arg;
+
+	snprintf(found->event, sizeof(found->event), "%s|%s|%s|%d%d|%d", event->kind, event->key,
+	    event->text, event->run, event->told, (int)event->at_ms);
+	found->events++;
+}
+
+/* look_into - all that a file holds; the backlog stays open */
+static struct backlog *
+look_into(TALLOC_CTX *ctx, const char *path, struct found *found)
+{
+	const struct backlog_reader reader = { found, found_entry, found_event };
+	const char *error = NULL;
+	struct backlog *backlog = backlog_open(ctx, path, &error);
+
+	if (backlog == NULL)
+		fail_msg("%s", error);
+	talloc_free(found->entry);
+	*found = (struct found){ 0 };
+	assert_int_equal(backlog_read(backlog, ctx, &reader, &error), 0);
+	return backlog;
+}
+
+/* waiting_entry - a decision that waits */
+static struct entry *
+waiting_entry(TALLOC_CTX *ctx)
+{
+	static const struct dmarc_sum sum = { "example.net", "v=DMARC1; p=none", "{}", 1 };
+	struct entry *entry = talloc_zero(ctx, struct entry);
+
+	entry->at_ms = 1700000000123;
+	entry->text = "{\"at\":1}";
+	entry->queue_id = "Q1";
+	entry->account = "a@example.org";
+	entry->action = ACTION_TEMPFAIL;
+	entry->would = ACTION_TEMPFAIL;
+	entry->reason = REASON_OVER;
+	entry->recipients = 3;
+	entry->bytes = 1000;
+	entry->connection = true;
+	entry->dmarc = &sum;
+	return entry;
+}
+
+/* What waits is found again by the next process; what was written is not. */
+static void
+test_backlog(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *path = make_directory(ctx);
+	struct entry *entry = waiting_entry(ctx), *bare = talloc_zero(ctx, struct entry);
+	struct backlog_event event = { .at_ms = 5, .kind = "over", .key = "a/b", .text = "{}" };
+	struct found found = { 0 };
+	struct backlog *backlog = look_into(ctx, path, &found);
+
+	(void)state;
+	assert_int_equal(found.entries + found.events, 0);
+	assert_false(backlog_has_entry(backlog, entry));
+	backlog_put_entry(backlog, entry);
+	backlog_put_entry(backlog, bare);
+	backlog_put_event(backlog, &event);
+	backlog_commit(backlog);
+	assert_true(backlog_has_entry(backlog, entry) && backlog_has_event(backlog, &event));
+	event.run = true;
+	backlog_put_event(backlog, &event);
+	backlog_remove_entry(backlog, bare);
+	backlog_commit(backlog);
+	talloc_free(backlog);
+	backlog = look_into(ctx, path, &found);
+	assert_int_equal(found.entries, 1);
+	assert_int_equal(found.events, 1);
+	assert_string_equal(found.event, "over|a/b|{}|10|5");
+	assert_true(found.entry->at_ms == 1700000000123 && found.entry->bytes == 1000);
+	assert_string_equal(found.entry->text, entry->text);
+	assert_string_equal(found.entry->queue_id, "Q1");
+	assert_string_equal(found.entry->account, "a@example.org");
+	assert_true(found.entry->action >= ACTION_TEMPFAIL && found.entry->would >= ACTION_TEMPFAIL);
+	assert_int_equal(found.entry->reason, REASON_OVER);
+	assert_int_equal(found.entry->recipients, 3);
+	assert_true(found.entry->connection && backlog_has_entry(backlog, found.entry));
+	assert_string_equal(found.entry->dmarc->domain, "example.net");
+	assert_string_equal(found.entry->dmarc->row, "{}");
+	assert_false(found.entry->in_history || found.entry->in_usage || found.entry->in_dmarc);
+	/* one part of it was written */
+	found.entry->in_history = true;
+	backlog_put_entry(backlog, found.entry);
+	backlog_commit(backlog);
+	talloc_free(backlog);
+	backlog = look_into(ctx, path, &found);
+	assert_true(found.entry->in_history && !found.entry->in_usage && !found.entry->in_dmarc);
+	backlog_remove_entry(backlog, found.entry);
+	backlog_commit(backlog);
+	talloc_free(backlog);
+	backlog = look_into(ctx, path, &found);
+	assert_int_equal(found.entries, 0);
+	assert_int_equal(found.events, 1);
+	talloc_free(found.entry);
+	talloc_free(backlog);
+	remove_directory(path);
+	talloc_free(ctx);
+}
+
+/* A file that fails keeps nothing and says so; later all is put again. */
+static void
+test_backlog_fails(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *path = make_directory(ctx), *error = NULL;
+	struct entry *entry = waiting_entry(ctx), *other = waiting_entry(ctx);
+	struct found found = { 0 };
+	struct backlog *backlog = look_into(ctx, path, &found);
+	char *moved = mem_printf(ctx, "%s.moved", path);
+
+	(void)state;
+	backlog_put_entry(backlog, entry);
+	backlog_commit(backlog);
+	assert_int_equal(rename(path, moved), 0);
+	backlog_put_entry(backlog, other);
+	backlog_commit(backlog);
+	assert_false(backlog_has_entry(backlog, entry) || backlog_has_entry(backlog, other));
+	assert_int_equal(rename(moved, path), 0);
+	backlog_put_entry(backlog, other);
+	backlog_commit(backlog);
+	assert_true(backlog_has_entry(backlog, other) && !backlog_has_entry(backlog, entry));
+	talloc_free(backlog);
+	backlog = look_into(ctx, path, &found);
+	assert_int_equal(found.entries, 1);
+	talloc_free(found.entry);
+	talloc_free(backlog);
+	put_file(ctx, path, "", "not ours", 8);
+	assert_null(backlog_open(ctx, path, &error));
+	assert_non_null(strstr(error, "were not written by countersign; move the file away"));
+	remove_directory(path);
+	talloc_free(ctx);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_backlog),
+		cmocka_unit_test(test_backlog_fails),
 		cmocka_unit_test(test_row_as_text),
 		cmocka_unit_test(test_row_nonsense),
 		cmocka_unit_test(test_day),

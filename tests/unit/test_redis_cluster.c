@@ -636,7 +636,7 @@ test_cluster_journal(void **state)
 	const struct daybook_delta delta = { .account = "a@example.org", .sums = { 1, 7, 1 } };
 	const char *error = NULL;
 	struct books *books = books_open(f->ctx, &options, &error);
-	struct events *events = events_new(f->ctx, books);
+	struct events *events = events_new(f->ctx, books, NULL);
 	uint64_t recipients = 0;
 	json_t *answer;
 
