@@ -166,6 +166,8 @@ const struct ctl_command ctl_commands[] = {
 	    "[--running | --direct] [--listener NAME | --verify] [--login LOGIN] [--client ADDRESS] "
 	    "[--helo NAME] [--tls] [--daemon NAME] [--mta MTA] --from SENDER --rcpt ADDRESS... [--plain] [--print] "
 	    "[<MESSAGE]", ctl_try },
+	{ "help", { "[TASK]" }, NO_OPTIONS, "list tasks with the page, options and commands for each",
+	    NULL, ctl_help },
 	{ .name = NULL },
 };
 
@@ -181,6 +183,7 @@ operand_help(const char *operand)
 		{ "SPEC", "a table as in the configuration, type:path" },
 		{ "KEY", "what to look up; - reads keys from standard input" },
 		{ "DOMAIN", "the signing domain" },
+		{ "TASK", "a word, such as stolen, backup or dmarc" },
 		{ "FILE", "the file of --from, in the same order" },
 	};
 
@@ -367,11 +370,44 @@ commands_print_all(FILE *to)
 	(void)fprintf(to, "The configuration file is " DEFAULT_FILE ".\n");
 }
 
+/* usage_piece - length of what must stay on one line: a word, or all between brackets */
+static size_t
+usage_piece(const char *text)
+{
+	size_t len = 0;
+	int depth = 0;
+
+	for (; text[len] != '\0' && (text[len] != ' ' || depth > 0); len++)
+		depth += (text[len] == '[') - (text[len] == ']');
+	/* an option and its value */
+	if (text[0] == '-' && text[len] == ' ' && text[len + 1] >= 'A' && text[len + 1] <= 'Z')
+		len += 1 + strcspn(text + len + 1, " ");
+	return len;
+}
+
+/* print_usage - "usage: countersignctl " and the words of a command, in lines of 80 columns */
+static void
+print_usage(FILE *to, const char *words)
+{
+	size_t column = (size_t)fprintf(to, "usage: countersignctl");
+
+	while (*words != '\0') {
+		size_t len = usage_piece(words);
+
+		if (column + 1 + len > 80)
+			column = (size_t)fprintf(to, "\n%*s", 12, "") - 1;
+		column += (size_t)fprintf(to, " %.*s", (int)len, words);
+		words += len;
+		words += strspn(words, " ");
+	}
+	(void)fprintf(to, "\n");
+}
+
 void
 commands_print(TALLOC_CTX *ctx, FILE *to, const struct ctl_command *command)
 {
-	(void)fprintf(to, "usage: countersignctl %s\n\n%c%s.\n\n", ctl_usage(ctx, command),
-	    command->help[0] - 'a' + 'A', command->help + 1);
+	print_usage(to, ctl_usage(ctx, command));
+	(void)fprintf(to, "\n%c%s.\n\n", command->help[0] - 'a' + 'A', command->help + 1);
 	for (size_t i = 0; command->operands[i] != NULL; i++)
 		(void)fprintf(to, "  %-*s%s\n", NAME_COLUMN, command->operands[i],
 		    operand_help(command->operands[i]));

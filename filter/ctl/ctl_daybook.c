@@ -81,8 +81,9 @@ print_report(const json_t *answer)
 		(void)printf(" to ");
 		print_day(ctl_number(answer, "to"));
 	}
-	(void)printf(" (UTC): %lld accounts of %lld domains\n", ctl_number(answer, "n_accounts"),
-	    ctl_number(answer, "n_domains"));
+	(void)printf(" (UTC): %lld account%s of %lld domain%s\n", ctl_number(answer, "n_accounts"),
+	    ctl_number(answer, "n_accounts") == 1 ? "" : "s", ctl_number(answer, "n_domains"),
+	    ctl_number(answer, "n_domains") == 1 ? "" : "s");
 	if (ctl_number(answer, "beyond") > 0)
 		(void)printf(
 		    "More accounts sent than are listed a day: %lld messages of the others are \"*\".\n"

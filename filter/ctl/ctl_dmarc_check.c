@@ -158,7 +158,7 @@ print_check(const json_t *answer)
 	const json_t *policy = json_object_get(answer, "policy");
 
 	print_walk(json_object_get(answer, "walk"));
-	(void)printf("organisation: %s\n", *ctl_text(answer, "organisation") != '\0' ?
+	(void)printf("organization: %s\n", *ctl_text(answer, "organisation") != '\0' ?
 	    ctl_text(answer, "organisation") : "not known");
 	if (*ctl_text(policy, "policy") == '\0') {
 		(void)printf("policy: none applies (%s)\n", *ctl_text(policy, "problem") != '\0' ?

@@ -174,8 +174,13 @@ ctl_quota_set(struct ctl *ctl, char **operands)
 static void
 print_unset(const json_t *answer)
 {
-	(void)printf("%s: %lld limit%s set by hand; its plan holds\n", owner_of(answer),
-	    ctl_number(answer, "unset"), ctl_number(answer, "unset") == 1 ? " was" : "s were");
+	long long n = ctl_number(answer, "unset");
+
+	if (n == 0)
+		(void)printf("%s: no limit had been set by hand\n", owner_of(answer));
+	else
+		(void)printf("%s: %lld limit%s set by hand removed; the limits of the plan apply\n",
+		    owner_of(answer), n, n == 1 ? "" : "s");
 	print_held(answer);
 }
 

@@ -340,8 +340,8 @@ store_raise(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
 
 	if (counter == NULL) {
 		*error_r = mem_printf(ctx,
-		    "\"%s\" stands in for no limit of %s: the unit and the time must be "
-		    "those of one of its limits (%s)",
+		    "\"%s\" replaces no limit of %s: unit and window must be those of one of its "
+		    "limits (%s)",
 		    limit->text,
 		    quota_owner_text(ctx, plan->subjects[0].kind, plan->subjects[0].name),
 		    limits_of(ctx, plan));

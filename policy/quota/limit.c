@@ -421,7 +421,7 @@ refuse_unit(const struct reading *r, struct span number, struct span word)
 	const char *right = probable_unit(word);
 
 	*r->error_r = mem_printf(r->ctx,
-	    "\"%s\" in the limit \"%s\" is nothing that can be counted; write "
+	    "\"%s\" in the limit \"%s\" is not a unit; write "
 	    "messages, recipients, external-recipients, new-recipients, client-addresses, bytes, KB, MB, GB, "
 	    "TB or PB, for example \"%s %s per hour\"",
 	    limit_shown(r, word), r->shown, limit_shown(r, number), right != NULL ? right : "recipients");

@@ -18,7 +18,7 @@ MUST_HAVE = {
     "README": {"/etc/postfix/main.cf", "/etc/postfix/master.cf", "/etc/mail/sendmail.mc",
                "/etc/countersign/countersign.conf"},
     "filter/countersign.8": {"/etc/postfix/main.cf", "/etc/postfix/local-login-senders"},
-    "contrib/doc/operators-guide": {"/etc/postfix/main.cf", "/etc/postfix/master.cf", "/etc/postfix/transport"},
+    "contrib/doc/countersign-lists.7": {"/etc/postfix/main.cf", "/etc/postfix/master.cf", "/etc/postfix/transport"},
 }
 SAMPLES = {
     "contrib/samples/postfix-main.cf": "/etc/postfix/main.cf",
@@ -82,7 +82,7 @@ def roff_blocks(lines):
 def blocks_of(path, lines):
     if path in SAMPLES:
         return [(0, SAMPLES[path], lines)]
-    return list(roff_blocks(lines) if re.search(r"\.[58]$", path) else text_blocks(lines))
+    return list(roff_blocks(lines) if re.search(r"\.[578]$", path) else text_blocks(lines))
 
 
 def main():

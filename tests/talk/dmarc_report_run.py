@@ -298,7 +298,7 @@ def check_sending(daemon, directory):
 def check_command(daemon):
     answer = ctl(daemon, "dmarc", "check", "news.bank.example")
     ok(answer.returncode == 0 and "_dmarc.news.bank.example: no record\n_dmarc.bank.example: v=DMARC1; p=reject" in answer.stdout and
-       "organisation: bank.example\npolicy: reject, by np of bank.example\nalignment: DKIM strict, SPF relaxed\n"
+       "organization: bank.example\npolicy: reject, by np of bank.example\nalignment: DKIM strict, SPF relaxed\n"
        "reports to mailto:d@bank.example: ok\n" in answer.stdout, "dmarc check: the walk, the policy, the addresses", answer)
     answer = ctl(daemon, "dmarc", "check", "nobody.example")
     ok(answer.returncode == 1 and "mailto:n@victim.example: refused" in answer.stdout and
@@ -314,23 +314,23 @@ def check_command(daemon):
 
 def guide_steps():
     """The guide's steps in their order: ("record", name, text) and ("command", words, what it prints)."""
-    with open(os.path.join(HERE, "..", "..", "contrib", "doc", "dmarc")) as file:
+    with open(os.path.join(HERE, "..", "..", "contrib", "doc", "countersign-dmarc.7")) as file:
         lines = file.read().split("\n")
     steps = []
     for at, line in enumerate(lines):
-        if line.startswith("\t_dmarc.") and " IN TXT " in line:
-            name, _, text = line.strip().partition(". IN TXT ")
+        if line.startswith("_dmarc.") and " IN TXT " in line:
+            name, _, text = line.partition(". IN TXT ")
             steps.append(("record", name, text.strip('"')))
-        elif line.startswith("\t$ countersignctl "):
+        elif line.startswith("$ countersignctl "):
             end = at + 1
-            while lines[end].startswith("\t") and not lines[end].startswith("\t$ "):
+            while lines[end] != ".Ed" and not lines[end].startswith("$ "):
                 end += 1
-            steps.append(("command", line.split()[2:], [shown[1:] for shown in lines[at + 1:end]]))
+            steps.append(("command", line.split()[2:], lines[at + 1:end]))
     return steps
 
 
 def check_guide(daemon, directory):
-    """What contrib/doc/dmarc shows is what comes, with the records that it shows."""
+    """What countersign-dmarc(7) shows is what comes, with the records that it shows."""
     zone = {b"shop.example.org": [(dns.A, b"\xc0\0\2\1")]}
     program = os.path.join(os.path.dirname(os.path.abspath(sys.argv[1])), "countersignctl")
     checks = 0

@@ -114,7 +114,7 @@ ok("recipients per hour" in ctl("quota", "set", "alice", "5 messages per minute"
    "one that the plan does not have names those it has", ctl("quota", "set", "alice", "5 messages per minute", "--for", "2h"))
 ok(ctl("quota", "set", "alice", "5 recipients per hour", "--for", "soon")[0] == 64, "a time that is none is an error")
 ok(ctl("quota", "set", "alice", "5 recipients per hour")[0] == 64, "for ever is not for a while")
-ok("1 limit was set by hand" in ctl("quota", "unset", "alice")[1], "quota unset")
+ok("1 limit set by hand removed" in ctl("quota", "unset", "alice")[1], "quota unset")
 ok("5 of 4 " in ctl("quota", "show", "alice")[1] and "over; room in" in ctl("quota", "show", "alice")[1],
    "gives the plan's limit back, with when room returns", ctl("quota", "show", "alice"))
 ok(ctl("quota", "reset", "alice")[0] == 0 and "0 of 4 " in ctl("quota", "show", "alice")[1], "quota reset")

@@ -112,7 +112,7 @@ test_bad(void **state)
 		{ "100 rcpts per hour", "\"100 recipients per hour\"" },
 		{ "100 recipents per hour", "\"100 recipients per hour\"" },
 		{ "100 mails per hour", "\"100 messages per hour\"" },
-		{ "100 bananas per hour", "nothing that can be counted" },
+		{ "100 bananas per hour", "is not a unit" },
 		{ "1 G per day", "\"1 GB per hour\"" },
 		{ "20 new-recipient per hou", "\"20 new-recipient per hour\"" },
 		{ "5 client-adresses per hour", "\"5 client-addresses per hour\"" },
@@ -132,7 +132,7 @@ test_bad(void **state)
 		{ "unlimitd", "does not begin with a number" },
 		{ "0 0 0 0 0 0 0 0 0 0", "too long" },
 		{ "100 \xffrecipients per hour", "\\xff" },
-		{ "100 rec\"ipients per hour", "nothing that can be counted" },
+		{ "100 rec\"ipients per hour", "is not a unit" },
 	};
 
 	(void)state;
