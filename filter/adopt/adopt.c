@@ -82,7 +82,7 @@ next_steps(struct adopt *adopt)
 		    adopt, "%s%s ", files, adopt_shell(adopt, adopt->report->written.items[i]));
 	if (strcmp(adopt->output, place) != 0)
 		adopt_text(adopt, then, "install -m 0644 %s%s/", files, place);
-	adopt_text(adopt, then, "countersign -t && systemctl enable --now countersign");
+	adopt_text(adopt, then, "countersign -t && systemctl enable countersign && systemctl restart countersign");
 	for (size_t i = 0; i < adopt->n_instances; i++)
 		adopt_text(adopt, then, "postfix -c %s reload",
 		    adopt_shell(adopt, adopt->instances[i]->directory));

@@ -42,6 +42,22 @@ debian_socket(struct adopt *adopt)
 	}
 }
 
+/* share_keys - let opendkim go on reading keys that now belong to countersign's group. It does not
+ * start if another user is in the group of a key, by default. */
+static void
+share_keys(struct opendkim *opendkim, const char *path)
+{
+	struct adopt *adopt = opendkim->adopt;
+	const struct opendkim_setting *safe = opendkim_take(opendkim, "RequireSafeKeys");
+
+	adopt_command(adopt, "adduser %s %s   # as long as opendkim uses the keys",
+	    adopt_shell(adopt, opendkim_user_name(opendkim)), adopt_group());
+	if (safe == NULL || opendkim_true(safe))
+		adopt_command(adopt,
+		    "echo 'RequireSafeKeys no' >>%s   # or opendkim does not start again",
+		    adopt_shell(adopt, path));
+}
+
 void
 adopt_opendkim(struct adopt *adopt)
 {
@@ -64,7 +80,6 @@ adopt_opendkim(struct adopt *adopt)
 		    "verifies",
 		    mode->where, mode->value);
 	if (adopt->report->commands.n > before)
-		adopt_command(adopt, "adduser %s %s   # as long as opendkim uses the keys",
-		    adopt_shell(adopt, opendkim_user_name(&opendkim)), adopt_group());
+		share_keys(&opendkim, path);
 	opendkim_others(&opendkim);
 }

@@ -295,7 +295,8 @@ add_service_networks(struct adopt *adopt, const struct postfix *postfix)
 	}
 }
 
-/* note_lists - list servers on this host */
+/* note_lists - list servers on this host. A service mailman is in the master.cf of every Debian: it
+ * is in use if a table says so. */
 static void
 note_lists(struct adopt *adopt, const struct postfix *postfix)
 {
@@ -304,8 +305,7 @@ note_lists(struct adopt *adopt, const struct postfix *postfix)
 	bool found = false;
 
 	for (size_t i = 0; i < postfix->n_services; i++)
-		found = found || strstr(postfix->services[i].name, "mailman") != NULL ||
-		    strstr(postfix->services[i].name, "mlmmj") != NULL;
+		found = found || strstr(postfix->services[i].name, "mlmmj") != NULL;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		found = found ||
 		    strstr(postfix_value(adopt, postfix, NULL, names[i]), "mailman") != NULL;

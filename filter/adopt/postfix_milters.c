@@ -141,8 +141,9 @@ static void
 set_main(struct adopt *adopt, const struct postfix *postfix, const char *name, const char *value,
     const char *why)
 {
-	if (strcmp(postfix_value(adopt, postfix, NULL, name), value) == 0 &&
-	    postfix_set(postfix, name))
+	if (postfix_set(postfix, name) &&
+	    (strcmp(postfix_value(adopt, postfix, NULL, name), value) == 0 ||
+		strcmp(postfix_raw(postfix, name), value) == 0))
 		return;
 	if (postfix_set(postfix, name))
 		why = mem_printf(adopt, "in place of line %s%s%s",

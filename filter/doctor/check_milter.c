@@ -26,14 +26,22 @@
 
 /* --- is it used? ----------------------------------------------------------- */
 
-/* milter_line - how Postfix is to name our socket */
+/* milter_line - how Postfix is to name our socket: from its queue directory, if it is there, so
+ * that the name is right in a chroot, too */
 static const char *
 milter_line(struct exam *exam)
 {
 	struct endpoint ours = endpoint_read(exam->ctx, exam->site->config->listen_spec);
 
-	if (ours.path != NULL)
+	if (ours.path != NULL) {
+		const char *queue =
+		    postfix_value(exam->ctx, exam->site->postfix, NULL, "queue_directory");
+		const size_t len = strlen(queue);
+
+		if (len > 0 && strncmp(ours.path, queue, len) == 0 && ours.path[len] == '/')
+			ours.path += len + 1;
 		return exam_text(exam, "unix:%s", ours.path);
+	}
 	if (strcmp(ours.host, "0.0.0.0") == 0 || ours.host[0] == '\0')
 		ours.host = "127.0.0.1";
 	return exam_text(exam, strchr(ours.host, ':') != NULL ? "inet:[%s]:%s" : "inet:%s:%s",

@@ -18,7 +18,8 @@ def start(listener):
         return pid
     try:
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        os.dup2(listener.fileno(), 3, inheritable=True)
+        os.dup2(listener.fileno(), 3)
+        os.set_inheritable(3, True)      # dup2() to itself leaves it as it was
         variables = dict(os.environ, LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="milter")
         os.execve(sys.argv[2], sys.argv[2:], variables)
     finally:
