@@ -28,7 +28,6 @@
 #include "policy/base/mem.h"
 #include "policy/quota/quota.h"
 
-#define PAGE	500		/* entries read at once; about, if accounts */
 #define BATCH	100		/* accounts in one call */
 #define DAY_S	86400
 
@@ -150,13 +149,6 @@ consider(const struct search *search, const char *text)
 	return young && json_array_size(search->answer) < query->n;
 }
 
-/* is_text - a string of a reply, or NULL */
-static const char *
-is_text(const redisReply *reply)
-{
-	return reply != NULL && reply->type == REDIS_REPLY_STRING ? reply->str : NULL;
-}
-
 /* read_entry - one entry of the stream: {id, {"a", account, "v", text}}; false: enough */
 static bool
 read_entry(const struct search *search, const redisReply *entry, const char **id_r)
@@ -164,12 +156,13 @@ read_entry(const struct search *search, const redisReply *entry, const char **id
 	const redisReply *fields;
 
 	if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
-	    is_text(entry->element[0]) == NULL)
+	    journal_redis_text(entry->element[0]) == NULL)
 		return false;
 	*id_r = entry->element[0]->str;
 	fields = entry->element[1];
 	if (fields->type != REDIS_REPLY_ARRAY || fields->elements != 4 ||
-	    is_text(fields->element[1]) == NULL || is_text(fields->element[3]) == NULL)
+	    journal_redis_text(fields->element[1]) == NULL ||
+	    journal_redis_text(fields->element[3]) == NULL)
 		return true;
 	if (search->encoded != NULL && strcmp(fields->element[1]->str, search->encoded) != 0)
 		return true;
@@ -201,7 +194,7 @@ static int
 read_page(struct redis_books *books, TALLOC_CTX *ctx, const struct search *search, char **before_r,
     const char **error_r)
 {
-	redisReply *reply = read_back(books, ctx, STREAM_KEY, *before_r, PAGE, error_r);
+	redisReply *reply = read_back(books, ctx, STREAM_KEY, *before_r, JOURNAL_PAGE, error_r);
 	const char *last = NULL;
 	bool more = true;
 
@@ -211,7 +204,7 @@ read_page(struct redis_books *books, TALLOC_CTX *ctx, const struct search *searc
 	for (size_t i = *before_r != NULL ? 1 : 0;
 	     more && reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
 		more = read_entry(search, reply->element[i], &last);
-	more = more && last != NULL && reply->elements == PAGE;
+	more = more && last != NULL && reply->elements == JOURNAL_PAGE;
 	talloc_free(*before_r);
 	*before_r = more ? mem_strdup(ctx, last) : NULL;
 	freeReplyObject(reply);
@@ -225,11 +218,14 @@ search_stream(struct redis_books *books, TALLOC_CTX *ctx, const struct search *s
 {
 	char *before = NULL;
 
-	do {
+	for (int step = 0; step < JOURNAL_SCAN_STEPS; step++) {
 		if (read_page(books, ctx, search, &before, error_r) != 0)
 			return -1;
-	} while (before != NULL);
-	return 0;
+		if (before == NULL)
+			return 0;
+	}
+	*error_r = "Redis did not come to the end of the decisions";
+	return -1;
 }
 
 /* search_list - an account's own list; -1: no answer */
@@ -249,7 +245,7 @@ search_list(struct redis_books *books, TALLOC_CTX *ctx, const struct search *sea
 	if (reply == NULL)
 		return -1;
 	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
-		if (is_text(reply->element[i]) != NULL &&
+		if (journal_redis_text(reply->element[i]) != NULL &&
 		    !consider(search, reply->element[i]->str))
 			break;
 	freeReplyObject(reply);
@@ -280,11 +276,11 @@ redis_books_find(
 
 /* --- sums --- */
 
-/* day_key - one more word: the key of a day */
-static void
-day_key(const struct redis_books *books, struct journal_words *words, int day)
+/* day_name - the key of a day's sums, without the prefix */
+static const char *
+day_name(TALLOC_CTX *ctx, int day)
 {
-	journal_key(books->redis, words, mem_printf(words, "{daybook}:%d", day));
+	return mem_printf(ctx, "{daybook}:%d", day);
 }
 
 /* push_delta - the arguments of an account */
@@ -314,7 +310,7 @@ redis_books_add_sums(void *impl, TALLOC_CTX *ctx, int64_t at_ms, const struct da
 		journal_word(words, "EVAL");
 		journal_word(words, daybook_lua);
 		journal_number(words, 1);
-		day_key(books, words, daybook_day(at_ms));
+		journal_key(books->redis, words, day_name(words, daybook_day(at_ms)));
 		journal_number(words, (DAYBOOK_DAYS + 1) * DAY_S);
 		journal_number(words, daybook_hour(at_ms));
 		journal_number(words, (long long)books->accounts);
@@ -374,63 +370,37 @@ see(struct seen *seen, const char *account)
 	return true;
 }
 
-/* tell_page - the accounts of a page of HSCAN */
+/* What is read of a day's sums. */
+struct sums_reader {
+	struct seen seen;
+	books_sums_each *each;
+	void *arg;
+};
+
+/* read_sums_row - one account; the second time it is passed over */
 static void
-tell_page(const redisReply *page, struct seen *seen, books_sums_each *each, void *arg)
+read_sums_row(void *arg, const char *account, const char *text)
 {
-	for (size_t i = 0; i + 1 < page->elements; i += 2) {
-		const char *account = is_text(page->element[i]);
-		const char *text = is_text(page->element[i + 1]);
-		struct daybook_row row;
+	struct sums_reader *reader = arg;
+	struct daybook_row row;
 
-		if (account == NULL || text == NULL || !see(seen, account))
-			continue;
-		daybook_parse(text, &row);
-		each(arg, account, &row);
-	}
-}
-
-/* scan_day - one step of HSCAN, with its cursor; NULL: no answer */
-static redisReply *
-scan_day(struct redis_books *books, TALLOC_CTX *ctx, int day, const char *cursor,
-    const char **error_r)
-{
-	struct journal_words *words = journal_words_new(ctx);
-	redisReply *reply;
-
-	journal_word(words, "HSCAN");
-	day_key(books, words, day);
-	journal_word(words, cursor);
-	journal_word(words, "COUNT");
-	journal_number(words, PAGE);
-	reply = journal_redis_call(books->redis, ctx, words, true, error_r);
-	talloc_free(words);
-	if (reply == NULL || (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
-	    is_text(reply->element[0]) != NULL && reply->element[1]->type == REDIS_REPLY_ARRAY))
-		return reply;
-	freeReplyObject(reply);
-	*error_r = "the answer of Redis is of an unknown shape";
-	return NULL;
+	if (!see(&reader->seen, account))
+		return;
+	daybook_parse(text, &row);
+	reader->each(reader->arg, account, &row);
 }
 
 static int
 redis_books_read_sums(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
     const char **error_r)
 {
-	struct seen seen = { .ctx = ctx };
-	char cursor[32] = "0";
+	struct redis_books *books = impl;
+	struct sums_reader reader = { { .ctx = ctx }, each, arg };
+	int result = journal_redis_scan(
+	    books->redis, ctx, day_name(ctx, day), read_sums_row, &reader, error_r);
 
-	do {
-		redisReply *reply = scan_day(impl, ctx, day, cursor, error_r);
-
-		if (reply == NULL)
-			return -1;
-		tell_page(reply->element[1], &seen, each, arg);
-		(void)snprintf(cursor, sizeof(cursor), "%s", reply->element[0]->str);
-		freeReplyObject(reply);
-	} while (strcmp(cursor, "0") != 0);
-	talloc_free(seen.hashes);
-	return 0;
+	talloc_free(reader.seen.hashes);
+	return result;
 }
 
 /* --- events --- */
@@ -498,7 +468,7 @@ event_of(const redisReply *entry)
 		return NULL;
 	fields = entry->element[1];
 	return fields->type == REDIS_REPLY_ARRAY && fields->elements == 2 ?
-	    is_text(fields->element[1]) : NULL;
+	    journal_redis_text(fields->element[1]) : NULL;
 }
 
 static json_t *

@@ -21,7 +21,6 @@
 #include "filter/journal/dmarc_lua.h"
 #include "policy/base/mem.h"
 
-#define PAGE	"500"		/* entries read at once, about */
 #define BATCH	100		/* rows in one call */
 #define DAY_S	86400
 
@@ -29,12 +28,19 @@
 		"if owner and owner ~= ARGV[1] then return 0 end " \
 		"redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1"
 
-/* dmarc_key - one more word: a key of a day */
+/* dmarc_name - a key of a day, without the prefix */
+static const char *
+dmarc_name(TALLOC_CTX *ctx, int day, const char *what, const char *domain)
+{
+	return mem_printf(ctx, "{dmarc}:%d:%s%s", day, what, domain);
+}
+
+/* dmarc_key - the same as one more word */
 static void
 dmarc_key(const struct journal_redis *redis, struct journal_words *words, int day, const char *what,
     const char *domain)
 {
-	journal_key(redis, words, mem_printf(words, "{dmarc}:%d:%s%s", day, what, domain));
+	journal_key(redis, words, dmarc_name(words, day, what, domain));
 }
 
 /* add_batch - some rows; how many messages were beyond the bounds, or -1 */
@@ -82,87 +88,36 @@ redis_dmarc_add(void *impl, TALLOC_CTX *ctx, int day, const struct dmarc_sum *su
 	return beyond;
 }
 
-/* redis_dmarc_text - a string of a reply, or NULL */
-static const char *
-redis_dmarc_text(const redisReply *reply)
-{
-	return reply->type == REDIS_REPLY_STRING ? reply->str : NULL;
-}
-
 /* redis_dmarc_count - a number in a reply; 0: there is none */
 static uint64_t
 redis_dmarc_count(const redisReply *reply)
 {
-	const char *text = redis_dmarc_text(reply);
+	const char *text = journal_redis_text(reply);
 
 	return text != NULL ? strtoull(text, NULL, 10) : 0;
 }
 
 /* What a hash holds, as it is collected. */
 struct hash {
+	TALLOC_CTX *ctx;
 	const char **names, **values;
 	size_t n;
 };
 
-/* take_page - the names and values of a page of HSCAN */
+/* take_field - one more name and value */
 static void
-take_page(TALLOC_CTX *ctx, const redisReply *page, struct hash *hash)
+take_field(void *arg, const char *name, const char *value)
 {
-	hash->names = mem_grow(ctx, hash->names, const char *, hash->n + page->elements + 1);
-	hash->values = mem_grow(ctx, hash->values, const char *, hash->n + page->elements + 1);
-	for (size_t i = 0; i + 1 < page->elements; i += 2) {
-		const char *name = redis_dmarc_text(page->element[i]);
-		const char *value = redis_dmarc_text(page->element[i + 1]);
+	struct hash *hash = arg;
 
-		if (name == NULL || value == NULL)
-			continue;
-		hash->names[hash->n] = mem_strdup(ctx, name);
-		hash->values[hash->n++] = mem_strdup(ctx, value);
+	if (hash->n % JOURNAL_PAGE == 0) {
+		hash->names =
+		    mem_grow(hash->ctx, hash->names, const char *, hash->n + JOURNAL_PAGE);
+		hash->values =
+		    mem_grow(hash->ctx, hash->values, const char *, hash->n + JOURNAL_PAGE);
 	}
-}
-
-/* scan_step - one HSCAN; the reply if it has the right shape, else NULL and *error_r */
-static redisReply *
-scan_step(struct journal_redis *redis, TALLOC_CTX *ctx, int day, const char *what,
-    const char *domain, const char *cursor, const char **error_r)
-{
-	struct journal_words *words = journal_words_new(ctx);
-	redisReply *reply;
-
-	journal_word(words, "HSCAN");
-	dmarc_key(redis, words, day, what, domain);
-	journal_word(words, cursor);
-	journal_word(words, "COUNT");
-	journal_word(words, PAGE);
-	reply = journal_redis_call(redis, ctx, words, true, error_r);
-	talloc_free(words);
-	if (reply == NULL || (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
-	    redis_dmarc_text(reply->element[0]) != NULL &&
-	    reply->element[1]->type == REDIS_REPLY_ARRAY))
-		return reply;
-	freeReplyObject(reply);
-	*error_r = "the answer of Redis is of an unknown shape";
-	return NULL;
-}
-
-/* scan - all of a hash; a name may come twice if it grows meanwhile */
-static int
-scan(struct journal_redis *redis, TALLOC_CTX *ctx, int day, const char *what, const char *domain,
-    struct hash *hash, const char **error_r)
-{
-	char cursor[32] = "0";
-
-	do {
-		redisReply *reply =
-		    scan_step(redis, ctx, day, what, domain, cursor, error_r);
-
-		if (reply == NULL)
-			return -1;
-		take_page(ctx, reply->element[1], hash);
-		(void)snprintf(cursor, sizeof(cursor), "%s", reply->element[0]->str);
-		freeReplyObject(reply);
-	} while (strcmp(cursor, "0") != 0);
-	return 0;
+	hash->names[hash->n] = mem_strdup(hash->ctx, name);
+	hash->values[hash->n++] = mem_strdup(hash->ctx, value);
 }
 
 /* read_figures - of some domains; 0 or -1 */
@@ -187,7 +142,7 @@ read_figures(struct journal_redis *redis, TALLOC_CTX *ctx, int day,
 	for (size_t i = 0; i < n && reply->type == REDIS_REPLY_ARRAY &&
 	     reply->elements == 3 * n; i++) {
 		redisReply **of = &reply->element[3 * i];
-		const char *state = redis_dmarc_text(of[2]);
+		const char *state = journal_redis_text(of[2]);
 
 		domains[i].messages = redis_dmarc_count(of[0]);
 		domains[i].beyond = redis_dmarc_count(of[1]);
@@ -202,9 +157,10 @@ redis_dmarc_domains(void *impl, TALLOC_CTX *ctx, int day,
     struct books_dmarc_domain **domains_r, size_t *n_r, const char **error_r)
 {
 	struct redis_books *books = impl;
-	struct hash hash = { NULL, NULL, 0 };
+	struct hash hash = { .ctx = ctx };
 
-	if (scan(books->redis, ctx, day, "domains", "", &hash, error_r) != 0)
+	if (journal_redis_scan(books->redis, ctx, dmarc_name(ctx, day, "domains", ""), take_field,
+		&hash, error_r) != 0)
 		return -1;
 	*domains_r = mem_array(ctx, struct books_dmarc_domain, hash.n + 1);
 	*n_r = hash.n;
@@ -223,9 +179,10 @@ redis_dmarc_rows(void *impl, TALLOC_CTX *ctx, int day, const char *domain,
     struct books_dmarc_row **rows_r, size_t *n_r, const char **error_r)
 {
 	struct redis_books *books = impl;
-	struct hash hash = { NULL, NULL, 0 };
+	struct hash hash = { .ctx = ctx };
 
-	if (scan(books->redis, ctx, day, "rows:", domain, &hash, error_r) != 0)
+	if (journal_redis_scan(books->redis, ctx, dmarc_name(ctx, day, "rows:", domain), take_field,
+		&hash, error_r) != 0)
 		return -1;
 	*rows_r = mem_array(ctx, struct books_dmarc_row, hash.n + 1);
 	*n_r = hash.n;

@@ -8,6 +8,7 @@
 #endif
 
 #include <hiredis/hiredis.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "filter/base/clock.h"
@@ -117,4 +118,63 @@ journal_redis_number(struct journal_redis *redis, TALLOC_CTX *ctx, struct journa
 	talloc_free(words);
 	freeReplyObject(reply);
 	return number;
+}
+
+const char *
+journal_redis_text(const redisReply *reply)
+{
+	return reply != NULL && reply->type == REDIS_REPLY_STRING ? reply->str : NULL;
+}
+
+/* scan_step - one HSCAN; the reply if it has the right shape, else NULL and *error_r */
+static redisReply *
+scan_step(struct journal_redis *redis, TALLOC_CTX *ctx, const char *key, const char *cursor,
+    const char **error_r)
+{
+	struct journal_words *words = journal_words_new(ctx);
+	redisReply *reply;
+
+	journal_word(words, "HSCAN");
+	journal_key(redis, words, key);
+	journal_word(words, cursor);
+	journal_word(words, "COUNT");
+	journal_number(words, JOURNAL_PAGE);
+	reply = journal_redis_call(redis, ctx, words, true, error_r);
+	talloc_free(words);
+	if (reply == NULL || (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+	    journal_redis_text(reply->element[0]) != NULL &&
+	    reply->element[1]->type == REDIS_REPLY_ARRAY))
+		return reply;
+	freeReplyObject(reply);
+	*error_r = "the answer of Redis is of an unknown shape";
+	return NULL;
+}
+
+int
+journal_redis_scan(struct journal_redis *redis, TALLOC_CTX *ctx, const char *key,
+    journal_scan_each *each, void *arg, const char **error_r)
+{
+	char cursor[32] = "0";
+
+	for (int step = 0; step < JOURNAL_SCAN_STEPS; step++) {
+		redisReply *reply = scan_step(redis, ctx, key, cursor, error_r);
+		const redisReply *page;
+
+		if (reply == NULL)
+			return -1;
+		page = reply->element[1];
+		for (size_t i = 0; i + 1 < page->elements; i += 2) {
+			const char *field = journal_redis_text(page->element[i]);
+			const char *value = journal_redis_text(page->element[i + 1]);
+
+			if (field != NULL && value != NULL)
+				each(arg, field, value);
+		}
+		(void)snprintf(cursor, sizeof(cursor), "%s", reply->element[0]->str);
+		freeReplyObject(reply);
+		if (strcmp(cursor, "0") == 0)
+			return 0;
+	}
+	*error_r = mem_printf(ctx, "Redis did not come to the end of %s", key);
+	return -1;
 }

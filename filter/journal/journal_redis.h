@@ -68,4 +68,21 @@ struct redisReply *journal_redis_call(struct journal_redis *redis, TALLOC_CTX *c
 int journal_redis_number(struct journal_redis *redis, TALLOC_CTX *ctx,
     struct journal_words *words, const char **error_r);
 
+/* journal_redis_text - a string of a reply, or NULL */
+const char *journal_redis_text(const struct redisReply *reply);
+
+/*
+ * journal_redis_scan - HSCAN until its end: each is called for each field with its value
+ * key: without the prefix. A field may come twice if the hash grows meanwhile. Returns 0, or -1 and
+ * *error_r: no answer, one of another shape, or no end after JOURNAL_SCAN_STEPS answers.
+ */
+typedef void journal_scan_each(void *arg, const char *field, const char *value);
+int journal_redis_scan(struct journal_redis *redis, TALLOC_CTX *ctx, const char *key,
+    journal_scan_each *each, void *arg, const char **error_r);
+
+/* The most answers that one question takes, of JOURNAL_PAGE entries each: a bound for a server
+ * that never comes to an end. */
+#define JOURNAL_PAGE	500
+#define JOURNAL_SCAN_STEPS	200000
+
 #endif
