@@ -202,7 +202,7 @@ ok(sorted(os.listdir(old.place)) == sorted(set(os.listdir(old.place)) - {"counte
                                            {"counters.history.imported", "counters.daybook.imported"}),
    "and the files have other names now", os.listdir(old.place))
 text = old.ctl("report", "--day", "7d")
-ok(re.search(r"^\d+-\d+-\d+ to \d+-\d+-\d+ \(UTC\): 1 accounts", text) and
+ok(re.search(r"^\d+-\d+-\d+ to \d+-\d+-\d+ \(UTC\): 1 account of 1 domain", text) and
    re.search(r"alice@example.org +107 +209 .* 3  refused: blocked 2, over 4", text), "report adds up seven days", text)
 text = old.ctl("report", "--day", "3d")
 ok(re.search(r"alice@example.org +7 +9 ", text), "but not what is older", text)
