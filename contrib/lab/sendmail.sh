@@ -70,7 +70,10 @@ lab_sm_create() {
 # lab_sm_contrib_lines - the lines that contrib/samples/sendmail.mc tells an
 # administrator to add, as they stand there but for the places of the lab
 lab_sm_contrib_lines() {
-	sed -e "s|local:/run/countersign/milter|inet:$LAB_MILTER_PORT@127.0.0.1|" \
+	local milter=inet:$LAB_MILTER_PORT@127.0.0.1
+
+	[[ -z $LAB_MILTER ]] || milter=local:${LAB_MILTER#unix:}
+	sed -e "s|local:/run/countersign/milter|$milter|" \
 	    -e "s/Port=smtp/Addr=127.0.0.1, Port=$LAB_INBOUND_PORT/" \
 	    -e "s/Port=submission/Addr=127.0.0.1, Port=$LAB_SUBMISSION_PORT/" \
 	    "$LAB_TOP/contrib/samples/sendmail.mc"

@@ -12,6 +12,7 @@
 #	LAB_WRAPPER="valgrind ..." run countersign below that
 
 set -u
+MTA_TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=contrib/lab/lab.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../contrib/lab/lab.sh"
 
@@ -149,6 +150,87 @@ mta_begin() {
 		bail "the laboratory did not start"
 	fi
 	note_log
+}
+
+# sm_need - look whether a laboratory with Sendmail instead of Postfix can run here; skips if not
+# The test has read contrib/lab/sendmail.sh.
+sm_need() {
+	local missing cache
+
+	LAB_BUILD=$(cd "${top_builddir:-.}" && pwd -P)
+	cache=${COUNTERSIGN_LAB_CACHE:-$LAB_BUILD/lab-servers}
+	[[ -x $LAB_BUILD/countersign ]] || bail "$LAB_BUILD/countersign was not built"
+	((EUID == 0)) || skip "Sendmail starts as root only"
+	# shellcheck disable=SC2086 # lists of words
+	missing=$(lab_not_installed $LAB_TOOL_PACKAGES $LAB_SM_TOOL_PACKAGES)
+	[[ -z $missing ]] || skip "not installed: ${missing//$'\n'/ }"
+	{ lab_fetch_servers "$cache" && lab_sm_fetch "$cache"; } 2>/dev/null ||
+	    skip "the packages of the servers, Sendmail among them, cannot be downloaded"
+	missing=$(lab_sm_missing)
+	[[ -z $missing ]] || skip "Sendmail needs libraries that are not here: ${missing//$'\n'/ }"
+}
+
+# sm_create - its directory, which is removed in the end
+sm_create() {
+	if ! { lab_create && lab_sm_create; }; then
+		bail "no directory for the laboratory"
+	fi
+	trap mta_end EXIT
+	trap 'exit 130' INT TERM HUP
+}
+
+# sm_start - start it with the configuration of the LAB_CONF variables
+sm_start() {
+	if ! { lab_start_dns && lab_start_redis && lab_sm_start && lab_sm_write_config &&
+	    lab_start_countersign; }; then
+		bail "the laboratory did not start"
+	fi
+	note_log
+}
+
+# sm_begin - all of it
+sm_begin() {
+	sm_need
+	sm_create
+	sm_start
+}
+
+# load_sent N - were at least so many messages of the load answered?
+load_sent() {
+	[[ -e $LAB_DIR/work/load ]] && (($(wc -l <"$LAB_DIR/work/load") >= $1))
+}
+
+# load_ready N - has the daemon started so often since the load began?
+load_ready() {
+	(($(tail -n "+$load_log" "$LAB_DIR/countersign.log" | grep -c 'is ready on') >= $1))
+}
+
+# load_through PORT MESSAGES RESTARTS - alice sends so many messages while socket_keeper.py, which
+# runs the daemon, restarts it: no client sees it, every message is checked
+load_through() {
+	local load i
+
+	load_log=$(($(wc -l <"$LAB_DIR/countersign.log") + 1))
+	"$LAB_PYTHON" "$MTA_TESTS/smtp_load.py" "$1" alice@example.org "$LAB_PASSWORD" "$2" \
+	    "$LAB_DIR/work/load" 2>"$LAB_DIR/work/load.errors" &
+	load=$!
+	for ((i = 1; i <= $3; i++)); do
+		lab_wait 120 load_sent $((i * $2 / 8)) ||
+		    bail "the load does not flow: $(tail -n 3 "$LAB_DIR/work/load.errors")"
+		kill -HUP "${LAB_PID[countersign]}"
+		ok "restart $i under load" lab_wait 60 load_ready "$i"
+	done
+	touch "$LAB_DIR/work/load.stop"
+	wait "$load"
+	ok "the load ends by itself" test $? = 0
+	ok "at least $2 messages were sent" load_sent "$2"
+	grep -v '^ok$' "$LAB_DIR/work/load" | sort | uniq -c | head -n 5 | sed 's/^/# /'
+	ok "none of them was refused or deferred" not has "$LAB_DIR/work/load" '^refused'
+	# the daemon writes its line before it answers the MTA
+	ok "each was checked" test "$(tail -n "+$load_log" "$LAB_DIR/countersign.log" |
+	    grep -c 'account=alice@example.org .*action=accept')" = "$(grep -c '^ok$' "$LAB_DIR/work/load")"
+	ok "each daemon stopped well" \
+	    test "$(tail -n "+$load_log" "$LAB_DIR/countersign.log" | grep -c 'countersign: stopped')" = "$3"
 }
 
 # mta_end - stop the laboratory; called by the trap
