@@ -63,7 +63,12 @@ read_all(struct adopt *adopt)
 		adopt_postfix(adopt);
 	else
 		adopt_sendmail(adopt);
-	if (!adopt->signs_here)
+	if (adopt->signs_here)
+		return;
+	if (adopt->opendkim_stays != NULL || adopt->rspamd_stays != NULL)
+		adopt_note(adopt, "%s goes on signing, so countersign signs nothing",
+		    adopt->opendkim_stays != NULL ? "opendkim" : "rspamd");
+	else
 		adopt_note(adopt,
 		    "no DKIM keys were found, so nothing is signed; countersignctl dkim genkey DOMAIN "
 		    "makes a key, and keys = \"/etc/countersign/keys\" uses it");
@@ -92,7 +97,7 @@ next_steps(struct adopt *adopt)
 	for (size_t i = 0; i < adopt->n_instances; i++)
 		adopt_back(adopt, "postfix -c %s reload",
 		    adopt_shell(adopt, adopt->instances[i]->directory));
-	if (adopt->opendkim)
+	if (adopt->opendkim && adopt->opendkim_stays == NULL)
 		adopt_back(adopt, "systemctl start opendkim   # if it was stopped");
 }
 
@@ -110,6 +115,7 @@ adopt(TALLOC_CTX *ctx, const struct adopt_options *options, const char **error_r
 	read_all(adopt);
 	if (!adopt_write(adopt, error_r))
 		return NULL;
+	adopt_postfix_policies(adopt);
 	next_steps(adopt);
 	return adopt->report;
 }

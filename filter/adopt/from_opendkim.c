@@ -64,6 +64,7 @@ adopt_opendkim(struct adopt *adopt)
 	const char *path = adopt->options->opendkim;
 	struct opendkim opendkim = { .adopt = adopt };
 	const struct opendkim_setting *mode;
+	bool verifies;
 	size_t before = adopt->report->commands.n;
 
 	if (path == NULL)
@@ -73,7 +74,12 @@ adopt_opendkim(struct adopt *adopt)
 	adopt->opendkim = true;
 	debian_socket(adopt);
 	mode = opendkim_take(&opendkim, "Mode");
-	opendkim_signing(&opendkim, mode != NULL && strcasecmp(mode->value, "v") == 0);
+	verifies = mode != NULL && strcasecmp(mode->value, "v") == 0;
+	adopt->opendkim_stays = opendkim_stays(&opendkim, verifies);
+	if (adopt->opendkim_stays != NULL)
+		adopt_missing(
+		    adopt, "opendkim stays and goes on signing: %s", adopt->opendkim_stays);
+	opendkim_signing(&opendkim, verifies);
 	if (mode != NULL)
 		adopt_note(adopt,
 		    "%s: Mode %s: roles decide here: submission, relay and local sign, inbound "

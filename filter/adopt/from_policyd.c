@@ -40,7 +40,8 @@ struct policyd {
 	struct policyd_place place;
 	struct policyd_row *quotas, *members, *groups;
 	size_t n_quotas, n_members, n_groups;
-	size_t left; /* quotas that stay */
+	const char *port; /* where Postfix asks it */
+	size_t left;      /* quotas that stay */
 };
 
 /* For whom a member of a policy is. */
@@ -121,6 +122,9 @@ read_ini(struct policyd *policyd)
 		value += 1 + strspn(value + 1, " \t");
 		for (size_t n = strlen(value); n > 0 && strchr(" \t\r", value[n - 1]) != NULL; n--)
 			value[n - 1] = '\0';
+		if (strcasecmp(section, "server") == 0 && len == 4 &&
+		    strncasecmp(line, "port", len) == 0)
+			policyd->port = value;
 		if (strcasecmp(section, "database") != 0)
 			continue;
 		if (len == 3 && strncasecmp(line, "DSN", len) == 0) {
@@ -193,7 +197,7 @@ add_source(struct policyd *policyd, struct members *members, const char *word, i
 		members->why = mem_printf(adopt, "its member %s is a client, not a login", word);
 }
 
-/* add_sources - a source: words with commas between, all of which must hold */
+/* add_sources - a source: words with commas between, all of which must hold; of a group, one */
 static void
 add_sources(struct policyd *policyd, struct members *members, const char *list, int depth)
 {
@@ -205,6 +209,30 @@ add_sources(struct policyd *policyd, struct members *members, const char *list, 
 		add_source(policyd, members, word, depth);
 }
 
+/* add_member - a row of members of a policy; what is not understood in it keeps all of the row out,
+ * because the limit would hold for more mail without it */
+static void
+add_member(struct policyd *policyd, struct members *members, const struct policyd_row *row)
+{
+	struct adopt *adopt = policyd->adopt;
+	const char *source = row->columns[1], *words = source, *to = row->columns[2];
+	struct members one = { .why = NULL };
+
+	add_sources(policyd, &one, source, 0);
+	(void)postfix_word(adopt, &words);
+	if (one.why == NULL && one.subjects.n > 0 && postfix_word(adopt, &words) != NULL)
+		one.why = mem_printf(adopt, "its member %s has several conditions", source);
+	if (one.why == NULL && to != NULL && to[0] != '\0' && strcasecmp(to, "any") != 0)
+		one.why = mem_printf(adopt, "it is for recipients %s only", to);
+	if (one.why != NULL) {
+		members->why = one.why;
+		return;
+	}
+	members->everyone = members->everyone || (one.everyone && one.subjects.n == 0);
+	for (size_t i = 0; i < one.subjects.n; i++)
+		adopt_text(adopt, &members->subjects, "%s", one.subjects.items[i]);
+}
+
 /* members_of - for whom a policy is */
 static struct members
 members_of(struct policyd *policyd, const char *policy)
@@ -213,7 +241,9 @@ members_of(struct policyd *policyd, const char *policy)
 
 	for (size_t i = 0; i < policyd->n_members; i++)
 		if (strcmp(policyd->members[i].columns[0], policy) == 0)
-			add_sources(policyd, &members, policyd->members[i].columns[1], 0);
+			add_member(policyd, &members, &policyd->members[i]);
+	if (members.everyone)
+		members.subjects.n = 0;
 	return members;
 }
 
@@ -289,7 +319,11 @@ take_quota(struct policyd *policyd, const struct policyd_row *row)
 	limit.action = adopt_action(row->columns[QUOTA_VERDICT]);
 	limit.from = mem_printf(adopt, "%s: policyd policy %s, quota %s", policyd->path,
 	    row->columns[QUOTA_POLICY_NAME], row->columns[QUOTA_NAME]);
-	if (!read_track(policyd, row, &limit))
+	if (limit.action == NULL)
+		leave(policyd, row,
+		    mem_printf(
+			adopt, "its action %s has no counterpart", row->columns[QUOTA_VERDICT]));
+	else if (!read_track(policyd, row, &limit))
 		leave(policyd, row, "it does not count by sender or login, and stays in policyd");
 	else if (!read_amount(policyd, row, &limit))
 		leave(policyd, row, "its limit cannot be read");
@@ -298,12 +332,13 @@ take_quota(struct policyd *policyd, const struct policyd_row *row)
 		    members.why != NULL ? members.why : "its policy has no member that is a login");
 	else {
 		if (members.why != NULL)
-			adopt_note(adopt, "%s: %s, which was left out", limit.from, members.why);
+			leave(policyd, row,
+			    mem_printf(adopt, "%s: that member was left out", members.why));
 		if (members.subjects.n == 0)
-			adopt_limit(adopt, &limit);
+			policyd->left += !adopt_limit(adopt, &limit);
 		for (size_t i = 0; i < members.subjects.n; i++) {
 			limit.subject = members.subjects.items[i];
-			adopt_limit(adopt, &limit);
+			policyd->left += !adopt_limit(adopt, &limit);
 		}
 	}
 }
@@ -336,26 +371,39 @@ policyd_ask_all(struct policyd *policyd, struct policyd_db *db, const char **err
 	return policyd->quotas != NULL && policyd->members != NULL && policyd->groups != NULL;
 }
 
+/* policyd_fail - its limits are not known */
+static void
+policyd_fail(struct policyd *policyd, const char *error)
+{
+	struct adopt *adopt = policyd->adopt;
+
+	adopt_missing(adopt,
+	    "%s: policyd: its database cannot be read, so its limits are missing here: %s",
+	    policyd->path, error);
+	adopt->limits_unread = true;
+	adopt_service(adopt, "its database could not be read, so its limits are not known",
+	    "inet:127.0.0.1:%s", policyd->port);
+}
+
 void
 adopt_policyd(struct adopt *adopt, const char *path)
 {
-	struct policyd policyd = { .adopt = adopt, .path = path, .prefix = "" };
+	struct policyd policyd = { .adopt = adopt, .path = path, .prefix = "", .port = "10031" };
 	const char *error = NULL;
 	struct policyd_db *db;
 
 	if (is_sqlite(adopt, path))
 		policyd.place.file = path;
-	else if (!read_ini(&policyd))
+	else if (!read_ini(&policyd)) {
+		policyd_fail(&policyd, "its place is not known");
 		return;
+	}
 	if (policyd.prefix[strspn(policyd.prefix,
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] != '\0')
 		policyd.prefix = "";
 	db = policyd_db_open(adopt, &policyd.place, &error);
 	if (db == NULL || !policyd_ask_all(&policyd, db, &error)) {
-		adopt_missing(adopt,
-		    "%s: policyd: its database cannot be read, so its limits are missing here: %s",
-		    path, error);
-		adopt_text(adopt, &adopt->partly_services, "inet:127.0.0.1:10031");
+		policyd_fail(&policyd, error);
 		return;
 	}
 	if (policyd.place.file != NULL)
@@ -367,8 +415,10 @@ adopt_policyd(struct adopt *adopt, const char *path)
 		    "%s: policyd counts a message for each of its recipients, so its message counts "
 		    "became recipients",
 		    path);
-	adopt_note(adopt,
-	    "%s: greylisting, access control and HELO checks of policyd, if they are used, stay there",
-	    path);
-	adopt_text(adopt, &adopt->partly_services, "inet:127.0.0.1:10031");
+	adopt_service(adopt,
+	    policyd.left > 0
+		? "quotas, and access control, greylisting and HELO checks if they are used"
+		: "access control, greylisting and HELO checks, if they are used; its "
+		  "quotas may be switched off once mode is enforce",
+	    "inet:127.0.0.1:%s", policyd.port);
 }

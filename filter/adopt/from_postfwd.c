@@ -51,6 +51,7 @@ struct rule {
 	size_t n;
 	const char *id;
 	const char *where; /* file:line */
+	const char *odd;   /* a part of it that is no item, or NULL: it may be a condition */
 };
 
 /* --- items ----------------------------------------------------------------- */
@@ -86,19 +87,36 @@ rule_find(const struct rule *rule, const char *name)
 	return NULL;
 }
 
+/* count_items - how often an item is there */
+static size_t
+count_items(const struct rule *rule, const char *name)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < rule->n; i++)
+		n += strcasecmp(rule->items[i].name, name) == 0;
+	return n;
+}
+
 /* split_rule - the items of a line */
 static void
 split_rule(struct ruleset *set, char *line, struct rule *rule)
 {
-	while (*line != '\0' && rule->n < ITEMS_MAX) {
+	while (*line != '\0') {
 		size_t len = strcspn(line, ";");
-		char *next = line + len + (line[len] == ';');
+		char *next = line + len + (line[len] == ';'), *text = line + strspn(line, " \t");
 
 		line[len] = '\0';
-		if (cut_item(set->adopt, line, &rule->items[rule->n]))
+		if (rule->n == ITEMS_MAX || strstr(text, "&&") != NULL)
+			rule->odd = mem_printf(set->adopt, "%.100s", text);
+		else if (cut_item(set->adopt, text, &rule->items[rule->n]))
 			rule->n++;
+		else if (*text != '\0')
+			rule->odd = mem_printf(set->adopt, "%.100s", text);
 		line = next;
 	}
+	if (count_items(rule, "action") > 1)
+		rule->odd = "a second action";
 	rule->id = rule_find(rule, "id");
 	if (rule->id == NULL)
 		rule->id = "without an id";
@@ -175,11 +193,12 @@ static bool
 is_frame(const struct item *item)
 {
 	return strcasecmp(item->name, "id") == 0 || strcasecmp(item->name, "action") == 0 ||
-	    strcasecmp(item->name, "protocol_state") == 0;
+	    (strcasecmp(item->name, "protocol_state") == 0 && item->operator[0] == '=');
 }
 
-/* read_conditions - the logins that a rule is for, none for all of them; conditions of one name are
- * alternatives. What keeps it from being taken over in *why_r */
+/* read_conditions - the logins that a rule is for, none for all of them. Conditions of one name are
+ * alternatives, except negated ones. What keeps it from being taken over in *why_r; a condition
+ * that is not understood does, because the limit would hold for more logins without it */
 static bool
 read_conditions(
     struct adopt *adopt, const struct rule *rule, struct adopt_texts *subjects, const char **why_r)
@@ -193,7 +212,7 @@ read_conditions(
 		if (is_frame(item))
 			continue;
 		if (login && matches_any_login(adopt, item))
-			any = true;
+			any = any || item->operator[0] != '!';
 		else if (login && domain_of(adopt, item) != NULL)
 			adopt_text(adopt, subjects, "%s", domain_of(adopt, item));
 		else if (login && strchr(item->operator, '~') == NULL &&
@@ -207,7 +226,9 @@ read_conditions(
 	}
 	if (any)
 		subjects->n = 0;
-	return true;
+	if (rule->odd != NULL)
+		*why_r = mem_printf(adopt, "its condition %s is not understood", rule->odd);
+	return rule->odd == NULL;
 }
 
 /* --- actions --------------------------------------------------------------- */
@@ -282,9 +303,9 @@ ruleset_read_counter(struct adopt *adopt, const struct rule *rule, const char *f
 		fields += len + (fields[len] == '/');
 	}
 	parts[3] = fields;
-	while (parts[0][0] == '$' || parts[0][0] == '(')
-		parts[0]++;
-	if (strncasecmp(parts[0], "sasl_username", 13) != 0) {
+	parts[0] += strspn(parts[0], " $(");
+	if (strncasecmp(parts[0], "sasl_username", 13) != 0 ||
+	    parts[0][13 + strspn(parts[0] + 13, " )")] != '\0') {
 		*why_r = mem_printf(adopt, "it counts by %s, not by login", parts[0]);
 		return false;
 	}
@@ -295,6 +316,10 @@ ruleset_read_counter(struct adopt *adopt, const struct rule *rule, const char *f
 	}
 	limit->window_s = (int64_t)seconds;
 	limit->action = adopt_action(parts[3]);
+	if (limit->action == NULL) {
+		*why_r = mem_printf(adopt, "its action %.60s has no counterpart", parts[3]);
+		return false;
+	}
 	limit->from = mem_printf(adopt, "%s: postfwd %s", rule->where, rule->id);
 	return true;
 }
@@ -305,18 +330,20 @@ ruleset_add_counter(struct ruleset *set, const struct rule *rule, struct adopt_l
     const struct adopt_texts *subjects)
 {
 	const char *action = rule_find(rule, "action");
+	bool all = true;
 
 	if (limit->unit == LIMIT_RECIPIENTS && strncasecmp(action, "rate", 4) == 0 &&
 	    counts_messages(rule))
 		limit->unit = LIMIT_MESSAGES;
 	note_unit(set->adopt, rule, action);
 	if (subjects->n == 0)
-		adopt_limit(set->adopt, limit);
+		all = adopt_limit(set->adopt, limit);
 	for (size_t i = 0; i < subjects->n; i++) {
 		limit->subject = subjects->items[i];
-		adopt_limit(set->adopt, limit);
+		all = adopt_limit(set->adopt, limit) && all;
 	}
 	set->taken++;
+	set->left += !all;
 }
 
 /* take_rule - one rule: a limit, or a line of the report */
@@ -328,8 +355,12 @@ take_rule(struct ruleset *set, const struct rule *rule)
 	struct adopt_limit limit = { .party = PARTY_ACCOUNT, .adds = true };
 	struct adopt_texts subjects = { NULL, 0 };
 
-	if (action == NULL)
+	if (action == NULL) {
+		set->left++;
+		adopt_missing(adopt, "%s: postfwd %s stays in postfwd: it has no action",
+		    rule->where, rule->id);
 		return;
+	}
 	if (unit_of(action, &limit.unit, &fields) &&
 	    read_conditions(adopt, rule, &subjects, &why) &&
 	    ruleset_read_counter(adopt, rule, fields, &limit, &why)) {
@@ -372,11 +403,14 @@ expand_macros(struct ruleset *set, const char *text, int depth)
 		     len++)
 			;
 		macro = find_macro(set, mark + 2, len);
-		if (macro != NULL)
-			out = mem_check(
-			    talloc_strdup_append_buffer(out, expand_macros(set, macro, depth + 1)));
+		/* one that is not known stays as it is, and is no item */
+		out = mem_check(macro != NULL
+			? talloc_strdup_append_buffer(out, expand_macros(set, macro, depth + 1))
+			: talloc_strndup_append_buffer(out, mark, 2 + len));
 		text = mark + 2 + len;
 	}
+	if (*text != '\0')
+		out = mem_check(talloc_strdup_append_buffer(out, "; && (too long)"));
 	return out;
 }
 
@@ -411,13 +445,22 @@ take_line(struct ruleset *set, char *line, int number)
 	take_rule(set, &rule);
 }
 
-/* ruleset_read_rules - lines that end in a backslash, or begin with a blank, belong together */
+/* macro_is_open - is a macro not closed yet? */
+static bool
+macro_is_open(const char *line)
+{
+	return strncmp(line, "&&", 2) == 0 && strchr(line, '{') != NULL &&
+	    strchr(line, '}') == NULL;
+}
+
+/* ruleset_read_rules - lines that end in a backslash, or begin with a blank, belong together; of
+ * the latter each is an item, with a semicolon or without */
 static void
 ruleset_read_rules(struct ruleset *set, char *text)
 {
 	char *line, *whole = NULL;
 	int number = 0, first = 0;
-	bool goes_on = false;
+	bool goes_on = false, went_on;
 
 	while ((line = adopt_next_line(&text, &number)) != NULL) {
 		size_t len;
@@ -427,19 +470,46 @@ ruleset_read_rules(struct ruleset *set, char *text)
 			line[len - 1] = '\0';
 		if (len == 0 && !goes_on)
 			continue;
-		if (whole != NULL && !goes_on && line[0] != ' ' && line[0] != '\t') {
+		if (whole != NULL && !goes_on && line[0] != ' ' && line[0] != '\t' &&
+		    !macro_is_open(whole)) {
 			take_line(set, whole, first);
 			whole = NULL;
 		}
+		went_on = goes_on;
 		goes_on = len > 0 && line[len - 1] == '\\';
 		if (goes_on)
 			line[len - 1] = '\0';
 		if (whole == NULL)
 			first = number;
 		whole = whole == NULL ? mem_strdup(set->adopt, line)
-				      : mem_printf(set->adopt, "%.*s %s", RULE_MAX, whole, line);
+				      : mem_printf(set->adopt, "%.*s%s%s", RULE_MAX, whole,
+					    went_on ? " " : ";", line);
 	}
 	take_line(set, whole, first);
+}
+
+/* postfwd_service - where Postfix asks it: the usual port, or that of Debian's start script */
+static void
+postfwd_service(struct adopt *adopt, const char *stays)
+{
+	char *text = adopt_file(adopt, "/etc/default/postfwd"), *line;
+	const char *port = "10040", *host = "127.0.0.1";
+	int number = 0;
+
+	while (text != NULL && (line = adopt_next_line(&text, &number)) != NULL) {
+		char *value = strchr(line, '=');
+
+		if (value == NULL)
+			continue;
+		*value++ = '\0';
+		value += strspn(value, "\"'");
+		value[strcspn(value, "\"' \t#")] = '\0';
+		if (strcmp(line, "PORT") == 0 && value[0] != '\0')
+			port = value;
+		else if (strcmp(line, "INTERFACE") == 0 && value[0] != '\0')
+			host = value;
+	}
+	adopt_service(adopt, stays, "inet:%s:%s", host, port);
 }
 
 void
@@ -448,13 +518,11 @@ adopt_postfwd(struct adopt *adopt, const char *path)
 	struct ruleset set = { .adopt = adopt, .path = path };
 	char *text = adopt_read_file(adopt, path);
 
-	if (text == NULL)
+	if (text == NULL) {
+		adopt->limits_unread = true;
+		postfwd_service(adopt, "its file could not be read");
 		return;
+	}
 	ruleset_read_rules(&set, text);
-	if (set.taken > 0)
-		adopt_text(adopt,
-		    set.left == 0 ? &adopt->replaced_services : &adopt->partly_services,
-		    "inet:127.0.0.1:10040");
-	else
-		adopt_text(adopt, &adopt->partly_services, "inet:127.0.0.1:10040");
+	postfwd_service(adopt, set.left > 0 ? mem_printf(adopt, "rules of %s", path) : NULL);
 }

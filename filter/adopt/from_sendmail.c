@@ -218,6 +218,14 @@ relay_file(struct adopt *adopt, const char *path, bool access_table)
 		if (*value != '\0')
 			*value++ = '\0';
 		value += strspn(value, " \t");
+		if (access_table &&
+		    (strncasecmp(key, "ClientRate:", 11) == 0 ||
+			strncasecmp(key, "ClientConn:", 11) == 0)) {
+			adopt_note(adopt,
+			    "%s: %s %s is Sendmail's own limit and stays in effect beside the plans",
+			    where, key, value);
+			continue;
+		}
 		if (strncasecmp(key, "Connect:", 8) == 0)
 			key += 8;
 		if (access_table && strncasecmp(value, "RELAY", 5) != 0)
@@ -235,18 +243,74 @@ relay_file(struct adopt *adopt, const char *path, bool access_table)
 
 /* --- filters --------------------------------------------------------------- */
 
-/* is_signer - a filter that countersign replaces */
+/* is_signer - OpenDKIM's filter */
 static bool
 is_signer(struct adopt *adopt, const struct sendmail_line *filter)
 {
 	const char *socket = sendmail_key(adopt, filter->value, "S");
 
-	if (strcasestr(filter->name, "dkim") != NULL || strstr(filter->value, "opendkim") != NULL)
+	if (strcasestr(filter->name, "opendkim") != NULL || strcasecmp(filter->name, "dkim") == 0 ||
+	    strcasecmp(filter->name, "dkim-filter") == 0 ||
+	    strstr(filter->value, "opendkim") != NULL)
 		return true;
 	for (size_t i = 0; socket != NULL && i < adopt->opendkim_sockets.n; i++)
 		if (strcmp(adopt->opendkim_sockets.items[i], socket) == 0)
 			return true;
 	return false;
+}
+
+/* signer_goes - a filter that countersign takes the place of */
+static bool
+signer_goes(struct adopt *adopt, const struct sendmail_line *filter)
+{
+	if (!is_signer(adopt, filter))
+		return false;
+	if (!adopt->opendkim)
+		adopt_missing(adopt,
+		    "%s: the filter %s signs, but no opendkim.conf was read: it stays. Name the file "
+		    "with --opendkim FILE, and its keys are taken over",
+		    sendmail_where(adopt, adopt->sendmail, filter), filter->name);
+	else if (adopt->opendkim_stays != NULL)
+		adopt_note(adopt, "%s: the filter %s (opendkim) stays, see above",
+		    sendmail_where(adopt, adopt->sendmail, filter), filter->name);
+	return adopt->opendkim && adopt->opendkim_stays == NULL;
+}
+
+/* back_define - the line of the way back for a define() that was changed */
+static void
+back_define(struct adopt *adopt, const char *option, const char *name)
+{
+	const struct sendmail_line *old = sendmail_find(adopt->sendmail, 'O', option);
+
+	/* of a sendmail.cf, what the file has may be a default */
+	if (old != NULL && (sendmail_mc_is(adopt->sendmail->path) || old->value[0] != '\0'))
+		adopt_back(adopt, "#   define(`%s', `%s')dnl%s", name, old->value,
+		    sendmail_mc_is(adopt->sendmail->path) ? ""
+							  : ", or no such line if there was none");
+	else
+		adopt_back(adopt, "#   remove the line of %s", name);
+}
+
+/* keep_copy - the way back is a copy of the file */
+static void
+keep_copy(struct adopt *adopt, const char *file)
+{
+	const char *shell = adopt_shell(adopt, file);
+
+	adopt_command(adopt, "cp -p %s %s.before-countersign", shell, shell);
+	adopt_back(adopt, "cp -p %s.before-countersign %s", shell, shell);
+	adopt_back(adopt, "# or, if other lines were changed since, in %s:", file);
+}
+
+/* note_filter - a filter that does what countersign does, too */
+static void
+note_filter(struct adopt *adopt, const struct sendmail_line *filter)
+{
+	if (strcasestr(filter->name, "dmarc") != NULL ||
+	    strcasestr(filter->value, "opendmarc") != NULL ||
+	    strstr(filter->value, "inet:8893@") != NULL)
+		adopt_note_opendmarc(
+		    adopt, sendmail_where(adopt, adopt->sendmail, filter), filter->name);
 }
 
 /* set_filters - the lines for sendmail.mc */
@@ -259,33 +323,70 @@ set_filters(struct adopt *adopt)
 	char *others = mem_strdup(adopt, "countersign");
 	bool several = false;
 
+	keep_copy(adopt, file);
 	for (size_t i = 0; i < sendmail->n; i++) {
 		const struct sendmail_line *line = &sendmail->lines[i];
 
 		if (line->kind != 'X')
 			continue;
-		if (!is_signer(adopt, line)) {
+		note_filter(adopt, line);
+		if (!signer_goes(adopt, line)) {
 			others = mem_printf(adopt, "%s, %s", others, line->name);
 			several = true;
 			continue;
 		}
-		adopt_edit(adopt, file, NULL, "it goes: both would sign",
+		adopt_edit(adopt, file, NULL,
+		    sendmail_mc_is(sendmail->path)
+			? mem_printf(adopt, "in place of line %d: both would sign", line->line)
+			: "in place of its line: both would sign",
 		    "dnl INPUT_MAIL_FILTER(`%s', `%s')", line->name, line->value);
-		adopt_back(adopt, "in %s: INPUT_MAIL_FILTER(`%s', `%s')dnl", file, line->name,
+		adopt_back(adopt, "# in %s: INPUT_MAIL_FILTER(`%s', `%s')dnl", file, line->name,
 		    line->value);
 	}
 	adopt_edit(adopt, file, NULL, "above the MAILER lines",
 	    "INPUT_MAIL_FILTER(`countersign', `S=%s, F=T, T=C:10s;S:30s;R:60s;E:2m')dnl",
 	    adopt->endpoint);
-	adopt_back(adopt, "in %s: remove the INPUT_MAIL_FILTER line of countersign", file);
-	if (several || (list != NULL && list->value[0] != '\0'))
+	adopt_back(adopt, "#   remove the INPUT_MAIL_FILTER line of countersign");
+	if (several || (list != NULL && list->value[0] != '\0')) {
 		adopt_edit(adopt, file, NULL,
-		    "countersign comes first, before filters that change mail",
+		    "countersign comes first, before filters that change mail; below all "
+		    "INPUT_MAIL_FILTER lines, in place of a line that is there",
 		    "define(`confINPUT_MAIL_FILTERS', `%s')dnl", others);
+		back_define(adopt, "InputMailFilters", "confINPUT_MAIL_FILTERS");
+	}
 	adopt_edit(adopt, file, NULL,
 	    "Sendmail puts names such as J. Smith in quotation marks after they were signed",
 	    "define(`confMUST_QUOTE_CHARS', `')dnl");
+	back_define(adopt, "MustQuoteChars", "confMUST_QUOTE_CHARS");
 	adopt_back(adopt, "make -C /etc/mail && systemctl restart sendmail");
+}
+
+/* note_limits - Sendmail's own limits for clients, which stay in effect */
+static void
+note_limits(struct adopt *adopt)
+{
+	static const char *const options[] = { "ConnectionRateThrottle", "ConnectionRateWindowSize",
+		"MaxRecipientsPerMessage", "BadRcptThrottle", "MaxMessageSize", "MaxDaemonChildren",
+		"MaxNOOPCommands" };
+	static const char *const features[] = { "ratecontrol", "conncontrol" };
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		const struct sendmail_line *line = sendmail_find(adopt->sendmail, 'O', options[i]);
+
+		if (line != NULL && line->value[0] != '\0')
+			adopt_note(adopt,
+			    "%s: %s = %s is Sendmail's own limit and stays in effect beside the plans",
+			    sendmail_where(adopt, adopt->sendmail, line), options[i], line->value);
+	}
+	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
+		const struct sendmail_line *line = sendmail_find(adopt->sendmail, 'F', features[i]);
+
+		if (line != NULL)
+			adopt_note(adopt,
+			    "%s: FEATURE(`%s') is Sendmail's own limit and stays in effect beside the "
+			    "plans",
+			    sendmail_where(adopt, adopt->sendmail, line), features[i]);
+	}
 }
 
 /* --- listeners ------------------------------------------------------------- */
@@ -322,4 +423,5 @@ adopt_sendmail(struct adopt *adopt)
 	find_daemons(adopt, &daemons);
 	set_listeners(adopt, &daemons);
 	set_filters(adopt);
+	note_limits(adopt);
 }

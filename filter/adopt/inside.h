@@ -56,6 +56,12 @@ struct adopt_limit {
 	const char *from;   /* "FILE:LINE: what" */
 };
 
+/* A policy service that was read. */
+struct adopt_service {
+	const char *endpoint;
+	const char *stays; /* why it is still needed; NULL: all that it did is taken over */
+};
+
 struct adopt {
 	const struct adopt_options *options;
 	const char *output; /* absolute path of the directory */
@@ -69,16 +75,20 @@ struct adopt {
 	size_t n_limits;
 
 	/* what one part finds and another one needs */
-	const char *domain;                   /* the host's own domain, or NULL */
-	struct adopt_texts domains;           /* all own ones that are written out */
-	const char *realm;                    /* NULL: logins are complete */
-	struct adopt_texts owners;            /* table specifications */
-	bool opendkim;                        /* an opendkim.conf was read */
-	bool signs_here;                      /* keys were found: dkim settings are written */
-	struct adopt_texts opendkim_sockets;  /* endpoints of OpenDKIM as Postfix may write them */
-	struct adopt_texts replaced_services; /* check_policy_service endpoints taken over whole */
-	struct adopt_texts partly_services;   /* likewise, but something stays */
-	struct adopt_texts networks;          /* of hosts that may send without a login */
+	const char *domain;                  /* the host's own domain, or NULL */
+	struct adopt_texts domains;          /* all own ones that are written out */
+	const char *realm;                   /* NULL: logins are complete */
+	struct adopt_texts owners;           /* table specifications */
+	bool opendkim;                       /* an opendkim.conf was read */
+	const char *opendkim_stays;          /* why OpenDKIM goes on signing, or NULL */
+	const char *rspamd_stays;            /* likewise rspamd */
+	bool signs_here;                     /* keys were found: dkim settings are written */
+	struct adopt_texts opendkim_sockets; /* endpoints of OpenDKIM as Postfix may write them */
+	struct adopt_service *services;
+	size_t n_services;
+	size_t limits_lost;          /* limits that plans.conf cannot hold */
+	bool limits_unread;          /* a source of limits could not be read */
+	struct adopt_texts networks; /* of hosts that may send without a login */
 	const char *networks_from;
 	const char *endpoint; /* of countersign, as the MTA writes it */
 	char *key_table;      /* lines to write, or NULL */
@@ -109,8 +119,12 @@ void adopt_edit(struct adopt *adopt, const char *file, const char *service, cons
 void adopt_set(struct adopt *adopt, enum adopt_place place, const char *from, const char *format,
     ...) __attribute__((format(printf, 4, 5)));
 
-/* adopt_limit - a limit, unless there are too many */
-void adopt_limit(struct adopt *adopt, const struct adopt_limit *limit);
+/* adopt_service - a policy service that was read; stays: why it is still needed, or NULL */
+void adopt_service(struct adopt *adopt, const char *stays, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* adopt_limit - a limit; false, and noted in the report: it cannot be taken over */
+bool adopt_limit(struct adopt *adopt, const struct adopt_limit *limit);
 
 /* adopt_quoted - a text in quotation marks, as libconfig reads it; on adopt */
 const char *adopt_quoted(struct adopt *adopt, const char *text);
@@ -138,7 +152,8 @@ const char *adopt_first(const char *const *paths);
 
 /* --- words.c --------------------------------------------------------------- */
 
-/* adopt_action - what an action of Postfix's access(5) does: "tempfail", "reject" ... */
+/* adopt_action - what an action of Postfix's access(5) does: "tempfail", "reject" ...; NULL: an
+ * action that no limit has here */
 const char *adopt_action(const char *text);
 
 /* adopt_number - a whole number up to max, with blanks around it */
@@ -154,6 +169,10 @@ bool adopt_takes_mail_back(const struct postfix_service *service);
 /* postfix_listeners.c, postfix_milters.c, postfix_owners.c */
 void adopt_postfix_listeners(struct adopt *adopt);
 void adopt_postfix_milters(struct adopt *adopt, const struct postfix *postfix);
+/* postfix_policies.c: what may go; after the limits are written */
+bool adopt_same_place(
+    struct adopt *adopt, const struct postfix *postfix, const char *ours, const char *theirs);
+void adopt_postfix_policies(struct adopt *adopt);
 void adopt_postfix_owners(struct adopt *adopt);
 /* networks.c: mynetworks and the like to a listener of role relay */
 void adopt_networks(struct adopt *adopt, const char *value, const char *from);
@@ -163,6 +182,8 @@ bool adopt_sendmail_read(struct adopt *adopt, const char **error_r);
 void adopt_sendmail(struct adopt *adopt);
 /* from_opendkim.c */
 void adopt_opendkim(struct adopt *adopt);
+/* opendmarc.c: what is to be known of OpenDMARC before it may go */
+void adopt_note_opendmarc(struct adopt *adopt, const char *where, const char *endpoint);
 /* keys.c: the commands that make key files readable, and the daemon's group */
 const char *adopt_group(void);
 void adopt_own_table(struct adopt *adopt, const char *path);

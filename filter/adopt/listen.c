@@ -58,13 +58,12 @@ is_named(struct adopt *adopt, int port)
 		"smtpd_sender_restrictions", "smtpd_end_of_data_restrictions",
 		"smtpd_data_restrictions", "smtpd_client_restrictions" };
 
-	const struct adopt_texts *lists[] = { &adopt->opendkim_sockets, &adopt->replaced_services,
-		&adopt->partly_services };
-
-	for (size_t k = 0; k < sizeof(lists) / sizeof(lists[0]); k++)
-		for (size_t i = 0; i < lists[k]->n; i++)
-			if (names_port(lists[k]->items[i], port))
-				return true;
+	for (size_t i = 0; i < adopt->opendkim_sockets.n; i++)
+		if (names_port(adopt->opendkim_sockets.items[i], port))
+			return true;
+	for (size_t i = 0; i < adopt->n_services; i++)
+		if (names_port(adopt->services[i].endpoint, port))
+			return true;
 	if (opendmarc_has(adopt, port))
 		return true;
 	for (size_t i = 0; adopt->sendmail != NULL && i < adopt->sendmail->n; i++)
@@ -143,6 +142,12 @@ listen_on_port(struct adopt *adopt, const char *why)
 		adopt_set(adopt, PLACE_LISTEN,
 		    "the account that the MTA connects as; others of this host may not",
 		    "peers = { users = [%s] }", adopt_quoted(adopt, owner));
+	else
+		adopt_note(adopt,
+		    "listen is a port that every user of this host can connect to, because there is no "
+		    "user %s (mail_owner): add peers = { users = [\"NAME\"] } with the user that the MTA "
+		    "runs as",
+		    owner);
 }
 
 /* listen_below_queue - a socket that a chrooted Postfix reaches, too; false: no directory for it */

@@ -83,6 +83,20 @@ adopt_set(struct adopt *adopt, enum adopt_place place, const char *from, const c
 	adopt->settings[adopt->n_settings++] = setting;
 }
 
+void
+adopt_service(struct adopt *adopt, const char *stays, const char *format, ...)
+{
+	va_list arguments;
+
+	adopt->services =
+	    mem_grow(adopt, adopt->services, struct adopt_service, adopt->n_services + 1);
+	va_start(arguments, format);
+	adopt->services[adopt->n_services++] =
+	    (struct adopt_service){ one_line(mem_check(talloc_vasprintf(adopt, format, arguments))),
+		    stays };
+	va_end(arguments);
+}
+
 /* is_subject - can an account or "@domain" have limits of its own? */
 static bool
 is_subject(struct adopt *adopt, const struct adopt_limit *limit)
@@ -104,19 +118,20 @@ is_subject(struct adopt *adopt, const struct adopt_limit *limit)
 	return false;
 }
 
-void
+bool
 adopt_limit(struct adopt *adopt, const struct adopt_limit *limit)
 {
 	if (!is_subject(adopt, limit))
-		return;
+		return false;
 	if (adopt->n_limits == ADOPT_LIMITS_MAX) {
 		adopt_missing(adopt, "%s: more than %d limits; the others are left out",
 		    limit->from, ADOPT_LIMITS_MAX);
-		return;
+		return false;
 	}
 	adopt->limits = mem_grow(adopt, adopt->limits, struct adopt_limit, adopt->n_limits + 1);
 	adopt->limits[adopt->n_limits] = *limit;
 	adopt->limits[adopt->n_limits++].from = one_line(mem_strdup(adopt, limit->from));
+	return true;
 }
 
 const char *

@@ -349,10 +349,11 @@ listened(struct opendkim *opendkim)
 	if (setting == NULL)
 		return;
 	adopt_text(opendkim->adopt, &opendkim->adopt->opendkim_sockets, "%s", setting->value);
-	adopt_note(opendkim->adopt,
-	    "%s: Socket %s: opendkim listens there; the MTA's milter line changes to that of "
-	    "countersign (listen)",
-	    setting->where, setting->value);
+	adopt_note(opendkim->adopt, "%s: Socket %s: opendkim listens there; %s", setting->where,
+	    setting->value,
+	    opendkim->adopt->opendkim_stays != NULL
+		? "it stays in the MTA's milter lines"
+		: "the MTA's milter line changes to that of countersign (listen)");
 }
 
 /* hosts - who was signed for without a login */
@@ -442,6 +443,12 @@ leftovers(struct opendkim *opendkim)
 
 		if (setting->used)
 			continue;
+		/* off, as by default */
+		if (row != NULL && row->fate <= OPENDKIM_LOST && opendkim_false(setting)) {
+			idle = idle == NULL ? mem_strdup(adopt, setting->name)
+					    : mem_printf(adopt, "%s %s", idle, setting->name);
+			continue;
+		}
 		switch (row != NULL ? row->fate : OPENDKIM_LOST) {
 		case OPENDKIM_NOTHING:
 		case OPENDKIM_TAKEN:
@@ -459,6 +466,7 @@ leftovers(struct opendkim *opendkim)
 			    "%s: %s has no counterpart; mail is signed and judged the same without it",
 			    setting->where, setting->name);
 			break;
+		case OPENDKIM_KEPT:
 		case OPENDKIM_LOST:
 			adopt_missing(
 			    adopt, "%s: %s has no counterpart", setting->where, setting->name);

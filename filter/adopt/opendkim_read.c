@@ -60,7 +60,9 @@ opendkim_read_at(struct opendkim *opendkim, const char *path, int depth)
 		for (size_t n = strlen(value); n > 0 && strchr(" \t", value[n - 1]) != NULL; n--)
 			value[n - 1] = '\0';
 		if (strcasecmp(name, "Include") == 0)
-			(void)opendkim_read_at(opendkim, value, depth + 1);
+			opendkim->unreadable = opendkim_read_at(opendkim, value, depth + 1)
+			    ? opendkim->unreadable
+			    : value;
 		else
 			opendkim_add(
 			    opendkim, name, value, mem_printf(adopt, "%s:%d", path, number));
@@ -105,6 +107,17 @@ bool
 opendkim_true(const struct opendkim_setting *setting)
 {
 	return setting->value[0] != '\0' && strchr("tTyY1", setting->value[0]) != NULL;
+}
+
+bool
+opendkim_false(const struct opendkim_setting *setting)
+{
+	static const char *const words[] = { "", "0", "f", "n", "no", "none", "false", "off" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcasecmp(setting->value, words[i]) == 0)
+			return true;
+	return false;
 }
 
 const char *

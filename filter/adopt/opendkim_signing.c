@@ -15,9 +15,8 @@
 
 /* --- tables that are there ------------------------------------------------- */
 
-/* signing_table_path - the path of a table, and its name for countersign; NULL: no text file */
-static const char *
-signing_table_path(
+const char *
+opendkim_table_path(
     struct opendkim *opendkim, const struct opendkim_setting *setting, const char **spec_r)
 {
 	const char *path = setting->value, *kind = "";
@@ -28,16 +27,8 @@ signing_table_path(
 		path += 7;
 	} else if (strncmp(path, "file:", 5) == 0)
 		path += 5;
-	else if (strpbrk(path, ":,") != NULL || (len > 3 && strcmp(path + len - 3, ".db") == 0)) {
-		adopt_missing(opendkim->adopt,
-		    "%s: %s %.*s is not a text file. countersign reads text: write its content to a "
-		    "file (opendkim's manual says how lines look), and keep that up to date",
-		    setting->where, setting->name,
-		    (int)(strstr(path, "//") != NULL ? (size_t)(strstr(path, "//") - path)
-						     : strlen(path)),
-		    path);
+	else if (strpbrk(path, ":,") != NULL || (len > 3 && strcmp(path + len - 3, ".db") == 0))
 		return NULL;
-	}
 	path = opendkim_path(opendkim, path);
 	*spec_r = mem_printf(opendkim->adopt, "%s%s", kind, path);
 	return path;
@@ -113,6 +104,14 @@ drop_single(struct opendkim *opendkim, const char *why)
 	}
 }
 
+/* note_tables - a table that is no text file, which only verifying can do without */
+static void
+note_tables(struct opendkim *opendkim, const struct opendkim_setting *table)
+{
+	adopt_missing(opendkim->adopt, "%s: %s %s is not a text file, and was not read",
+	    table->where, table->name, table->value);
+}
+
 /* signing_set_tables - the two tables, used as they are */
 static void
 signing_set_tables(struct opendkim *opendkim, const struct opendkim_setting *key_table,
@@ -123,10 +122,12 @@ signing_set_tables(struct opendkim *opendkim, const struct opendkim_setting *key
 	struct adopt_texts keys = { NULL, 0 };
 	bool relative;
 
-	key_path = signing_table_path(opendkim, key_table, &key_spec);
-	signing_path = signing_table_path(opendkim, signing_table, &signing_spec);
-	if (key_path == NULL || signing_path == NULL)
+	key_path = opendkim_table_path(opendkim, key_table, &key_spec);
+	signing_path = opendkim_table_path(opendkim, signing_table, &signing_spec);
+	if (key_path == NULL || signing_path == NULL) {
+		note_tables(opendkim, key_path == NULL ? key_table : signing_table);
 		return;
+	}
 	adopt->signs_here = true;
 	relative = read_key_table(opendkim, key_path, &keys);
 	adopt_own_table(adopt, key_path);
@@ -238,12 +239,39 @@ single_key(struct opendkim *opendkim, bool verifies_only)
 	drop_single(opendkim, "without all of Domain, Selector and KeyFile nothing is signed");
 }
 
+/* leave_signing - opendkim goes on signing, by its own settings */
+static void
+leave_signing(struct opendkim *opendkim)
+{
+	static const char *const names[] = { "KeyTable", "SigningTable", "MultipleSignatures",
+		"Domain", "KeyFile", "Selector", "SubDomains", "Canonicalization", "SignHeaders",
+		"OversignHeaders", "OmitHeaders", "SignatureTTL", "SignatureAlgorithm" };
+	char *list = NULL;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const struct opendkim_setting *setting = opendkim_take(opendkim, names[i]);
+
+		if (setting != NULL)
+			list = list == NULL
+			    ? mem_strdup(opendkim->adopt, setting->name)
+			    : mem_printf(opendkim->adopt, "%s %s", list, setting->name);
+	}
+	if (list != NULL)
+		adopt_note(
+		    opendkim->adopt, "%s: opendkim stays, and with it: %s", opendkim->path, list);
+}
+
 void
 opendkim_signing(struct opendkim *opendkim, bool verifies_only)
 {
-	const struct opendkim_setting *keys = opendkim_take(opendkim, "KeyTable");
-	const struct opendkim_setting *signing = opendkim_take(opendkim, "SigningTable");
+	const struct opendkim_setting *keys, *signing;
 
+	if (opendkim->adopt->opendkim_stays != NULL) {
+		leave_signing(opendkim);
+		return;
+	}
+	keys = opendkim_take(opendkim, "KeyTable");
+	signing = opendkim_take(opendkim, "SigningTable");
 	if (keys == NULL && signing == NULL)
 		single_key(opendkim, verifies_only);
 	else if (keys == NULL || signing == NULL)

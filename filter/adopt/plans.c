@@ -64,6 +64,7 @@ add_to_plan(struct adopt *adopt, struct new_plan *plan, const struct adopt_limit
 		return;
 	}
 	if (plan->n == PLAN_LIMITS_MAX) {
+		adopt->limits_lost++;
 		adopt_missing(adopt, "%s: a plan has at most %d limits, so this one is left out",
 		    limit->from, PLAN_LIMITS_MAX);
 		return;
@@ -227,9 +228,11 @@ is_new(struct adopt *adopt, struct adopt_texts *accounts, const char *login)
 	size_t before = accounts->n;
 
 	adopt_text(adopt, accounts, "%s", account != NULL ? account : login);
-	if (accounts->n == before)
+	if (accounts->n == before) {
+		adopt->limits_lost++;
 		adopt_missing(adopt, "limits of %s: another login is the same account %s", login,
 		    account != NULL ? account : login);
+	}
 	return accounts->n > before;
 }
 
@@ -278,6 +281,7 @@ set_domains(struct new_plans *plans, struct new_plan **all_r)
 			continue;
 		}
 		if (limit->subject[0] != '@') {
+			adopt->limits_lost++;
 			adopt_missing(adopt, "%s: it is of a domain, and for %s only", limit->from,
 			    limit->subject);
 			continue;
@@ -330,6 +334,12 @@ adopt_write_plans(struct adopt *adopt, FILE *file)
 	    "# Limits of what may be sent; see countersign-limits(5). \"countersignctl "
 	    "reload\"\n# checks and loads this file.\n");
 	write_assignments(&plans, file);
+	if (plans.n == 0 && adopt->limits_unread) {
+		(void)fprintf(file,
+		    "#\n# Limits of this host could not be read, so there are none here: see what "
+		    "adopt\n# printed, and run it again.\n");
+		return;
+	}
 	if (plans.n == 0) {
 		(void)fprintf(file,
 		    "#\n# No limits were found on this host. After some weeks, \"countersignctl quota "

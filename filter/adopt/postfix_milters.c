@@ -14,63 +14,24 @@
 #include "filter/adopt/inside.h"
 #include "policy/base/mem.h"
 
-static const char *const policy_places[] = { "smtpd_client_restrictions", "smtpd_helo_restrictions",
-	"smtpd_sender_restrictions", "smtpd_relay_restrictions", "smtpd_recipient_restrictions",
-	"smtpd_data_restrictions", "smtpd_end_of_data_restrictions" };
+/* --- OpenDKIM -------------------------------------------------------------- */
 
-/* --- endpoints ------------------------------------------------------------- */
-
-/* port_of_endpoint - "8891" of inet:localhost:8891, inet:8891@localhost; NULL: another kind */
-static const char *
-port_of_endpoint(struct adopt *adopt, const char *endpoint)
-{
-	const char *at = strchr(endpoint, '@'), *colon = strrchr(endpoint, ':');
-
-	if (strncmp(endpoint, "inet", 4) != 0)
-		return NULL;
-	if (at != NULL) {
-		endpoint += strcspn(endpoint, ":");
-		return mem_strndup(adopt, endpoint + 1, (size_t)(at - endpoint - 1));
-	}
-	return colon != NULL ? colon + 1 : NULL;
-}
-
-/* same_place - do two endpoints name one socket? Paths of Postfix begin in its queue directory */
-static bool
-same_place(struct adopt *adopt, const struct postfix *postfix, const char *ours, const char *theirs)
-{
-	const char *one = port_of_endpoint(adopt, ours), *two = port_of_endpoint(adopt, theirs);
-	const char *queue = postfix_value(adopt, postfix, NULL, "queue_directory");
-	size_t len = strlen(queue);
-
-	if (one != NULL || two != NULL)
-		return one != NULL && two != NULL && strcmp(one, two) == 0;
-	one = strchr(ours, ':') != NULL ? strchr(ours, ':') + 1 : ours;
-	two = strchr(theirs, ':') != NULL ? strchr(theirs, ':') + 1 : theirs;
-	if (strncmp(one, queue, len) == 0)
-		one += len;
-	if (strncmp(two, queue, len) == 0)
-		two += len;
-	return strcmp(one + strspn(one, "/"), two + strspn(two, "/")) == 0;
-}
-
-/* milters_is_in - is an endpoint one of a list? */
-static bool
-milters_is_in(struct adopt *adopt, const struct postfix *postfix, const struct adopt_texts *list,
-    const char *endpoint)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (same_place(adopt, postfix, list->items[i], endpoint))
-			return true;
-	return false;
-}
-
-/* is_opendkim - a milter that countersign replaces */
+/* is_opendkim - a milter that countersign can take the place of */
 static bool
 is_opendkim(struct adopt *adopt, const struct postfix *postfix, const char *endpoint)
 {
-	return milters_is_in(adopt, postfix, &adopt->opendkim_sockets, endpoint) ||
-	    strstr(endpoint, "opendkim") != NULL;
+	for (size_t i = 0; i < adopt->opendkim_sockets.n; i++)
+		if (adopt_same_place(adopt, postfix, adopt->opendkim_sockets.items[i], endpoint))
+			return true;
+	return strstr(endpoint, "opendkim") != NULL;
+}
+
+/* goes - is it OpenDKIM's, and all that it did is taken over? */
+static bool
+goes(struct adopt *adopt, const struct postfix *postfix, const char *endpoint)
+{
+	return adopt->opendkim && adopt->opendkim_stays == NULL &&
+	    is_opendkim(adopt, postfix, endpoint);
 }
 
 /* --- lists of milters ------------------------------------------------------ */
@@ -80,13 +41,18 @@ static const char *
 kept_milter(struct adopt *adopt, const struct postfix *postfix, const struct postfix_milter *milter)
 {
 	const char *action = postfix_value(adopt, postfix, NULL, "milter_default_action");
+	const char *options = milter->options + strspn(milter->options, ", \t\n");
+	size_t len = strlen(options);
 
-	if (milter->options[0] != '\0')
-		return mem_printf(adopt, "{ %s%s%s }", milter->endpoint,
-		    milter->options[0] == ',' ? "" : ",", milter->options);
-	if (strcmp(action, "tempfail") == 0)
-		return milter->endpoint;
-	return mem_printf(adopt, "{ %s, default_action=%s }", milter->endpoint, action);
+	while (len > 0 && strchr(", \t\n", options[len - 1]) != NULL)
+		len--;
+	options = mem_strndup(adopt, options, len);
+	if (strcmp(action, "tempfail") != 0 &&
+	    postfix_milter_option(adopt, milter, "default_action") == NULL)
+		options = mem_printf(
+		    adopt, "%s%sdefault_action=%s", options, len > 0 ? ", " : "", action);
+	return options[0] == '\0' ? milter->endpoint
+				  : mem_printf(adopt, "{ %s, %s }", milter->endpoint, options);
 }
 
 /* new_list - countersign, and what stays */
@@ -98,7 +64,7 @@ new_list(struct adopt *adopt, const struct postfix *postfix, const char *value)
 	char *list = mem_strdup(adopt, adopt->endpoint);
 
 	for (size_t i = 0; i < n; i++)
-		if (!is_opendkim(adopt, postfix, milters[i].endpoint) &&
+		if (!goes(adopt, postfix, milters[i].endpoint) &&
 		    strcmp(milters[i].endpoint, adopt->endpoint) != 0)
 			list = mem_check(talloc_asprintf_append_buffer(
 			    list, ", %s", kept_milter(adopt, postfix, &milters[i])));
@@ -114,7 +80,7 @@ why_milters(struct adopt *adopt, const struct postfix *postfix, const char *valu
 	const char *why = "";
 
 	for (size_t i = 0; i < n; i++)
-		if (is_opendkim(adopt, postfix, milters[i].endpoint))
+		if (goes(adopt, postfix, milters[i].endpoint))
 			why = mem_printf(
 			    adopt, "opendkim (%s) goes: both would sign", milters[i].endpoint);
 	return why;
@@ -161,11 +127,15 @@ set_milter_lists(struct adopt *adopt, const struct postfix *postfix)
 	const char *local = postfix_value(adopt, postfix, NULL, "non_smtpd_milters");
 	const char *new_smtpd = new_list(adopt, postfix, smtpd);
 	const char *new_local = new_list(adopt, postfix, local);
+	const char *why = why_milters(adopt, postfix, local);
 
 	set_main(adopt, postfix, "smtpd_milters", new_smtpd, why_milters(adopt, postfix, smtpd));
 	set_main(adopt, postfix, "non_smtpd_milters",
 	    strcmp(new_smtpd, new_local) == 0 ? "$smtpd_milters" : new_local,
-	    local[0] == '\0' ? "mail from sendmail(1) was not filtered so far" : "");
+	    local[0] == '\0' ? "mail from sendmail(1) was not filtered so far"
+		: why[0] != '\0'
+		? mem_printf(adopt, "%s; the listener cron signs mail from sendmail(1)", why)
+		: "");
 }
 
 /* set_milter_options - what countersign needs of the others */
@@ -230,96 +200,77 @@ set_service_milters(
 		    adopt, "%s/%s/smtpd_milters=%s", service->name, service->type, own->value)));
 }
 
-/* --- policy services ------------------------------------------------------- */
+/* --- what else there is ------------------------------------------------- */
 
-/* note_policy - a check_policy_service: may it go? */
+/* note_milter - a milter that does what countersign does, too */
 static void
-note_policy(struct adopt *adopt, const struct postfix *postfix,
-    const struct postfix_service *service, const char *name, const char *endpoint)
+note_milter(
+    struct adopt *adopt, const struct postfix *postfix, const char *endpoint, const char *where)
 {
+	const char *colon = strrchr(endpoint, ':');
+
+	if (is_opendkim(adopt, postfix, endpoint) && !adopt->opendkim)
+		adopt_missing(adopt,
+		    "%s names %s, but no opendkim.conf was read: it stays. Name the file with "
+		    "--opendkim FILE, and its keys are taken over",
+		    where, endpoint);
+	else if (is_opendkim(adopt, postfix, endpoint) && adopt->opendkim_stays != NULL)
+		adopt_note(adopt, "%s: opendkim (%s) stays, see above", where, endpoint);
+	if (strstr(endpoint, "opendmarc") != NULL ||
+	    (strncmp(endpoint, "inet:", 5) == 0 && colon != NULL && strcmp(colon, ":8893") == 0))
+		adopt_note_opendmarc(adopt, where, endpoint);
+}
+
+/* note_milters - those of a list */
+static void
+note_milters(struct adopt *adopt, const struct postfix *postfix,
+    const struct postfix_service *service, const char *name)
+{
+	size_t n;
+	const struct postfix_milter *milters =
+	    postfix_milters(adopt, postfix_value(adopt, postfix, service, name), &n);
 	const char *where =
 	    mem_printf(adopt, "%s: %s", postfix_where(adopt, postfix, service, name), name);
 
-	if (milters_is_in(adopt, postfix, &adopt->replaced_services, endpoint))
-		adopt_note(adopt, "%s: check_policy_service %s may go once mode is enforce", where,
-		    endpoint);
-	else if (milters_is_in(adopt, postfix, &adopt->partly_services, endpoint))
-		adopt_note(adopt,
-		    "%s: check_policy_service %s stays for what could not be taken over; its limits "
-		    "may go once mode is enforce",
-		    where, endpoint);
-	else if (strstr(endpoint, "spf") != NULL)
-		adopt_note(adopt,
-		    "%s: check_policy_service %s checks SPF; countersign does, too (on_spf_fail), so "
-		    "it may go once mode is enforce",
-		    where, endpoint);
-	else
-		adopt_missing(adopt,
-		    "%s: check_policy_service %s stays: its rules were not read (--from KIND:FILE "
-		    "reads policyd, postfwd, policyd-rate-limit)",
-		    where, endpoint);
+	for (size_t i = 0; i < n; i++)
+		note_milter(adopt, postfix, milters[i].endpoint, where);
 }
 
-/* next_policy - the endpoint of the next check_policy_service of a list, or NULL */
-static const char *
-next_policy(struct adopt *adopt, const char **list)
-{
-	const char *word, *inside;
-
-	while ((word = postfix_word(adopt, list)) != NULL) {
-		if (strcasecmp(word, "check_policy_service") != 0)
-			continue;
-		word = postfix_word(adopt, list);
-		if (word == NULL || word[0] != '{')
-			return word;
-		inside = mem_strndup(adopt, word + 1, strlen(word + 1));
-		word = postfix_word(adopt, &inside);
-		return word != NULL ? mem_strndup(adopt, word, strcspn(word, "}")) : NULL;
-	}
-	return NULL;
-}
-
-/* milters_find_policies - the policy services of main.cf, or of one service */
+/* note_rates - Postfix's own limits for clients, which stay in effect */
 static void
-milters_find_policies(
+note_rates(
     struct adopt *adopt, const struct postfix *postfix, const struct postfix_service *service)
 {
-	for (size_t i = 0; i < sizeof(policy_places) / sizeof(policy_places[0]); i++) {
-		const char *name = policy_places[i], *list, *endpoint;
+	static const char *const names[] = { "smtpd_client_message_rate_limit",
+		"smtpd_client_recipient_rate_limit", "smtpd_client_connection_rate_limit",
+		"smtpd_client_auth_rate_limit", "smtpd_client_newtls_rate_limit",
+		"smtpd_client_connection_count_limit", "smtpd_recipient_limit",
+		"smtpd_recipient_overshoot_limit", "message_size_limit" };
 
-		if (service != NULL && postfix_override(service, name) == NULL)
-			continue;
-		list = postfix_value(adopt, postfix, service, name);
-		while ((endpoint = next_policy(adopt, &list)) != NULL)
-			note_policy(adopt, postfix, service, name, endpoint);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		bool own = service != NULL && postfix_override(service, names[i]) != NULL;
+
+		if (own || (service == NULL && postfix_set(postfix, names[i])))
+			adopt_note(adopt,
+			    "%s: %s = %s%s%s is Postfix's own limit and stays in effect beside the plans",
+			    postfix_where(adopt, postfix, service, names[i]), names[i],
+			    postfix_value(adopt, postfix, service, names[i]),
+			    own ? " of service " : "", own ? service->name : "");
 	}
 }
 
-/* note_others - milters that do what countersign does, too */
+/* note_others - milters and filters that stay or go */
 static void
 note_others(struct adopt *adopt, const struct postfix *postfix)
 {
-	const char *list = postfix_value(adopt, postfix, NULL, "smtpd_milters");
 	const char *filter = postfix_value(adopt, postfix, NULL, "content_filter");
-	size_t n;
-	const struct postfix_milter *milters = postfix_milters(adopt, list, &n);
 
-	for (size_t i = 0; i < n; i++) {
-		const char *endpoint = milters[i].endpoint, *port;
-
-		port = port_of_endpoint(adopt, endpoint);
-		if (is_opendkim(adopt, postfix, endpoint) && !adopt->opendkim)
-			adopt_missing(adopt,
-			    "%s: smtpd_milters names %s, but no opendkim.conf was found: name it with "
-			    "--opendkim FILE, or its keys are not taken over",
-			    postfix_where(adopt, postfix, NULL, "smtpd_milters"), endpoint);
-		if (strstr(endpoint, "opendmarc") != NULL ||
-		    (port != NULL && strcmp(port, "8893") == 0))
-			adopt_note(adopt,
-			    "%s: %s is OpenDMARC's; countersign evaluates DMARC itself "
-			    "(on_dmarc_fail), so it may go once mode is enforce",
-			    postfix_where(adopt, postfix, NULL, "smtpd_milters"), endpoint);
-	}
+	note_milters(adopt, postfix, NULL, "smtpd_milters");
+	note_milters(adopt, postfix, NULL, "non_smtpd_milters");
+	for (size_t i = 0; i < postfix->n_services; i++)
+		if (postfix_is_smtpd(&postfix->services[i]) &&
+		    postfix_override(&postfix->services[i], "smtpd_milters") != NULL)
+			note_milters(adopt, postfix, &postfix->services[i], "smtpd_milters");
 	if (filter[0] != '\0')
 		adopt_note(adopt,
 		    "%s: the content filter %s sees mail after countersign: if it signs with DKIM, "
@@ -327,16 +278,33 @@ note_others(struct adopt *adopt, const struct postfix *postfix)
 		    postfix_where(adopt, postfix, NULL, "content_filter"), filter);
 }
 
+/* keep_copies - for the way back, if nothing else is changed in between */
+static void
+keep_copies(struct adopt *adopt, const struct postfix *postfix)
+{
+	const char *const files[] = { postfix->main_cf, postfix->master_cf };
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		const char *shell = adopt_shell(adopt, files[i]);
+
+		adopt_command(adopt, "cp -p %s %s.before-countersign", shell, shell);
+		adopt_back(adopt,
+		    "# or, if nothing else was changed in it since: cp -p %s.before-countersign %s",
+		    shell, shell);
+	}
+}
+
 void
 adopt_postfix_milters(struct adopt *adopt, const struct postfix *postfix)
 {
+	keep_copies(adopt, postfix);
 	note_others(adopt, postfix);
+	note_rates(adopt, postfix, NULL);
+	for (size_t i = 0; i < postfix->n_services; i++)
+		if (postfix_is_smtpd(&postfix->services[i]))
+			note_rates(adopt, postfix, &postfix->services[i]);
 	set_milter_lists(adopt, postfix);
 	set_milter_options(adopt, postfix);
-	milters_find_policies(adopt, postfix, NULL);
-	for (size_t i = 0; i < postfix->n_services; i++) {
+	for (size_t i = 0; i < postfix->n_services; i++)
 		set_service_milters(adopt, postfix, &postfix->services[i]);
-		if (postfix_is_smtpd(&postfix->services[i]))
-			milters_find_policies(adopt, postfix, &postfix->services[i]);
-	}
 }

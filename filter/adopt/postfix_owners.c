@@ -121,6 +121,12 @@ maps_add_maps(struct adopt *adopt, const struct postfix *postfix,
 		add_table(adopt, postfix, spec, from);
 	if (adopt->owners.n == before)
 		return;
+	if (service != NULL && *from_r != NULL)
+		adopt_note(adopt,
+		    "%s is of service %s only; owners is one list for all listeners, so its logins own "
+		    "these addresses at every service. If they must not, give a listener owners of its "
+		    "own",
+		    from, service->name);
 	*from_r = *from_r == NULL ? from : mem_printf(adopt, "%s; %s", *from_r, from);
 }
 
@@ -235,7 +241,10 @@ realm_of_postfix(struct adopt *adopt, const struct postfix *postfix)
 	for (size_t i = 0; i < postfix->n_services; i++) {
 		const struct postfix_service *service = &postfix->services[i];
 
-		if (postfix_has_auth(adopt, postfix, service))
+		/* Dovecot is not told of it */
+		if (postfix_has_auth(adopt, postfix, service) &&
+		    strcasecmp(
+			postfix_value(adopt, postfix, service, "smtpd_sasl_type"), "dovecot") != 0)
 			set_realm(adopt, postfix_value(adopt, postfix, service, name),
 			    mem_printf(adopt, "%s: %s",
 				postfix_where(adopt, postfix, service, name), name));

@@ -24,6 +24,7 @@ struct rspamd_keys {
 	struct adopt_texts lines; /* of the KeyTable, by which a key is known */
 	bool below;               /* a key also signs for names below its domain */
 	bool several;             /* a domain has more than one key */
+	const char *left;         /* what rspamd signs with and what is not taken over, or NULL */
 };
 
 /* replace - a text with each $name replaced */
@@ -54,8 +55,10 @@ rspamd_keys_add_key(
 
 	if (normal == NULL || !domain_is_labels(normal) || !domain_is_labels(selector) ||
 	    strpbrk(path, " \t\n%") != NULL || keys->lines.n == KEYS_MAX) {
-		adopt_missing(adopt, "%s: the key %s of %s cannot be written to a KeyTable",
-		    keys->file->path, path, domain);
+		keys->left =
+		    mem_printf(adopt, "%s: the key %s of %s cannot be written to a KeyTable",
+			keys->file->path, path, domain);
+		adopt_missing(adopt, "%s", keys->left);
 		return;
 	}
 	name = mem_printf(adopt, "%s._domainkey.%s", selector, normal);
@@ -182,8 +185,9 @@ rspamd_keys_add_maps(struct rspamd_keys *keys, const char *selector, const char 
 		if (maps[i] != NULL && strncmp(maps[i], "file://", 7) == 0)
 			maps[i] += 7;
 		if (node != NULL && (maps[i] == NULL || maps[i][0] != '/')) {
-			adopt_missing(adopt, "%s: %s is not a text file",
+			keys->left = mem_printf(adopt, "%s: %s is not a text file",
 			    rspamd_where(adopt, keys->file, node), names[i]);
+			adopt_missing(adopt, "%s", keys->left);
 			maps[i] = NULL;
 		}
 	}
@@ -191,6 +195,9 @@ rspamd_keys_add_maps(struct rspamd_keys *keys, const char *selector, const char 
 		char *text = maps[i] != NULL ? adopt_read_file(adopt, maps[i]) : NULL, *line;
 		int number = 0;
 
+		if (maps[i] != NULL && text == NULL)
+			keys->left =
+			    mem_printf(adopt, "%s: %s cannot be read", keys->file->path, names[i]);
 		while (text != NULL && (line = adopt_next_line(&text, &number)) != NULL) {
 			const char *one, *other;
 
@@ -207,8 +214,10 @@ rspamd_keys_add_maps(struct rspamd_keys *keys, const char *selector, const char 
 
 /* note_rest - settings that are decided in another way here */
 static void
-note_rest(struct adopt *adopt, const struct rspamd_file *file)
+note_rest(struct rspamd_keys *keys)
 {
+	struct adopt *adopt = keys->adopt;
+	const struct rspamd_file *file = keys->file;
 	static const char *const known[] = { "path", "selector", "domain", "selector_map",
 		"path_map", "enabled", "use_esld" };
 
@@ -217,12 +226,14 @@ note_rest(struct adopt *adopt, const struct rspamd_file *file)
 
 		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 			found = found || strcmp(known[i], one->name) == 0;
-		if (strncmp(one->name, "use_redis", 9) == 0 || strcmp(one->name, "use_vault") == 0)
-			adopt_missing(adopt,
+		if ((strcmp(one->name, "use_redis") == 0 || strcmp(one->name, "use_vault") == 0) &&
+		    ucl_bool(file->root, one->name, false)) {
+			keys->left = mem_printf(adopt,
 			    "%s: rspamd dkim_signing: %s: keys in there are not read; write them to "
 			    "files of /etc/countersign/keys/DOMAIN/SELECTOR.pem",
 			    rspamd_where(adopt, file, one), one->name);
-		else if (!found)
+			adopt_missing(adopt, "%s", keys->left);
+		} else if (!found)
 			adopt_note(adopt,
 			    "%s: rspamd dkim_signing: %s: listeners and owners decide whose mail is "
 			    "signed here",
@@ -236,6 +247,15 @@ rspamd_keys_set_tables(struct rspamd_keys *keys)
 {
 	struct adopt *adopt = keys->adopt;
 
+	if (keys->left != NULL) {
+		adopt->rspamd_stays = keys->left;
+		adopt->key_table = adopt->signing_table = NULL;
+		adopt_missing(adopt,
+		    "%s: rspamd goes on signing with its dkim_signing, because not all of it is taken "
+		    "over: leave it switched on",
+		    keys->file->path);
+		return;
+	}
 	if (keys->lines.n == 0)
 		return;
 	adopt_own_keys(adopt, &keys->files, NULL);
@@ -266,11 +286,12 @@ rspamd_dkim_signing(struct adopt *adopt, const struct rspamd_file *file)
 
 	if (!ucl_bool(file->root, "enabled", true))
 		return;
-	if (adopt->signs_here && adopt->key_table == NULL) {
+	if (adopt->signs_here || adopt->opendkim_stays != NULL) {
 		adopt_missing(adopt,
-		    "%s: rspamd dkim_signing and opendkim both sign today; the keys of opendkim were "
-		    "taken, those of rspamd were not",
-		    file->path);
+		    "%s: rspamd dkim_signing and opendkim both sign today; the keys of %s, those of "
+		    "rspamd were not taken over, and it goes on signing with them",
+		    file->path,
+		    adopt->signs_here ? "opendkim were taken over" : "opendkim stay with it");
 		return;
 	}
 	if (adopt->key_table == NULL) {
@@ -285,14 +306,15 @@ rspamd_dkim_signing(struct adopt *adopt, const struct rspamd_file *file)
 		rspamd_keys_add_domain(&keys, one, selector, path);
 	rspamd_keys_add_maps(&keys, selector, path);
 	if (strstr(path, "$domain") == NULL && domains == NULL && keys.lines.n == 0)
-		adopt_missing(adopt,
-		    "%s: rspamd dkim_signing: %s is one key for all domains; write a KeyTable with a "
-		    "line for each domain",
-		    file->path, path);
+		adopt_missing(adopt, "%s",
+		    keys.left = mem_printf(adopt,
+			"%s: rspamd dkim_signing: %s is one key for all domains; write a KeyTable with "
+			"a line for each domain",
+			file->path, path));
 	else if (strstr(path, "$domain") != NULL &&
 	    (keys.lines.n == 0 || ucl_bool(file->root, "try_fallback", true)))
 		add_one(&keys, NULL, selector, path);
-	note_rest(adopt, file);
+	note_rest(&keys);
 	rspamd_keys_set_tables(&keys);
 }
 

@@ -169,11 +169,71 @@ is_of_users(const struct ucl_node *rate)
 	    strcmp(selector, "user.lower()") == 0;
 }
 
+/* What becomes of the settings of the module. */
+static const struct {
+	const char *name; /* or its beginning, with a star */
+	const char *text; /* NULL: countersign has no need of it */
+} settings[] = {
+	{ "whitelisted_rcpts", "recipients that are not counted have no counterpart" },
+	{ "whitelisted_ip",
+	    "clients that are not counted have no counterpart; a listener of role "
+	    "local has on_over = \"accept\" for them" },
+	{ "whitelisted_user",
+	    "give such logins a plan without limits: plan = \"unlimited\" in "
+	    "accounts, or a table in plan_of" },
+	{ "custom_keywords", "rules in Lua have no counterpart" },
+	{ "max_rcpt*",
+	    "what rspamd does with messages of more recipients than that has no "
+	    "counterpart; here all recipients of every message are counted" },
+	{ "limits", "limits in this old form have no counterpart; write rates" },
+	{ "rates", NULL },
+	{ "enabled", NULL },
+	{ "servers", NULL },
+	{ "read_servers", NULL },
+	{ "write_servers", NULL },
+	{ "password", NULL },
+	{ "db*", NULL },
+	{ "timeout", NULL },
+	{ "prefix", NULL },
+	{ "redis*", NULL },
+	{ "expire*", NULL },
+	{ "max_delay", NULL },
+	{ "use_ip_score", NULL },
+	{ "info_symbol", NULL },
+	{ "symbol", NULL },
+	{ "message_func", NULL },
+	{ "ham_factor_*", "the rate changes there with what mail was; here it does not" },
+	{ "spam_factor_*", "the rate changes there with what mail was; here it does not" },
+	{ "dynamic_rate_limit", "the rate changes there with what mail was; here it does not" },
+};
+
+/* judge_setting - what becomes of a setting; false: something stays in rspamd */
+static bool
+judge_setting(struct adopt *adopt, const struct rspamd_file *file, const struct ucl_node *setting)
+{
+	const char *text = "this setting is not known here";
+
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+		const char *name = settings[i].name;
+		size_t len = strcspn(name, "*");
+
+		if (name[len] == '*' ? strncmp(setting->name, name, len) == 0
+				     : strcmp(setting->name, name) == 0) {
+			text = settings[i].text;
+			break;
+		}
+	}
+	if (text != NULL)
+		adopt_missing(adopt, "%s: rspamd ratelimit: %s: %s",
+		    rspamd_where(adopt, file, setting), setting->name, text);
+	return text == NULL;
+}
+
 void
 rspamd_ratelimit(struct adopt *adopt, const struct rspamd_file *file)
 {
 	const struct ucl_node *rates = ucl_find(file->root, "rates");
-	size_t taken = adopt->n_limits;
+	size_t taken = adopt->n_limits, left = 0;
 
 	if (!ucl_bool(file->root, "enabled", true)) {
 		adopt_note(adopt, "%s: ratelimit is switched off there", file->path);
@@ -181,24 +241,23 @@ rspamd_ratelimit(struct adopt *adopt, const struct rspamd_file *file)
 	}
 	for (const struct ucl_node *one = rates != NULL ? rates->members : NULL; one != NULL;
 	     one = one->next)
-		if (is_of_users(one))
+		if (is_of_users(one)) {
+			size_t before = adopt->report->missing.n;
+
 			read_rate(adopt, file, one);
-		else
+			left += adopt->report->missing.n > before;
+		} else
 			adopt_missing(adopt,
 			    "%s: rspamd ratelimit %s is not of logins, and stays in rspamd",
 			    rspamd_where(adopt, file, one), one->name);
 	for (const struct ucl_node *one = file->root->members; one != NULL; one = one->next)
-		if (strncmp(one->name, "whitelisted_", 12) == 0 ||
-		    strncmp(one->name, "custom_keywords", 15) == 0 ||
-		    strncmp(one->name, "max_rcpt", 8) == 0)
-			adopt_missing(adopt,
-			    "%s: rspamd ratelimit: %s has no counterpart; give such accounts a plan of "
-			    "their own",
-			    rspamd_where(adopt, file, one), one->name);
+		left += !judge_setting(adopt, file, one);
 	if (adopt->n_limits > taken)
 		adopt_note(adopt,
 		    "%s: rspamd counts each recipient of a message, so its limits of users became "
-		    "recipients (messages with skip_recipients); switch its ratelimit of users off "
-		    "once mode is enforce",
-		    file->path);
+		    "recipients (messages with skip_recipients); %s once mode is enforce",
+		    file->path,
+		    left == 0
+			? "switch its ratelimit of users off"
+			: "for what could not be taken over its ratelimit of users stays, even");
 }

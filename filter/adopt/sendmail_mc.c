@@ -24,6 +24,13 @@ static const struct {
 } calls[] = {
 	{ "DAEMON_OPTIONS", NULL, 'O', "DaemonPortOptions" },
 	{ "define", "confINPUT_MAIL_FILTERS", 'O', "InputMailFilters" },
+	{ "define", "confMUST_QUOTE_CHARS", 'O', "MustQuoteChars" },
+	{ "define", "confCONNECTION_RATE_THROTTLE", 'O', "ConnectionRateThrottle" },
+	{ "define", "confCONNECTION_RATE_WINDOW_SIZE", 'O', "ConnectionRateWindowSize" },
+	{ "define", "confMAX_RCPTS_PER_MESSAGE", 'O', "MaxRecipientsPerMessage" },
+	{ "define", "confBAD_RCPT_THROTTLE", 'O', "BadRcptThrottle" },
+	{ "define", "confMAX_MESSAGE_SIZE", 'O', "MaxMessageSize" },
+	{ "define", "confMAX_DAEMON_CHILDREN", 'O', "MaxDaemonChildren" },
 	{ "define", "confAUTH_MECHANISMS", 'O', "AuthMechanisms" },
 	{ "define", "confAUTH_REALM", 'O', "AuthRealm" },
 	{ "define", "confDOMAIN_NAME", 'D', "j" },

@@ -31,9 +31,10 @@ adopt_action(const char *text)
 
 	text += strspn(text, " \t");
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (strncasecmp(text, words[i].word, strlen(words[i].word)) == 0)
+		if (strncasecmp(text, words[i].word, strlen(words[i].word)) == 0 &&
+		    text[strlen(words[i].word)] != '(')
 			return words[i].action;
-	return text[0] == '5' ? "reject" : "tempfail";
+	return text[0] == '5' ? "reject" : text[0] == '4' ? "tempfail" : NULL;
 }
 
 bool

@@ -1,0 +1,10 @@
+CREATE TABLE policies (ID INTEGER PRIMARY KEY, Name TEXT, Priority INT, Disabled INT);
+CREATE TABLE policy_members (ID INTEGER PRIMARY KEY, PolicyID INT, Source TEXT, Destination TEXT, Disabled INT);
+CREATE TABLE policy_groups (ID INTEGER PRIMARY KEY, Name TEXT, Disabled INT);
+CREATE TABLE policy_group_members (ID INTEGER PRIMARY KEY, PolicyGroupID INT, Member TEXT, Disabled INT);
+CREATE TABLE quotas (ID INTEGER PRIMARY KEY, PolicyID INT, Name TEXT, Track TEXT, Period INT, Verdict TEXT, Disabled INT);
+CREATE TABLE quotas_limits (ID INTEGER PRIMARY KEY, QuotasID INT, Type TEXT, CounterLimit INT, Disabled INT);
+INSERT INTO policies VALUES (1,'all',1,0),(2,'outside',2,0),(3,'but',3,0),(4,'both',4,0);
+INSERT INTO policy_members VALUES (1,1,'any','any',0),(2,2,'any','!%ours',0),(3,3,'@bleibt.example,!boss@bleibt.example','any',0),(4,4,'10.0.0.0/8,@bleibt.example',NULL,0);
+INSERT INTO quotas VALUES (1,1,'q1','SASLUsername',3600,'DEFER',0),(2,2,'q2','SASLUsername',3600,'DEFER',0),(3,3,'q3','SASLUsername',3600,'DEFER',0),(4,4,'q4','SASLUsername',3600,'DEFER',0),(5,1,'q5','SASLUsername',3600,'REDIRECT',0);
+INSERT INTO quotas_limits VALUES (1,1,'MessageCount',101,0),(2,2,'MessageCount',102,0),(3,3,'MessageCount',103,0),(4,4,'MessageCount',104,0),(5,5,'MessageCount',105,0);
