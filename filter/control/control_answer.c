@@ -129,6 +129,7 @@ static const struct command {
 	struct field fields[FIELDS_MAX];
 } commands[] = {
 	{ "status", answer_status, false, true, { { 0 } } },
+	{ "metrics", control_metrics, false, true, { NUMBER("openmetrics", 0, 1) } },
 	{ "reload", answer_reload, true, true, { { 0 } } },
 	{ "dkim look", answer_dkim_look, true, true, { { 0 } } },
 	{ "quota show", control_quota_show, false, false, { ACCOUNT } },

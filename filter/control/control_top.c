@@ -141,7 +141,7 @@ keep_of_pool(const struct top_of *of, size_t n)
 
 	for (size_t i = 0; i < of->table->n && i < TOP_POOLED && kept < n; i++) {
 		const struct lookup lookup = { of->asked->ctx, of->snapshot,
-			clock_ms() + CONTROL_STORE_WAIT_MS, NULL };
+			clock_ms() + CONTROL_STORE_WAIT_MS, NULL, NULL };
 		struct plans plans;
 
 		plans_assign(&lookup, of->table->lines[i]->name, NULL, &plans);
@@ -158,7 +158,7 @@ is_of_network(const struct top_of *of, const json_t *decision)
 	const char *client = json_string_value(json_object_get(decision, "client"));
 	const char *open = client != NULL ? strrchr(client, '[') : NULL;
 	const struct lookup lookup = { of->asked->ctx, of->snapshot,
-		clock_ms() + CONTROL_STORE_WAIT_MS, NULL };
+		clock_ms() + CONTROL_STORE_WAIT_MS, NULL, NULL };
 	struct plans plans;
 
 	if (open == NULL)

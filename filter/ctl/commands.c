@@ -38,6 +38,10 @@ const struct ctl_option ctl_global_options[] = {
 
 const struct ctl_command ctl_commands[] = {
 	{ "status", { NULL }, NO_OPTIONS, "show how the daemon is doing", NULL, ctl_status },
+	{ "metrics", { NULL },
+	    { { "--openmetrics", NULL, "OpenMetrics 1.0, not Prometheus' own format", NULL,
+	      OPTIONAL } },
+	    "print figures for Prometheus", NULL, ctl_metrics },
 	{ "reload", { NULL }, NO_OPTIONS, "read the configuration again", NULL, ctl_reload },
 	{ "last", { "ACCOUNT" }, { COUNT("number of messages, 1 to 100 (default 10)") },
 	    "show the last messages of an account", NULL, ctl_last },

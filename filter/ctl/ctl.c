@@ -98,7 +98,7 @@ ctl_clean(json_t *answer)
 		if (!json_is_string(item) || !text_has_controls(json_string_value(item)))
 			continue;
 		copy = mem_strdup(NULL, json_string_value(item));
-		lines = strcmp(name, "error") == 0 || strcmp(name, "xml") == 0;
+		lines = strcmp(name, "error") == 0 || strcmp(name, "xml") == 0 || strcmp(name, "metrics") == 0;
 		text_replace_controls(copy, '?', lines ? '\n' : '\0');
 		(void)json_string_set(item, copy);
 		talloc_free(copy);

@@ -156,7 +156,7 @@ void ctl_clean(json_t *answer);
 
 /* The commands, by file. */
 ctl_run ctl_adopt;					/* ctl_adopt.c */
-ctl_run ctl_reload, ctl_status;				/* ctl_admin.c */
+ctl_run ctl_metrics, ctl_reload, ctl_status;				/* ctl_admin.c */
 ctl_run ctl_events, ctl_hold_queue, ctl_last, ctl_why;	/* ctl_history.c */
 ctl_run ctl_quota_suggest, ctl_report;			/* ctl_daybook.c */
 ctl_run ctl_block, ctl_blocked, ctl_plan_of, ctl_quota_reset, ctl_quota_set, ctl_quota_show,

@@ -1,5 +1,5 @@
 /*
- * ctl_admin.c - countersignctl status, reload
+ * ctl_admin.c - countersignctl status, metrics, reload
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -93,4 +93,19 @@ ctl_status(struct ctl *ctl, char **operands)
 {
 	(void)operands;
 	return ctl_ask(ctl, json_pack("{s:s}", "command", "status"), print_status);
+}
+
+static void
+print_metrics(const json_t *answer)
+{
+	(void)fputs(ctl_text(answer, "metrics"), stdout);
+}
+
+/* ctl_metrics - figures for Prometheus */
+int
+ctl_metrics(struct ctl *ctl, char **operands)
+{
+	(void)operands;
+	return ctl_ask(ctl, json_pack("{s:s, s:i}", "command", "metrics", "openmetrics",
+	    ctl_flag(ctl, "--openmetrics")), print_metrics);
 }

@@ -163,6 +163,7 @@ static int
 open_parts(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, const char **error_r)
 {
 	daemon->started_ms = clock_ms();
+	atomic_store(&daemon->figures.reloaded_ms, clock_wall_ms());
 	if (make_locks(daemon, error_r) != 0)
 		return -1;
 	daemon->current = first;
@@ -206,6 +207,7 @@ void
 daemon_close(struct daemon *daemon)
 {
 	forget_unmatched(daemon);
+	figures_free(&daemon->figures);
 	talloc_free(daemon->journal);
 	daemon->journal = NULL;
 	snapshot_release(daemon->current);
@@ -372,6 +374,11 @@ daemon_reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 	(void)pthread_mutex_lock(&daemon->reload_lock);
 	good = reload(daemon, ctx, error_r);
 	(void)pthread_mutex_unlock(&daemon->reload_lock);
+	atomic_store(&daemon->figures.reload_failed, !good);
+	if (good)
+		atomic_store(&daemon->figures.reloaded_ms, clock_wall_ms());
+	else
+		figures_count(&daemon->figures.reloads_failed);
 	/* what was published before the reload holds after it */
 	if (good)
 		daemon_look_for_keys(daemon);

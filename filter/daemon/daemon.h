@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <talloc.h>
 
+#include "filter/daemon/figures.h"
 #include "filter/daemon/probe.h"
 #include "filter/daemon/snapshot.h"
 #include "filter/dkim/key_watch.h"
@@ -60,6 +61,7 @@ struct daemon {
 	    key_told_ms; /* when a missing key was last reported, CLOCK_MONOTONIC; 0: never */
 	atomic_ulong reloads;
 	struct edge_figures edge;
+	struct figures figures;
 	struct probe_address listening; /* set before threads start */
 };
 

@@ -371,6 +371,18 @@ key_watch_foretell(
 	key_watch_do_filter(watch, ctx, choice, now_ms, foretold);
 }
 
+void
+key_watch_count(struct key_watch *watch, size_t *known_r, size_t *withheld_r)
+{
+	*known_r = *withheld_r = 0;
+	(void)pthread_mutex_lock(&watch->lock);
+	for (struct entry *entry = NULL; (entry = map_next(watch->entries, entry)) != NULL;) {
+		*known_r += 1;
+		*withheld_r += entry->withheld;
+	}
+	(void)pthread_mutex_unlock(&watch->lock);
+}
+
 /* --- off the message's path -------------------------------------------- */
 
 /* One key that the tick asks for. */

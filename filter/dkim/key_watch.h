@@ -66,6 +66,10 @@ void key_watch_filter(
 void key_watch_foretell(
     struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *choice, int64_t now_ms);
 
+/* key_watch_count - keys that a message wanted and that are remembered, and those of them that are
+ * not used because of their records */
+void key_watch_count(struct key_watch *watch, size_t *known_r, size_t *withheld_r);
+
 /*
  * key_watch_look - ask for the keys past every cache; what is seen holds at once
  * Those that are not used come first; of all together KEY_WATCH_LOOK_MAX are looked for. Waits

@@ -158,6 +158,7 @@ struct resolver {
 	size_t bytes;		/* and their weight */
 	struct resolver_status status;
 	int64_t heard_ms;	/* as health says */
+	struct resolver_figures figures; /* atomic, without the lock */
 };
 
 /*
@@ -362,6 +363,7 @@ resolver_start(struct resolver *resolver, const char *name, size_t len, enum dns
 	question_ref(question);
 	question->next = resolver->queue;
 	resolver->queue = question;
+	(void)atomic_fetch_add_explicit(&resolver->figures.questions, 1, memory_order_relaxed);
 	wake(resolver);
 	return question;
 }
@@ -857,10 +859,11 @@ without_answer(const struct resolver *resolver, TALLOC_CTX *ctx, const struct qu
 	return answer;
 }
 
-/* resolver_do_ask - the answer to a question, or why there is none (lock held) */
+/* resolver_do_ask - the answer to a question, or why there is none (lock held); cached_r is set
+ * only if there was one */
 static struct dns_answer *
 resolver_do_ask(struct resolver *resolver, TALLOC_CTX *ctx, const char *name, size_t len,
-    enum dns_type type, int64_t deadline_ms)
+    enum dns_type type, int64_t deadline_ms, bool *cached_r)
 {
 	struct question *question = resolver_find(resolver, name, len, type);
 	struct dns_answer *answer = NULL;
@@ -873,6 +876,7 @@ resolver_do_ask(struct resolver *resolver, TALLOC_CTX *ctx, const char *name, si
 	if (question == NULL)
 		return dns_answer_new(ctx, DNS_FAILURE, "too many DNS questions under way");
 	question_ref(question);
+	*cached_r = question->done;
 	if (!resolver_wait_for(resolver, question, deadline_ms))
 		answer = without_answer(resolver, ctx, question);
 	(void)pthread_mutex_unlock(&resolver->lock);
@@ -883,17 +887,40 @@ resolver_do_ask(struct resolver *resolver, TALLOC_CTX *ctx, const char *name, si
 	return answer;
 }
 
+/* resolver_count - an asker has its answer */
+static void
+resolver_count(struct resolver_figures *figures, const struct dns_answer *answer, bool cached,
+    uint64_t since)
+{
+	(void)atomic_fetch_add_explicit(&figures->answers[answer->status], 1, memory_order_relaxed);
+	if (answer->stale)
+		(void)atomic_fetch_add_explicit(&figures->stale, 1, memory_order_relaxed);
+	if (cached)
+		(void)atomic_fetch_add_explicit(&figures->cached, 1, memory_order_relaxed);
+	else
+		histogram_since(&figures->waits, since);
+}
+
+const struct resolver_figures *
+resolver_figures(const struct resolver *resolver)
+{
+	return &resolver->figures;
+}
+
 struct dns_answer *
 resolver_ask(struct resolver *resolver, TALLOC_CTX *ctx, const char *name, size_t name_len,
     enum dns_type type, int64_t deadline_ms)
 {
+	uint64_t since = histogram_now();
 	struct dns_answer *answer;
+	bool cached = false;
 
 	if (!dns_name_ok(name, name_len))
 		return dns_answer_new(ctx, DNS_FAILURE, "no name that DNS could know");
 	(void)pthread_mutex_lock(&resolver->lock);
-	answer = resolver_do_ask(resolver, ctx, name, name_len, type, deadline_ms);
+	answer = resolver_do_ask(resolver, ctx, name, name_len, type, deadline_ms, &cached);
 	(void)pthread_mutex_unlock(&resolver->lock);
+	resolver_count(&resolver->figures, answer, cached, since);
 	return answer;
 }
 

@@ -7,11 +7,13 @@
 #ifndef FILTER_DNS_RESOLVER_H
 #define FILTER_DNS_RESOLVER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <talloc.h>
 
+#include "filter/base/histogram.h"
 #include "filter/dns/answer.h"
 
 struct resolver;
@@ -44,6 +46,18 @@ struct resolver_status {
 
 /* resolver_status - how it stands; any thread */
 void resolver_status(struct resolver *resolver, struct resolver_status *status_r);
+
+/* What was asked and answered since the start. */
+struct resolver_figures {
+	atomic_uint_fast64_t answers[DNS_FAILURE + 1]; /* to askers, by status */
+	atomic_uint_fast64_t stale;	/* of those, what DNS said before */
+	atomic_uint_fast64_t cached;	/* of those, without waiting */
+	atomic_uint_fast64_t questions;	/* sent, by askers or ahead of them */
+	struct histogram waits;		/* of answers that were not cached */
+};
+
+/* resolver_figures - live as long as the resolver; any thread */
+const struct resolver_figures *resolver_figures(const struct resolver *resolver);
 
 /*
  * resolver_ask - one question, waiting until the answer or the deadline

@@ -9,6 +9,7 @@
 #endif
 
 #include "filter/message/lookup.h"
+#include "filter/table/open.h"
 #include "policy/sender/identity.h"
 
 /* lookup_ask - ask one table for one spelling of a key */
@@ -25,6 +26,8 @@ lookup_ask(const struct lookup *lookup, struct table *table, const char *key, bo
 		    outcome == TABLE_FOUND ? *value_r : error);
 	else if (outcome == TABLE_TEMPERROR)
 		table_log_failure(table, error);
+	if (lookup->figures != NULL)
+		figures_count(&lookup->figures->tables[table_type_index(table)][outcome]);
 	return outcome;
 }
 

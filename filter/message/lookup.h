@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <talloc.h>
 
+#include "filter/daemon/figures.h"
 #include "filter/daemon/snapshot.h"
 #include "filter/message/witness.h"
 
@@ -17,6 +18,7 @@ struct lookup {
 	const struct snapshot *snapshot;
 	int64_t deadline_ms;	/* CLOCK_MONOTONIC */
 	struct witness *witness; /* whom each answer is reported to, or NULL */
+	struct figures *figures; /* where answers are counted, or NULL */
 };
 
 /*

@@ -16,5 +16,6 @@ message_lookup(struct message *message)
 	const struct session *session = message->session;
 
 	return (struct lookup){ message, session->snapshot,
-		clock_ms() + session->snapshot->config->dns_timeout_ms, session->witness };
+		clock_ms() + session->snapshot->config->dns_timeout_ms, session->witness,
+		session->witness == NULL ? &session->daemon->figures : NULL };
 }

@@ -60,6 +60,7 @@ struct message {
 	uint8_t charge_id[QUOTA_ID_LEN];
 	struct quota_mark *marks;	/* the limits whose warn_at mark it crossed */
 	size_t n_marks;
+	uint64_t body_us;	/* what its body took so far, in microseconds */
 };
 
 struct session {

@@ -231,7 +231,7 @@ plans_counters(TALLOC_CTX *ctx, const struct snapshot *snapshot, enum quota_subj
 {
 	static const struct quota_cost one = { .messages = 1, .recipients = 1, .bytes = 1 };
 	struct plans own, *plans = plans_r != NULL ? plans_r : &own;
-	const struct lookup lookup = { ctx, snapshot, deadline_ms, NULL };
+	const struct lookup lookup = { ctx, snapshot, deadline_ms, NULL, NULL };
 	const struct asking a = { .lookup = &lookup, .plans = plans };
 
 	if (plans_of_owner(&a, kind, name, error_r) != 0)

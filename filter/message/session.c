@@ -196,10 +196,19 @@ learn_queue_id(struct message *message, const char *queue_id)
 		message->facts.queue_id = session_keep(message, queue_id, SESSION_WORD_MAX);
 }
 
+/* count_stage - a stage of a real message began at since and is over */
+static void
+count_stage(struct session *session, enum figures_stage stage, uint64_t since)
+{
+	if (session->witness == NULL)
+		histogram_since(&session->daemon->figures.stages[stage], since);
+}
+
 /* message_mail - MAIL FROM */
 const struct verdict *
 message_mail(struct session *session, const char *path, const struct mail_macros *macros)
 {
+	uint64_t since = histogram_now();
 	struct message *message;
 
 	message_finish(session);
@@ -215,6 +224,7 @@ message_mail(struct session *session, const char *path, const struct mail_macros
 	message->facts.smtputf8 = macros->smtputf8;
 	learn_queue_id(message, macros->queue_id);
 	stage_mail(message, path);
+	count_stage(session, FIGURES_MAIL, since);
 	return &message->verdict;
 }
 
@@ -223,9 +233,11 @@ const struct verdict *
 message_rcpt(struct session *session, const char *path, const char *resolved, const char *queue_id)
 {
 	struct message *message = session->message;
+	uint64_t since = histogram_now();
 
 	learn_queue_id(message, queue_id);
 	stage_rcpt(message, path, resolved);
+	count_stage(session, FIGURES_RCPT, since);
 	return &message->verdict;
 }
 
@@ -245,9 +257,12 @@ message_header(struct session *session, const char *name, const char *value)
 const struct verdict *
 message_header_end(struct session *session, const char *queue_id)
 {
+	uint64_t since = histogram_now();
+
 	learn_queue_id(session->message, queue_id);
 	session->message->facts.size += 2;
 	stage_header(session->message);
+	count_stage(session, FIGURES_HEADER, since);
 	return &session->message->verdict;
 }
 
@@ -255,15 +270,24 @@ message_header_end(struct session *session, const char *queue_id)
 void
 message_body(struct session *session, const unsigned char *bytes, size_t len)
 {
+	uint64_t since = histogram_now();
+
 	session->message->facts.size += len;
 	stage_body(session->message, (const char *)bytes, len);
+	session->message->body_us += histogram_now() - since;
 }
 
 /* message_end - end of message */
 const struct verdict *
 message_end(struct session *session, const char *queue_id)
 {
+	uint64_t since = histogram_now();
+
 	learn_queue_id(session->message, queue_id);
 	stage_end(session->message);
+	count_stage(session, FIGURES_END, since);
+	if (session->witness == NULL)
+		histogram_add(&session->daemon->figures.stages[FIGURES_BODY],
+		    session->message->body_us);
 	return &session->message->verdict;
 }

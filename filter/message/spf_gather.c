@@ -97,13 +97,27 @@ spf_gather_check(
 	spf_check_helo(message, &service, &client, deadline, &facts->spf_helo);
 }
 
+/* spf_gather_count - the results, for the metrics */
+static void
+spf_gather_count(const struct message *message)
+{
+	struct figures *figures = &message->session->daemon->figures;
+
+	if (message->session->witness != NULL)
+		return;
+	figures_count(&figures->spf_mailfrom[message->facts.spf_mailfrom.result]);
+	figures_count(&figures->spf_helo[message->facts.spf_helo.result]);
+}
+
 /* spf_gather_mail - at MAIL */
 void
 spf_gather_mail(struct message *message)
 {
-	if (wanted(message) && !by_relay(message))
-		spf_gather_check(message, &message->session->connection.ip,
-		    message->facts.client_addr, message->facts.helo);
+	if (!wanted(message) || by_relay(message))
+		return;
+	spf_gather_check(message, &message->session->connection.ip, message->facts.client_addr,
+	    message->facts.helo);
+	spf_gather_count(message);
 }
 
 /* spf_gather_header - at the end of header */
@@ -133,4 +147,5 @@ spf_gather_header(struct message *message)
 		    "a Received field of a trusted relay does not tell its client";
 		break;
 	}
+	spf_gather_count(message);
 }

@@ -101,6 +101,8 @@ log_verdict(struct message *message)
 		return;
 	}
 	count_outcome(message->session->daemon, message->verdict.action);
+	figures_message(
+	    &message->session->daemon->figures, &message->facts, &message->verdict);
 	charge_offence(message);
 	if (stage_config_of(message)->log_format == LOG_FORMAT_JSON)
 		log_json(logline_json(made, made));
@@ -671,6 +673,22 @@ stage_body(struct message *message, const char *bytes, size_t len)
 		dkim_verify_body(message->verification, bytes, len);
 }
 
+/* count_verification - the results of DKIM and DMARC, for the metrics */
+static void
+count_verification(const struct message *message)
+{
+	struct figures *figures = &message->session->daemon->figures;
+	const struct facts *facts = &message->facts;
+
+	if (message->session->witness != NULL)
+		return;
+	if (facts->n_dkim == 0)
+		figures_count(&figures->unsigned_mail);
+	for (size_t i = 0; i < facts->n_dkim; i++)
+		figures_count(&figures->verifications[facts->dkim[i].result]);
+	figures_count(&figures->dmarc[facts->dmarc.result]);
+}
+
 /* finish_verification - gather the DKIM results */
 static void
 finish_verification(struct message *message)
@@ -684,6 +702,7 @@ finish_verification(struct message *message)
 	    message->verification, message, deadline, &facts->dkim, &facts->n_dkim);
 	facts->dkim_checked = true;
 	dmarc_gather_end(message, deadline);
+	count_verification(message);
 }
 
 /* tell_missing_key - say aloud that mail has no key; not for each message, whose own line says so
@@ -713,6 +732,18 @@ finish_signing(struct message *message)
 		dkim_sign_finish(message->signing, message, &message->facts.sign, &values);
 	tell_missing_key(message);
 	return values;
+}
+
+/* count_signature - what became of our signature, for the metrics; one that is not sent is none */
+static void
+count_signature(const struct message *message)
+{
+	enum outcome outcome = message->facts.sign.outcome;
+
+	if (message->session->witness != NULL ||
+	    (outcome == OUTCOME_PASS && !verdict_passes(&message->verdict)))
+		return;
+	figures_count(&message->session->daemon->figures.signatures[outcome]);
 }
 
 /* stage_end - end of message: DESIGN's fixed order, nothing refused is ever charged */
@@ -746,5 +777,6 @@ stage_end(struct message *message)
 			    stage_config_of(message)->authserv_id,
 			    stage_config_of(message)->spf.received_spf, &message->edits);
 	}
+	count_signature(message);
 	log_verdict(message);
 }

@@ -31,6 +31,7 @@ struct store {
 	atomic_uint_fast64_t charged;
 	atomic_uint_fast64_t refused;
 	atomic_uint_fast64_t unknown;
+	struct histogram latency;	/* of charges that were asked of ops */
 };
 
 /* --- construction and destruction --- */
@@ -174,8 +175,12 @@ store_charge(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan
 	if (block != NULL && plan->block_binds) {
 		reply_r->state = QUOTA_REFUSED;
 		reply_r->store = "cache";
-	} else if (plan->n_counters > 0)
+	} else if (plan->n_counters > 0) {
+		uint64_t since = histogram_now();
+
 		store->ops->charge(store->impl, ctx, plan, deadline_ms, reply_r);
+		histogram_since(&store->latency, since);
+	}
 	if (block != NULL)
 		reply_r->block = block;
 	count_answer(store, reply_r->state);
@@ -244,6 +249,13 @@ store_tick(struct store *store)
 {
 	if (store->ops->tick != NULL)
 		store->ops->tick(store->impl);
+}
+
+/* store_latency - how long charges waited */
+const struct histogram *
+store_latency(const struct store *store)
+{
+	return &store->latency;
 }
 
 /* store_status - how the store is doing */

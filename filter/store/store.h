@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <talloc.h>
 
+#include "filter/base/histogram.h"
 #include "filter/store/types.h"
 #include "policy/base/facts.h"
 #include "policy/quota/quota.h"
@@ -174,6 +175,9 @@ bool store_known_over(struct store *store, TALLOC_CTX *ctx, const char *account,
  * To be called about every minute, by a thread that may wait for the disk.
  */
 void store_tick(struct store *store);
+
+/* store_latency - how long charges waited for the store; lives as long as it. Any thread. */
+const struct histogram *store_latency(const struct store *store);
 
 /*
  * store_status - how the store is doing; strings are on ctx

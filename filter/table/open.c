@@ -98,6 +98,22 @@ table_types(TALLOC_CTX *ctx)
 	return text;
 }
 
+size_t
+table_type_index(const struct table *table)
+{
+	size_t i = 0;
+
+	while (types[i].type != table_type_of(table))
+		i++;
+	return i;
+}
+
+const char *
+table_type_name(size_t index)
+{
+	return index < sizeof(types) / sizeof(types[0]) ? types[index].prefix : NULL;
+}
+
 /* find_type - the type of a specification, or NULL and what to do */
 static const struct table_type *
 find_type(TALLOC_CTX *ctx, const char *spec, const char **argument_r, const char **error_r)

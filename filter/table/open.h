@@ -22,6 +22,14 @@ struct table *table_open(TALLOC_CTX *ctx, const char *spec, const char **error_r
 struct table *table_open_with(TALLOC_CTX *ctx, const struct table_env *env, const char *spec,
     const char **error_r);
 
+/*
+ * table_type_index - a small number for the type of a table, the same as long as the process lives
+ * table_type_name - the word for such a number, or NULL if it is too large. Types that are read
+ * alike (texthash, hash, btree and lmdb) have one number. Any thread.
+ */
+size_t table_type_index(const struct table *table);
+const char *table_type_name(size_t index);
+
 /* table_types - the types this program was built with, in one line on ctx */
 const char *table_types(TALLOC_CTX *ctx);
 

@@ -180,6 +180,13 @@ table_spec(const struct table *table)
 	return table->spec;
 }
 
+/* table_type_of - its type */
+const struct table_type *
+table_type_of(const struct table *table)
+{
+	return table->type;
+}
+
 /* table_is_pattern - is it asked for whole keys only? */
 bool
 table_is_pattern(const struct table *table)

@@ -28,6 +28,9 @@ struct table *table_make(TALLOC_CTX *ctx, const struct table_env *env,
 /* table_is_pattern - is it asked for whole keys only? See table_get_partial(). */
 bool table_is_pattern(const struct table *table);
 
+/* table_type_of - its type */
+const struct table_type *table_type_of(const struct table *table);
+
 /* table_spec - the specification it was opened with */
 const char *table_spec(const struct table *table);
 
