@@ -128,7 +128,7 @@ read_duration(struct options_reader *reader, config_setting_t *setting, const st
 
 	if (text == NULL)
 		return;
-	if (!duration_parse(text, &value)) {
+	if (!duration_parse(text, &value) || value < 0) {	/* < 0: a unit that is none */
 		options_error(reader, setting,
 		    "%s = \"%s\" is no duration; write a number with its unit, ms, s, minutes, "
 		    "hours, days or weeks: for example \"200 ms\", \"5 s\", \"2h\" or \"4 hours\"",

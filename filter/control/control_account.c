@@ -117,6 +117,59 @@ subject_text(TALLOC_CTX *ctx, const struct quota_plan *plan, size_t subject)
 	return subject == 0 ? "" : quota_subject_text(ctx, owner->kind, owner->name);
 }
 
+/* nothing_used - is nothing counted in any limit of the first subject? */
+static bool
+nothing_used(const struct quota_plan *plan, const struct quota_reply *reply)
+{
+	for (size_t i = 0; i < plan->n_counters && i < reply->n_counts; i++)
+		if (plan->counters[i].subject == 0 && reply->counts[i].used > 0)
+			return false;
+	return true;
+}
+
+/* was_found - was a network found by an address? Then it is one. */
+static bool
+was_found(const struct asked *asked, const struct subject *subject)
+{
+	const char *name = "";
+
+	return subject->kind == QUOTA_NETWORK &&
+	    quota_owner_read(control_text(asked, "account"), &name) == QUOTA_NETWORK &&
+	    strcmp(name, subject->account) != 0;
+}
+
+/*
+ * owner_note - that a name may not be the one that was meant, or NULL
+ * A name nobody has heard of, or an account with a sub-address: logins are accounts as they are
+ * written, so it is another than the one without. reply: the counters, or NULL.
+ */
+static const char *
+owner_note(const struct asked *asked, const struct subject *subject,
+    const struct quota_reply *reply)
+{
+	const char *base = subject->kind != QUOTA_ACCOUNT ? NULL :
+	    plans_base(asked->ctx, subject->snapshot, subject->account);
+
+	if (base != NULL && !plans_is_named(subject->snapshot, &subject->plans))
+		return mem_printf(asked->ctx, "%s is another account than %s", subject->account,
+		    base);
+	if (reply == NULL || reply->state != QUOTA_READ || was_found(asked, subject) ||
+	    plans_is_known(subject->snapshot, &subject->plans) ||
+	    !nothing_used(subject->counters, reply))
+		return NULL;
+	return mem_printf(asked->ctx, "nothing is counted for %s now, and no plan is given to it by "
+		"name: check the spelling", subject->owner);
+}
+
+/* with_note - an answer with a note, or without if that is NULL */
+static json_t *
+with_note(json_t *answer, const char *note)
+{
+	if (note != NULL)
+		json_object_set_new(answer, "note", json_string(note));
+	return answer;
+}
+
 /* limits_json - each limit with its use */
 static json_t *
 limits_json(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota_reply *reply)
@@ -204,6 +257,7 @@ control_quota_show(const struct asked *asked)
 		    subject.kind == QUOTA_ACCOUNT ? block_of(asked, subject.account) : NULL);
 		(void)json_object_update(answer, rest);
 		json_decref(rest);
+		(void)with_note(answer, owner_note(asked, &subject, &reply));
 	}
 	snapshot_release(subject.snapshot);
 	return answer;
@@ -232,7 +286,8 @@ control_quota_reset(const struct asked *asked)
 	else {
 		answer = owner_json(asked, &subject);
 		json_object_set_new(answer, "counted", json_boolean(any > 0));
-		log_info("control: quota reset for %s", subject.owner);
+		log_info("control: the counters of %s are empty, says %s", subject.owner,
+		    asked->asker->name);
 	}
 	snapshot_release(subject.snapshot);
 	return answer;
@@ -262,6 +317,7 @@ control_quota_set(const struct asked *asked)
 	int64_t for_ms = control_number(asked, "for_ms", 1000, CONTROL_FOR_MAX_MS, 0);
 	const char *error = NULL;
 	struct subject subject = { 0 };
+	struct quota_reply reply = { 0 };
 	struct limit limit;
 	json_t *answer;
 
@@ -273,6 +329,8 @@ control_quota_set(const struct asked *asked)
 	answer = find_limits(asked, &subject);
 	if (answer != NULL)
 		return answer;
+	store_read(asked->daemon->store, asked->ctx, subject.counters,
+	    clock_ms() + CONTROL_STORE_WAIT_MS, &reply);
 	if (store_raise(asked->daemon->store, asked->ctx, subject.counters, &limit, for_ms,
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &error) != 0) {
 		answer = control_failed(error);
@@ -282,6 +340,7 @@ control_quota_set(const struct asked *asked)
 		answer = with_held(owner_json(asked, &subject), error);
 		json_object_set_new(answer, "limit", json_string(limit.text));
 		json_object_set_new(answer, "for_ms", json_integer((json_int_t)for_ms));
+		(void)with_note(answer, owner_note(asked, &subject, &reply));
 	}
 	snapshot_release(subject.snapshot);
 	return answer;
@@ -334,6 +393,7 @@ control_block(const struct asked *asked)
 		    asked->asker->name, reason[0] != '\0' ? ": " : "", reason, held_text(error));
 		answer = with_held(json_pack("{s:b, s:s, s:I}", "ok", 1, "account",
 		    subject.account, "for_ms", (json_int_t)for_ms), error);
+		(void)with_note(answer, owner_note(asked, &subject, NULL));
 	}
 	snapshot_release(subject.snapshot);
 	return answer;
@@ -357,6 +417,8 @@ control_unblock(const struct asked *asked)
 		    asked->asker->name, held_text(error));
 	answer = n < 0 ? control_failed(error) : with_held(json_pack("{s:b, s:s, s:b}", "ok", 1,
 	    "account", subject.account, "was_blocked", n > 0), error);
+	if (n == 0)
+		(void)with_note(answer, owner_note(asked, &subject, NULL));
 	snapshot_release(subject.snapshot);
 	return answer;
 }

@@ -87,6 +87,7 @@ fill_limit(TALLOC_CTX *ctx, const json_t *decision, struct advice_facts *facts)
 	facts->owner = of != NULL ? quota_owner_text(ctx, kind, name) : facts->account;
 	if (text == NULL || limit_parse(ctx, text, &limit, &ignored) != 0)
 		return;
+	facts->zero = limit.max == 0 && !limit.unlimited;
 	facts->limit = suggest_raised(ctx, &limit, needed(decision, limit.unit));
 	facts->span = suggest_span(ctx, &limit);
 }

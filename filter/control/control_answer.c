@@ -227,6 +227,22 @@ check_fields(const struct asked *asked, const struct command *command)
 	return NULL;
 }
 
+/* run_logged - a command that changes something; one about an owner logs what it did by itself */
+static json_t *
+run_logged(const struct asked *asked, const struct command *command)
+{
+	const char *first = command->fields[0].name;
+	bool logs = first != NULL && strcmp(first, "account") == 0;
+	json_t *answer;
+
+	if (!logs)
+		log_info("control: %s by %s", command->name, asked->asker->name);
+	answer = command->answer(asked);
+	if (logs && !json_is_true(json_object_get(answer, "ok")))
+		log_info("control: %s by %s failed", command->name, asked->asker->name);
+	return answer;
+}
+
 /* control_answer_run - the command of a request */
 static json_t *
 control_answer_run(const struct asked *asked, const char *name)
@@ -245,9 +261,8 @@ control_answer_run(const struct asked *asked, const char *name)
 		problem = check_fields(asked, &commands[i]);
 		if (problem != NULL)
 			return control_failed(problem);
-		if (commands[i].writes)
-			log_info("control: %s by %s", name, asked->asker->name);
-		return commands[i].answer(asked);
+		return commands[i].writes ? run_logged(asked, &commands[i])
+					  : commands[i].answer(asked);
 	}
 	return control_failed("this command is unknown here");
 }

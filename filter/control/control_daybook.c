@@ -33,6 +33,13 @@ control_daybook_domain_of(const char *account)
 	return at != NULL ? at + 1 : "-";
 }
 
+/* day_text - 20261122 as 2026-11-22, on ctx */
+static const char *
+day_text(TALLOC_CTX *ctx, int day)
+{
+	return mem_printf(ctx, "%04d-%02d-%02d", day / 10000, day / 100 % 100, day % 100);
+}
+
 /* What is being read for a report. */
 struct reading {
 	struct sums_table accounts;
@@ -134,8 +141,9 @@ read_days(const struct asked *asked, struct reading *reading, const char **error
 	at = day_start(reading->from);
 	if (at < 0 || day_start(reading->to) < at ||
 	    day_start(reading->to) - at >= REPORT_DAYS_MAX * CLOCK_DAY_MS) {
-		*error_r = mem_printf(asked->ctx, "%d to %d are not 1 to %d days", reading->from,
-		    reading->to, REPORT_DAYS_MAX);
+		*error_r = mem_printf(asked->ctx, "%s to %s are not 1 to %d days",
+		    day_text(asked->ctx, reading->from),
+		    day_text(asked->ctx, reading->to), REPORT_DAYS_MAX);
 		return -1;
 	}
 	for (; daybook_day(at) <= reading->to; at += CLOCK_DAY_MS)
@@ -266,9 +274,9 @@ control_suggest(const struct asked *asked)
 		return control_failed("that is too much to weigh at once; ask for fewer --days");
 	if (uses.n == 0)
 		return control_failed(mem_printf(asked->ctx,
-		    "there is nothing to judge by: no account sent mail from %d to %d (UTC)%s",
-		    daybook_day(now - (n_days + first - 1) * CLOCK_DAY_MS),
-		    daybook_day(now - first * CLOCK_DAY_MS),
+		    "there is nothing to judge by: no account sent mail from %s to %s (UTC)%s",
+		    day_text(asked->ctx, daybook_day(now - (n_days + first - 1) * CLOCK_DAY_MS)),
+		    day_text(asked->ctx, daybook_day(now - first * CLOCK_DAY_MS)),
 		    first == 1 ? "; today counts with --today" : ""));
 	habits = suggest_habits(asked->ctx, uses.items, uses.n, percent, &n);
 	answer = suggestion(asked->ctx, habits, n, percent);

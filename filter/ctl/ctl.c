@@ -52,8 +52,13 @@ ctl_span(long long ms, char *buffer, size_t size)
 		(void)snprintf(buffer, size, "%lld s", s);
 	else if (s < 7200)
 		(void)snprintf(buffer, size, "%lld min", (s + 59) / 60);
-	else
+	else if (s <= 48 * 3600)
 		(void)snprintf(buffer, size, "%lld h", (s + 3599) / 3600);
+	else if (s % 86400 == 0 || s > 14 * 86400)
+		(void)snprintf(buffer, size, "%lld days", (s + 86399) / 86400);
+	else
+		(void)snprintf(buffer, size, "%lld d %lld h", (s + 3599) / 86400,
+		    (s + 3599) % 86400 / 3600);
 }
 
 /* ctl_time - UNIX time in milliseconds as local time, with its zone */

@@ -41,6 +41,14 @@ print_limit(const json_t *limit)
 	(void)printf("\n");
 }
 
+/* print_note - that a name may not be the one that was meant */
+static void
+print_note(const json_t *answer)
+{
+	if (ctl_text(answer, "note")[0] != '\0')
+		(void)printf("note: %s\n", ctl_text(answer, "note"));
+}
+
 /* print_block - since when it is blocked, until when, by whom, why */
 static void
 print_block(const json_t *block)
@@ -104,6 +112,7 @@ print_quota(const json_t *answer)
 		(void)printf("store    %s\n", ctl_text(answer, "store"));
 	for (size_t i = 0; i < json_array_size(limits); i++)
 		print_limit(json_array_get(limits, i));
+	print_note(answer);
 }
 
 /* ask_about - a request about one account, or what else has limits */
@@ -155,6 +164,7 @@ print_set(const json_t *answer)
 	(void)printf("for %s the limit of %s is %s\n", span, owner_of(answer),
 	    ctl_text(answer, "limit"));
 	print_held(answer);
+	print_note(answer);
 }
 
 /* ctl_quota_set - another limit for a while */
@@ -182,6 +192,7 @@ print_unset(const json_t *answer)
 		(void)printf("%s: %lld limit%s set by hand removed; the limits of the plan apply\n",
 		    owner_of(answer), n, n == 1 ? "" : "s");
 	print_held(answer);
+	print_note(answer);
 }
 
 /* ctl_quota_unset - the plan's own limits again */
@@ -245,6 +256,7 @@ print_blocking(const json_t *answer)
 	    ctl_number(answer, "for_ms") > 0 ? "for " : "until it is unblocked",
 	    ctl_number(answer, "for_ms") > 0 ? span : "");
 	print_held(answer);
+	print_note(answer);
 }
 
 /* ctl_block - no mail from an account */
@@ -271,6 +283,7 @@ print_unblocking(const json_t *answer)
 	    json_is_true(json_object_get(answer, "was_blocked")) ? "may send again"
 								 : "was not blocked");
 	print_held(answer);
+	print_note(answer);
 }
 
 /* ctl_unblock - mail from an account again */

@@ -15,6 +15,7 @@
 #include "filter/base/log.h"
 #include "filter/message/lookup.h"
 #include "filter/message/plans.h"
+#include "policy/base/address.h"
 #include "policy/base/domain.h"
 #include "policy/base/mem.h"
 #include "policy/base/netblock.h"
@@ -152,16 +153,23 @@ plans_assign(const struct lookup *lookup, const char *account, const char *clien
 		add_group(&a, QUOTA_NETWORK, &assign->network, client);
 }
 
-/* plans_network - the name of the network that an operator means: by a client's address, or as it
- * is; NULL, and why, if no network has the address */
+/* plans_network - the name of the network that an operator means: by a client's address, perhaps in
+ * brackets, by a block of addresses, or as it is; NULL, and why, if no network has the address */
 static const char *
 plans_network(const struct asking *a, const char *name, const char **error_r)
 {
+	size_t len = strlen(name);
+	bool bracketed = len > 2 && name[0] == '[' && name[len - 1] == ']';
+	const char *written = bracketed ? mem_strndup(a->lookup->ctx, name + 1, len - 2) : name;
+	const char *client, *found, *ignored;
+	struct netblock block;
 	struct ip_address ip;
-	const char *client, *found;
 
-	if (!ip_address_parse(name, &ip))
-		return name;
+	if (!ip_address_parse(written, &ip)) {
+		if (!netblock_parse(a->lookup->ctx, written, &block, &ignored))
+			return name;
+		ip = block.network;
+	}
 	client = ip_address_text(a->lookup->ctx, &ip);
 	found = plans_ask(a, &a->lookup->snapshot->config->assign.network.of_tables, client, false);
 	if (found == NULL || found[0] == '\0')
@@ -263,4 +271,24 @@ plans_is_named(const struct snapshot *snapshot, const struct plans *plans)
 	if (party->kind == QUOTA_ACCOUNT && config_account(snapshot->config, party->name) != NULL)
 		return true;
 	return party->plan != NULL && plans->from[0] == by->table_option;
+}
+
+/* plans_is_known - does the configuration name the first party, or its domain? */
+bool
+plans_is_known(const struct snapshot *snapshot, const struct plans *plans)
+{
+	const struct config *config = snapshot->config;
+	const struct quota_party *party = &plans->parties[0];
+	const char *at = party->kind == QUOTA_ACCOUNT ? strrchr(party->name, '@') : NULL;
+
+	return plans_is_named(snapshot, plans) ||
+	    (at != NULL && (config_has_domain(config, at + 1) ||
+	    (config->realm != NULL && strcmp(config->realm, at + 1) == 0)));
+}
+
+/* plans_base - an account without its sub-address */
+const char *
+plans_base(TALLOC_CTX *ctx, const struct snapshot *snapshot, const char *account)
+{
+	return address_base(ctx, account, snapshot->config->delimiter);
 }

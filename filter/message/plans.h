@@ -56,4 +56,10 @@ struct quota_plan *plans_counters(TALLOC_CTX *ctx, const struct snapshot *snapsh
  */
 bool plans_is_named(const struct snapshot *snapshot, const struct plans *plans);
 
+/* plans_is_known - the same, and true of an account whose domain is ours by accounts or realm */
+bool plans_is_known(const struct snapshot *snapshot, const struct plans *plans);
+
+/* plans_base - an account without its sub-address, on ctx; NULL: it has none. Any thread. */
+const char *plans_base(TALLOC_CTX *ctx, const struct snapshot *snapshot, const char *account);
+
 #endif

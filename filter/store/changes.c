@@ -289,12 +289,15 @@ say_handed_over(struct store_redis *redis, const struct away_change *change, con
 		[QUOTA_OP_UNBLOCK] = "the end of the block",
 		[QUOTA_OP_RAISE] = "the raised limit",
 		[QUOTA_OP_UNRAISE] = "the end of the raised limits" };
-	char *text = mem_printf(NULL, "%s of %s, set while Redis was away, %s", names[change->op],
-	    change->plan->account, what);
+	const char *owner = change->plan->account;	/* a subject's name is lost in the file */
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	const char *of = quota_subject_text(tmp, change->plan->subjects[0].kind, owner);
+	const char *text = mem_printf(tmp, "%s of %s, set while Redis was away, %s", names[change->op],
+	    of != NULL ? of : owner, what);
 
 	if (redis->log.log != NULL)
 		redis->log.log(redis->log.log_arg, STORE_LOG_INFO, text);
-	talloc_free(text);
+	talloc_free(tmp);
 }
 
 /* hand_change - one; false: Redis cannot be asked after all */

@@ -511,8 +511,9 @@ read_window(const struct reading *r, struct tokens *tokens, struct span number,
 		right = probable_span(token);
 		*r->error_r = mem_printf(r->ctx,
 		    "\"%s\" in the limit \"%s\" is no length of time; write second, "
-		    "minute, hour, day or week, for example \"%s %s per %s\"",
+		    "minute, hour, day or week, for example \"%s %s per %s%s\"",
 		    limit_shown(r, token), r->shown, limit_shown(r, number), unit->word,
+		    right != NULL && count > 1 ? mem_printf(r->ctx, "%" PRIu64 " ", count) : "",
 		    right != NULL ? right : "hour");
 		return -1;
 	}

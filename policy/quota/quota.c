@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 #include "policy/quota/quota.h"
 #include "policy/quota/window.h"
 
@@ -247,7 +248,8 @@ quota_owner_read(const char *text, const char **name_r)
 		const char *word = quota_kind_word(shared_kinds[i]);
 		size_t len = strlen(word);
 
-		if (strncmp(text, word, len) != 0 || (text[len] != ':' && text[len] != ' '))
+		if (strnlen(text, len + 1) <= len || (text[len] != ':' && text[len] != ' ') ||
+		    !text_equal_fold(text_span_of(text, len), text_span(word)))
 			continue;
 		*name_r = text + len + 1;
 		return shared_kinds[i];

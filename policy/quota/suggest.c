@@ -113,7 +113,7 @@ suggest_raised(TALLOC_CTX *ctx, const struct limit *limit, uint64_t need)
 	static const struct { uint64_t factor; const char *unit; } bytes[] = {
 		{ UINT64_C(1000000000), "GB" }, { 1000000, "MB" }, { 1000, "KB" },
 	};
-	uint64_t max = limit->max + limit->max / 2;
+	uint64_t max = limit->max + (limit->max + 1) / 2;
 	char *text;
 
 	if (limit->unlimited || limit->max == 0)
@@ -121,6 +121,8 @@ suggest_raised(TALLOC_CTX *ctx, const struct limit *limit, uint64_t need)
 	max = suggest_rounded(need > max ? need : max);
 	if (limit->unit == LIMIT_CLIENTS && max > LIMIT_MAX_CLIENTS)
 		max = LIMIT_MAX_CLIENTS;
+	if (max <= limit->max)
+		return NULL;
 	text = limit_text(ctx, limit->unit, max, limit->window_ms);
 	for (size_t i = 0; limit->unit == LIMIT_BYTES && i < sizeof(bytes) / sizeof(bytes[0]); i++)
 		if (max % bytes[i].factor == 0)

@@ -54,8 +54,8 @@ uint64_t suggest_rounded(uint64_t number);
 
 /*
  * suggest_raised - a limit of the same unit and window that need fits into, as one would write it
- * Half as large again at least, and rounded up; a limit of 0 stays as it is: NULL, and for an
- * unlimited one. On ctx.
+ * Half as large again at least, and rounded up. NULL for a limit of 0, which stays as it is, for
+ * an unlimited one, and for one that is as large as it may be. On ctx.
  */
 char *suggest_raised(TALLOC_CTX *ctx, const struct limit *limit, uint64_t need);
 

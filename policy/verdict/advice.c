@@ -104,6 +104,12 @@ static const struct advice_row advice_rows[REASON_COUNT] = {
 	[REASON_STORE_AWAY] = { "the store of the counters cannot be asked", "countersignctl status" },
 };
 
+/* What is true of a limit of 0 instead: nothing fits it, and it is no matter of a while. */
+static const struct advice_row zero_row = {
+	"%{owner} has a limit of 0, which lets nothing pass; if it may send, give it another plan",
+	"countersignctl plan of %{owner}"
+};
+
 /* advice_row - the row of a reason */
 const struct advice_row *
 advice_row(enum reason reason)
@@ -185,6 +191,8 @@ advice_make(TALLOC_CTX *ctx, enum reason reason, const struct advice_facts *fact
 	memset(advice_r, 0, sizeof(*advice_r));
 	if (row == NULL)
 		return;
+	if (facts->zero && (reason == REASON_NEVER_FITS || reason == REASON_OVER))
+		row = &zero_row;
 	advice_r->text = advice_fill(ctx, row->text, facts, false);
 	if (row->command != NULL)
 		advice_r->command = advice_fill(ctx, row->command, facts, true);

@@ -7,6 +7,7 @@
 #ifndef POLICY_VERDICT_ADVICE_H
 #define POLICY_VERDICT_ADVICE_H
 
+#include <stdbool.h>
 #include <talloc.h>
 
 #include "policy/verdict/reasons.h"
@@ -28,6 +29,7 @@ struct advice_facts {
 	const char *owner; /* of the limit, as in countersignctl(8): "pool:acme" */
 	const char *limit;	/* a larger limit, in which the message fits */
 	const char *span;	/* for how long to set that: "1d" */
+	bool zero;		/* the limit is 0 */
 };
 
 struct advice {

@@ -129,6 +129,21 @@ ok(text:match("plan     free, from plan_of\n  limit +unlimited\n") and text:matc
     "plan of shows the account's plan and its domain", text)
 ok(text:match("pool     acme\nplan     customer, from pool_plan\n  limit +3 recipients per hour\n  on_over +reject\n"),
     "and its pool with the plan of that", text)
+local note = "note: nothing is counted for (%S+) now, and no plan is given to it by name: check the spelling"
+for _, owner in ipairs({ "pool:nosuch", "network:nosuch", "x@nosuch.example" }) do
+	text = run("quota show " .. owner)
+	ok(text:match(note) == owner, "quota show has a note for what nobody knows: " .. owner, text)
+end
+text = run("quota set POOL:nosuch '9 recipients per hour' --for 1w")
+ok(text:match("^for 7 days the limit of pool nosuch is 9 recipients per hour\n" .. note), "so has quota set", text)
+for _, owner in ipairs({ "192.0.2.7", "'[192.0.2.7]'", "192.0.2.0/24", "::ffff:192.0.2.7" }) do
+	text = run("quota show Network:" .. owner)
+	ok(text:match("^network  office\n") and not text:match("note:"), "a network by " .. owner, text)
+end
+text = run("block own+x")
+ok(text:match("note: own%+x@example.org is another account than own@example.org"), "block of a sub-address says so", text)
+text = run("quota show own")
+ok(not text:match("note:") and not text:match("BLOCKED"), "and blocks no other", text)
 text = run("quota show lost")
 ok(text:match("plan of lost@example.org cannot be found out"), "a plan that cannot be found out is told", text)
 finish()

@@ -101,6 +101,7 @@ test_bad(void **state)
 		{ "100 recipients per 30", "\"100 recipients per hour\"" },
 		{ "100 recipients per month", "\"100 recipients per 30 days\"" },
 		{ "100 recipients per hr", "\"100 recipients per hour\"" },
+		{ "100 recipients per 2 hrs", "\"100 recipients per 2 hours\"" },
 		{ "100 recipients per dya", "no length of time" },
 		{ "100 recipients per hourr", "\"100 recipients per hour\"" },
 		{ "100 recipients per 0 hours", "\"0\" in the limit" },
