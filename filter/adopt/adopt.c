@@ -74,6 +74,20 @@ read_all(struct adopt *adopt)
 		    "makes a key, and keys = \"/etc/countersign/keys\" uses it");
 }
 
+/* instance_back - the end of the way back of an instance of Postfix */
+static void
+instance_back(struct adopt *adopt, const struct postfix *postfix)
+{
+	const char *main_cf = adopt_shell(adopt, postfix->main_cf);
+	const char *master_cf = adopt_shell(adopt, postfix->master_cf);
+
+	adopt_back(adopt,
+	    "# or, if nothing else was changed in them since: "
+	    "cp -p %s.before-countersign %s && cp -p %s.before-countersign %s",
+	    main_cf, main_cf, master_cf, master_cf);
+	adopt_back(adopt, "postfix -c %s reload", adopt_shell(adopt, postfix->directory));
+}
+
 /* next_steps - what follows, once the lines are in the files of the MTA */
 static void
 next_steps(struct adopt *adopt)
@@ -87,7 +101,8 @@ next_steps(struct adopt *adopt)
 		    adopt, "%s%s ", files, adopt_shell(adopt, adopt->report->written.items[i]));
 	if (strcmp(adopt->output, place) != 0)
 		adopt_text(adopt, then, "install -m 0644 %s%s/", files, place);
-	adopt_text(adopt, then, "countersign -t && systemctl enable countersign && systemctl restart countersign");
+	adopt_text(adopt, then,
+	    "countersign -t && systemctl enable countersign && systemctl restart countersign");
 	for (size_t i = 0; i < adopt->n_instances; i++)
 		adopt_text(adopt, then, "postfix -c %s reload",
 		    adopt_shell(adopt, adopt->instances[i]->directory));
@@ -95,8 +110,7 @@ next_steps(struct adopt *adopt)
 		adopt_text(adopt, then, "make -C /etc/mail && systemctl restart sendmail");
 	adopt_text(adopt, then, "countersignctl doctor");
 	for (size_t i = 0; i < adopt->n_instances; i++)
-		adopt_back(adopt, "postfix -c %s reload",
-		    adopt_shell(adopt, adopt->instances[i]->directory));
+		instance_back(adopt, adopt->instances[i]);
 	if (adopt->opendkim && adopt->opendkim_stays == NULL)
 		adopt_back(adopt, "systemctl start opendkim   # if it was stopped");
 }

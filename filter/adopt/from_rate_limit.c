@@ -417,8 +417,9 @@ adopt_rate_limit(struct adopt *adopt, const char *path)
 		read_document(&read);
 		yaml_document_delete(&read.document);
 	} else {
-		adopt_missing(adopt, "%s:%zu: %s", path, parser.problem_mark.line + 1,
-		    parser.problem != NULL ? parser.problem : "this is not YAML");
+		adopt_missing(adopt, "%s:%zu: this is not YAML, so its limits are missing here: %s",
+		    path, parser.problem_mark.line + 1,
+		    parser.problem != NULL ? parser.problem : "error");
 		rate_limit_fail(&read);
 	}
 	yaml_parser_delete(&parser);

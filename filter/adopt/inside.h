@@ -78,6 +78,7 @@ struct adopt {
 	const char *domain;                  /* the host's own domain, or NULL */
 	struct adopt_texts domains;          /* all own ones that are written out */
 	const char *realm;                   /* NULL: logins are complete */
+	bool owners_lost;                    /* a table of owners cannot be used */
 	struct adopt_texts owners;           /* table specifications */
 	bool opendkim;                       /* an opendkim.conf was read */
 	const char *opendkim_stays;          /* why OpenDKIM goes on signing, or NULL */
@@ -89,6 +90,7 @@ struct adopt {
 	size_t limits_lost;          /* limits that plans.conf cannot hold */
 	bool limits_unread;          /* a source of limits could not be read */
 	struct adopt_texts networks; /* of hosts that may send without a login */
+	struct adopt_texts excepted; /* hosts among them that may not */
 	const char *networks_from;
 	const char *endpoint; /* of countersign, as the MTA writes it */
 	char *key_table;      /* lines to write, or NULL */

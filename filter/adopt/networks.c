@@ -48,12 +48,54 @@ add_file(struct networks *networks, const char *path)
 		return;
 	}
 	text = adopt_read_file(adopt, path);
+	if (text == NULL)
+		adopt_missing(adopt,
+		    "%s: hosts in %s are missing in client = [...]: their mail is treated as a "
+		    "stranger's",
+		    networks->from, path);
 	networks->depth++;
 	while (text != NULL && (line = adopt_next_line(&text, &number)) != NULL) {
 		line[strcspn(line, "#")] = '\0';
 		add_networks(networks, line);
 	}
 	networks->depth--;
+}
+
+/* is_covered - is a network within those that were named before? Then the first one counts */
+static bool
+is_covered(struct adopt *adopt, const struct netblock *block)
+{
+	for (size_t i = 0; i < adopt->networks.n; i++) {
+		const char *error = NULL;
+		struct netblock other;
+
+		if (netblock_parse(adopt, adopt->networks.items[i], &other, &error) &&
+		    other.prefix <= block->prefix && netblock_contains(&other, 1, &block->network))
+			return true;
+	}
+	return false;
+}
+
+/* add_exception - !NETWORK, which keeps hosts out of the networks that follow it */
+static void
+add_exception(struct networks *networks, const char *word)
+{
+	struct adopt *adopt = networks->adopt;
+	const char *error = NULL, *text = without_brackets(adopt, word + 1);
+	struct netblock block;
+
+	if (!netblock_parse(adopt, text, &block, &error))
+		adopt_missing(adopt,
+		    "%s: the exception %s is not a network; name its addresses in client = [...] of a "
+		    "listener of role inbound above hosts",
+		    networks->from, word);
+	else if (is_covered(adopt, &block))
+		adopt_note(adopt,
+		    "%s: the exception %s has no effect, as in Postfix: a network before it has "
+		    "these hosts",
+		    networks->from, word);
+	else
+		adopt_text(adopt, &adopt->excepted, "%s", text);
 }
 
 /* add_network - one word of the list */
@@ -67,9 +109,7 @@ add_network(struct networks *networks, const char *word)
 	if (word[0] == '/')
 		add_file(networks, word);
 	else if (word[0] == '!')
-		adopt_missing(adopt,
-		    "%s: the exception %s: client has none; name the networks without it",
-		    networks->from, word);
+		add_exception(networks, word);
 	else if (!netblock_parse(adopt, text, &block, &error))
 		adopt_missing(adopt,
 		    "%s: %s is not a network; write the addresses into client = [...] of a listener "
@@ -81,6 +121,10 @@ add_network(struct networks *networks, const char *word)
 		    networks->from, word);
 	else if (!ip_address_is_loopback(&block.network) && adopt->networks.n < NETWORKS_MAX)
 		adopt_text(adopt, &adopt->networks, "%s", text);
+	else if (adopt->networks.n == NETWORKS_MAX)
+		adopt_missing(adopt,
+		    "%s: more than %d networks; the others are missing in client = [...]",
+		    networks->from, NETWORKS_MAX);
 }
 
 /* add_networks - words with commas or white space between */
@@ -133,6 +177,10 @@ adopt_set_networks(struct adopt *adopt)
 
 	if (adopt->networks.n == 0)
 		return;
+	if (adopt->excepted.n > 0)
+		adopt_set(adopt, PLACE_LISTENERS, mem_printf(adopt, "%s: its exceptions", from),
+		    "excepted = { role = \"inbound\"  client = %s }",
+		    adopt_list(adopt, &adopt->excepted));
 	adopt_set(adopt, PLACE_LISTENERS,
 	    mem_printf(adopt,
 		"%s; so far these hosts could write as anyone, so on_foreign_ is warn", from),

@@ -288,9 +288,6 @@ keep_copies(struct adopt *adopt, const struct postfix *postfix)
 		const char *shell = adopt_shell(adopt, files[i]);
 
 		adopt_command(adopt, "cp -p %s %s.before-countersign", shell, shell);
-		adopt_back(adopt,
-		    "# or, if nothing else was changed in it since: cp -p %s.before-countersign %s",
-		    shell, shell);
 	}
 }
 

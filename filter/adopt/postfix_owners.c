@@ -59,15 +59,19 @@ text_path(const char *spec)
 	return NULL;
 }
 
-/* maps_check_table - what keeps a table from being used as it is */
-static void
+/* maps_check_table - what keeps a table from being used as it is; false: it cannot be opened */
+static bool
 maps_check_table(struct adopt *adopt, const char *spec, const char *from)
 {
 	const char *path = text_path(spec), *error = NULL;
 	TALLOC_CTX *tmp = mem_check(talloc_new(adopt));
+	bool good = table_open(tmp, spec, &error) != NULL;
 
-	if (table_open(tmp, spec, &error) == NULL) {
-		adopt_missing(adopt, "%s: %s cannot be opened: %s", from, spec, error);
+	if (!good) {
+		adopt_missing(adopt,
+		    "%s: %s cannot be opened, so it is not in owners: %s. Once it is there, add it to "
+		    "owners, or run adopt again",
+		    from, spec, error);
 		if (path != NULL)
 			adopt_note(adopt,
 			    "%s: countersign reads the text file, not the index; if there is only "
@@ -81,6 +85,7 @@ maps_check_table(struct adopt *adopt, const char *spec, const char *from)
 		path = adopt_shell(adopt, strchr(spec, ':') + 1);
 		adopt_command(adopt, "chgrp %s %s && chmod 0640 %s", adopt_group(), path, path);
 	}
+	return good;
 }
 
 /* add_table - a table of smtpd_sender_login_maps */
@@ -100,9 +105,13 @@ add_table(struct adopt *adopt, const struct postfix *postfix, const char *spec, 
 		    "%s: countersign has no tables like %s; write the entries to a text file and "
 		    "name it in owners, or see countersign-tables(5)",
 		    from, spec);
+		adopt->owners_lost = true;
 		return;
 	}
-	maps_check_table(adopt, spec, from);
+	if (!maps_check_table(adopt, spec, from)) {
+		adopt->owners_lost = true;
+		return;
+	}
 	adopt_text(adopt, &adopt->owners, "%s", spec);
 }
 
@@ -359,6 +368,14 @@ write_owners(struct adopt *adopt, const char *from)
 	const char *where = adopt->instances[0]->main_cf;
 	enum strictness strictness = least_strict(adopt, &where);
 
+	if (adopt->owners.n == 0 && adopt->owners_lost) {
+		adopt_note(adopt,
+		    "%s: no table of smtpd_sender_login_maps could be taken over. Now a login owns the "
+		    "address equal to it, and nothing else; name tables in owners, or addresses in "
+		    "accounts, before you set mode = \"enforce\"",
+		    where);
+		return;
+	}
 	if (adopt->owners.n == 0) {
 		adopt_note(adopt,
 		    "%s: there is no smtpd_sender_login_maps, so far a login could write as "

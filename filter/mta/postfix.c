@@ -395,7 +395,7 @@ static int
 postconf_ask(TALLOC_CTX *ctx, const char *program, const char *directory, const char *one,
     const char *two, int64_t deadline_ms, struct command_output *output, const char **error_r)
 {
-	const char *argv[6] = { program };
+	const char *argv[6] = { program }, *error;
 	size_t n = 1;
 
 	if (directory != NULL) {
@@ -411,8 +411,10 @@ postconf_ask(TALLOC_CTX *ctx, const char *program, const char *directory, const 
 		return -1;
 	if (output->status == 0)
 		return 0;
-	*error_r = mem_printf(ctx, "%s: %.*s", program, (int)strcspn(output->error, "\n"),
-	    output->error);
+	/* warnings may come before the error */
+	if ((error = strstr(output->error, "fatal: ")) == NULL)
+		error = output->error;
+	*error_r = mem_printf(ctx, "%s: %.*s", program, (int)strcspn(error, "\n"), error);
 	return -1;
 }
 
