@@ -155,6 +155,7 @@ static const struct command {
 		NUMBER("send", 0, 1) } },
 	{ "last", control_last, false, false, { ACCOUNT, NUMBER("n", 1, BOOKS_ANSWER_MAX) } },
 	{ "why", control_why, false, false, { { "queue_id", true, 0, 0 } } },
+	{ "sent", control_sent, false, false, { { 0 } } },
 	{ "queued", control_queued, false, false, { ACCOUNT } },
 	{ "events", control_events, false, false, { NUMBER("n", 1, 1000) } },
 };

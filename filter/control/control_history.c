@@ -1,5 +1,5 @@
 /*
- * control_history.c - commands about what happened: last, why, queued, events
+ * control_history.c - commands about what happened: last, why, queued, sent, events
  *
  * Thread rule: no state.
  */
@@ -9,11 +9,12 @@
 
 #include <string.h>
 
+#include "filter/base/clock.h"
 #include "filter/control/control_asked.h"
 #include "policy/base/mem.h"
 
 #define LAST_DEFAULT	10
-#define QUEUED_MAX	10000	/* messages of an account that are looked up in the history */
+#define QUEUED_MAX	10000	/* messages that are looked up in the history */
 
 /* advised - decisions with what to do about each; NULL stays NULL */
 static json_t *
@@ -121,6 +122,66 @@ add_queued(json_t *filters, json_t *senders, const json_t *verdict)
 		json_array_append_new(ids, json_string(queue_id));
 	if (from != NULL && json_array_size(senders) < 100)
 		add_once(senders, from);
+}
+
+/* add_sent - one more message of its From domain, account and signature; rows: by all of them */
+static void
+add_sent(TALLOC_CTX *ctx, json_t *rows, const json_t *verdict)
+{
+	const char *from = json_string_value(json_object_get(verdict, "header_from"));
+	const char *account = json_string_value(json_object_get(verdict, "account"));
+	const char *sign = json_string_value(json_object_get(verdict, "sign"));
+	const char *at = from == NULL ? NULL : strrchr(from, '@'), *key;
+	json_t *row;
+
+	if (at == NULL)
+		return;
+	key = mem_printf(ctx, "%s\n%s\n%s", at, account != NULL ? account : "",
+	    sign != NULL ? sign : "");
+	row = json_object_get(rows, key);
+	if (row == NULL) {
+		row = json_pack("{s:s, s:s, s:s, s:i}", "domain", at + 1, "account",
+		    account != NULL ? account : "", "sign", sign != NULL ? sign : "", "messages", 0);
+		(void)json_object_set_new(rows, key, row);
+	}
+	(void)json_object_set_new(row, "messages",
+	    json_integer(json_integer_value(json_object_get(row, "messages")) + 1));
+}
+
+/* control_sent - what was sent today (UTC), not taken from outside: messages by From domain,
+ * account and signature; "all": false if only the last ones were looked up */
+json_t *
+control_sent(const struct asked *asked)
+{
+	const struct books_query query = { .passed = true, .n = QUEUED_MAX };
+	const char *error = NULL, *role, *key;
+	json_t *answer = NULL, *verdicts, *rows, *row, *sent;
+	struct books *books = history_of(asked, &answer);
+	int today = daybook_day(clock_wall_ms());
+	bool all;
+	size_t i;
+	const json_t *verdict;
+
+	if (books == NULL)
+		return answer;
+	verdicts = books_find(books, asked->ctx, &query, &error);
+	if (verdicts == NULL)
+		return wrap(asked, "sent", NULL, &error);
+	all = json_array_size(verdicts) < QUEUED_MAX;
+	rows = json_object();
+	json_array_foreach(verdicts, i, verdict) {
+		role = json_string_value(json_object_get(verdict, "role"));
+		if (daybook_day(json_integer_value(json_object_get(verdict, "at"))) != today)
+			all = true;
+		else if (role != NULL && strcmp(role, "inbound") != 0)
+			add_sent(asked->ctx, rows, verdict);
+	}
+	sent = json_array();
+	json_object_foreach(rows, key, row)
+		(void)json_array_append(sent, row);
+	json_decref(rows);
+	json_decref(verdicts);
+	return json_pack("{s:b, s:b, s:o}", "ok", 1, "all", all, "sent", sent);
 }
 
 /* control_queued - what an account may still have in the queues: queue ids by filter, envelope

@@ -168,7 +168,7 @@ ctl_run ctl_dkim_genkey;				/* ctl_dkim_genkey.c */
 ctl_run ctl_dkim_retire;				/* ctl_dkim_retire.c */
 ctl_run ctl_doctor;					/* ctl_doctor.c */
 ctl_run ctl_help;					/* ctl_help.c */
-ctl_run ctl_dmarc_check;				/* ctl_dmarc_check.c */
+ctl_run ctl_dmarc_check;				/* ctl_dmarc_own.c */
 ctl_run ctl_dmarc_report;				/* ctl_dmarc.c */
 ctl_run ctl_spf_check;					/* ctl_spf.c */
 ctl_run ctl_try;					/* ctl_try.c */

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "filter/base/clock.h"
-#include "filter/ctl/ctl.h"
+#include "filter/ctl/ctl_dmarc.h"
 #include "filter/config/configuration.h"
 #include "filter/dmarc/destinations.h"
 #include "policy/base/domain.h"
@@ -41,17 +41,17 @@ check_resolver(struct ctl *ctl)
 	return resolver;
 }
 
-/* shown - a stranger's text, printable */
-static json_t *
-shown(TALLOC_CTX *ctx, const char *text)
+/* ctl_dmarc_shown - a stranger's text, printable */
+json_t *
+ctl_dmarc_shown(TALLOC_CTX *ctx, const char *text)
 {
 	return text == NULL ? json_null() :
 	    json_string(text_escape(ctx, text, strlen(text), DMARC_RECORD_MAX));
 }
 
-/* walk_json - each name of the walk, and what is there */
-static json_t *
-walk_json(struct dmarc_asking *asking, const char *domain)
+/* ctl_dmarc_walk - each name of the walk, and what is there */
+json_t *
+ctl_dmarc_walk(struct dmarc_asking *asking, const char *domain)
 {
 	const char *names[DMARC_WALK_MAX];
 	size_t n = dmarc_walk_names(domain, names);
@@ -64,8 +64,9 @@ walk_json(struct dmarc_asking *asking, const char *domain)
 
 		(void)json_array_append_new(list,
 		    json_pack("{s:s, s:b, s:o, s:o}", "name", names[i], "answers", !silent,
-			"record", shown(asking, found ? answer->record.text : NULL), "fault",
-			shown(asking, found ? answer->record.fault : NULL)));
+			"record",
+			ctl_dmarc_shown(asking, found ? answer->record.text : NULL), "fault",
+			ctl_dmarc_shown(asking, found ? answer->record.fault : NULL)));
 	}
 	return list;
 }
@@ -83,10 +84,12 @@ addresses_json(struct dmarc_asking *asking, const struct dmarc_answer *answer, b
 	for (size_t i = 0; i < n; i++) {
 		*good_r = *good_r && destinations[i].state == DMARC_DESTINATION_OK;
 		(void)json_array_append_new(list,
-		    json_pack("{s:o, s:o, s:s, s:o, s:o}", "uri", shown(asking, destinations[i].uri),
-			"mailbox", shown(asking, destinations[i].mailbox), "state",
-			words[destinations[i].state], "why", shown(asking, destinations[i].why),
-			"consent", shown(asking, destinations[i].question)));
+		    json_pack("{s:o, s:o, s:s, s:o, s:o}", "uri", ctl_dmarc_shown(asking,
+			    destinations[i].uri),
+			"mailbox", ctl_dmarc_shown(asking, destinations[i].mailbox), "state",
+			words[destinations[i].state], "why", ctl_dmarc_shown(asking,
+			    destinations[i].why),
+			"consent", ctl_dmarc_shown(asking, destinations[i].question)));
 	}
 	return list;
 }
@@ -107,7 +110,7 @@ policy_json(struct dmarc_asking *asking, const char *domain, const struct dmarc_
 	*good_r = answer != NULL && answer->record.fault == NULL;
 	if (answer == NULL)
 		return json_pack("{s:s, s:o}", "result", dmarc_result_word(fact.result), "problem",
-		    shown(asking, fact.problem));
+		    ctl_dmarc_shown(asking, fact.problem));
 	return json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:o}", "domain", answer->name, "tag",
 	    fact.tag, "policy", dmarc_policy_word(fact.policy), "testing", fact.testing, "adkim",
 	    answer->record.strict_dkim ? "strict" : "relaxed", "aspf",
@@ -115,9 +118,9 @@ policy_json(struct dmarc_asking *asking, const char *domain, const struct dmarc_
 	    addresses_json(asking, answer, good_r));
 }
 
-/* print_walk - the names of the walk */
-static void
-print_walk(const json_t *walk)
+/* ctl_dmarc_print_walk - the names of the walk */
+void
+ctl_dmarc_print_walk(const json_t *walk)
 {
 	for (size_t i = 0; i < json_array_size(walk); i++) {
 		const json_t *step = json_array_get(walk, i);
@@ -157,7 +160,7 @@ print_check(const json_t *answer)
 {
 	const json_t *policy = json_object_get(answer, "policy");
 
-	print_walk(json_object_get(answer, "walk"));
+	ctl_dmarc_print_walk(json_object_get(answer, "walk"));
 	(void)printf("organization: %s\n", *ctl_text(answer, "organisation") != '\0' ?
 	    ctl_text(answer, "organisation") : "not known");
 	if (*ctl_text(policy, "policy") == '\0') {
@@ -174,26 +177,32 @@ print_check(const json_t *answer)
 	print_report_addresses(json_object_get(policy, "addresses"));
 }
 
+struct dmarc_asking *
+ctl_dmarc_asking(struct ctl *ctl)
+{
+	return dmarc_asking_new(ctl->memory, check_resolver(ctl), clock_ms() + CHECK_WAIT_MS);
+}
+
 int
-ctl_dmarc_check(struct ctl *ctl, char **operands)
+ctl_dmarc_domain(struct ctl *ctl, const char *given)
 {
 	const char *error = NULL;
 	const char *domain =
-	    domain_normalise(ctl->memory, operands[0], strlen(operands[0]), &error);
+	    domain_normalise(ctl->memory, given, strlen(given), &error);
 	struct dmarc_asking *asking;
 	struct dmarc_walk walk;
 	bool good = false;
 	json_t *answer;
 
 	if (domain == NULL || domain_is_literal(domain))
-		ctl_wrong("\"%s\" is no domain%s%s", operands[0], error != NULL ? ": " : "",
+		ctl_wrong("\"%s\" is no domain%s%s", given, error != NULL ? ": " : "",
 		    error != NULL ? error : "");
-	asking = dmarc_asking_new(
-	    ctl->memory, check_resolver(ctl), clock_ms() + CHECK_WAIT_MS);
+	asking = ctl_dmarc_asking(ctl);
 	dmarc_ask_walk(asking, domain);
 	dmarc_walk(domain, &asking->answers, &walk);
 	answer = json_pack("{s:b, s:s, s:o, s:o, s:o}", "ok", 1, "domain", domain, "walk",
-	    walk_json(asking, domain), "organisation", shown(asking, walk.organisation), "policy",
+	    ctl_dmarc_walk(asking, domain), "organisation", ctl_dmarc_shown(asking,
+			    walk.organisation), "policy",
 	    policy_json(asking, domain, &walk, &good));
 	if (ctl->json) {
 		char *line = mem_check(json_dumps(answer, JSON_COMPACT));

@@ -352,8 +352,95 @@ def check_guide(daemon, directory):
     ok(checks == 5, "the guide has five looks at DNS", checks)
 
 
+OWN_CONF = """
+mode = "watch"
+listen = "inet:127.0.0.1:%(port)d"
+control = "%(directory)s/control"
+store = "file:%(directory)s/counters"
+log = "stderr"
+realm = "home.example"
+require_tls = false
+dkim = { check_dns = false  key_table = "%(directory)s/KeyTable"  signing_table = "refile:%(directory)s/SigningTable" }
+%(own)s
+dns = { servers = ["127.0.0.1@%(dns)d"]  timeout = "1500 ms" }
+listeners = {
+  users = { role = "submission"  daemon = ["ORIGINATING"] }
+  inbound = { role = "inbound"  daemon = ["INBOUND"] }
+}
+"""
+
+
+def own_checked(daemon, wanted):
+    """dmarc check --own as JSON, by domain, once the history has what is wanted."""
+    def look():
+        answer = ctl(daemon, "--json", "dmarc", "check", "--own")
+        found = {one["domain"]: one for one in json.loads(answer.stdout).get("domains", [])}
+        counts = {name: (one["aligned"], one["unaligned"]) for name, one in found.items()}
+        return counts == wanted and (answer.returncode, found)
+    found = wait_for(look)
+    ok(found, "dmarc check --own counts", (ctl(daemon, "--json", "dmarc", "check", "--own"), daemon.said()))
+    return found or (None, {})
+
+
+def submit(daemon, *authors, daemon_name="ORIGINATING"):
+    for at, author in enumerate(authors):
+        milter = Milter(daemon.port)
+        milter.negotiate()
+        milter.connect(daemon=daemon_name, address="192.0.2.9")
+        milter.helo()
+        milter.message([(name.encode(), text.encode()) for name, text in fields_of(author)], path=b"<" + author.encode() + b">",
+                       i="O%d" % at, auth_type="PLAIN", auth_authen=author)
+        milter.quit()
+
+
+def check_own(program, directory):
+    """Our own domains: what of today's mail aligns, and the record to publish next."""
+    make_key(directory + "/key.pem")
+    with open(directory + "/KeyTable", "w") as file:
+        file.write("home home.example:s1:%s/key.pem\n" % directory)
+    with open(directory + "/SigningTable", "w") as file:
+        file.write("*@home.example home\n*@news.home.example home\n*@hard.example home\n")
+    records = {"home.example": b"v=DMARC1; p=none; sp=none; rua=mailto:d@home.example",
+               "idle.example": b"v=DMARC1; p=reject", "hard.example": b"v=DMARC1; p=reject; adkim=s"}
+    server = dns.Server({b"_dmarc." + name.encode(): [(dns.TXT, [text])] for name, text in records.items()})
+    text = 'own_domains = ["home.example", "bare.example", "idle.example", "hard.example", "sub.home.example"]'
+    conf = {"directory": directory, "dns": server.port}
+    daemon = Daemon(program, directory, lambda port: OWN_CONF % dict(conf, port=port, own=text))
+    submit(daemon, "a@home.example", "a@home.example", "a@news.home.example", "a@bare.example", "a@hard.example", "a@foreign.example")
+    submit(daemon, "a@home.example", daemon_name="INBOUND")
+    status, found = own_checked(daemon, {"home.example": (3, 0), "bare.example": (0, 1), "idle.example": (0, 0),
+                                         "hard.example": (0, 1), "sub.home.example": (0, 0)})
+    if found:
+        ok(status == 1, "not all are ready", status)
+        ok(found["home.example"]["ready"] and found["home.example"]["next"] ==
+           "v=DMARC1; p=reject; t=y; sp=none; rua=mailto:d@home.example", "the next record, with its other tags", found["home.example"])
+        ok(not found["bare.example"]["ready"] and found["bare.example"]["next"] == "v=DMARC1; p=none; rua=mailto:dmarc@bare.example" and
+           found["bare.example"]["examples"] == [{"domain": "bare.example", "account": "a@bare.example", "sign": "", "messages": 1}],
+           "who sends without a signature", found["bare.example"])
+        ok(found["hard.example"]["next"] == "v=DMARC1; p=none; adkim=s", "a policy that hurts our mail", found["hard.example"])
+        ok(found["idle.example"]["next"] is None and found["sub.home.example"]["next"] is None and not found["idle.example"]["ready"],
+           "no mail: nothing is known; a record above is not replaced by a weaker one", found)
+    answer = ctl(daemon, "dmarc", "check", "--own")
+    ok(answer.returncode == 1 and "home.example: aligned 3, not aligned 0\n" in answer.stdout and
+       "  not aligned: 1 from hard.example, account a@hard.example, signed by home.example/s1\n" in answer.stdout and
+       "  not aligned: 1 from bare.example, account a@bare.example, not signed\n" in answer.stdout and
+       '  publish _dmarc.home.example. IN TXT "v=DMARC1; p=reject; t=y; sp=none; rua=mailto:d@home.example"\n' in answer.stdout,
+       "for people", answer)
+    ok(ctl(daemon, "dmarc", "check").returncode == 64 and ctl(daemon, "dmarc", "check", "--own", "a.example").returncode == 64,
+       "DOMAIN or --own")
+    daemon.stop()
+    # the default: the realm and the domains that sign
+    daemon = Daemon(program, directory, lambda port: OWN_CONF % dict(conf, port=port, own=""))
+    status, found = own_checked(daemon, {"home.example": (3, 0)})
+    ok(status == 0, "all are ready", (status, found))
+    daemon.stop()
+    server.close()
+
+
 def main():
     program = sys.argv[1]
+    with tempfile.TemporaryDirectory(prefix="dmarc_own.") as directory:
+        check_own(program, directory)
     with tempfile.TemporaryDirectory(prefix="dmarc_report.") as directory:
         key, record = make_key(directory + "/key.pem")
         server = dns.Server(zone(record))
