@@ -12,6 +12,9 @@
 
 #include "policy/dkim/rewrite.h"
 
+#define ELEMENT_MAX	250	/* octets of an address with its name; 252 still leave whole */
+#define PARAMETER_MAX	1000	/* octets of a parameter of a MIME field */
+
 /* What one octet stands in, and what it is there. */
 struct rewrite_scan {
 	struct span text;
@@ -134,6 +137,7 @@ rewrite_keeps(struct span value)
 	struct rewrite_scan scan = { .text = text_trim(value) };
 	struct rewrite_element element = { 0 };
 	bool group = false, closed = false;
+	size_t start = 0;
 
 	if (scan.text.len == 0)
 		return true;
@@ -152,6 +156,9 @@ rewrite_keeps(struct span value)
 				return false;
 			continue;
 		}
+		if (scan.at - start > ELEMENT_MAX)
+			return false;
+		start = scan.at;
 		if (!(closed && (c == ',' || c == '\0')) && !rewrite_ends(&element, c, group))
 			return false;
 		if (c == '\0')
@@ -165,4 +172,19 @@ rewrite_keeps(struct span value)
 		group = c == ':' || (group && c != ';');
 		element = (struct rewrite_element){ 0 };
 	}
+}
+
+bool
+rewrite_keeps_mime(struct span value)
+{
+	size_t length = 0;
+	bool quoted = false;
+
+	for (size_t i = 0; i < value.len; i++) {
+		quoted = quoted != (value.at[i] == '"');
+		length = value.at[i] == ';' && !quoted ? 0 : length + 1;
+		if (length > PARAMETER_MAX)
+			return false;
+	}
+	return true;
 }

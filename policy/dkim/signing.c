@@ -254,6 +254,13 @@ static const char *const addressed[] = {
 	"To",
 };
 
+/* Fields whose parameters it shortens. */
+static const char *const mime[] = {
+	"Content-Disposition",
+	"Content-Type",
+};
+
+#define MIME		(sizeof(mime) / sizeof(mime[0]))
 #define ADDRESSED	(sizeof(addressed) / sizeof(addressed[0]))
 
 /* fold_fields - fold the fields of one name that have too long a line; false: one cannot be */
@@ -281,12 +288,14 @@ fold_fields(struct sign_plan *plan, const struct signing_rules *rules,
 static bool
 will_change(const struct signing_rules *rules, const struct header_list *list, const char *name)
 {
-	if (!rules->mta_completes || !is_among(name, addressed, ADDRESSED))
+	bool (*keeps)(struct span) = is_among(name, addressed, ADDRESSED) ? rewrite_keeps :
+	    is_among(name, mime, MIME) ? rewrite_keeps_mime : NULL;
+
+	if (!rules->mta_completes || keeps == NULL)
 		return false;
 	for (size_t i = 0; i < list->n; i++)
 		if (header_is(&list->fields[i], name) &&
-		    !rewrite_keeps(
-			text_span_of(list->fields[i].value, list->fields[i].value_len)))
+		    !keeps(text_span_of(list->fields[i].value, list->fields[i].value_len)))
 			return true;
 	return false;
 }

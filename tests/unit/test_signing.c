@@ -332,6 +332,48 @@ test_rewritten(void **state)
 	}
 }
 
+/* A long address with its name, or a long parameter, does not fit the buffers of Sendmail. */
+static void
+test_rewritten_long(void **state)
+{
+	static const struct {
+		const char *field, *format;
+		int n;
+		bool covered;
+	} rows[] = {
+		{ "To", " %0*d <a@b.example>", 200, true },
+		{ "To", " %0*d <a@b.example>", 260, false },
+		{ "To", " \"%0*d\" <a@b.example>", 260, false },
+		{ "To", " a@b.example (%0*d)", 260, false },
+		{ "To", " a@b.example, c@d.example (%0*d)", 225, true },
+		{ "Reply-To", " c@d.example, %0*d <a@b.example>", 260, false },
+		{ "Content-Type", " text/plain; x=\"%0*d\"; charset=utf-8", 900, true },
+		{ "Content-Type", " text/plain; x=\"%0*d\"; charset=utf-8", 1020, false },
+		{ "Subject", " %0*d", 900, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		TALLOC_CTX *ctx = mem_new(NULL, char);
+		struct header_list *list = list_of(ctx, "From");
+		const char *value;
+		struct signing_rules rules;
+		struct sign_plan *plan;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		value = talloc_asprintf(ctx, rows[i].format, rows[i].n, 1);
+#pragma GCC diagnostic pop
+		header_append(list, rows[i].field, strlen(rows[i].field), value, strlen(value));
+		signing_rules_default(&rules);
+		rules.mta_completes = true;
+		plan = signing_plan(ctx, &rules, "b.example", list);
+		if (plan->covered[1] != rows[i].covered)
+			fail_msg("%s:%s of %d", rows[i].field, rows[i].format, rows[i].n);
+		talloc_free(ctx);
+	}
+}
+
 static void
 test_bounds(void **state)
 {
@@ -462,6 +504,7 @@ main(void)
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_mta_completes),
 		cmocka_unit_test(test_rewritten),
+		cmocka_unit_test(test_rewritten_long),
 		cmocka_unit_test(test_bounds),
 	};
 
