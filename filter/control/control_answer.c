@@ -16,6 +16,7 @@
 #include "policy/base/mem.h"
 #include "policy/base/text.h"
 
+#define PERSON_MAX	64	/* octets */
 #define PROBE_MS	2000	/* in which the listening socket has to answer */
 
 /* edge_status - does the listening socket answer, and what was turned away there? */
@@ -55,6 +56,7 @@ answer_status(const struct asked *asked)
 	json_t *answer, *edge;
 	const char *servers;
 	int64_t since;
+	size_t known, withheld = 0;
 	bool away;
 
 	store_status(daemon->store, asked->ctx, &store);
@@ -81,6 +83,9 @@ answer_status(const struct asked *asked)
 	away = daemon_resolver_away(daemon, &servers, &since);
 	(void)json_object_set_new(answer, "resolver", json_pack("{s:s, s:b, s:I}", "servers",
 	    servers, "away", (int)away, "since_s", (json_int_t)since));
+	if (daemon->key_watch != NULL)
+		key_watch_count(daemon->key_watch, &known, &withheld);
+	(void)json_object_set_new(answer, "withheld_keys", json_integer((json_int_t)withheld));
 	/* after the figures, of which its session must not be one */
 	edge = edge_status(daemon);
 	(void)json_object_update(answer, edge);
@@ -210,7 +215,7 @@ check_fields(const struct asked *asked, const struct command *command)
 	json_object_foreach((json_t *)(uintptr_t)asked->request, name, value) {
 		const struct field *field = field_of(command, name);
 
-		if (strcmp(name, "command") == 0)
+		if (strcmp(name, "command") == 0 || strcmp(name, "person") == 0)
 			continue;
 		if (field == NULL)
 			return mem_printf(asked->ctx,
@@ -268,16 +273,41 @@ control_answer_run(const struct asked *asked, const char *name)
 	return control_failed("this command is unknown here");
 }
 
+/*
+ * control_asker_of - who asks: a program may say on behalf of which person
+ * Only one that may change things by itself is believed. NULL: what it says is no name.
+ */
+static const char *
+control_asker_of(TALLOC_CTX *ctx, const json_t *request, const struct asker *asker)
+{
+	const json_t *value = json_object_get(request, "person");
+	const char *person = json_string_value(value);
+
+	if (value == NULL || !asker->may_write)
+		return asker->name;
+	if (person == NULL || person[0] == '\0' || strlen(person) > PERSON_MAX ||
+	    text_has_controls(person))
+		return NULL;
+	return mem_printf(ctx, "%s (by %s)", person, asker->name);
+}
+
 /* control_answer - the answer to one request */
 json_t *
 control_answer(struct daemon *daemon, TALLOC_CTX *ctx, const char *line, size_t len,
     const struct asker *asker, bool remote)
 {
 	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
-	const struct asked asked = { daemon, ctx, request, asker, remote };
+	const struct asker person = { asker->may_write, control_asker_of(ctx, request, asker) };
+	const struct asked asked = { daemon, ctx, request, &person, remote };
 	const char *name = control_text(&asked, "command");
-	json_t *answer = name != NULL ? control_answer_run(&asked, name) :
-	    control_failed("a request is one line: {\"command\": \"status\"}");
+	json_t *answer;
+
+	if (name == NULL)
+		answer = control_failed("a request is one line: {\"command\": \"status\"}");
+	else if (person.name == NULL)
+		answer = control_failed("person must be a name of 1 to 64 octets");
+	else
+		answer = control_answer_run(&asked, name);
 
 	json_decref(request);
 	/* a value that is no UTF-8 makes no answer at all */

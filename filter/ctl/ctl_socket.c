@@ -20,7 +20,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "filter/base/clock.h"
 #include "filter/base/log.h"
+#include "filter/base/talk.h"
 #include "filter/base/unix_socket.h"
 #include "filter/control/control_answer.h"
 #include "filter/ctl/ctl.h"
@@ -113,19 +115,9 @@ ctl_connect(struct ctl *ctl, const char **path_r, const char **why_r)
 char *
 ctl_hear(int fd, const char *path, long wait_s)
 {
-	const struct timeval wait = { .tv_sec = wait_s };
-	char *answer = NULL;
-	size_t len = 0;
-	ssize_t got;
+	char *answer = talk_read_line(NULL, fd, ANSWER_MAX, clock_ms() + wait_s * INT64_C(1000));
 
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-	do {
-		answer = mem_grow(NULL, answer, char, len + CHUNK + 1);
-		got = recv(fd, answer + len, CHUNK, 0);
-		len += got > 0 ? (size_t)got : 0;
-	} while (got > 0 && answer[len - 1] != '\n' && len < ANSWER_MAX);
-	answer[len] = '\0';
-	if (len == 0)
+	if (answer == NULL)
 		ctl_fail("the daemon on %s gave no answer", path);
 	return answer;
 }

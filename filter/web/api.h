@@ -1,0 +1,55 @@
+/*
+ * api.h - requests to countersign-web, and what they are answered with
+ *
+ * Threads: any number of requests at once; each belongs to one.
+ */
+#ifndef FILTER_WEB_API_H
+#define FILTER_WEB_API_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <talloc.h>
+
+#include "filter/web/tokens.h"
+
+#define API_BODY_MAX	(64 * 1024)	/* octets of a body */
+#define API_TRY_MAX	(4 * 1024 * 1024) /* the same of a message to be tried */
+#define API_WAIT_MS	10000		/* for an answer of the daemon */
+#define API_TRY_WAIT_MS	60000		/* the same of a message to be tried */
+
+/* One request. */
+struct api_request {
+	TALLOC_CTX *ctx;	/* owns the reply, too */
+	const char *control;	/* path of the control socket */
+	const char *method;
+	const char *path;	/* decoded, without the query */
+	json_t *query;		/* an object of texts; a name that came twice has null */
+	const char *body;	/* or NULL */
+	size_t body_len;
+	bool body_is_json;	/* by its Content-Type */
+	bool openmetrics;	/* is asked for by Accept */
+	const struct token *token; /* who asks; NULL: no one that is known */
+	bool proxied;		/* a proxy vouches for the name */
+	bool too_many;		/* the token was not looked at */
+	bool own_header;	/* X-Requested-With came, which no form of a browser can send */
+};
+
+/* Its reply. */
+struct api_reply {
+	unsigned int status;
+	const char *content_type;
+	const char *body;	/* on ctx */
+	const char *allow;	/* the field Allow, or NULL */
+};
+
+/* api_body_max - how large a body may be */
+size_t api_body_max(const char *path);
+
+/* api_answer - answer a request; waits for the daemon */
+void api_answer(const struct api_request *request, struct api_reply *reply_r);
+
+/* api_problem - a reply that says what is wrong (RFC 9457) */
+void api_problem(TALLOC_CTX *ctx, unsigned int status, const char *detail,
+    struct api_reply *reply_r);
+
+#endif

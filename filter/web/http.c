@@ -1,0 +1,399 @@
+/*
+ * http.c - requests of HTTP, with libmicrohttpd
+ *
+ * libmicrohttpd ends a connection that is silent, but not one that sends an octet now and then. So
+ * connections are in a list, and the first thread shuts those down whose request does not come to
+ * an end. A request whose answer is awaited is left alone: the daemon has a deadline.
+ *
+ * Threads: the lock guards the tokens in effect and the list of connections.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <jansson.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "filter/base/clock.h"
+#include "filter/base/log.h"
+#include "filter/web/api.h"
+#include "filter/web/http.h"
+#include "policy/base/mem.h"
+
+#define VALUES_MAX	16	/* in a query */
+
+/* Tokens in effect; a request holds them while it runs. A talloc root. */
+struct tokens_held {
+	atomic_uint references;
+	struct tokens *tokens;
+};
+
+/* A connection; a talloc root. */
+struct client {
+	struct client *next, **before;
+	int fd;
+	int64_t since_ms;	/* when it came, or its last request was answered */
+	bool answering;		/* a request is complete, and its answer is awaited */
+};
+
+struct http {
+	struct MHD_Daemon *daemon;
+	struct http_options options;
+	pthread_mutex_t lock;
+	struct tokens_held *held;
+	struct client *clients;
+	atomic_size_t bodies;	/* octets of all bodies that are coming or being answered */
+};
+
+/* A request while it comes; a talloc root. */
+struct coming {
+	char *body;		/* API_TRY_MAX octets at most */
+	size_t len, room;
+	bool too_large;
+	struct http *http;
+};
+
+/* --- tokens --- */
+
+static void
+http_release(struct tokens_held *held)
+{
+	if (held != NULL && atomic_fetch_sub(&held->references, 1) == 1)
+		talloc_free(held);
+}
+
+static struct tokens_held *
+http_hold(struct http *http)
+{
+	struct tokens_held *held;
+
+	(void)pthread_mutex_lock(&http->lock);
+	held = http->held;
+	(void)atomic_fetch_add(&held->references, 1);
+	(void)pthread_mutex_unlock(&http->lock);
+	return held;
+}
+
+void
+http_renew(struct http *http, struct tokens *tokens)
+{
+	struct tokens_held *new = mem_new(NULL, struct tokens_held), *old;
+
+	atomic_init(&new->references, 1);
+	new->tokens = talloc_steal(new, tokens);
+	(void)pthread_mutex_lock(&http->lock);
+	old = http->held;
+	http->held = new;
+	(void)pthread_mutex_unlock(&http->lock);
+	http_release(old);
+}
+
+/* --- connections --- */
+
+/* http_client_came - note a connection (lock held) */
+static struct client *
+http_client_came(struct http *http, struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+	    MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct client *client = mem_new(NULL, struct client);
+
+	client->fd = info != NULL ? info->connect_fd : -1;
+	client->since_ms = clock_ms();
+	client->before = &http->clients;
+	client->next = http->clients;
+	if (client->next != NULL)
+		client->next->before = &client->next;
+	http->clients = client;
+	return client;
+}
+
+/* http_on_connection - libmicrohttpd: a connection begins or ends */
+static void
+http_on_connection(void *arg, struct MHD_Connection *connection, void **context,
+    enum MHD_ConnectionNotificationCode code)
+{
+	struct http *http = arg;
+
+	(void)pthread_mutex_lock(&http->lock);
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		*context = http_client_came(http, connection);
+	else if (*context != NULL) {
+		struct client *client = *context;
+
+		*client->before = client->next;
+		if (client->next != NULL)
+			client->next->before = client->before;
+		talloc_free(client);
+		*context = NULL;
+	}
+	(void)pthread_mutex_unlock(&http->lock);
+}
+
+/* http_client_note - a request of a connection is complete, or answered */
+static void
+http_client_note(struct http *http, struct MHD_Connection *connection, bool answering)
+{
+	const union MHD_ConnectionInfo *info =
+	    MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct client *client = info != NULL ? info->socket_context : NULL;
+
+	if (client == NULL)
+		return;
+	(void)pthread_mutex_lock(&http->lock);
+	client->answering = answering;
+	client->since_ms = clock_ms();
+	(void)pthread_mutex_unlock(&http->lock);
+}
+
+void
+http_tend(struct http *http)
+{
+	int64_t now = clock_ms();
+
+	(void)pthread_mutex_lock(&http->lock);
+	for (struct client *client = http->clients; client != NULL; client = client->next)
+		if (client->fd >= 0 && !client->answering &&
+		    now - client->since_ms > HTTP_REQUEST_S * INT64_C(1000))
+			(void)shutdown(client->fd, SHUT_RDWR);
+	(void)pthread_mutex_unlock(&http->lock);
+}
+
+/* --- one request --- */
+
+/* http_on_value - libmicrohttpd: a value of the query */
+static enum MHD_Result
+http_on_value(void *arg, enum MHD_ValueKind kind, const char *name, const char *text)
+{
+	json_t *query = arg;
+	json_t *value = text != NULL ? json_string(text) : json_string("");
+
+	(void)kind;
+	if (json_object_get(query, name) != NULL || value == NULL) {
+		json_decref(value);
+		value = json_null();
+	}
+	/* a name that is no UTF-8 is as good as unknown */
+	if (json_object_set_new(query, name, value) != 0)
+		(void)json_object_set_new(query, "?", json_null());
+	return json_object_size(query) < VALUES_MAX ? MHD_YES : MHD_NO;
+}
+
+/* field_of_request - a header field, or NULL */
+static const char *
+field_of_request(struct MHD_Connection *connection, const char *name)
+{
+	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+/* http_identify - who asks? */
+static void
+http_identify(struct http *http, struct MHD_Connection *connection, struct tokens *tokens,
+    struct api_request *request)
+{
+	const char *field = field_of_request(connection, "Authorization");
+	const char *proxied = field_of_request(connection, "X-Forwarded-User");
+
+	request->own_header = field_of_request(connection, "X-Requested-With") != NULL;
+	if (field != NULL && strncasecmp(field, "Bearer ", 7) == 0)
+		request->too_many = tokens_check(tokens, field + 7, clock_ms(), &request->token) ==
+		    TOKENS_TOO_MANY;
+	else if (proxied != NULL && http->options.is_unix) {
+		request->token = tokens_proxied(tokens, proxied);
+		request->proxied = request->token != NULL;
+	}
+}
+
+/* http_add_fields - what every reply has */
+static void
+http_add_fields(struct MHD_Response *response, const struct api_reply *reply)
+{
+	static const char *const fields[][2] = {
+		{ "Cache-Control", "no-store" },
+		{ "Content-Security-Policy", "default-src 'none'; base-uri 'none'; "
+		    "form-action 'none'; frame-ancestors 'none'" },
+		{ "Cross-Origin-Resource-Policy", "same-origin" },
+		{ "Referrer-Policy", "no-referrer" },
+		{ "X-Content-Type-Options", "nosniff" },
+	};
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		(void)MHD_add_response_header(response, fields[i][0], fields[i][1]);
+	(void)MHD_add_response_header(response, "Content-Type", reply->content_type);
+	if (reply->allow != NULL)
+		(void)MHD_add_response_header(response, "Allow", reply->allow);
+	if (reply->status == 401)
+		(void)MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
+	if (reply->status == 429)
+		(void)MHD_add_response_header(response, "Retry-After", "60");
+}
+
+/* http_reply - send a reply */
+static enum MHD_Result
+http_reply(struct MHD_Connection *connection, const struct api_reply *reply)
+{
+	/* libmicrohttpd copies the body, for it takes a pointer that is not const */
+	struct MHD_Response *response = MHD_create_response_from_buffer(
+	    strlen(reply->body), (void *)(uintptr_t)reply->body, MHD_RESPMEM_MUST_COPY);
+	enum MHD_Result result;
+
+	if (response == NULL)
+		return MHD_NO;
+	http_add_fields(response, reply);
+	result = MHD_queue_response(connection, reply->status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+/* http_answer - a request has come whole: answer it */
+static enum MHD_Result
+http_answer(struct http *http, struct MHD_Connection *connection, const struct coming *coming,
+    const char *method, const char *path)
+{
+	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
+	struct tokens_held *held = http_hold(http);
+	const char *type = field_of_request(connection, "Content-Type");
+	const char *accept = field_of_request(connection, "Accept");
+	struct api_request request = { .ctx = ctx, .control = http->options.control,
+		.method = strcmp(method, "HEAD") == 0 ? "GET" : method, .path = path,
+		.query = json_object(), .body = coming->body, .body_len = coming->len,
+		.body_is_json = type != NULL && strncasecmp(type, "application/json", 16) == 0 &&
+		    (type[16] == '\0' || type[16] == ';' || type[16] == ' '),
+		.openmetrics = accept != NULL &&
+		    strstr(accept, "application/openmetrics-text") != NULL };
+	struct api_reply reply = { 0 };
+	enum MHD_Result result;
+
+	http_client_note(http, connection, true);
+	(void)MHD_get_connection_values(
+	    connection, MHD_GET_ARGUMENT_KIND, http_on_value, request.query);
+	if (coming->too_large)
+		api_problem(ctx, 413, "the body is too large", &reply);
+	else {
+		http_identify(http, connection, held->tokens, &request);
+		api_answer(&request, &reply);
+	}
+	result = http_reply(connection, &reply);
+	http_client_note(http, connection, false);
+	json_decref(request.query);
+	http_release(held);
+	talloc_free(ctx);
+	return result;
+}
+
+/* http_take_body - a piece of the body; of one that is too large the rest is thrown away */
+static void
+http_take_body(struct coming *coming, const char *path, const char *bytes, size_t len)
+{
+	size_t room = 2 * (coming->len + len + 1);
+
+	if (coming->too_large || len > api_body_max(path) - coming->len) {
+		coming->too_large = true;
+		return;
+	}
+	if (coming->len + len + 1 > coming->room) {
+		size_t all = atomic_fetch_add(&coming->http->bodies, room - coming->room) + room;
+
+		coming->body = mem_grow(coming, coming->body, char, room);
+		coming->room = room;
+		coming->too_large = all > HTTP_BODIES;
+	}
+	memcpy(coming->body + coming->len, bytes, len);
+	coming->len += len;
+	coming->body[coming->len] = '\0';
+}
+
+/* http_on_request - libmicrohttpd: a request begins, goes on, or has come whole */
+static enum MHD_Result
+http_on_request(void *arg, struct MHD_Connection *connection, const char *path, const char *method,
+    const char *version, const char *bytes, size_t *n_bytes, void **context)
+{
+	struct coming *coming = *context;
+
+	(void)version;
+	if (coming == NULL) {
+		coming = *context = mem_new(NULL, struct coming);
+		coming->http = arg;
+		return MHD_YES;
+	}
+	if (*n_bytes > 0) {
+		http_take_body(coming, path, bytes, *n_bytes);
+		*n_bytes = 0;
+		return MHD_YES;
+	}
+	return http_answer(arg, connection, coming, method, path);
+}
+
+/* http_on_end - libmicrohttpd: a request is over */
+static void
+http_on_end(void *arg, struct MHD_Connection *connection, void **context,
+    enum MHD_RequestTerminationCode code)
+{
+	struct coming *coming = *context;
+
+	(void)connection;
+	(void)code;
+	if (coming != NULL)
+		(void)atomic_fetch_sub(&((struct http *)arg)->bodies, coming->room);
+	talloc_free(coming);
+	*context = NULL;
+}
+
+/* http_on_error - libmicrohttpd: it has to say something */
+static void
+http_on_error(void *arg, const char *format, va_list values)
+{
+	(void)arg;
+	(void)format;
+	(void)values;	/* of clients that went away, and the like */
+}
+
+/* --- all of it --- */
+
+struct http *
+http_open(TALLOC_CTX *ctx, const struct http_options *options, struct tokens *tokens,
+    const char **error_r)
+{
+	struct http *http = mem_new(NULL, struct http);
+
+	http->options = *options;
+	http->options.control = mem_strdup(http, options->control);
+	(void)pthread_mutex_init(&http->lock, NULL);
+	http_renew(http, tokens);
+	http->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL,
+	    NULL, http_on_request, http,
+	    MHD_OPTION_EXTERNAL_LOGGER, http_on_error, NULL,
+	    MHD_OPTION_LISTEN_SOCKET, options->fd,
+	    MHD_OPTION_THREAD_POOL_SIZE, (unsigned int)HTTP_THREADS,
+	    MHD_OPTION_CONNECTION_LIMIT, (unsigned int)HTTP_CLIENTS,
+	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)HTTP_IDLE_S,
+	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY,
+	    MHD_OPTION_NOTIFY_COMPLETED, http_on_end, http,
+	    MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, http,
+	    MHD_OPTION_END);
+	if (http->daemon != NULL)
+		return http;
+	(void)close(options->fd);
+	http_close(http);
+	*error_r = mem_strdup(ctx, "libmicrohttpd does not start");
+	return NULL;
+}
+
+void
+http_close(struct http *http)
+{
+	if (http == NULL)
+		return;
+	if (http->daemon != NULL)
+		MHD_stop_daemon(http->daemon);
+	http_release(http->held);
+	(void)pthread_mutex_destroy(&http->lock);
+	talloc_free(http);
+}
