@@ -104,7 +104,7 @@ policy_json(struct dmarc_asking *asking, const char *domain, const struct dmarc_
 	enum dmarc_existence existence = dmarc_needs_existence(walk) ?
 	    dmarc_ask_existence(asking, domain) : DMARC_EXISTS;
 
-	dmarc_judge(asking, domain, &asking->answers, NULL, 0, existence, &fact);
+	dmarc_judge(asking, walk, &asking->answers, NULL, 0, existence, &fact);
 	answer = fact.policy_domain == NULL ? NULL :
 	    dmarc_answer_find(&asking->answers, fact.policy_domain);
 	*good_r = answer != NULL && answer->record.fault == NULL;

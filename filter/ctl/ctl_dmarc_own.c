@@ -105,7 +105,7 @@ own_alignment(struct dmarc_asking *asking, const char *author, const char *d)
 	record = walk.own != NULL ? walk.own : walk.upper != NULL ? walk.upper : walk.registry;
 	if (record != NULL)
 		return record->record.strict_dkim ? DKIM_NOT_ALIGNED :
-		    dmarc_alignment(author, &walk, d, &asking->answers);
+		    dmarc_alignment(&walk, d, &asking->answers);
 	if (walk.silent != NULL)
 		return DKIM_ALIGNMENT_UNKNOWN;
 	return domain_is_or_below(author, d) || domain_is_or_below(d, author) ? DKIM_ALIGNED :

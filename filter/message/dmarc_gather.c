@@ -124,57 +124,55 @@ identifiers_of(struct message *message, struct dmarc_identifier **identifiers_r)
 	return n;
 }
 
-/* judge_author - the result for one author domain */
+/* judge_author - the result for one author domain, and the walk from it */
 static void
 judge_author(struct message *message, struct dmarc_asking *asking, const char *domain,
-    const struct dmarc_identifier *identifiers, size_t n, struct dmarc_fact *fact_r)
+    const struct dmarc_identifier *identifiers, size_t n, struct dmarc_walk *walk_r,
+    struct dmarc_fact *fact_r)
 {
 	enum dmarc_existence existence = DMARC_EXISTS;
-	struct dmarc_walk walk;
 
 	dmarc_ask_walk(asking, domain);
-	dmarc_walk(domain, &asking->answers, &walk);
+	dmarc_walk(domain, &asking->answers, walk_r);
 	for (size_t i = 0; i < n; i++)
-		if (dmarc_needs_walk(domain, identifiers[i].domain, &walk))
+		if (dmarc_needs_walk(walk_r, identifiers[i].domain))
 			dmarc_ask_walk(asking, identifiers[i].domain);
-	if (dmarc_needs_existence(&walk))
+	if (dmarc_needs_existence(walk_r))
 		existence = dmarc_ask_existence(asking, domain);
-	dmarc_judge(message, domain, &asking->answers, identifiers, n, existence, fact_r);
+	dmarc_judge(message, walk_r, &asking->answers, identifiers, n, existence, fact_r);
 }
 
-/* judge_all - every author domain; what cannot be read in one way never passes */
+/* judge_all - every author domain; what cannot be read in one way never passes. first_r: the walk
+ * from the first one, if there is one */
 static void
 judge_all(struct message *message, struct dmarc_asking *asking,
-    const struct dmarc_identifier *identifiers, size_t n, struct dmarc_fact *fact)
+    const struct dmarc_identifier *identifiers, size_t n, struct dmarc_walk *first_r,
+    struct dmarc_fact *fact)
 {
 	const struct dmarc_authors *authors = message->authors;
 
 	*fact = (struct dmarc_fact){ 0 };
 	for (size_t i = 0; i < authors->n; i++) {
+		struct dmarc_walk walk;
 		struct dmarc_fact one;
 
-		judge_author(message, asking, authors->domains[i], identifiers, n, &one);
+		judge_author(message, asking, authors->domains[i], identifiers, n,
+		    i == 0 ? first_r : &walk, &one);
 		dmarc_merge(fact, &one);
 	}
 	dmarc_settle(fact, authors->problem, authors->fields == 0, authors->too_many);
 }
 
 /* note_alignment - which signatures are of the organisation of the first author (on_dkim_unaligned
- * asks for it) */
+ * asks for it); walk: from that author */
 static void
-note_alignment(struct message *message, const struct dmarc_asking *asking)
+note_alignment(struct facts *facts, const struct dmarc_asking *asking,
+    const struct dmarc_walk *walk)
 {
-	struct facts *facts = &message->facts;
-	const char *author = message->authors->n > 0 ? message->authors->domains[0] : NULL;
-	struct dmarc_walk walk;
-
-	if (author == NULL)
-		return;
-	dmarc_walk(author, &asking->answers, &walk);
 	for (size_t i = 0; i < facts->n_dkim; i++)
 		if (facts->dkim[i].sdid != NULL)
-			facts->dkim[i].alignment = dmarc_alignment(
-			    author, &walk, facts->dkim[i].sdid, &asking->answers);
+			facts->dkim[i].alignment =
+			    dmarc_alignment(walk, facts->dkim[i].sdid, &asking->answers);
 }
 
 /* override_of - what the configuration says instead of the domain's policy, or NULL */
@@ -321,14 +319,16 @@ dmarc_gather_end(struct message *message, int64_t deadline_ms)
 {
 	struct dmarc_identifier *identifiers;
 	struct dmarc_asking *asking;
+	struct dmarc_walk walk;
 	size_t n;
 
 	if (message->authors == NULL)
 		return;
 	asking = dmarc_asking_new(message, message->session->daemon->resolver, deadline_ms);
 	n = identifiers_of(message, &identifiers);
-	judge_all(message, asking, identifiers, n, &message->facts.dmarc);
-	note_alignment(message, asking);
+	judge_all(message, asking, identifiers, n, &walk, &message->facts.dmarc);
+	if (message->authors->n > 0)
+		note_alignment(&message->facts, asking, &walk);
 	note_exception(message, &message->facts.dmarc);
 	note_counted(message, &message->facts.dmarc);
 	note_own(message, identifiers, n);

@@ -37,27 +37,25 @@ dmarc_needs_existence(const struct dmarc_walk *walk)
 }
 
 bool
-dmarc_needs_walk(const char *author, const char *identifier, const struct dmarc_walk *walk)
+dmarc_needs_walk(const struct dmarc_walk *walk, const char *identifier)
 {
-	return strcmp(author, identifier) != 0 &&
-	    (walk->organisation == NULL || domain_is_or_below(identifier, walk->organisation));
+	return strcmp(walk->domain, identifier) != 0 &&
+	    domain_is_or_below(identifier, walk->highest);
 }
 
 /* align - does an identifier belong to the author domain? (section 4.10.2) */
 static enum alignment
-align(const char *domain, const struct dmarc_walk *walk, const char *identifier, bool strict,
+align(const struct dmarc_walk *walk, const char *identifier, bool strict,
     const struct dmarc_answers *answers)
 {
 	struct dmarc_walk other;
 
-	if (strcmp(domain, identifier) == 0)
+	if (strcmp(walk->domain, identifier) == 0)
 		return ALIGNED;
-	if (strict)
+	if (strict || !domain_is_or_below(identifier, walk->highest))
 		return NOT_ALIGNED;
 	if (walk->organisation == NULL)
 		return ALIGNMENT_UNKNOWN;
-	if (!domain_is_or_below(identifier, walk->organisation))
-		return NOT_ALIGNED;
 	dmarc_walk(identifier, answers, &other);
 	if (other.organisation == NULL)
 		return ALIGNMENT_UNKNOWN;
@@ -65,12 +63,12 @@ align(const char *domain, const struct dmarc_walk *walk, const char *identifier,
 }
 
 enum dkim_alignment
-dmarc_alignment(const char *author, const struct dmarc_walk *walk, const char *identifier,
+dmarc_alignment(const struct dmarc_walk *walk, const char *identifier,
     const struct dmarc_answers *answers)
 {
 	if (policy_record(walk) == NULL)
 		return DKIM_ALIGNMENT_UNKNOWN;
-	switch (align(author, walk, identifier, false, answers)) {
+	switch (align(walk, identifier, false, answers)) {
 	case ALIGNED:
 		return DKIM_ALIGNED;
 	case NOT_ALIGNED:
@@ -105,7 +103,7 @@ judge_identifiers(TALLOC_CTX *ctx, const struct dmarc_walk *walk, const struct d
 	fact->result = DMARC_IS_FAIL;
 	for (size_t i = 0; i < n; i++) {
 		bool spf = identifiers[i].selector == NULL;
-		enum alignment alignment = align(fact->domain, walk, identifiers[i].domain,
+		enum alignment alignment = align(walk, identifiers[i].domain,
 		    spf ? record->strict_spf : record->strict_dkim, answers);
 
 		if (alignment == ALIGNED && identifiers[i].passed)
@@ -162,26 +160,23 @@ judge_without(TALLOC_CTX *ctx, const struct dmarc_walk *walk, const struct dmarc
 }
 
 void
-dmarc_judge(TALLOC_CTX *ctx, const char *domain, const struct dmarc_answers *answers,
+dmarc_judge(TALLOC_CTX *ctx, const struct dmarc_walk *walk, const struct dmarc_answers *answers,
     const struct dmarc_identifier *identifiers, size_t n, enum dmarc_existence existence,
     struct dmarc_fact *fact_r)
 {
-	const struct dmarc_answer *answer;
-	struct dmarc_walk walk;
+	const struct dmarc_answer *answer = policy_record(walk);
 
-	*fact_r = (struct dmarc_fact){ .domain = domain, .domains = 1 };
-	dmarc_walk(domain, answers, &walk);
-	fact_r->organisation = walk.organisation;
-	answer = policy_record(&walk);
+	*fact_r = (struct dmarc_fact){ .domain = walk->domain, .domains = 1,
+		.organisation = walk->organisation };
 	if (answer == NULL || !answer->record.usable) {
-		judge_without(ctx, &walk, answer, fact_r);
+		judge_without(ctx, walk, answer, fact_r);
 		return;
 	}
 	fact_r->policy_domain = answer->name;
 	fact_r->record = answer->record.text;
 	fact_r->wants_reports = dmarc_record_has_address(&answer->record);
-	choose_policy(&answer->record, answer == walk.own, existence, fact_r);
-	judge_identifiers(ctx, &walk, &answer->record, answers, identifiers, n, fact_r);
+	choose_policy(&answer->record, answer == walk->own, existence, fact_r);
+	judge_identifiers(ctx, walk, &answer->record, answers, identifiers, n, fact_r);
 }
 
 /* judge_rank - which of two results counts for the message; the higher one */

@@ -6,7 +6,8 @@
  *	no usable record: none; a broken record of the domain itself or its organisation: permerror
  *	a silent name server never gives pass or fail, unless what it would say cannot matter
  *	several author domains: each is judged, and the strictest policy among those that fail
- *counts; a pass takes all of them existence unknown: the milder of sp and np
+ *	counts; a pass takes all of them
+ *	existence unknown: the milder of sp and np
  *
  * Memory: strings point into the arguments. Threads: no state; any thread.
  */
@@ -46,23 +47,22 @@ bool dmarc_needs_existence(const struct dmarc_walk *walk);
  * No if it is the author domain itself, or if it cannot be in the author's organisation: that would
  * have to be the identifier's domain or one above it.
  */
-bool dmarc_needs_walk(
-    const char *author, const char *identifier, const struct dmarc_walk *walk);
+bool dmarc_needs_walk(const struct dmarc_walk *walk, const char *identifier);
 
 /*
  * dmarc_alignment - is d= of the author's organisation, by the walks from both?
  * Unknown if no record was found for the author, or a name of the walks did not answer.
  */
-enum dkim_alignment dmarc_alignment(const char *author, const struct dmarc_walk *walk,
-    const char *identifier, const struct dmarc_answers *answers);
+enum dkim_alignment dmarc_alignment(const struct dmarc_walk *walk, const char *identifier,
+    const struct dmarc_answers *answers);
 
 /*
  * dmarc_judge - the result for one author domain
- * domain: normal form. identifiers: n of them, of SPF and DKIM. Texts are on ctx.
+ * walk: from it. identifiers: n of them, of SPF and DKIM. Texts are on ctx.
  */
-void dmarc_judge(TALLOC_CTX *ctx, const char *domain, const struct dmarc_answers *answers,
-    const struct dmarc_identifier *identifiers, size_t n, enum dmarc_existence existence,
-    struct dmarc_fact *fact_r);
+void dmarc_judge(TALLOC_CTX *ctx, const struct dmarc_walk *walk,
+    const struct dmarc_answers *answers, const struct dmarc_identifier *identifiers, size_t n,
+    enum dmarc_existence existence, struct dmarc_fact *fact_r);
 
 /* dmarc_merge - the result of a message of which two author domains were judged: *fact and other */
 void dmarc_merge(struct dmarc_fact *fact, const struct dmarc_fact *other);

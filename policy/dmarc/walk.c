@@ -104,28 +104,34 @@ dmarc_walk(const char *domain, const struct dmarc_answers *answers, struct dmarc
 	const char *names[DMARC_WALK_MAX], *shortest = NULL;
 	size_t n = dmarc_walk_names(domain, names);
 
-	*walk_r = (struct dmarc_walk){ 0 };
+	*walk_r = (struct dmarc_walk){ .domain = domain, .highest = domain };
 	for (size_t i = 0; i < n; i++) {
 		const struct dmarc_answer *answer = dmarc_answer_find(answers, names[i]);
 
 		if (answer == NULL || answer->state == DMARC_SILENT) {
-			walk_r->silent = names[i];
-			return;
+			if (walk_r->silent == NULL)
+				walk_r->silent = names[i];
+			walk_r->highest = names[i];
+			continue;
 		}
 		if (answer->state == DMARC_NO_RECORD)
 			continue;
 		if (i == 0)
 			walk_r->own = answer;
-		shortest = names[i];
+		walk_r->highest = shortest = names[i];
 		if (answer->record.psd == DMARC_PSD_NO)
 			break;
 		if (answer->record.psd == DMARC_PSD_YES) {
 			if (i > 0) {
 				walk_r->registry = answer;
-				shortest = one_below(domain, names[i]);
+				walk_r->highest = shortest = one_below(domain, names[i]);
 			}
 			break;
 		}
+	}
+	if (walk_r->silent != NULL) {
+		walk_r->registry = NULL;
+		return;
 	}
 	walk_r->organisation = shortest != NULL ? shortest : domain;
 	find_policies(domain, answers, walk_r);

@@ -39,8 +39,10 @@ struct dmarc_answers {
 
 /* What a walk found. */
 struct dmarc_walk {
+	const char *domain;	/* where it began */
 	const char
 	    *organisation; /* the organisational domain; NULL: an answer that matters is missing */
+	const char *highest;	/* the shortest name that may be it, whatever silent names hold */
 	const struct dmarc_answer *own; /* the record at the domain itself, or NULL */
 	const struct dmarc_answer *upper; /* the one at the organisation above it, or NULL */
 	const struct dmarc_answer

@@ -14,6 +14,7 @@ import time
 A, NS, CNAME, SOA, PTR, MX, TXT, AAAA, OPT = 1, 2, 5, 6, 12, 15, 16, 28, 41
 OK, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
 SILENT = "SILENT"       # as a type in zone data: no question for this name is answered
+RCODE = "RCODE"         # as a type in zone data: every question for this name is answered with this code
 TTL = 60
 
 
@@ -144,6 +145,9 @@ class Server:
             if any(kind == SILENT for kind, _ in records) and \
                     not any(kind == query.kind for kind, _ in records):
                 return []
+            codes = [data for kind, data in records if kind == RCODE]
+            if codes:
+                return [query.reply(codes[0])]
             found = [data for kind, data in records if kind == query.kind]
             answers += [record(wire, query.kind, wire_data(query.kind, data)) for data in found]
             alias = [data for kind, data in records if kind == CNAME]

@@ -79,6 +79,43 @@ DMARC = {
     "two.example": ["v=DMARC1; p=reject", "v=DMARC1; p=reject"],
     "beside.example": ["v=spf1 -all", "v=DMARC1; p=reject", "hello"],
     "parts.example": [["v=DMARC1; p=re", "ject"]],
+    "tabs.example": "v\t=\tDMARC1\t;\tp\t=\treject\t",
+    "tight.example": "V=DMARC1;P=Reject",
+    "ahead.example": " v=DMARC1; p=reject",
+    "gaps.example": "v=DMARC1;; ; p=reject ;;",
+    "quoted.example": "v=DMARC1; p=\"reject\"",
+    "glued.example": "v=DMARC1; p=reject rua=mailto:d@glued.example",
+    "voidp.example": "v=DMARC1; p=",
+    "voidprua.example": "v=DMARC1; p=; rua=mailto:d@voidprua.example",
+    "nop.example": "v=DMARC1; sp=reject; rua=mailto:d@nop.example",
+    "nopname.example": "v=DMARC1; rua=d@nopname.example",
+    "nopweb.example": "v=DMARC1; rua=https://nopweb.example/",
+    "nopcomma.example": "v=DMARC1; rua=,,mailto:@,mailto:d@nopcomma.example!10m",
+    "voidsp.example": "v=DMARC1; p=reject; sp=",
+    "badnp.example": "v=DMARC1; p=reject; np=x",
+    "badnprua.example": "v=DMARC1; p=reject; np=x; rua=mailto:d@badnprua.example",
+    "again.example": "v=DMARC1; v=DMARC1; p=reject",
+    "psdcase.example": "v=DMARC1; p=reject; PSD=N",
+    "tyes.example": "v=DMARC1; p=reject; t=yes",
+    "rfc7489.example": "v=DMARC1; p=reject; rf=afrf; ri=86400; pct=50; ruf=mailto:d@rfc7489.example",
+    "words.example": "v=DMARC1; p=reject; adkim=strict; aspf=",
+    "octets.example": "v=DMARC1; p=reject; x=\u00ff",
+    "versions.example": ["v=DMARC2; p=none", "v=DMARC1; p=reject"],
+    "brokentwo.example": ["v=DMARC1", "v=DMARC1; p=reject"],
+    "two.bank.example": ["v=DMARC1; p=none", "v=DMARC1; p=none"],
+    "long.example": [["v=DMARC1; x=" + "x" * 200, "x" * 255, "x" * 250 + "; p=", "reject"]],
+    "tsub.example": "v=DMARC1; p=none; sp=reject; np=quarantine; t=y",
+    "nosp.example": "v=DMARC1; p=quarantine; np=none",
+    "xn--bcher-kva.test": "v=DMARC1; p=reject",
+    "brokenown.bank.example": "v=DMARC1; p=oops",
+    "noneown.bank.example": "v=DMARC1; p=none; sp=reject",
+    "d.e.f.g.h.deep.example": "v=DMARC1; p=reject",
+    "deep.example": "v=DMARC1; p=quarantine",
+    "strictsub.example": "v=DMARC1; p=none; sp=reject; aspf=s; adkim=s",
+    "psdn.example": "v=DMARC1; p=reject; psd=n",
+    "psdu.example": "v=DMARC1; p=reject; psd=u",
+    "dept.psdu.example": "v=DMARC1; p=quarantine; psd=u",
+    "host.silenttld": "v=DMARC1; p=reject",
     # the walk
     "registry": "v=DMARC1; psd=y; p=reject; np=reject",
     "nopolicy": "v=DMARC1; psd=y",
@@ -92,10 +129,11 @@ DMARC = {
     "home.example": "v=DMARC1; p=none",
 }
 SILENT = ["_dmarc.silent.example", "_dmarc.gap.silentup.example"]
-EXISTS = ["there.np.example", "there.nponly.example", "x.y.there2.np.example", "mail.sub.example", "shop.registry"]
+EXISTS = ["there.np.example", "there.nponly.example", "x.y.there2.np.example", "mail.sub.example", "shop.registry",
+          "there.tsub.example", "there.nosp.example"]
 SPF_DOMAINS = ["none.example", "bank.example", "mail.bank.example", "strict.example", "mail.strict.example", "esp.example",
                "org.example", "deep.org.example", "helo.bank.example", "island.own.registry", "own.registry", "silent.example",
-               "home.example", "mail.home.example", "registry"]
+               "home.example", "mail.home.example", "registry", "mail.words.example", "fail.bank.example"]
 LONG = "a.b.c.d.e.f.g.h.i.j.mail.bank.example"
 
 PASS, FAIL, NONE, TEMP, PERM = "pass", "fail", "none", "temperror", "permerror"
@@ -134,7 +172,54 @@ CASES = [
     ("other TXT records do not count", "a@beside.example", "x@esp.example", True, [], FAIL, "beside.example", "reject", "reject"),
     ("strings are joined", "a@parts.example", "x@esp.example", True, [], FAIL, "parts.example", "reject", "reject"),
     ("no record", "a@norecord.example", "x@esp.example", True, [], NONE, "norecord.example", None, "accept"),
+    ("tabs around = and ;", "a@tabs.example", "x@esp.example", True, [], FAIL, "tabs.example", "reject", "reject"),
+    ("names of tags have no case", "a@tight.example", "x@esp.example", True, [], FAIL, "tight.example", "reject", "reject"),
+    ("a blank before v", "a@ahead.example", "x@esp.example", True, [], NONE, "ahead.example", None, "accept"),
+    ("semicolons too many", "a@gaps.example", "x@esp.example", True, [], FAIL, "gaps.example", "reject", "reject"),
+    ("a quoted p", "a@quoted.example", "x@esp.example", True, [], PERM, "quoted.example", None, "accept"),
+    ("a semicolon that is missing", "a@glued.example", "x@esp.example", True, [], PERM, "glued.example", None, "accept"),
+    ("an empty p", "a@voidp.example", "x@esp.example", True, [], PERM, "voidp.example", None, "accept"),
+    ("an empty p with rua: none", "a@voidprua.example", "x@esp.example", True, [], FAIL, "voidprua.example", "none", "accept"),
+    ("no p but rua: none", "a@nop.example", "x@esp.example", True, [], FAIL, "nop.example", "none", "accept"),
+    ("no p but rua: none below, too", "a@x.nop.example", "x@esp.example", True, [], FAIL, "x.nop.example", "none", "accept"),
+    ("no p, rua is no URI", "a@nopname.example", "x@esp.example", True, [], PERM, "nopname.example", None, "accept"),
+    ("no p, rua is a URI", "a@nopweb.example", "x@esp.example", True, [], FAIL, "nopweb.example", "none", "accept"),
+    ("no p, one URI of rua is well formed", "a@nopcomma.example", "x@esp.example", True, [], FAIL, "nopcomma.example", "none", "accept"),
+    ("an empty sp", "a@voidsp.example", "x@esp.example", True, [], PERM, "voidsp.example", None, "accept"),
+    ("an unknown np", "a@badnp.example", "x@esp.example", True, [], PERM, "badnp.example", None, "accept"),
+    ("an unknown np below", "a@x.badnp.example", "x@esp.example", True, [], PERM, "x.badnp.example", None, "accept"),
+    ("an unknown np with rua: none", "a@badnprua.example", "x@esp.example", True, [], FAIL, "badnprua.example", "none", "accept"),
+    ("v twice", "a@again.example", "x@esp.example", True, [], FAIL, "again.example", "reject", "reject"),
+    ("t=yes is not y", "a@tyes.example", "x@esp.example", True, [], FAIL, "tyes.example", "reject", "reject"),
+    ("tags of RFC 7489", "a@rfc7489.example", "x@esp.example", True, [], FAIL, "rfc7489.example", "reject", "reject"),
+    ("adkim=strict is relaxed", "a@words.example", "x@esp.example", True, ["mail.words.example"], PASS, "words.example", "reject", "accept"),
+    ("an empty aspf is relaxed", "a@words.example", "x@mail.words.example", True, [], PASS, "words.example", "reject", "accept"),
+    ("an octet that is no character", "a@octets.example", "x@esp.example", True, [], FAIL, "octets.example", "reject", "reject"),
+    ("a record of another version beside it", "a@versions.example", "x@esp.example", True, [], FAIL, "versions.example", "reject", "reject"),
+    ("two records, one without p", "a@brokentwo.example", "x@esp.example", True, [], NONE, "brokentwo.example", None, "accept"),
+    ("two records, and one above", "a@two.bank.example", "x@esp.example", True, [], FAIL, "two.bank.example", "reject", "reject"),
+    ("many strings", "a@long.example", "x@esp.example", True, [], FAIL, "long.example", "reject", "reject"),
+    ("t=y of sp", "a@there.tsub.example", "x@esp.example", True, [], FAIL, "there.tsub.example", "quarantine", "quarantine"),
+    ("t=y of np", "a@gone.tsub.example", "x@esp.example", True, [], FAIL, "gone.tsub.example", "none", "accept"),
+    ("np=none", "a@gone.nosp.example", "x@esp.example", True, [], FAIL, "gone.nosp.example", "none", "accept"),
+    ("np=none, it exists", "a@there.nosp.example", "x@esp.example", True, [], FAIL, "there.nosp.example", "quarantine", "quarantine"),
+    ("a CNAME to a record", "a@alias.example", "x@esp.example", True, [], FAIL, "alias.example", "reject", "reject"),
+    ("a CNAME to nothing", "a@aliasgone.example", "x@esp.example", True, [], NONE, "aliasgone.example", None, "accept"),
+    ("a CNAME to nothing, and a record above", "a@aliasgone.bank.example", "x@esp.example", True, [], FAIL, "aliasgone.bank.example", "reject", "reject"),
+    ("a broken record does not fall through", "a@brokenown.bank.example", "x@esp.example", True, [], PERM, "brokenown.bank.example", None, "accept"),
+    ("sp of its own record is not for it", "a@noneown.bank.example", "x@esp.example", True, [], FAIL, "noneown.bank.example", "none", "accept"),
+    ("but the organization's is below that", "a@x.noneown.bank.example", "x@esp.example", True, [], FAIL, "x.noneown.bank.example", "reject", "reject"),
     # alignment
+    ("eight labels", "a@b.c.d.e.f.g.h.deep.example", "x@esp.example", True, [], FAIL, "b.c.d.e.f.g.h.deep.example", "quarantine", "quarantine"),
+    ("a record in the middle aligns nothing more", "a@d.e.f.g.h.deep.example", "x@esp.example", True, ["deep.example"], PASS, "d.e.f.g.h.deep.example", "reject", "accept"),
+    ("strict modes of the organization", "a@x.strictsub.example", "x@esp.example", True, ["strictsub.example"], FAIL, "x.strictsub.example", "reject", "reject"),
+    ("strict: the name below itself", "a@x.strictsub.example", "x@esp.example", True, ["x.strictsub.example"], PASS, "x.strictsub.example", "reject", "accept"),
+    ("psd=n of the organization", "a@mail.psdn.example", "x@esp.example", True, ["psdn.example"], PASS, "mail.psdn.example", "reject", "accept"),
+    ("PSD=N", "a@psdcase.example", "x@esp.example", True, ["mail.psdcase.example"], PASS, "psdcase.example", "reject", "accept"),
+    ("psd=u twice", "a@dept.psdu.example", "x@esp.example", True, ["psdu.example"], PASS, "dept.psdu.example", "quarantine", "accept"),
+    ("psd=u: two departments", "a@dept.psdu.example", "x@esp.example", True, ["other.psdu.example"], PASS, "dept.psdu.example", "quarantine", "accept"),
+    ("d= with capital letters", "a@bank.example", "x@esp.example", True, ["BANK.Example"], PASS, "bank.example", "reject", "accept"),
+    ("strict: HELO's name, null sender", "a@strict.example", "", True, [], FAIL, "strict.example", "reject", "reject"),
     ("SPF of the domain itself", "a@bank.example", "x@bank.example", True, [], PASS, "bank.example", "reject", "accept"),
     ("SPF of a name below", "a@bank.example", "x@mail.bank.example", True, [], PASS, "bank.example", "reject", "accept"),
     ("SPF of the organisation above", "a@news.bank.example", "x@bank.example", True, [], PASS, "news.bank.example", "reject", "accept"),
@@ -204,6 +289,20 @@ CASES = [
     ("a domain in Unicode", "a@b\xc3\xbccher.example", "x@esp.example", True, [], NONE, "xn--bcher-kva.example", None, "accept"),
     ("a display name is no author", "\"ceo@bank.example\" <a@none.example>", "x@none.example", True, [], PASS, "none.example", "none", "accept"),
     ("eleven domains", ", ".join("a@d%d.example" % n for n in range(11)), "x@esp.example", True, [], FAIL, "d0.example", None, "reject"),
+    ("a domain in Unicode with a record", "a@b\xc3\xbccher.test", "x@esp.example", True, [], FAIL, "xn--bcher-kva.test", "reject", "reject"),
+    ("capitals in Unicode", "a@B\xc3\x9cCHER.Test", "x@esp.example", True, ["xn--bcher-kva.test"], PASS, "xn--bcher-kva.test", "reject", "accept"),
+    ("a single label", "a@localhost", "x@esp.example", True, [], NONE, "localhost", None, "accept"),
+    ("an IPv6 literal", "a@[IPv6:2001:db8::1]", "x@esp.example", True, [], PERM, None, None, "accept"),
+    ("a group with a mailbox of another domain", "t: a@none.example, b@bank.example;", "x@none.example", True, [], FAIL, "bank.example", "reject", "reject"),
+    ("the one that fails, though milder", "a@bank.example, b@hold.example", "x@bank.example", True, [], FAIL, "hold.example", "quarantine", "quarantine"),
+    ("both pass", "a@bank.example, b@none.example", "x@esp.example", True, ["bank.example", "none.example"], PASS, "bank.example", "reject", "accept"),
+    ("a route", "<@x.example:a@bank.example>", "x@esp.example", True, [], FAIL, "bank.example", "reject", "reject"),
+    ("an encoded name", "=?utf-8?q?x=40none=2Eexample?= <a@bank.example>", "x@none.example", True, [], FAIL, "bank.example", "reject", "reject"),
+    ("Sender is no author", [("Sender", " x@none.example"), ("From", " a@bank.example")], "x@none.example", True, [], FAIL, "bank.example", "reject", "reject"),
+    ("Resent-From is no author", [("Resent-From", " a@bank.example"), ("From", " x@none.example")], "x@none.example", True, [], PASS, "none.example", "none", "accept"),
+    ("an empty From field", "", "x@bank.example", True, [], PERM, None, None, "accept"),
+    ("blanks around the dots", "a@ bank . example", "x@esp.example", True, [], FAIL, "bank.example", "reject", "reject"),
+    ("a dot at the end", "a@bank.example.", "x@esp.example", True, [], FAIL, "bank.example", "reject", "reject"),
     # local exceptions
     ("an override", "a@lenient.example", "x@esp.example", True, [], FAIL, "lenient.example", "reject", "accept"),
     ("an override below a domain", "a@x.strictly.example", "x@esp.example", True, [], FAIL, "x.strictly.example", "none", "reject"),
@@ -217,6 +316,18 @@ SILENT_CASES = [
     ("an aligned pass is a pass, whatever else is silent", "a@bank.example", "x@silent.example", True, ["bank.example"], PASS, "bank.example", "reject", "accept"),
     ("SPF temperror of another domain does not matter", "a@bank.example", "x@spfsilent.example", "silent", [], FAIL, "bank.example", "reject", "reject"),
     ("SPF temperror of the author's does", "a@bank.example", "x@spfsilent.bank.example", "silent", [], TEMP, "bank.example", "reject", "accept"),
+    ("SERVFAIL of the author domain", "a@fail.bank.example", "x@esp.example", True, [], TEMP, "fail.bank.example", None, "accept"),
+    ("even if its SPF passes", "a@fail.bank.example", "x@fail.bank.example", True, [], TEMP, "fail.bank.example", None, "accept"),
+    ("REFUSED of the author domain", "a@refused.bank.example", "x@esp.example", True, [], TEMP, "refused.bank.example", None, "accept"),
+    ("SERVFAIL between", "a@x.fail.bank.example", "x@esp.example", True, [], TEMP, "x.fail.bank.example", None, "accept"),
+    ("SERVFAIL of the organization", "a@x.servfail.example", "x@esp.example", True, [], TEMP, "x.servfail.example", None, "accept"),
+    ("SERVFAIL of an aligned name's own walk", "a@bank.example", "x@esp.example", True, ["fail.bank.example"], TEMP, "bank.example", "reject", "accept"),
+    ("a top level that fails, and nothing below it passed", "a@host.silenttld", "x@esp.example", True, [], FAIL, "host.silenttld", "reject", "reject"),
+    ("a top level that fails, a neighbor passed", "a@host.silenttld", "x@esp.example", True, ["other.silenttld"], TEMP, "host.silenttld", "reject", "accept"),
+    ("a top level that fails, the author domain passed", "a@host.silenttld", "x@esp.example", True, ["host.silenttld"], PASS, "host.silenttld", "reject", "accept"),
+    ("whether it exists is not known: the milder of sp and np", "a@fail.np.example", "x@esp.example", True, [], FAIL, "fail.np.example", "quarantine", "quarantine"),
+    ("temperror beside a domain that fails", "a@fail.bank.example, b@hold.example", "x@esp.example", True, [], FAIL, "hold.example", "quarantine", "quarantine"),
+    ("temperror beside a domain that passes", "a@fail.bank.example, b@bank.example", "x@bank.example", True, [], TEMP, "fail.bank.example", None, "accept"),
     ("so does a key that cannot be fetched", "a@bank.example", "x@esp.example", True, ["keysilent.bank.example"], TEMP, "bank.example", "reject", "accept"),
 ]
 
@@ -229,11 +340,18 @@ def zone(public_key):
 
     for domain, records in DMARC.items():
         for text in records if isinstance(records, list) else [records]:
-            put("_dmarc." + domain, dns.TXT, [part.encode() for part in (text if isinstance(text, list) else [text])])
+            put("_dmarc." + domain, dns.TXT, [part.encode("latin1") for part in (text if isinstance(text, list) else [text])])
     for name in SILENT:
         made[name.encode()] = [(dns.SILENT, None)]
     for name in EXISTS:
         put(name, dns.A, b"\xc0\0\2\1")
+    for name, code in (("_dmarc.fail.bank.example", dns.SERVFAIL), ("_dmarc.refused.bank.example", dns.REFUSED),
+                       ("_dmarc.servfail.example", dns.SERVFAIL), ("_dmarc.silenttld", dns.SERVFAIL),
+                       ("fail.np.example", dns.SERVFAIL)):
+        put(name, dns.RCODE, code)
+    put("_dmarc.alias.example", dns.CNAME, b"_dmarc.bank.example")
+    put("_dmarc.aliasgone.example", dns.CNAME, b"nowhere.norecord.example")
+    put("_dmarc.aliasgone.bank.example", dns.CNAME, b"nowhere.norecord.example")
     put("mx.np.example", dns.MX, (10, b"host.norecord.example"))
     put("dangling.np.example", dns.CNAME, b"nowhere.norecord.example")
     for domain in SPF_DOMAINS:

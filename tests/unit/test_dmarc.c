@@ -251,19 +251,22 @@ test_silent_walk(void **state)
 	dmarc_walk("a.example", &answers, &walk);
 	assert_null(walk.organisation);
 	assert_string_equal(walk.silent, "a.example");
+	assert_string_equal(walk.highest, "example");
 	dmarc_answer_read(ctx, "a.example", &text, &len, 1, &items[0]);
 	answers.n = 1;
 	dmarc_walk("a.example", &answers, &walk);
 	assert_null(walk.organisation);
 	assert_ptr_equal(walk.own, &items[0]);
 	assert_string_equal(walk.silent, "example");
+	assert_true(dmarc_needs_walk(&walk, "b.example"));
+	assert_false(dmarc_needs_walk(&walk, "a.test"));
 	dmarc_answer_read(ctx, "example", NULL, NULL, 0, &items[1]);
 	answers.n = 2;
 	dmarc_walk("a.example", &answers, &walk);
 	assert_string_equal(walk.organisation, "a.example");
-	assert_false(dmarc_needs_walk("a.example", "b.example", &walk));
-	assert_false(dmarc_needs_walk("a.example", "a.example", &walk));
-	assert_true(dmarc_needs_walk("a.example", "x.a.example", &walk));
+	assert_false(dmarc_needs_walk(&walk, "b.example"));
+	assert_false(dmarc_needs_walk(&walk, "a.example"));
+	assert_true(dmarc_needs_walk(&walk, "x.a.example"));
 	talloc_free(ctx);
 }
 
