@@ -95,6 +95,14 @@ database_text(sqlite3_stmt *statement, int i, const char *text)
 	(void)sqlite3_bind_text(statement, i, text, -1, SQLITE_STATIC);
 }
 
+const char *
+database_column(sqlite3_stmt *row, int column)
+{
+	const char *text = (const char *)sqlite3_column_text(row, column);
+
+	return text != NULL ? text : "";
+}
+
 /* database_begin - begin to write */
 int
 database_begin(struct database *db)
@@ -235,7 +243,7 @@ is_damaged(struct database *db)
 	if (code == SQLITE_OK)
 		code = sqlite3_step(statement);
 	damaged = code == SQLITE_ROW ?
-	    strcmp((const char *)sqlite3_column_text(statement, 0), "ok") != 0 :
+	    strcmp(database_column(statement, 0), "ok") != 0 :
 	    code != SQLITE_INTERRUPT;
 	(void)sqlite3_finalize(statement);
 	sqlite3_progress_handler(db->db, 0, NULL, NULL);

@@ -58,6 +58,10 @@ int database_run(sqlite3_stmt *statement);
 /* database_text - bind a text, which must live until the statement was run; NULL for NULL */
 void database_text(sqlite3_stmt *statement, int i, const char *text);
 
+/* database_column - a column of a row as text, until the next row; "" for NULL, which may stand in
+ * any column of a damaged file */
+const char *database_column(sqlite3_stmt *row, int column);
+
 /* database_begin, database_commit, database_rollback - a transaction; 0 or -1. None begins after
  * the file was moved or removed: what would be written is nowhere. */
 int database_begin(struct database *db);

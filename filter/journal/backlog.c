@@ -116,7 +116,7 @@ static enum reason
 backlog_reason(const char *word)
 {
 	for (enum reason reason = REASON_NONE + 1; reason < REASON_COUNT; reason++)
-		if (word != NULL && strcmp(word, reply_row(reason)->word) == 0)
+		if (strcmp(word, reply_row(reason)->word) == 0)
 			return reason;
 	return REASON_NONE;
 }
@@ -143,7 +143,7 @@ backlog_entry_of(const struct backlog *backlog, sqlite3_stmt *row)
 	entry->queue_id = backlog_column(entry, row, 3);
 	entry->action = sqlite3_column_int(row, 4) != 0 ? ACTION_ACCEPT : ACTION_REJECT;
 	entry->would = sqlite3_column_int(row, 5) != 0 ? ACTION_REJECT : ACTION_ACCEPT;
-	entry->reason = backlog_reason((const char *)sqlite3_column_text(row, 6));
+	entry->reason = backlog_reason(database_column(row, 6));
 	entry->recipients = (size_t)sqlite3_column_int64(row, 7);
 	entry->bytes = (uint64_t)sqlite3_column_int64(row, 8);
 	entry->connection = sqlite3_column_int(row, 9) != 0;
@@ -189,9 +189,9 @@ backlog_read_events(struct backlog *backlog, sqlite3_stmt *row, const struct bac
 		TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 		const struct backlog_event event = { .number = sqlite3_column_int64(row, 0),
 			.at_ms = sqlite3_column_int64(row, 1),
-			.kind = backlog_column(tmp, row, 2),
-			.key = backlog_column(tmp, row, 3),
-			.text = backlog_column(tmp, row, 4),
+			.kind = mem_strdup(tmp, database_column(row, 2)),
+			.key = mem_strdup(tmp, database_column(row, 3)),
+			.text = mem_strdup(tmp, database_column(row, 4)),
 			.run = sqlite3_column_int(row, 5) != 0,
 			.told = sqlite3_column_int(row, 6) != 0,
 			.kept = backlog->generation | (sqlite3_column_int(row, 5) != 0) };

@@ -228,7 +228,7 @@ rows_of(struct database *db, TALLOC_CTX *ctx, sqlite3_stmt *statement, const cha
 
 	while (statement != NULL && (code = sqlite3_step(statement)) == SQLITE_ROW)
 		json_array_append_new(answer,
-		    json_loads((const char *)sqlite3_column_text(statement, 0), 0, NULL));
+		    json_loads(database_column(statement, 0), 0, NULL));
 	if (code != SQLITE_DONE) {
 		*error_r = database_error(db, ctx);
 		json_decref(answer);
@@ -400,7 +400,7 @@ sqlite_books_row_of(sqlite3_stmt *statement, struct daybook_row *row)
 		n[i] = (uint64_t)sqlite3_column_int64(statement, i);
 	*row = (struct daybook_row){
 		.day = { n[1], n[2], n[3] }, .connections = n[4], .peak = { n[5], n[6], n[7] },
-		.hour = (unsigned int)n[8], .of_hour = { n[9], n[10], n[11] },
+		.hour = daybook_hour_of(n[8]), .of_hour = { n[9], n[10], n[11] },
 	};
 }
 
@@ -415,7 +415,7 @@ each_sum(sqlite3_stmt *statement, books_sums_each *each, void *arg)
 	int code;
 
 	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-		const char *name = (const char *)sqlite3_column_text(statement, 0);
+		const char *name = database_column(statement, 0);
 		const char *reason;
 
 		if (account == NULL || strcmp(account, name) != 0) {

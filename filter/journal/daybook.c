@@ -36,6 +36,12 @@ daybook_hour(int64_t at_ms)
 	return (unsigned int)(at_ms / 1000 % DAY_S / 3600);
 }
 
+unsigned int
+daybook_hour_of(uint64_t n)
+{
+	return n <= HOUR_MAX ? (unsigned int)n : 0;
+}
+
 /* --- a row as text --- */
 
 /* write_reasons - ",word=n" for each that is not 0 */
@@ -130,7 +136,7 @@ daybook_parse(const char *text, struct daybook_row *row_r)
 	}
 	*row_r = (struct daybook_row){
 		.day = { n[0], n[1], n[2] }, .connections = n[3], .peak = { n[4], n[5], n[6] },
-		.hour = n[7] <= HOUR_MAX ? (unsigned int)n[7] : 0, .of_hour = { n[8], n[9], n[10] },
+		.hour = daybook_hour_of(n[7]), .of_hour = { n[8], n[9], n[10] },
 	};
 	text += strspn(text, " ");
 	while (*text != '\0') {

@@ -49,6 +49,9 @@ int daybook_day(int64_t at_ms);
 /* daybook_hour - the hour of a time, 0 to 23. Any thread. */
 unsigned int daybook_hour(int64_t at_ms);
 
+/* daybook_hour_of - an hour that was read back: 0 if it is none. Any thread. */
+unsigned int daybook_hour_of(uint64_t n);
+
 /*
  * daybook_write, daybook_parse - a row as text and back
  * "messages recipients bytes connections", the three of the fullest hour, an hour, the three of

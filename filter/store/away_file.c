@@ -173,19 +173,10 @@ away_file_open(TALLOC_CTX *ctx, const char *path, store_log_fn *log, void *log_a
 
 /* --- reading --- */
 
-/* away_file_text - a column as text, "" for NULL */
-static const char *
-away_file_text(sqlite3_stmt *row, int column)
-{
-	const char *text = (const char *)sqlite3_column_text(row, column);
-
-	return text != NULL ? text : "";
-}
-
 static bool
 read_subject_row(sqlite3_stmt *row, const struct away_file_reader *reader)
 {
-	char *lines = mem_strdup(NULL, away_file_text(row, 0));
+	char *lines = mem_strdup(NULL, database_column(row, 0));
 	bool good = reader->subject(reader->arg, lines);
 
 	talloc_free(lines);
@@ -195,7 +186,7 @@ read_subject_row(sqlite3_stmt *row, const struct away_file_reader *reader)
 static bool
 read_charge_row(sqlite3_stmt *row, const struct away_file_reader *reader)
 {
-	struct quota_plan *plan = plan_text_read(NULL, away_file_text(row, 4));
+	struct quota_plan *plan = plan_text_read(NULL, database_column(row, 4));
 	const struct away_charge charge = { .number = sqlite3_column_int64(row, 0),
 		.at = sqlite3_column_int64(row, 1),
 		.ambiguous_at = sqlite3_column_int64(row, 2),
@@ -210,11 +201,11 @@ read_charge_row(sqlite3_stmt *row, const struct away_file_reader *reader)
 static bool
 read_block_row(sqlite3_stmt *row, const struct away_file_reader *reader)
 {
-	const struct store_block block = { .account = away_file_text(row, 0),
+	const struct store_block block = { .account = database_column(row, 0),
 		.since = sqlite3_column_int64(row, 1),
 		.until = sqlite3_column_int64(row, 2),
-		.by = away_file_text(row, 3),
-		.reason = away_file_text(row, 4) };
+		.by = database_column(row, 3),
+		.reason = database_column(row, 4) };
 
 	return reader->block(reader->arg, &block);
 }
@@ -222,16 +213,16 @@ read_block_row(sqlite3_stmt *row, const struct away_file_reader *reader)
 static bool
 read_change_row(sqlite3_stmt *row, const struct away_file_reader *reader)
 {
-	struct quota_plan *plan = plan_text_read(NULL, away_file_text(row, 9));
+	struct quota_plan *plan = plan_text_read(NULL, database_column(row, 9));
 	int op = sqlite3_column_int(row, 1);
 	const struct away_change change = { .number = sqlite3_column_int64(row, 0),
 		.op = (enum quota_op)op,
 		.stamp = sqlite3_column_int64(row, 2),
 		.until = sqlite3_column_int64(row, 3),
-		.field = away_file_text(row, 4),
+		.field = database_column(row, 4),
 		.max = (uint64_t)sqlite3_column_int64(row, 5),
-		.by = away_file_text(row, 6),
-		.reason = away_file_text(row, 7),
+		.by = database_column(row, 6),
+		.reason = database_column(row, 7),
 		.since = sqlite3_column_int64(row, 8),
 		.plan = plan };
 	bool good = plan != NULL && op >= QUOTA_OP_BLOCK && op <= QUOTA_OP_UNRAISE &&
