@@ -423,8 +423,8 @@ define_macro(struct ruleset *set, char *line)
 
 	if (strncmp(line, "&&", 2) != 0 || open == NULL || close == NULL || close < open)
 		return false;
-	if (set->n_macros == MACROS_MAX)
-		return true;
+	if (set->n_macros == MACROS_MAX || close[1 + strspn(close + 1, " \t;")] != '\0')
+		return false;
 	len = strcspn(line + 2, " \t{");
 	set->macros = mem_grow(set->adopt, set->macros, struct macro, set->n_macros + 1);
 	set->macros[set->n_macros++] = (struct macro){ mem_strndup(set->adopt, line + 2, len),
@@ -470,8 +470,8 @@ ruleset_read_rules(struct ruleset *set, char *text)
 			line[len - 1] = '\0';
 		if (len == 0 && !goes_on)
 			continue;
-		if (whole != NULL && !goes_on && line[0] != ' ' && line[0] != '\t' &&
-		    !macro_is_open(whole)) {
+		if (whole != NULL && !goes_on && !macro_is_open(whole) &&
+		    ((line[0] != ' ' && line[0] != '\t') || strncmp(whole, "&&", 2) == 0)) {
 			take_line(set, whole, first);
 			whole = NULL;
 		}

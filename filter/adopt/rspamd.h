@@ -8,8 +8,10 @@
 #include "filter/adopt/ucl.h"
 
 struct rspamd_file {
-	const char *path;
+	const char *path; /* the last one that was read */
 	const struct ucl_node *root;
+	struct ucl_node settings; /* of all files of the module */
+	const char *incomplete;   /* a file that was not read whole, or NULL */
 };
 
 /* rspamd_where - "file:line" of a setting; on adopt */

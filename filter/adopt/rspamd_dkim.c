@@ -315,6 +315,8 @@ rspamd_dkim_signing(struct adopt *adopt, const struct rspamd_file *file)
 	    (keys.lines.n == 0 || ucl_bool(file->root, "try_fallback", true)))
 		add_one(&keys, NULL, selector, path);
 	note_rest(&keys);
+	if (file->incomplete != NULL && keys.left == NULL)
+		keys.left = mem_printf(adopt, "%s was not read whole", file->incomplete);
 	rspamd_keys_set_tables(&keys);
 }
 

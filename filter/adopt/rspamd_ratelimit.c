@@ -19,7 +19,7 @@
 const char *
 rspamd_where(struct adopt *adopt, const struct rspamd_file *file, const struct ucl_node *node)
 {
-	return mem_printf(adopt, "%s:%d", file->path, node->line);
+	return mem_printf(adopt, "%s:%d", node->path != NULL ? node->path : file->path, node->line);
 }
 
 /* number_of - "40", "1.5k"; after it in *end_r; negative: it is none */
@@ -233,7 +233,7 @@ void
 rspamd_ratelimit(struct adopt *adopt, const struct rspamd_file *file)
 {
 	const struct ucl_node *rates = ucl_find(file->root, "rates");
-	size_t taken = adopt->n_limits, left = 0;
+	size_t taken = adopt->n_limits, left = file->incomplete != NULL;
 
 	if (!ucl_bool(file->root, "enabled", true)) {
 		adopt_note(adopt, "%s: ratelimit is switched off there", file->path);

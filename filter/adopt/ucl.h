@@ -20,6 +20,7 @@ struct ucl_node {
 	struct ucl_node *members; /* the first one */
 	struct ucl_node *next;    /* of the list it is in */
 	int line;
+	const char *path; /* of its file, for the caller; NULL after ucl_parse() */
 };
 
 /* ucl_parse - a whole file; its members are those of the result. NULL and *error_r ("LINE: why"),
