@@ -70,7 +70,18 @@ apply_plan(struct message *message, struct quota_party *party)
 	rules->max_size = smaller(rules->max_size, party->plan->max_size);
 }
 
-/* charge_plan - who is charged, by which plans */
+/* is_reporter - is it our own mail, the sender of DMARC reports through sendmail(1)? */
+static bool
+is_reporter(const struct message *message)
+{
+	const char *from = charge_config_of(message)->dmarc.report.from;
+
+	return message->facts.role == ROLE_LOCAL && from != NULL &&
+	    strcmp(message->facts.account, from) == 0;
+}
+
+/* charge_plan - who is charged, by which plans; the plan of all is for people, and a day's reports
+ * would exceed it */
 void
 charge_plan(struct message *message)
 {
@@ -85,6 +96,8 @@ charge_plan(struct message *message)
 		message->rules.mode = (enum mode)message->account->mode_set;
 	witness_topic(lookup.witness, "plan", facts->account);
 	plans_assign(&lookup, facts->account, facts->client_addr, &message->plans);
+	if (message->plans.from[0] == config->assign.account.plan_option && is_reporter(message))
+		message->plans.parties[0].plan = NULL;
 	if (message->plans.failed != NULL)
 		facts->lookup_failed = message->plans.failed;
 	for (size_t i = 0; i < message->plans.n; i++)
