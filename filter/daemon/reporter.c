@@ -42,7 +42,7 @@ struct reporter {
 	char owner[320];	/* this process, for the lease */
 	struct map *hosts;	/* host of addresses => size_t: reports of hosts_day to it */
 	int hosts_day;
-	int64_t next_ms;	/* of a turn, clock_ms() */
+	int64_t next_ms;	/* of a turn, clock_wall_ms(): what is due goes by that clock */
 	bool failing;		/* the books do not answer, and the log was told */
 
 	pthread_mutex_t lock;
@@ -214,6 +214,18 @@ send_asked(struct reporter *reporter, const struct dmarc_report_config *config)
 	(void)pthread_mutex_unlock(&reporter->lock);
 }
 
+/* is_turn - is it time to look whether something is due, even if the clock was set? */
+static bool
+is_turn(struct reporter *reporter)
+{
+	int64_t now_ms = clock_wall_ms();
+
+	if (now_ms < reporter->next_ms && now_ms >= reporter->next_ms - REPORTER_TURN_MS)
+		return false;
+	reporter->next_ms = now_ms + REPORTER_TURN_MS;
+	return true;
+}
+
 /* reporter_run - the thread */
 static void *
 reporter_run(void *arg)
@@ -225,11 +237,8 @@ reporter_run(void *arg)
 		const struct dmarc_report_config *config = &snapshot->config->dmarc.report;
 
 		send_asked(reporter, config);
-		if (clock_ms() >= reporter->next_ms) {
-			reporter->next_ms = clock_ms() + REPORTER_TURN_MS;
-			if (config->from != NULL)
-				send_due(reporter, config);
-		}
+		if (is_turn(reporter) && config->from != NULL)
+			send_due(reporter, config);
 		snapshot_release(snapshot);
 	}
 	return NULL;
@@ -259,7 +268,7 @@ reporter_start(struct daemon *daemon)
 	(void)snprintf(reporter->owner, sizeof(reporter->owner), "%s:%ld:%lld", host,
 	    (long)getpid(), (long long)clock_wall_ms());
 	reporter->daemon = daemon;
-	reporter->next_ms = clock_ms() + REPORTER_TURN_MS;
+	reporter->next_ms = clock_wall_ms() + REPORTER_TURN_MS;
 	(void)pthread_mutex_init(&reporter->lock, NULL);
 	(void)pthread_condattr_init(&attributes);
 	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
