@@ -6,6 +6,7 @@
 #endif
 
 #include <errno.h>
+#include <glob.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,28 @@ read_mta(struct adopt *adopt, const char **error_r)
 	return false;
 }
 
+/* own_keys - no other keys were found: those that countersignctl dkim genkey makes */
+static void
+own_keys(struct adopt *adopt)
+{
+	static const char place[] = SYSCONFDIR "/countersign/keys";
+	glob_t found;
+	size_t n = 0;
+
+	if (access(place, F_OK) == 0)
+		adopt_set(adopt, PLACE_IDENTITY, "the keys that countersignctl dkim genkey makes",
+		    "keys = \"%s\"", place);
+	if (glob(SYSCONFDIR "/countersign/keys/*/*.pem", GLOB_NOSORT, NULL, &found) == 0) {
+		n = found.gl_pathc;
+		globfree(&found);
+	}
+	if (n == 0)
+		adopt_note(adopt,
+		    "no DKIM keys were found, so nothing is signed; countersignctl dkim genkey DOMAIN "
+		    "makes a key, and keys = \"%s\" uses it",
+		    place);
+}
+
 /* read_all - each part notes what it finds; later ones use what earlier ones found */
 static void
 read_all(struct adopt *adopt)
@@ -69,9 +92,7 @@ read_all(struct adopt *adopt)
 		adopt_note(adopt, "%s goes on signing, so countersign signs nothing",
 		    adopt->opendkim_stays != NULL ? "opendkim" : "rspamd");
 	else
-		adopt_note(adopt,
-		    "no DKIM keys were found, so nothing is signed; countersignctl dkim genkey DOMAIN "
-		    "makes a key, and keys = \"/etc/countersign/keys\" uses it");
+		own_keys(adopt);
 }
 
 /* instance_back - the end of the way back of an instance of Postfix */

@@ -27,6 +27,8 @@ struct help_task {
 static const struct help_task help_tasks[] = {
 	{ "set up a rented machine", "dedicated server ovh scaleway ptr dns rdns tls port warm-up",
 	    "countersign-dedicated-server(7)", "", "doctor, spf check, dkim check" },
+	{ "begin on a mail server that works", "way in first start install package debian",
+	    "countersign-first-server(7)", "", "adopt, doctor, report" },
 	{ "move from OpenDKIM, rspamd, policyd or postfwd", "migrate replace adopt cluebringer",
 	    "countersign-migrate(7)", "dkim", "adopt, try" },
 	{ "attach Postfix or Sendmail", "milter socket listen connect", "countersign.conf(5)",

@@ -40,7 +40,8 @@ keep_packages() {
 
 	for package in "$dir"/*/var/cache/apt/archives/*.deb; do
 		release=${package#"$dir/"}
-		kept=$cache/bare-${release%%/*}-packages/${package##*/}
+		release=${release%%[-/]*}
+		kept=$cache/bare-$release-packages/${package##*/}
 		[[ ! -e $package || -e $kept ]] || { cp "$package" "$kept.$$" && mv "$kept.$$" "$kept"; }
 	done
 }
@@ -81,11 +82,11 @@ inside() {
 	    bash -c 'cd /root/countersign && eval "$1"' bash "$*" >"$dir/said" 2>&1 </dev/null
 }
 
-# debian RELEASE - make $root, from the cache if it is there
+# debian RELEASE [NAME] - make $root, from the cache if it is there; a NAME begins with the release
 debian() {
 	local kept=$cache/bare-$1.tar
 
-	root=$dir/$1
+	root=$dir/${2:-$1}
 	if [[ ! -s $kept ]]; then
 		# every Debian that is installed, and not made by debootstrap, has these
 		debootstrap --variant=minbase --include=adduser,iproute2,systemd "$1" "$dir/new" "$mirror" \
@@ -117,4 +118,47 @@ is() {
 	gid=$(sed -n "s/^$3:[^:]*:\([0-9]*\):.*/\1/p" "$root/etc/group")
 	stat -c '%u:%g %a %n' $root$1 >"$dir/said"
 	[[ $(stat -c '%u:%g %a' $root$1) == "$uid:$gid $4" ]]
+}
+
+# --- the package
+
+# build_needs - what control says that is needed to build the package, and the source for anyone
+build_needs() {
+	inside 'apt-get update -q && apt-get install -q build-essential && mkdir /srv/depends &&
+	    ln -s /root/countersign/contrib/debian /srv/depends/debian && apt-get build-dep -q -P nocheck /srv/depends &&
+	    cp -R /root/countersign /srv/source && chmod -R go+rX /srv/source'
+}
+
+# build_deb DIRECTORY - the package, as an unprivileged user without a network
+build_deb() {
+	inside "install -d -o nobody /srv/$1 && unshare --net setpriv --reuid=nobody --regid=nogroup --clear-groups \
+	    env HOME=/nonexistent TMPDIR=/srv/$1 /srv/source/contrib/make-deb --nocheck --output /srv/$1"
+}
+
+# package_place RELEASE - sets deb: where the package of this source is kept; no other test builds it
+# for the release until package_done
+package_place() {
+	[[ -d $dir/source ]] || lab_copy_source "$dir/source" || return 1
+	# tests are not in it
+	deb=$cache/bare-$1-$( (cd "$dir/source" && find . -path ./tests -prune -o -type f -print0 | LC_ALL=C sort -z |
+	    xargs -0 sha256sum) | sha256sum | cut -c 1-16).deb
+	exec 8>"$cache/bare-$1.lock" && flock 8
+}
+# package_keep DIRECTORY - the package that was built there, in place of older ones
+package_keep() {
+	rm -f "${deb%-*}"-*.deb
+	cp "$root/srv/$1"/countersign_*.deb "$deb.$$" && mv "$deb.$$" "$deb"
+}
+package_done() { exec 8>&-; }
+
+# package RELEASE - the package of this source for the release in $deb, built if it is not kept
+package() {
+	local status=0
+
+	package_place "$1" || return 1
+	if [[ ! -s $deb ]]; then
+		debian "$1" "$1-build" && build_needs && build_deb first && package_keep first || status=1
+	fi
+	package_done
+	return $status
 }
