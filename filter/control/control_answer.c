@@ -79,6 +79,8 @@ answer_status(const struct asked *asked)
 	    (int)store.away, "problem", store.problem != NULL ? store.problem : "", "charged",
 	    (json_int_t)store.charged, "refused", (json_int_t)store.refused, "pending",
 	    (json_int_t)store.pending, "given_up", (json_int_t)store.dropped);
+	(void)json_object_set_new(answer, "configuration_age_s",
+	    json_integer((clock_wall_ms() - atomic_load(&daemon->figures.reloaded_ms)) / 1000));
 	add_store(daemon, json_object_get(answer, "store"), &store);
 	away = daemon_resolver_away(daemon, &servers, &since);
 	(void)json_object_set_new(answer, "resolver", json_pack("{s:s, s:b, s:I}", "servers",

@@ -10,6 +10,7 @@
 #endif
 
 #include <errno.h>
+#include <grp.h>
 #include <jansson.h>
 #include <poll.h>
 #include <stdio.h>
@@ -123,34 +124,79 @@ ask_status(TALLOC_CTX *ctx, const char *path)
 	return json_loadb(text, len, JSON_DISABLE_EOF_CHECK, NULL);
 }
 
-/* newer - is a file newer than the daemon? */
+bool
+exam_daemon_answers(struct exam *exam)
+{
+	const struct config *config = exam->site->config;
+	json_t *status = config->control != NULL ? ask_status(exam->ctx, config->control) : NULL;
+	bool answers = json_is_true(json_object_get(status, "ok"));
+
+	json_decref(status);
+	return answers;
+}
+
+/* check_newer - is a file newer than what the daemon has read of it? */
 static void
-check_newer(struct exam *exam, const char *path, time_t started)
+check_newer(struct exam *exam, const char *path, time_t loaded)
 {
 	struct stat st;
 
-	if (path == NULL || stat(path, &st) != 0 || st.st_mtime <= started + CONFIG_LATE_S)
+	if (path == NULL || stat(path, &st) != 0 || st.st_mtime <= loaded + CONFIG_LATE_S)
 		return;
 	exam_add(exam, "config.not-loaded", path, "countersignctl reload",
 	    "the file was changed after the daemon had read it");
 }
 
-/* check_loaded_files - against the start of a daemon that was never reloaded */
+/* check_program - does the daemon run a program that was replaced? */
+static void
+check_program(struct exam *exam)
+{
+	static const char gone[] = " (deleted)";
+	pid_t pid = exam_daemon_pid(exam->site->config->control);
+	char path[4096];
+	ssize_t len = pid > 0
+	    ? readlink(exam_text(exam, "/proc/%ld/exe", (long)pid), path, sizeof(path) - 1)
+	    : -1;
+
+	if (len <= (ssize_t)strlen(gone))
+		return;
+	path[len] = '\0';
+	if (strcmp(path + len - strlen(gone), gone) != 0)
+		return;
+	path[len - (ssize_t)strlen(gone)] = '\0';
+	if (access(path, X_OK) == 0)
+		exam_add(exam, "config.not-loaded", path, "systemctl restart countersign",
+		    "the daemon still runs the program that was installed before this one");
+}
+
+/* check_loaded_files - against what the daemon that runs has read */
 static void
 check_loaded_files(struct exam *exam)
 {
 	const struct config *config = exam->site->config;
 	json_t *status = config->control != NULL ? ask_status(exam->ctx, config->control) : NULL;
-	const json_t *uptime = json_object_get(status, "uptime_s");
+	const json_t *age = json_object_get(status, "configuration_age_s");
 
-	if (json_is_integer(uptime) &&
-	    json_integer_value(json_object_get(status, "reloads")) == 0) {
-		time_t started = time(NULL) - (time_t)json_integer_value(uptime);
+	if (json_is_integer(age)) {
+		time_t loaded = time(NULL) - (time_t)json_integer_value(age);
 
-		check_newer(exam, config->file, started);
-		check_newer(exam, config->plans_file, started);
+		for (size_t i = 0; i < config->files.n; i++)
+			check_newer(exam, config->files.items[i], loaded);
+		check_program(exam);
 	}
 	json_decref(status);
+}
+
+/* mta_cure - what to do about an MTA that could not be looked at: a path that was given is not to
+ * be given again */
+static const char *
+mta_cure(const struct site *site)
+{
+	if (strstr(site->mta_problem, "postconf was not found") != NULL)
+		return "PATH=$PATH:/usr/sbin countersignctl doctor";
+	if (site->options->postfix_config != NULL || site->options->sendmail_cf != NULL)
+		return "correct the path that was given, or run this as root";
+	return "name it with --postfix-config DIR or --sendmail-cf FILE";
 }
 
 void
@@ -167,7 +213,7 @@ examine_config(struct exam *exam)
 		config_add_lines(exam, site->signers_errors, true);
 	if (site->mta_problem != NULL)
 		exam_add_level(exam, DOCTOR_UNKNOWN, "postfix.milter-missing", NULL,
-		    "name it with --postfix-config DIR or --sendmail-cf FILE",
+		    mta_cure(site),
 		    "the MTA could not be looked at: %s", site->mta_problem);
 	if (site->config->mode == MODE_WATCH && stat(site->config->file, &st) == 0 &&
 	    st.st_mtime < time(NULL) - CONFIG_WATCH_S)
@@ -175,6 +221,26 @@ examine_config(struct exam *exam)
 		    "mode is watch, and the file has not changed for %ld days: nothing is refused",
 		    (long)((time(NULL) - st.st_mtime) / 86400));
 	check_loaded_files(exam);
+}
+
+/* control_group - is the control socket's group one of people or programs that take strangers' mail
+ * or pages? Its members may unblock accounts and raise limits. */
+static void
+control_group(struct exam *exam, gid_t gid)
+{
+	static const char *const names[] = { "users", "nogroup", "nobody", "www-data", "apache",
+		"nginx", "http", "postdrop", "mail" };
+	struct group entry, *found = NULL;
+	char buffer[16384];
+
+	if (getgrgid_r(gid, &entry, buffer, sizeof(buffer), &found) != 0 || found == NULL)
+		return;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(found->gr_name, names[i]) == 0)
+			exam_add(exam, "control.open", exam->site->config->control,
+			    "control_group = \"countersign\", with the administrators in it",
+			    "the group %s may use the control socket: it may unblock accounts and "
+			    "raise limits", found->gr_name);
 }
 
 void
@@ -189,9 +255,13 @@ examine_control(struct exam *exam)
 		exam_add(exam, "control.missing", config->file,
 		    "control = \"/run/countersign/control\"",
 		    "no control socket is configured: countersignctl cannot ask the daemon");
-	else if (stat(config->control, &st) == 0 && (st.st_mode & S_IWOTH) != 0)
+	else if (stat(config->control, &st) != 0)
+		return;
+	else if ((st.st_mode & S_IWOTH) != 0)
 		exam_add(exam, "control.open", config->control,
 		    exam_text(exam, "chmod o-rwx %s", config->control),
 		    "everyone may write to the control socket (mode %04o)",
 		    (unsigned int)(st.st_mode & 07777));
+	else if ((st.st_mode & S_IWGRP) != 0)
+		control_group(exam, st.st_gid);
 }

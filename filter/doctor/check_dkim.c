@@ -42,9 +42,14 @@ dkim_record_line(struct exam *exam, const struct dkim_case *one)
 {
 	char *zone = key_record_zone(exam->ctx, one->key->selector, one->key->domain, &one->half);
 
-	for (char *c = zone; *c != '\0'; c++)
-		if (*c == '\n' || *c == '\t')
-			*c = ' ';
+	char *to = zone;
+
+	for (const char *c = zone; *c != '\0'; c++)
+		if (*c != '\n' && *c != '\t')
+			*to++ = *c;
+		else if (c[1] != '\0' && c[1] != '\t')
+			*to++ = ' ';
+	*to = '\0';
 	return zone;
 }
 

@@ -66,8 +66,7 @@ reverse_name(struct exam *exam, const struct ip_address *ip)
 	return spf_reverse_name(exam->ctx, ip->octets, ip->bits == 128);
 }
 
-/* helo_fault - what is wrong with the name itself, or NULL */
-static const char *
+const char *
 helo_fault(const char *name)
 {
 	static const char *const ends[] = { ".local", ".localdomain", ".localhost", ".lan",

@@ -82,9 +82,8 @@ examine_clock(struct exam *exam)
 
 /* --- open files ------------------------------------------------------------ */
 
-/* files_daemon - the process that answers on the control socket, or 0 */
-static pid_t
-files_daemon(const char *control)
+pid_t
+exam_daemon_pid(const char *control)
 {
 	int fd = control != NULL ? unix_socket_connect(control) : -1;
 	struct ucred peer = { .pid = 0 };
@@ -146,7 +145,7 @@ void
 examine_descriptors(struct exam *exam)
 {
 	const struct config *config = exam->site->config;
-	pid_t pid = config != NULL ? files_daemon(config->control) : 0;
+	pid_t pid = config != NULL ? exam_daemon_pid(config->control) : 0;
 	long limit = pid > 0 ? files_limit(exam, pid) : -1, wanted = files_wanted(exam);
 
 	if (limit >= 0 && limit < wanted + FILES_OWN && wanted > 0)

@@ -46,6 +46,20 @@ wants_daemon(const struct config *config)
 	return NULL;
 }
 
+/* asks_any - does a service offer AUTH, as far as its settings are written well? */
+static bool
+asks_any(struct exam *exam)
+{
+	const struct site *site = exam->site;
+
+	if (site->sendmail != NULL)
+		return site_sendmail_asks(exam->ctx, site->sendmail);
+	for (size_t i = 0; i < site->postfix->n_services && !site_misspelt(site, "sasl"); i++)
+		if (postfix_has_auth(exam->ctx, site->postfix, &site->postfix->services[i]))
+			return true;
+	return false;
+}
+
 /* check_one - which listener takes its mail? */
 static void
 check_one(struct exam *exam, const struct listener_service *service)
@@ -79,6 +93,13 @@ check_one(struct exam *exam, const struct listener_service *service)
 		    "\"%s\"): it is neither limited nor signed", service->label,
 		    listener != NULL ? ", but the listener " : "",
 		    listener != NULL ? listener->name : "", service->daemon_name);
+	/* if nothing offers AUTH, auth.none says it */
+	else if (asks_any(exam) && !service->auth && !service->pickup && !service->local &&
+	    listener != NULL && listener->role == ROLE_SUBMISSION && listener->login != 0)
+		exam_add(exam, "listener.wrong-role", service->where,
+		    "set milter_macro_daemon_name in master.cf for submission only",
+		    "%s offers no AUTH, and the listener %s has role submission: all its mail is "
+		    "refused for lack of a login", service->label, listener->name);
 }
 
 /* postfix_listeners - each smtpd that uses us, and sendmail(1) */
@@ -288,10 +309,10 @@ file_holds(const char *path, const char *name, const char *word)
 
 /* bare_cyrus - sasldb or PAM through Cyrus SASL; the file that says so, or NULL */
 static const char *
-bare_cyrus(struct exam *exam)
+bare_cyrus(struct exam *exam, const struct postfix_service *service)
 {
 	const struct postfix *postfix = exam->site->postfix;
-	const char *paths = postfix_value(exam->ctx, postfix, NULL, "cyrus_sasl_config_path");
+	const char *paths = postfix_value(exam->ctx, postfix, service, "cyrus_sasl_config_path");
 	const char *list = paths[0] != '\0'
 	    ? paths
 	    : exam_text(exam, "%s/sasl:/etc/postfix/sasl:/etc/sasl2:/usr/lib/sasl2",
@@ -300,7 +321,7 @@ bare_cyrus(struct exam *exam)
 	while (*list != '\0') {
 		size_t len = strcspn(list, ":");
 		const char *path = exam_text(exam, "%.*s/%s.conf", (int)len, list,
-		    postfix_value(exam->ctx, postfix, NULL, "smtpd_sasl_path"));
+		    postfix_value(exam->ctx, postfix, service, "smtpd_sasl_path"));
 
 		if (file_holds(path, "pwcheck_method", "saslauthd") ||
 		    file_holds(path, "auxprop_plugin", "sasldb"))
@@ -325,6 +346,17 @@ bare_dovecot(void)
 	return NULL;
 }
 
+/* knows_bare - are accounts configured by logins without a domain? */
+static bool
+knows_bare(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_accounts; i++)
+		if (config->accounts[i].owns.n > 0 && config->accounts[i].login != NULL &&
+		    strchr(config->accounts[i].login, '@') == NULL)
+			return true;
+	return false;
+}
+
 void
 examine_realm(struct exam *exam)
 {
@@ -332,7 +364,8 @@ examine_realm(struct exam *exam)
 	const char *found = NULL, *local;
 
 	if (site->postfix == NULL || site->config == NULL || site->config->realm != NULL ||
-	    site->config->login_map.n > 0 || site->config->owners.n > 0)
+	    site->config->login_map.n > 0 || site->config->owners.n > 0 ||
+	    knows_bare(site->config))
 		return;
 	for (size_t i = 0; i < site->postfix->n_services && found == NULL; i++) {
 		const struct postfix_service *service = &site->postfix->services[i];
@@ -343,7 +376,7 @@ examine_realm(struct exam *exam)
 			continue;
 		local = postfix_value(exam->ctx, site->postfix, service, "smtpd_sasl_local_domain");
 		if (strcasecmp(type, "cyrus") == 0 && local[0] == '\0')
-			found = bare_cyrus(exam);
+			found = bare_cyrus(exam, service);
 		else if (strcasecmp(type, "dovecot") == 0)
 			found = bare_dovecot();
 	}

@@ -22,6 +22,8 @@
 #define MILTER_PROTOCOL		6
 #define MILTER_CONTENT_MS	60000
 #define MILTER_LINES_MAX	10000	/* of a map that is looked through */
+#define MILTER_RETURN		10024	/* ports to which filters hand mail back */
+#define MILTER_RETURN_LAST	10029
 #define MILTER_NEAR		4	/* letters of a name that may be wrong */
 
 /* --- is it used? ----------------------------------------------------------- */
@@ -64,7 +66,7 @@ milter_missing(struct exam *exam, const struct postfix_service *service)
 		    "delete the line \"-o smtpd_milters=\"",
 		    "service %s takes mail of users, and -o smtpd_milters= switches countersign "
 		    "off for it", service->name);
-	else if (site_misspelt(exam->site, "smtpd_milter"))
+	else if (value[0] == '\0' && site_misspelt(exam->site, "milter"))
 		return;	/* whose mistake that is, postfix.unused-parameter says */
 	else if (value[0] == '\0')
 		exam_add(exam, "postfix.milter-missing",
@@ -122,7 +124,25 @@ check_protocol(struct exam *exam, const struct postfix_service *service,
 		    "the milter protocol is %ld: countersign needs 6 and defers all mail", number);
 }
 
-/* maps_file - lines of a map that say DISABLE */
+/* maps_off - does a value of smtpd_milter_maps, or of a line of it, leave us out? */
+static bool
+maps_off(struct exam *exam, const struct postfix_service *service, const char *value)
+{
+	const struct postfix_milter *milters;
+	size_t n;
+
+	if (strcasestr(value, "DISABLE") != NULL)
+		return true;
+	if (strchr(value, ':') == NULL || strchr(value, '$') != NULL)
+		return false;
+	milters = postfix_milters(exam->ctx, value, &n);
+	for (size_t i = 0; i < n; i++)
+		if (site_names_us(exam->ctx, exam->site, service, milters[i].endpoint))
+			return false;
+	return n > 0;
+}
+
+/* maps_file - lines of a map that leave us out */
 static void
 maps_file(struct exam *exam, const struct postfix_service *service, const char *path)
 {
@@ -132,7 +152,8 @@ maps_file(struct exam *exam, const struct postfix_service *service, const char *
 
 	for (int n = 1;
 	     file != NULL && n < MILTER_LINES_MAX && getline(&line, &size, file) > 0; n++)
-		if (line[0] != '#' && strstr(line, "DISABLE") != NULL)
+		if (strchr("# \t\r\n", line[0]) == NULL &&
+		    maps_off(exam, service, line + strcspn(line, " \t\r\n")))
 			exam_add(exam, "postfix.milter-maps", exam_text(exam, "%s:%d", path, n),
 			    "delete the line",
 			    "clients that match \"%.*s\" may log in at service %s, and their mail "
@@ -153,7 +174,7 @@ check_maps(struct exam *exam, const struct postfix_service *service)
 	while ((spec = postfix_word(exam->ctx, &list)) != NULL) {
 		const char *path = strchr(spec, ':');
 
-		if (strstr(spec, "DISABLE") != NULL)
+		if (strcasestr(spec, "DISABLE") != NULL)
 			exam_add(exam, "postfix.milter-maps",
 			    postfix_where(exam->ctx, postfix, service, "smtpd_milter_maps"),
 			    "smtpd_milter_maps =",
@@ -301,6 +322,10 @@ check_address(struct exam *exam, const char *where, const char *text)
 	    strchr(colon, '.') == NULL &&
 	    !endpoint_is_number(mem_strndup(exam->ctx, rest, (size_t)(colon - rest))))
 		return;
+	/* non_smtpd_milters = $smtpd_milters: the place to correct is the first */
+	for (size_t i = 0; i < exam->n; i++)
+		if (strstr(exam->findings[i].what, exam_text(exam, "\"%s\"", text)) != NULL)
+			return;
 	exam_add(exam, "postfix.milter-address", where,
 	    meant.path != NULL ? exam_text(exam, "unix:%s", meant.path)
 		: meant.port[0] != '\0'
@@ -358,7 +383,6 @@ examine_milter_parameters(struct exam *exam)
 		return;
 	for (size_t i = 0; i < postfix->n_unused; i++)
 		check_unused(exam, &postfix->unused[i]);
-	check_addresses_of(exam, NULL, "non_smtpd_milters");
 	for (size_t i = 0; i < postfix->n_services; i++) {
 		const struct postfix_service *service = &postfix->services[i];
 		bool smtpd = postfix_is_smtpd(service);
@@ -382,36 +406,68 @@ examine_milter_parameters(struct exam *exam)
 					service->overrides[k].name, service->overrides[k].value),
 				    "postscreen does not use %s", service->overrides[k].name);
 	}
+	check_addresses_of(exam, NULL, "non_smtpd_milters");
 }
 
 /* --- twice, or not at all -------------------------------------------------- */
+
+/* is_filtered - does mail of a service go through a content filter? */
+static bool
+is_filtered(struct exam *exam, const struct postfix_service *service)
+{
+	const struct postfix *postfix = exam->site->postfix;
+
+	return postfix_value(exam->ctx, postfix, service, "content_filter")[0] != '\0' ||
+	    (postfix_is_smtpd(service) &&
+		postfix_value(exam->ctx, postfix, service, "smtpd_proxy_filter")[0] != '\0');
+}
+
+/* is_return - does a content filter hand mail back to a service? By its usual ports, or by options
+ * that only such a service needs */
+static bool
+is_return(struct exam *exam, const struct postfix_service *service)
+{
+	static const char *const names[] = { "content_filter", "smtpd_proxy_filter",
+		"receive_override_options", "smtpd_authorized_xforward_hosts" };
+	bool usual = service->port >= MILTER_RETURN && service->port <= MILTER_RETURN_LAST;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		usual = usual ||
+		    (postfix_is_loopback(service) && postfix_override(service, names[i]) != NULL);
+	return usual && !is_filtered(exam, service) &&
+	    !postfix_has_auth(exam->ctx, exam->site->postfix, service);
+}
+
+/* uses_us - does mail of a service come to us? */
+static bool
+uses_us(struct exam *exam, const struct postfix_service *service)
+{
+	const struct site *site = exam->site;
+
+	if (strcmp(service->program, "pickup") == 0)
+		return site_our_milter(exam->ctx, site, site_cleanup(site), "non_smtpd_milters") !=
+		    NULL;
+	return postfix_is_smtpd(service) && !site_milters_off(exam->ctx, site, service) &&
+	    site_our_milter(exam->ctx, site, service, "smtpd_milters") != NULL;
+}
 
 void
 examine_reinjection(struct exam *exam)
 {
 	const struct site *site = exam->site;
 	const struct postfix *postfix = site->postfix;
-	bool filtered = false;
+	bool before = false;	/* mail of a service comes to us, and then to a filter */
 
 	if (postfix == NULL || site->config == NULL)
 		return;
-	filtered = postfix_value(exam->ctx, postfix, NULL, "content_filter")[0] != '\0';
 	for (size_t i = 0; i < postfix->n_services; i++)
-		filtered = filtered ||
-		    postfix_value(exam->ctx, postfix, &postfix->services[i], "content_filter")[0] !=
-			'\0' ||
-		    (postfix_is_smtpd(&postfix->services[i]) &&
-			postfix_value(exam->ctx, postfix, &postfix->services[i],
-			    "smtpd_proxy_filter")[0] != '\0');
-	for (size_t i = 0; filtered && i < postfix->n_services; i++) {
+		before = before ||
+		    (is_filtered(exam, &postfix->services[i]) &&
+			uses_us(exam, &postfix->services[i]));
+	for (size_t i = 0; before && i < postfix->n_services; i++) {
 		const struct postfix_service *service = &postfix->services[i];
 
-		if (postfix_is_smtpd(service) && postfix_is_loopback(service) &&
-		    !postfix_has_auth(exam->ctx, postfix, service) &&
-		    postfix_value(exam->ctx, postfix, service, "content_filter")[0] == '\0' &&
-		    postfix_value(exam->ctx, postfix, service, "smtpd_proxy_filter")[0] == '\0' &&
-		    !site_milters_off(exam->ctx, exam->site, service) &&
-		    site_our_milter(exam->ctx, site, service, "smtpd_milters") != NULL)
+		if (postfix_is_smtpd(service) && is_return(exam, service) && uses_us(exam, service))
 			exam_add(exam, "postfix.reinjection",
 			    postfix_service_where(exam->ctx, postfix, service),
 			    "-o smtpd_milters=",

@@ -32,6 +32,8 @@
 #define RELAY_WIDE6	32
 #define RELAY_OTHERS	24	/* the same, if this host has no address in it */
 #define RELAY_OTHERS6	48
+#define RELAY_HIDDEN	8	/* the widest that is for inner use */
+#define RELAY_HIDDEN6	7
 #define RELAY_LINES	1000	/* of a file of networks */
 #define RELAY_DOMAINS	10	/* own ones that are tried as senders */
 #define RELAY_ELSEWHERE	"elsewhere.example" /* a recipient's domain that is not ours */
@@ -337,6 +339,20 @@ network_is_meant(const struct site *site, const struct netblock *block)
 	return false;
 }
 
+/* network_is_hidden - are all its addresses inside of some network only? */
+static bool
+network_is_hidden(const struct netblock *block)
+{
+	struct ip_address last = block->network;
+
+	if (block->prefix < (block->network.bits == 32 ? RELAY_HIDDEN : RELAY_HIDDEN6))
+		return false;
+	for (unsigned int bit = block->prefix; bit < last.bits; bit++)
+		last.octets[bit / 8] |= (unsigned char)(0x80 >> bit % 8);
+	return (ip_address_is_private(&block->network) || ip_address_is_inner(&block->network)) &&
+	    (ip_address_is_private(&last) || ip_address_is_inner(&last));
+}
+
 /* check_network - one word */
 static void
 check_network(struct relay_networks *networks, const char *word)
@@ -351,7 +367,7 @@ check_network(struct relay_networks *networks, const char *word)
 		return;
 	networks->others = true;
 	v4 = block.network.bits == 32;
-	hidden = ip_address_is_private(&block.network) || ip_address_is_inner(&block.network);
+	hidden = network_is_hidden(&block);
 	if (block.prefix == 0 ||
 	    (!hidden &&
 		(block.prefix <= (v4 ? RELAY_WIDE : RELAY_WIDE6) ||

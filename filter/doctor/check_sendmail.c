@@ -191,6 +191,33 @@ check_passwords(struct exam *exam)
 		    "AuthOptions has no p: passwords may be sent without TLS");
 }
 
+/* check_open - may strangers relay? As FEATURE(promiscuous_relay) and relay_local_from write it: the
+ * first leaves out the ruleset that asks who may, the second lets everyone who writes a local From */
+static void
+check_open(struct exam *exam)
+{
+	const struct sendmail *sendmail = exam->site->sendmail;
+	const struct sendmail_line *rules = sendmail_find(sendmail, 'S', "Basic_check_rcpt");
+
+	if (rules == NULL)
+		return;
+	if (sendmail_find(sendmail, 'S', "Relay_ok") == NULL)
+		exam_add(exam, "relay.open", sendmail_where(exam->ctx, sendmail, rules),
+		    "take FEATURE(promiscuous_relay) out of sendmail.mc",
+		    "Sendmail relays mail from strangers to strangers");
+	for (size_t i = 0; i < sendmail->n; i++) {
+		const struct sendmail_line *line = &sendmail->lines[i];
+
+		if (line->kind == 'R' && strstr(line->value, "$=w") != NULL &&
+		    strstr(line->value, "$@ RELAY") != NULL &&
+		    strstr(line->value, "FROM local") != NULL)
+			exam_add(exam, "relay.open", sendmail_where(exam->ctx, sendmail, line),
+			    "take FEATURE(relay_local_from) out of sendmail.mc",
+			    "Sendmail relays for everyone who writes a local address into MAIL "
+			    "FROM");
+	}
+}
+
 void
 examine_sendmail(struct exam *exam)
 {
@@ -200,6 +227,7 @@ examine_sendmail(struct exam *exam)
 
 	if (site->sendmail == NULL || site->config == NULL)
 		return;
+	check_open(exam);
 	filter = site_sendmail_filter(exam->ctx, site);
 	if (filter == NULL) {
 		exam_add(exam, "sendmail.no-filter", site->sendmail->path, SENDMAIL_LINE,

@@ -106,14 +106,31 @@ socket_open(const struct endpoint *endpoint, int64_t deadline_ms)
 	return fd;
 }
 
-/* check_alive - connect and say hello */
+/* is_peer - does peers let a user of this host in? */
+static bool
+is_peer(const struct config *config, uid_t uid)
+{
+	bool found = !config->peers.given;
+
+	for (size_t i = 0; i < config->peers.n_users; i++)
+		found = found || config->peers.users[i] == uid;
+	return found;
+}
+
+/* check_alive - connect and say hello; for a user that peers does not let in, by the control
+ * socket, so that the daemon need not close a connection and raise an event */
 static void
 check_alive(struct exam *exam, const struct endpoint *ours)
 {
 	static const char cure[] = "systemctl start countersign";
 	const char *listen = exam->site->config->listen, *why;
-	int fd = socket_open(ours, clock_ms() + SOCKET_WAIT_MS);
+	bool admitted =
+	    exam->site->options->by_daemon || is_peer(exam->site->config, geteuid());
+	int fd;
 
+	if (!admitted && exam_daemon_answers(exam))
+		return;
+	fd = socket_open(ours, clock_ms() + SOCKET_WAIT_MS);
 	if (fd < 0 && (errno == EACCES || errno == EPERM))
 		exam_add_level(exam, DOCTOR_UNKNOWN, "socket.dead", listen,
 		    "run this as root", "the socket may not be used by this user");
@@ -124,7 +141,11 @@ check_alive(struct exam *exam, const struct endpoint *ours)
 	if (fd < 0)
 		return;
 	why = socket_negotiate(fd, clock_ms() + SOCKET_WAIT_MS);
-	if (why != NULL)
+	if (why != NULL && !admitted && strncmp(why, "the connection was closed", 25) == 0)
+		exam_add_level(exam, DOCTOR_UNKNOWN, "socket.dead", listen,
+		    "run this as a user that peers names",
+		    "peers does not let this user in, and no daemon answers on a control socket");
+	else if (why != NULL)
 		exam_add(exam, "socket.dead", listen, cure, "%s", why);
 	(void)close(fd);
 }
@@ -260,6 +281,42 @@ check_services(struct exam *exam, const char *ours)
 		check_permission(exam, ours);
 }
 
+/* check_peers - does peers let the MTA of this host in, if it uses us? */
+static void
+check_peers(struct exam *exam)
+{
+	const struct site *site = exam->site;
+	const char *owner = "root";
+	struct account_ids ids = { .uid = 0 };
+	bool used = site->sendmail != NULL && site_sendmail_filter(exam->ctx, site) != NULL &&
+	    sendmail_find(site->sendmail, 'O', "RunAsUser") == NULL;
+
+	if (site->postfix != NULL) {
+		owner = postfix_value(exam->ctx, site->postfix, NULL, "mail_owner");
+		for (size_t i = 0; i < site->postfix->n_services; i++)
+			used = used ||
+			    (postfix_is_smtpd(&site->postfix->services[i]) &&
+				site_our_milter(exam->ctx, site, &site->postfix->services[i],
+				    "smtpd_milters") != NULL);
+		used = used && find_account(owner, &ids);
+	}
+	if (used && !is_peer(site->config, ids.uid))
+		exam_add(exam, "socket.permission", exam_file_where(exam, "peers"),
+		    exam_text(exam, "peers = { users = [\"%s\"] }", owner),
+		    "peers does not let in the user %s, as which the MTA of this host connects",
+		    owner);
+}
+
+/* peers_all - does peers let every host in? */
+static bool
+peers_all(const struct config *config)
+{
+	for (size_t i = 0; i < config->peers.n_networks; i++)
+		if (config->peers.networks[i].prefix == 0)
+			return true;
+	return false;
+}
+
 void
 examine_socket(struct exam *exam)
 {
@@ -276,12 +333,15 @@ examine_socket(struct exam *exam)
 	}
 	ours = endpoint_read(exam->ctx, site->config->listen_spec);
 	check_alive(exam, &ours);
+	if (!site->options->by_daemon)
+		check_peers(exam);
 	if (ours.path != NULL) {
 		if (site->postfix != NULL)
 			check_services(exam, ours.path);
-	} else if (config_listens_beyond(site->config) && !site->config->peers.given) {
+	} else if (config_listens_beyond(site->config) &&
+	    (!site->config->peers.given || peers_all(site->config))) {
 		exam_add(exam, "socket.open-to-network",
-		    exam_file_where(exam, "listen"),
+		    exam_file_where(exam, site->config->peers.given ? "peers" : "listen"),
 		    exam_text(exam, "listen = \"inet:127.0.0.1:%s\", or peers", ours.port),
 		    "%s can be reached from other hosts, which may then claim any login and use up "
 		    "its limits", site->config->listen);

@@ -221,7 +221,7 @@ examine_spf(struct exam *exam)
 		exam_ahead(exam, site->domains[i], DNS_TXT);
 	for (size_t i = 0; i < site->n_domains; i++)
 		check_domain(exam, site->domains[i]);
-	if (site->helo != NULL && strchr(site->helo, '.') != NULL && site->n_addresses > 0 &&
+	if (site->helo != NULL && helo_fault(site->helo) == NULL && site->n_addresses > 0 &&
 	    !site->options->by_daemon && published(exam, site->helo, &text, &n) && n == 0)
 		exam_add(exam, "spf.helo", site->helo,
 		    exam_text(exam, "%s. IN TXT \"v=spf1 a -all\"", site->helo),

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -24,6 +25,7 @@
 #include "filter/doctor/tls.h"
 #include "policy/base/mem.h"
 
+#define TLS_LINES	10000	/* of a file that is looked through */
 #define TLS_SOON_S	(14 * 86400)
 
 /* --- files ----------------------------------------------------------------- */
@@ -243,6 +245,26 @@ find_sendmail(struct exam *exam, struct tls_file *file)
 	return 1;
 }
 
+/* has_key_only - a file with a key and no certificate: that follows in the next file */
+static bool
+has_key_only(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char *line = NULL;
+	bool key = false, cert = false;
+	size_t size = 0;
+
+	for (int n = 0; file != NULL && n < TLS_LINES && getline(&line, &size, file) > 0; n++) {
+		key = key || (strncmp(line, "-----BEGIN ", 11) == 0 &&
+		    strstr(line, "PRIVATE KEY-----") != NULL);
+		cert = cert || strncmp(line, "-----BEGIN CERTIFICATE-----", 27) == 0;
+	}
+	free(line);
+	if (file != NULL)
+		(void)fclose(file);
+	return key && !cert;
+}
+
 size_t
 tls_files_find(
     struct exam *exam, const struct postfix_service *service, struct tls_file files[TLS_FILES])
@@ -250,24 +272,29 @@ tls_files_find(
 	static const char *const kinds[] = { "smtpd_tls_cert_file", "smtpd_tls_key_file",
 		"smtpd_tls_eccert_file", "smtpd_tls_eckey_file" };
 	const struct postfix *postfix = exam->site->postfix;
-	const char *list, *path;
+	const char *list, *path, *key = NULL; /* of the file that follows */
 	size_t n = 0;
 
 	if (service == NULL)
 		return find_sendmail(exam, files);
 	list = postfix_value(exam->ctx, postfix, service, "smtpd_tls_chain_files");
 	while (n < TLS_FILES && (path = postfix_word(exam->ctx, &list)) != NULL) {
-		files[n] = (struct tls_file){ .cert = path, .key = path,
+		if (key == NULL && has_key_only(path)) {
+			key = path;
+			continue;
+		}
+		files[n] = (struct tls_file){ .cert = path, .key = key != NULL ? key : path,
 			.where = postfix_where(
 			    exam->ctx, postfix, service, "smtpd_tls_chain_files") };
+		key = NULL;
 		n++;
 	}
 	for (size_t i = 0; n == 0 && i < 4; i += 2) {
 		const char *cert = postfix_value(exam->ctx, postfix, service, kinds[i]);
-		const char *key = postfix_value(exam->ctx, postfix, service, kinds[i + 1]);
 
 		if (!is_file(cert))
 			continue;
+		key = postfix_value(exam->ctx, postfix, service, kinds[i + 1]);
 		files[i / 2] = (struct tls_file){ .cert = cert, .key = is_file(key) ? key : cert,
 			.where = postfix_where(exam->ctx, postfix, service, kinds[i]) };
 		if (i == 2 || !is_file(postfix_value(exam->ctx, postfix, service, kinds[2])))

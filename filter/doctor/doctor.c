@@ -282,6 +282,18 @@ static const struct doctor_check doctor_checks[] = {
 };
 #define DOCTOR_CHECKS	(sizeof(doctor_checks) / sizeof(doctor_checks[0]))
 
+/* Checks that a second function makes, too. */
+static const struct { const char *id; exam_fn *run; } doctor_also[] = {
+	{ "relay.open", examine_sendmail },
+	{ "auth.none", examine_sendmail },
+	{ "auth.without-tls", examine_sendmail },
+	{ "auth.without-tls", examine_ports },
+	{ "tls.not-offered", examine_ports },
+	{ "key.unreadable", examine_dkim },
+	{ "dkim.short", examine_config },
+	{ "clock.off", examine_redis },
+};
+
 static const struct doctor_check *
 doctor_find(const char *id)
 {
@@ -377,6 +389,18 @@ crew_work(void *arg)
 	return NULL;
 }
 
+/* crew_finds - does a function find what a row is about? */
+static bool
+crew_finds(exam_fn *run, const struct doctor_check *check)
+{
+	bool finds = check->run == run;
+
+	for (size_t i = 0; i < sizeof(doctor_also) / sizeof(doctor_also[0]); i++)
+		finds = finds ||
+		    (doctor_also[i].run == run && strcmp(doctor_also[i].id, check->id) == 0);
+	return finds;
+}
+
 /* crew_wanted - is any row with this function asked for? */
 static bool
 crew_wanted(const struct doctor_options *options, exam_fn *run)
@@ -386,7 +410,7 @@ crew_wanted(const struct doctor_options *options, exam_fn *run)
 
 		for (size_t k = 0; k < options->n_only; k++)
 			named = named || strcmp(options->only[k], doctor_checks[i].id) == 0;
-		if (doctor_checks[i].run == run && named &&
+		if (crew_finds(run, &doctor_checks[i]) && named &&
 		    (!options->by_daemon || doctor_checks[i].when == BY_DAEMON))
 			return true;
 	}

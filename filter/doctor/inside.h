@@ -99,6 +99,15 @@ void exam_ahead(struct exam *exam, const char *name, enum dns_type type);
 bool exam_dns_unknown(struct exam *exam, const char *id, const char *name,
     const struct dns_answer *answer);
 
+/* exam_daemon_answers - does a daemon answer on the control socket? */
+bool exam_daemon_answers(struct exam *exam);
+
+/* exam_daemon_pid - the process that listens on the control socket, or 0 */
+pid_t exam_daemon_pid(const char *control);
+
+/* helo_fault - what is wrong with a HELO name itself, or NULL */
+const char *helo_fault(const char *name);
+
 /* exam_file_where - "file:line" of the first line of the configuration that begins with a name */
 const char *exam_file_where(struct exam *exam, const char *name);
 

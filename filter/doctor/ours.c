@@ -24,19 +24,27 @@ struct endpoint
 endpoint_read(TALLOC_CTX *ctx, const char *text)
 {
 	struct endpoint endpoint = { NULL, "", "" };
-	const char *colon = strchr(text, ':'), *rest = colon != NULL ? colon + 1 : text;
-	const char *at = strchr(rest, '@'), *last = strrchr(rest, ':');
+	static const char *const types[] = { "inet:", "inet6:", "tcp:" };
+	const char *rest = text, *at, *last;
 
 	if (strncmp(text, "unix:", 5) == 0 || strncmp(text, "local:", 6) == 0 || text[0] == '/') {
-		endpoint.path = text[0] == '/' ? text : rest;
+		endpoint.path = text[0] == '/' ? text : strchr(text, ':') + 1;
 		return endpoint;
 	}
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strncmp(text, types[i], strlen(types[i])) == 0)
+			rest = text + strlen(types[i]);
+	at = strchr(rest, '@');
+	last = strrchr(rest, ':');
 	if (at != NULL) {
 		endpoint.port = mem_strndup(ctx, rest, (size_t)(at - rest));
 		endpoint.host = at + 1;
 	} else if (last != NULL) {
 		endpoint.port = last + 1;
 		endpoint.host = mem_strndup(ctx, rest, (size_t)(last - rest));
+	} else if (endpoint_is_number(rest)) {
+		endpoint.port = rest;
+		endpoint.host = "127.0.0.1";
 	}
 	if (endpoint_is_number(endpoint.host) && !endpoint_is_number(endpoint.port)) {
 		const char *host = endpoint.port;

@@ -26,8 +26,16 @@ sendmail_add_line(struct sendmail *sendmail, char *text, int number)
 	struct sendmail_line line = { .kind = text[0], .line = number };
 	const char *from = text + 1, *end;
 
-	if (text[0] == '\0' || strchr("ODKX", text[0]) == NULL)
+	if (text[0] == '\0' || strchr("ODKXSR", text[0]) == NULL)
 		return;
+	if (text[0] == 'R') { /* a rule is kept whole */
+		line.name = "";
+		line.value = mem_strdup(sendmail, from);
+		sendmail->lines = mem_grow(
+		    sendmail, sendmail->lines, struct sendmail_line, sendmail->n + 1);
+		sendmail->lines[sendmail->n++] = line;
+		return;
+	}
 	from += strspn(from, " \t");
 	end = from + strcspn(from, text[0] == 'O' ? "= \t" : ", \t=");
 	if (text[0] == 'D') /* a letter, or a name in braces */

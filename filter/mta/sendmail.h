@@ -11,8 +11,8 @@
 
 /* A line of interest: an option, a macro, a map or a filter. */
 struct sendmail_line {
-	char kind;		/* 'O', 'D', 'K', 'X' */
-	const char *name;	/* option, macro, map or filter, without what stands after */
+	char kind;		/* 'O', 'D', 'K', 'X', 'S', 'R' */
+	const char *name;	/* option, macro, map, filter or ruleset; "" for a rule */
 	const char *value;	/* the rest */
 	int line;
 };

@@ -417,6 +417,40 @@ def content_filter_hands_back(site):
                              {"content_filter": "", "smtpd_relay_restrictions": "permit_mynetworks,reject"})
 
 
+@case("postfix.milter-maps")
+def maps_other_milter(site):
+    site.file("milter_maps", "10.8.0.0/16 inet:127.0.0.1:9\n")
+    site.main["smtpd_milter_maps"] = f"cidr:{site.dir}/milter_maps"
+
+
+@case("postfix.milter-maps")
+def maps_lower(site):
+    site.file("milter_maps", "10.8.0.0/16 disable\n")
+    submission(site)["smtpd_milter_maps"] = f"cidr:{site.dir}/milter_maps"
+
+
+@case("postfix.unused-parameter")
+def smtp_milters(site):
+    site.main["smtp_milters"] = site.main.pop("smtpd_milters")
+    site.main["non_smtpd_milters"] = "inet:127.0.0.1:%d" % MILTER
+
+
+@case("postfix.milter-address")
+def no_type(site):
+    site.main["smtpd_milters"] = "127.0.0.1:%d" % MILTER
+
+
+@case("postfix.milter-address")
+def no_host(site):
+    site.main["smtpd_milters"] = "inet:%d" % MILTER
+
+
+@case("postfix.reinjection")
+def bare_port(site):
+    submission(site)["content_filter"] = "smtp-amavis:[127.0.0.1]:10026"
+    site.services["back"] = ("10025 inet n - y - - smtpd", {"content_filter": "", "smtpd_relay_restrictions": "permit_mynetworks,reject"})
+
+
 @case("postfix.local-mail", level="warning")
 def no_milter_for_sendmail(site):
     del site.main["non_smtpd_milters"]
@@ -472,6 +506,18 @@ def closed_socket(site):
     site.conf["listen_mode"] = '"0600"'
 
 
+@case("socket.open-to-network")
+def peers_all(site):
+    port = free_port()
+    site.conf["listen"] = f'"inet:0.0.0.0:{port}"'
+    site.conf["peers"] = '{ users = ["uucp"]  networks = ["0.0.0.0/0"] }'
+    site.main["smtpd_milters"] = f"inet:127.0.0.1:{port}"
+    def run():
+        start(f"{BUILD}/countersign", "-c", f"{site.dir}/countersign.conf")
+        wait_for(lambda: accepts(port))
+    site.after.append(run)
+
+
 # listeners and owners
 
 @case("listener.no-match")
@@ -488,6 +534,11 @@ def no_daemon_name(site):
 @case("listener.wrong-role")
 def another_daemon_name(site):
     submission(site)["milter_macro_daemon_name"] = "submission"
+
+
+@case("listener.wrong-role")
+def everything_is_submission(site):
+    site.main["milter_macro_daemon_name"] = "ORIGINATING"
 
 
 @case("listener.never-reached")
@@ -526,6 +577,15 @@ def logins_of_pam(site):
     site.conf["accounts"] = '( { login = "alice@example.org"  owns = ["info@example.org"] } )'
     site.main.update(smtpd_sasl_type="cyrus", smtpd_sasl_path="smtpd", cyrus_sasl_config_path=f"{site.dir}/sasl")
     site.file("sasl/smtpd.conf", "pwcheck_method: saslauthd\nmech_list: PLAIN LOGIN\n")
+
+
+@case("realm.missing")
+def sasldb(site):
+    del site.conf["realm"]
+    site.conf["accounts"] = '( { login = "alice@example.org"  owns = ["info@example.org"] } )'
+    submission(site).update(smtpd_sasl_type="cyrus", smtpd_sasl_path="smtpd")
+    site.main.update(cyrus_sasl_config_path=f"{site.dir}/sasl")
+    site.file("sasl/smtpd.conf", "pwcheck_method: auxprop\nauxprop_plugin: sasldb\n")
 
 
 @case("delimiter.differs", level="warning")
@@ -618,6 +678,16 @@ def name_is_another(site):
 @case("helo.bad")
 def helo_localhost(site):
     site.main["smtp_helo_name"] = "localhost"
+
+
+@case("helo.bad")
+def helo_ip(site):
+    site.main["smtp_helo_name"] = "[198.51.100.25]"
+
+
+@case("helo.bad")
+def helo_local(site):
+    site.main["smtp_helo_name"] = "mail.example.local"
 
 
 @case("helo.bad")
@@ -1099,6 +1169,11 @@ def everyone_is_a_neighbor(site):
 
 
 @case("relay.networks")
+def half(site):
+    site.main["mynetworks"] = "127.0.0.0/8 0.0.0.0/1 128.0.0.0/1"
+
+
+@case("relay.networks")
 def network_of_strangers(site):
     site.main["mynetworks"] = "127.0.0.0/8, 203.0.113.0/24"
 
@@ -1430,6 +1505,8 @@ def open_to_the_world(site):
     redis(site, "--bind", "0.0.0.0", "--protected-mode", "no")
 
 
+
+
 # --- healthy sites -------------------------------------------------------------
 
 HEALTHY = []
@@ -1587,9 +1664,102 @@ def on_a_blocklist_and_not_asked(site):
 
 
 @healthy
+def before_filter(site):
+    """The filter comes first, then countersign: port 25 has no milter, the way back has it."""
+    site.services["smtp"][1].update(smtpd_milters="", smtpd_proxy_filter="127.0.0.1:10024")
+    site.services["back"] = ("127.0.0.1:10025 inet n - y - - smtpd", {"smtpd_relay_restrictions": "permit_mynetworks,reject", "smtpd_authorized_xforward_hosts": "127.0.0.0/8"})
+
+
+@healthy
+def bare_accounts(site):
+    del site.conf["realm"]
+    site.conf["accounts"] = '( { login = "alice"  owns = ["info@example.org", "alice@example.org"] } )'
+    site.main.update(smtpd_sasl_type="cyrus", smtpd_sasl_path="smtpd", cyrus_sasl_config_path=f"{site.dir}/sasl")
+    site.file("sasl/smtpd.conf", "pwcheck_method: saslauthd\nmech_list: PLAIN LOGIN\n")
+
+
+@healthy
+def chainfiles_separate(site):
+    for n in "smtpd_tls_cert_file", "smtpd_tls_key_file":
+        del site.main[n]
+    site.main["smtpd_tls_chain_files"] = f"{TOP}/tls/host.key, {TOP}/tls/host.full"
+
+
+@healthy
+def peers_users(site):
+    port = free_port()
+    site.conf["listen"] = f'"inet:127.0.0.1:{port}"'
+    site.conf["peers"] = '{ users = ["uucp"] }'
+    site.main["smtpd_milters"] = f"inet:127.0.0.1:{port}"
+    def run():
+        start(f"{BUILD}/countersign", "-c", f"{site.dir}/countersign.conf")
+        wait_for(lambda: accepts(port))
+    site.after.append(run)
+
+
+@healthy
+def redis_tls(site):
+    port = free_port()
+    start(REDIS, "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1", "--save", "3600 1", "--dir", site.dir,
+      "--tls-cert-file", f"{TOP}/tls/host.full", "--tls-key-file", f"{TOP}/tls/host.key", "--tls-auth-clients", "no", "--tls-ca-cert-file", f"{TOP}/tls/root.pem")
+    wait_for(lambda: accepts(port))
+    site.conf["redis"] = f'{{ main = {{ server = "127.0.0.1:{port}"  tls = true  tls_ca_cert_file = "{TOP}/tls/root.pem"  tls_name = "{HOST}" }} }}'
+    site.conf["store"] = '"redis:main"'
+
+
+@healthy
+def null_client(site):
+    """sends only by sendmail(1), over a smarthost"""
+    for n in ("smtp", "submission"):
+        del site.services[n]
+    del site.main["smtpd_milters"]
+    site.main["non_smtpd_milters"] = "inet:127.0.0.1:%d" % MILTER
+    site.main.update(inet_interfaces="loopback-only", mydestination="", relayhost="[smtp.provider.example]:587",
+                     smtp_sasl_auth_enable="yes", smtp_sasl_password_maps="hash:/x", smtp_tls_security_level="encrypt")
+    for n in ("smtpd_tls_cert_file", "smtpd_tls_key_file"):
+        del site.main[n]
+    site.options = []
+    site.conf["listeners"] = '{ php = { role = "local" pickup = true } }'
+    spf(site, "v=spf1 include:provider.example -all")
+    site.zone[b"provider.example"] = [txt("v=spf1 ip4:192.0.2.0/24 -all")]
+
+
+@healthy
+def several_submissions(site):
+    site.services["smtps"] = ("smtps inet n - y - - smtpd", {**submission(site), "smtpd_tls_wrappermode": "yes"})
+    site.services["s2"] = ("2525 inet n - n - - smtpd", {**submission(site)})
+    site.services["s3"] = ("127.0.0.1:10587 inet n - n - - smtpd", {**submission(site), "smtpd_tls_security_level": "may", "smtpd_tls_auth_only": "no"})
+    site.main.update(multi_instance_name="postfix-out", multi_instance_enable="yes", multi_instance_group="mta")
+
+
+@healthy
+def maps_on_25(site):
+    site.file("milter_maps", "10.8.0.0/16 DISABLE\n")
+    site.services["smtp"][1]["smtpd_milter_maps"] = f"cidr:{site.dir}/milter_maps"
+
+
+@healthy
+def peers_some(site):
+    port = free_port()
+    site.conf["listen"] = f'"inet:0.0.0.0:{port}"'
+    site.conf["peers"] = '{ users = ["uucp"]  networks = ["127.0.0.0/8", "172.18.0.0/16"] }'
+    site.main["smtpd_milters"] = f"inet:127.0.0.1:{port}"
+    def run():
+        start(f"{BUILD}/countersign", "-c", f"{site.dir}/countersign.conf")
+        wait_for(lambda: accepts(port))
+    site.after.append(run)
+
+
+@healthy
 def mail_elsewhere_and_softfail(site):
     site.zone[b"example.org"] = [(MX, (1, b"mx.provider.example")), txt(f"v=spf1 ip4:{OURS} ~all")]
     site.zone[b"mx.provider.example"] = [(A, socket.inet_aton("192.0.2.9"))]
+
+
+@case("socket.permission")
+def peers_without_the_mta(site):
+    peers_users(site)
+    site.conf["peers"] = '{ users = ["nobody"] }'
 
 
 # --- Sendmail ------------------------------------------------------------------
@@ -1633,7 +1803,14 @@ def sendmail_cases():
         ("auth.without-tls", "error", "no p", lambda t: t.replace("A,p", "A")),
         ("auth.none", "error", "no a", lambda t: t.replace("M=Ea", "M=E")),
     ]
+    rules = "SBasic_check_rcpt\nR$*\t\t$: $1 $| $>\"Relay_ok\"\n"
+    local = "R<?> $+ < @ $=w >\t$@ RELAY\t\tFROM local\n"
+    rows += [
+        ("relay.open", "error", "promiscuous_relay", lambda t: t + "SBasic_check_rcpt\n"),
+        ("relay.open", "error", "relay_local_from", lambda t: t + rules + "SRelay_ok\n" + local),
+    ]
     yield "healthy: Sendmail", set(), sendmail()
+    yield "healthy: Sendmail that asks who may relay", set(), sendmail(lambda t: t + rules + "SRelay_ok\n")
     for identity, level, words, change in rows:
         yield f"{identity}: Sendmail, {words}", {(level, identity)}, sendmail(change)
 
