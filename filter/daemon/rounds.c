@@ -114,6 +114,18 @@ rounds_hides(const struct doctor_finding *finding)
 	    strcmp(finding->id, "redis.refuses-writes") == 0;
 }
 
+/* rounds_shadows - is an error of a domain's SPF record not looked for because of a finding?
+ * Whether a host passes is asked only of a record that can be used. */
+static bool
+rounds_shadows(const struct doctor_finding *finding, const struct rounds_error *error)
+{
+	return strcmp(error->id, "spf.misses-us") == 0 && strcmp(finding->id, error->id) != 0 &&
+	    rounds_same("spf.", finding->id) && finding->level == DOCTOR_ERROR &&
+	    strcmp(finding->id, "spf.pass-all") != 0 &&
+	    strncmp(error->where, finding->where, strlen(finding->where)) == 0 &&
+	    error->where[strlen(finding->where)] == ' ';
+}
+
 /* rounds_lasts - does an error last, or is it not known? */
 static bool
 rounds_lasts(const struct doctor_report *report, const struct rounds_error *error)
@@ -123,7 +135,8 @@ rounds_lasts(const struct doctor_report *report, const struct rounds_error *erro
 	for (size_t i = 0; i < report->n; i++) {
 		const struct doctor_finding *finding = &report->findings[i];
 
-		if (rounds_same(error->id, finding->id) && rounds_hides(finding))
+		if ((rounds_same(error->id, finding->id) && rounds_hides(finding)) ||
+		    rounds_shadows(finding, error))
 			return true;
 		if (rounds_counts(finding) && strcmp(finding->id, error->id) == 0 &&
 		    strcmp(finding->where, error->where) == 0)

@@ -147,9 +147,9 @@ check_newer(struct exam *exam, const char *path, time_t loaded)
 	    "the file was changed after the daemon had read it");
 }
 
-/* check_program - does the daemon run a program that was replaced? */
+/* config_check_program - does the daemon run a program that was replaced? */
 static void
-check_program(struct exam *exam)
+config_check_program(struct exam *exam)
 {
 	static const char gone[] = " (deleted)";
 	pid_t pid = exam_daemon_pid(exam->site->config->control);
@@ -182,7 +182,7 @@ check_loaded_files(struct exam *exam)
 
 		for (size_t i = 0; i < config->files.n; i++)
 			check_newer(exam, config->files.items[i], loaded);
-		check_program(exam);
+		config_check_program(exam);
 	}
 	json_decref(status);
 }

@@ -191,10 +191,10 @@ check_passwords(struct exam *exam)
 		    "AuthOptions has no p: passwords may be sent without TLS");
 }
 
-/* check_open - may strangers relay? As FEATURE(promiscuous_relay) and relay_local_from write it: the
- * first leaves out the ruleset that asks who may, the second lets everyone who writes a local From */
+/* sendmail_relays - for strangers? FEATURE(promiscuous_relay) leaves out the ruleset that asks who
+ * may; relay_local_from lets everyone who writes a local address into MAIL FROM */
 static void
-check_open(struct exam *exam)
+sendmail_relays(struct exam *exam)
 {
 	const struct sendmail *sendmail = exam->site->sendmail;
 	const struct sendmail_line *rules = sendmail_find(sendmail, 'S', "Basic_check_rcpt");
@@ -227,7 +227,7 @@ examine_sendmail(struct exam *exam)
 
 	if (site->sendmail == NULL || site->config == NULL)
 		return;
-	check_open(exam);
+	sendmail_relays(exam);
 	filter = site_sendmail_filter(exam->ctx, site);
 	if (filter == NULL) {
 		exam_add(exam, "sendmail.no-filter", site->sendmail->path, SENDMAIL_LINE,

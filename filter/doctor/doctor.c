@@ -47,7 +47,8 @@ static const struct doctor_check doctor_checks[] = {
 	{ "config.syntax", DOCTOR_ERROR, examine_config, BY_HAND,
 	    "countersign would not start with its configuration" },
 	{ "config.not-loaded", DOCTOR_WARNING, examine_config, BY_HAND,
-	    "a file of the configuration is newer than what the daemon has read" },
+	    "a file of the configuration is newer than what the daemon has read, or its program "
+	    "was replaced" },
 	{ "config.watch", DOCTOR_WARNING, examine_config, BY_HAND,
 	    "mode is watch, and the file has been as it is for two weeks" },
 	{ "postfix.milter-missing", DOCTOR_ERROR, examine_milter, BY_HAND,
@@ -254,7 +255,7 @@ static const struct doctor_check doctor_checks[] = {
 	{ "control.missing", DOCTOR_WARNING, examine_control, BY_HAND,
 	    "no control socket is configured" },
 	{ "control.open", DOCTOR_WARNING, examine_control, BY_HAND,
-	    "the control socket is open to everyone" },
+	    "the control socket is open to everyone, or to a group of users or servers" },
 	{ "clock.off", DOCTOR_ERROR, examine_clock, BY_HAND, "the clock of this host is wrong" },
 	{ "disk.full", DOCTOR_ERROR, examine_disk, BY_HAND,
 	    "less than 2 % of a disk is free (warning: less than 10 %)" },

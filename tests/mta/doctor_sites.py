@@ -612,6 +612,30 @@ def watch_forgotten(site):
     site.after.append(lambda: os.utime(f"{site.dir}/countersign.conf", (old, old)))
 
 
+def running(site, change):
+    """Its own countersign, to which something is done once it runs."""
+    port = free_port()
+    site.conf["listen"] = f'"inet:127.0.0.1:{port}"'
+    site.main["smtpd_milters"] = f"inet:127.0.0.1:{port}"
+
+    def run():
+        program = shutil.copy(f"{BUILD}/countersign", f"{site.dir}/countersign")
+        start(program, "-c", f"{site.dir}/countersign.conf")
+        wait_for(lambda: accepts(port) and accepts(f"{site.dir}/control"))
+        change()
+    site.after.append(run)
+
+
+@case("config.not-loaded", level="warning")
+def file_changed_later(site):
+    running(site, lambda: os.utime(f"{site.dir}/countersign.conf", (time.time() + 60,) * 2))
+
+
+@case("config.not-loaded", level="warning")
+def program_was_replaced(site):
+    running(site, lambda: os.replace(shutil.copy(f"{BUILD}/countersign", f"{site.dir}/new"), f"{site.dir}/countersign"))
+
+
 @case("key.open")
 def key_for_everyone(site):
     os.chmod(f"{site.dir}/keys/example.org/s1.pem", 0o644)
@@ -1664,6 +1688,11 @@ def on_a_blocklist_and_not_asked(site):
 
 
 @healthy
+def countersign_runs_as_it_is(site):
+    running(site, lambda: None)
+
+
+@healthy
 def before_filter(site):
     """The filter comes first, then countersign: port 25 has no milter, the way back has it."""
     site.services["smtp"][1].update(smtpd_milters="", smtpd_proxy_filter="127.0.0.1:10024")
@@ -1878,9 +1907,9 @@ def nothing_there():
 def daemon_tells():
     """The daemon looks every hour by itself, and raises an event when a record is gone."""
     site = Site("daemon")
-    port = free_port()
+    path = f"{site.dir}/milter"
     script = site.file("event", f"#!/bin/sh\ncat >>{site.dir}/events\n", 0o755)
-    site.conf.update(listen=f'"inet:127.0.0.1:{port}"', log='"stderr"', store='"embedded"', event_command=f'["{script}"]')
+    site.conf.update(listen=f'"unix:{path}"', log='"stderr"', store='"embedded"', event_command=f'["{script}"]')
     shift = site.file("shift", "\0" * 8)
     site.lay_out()
 
@@ -1930,6 +1959,26 @@ def daemon_tells():
     round_at(16000)
     wait_for(lambda: len(events()) > 1)
     Tap.ok(events() == [failed, ("check-passed",) + failed[1:]], "and that it is good again", events())
+
+    def turns(identity, where, breaks, repairs, hours):
+        """It is told once when it turns bad, and once when it is good again."""
+        def told():
+            return [event for event, check, at in events() if (check, at) == (identity, where)]
+        breaks()
+        round_at(hours * 4000)
+        wait_for(lambda: told() == ["check-failed"])
+        repairs()
+        round_at(hours * 4000 + 4000)
+        wait_for(lambda: len(told()) > 1)
+        Tap.ok(told() == ["check-failed", "check-passed"], f"the daemon tells of {identity}, too", events())
+    mail = site.dns.zone[b"example.org"]
+    turns("spf.missing", "example.org", lambda: site.dns.zone.update({b"example.org": mail[:1]}),
+          lambda: site.dns.zone.update({b"example.org": mail}), 5)
+    # the host's own address is not in the record, and was not at the start: that is no change
+    Tap.ok(not any(check == "spf.misses-us" for _, check, _ in events()), "a record that comes back is no new error", events())
+    turns("spf.pass-all", "example.org", lambda: site.dns.zone.update({b"example.org": mail[:1] + [txt("v=spf1 +all")]}),
+          lambda: site.dns.zone.update({b"example.org": mail}), 7)
+    turns("socket.dead", f"unix:{path}", lambda: os.rename(path, f"{path}.away"), lambda: os.rename(f"{path}.away", path), 9)
     site.close()
 
 

@@ -715,6 +715,56 @@ def sendmail_masquerades(host):
     host.mc = host.mc.replace("LOCAL_DOMAIN(", "MASQUERADE_AS(`example.org')dnl\nFEATURE(`masquerade_envelope')dnl\nLOCAL_DOMAIN(")
 
 
+def listens_on_25(site, program):
+    """Postfix is set up, and another MTA has its port."""
+    name = shutil.copy(os.path.realpath(sys.executable), f"{site.dir}/{program}")
+    base.start(name, "-S", "-c", "import socket, time; s = socket.create_server(('127.0.0.1', 25)); time.sleep(1000)")
+    process = base.RUNNING[-1]
+    wait_for(lambda: accepts(25))
+
+    def close():
+        process.kill()
+        process.wait()
+        Site.close(site)
+    site.close = close
+
+
+@case("warning two.mtas", host=Site)
+def exim_has_the_port(site):
+    listens_on_25(site, "exim4")
+
+
+@case("warning two.mtas", host=Site)
+def sendmail_has_the_port(site):
+    listens_on_25(site, "sendmail")
+
+
+@case(host=Site)
+def a_tunnel_has_the_port(site):
+    listens_on_25(site, "socat")
+
+
+def installed(site, package, version):
+    """What dpkg says is installed."""
+    status = site.file("dpkg-status", f"Package: {package}\nStatus: install ok installed\nVersion: {version}\n")
+    sh("mount", "--bind", status, "/var/lib/dpkg/status")
+
+    def close():
+        sh("umount", "/var/lib/dpkg/status")
+        Site.close(site)
+    site.close = close
+
+
+@case("warning library.hole", host=Site)
+def an_old_libspf2(site):
+    installed(site, "libspf2-2", "1.2.10-7")
+
+
+@case(host=Site)
+def a_patched_libspf2(site):
+    installed(site, "libspf2-2", "1.2.10-8.2+b1")
+
+
 # --- all ---------------------------------------------------------------------
 
 def main():
