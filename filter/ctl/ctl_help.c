@@ -69,6 +69,8 @@ static const struct help_task help_tasks[] = {
 	    "countersign-backup(7)", "store history", "" },
 	{ "keep others out", "security permission peers control root", "countersign-security(7)",
 	    "peers control_group control_read_group user", "doctor" },
+	{ "read the essentials in French", "guide rapide français commandes urgences",
+	    "countersign-guide-rapide(7)", "", "" },
 };
 
 /* is_meant - does a word occur in a task? */
