@@ -146,9 +146,9 @@ journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_op
 		.days = (int)config->history_days,
 		.accounts = (size_t)config->history_accounts,
 	};
-	const char *path = options->kind == STORE_REDIS && options->away_file != NULL
-	    ? mem_printf(ctx, "%s.books", options->away_file) : NULL;
 	struct journal *journal = mem_new(ctx, struct journal);
+	const char *path = options->kind == STORE_REDIS && options->away_file != NULL
+	    ? mem_printf(journal, "%s.books", options->away_file) : NULL;
 	pthread_condattr_t attributes;
 
 	journal->last = &journal->first;
