@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filter/base/clock.h"
 #include "filter/base/log.h"
 #include "filter/web/api.h"
 #include "filter/web/ask.h"
@@ -486,6 +487,14 @@ api_values(const struct api_request *request, struct api_reply *reply_r)
 	return NULL;
 }
 
+/* api_part_ok - may what stands in the path be a name? */
+static bool
+api_part_ok(const char *part)
+{
+	return part == NULL || (strlen(part) <= PART_MAX && text_is_utf8(part, strlen(part)) &&
+				   !text_has_controls(part));
+}
+
 /* api_v1 - a request below the prefix */
 static void
 api_v1(const struct api_request *request, const char *path, struct api_reply *reply_r)
@@ -509,7 +518,7 @@ api_v1(const struct api_request *request, const char *path, struct api_reply *re
 		    mem_printf(request->ctx, "here there is %s", allow), reply_r);
 		return;
 	}
-	if (asking.route == NULL || (asking.part != NULL && strlen(asking.part) > PART_MAX)) {
+	if (asking.route == NULL || !api_part_ok(asking.part)) {
 		api_problem(request->ctx, 404, "there is no such thing", reply_r);
 		return;
 	}
@@ -584,11 +593,49 @@ api_health(const struct api_request *request, struct api_reply *reply_r)
 	json_decref(ask);
 }
 
-/* Pages without a token. */
-static const struct {
-	const char *path;
-	void (*answer)(const struct api_request *request, struct api_reply *reply_r);
-} api_open[] = { { "/metrics", api_metrics }, { "/health", api_health } };
+typedef void api_open_fn(const struct api_request *request, struct api_reply *reply_r);
+
+/* api_keep - a page as it was a moment ago, else as it is now */
+static void
+api_keep(const struct api_request *request, struct api_page *page, api_open_fn *answer,
+    struct api_reply *reply_r)
+{
+	(void)pthread_mutex_lock(&page->lock);
+	if (page->at_ms == 0 || clock_ms() - page->at_ms > API_FRESH_MS) {
+		answer(request, reply_r);
+		talloc_free(page->content_type);
+		talloc_free(page->body);
+		page->status = reply_r->status;
+		page->content_type = mem_strdup(NULL, reply_r->content_type);
+		page->body = mem_strdup(NULL, reply_r->body);
+		page->at_ms = clock_ms();
+	}
+	reply_r->status = page->status;
+	reply_r->content_type = mem_strdup(request->ctx, page->content_type);
+	reply_r->body = mem_strdup(request->ctx, page->body);
+	(void)pthread_mutex_unlock(&page->lock);
+}
+
+/* api_open - a page without a token; false: there is none of that path */
+static bool
+api_open(const struct api_request *request, struct api_reply *reply_r)
+{
+	bool health = strcmp(request->path, "/health") == 0;
+	enum api_kept kept = health ? API_HEALTH
+	    : request->openmetrics  ? API_OPENMETRICS
+				    : API_METRICS;
+
+	if (!health && strcmp(request->path, "/metrics") != 0)
+		return false;
+	if (strcmp(request->method, "GET") == 0)
+		api_keep(request, &request->pages[kept], health ? api_health : api_metrics,
+		    reply_r);
+	else {
+		reply_r->allow = "GET";
+		api_problem(request->ctx, 405, "here there is GET", reply_r);
+	}
+	return true;
+}
 
 size_t
 api_body_max(const char *path)
@@ -602,15 +649,7 @@ api_answer(const struct api_request *request, struct api_reply *reply_r)
 	size_t prefix = strlen(ROUTE_PREFIX);
 	bool openapi = strcmp(request->path, ROUTE_PREFIX "/openapi.json") == 0;
 
-	for (size_t i = 0; i < sizeof(api_open) / sizeof(api_open[0]); i++) {
-		if (strcmp(request->path, api_open[i].path) != 0)
-			continue;
-		if (strcmp(request->method, "GET") == 0)
-			api_open[i].answer(request, reply_r);
-		else
-			openapi = true;	/* the same is wrong with it */
-	}
-	if (reply_r->status != 0)
+	if (api_open(request, reply_r))
 		return;
 	if (openapi && strcmp(request->method, "GET") == 0)
 		api_reply_json(request->ctx, 200, "application/json", routes_openapi(), reply_r);

@@ -7,7 +7,10 @@
 #define FILTER_WEB_API_H
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <talloc.h>
 
 #include "filter/web/tokens.h"
@@ -17,10 +20,24 @@
 #define API_WAIT_MS	10000		/* for an answer of the daemon */
 #define API_TRY_WAIT_MS	60000		/* the same of a message to be tried */
 
+/*
+ * A page without a token is kept for API_FRESH_MS, so that clients who may be anyone ask the daemon
+ * once in that time, however many they are.
+ */
+#define API_FRESH_MS	1000
+enum api_kept { API_HEALTH, API_METRICS, API_OPENMETRICS, API_KEPT };
+struct api_page {
+	pthread_mutex_t lock;	/* held while the daemon is asked */
+	int64_t at_ms;		/* clock_ms(); 0: there is none yet */
+	unsigned int status;
+	char *content_type, *body; /* talloc roots */
+};
+
 /* One request. */
 struct api_request {
 	TALLOC_CTX *ctx;	/* owns the reply, too */
 	const char *control;	/* path of the control socket */
+	struct api_page *pages;	/* API_KEPT of them, of all requests */
 	const char *method;
 	const char *path;	/* decoded, without the query */
 	json_t *query;		/* an object of texts; a name that came twice has null */

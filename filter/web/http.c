@@ -49,6 +49,7 @@ struct http {
 	pthread_mutex_t lock;
 	struct tokens_held *held;
 	struct client *clients;
+	struct api_page pages[API_KEPT];
 	atomic_size_t bodies;	/* octets of all bodies that are coming or being answered */
 };
 
@@ -262,6 +263,7 @@ http_answer(struct http *http, struct MHD_Connection *connection, const struct c
 	const char *type = field_of_request(connection, "Content-Type");
 	const char *accept = field_of_request(connection, "Accept");
 	struct api_request request = { .ctx = ctx, .control = http->options.control,
+		.pages = http->pages,
 		.method = strcmp(method, "HEAD") == 0 ? "GET" : method, .path = path,
 		.query = json_object(), .body = coming->body, .body_len = coming->len,
 		.body_is_json = type != NULL && strncasecmp(type, "application/json", 16) == 0 &&
@@ -366,6 +368,8 @@ http_open(TALLOC_CTX *ctx, const struct http_options *options, struct tokens *to
 	http->options = *options;
 	http->options.control = mem_strdup(http, options->control);
 	(void)pthread_mutex_init(&http->lock, NULL);
+	for (int i = 0; i < API_KEPT; i++)
+		(void)pthread_mutex_init(&http->pages[i].lock, NULL);
 	http_renew(http, tokens);
 	http->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL,
 	    NULL, http_on_request, http,
@@ -394,6 +398,11 @@ http_close(struct http *http)
 	if (http->daemon != NULL)
 		MHD_stop_daemon(http->daemon);
 	http_release(http->held);
+	for (int i = 0; i < API_KEPT; i++) {
+		talloc_free(http->pages[i].content_type);
+		talloc_free(http->pages[i].body);
+		(void)pthread_mutex_destroy(&http->pages[i].lock);
+	}
 	(void)pthread_mutex_destroy(&http->lock);
 	talloc_free(http);
 }

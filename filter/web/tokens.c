@@ -24,6 +24,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "filter/base/log.h"
 #include "filter/base/trusted_file.h"
 #include "filter/web/tokens.h"
 #include "policy/base/mem.h"
@@ -306,6 +307,9 @@ tokens_check(
 	else
 		result = tokens_try(
 		    state, dot + 1, i < tokens->n ? tokens->items[i].hash : NULL, now_ms);
+	if (result == TOKENS_BAD)
+		log_warning("web: a wrong secret for %s",
+		    i < tokens->n ? tokens->items[i].name : "a name that does not exist");
 	if (result == TOKENS_GOOD) {
 		state->known = true;
 		memcpy(state->seen, digest, sizeof(digest));

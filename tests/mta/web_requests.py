@@ -179,6 +179,7 @@ ok(not ask("GET", API + "/blocks", "reader")[1]["blocked"], "none of it changed 
 code, answer, _ = ask("GET", ALICE + "/limits", "customer")
 ok(code == 200, "a customer sees an account of its domain", answer)
 ok(status("GET", API + "/accounts/ALICE@EXAMPLE.org/limits", "customer") == 200, "in any case")
+ok(status("GET", API + "/accounts/%ff%fe/limits", "reader") == 404, "what is no UTF-8 is no account")
 for url in (BOB + "/limits", BOB + "/history", BOB + "/plan", API + "/status", API + "/events",
             API + "/accounts/alice/limits", API + "/accounts/@example.org/limits",
             API + "/accounts/pool:x@example.org/limits", API + "/accounts/network:1@example.org/limits",
@@ -214,6 +215,7 @@ ok(status("GET", API + "/status", unix=False, X_Forwarded_User="carl") == 401, "
 ok(status("GET", API + "/status", "reader", unix=False) == 200, "a token works over TCP")
 codes = [status("GET", API + "/status", "reader.wrong") for _ in range(12)]
 ok(codes[-1] == 429, "wrong secrets are limited", codes)
+ok(1 <= open(web_log).read().count("a wrong secret for reader") <= 10, "and logged, no more than that")
 ok(status("GET", API + "/status", "reader") == 200, "which does not lock out the right one")
 
 # --- many and slow clients
