@@ -166,8 +166,8 @@ class House:
                     if path in sources or made and self.part_of(path) + ".h" in self.files:
                         objects[os.path.join(folder, name)] = path
         seen = {self.room_of(path) for path in objects.values()}
-        makefile = os.path.join(self.build, "Makefile")
-        if os.path.isfile(makefile) and re.search("^HAVE_WEB_TRUE = #", open(makefile).read(), re.M):
+        status = os.path.join(self.build, "config.status")
+        if os.path.isfile(status) and 'S["HAVE_WEB_TRUE"]="#"' in open(status, encoding="utf-8").read():
             seen.add("filter/web")      # not built where its libraries are not
         for room in sorted({self.room_of(path) for path in sources} - seen):
             self.fault(f"{room}/: no object file in {self.build}; run make first")
