@@ -864,7 +864,7 @@ lab_write_commands() {
 	mkdir -p "$LAB_DIR/bin" || return 1
 	cat >"$LAB_DIR/bin/countersignctl" <<-END
 	#!/bin/sh
-	exec "$LAB_BUILD/countersignctl" -s "$LAB_DIR/control" "\$@"
+	exec "$LAB_BUILD/countersignctl" -c "$LAB_DIR/countersign.conf" "\$@"
 	END
 	for name in sendmail postqueue postcat postsuper; do
 		cat >"$LAB_DIR/bin/$name" <<-END

@@ -413,9 +413,12 @@ commands_print(TALLOC_CTX *ctx, FILE *to, const struct ctl_command *command)
 {
 	print_usage(to, ctl_usage(ctx, command));
 	(void)fprintf(to, "\n%c%s.\n\n", command->help[0] - 'a' + 'A', command->help + 1);
-	for (size_t i = 0; command->operands[i] != NULL; i++)
+	for (size_t i = 0; command->operands[i] != NULL; i++) {
+		if (i > 0 && strcmp(command->operands[i], command->operands[i - 1]) == 0)
+			continue;
 		(void)fprintf(to, "  %-*s%s\n", NAME_COLUMN, command->operands[i],
 		    operand_help(command->operands[i]));
+	}
 	for (const struct ctl_option *option = command->options; option->name != NULL; option++)
 		print_option(to, option);
 	(void)fprintf(to, "%sSee countersignctl(8).\n",

@@ -104,6 +104,10 @@ void ctl_tell(struct ctl *ctl, const char *request);
  */
 int ctl_ask(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer));
 
+/* ctl_ask_for - as ctl_ask, with status 1 if the list of that name in a good answer is empty */
+int ctl_ask_for(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer),
+    const char *list);
+
 /*
  * ctl_talk - send one line to the daemon and read its answer (talloc, no parent)
  * Ends the program if no daemon answers. The configuration may have errors.

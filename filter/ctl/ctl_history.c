@@ -119,7 +119,7 @@ ctl_why(struct ctl *ctl, char **operands)
 
 	request = json_pack("{s:s}", "command", "why");
 	ctl_set(request, "queue_id", operands[0]);
-	return ctl_ask(ctl, request, print_why);
+	return ctl_ask_for(ctl, request, print_why, "verdicts");
 }
 
 /* print_stamp - the UTC time of an event as local time; as it is if it cannot be read */

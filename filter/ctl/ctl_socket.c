@@ -196,9 +196,9 @@ direct(struct ctl *ctl, const char *request)
 	return line;
 }
 
-/* show - the answer for the reader; the exit status */
+/* show - the answer for the reader; the exit status; list: what must not be empty, or NULL */
 static int
-show(const struct ctl *ctl, const char *line, void (*print)(const json_t *))
+show(const struct ctl *ctl, const char *line, void (*print)(const json_t *), const char *list)
 {
 	json_error_t error;
 	json_t *answer = json_loads(line, 0, &error);
@@ -213,18 +213,26 @@ show(const struct ctl *ctl, const char *line, void (*print)(const json_t *))
 		print(answer);
 	else
 		(void)fprintf(stderr, "countersignctl: %s\n", ctl_text(answer, "error"));
+	if (list != NULL && json_array_size(json_object_get(answer, list)) == 0)
+		good = false;
 	json_decref(answer);
 	return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* ctl_ask - ask the daemon, print its answer */
 int
 ctl_ask(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer))
+{
+	return ctl_ask_for(ctl, request, print, NULL);
+}
+
+int
+ctl_ask_for(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer),
+    const char *list)
 {
 	char *dumped = mem_check(json_dumps(request, JSON_COMPACT));
 	char *answer = ctl->direct ? direct(ctl, dumped) :
 	    ctl_talk(ctl, mem_printf(ctl->memory, "%s\n", dumped));
-	int status = show(ctl, answer, print);
+	int status = show(ctl, answer, print, list);
 
 	talloc_free(answer);
 	free(dumped);

@@ -82,7 +82,8 @@ ok(status == 0 and "Q2  deferred: over" in text and "Q1  accepted" in text and t
 status, text = ctl("why", "Q2")
 ok(status == 0 and "deferred: over" in text and "try again in" in text and "quota set alice@example.org" in text,
    "why tells the reason, the reply and what to do", text)
-ok("knows no message" in ctl("why", "NONE1")[1], "why says where it knows nothing")
+ok("knows no message" in ctl("why", "NONE1")[1], "why says if it knows nothing")
+ok(ctl("why", "NONE1")[0] == 1 and ctl("last", "nobody")[0] == 0, "and has status 1, which last has not")
 status, text = ctl("last", "alice", "--count", "1")
 ok("Q2" in text and "Q1" not in text, "last --count", text)
 seen, _ = send("alice", "Q3", sender="bob@example.org")
