@@ -79,6 +79,18 @@ def roff_blocks(lines):
         yield first, marked.group(1), [unroff(line) for line in lines[first:at]]
 
 
+def outputs(lines):
+    """The numbers of the lines of a manual that show a command and what it prints."""
+    inside = False
+    for at, line in enumerate(lines):
+        if line.startswith(".Bd -literal") and at + 1 < len(lines):
+            inside = lines[at + 1].startswith("$ ")
+        elif line == ".Ed":
+            inside = False
+        elif inside:
+            yield at
+
+
 def blocks_of(path, lines):
     if path in SAMPLES:
         return [(0, SAMPLES[path], lines)]
@@ -93,7 +105,7 @@ def main():
         with open(os.path.join(source, path), encoding="utf-8") as file:
             lines = file.read().split("\n")
         blocks = blocks_of(path, lines)
-        inside = set()
+        inside = set(outputs(lines))
         for first, target, block in blocks:
             number += 1
             inside.update(range(first, first + len(block)))
