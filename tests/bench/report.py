@@ -121,6 +121,17 @@ def limit_aims(rounds):
             yield (what, statistics.median(values), comparison, bound, unit)
 
 
+def dmarc_aims(rounds):
+    """What DMARC adds to SPF and DKIM: the dearest of the messages that dmarc_bench makes."""
+    for key, what, comparison, bound, unit in (
+            ("cpu", "CPU of DMARC with all answers cached", "<", 15.0, "us"),
+            ("cold", "DNS round trips of DMARC with none", "<", 1.5, "round trips")):
+        values = [statistics.median(each_round(rounds, name, "value")) for name in rounds
+                  if name.startswith("rows/dmarc/") and name.endswith("/" + key)]
+        if values:
+            yield (what, max(values), comparison, bound, unit)
+
+
 def aims(rounds, middle):
     """(what, figure or None, comparison, bound, unit) of each aim."""
     ours = filter_cpu(rounds, "submission-inet")
@@ -140,6 +151,7 @@ def aims(rounds, middle):
                    spread([point[1]["cpu_us"] for point in points]), "<=", 1.25, "x between the ends")
     yield from memory_aims(middle)
     yield from limit_aims(rounds)
+    yield from dmarc_aims(rounds)
 
 
 def holds(figure, comparison, bound):
