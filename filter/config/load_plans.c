@@ -16,6 +16,7 @@
 #include "policy/base/mem.h"
 
 #define MOST_LIMITS	12		/* of one plan */
+#define BLOCK_ON_MAX	8
 #define BLOCK_MIN_MS	60000L		/* block_for: a minute */
 #define BLOCK_MAX_MS	(30L * 24 * 3600 * 1000) /* 30 days */
 
@@ -58,7 +59,7 @@ add_limit(struct options_reader *reader, config_setting_t *setting, struct plan 
 		return;
 	if (limit_parse(reader->ctx, text, limit, &error) < 0)
 		options_error(reader, setting, "%s", error);
-	else if (limit->unit == LIMIT_FOREIGN && !limit->unlimited)
+	else if (limit_is_sign(limit->unit) && !limit->unlimited)
 		options_error(reader, setting,
 		    "\"%s\" is no limit of what may be sent: write block_on = \"%s\" with "
 		    "block_for = \"4 hours\"",
@@ -124,26 +125,48 @@ read_max_size(struct options_reader *reader, config_setting_t *setting, void *ta
 	plan->has_max_size = true;
 }
 
-/* read_block_on - how many refused foreign senders block an account */
+/* add_block_on - one sign of a stolen account, as written at setting */
 static void
-read_block_on(struct options_reader *reader, config_setting_t *setting, void *target)
+add_block_on(struct options_reader *reader, config_setting_t *setting, struct plan *plan)
 {
-	struct plan *plan = target;
 	const char *text = options_string(reader, setting), *error = NULL;
-	struct limit *limit = mem_new(reader->ctx, struct limit);
+	struct limit *limit = &plan->block_on[plan->n_block_on];
 
 	if (text == NULL)
 		return;
 	if (limit_parse(reader->ctx, text, limit, &error) < 0)
 		options_error(reader, setting, "block_on: %s", error);
-	else if (limit->unlimited || limit->unit != LIMIT_FOREIGN)
+	else if (limit->unlimited ||
+	    !(limit_is_sign(limit->unit) || limit->unit == LIMIT_CLIENTS))
 		options_error(reader, setting,
-		    "block_on = \"%s\" must count refused foreign senders, for example "
-		    "\"20 foreign-senders per hour\": nothing else tells a stolen password from an honest client "
-		    "that tries again",
+		    "block_on = \"%s\" must count a sign of a stolen password, for example "
+		    "\"20 foreign-senders per hour\", \"50 refused-recipients per hour\", "
+		    "\"10 client-addresses per hour\" or \"over 20 times per hour\"",
 		    text);
-	plan->block_on = limit;
+	else
+		plan->n_block_on++;
+}
+
+/* read_block_on - the signs that block an account, one or a list */
+static void
+read_block_on(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	struct plan *plan = target;
+	bool many = config_setting_is_list(setting) || config_setting_is_array(setting);
+	size_t n = many ? (size_t)config_setting_length(setting) : 1;
+
+	if (n == 0 || n > BLOCK_ON_MAX) {
+		options_error(reader, setting,
+		    "block_on must have 1 to %d texts, for example "
+		    "[\"20 foreign-senders per hour\", \"over 20 times per hour\"]",
+		    BLOCK_ON_MAX);
+		return;
+	}
 	plan->has_block_on = true;
+	plan->block_on = mem_array(reader->ctx, struct limit, n);
+	for (size_t i = 0; i < n; i++)
+		add_block_on(reader,
+		    many ? config_setting_get_elem(setting, (unsigned int)i) : setting, plan);
 }
 
 /* read_left_out - not_counted_in = ["domain", "pool"] */

@@ -451,6 +451,17 @@ left_out_json(const struct plan *plan)
 	return words;
 }
 
+/* block_on_json - the signs that block */
+static json_t *
+block_on_json(const struct plan *plan)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < plan->n_block_on; i++)
+		json_array_append_new(array, json_string(plan->block_on[i].text));
+	return array;
+}
+
 /* plan_json - a plan as it was written, with what it inherits */
 static json_t *
 plan_json(const struct plan *plan)
@@ -475,7 +486,7 @@ plan_json(const struct plan *plan)
 	if (plan->left_out != 0)
 		json_object_set_new(object, "not_counted_in", left_out_json(plan));
 	if (plan->block_on != NULL)
-		json_object_set_new(object, "block_on", json_string(plan->block_on->text));
+		json_object_set_new(object, "block_on", block_on_json(plan));
 	if (plan->block_on != NULL && plan->block_for_ms > 0)
 		json_object_set_new(
 		    object, "block_for_ms", json_integer((json_int_t)plan->block_for_ms));

@@ -322,6 +322,7 @@ print_rules(const json_t *plan)
 {
 	const json_t *limits = json_object_get(plan, "limits");
 	const json_t *out = json_object_get(plan, "not_counted_in");
+	const json_t *signs = json_object_get(plan, "block_on");
 	char span[32];
 
 	for (size_t i = 0; i < json_array_size(limits); i++)
@@ -338,8 +339,9 @@ print_rules(const json_t *plan)
 		    "  %-15s %lld\n", "max_recipients", ctl_number(plan, "max_recipients"));
 	if (ctl_number(plan, "max_size") > 0)
 		(void)printf("  %-15s %lld bytes\n", "max_size", ctl_number(plan, "max_size"));
-	if (ctl_text(plan, "block_on")[0] != '\0')
-		(void)printf("  %-15s %s\n", "block_on", ctl_text(plan, "block_on"));
+	for (size_t i = 0; i < json_array_size(signs); i++)
+		(void)printf(
+		    "  %-15s %s\n", "block_on", json_string_value(json_array_get(signs, i)));
 	if (ctl_number(plan, "block_for_ms") > 0) {
 		ctl_span(ctl_number(plan, "block_for_ms"), span, sizeof(span));
 		(void)printf("  %-15s %s\n", "block_for", span);

@@ -346,17 +346,99 @@ charge_message(struct message *message)
 	message->n_marks = quota_marks(message, plan, &reply, &message->marks);
 }
 
-/* charge_offence - count a refused foreign sender towards block_on */
+/* is_refused - whether a message was refused for a reason */
+static bool
+is_refused(const struct message *message, enum reason reason)
+{
+	return message->verdict.action >= ACTION_TEMPFAIL && message->verdict.reason == reason;
+}
+
+/* mark_of_message - recipients and subject of a message: the same when it is tried again */
+static uint64_t
+mark_of_message(struct message *message)
+{
+	const char *home = quota_home(message->plans.parties, message->plans.n);
+	const struct header_field *subject =
+	    header_find(message->header, "Subject", 0);
+	const char **recipients = list_recipients(message);
+	size_t n = map_count(message->recipients);
+	uint64_t mark = mark_of(home, subject != NULL ? subject->value : "");
+
+	for (size_t i = 0; i < n; i++)
+		mark += mark_of(home, recipients[i]);
+	return mark;
+}
+
+/* shows - whether a decided message shows a sign, and the mark of it */
+static bool
+shows(struct message *message, enum limit_unit unit, uint64_t *mark_r)
+{
+	const char *home = quota_home(message->plans.parties, message->plans.n);
+
+	*mark_r = 0;
+	switch (unit) {
+	case LIMIT_FOREIGN:
+		return message->verdict.action >= ACTION_TEMPFAIL &&
+		    reply_is_offence(message->verdict.reason);
+	case LIMIT_OVER:
+		/* What MAIL is refused for is not known to be another message; a shared limit may
+		 * be used up by others. */
+		if (!is_refused(message, REASON_OVER) || message->facts.quota.subject != NULL ||
+		    map_count(message->recipients) == 0)
+			return false;
+		*mark_r = mark_of_message(message);
+		return true;
+	case LIMIT_CLIENTS:
+		if (message->facts.client_addr == NULL || message->rules.mode != MODE_ENFORCE)
+			return false;
+		*mark_r = mark_of(home, charge_client_text(message));
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* charge_sign - count one sign towards one of block_on; serial tells those of a message apart */
+static void
+charge_sign(struct message *message, const struct limit *limit, uint64_t mark, size_t serial)
+{
+	const struct plan *plan = message->plans.parties[0].plan;
+	uint8_t id[QUOTA_ID_LEN];
+
+	memcpy(id, message->charge_id, sizeof(id));
+	for (size_t i = 0; i < sizeof(mark); i++)
+		id[i] ^= (uint8_t)(mark >> (8 * i));
+	id[QUOTA_ID_LEN - 1] ^= (uint8_t)(serial + 1);
+	store_offence(message->session->daemon->store,
+	    quota_plan_offence(message, message->plans.parties, message->plans.n, limit, mark, id),
+	    plan->block_for_ms);
+}
+
+/* charge_offence - count the signs that a decided message shows */
 void
 charge_offence(struct message *message)
 {
-	const struct plan *plan = message->plans.parties[0].plan;
-	struct quota_plan *offence;
+	const struct plan *plan =
+	    message->facts.account != NULL ? message->plans.parties[0].plan : NULL;
+	uint64_t mark;
 
-	if (plan == NULL || plan->block_on == NULL || message->verdict.action < ACTION_TEMPFAIL ||
-	    !reply_is_offence(message->verdict.reason))
+	for (size_t i = 0; plan != NULL && i < plan->n_block_on; i++)
+		if (shows(message, plan->block_on[i].unit, &mark))
+			charge_sign(message, &plan->block_on[i], mark, i);
+}
+
+/* charge_refused_rcpt - count a recipient that the MTA refused */
+void
+charge_refused_rcpt(struct message *message, const char *recipient)
+{
+	const struct plan *plan =
+	    message->facts.account != NULL ? message->plans.parties[0].plan : NULL;
+
+	if (message->rules.mode != MODE_ENFORCE)
 		return;
-	offence = quota_plan_offence(
-	    message, message->plans.parties, message->plans.n, plan->block_on, message->charge_id);
-	store_offence(message->session->daemon->store, offence, plan->block_for_ms);
+	for (size_t i = 0; plan != NULL && i < plan->n_block_on; i++)
+		if (plan->block_on[i].unit == LIMIT_REFUSED)
+			charge_sign(message, &plan->block_on[i],
+			    mark_of(quota_home(message->plans.parties, message->plans.n),
+				recipient), i);
 }

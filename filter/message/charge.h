@@ -20,8 +20,14 @@ void charge_known(struct message *message);
  * it */
 void charge_message(struct message *message);
 
-/* charge_offence - a message was decided: where it is refused for a foreign sender, count that
- * towards block_on */
+/* charge_offence - a message was decided: count the signs of a stolen account that it shows towards
+ * block_on: that it was refused for a foreign sender or over a limit, and where it came from */
 void charge_offence(struct message *message);
+
+/*
+ * charge_refused_rcpt - the MTA refused recipient, for good; count it towards block_on
+ * recipient: the path of RCPT TO
+ */
+void charge_refused_rcpt(struct message *message, const char *recipient);
 
 #endif

@@ -72,6 +72,19 @@ session_needs_helo(const struct session *session)
 	return snapshot_needs_helo(session->snapshot);
 }
 
+/* session_wants_refused_rcpt - does some plan count recipients that the MTA refuses? */
+bool
+session_wants_refused_rcpt(const struct session *session)
+{
+	const struct config *config = session->snapshot->config;
+
+	for (size_t i = 0; i < config->n_plans; i++)
+		for (size_t k = 0; k < config->plans[i].n_block_on; k++)
+			if (config->plans[i].block_on[k].unit == LIMIT_REFUSED)
+				return true;
+	return false;
+}
+
 /* session_keep - a bounded copy of a stranger's word; NULL stays NULL */
 static char *
 session_keep(TALLOC_CTX *ctx, const char *word, size_t max)
@@ -239,6 +252,16 @@ message_rcpt(struct session *session, const char *path, const char *resolved, co
 	stage_rcpt(message, path, resolved);
 	count_stage(session, FIGURES_RCPT, since);
 	return &message->verdict;
+}
+
+/* message_rcpt_refused - RCPT TO: a recipient that the MTA itself refused */
+void
+message_rcpt_refused(struct session *session, const char *path, const char *code)
+{
+	/* Of the temporary ones, addresses alone count: a host that is busy is no sign. */
+	if (session->witness == NULL && code != NULL &&
+	    (code[0] == '5' || strncmp(code, "4.1.", 4) == 0))
+		stage_rcpt_refused(session->message, path);
 }
 
 /* message_header - one header field */

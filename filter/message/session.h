@@ -45,6 +45,10 @@ void session_free(struct session *session);
 /* session_needs_helo - does some listener of the snapshot look at HELO? */
 bool session_needs_helo(const struct session *session);
 
+/* session_wants_refused_rcpt - does some plan of the snapshot count recipients that the MTA
+ * refuses? */
+bool session_wants_refused_rcpt(const struct session *session);
+
 /*
  * session_connect - note the values of CONNECT; texts are copied and bounded, each may be NULL
  * mta: the macro v, name and version of the MTA.
@@ -73,6 +77,13 @@ const struct verdict *message_mail(struct session *session, const char *path,
  */
 const struct verdict *message_rcpt(struct session *session, const char *path, const char *resolved,
     const char *queue_id);
+
+/*
+ * message_rcpt_refused - RCPT TO: a recipient that the MTA itself refused
+ * It is no part of the message.
+ * path: as the client wrote it; code: the enhanced status code of the reply (RFC 3463), or NULL
+ */
+void message_rcpt_refused(struct session *session, const char *path, const char *code);
 
 /* message_header - one header field, value with its leading space */
 void message_header(struct session *session, const char *name, const char *value);

@@ -517,6 +517,13 @@ stage_rcpt(struct message *message, const char *path, const char *resolved)
 	}
 }
 
+/* stage_rcpt_refused - RCPT TO: the MTA refused this recipient itself */
+void
+stage_rcpt_refused(struct message *message, const char *path)
+{
+	charge_refused_rcpt(message, normal_recipient(message, path, NULL));
+}
+
 /* add_displays - addresses that display names show, after all other claims */
 static void
 add_displays(struct message *message, const struct header_displays *displays)

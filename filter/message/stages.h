@@ -13,6 +13,9 @@
 
 void stage_mail(struct message *message, const char *path);
 void stage_rcpt(struct message *message, const char *path, const char *resolved);
+
+/* stage_rcpt_refused - RCPT TO: the MTA refused this recipient itself */
+void stage_rcpt_refused(struct message *message, const char *path);
 void stage_header(struct message *message);
 void stage_body(struct message *message, const char *bytes, size_t len);
 void stage_end(struct message *message);

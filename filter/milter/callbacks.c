@@ -39,6 +39,7 @@ struct private {
 	struct session *session;
 	bool header_without_reply;
 	bool body_without_reply;
+	bool sees_refused_rcpt;	/* RCPTs that the MTA refuses come, too */
 };
 
 /* private_of - what belongs to a connection, or NULL */
@@ -68,7 +69,7 @@ ask_macros(SMFICTX *ctx)
 		{ SMFIM_CONNECT, "v {daemon_name} {daemon_port} {client_resolve}" },
 		{ SMFIM_HELO, "{tls_version}" },
 		{ SMFIM_ENVFROM, "i {mail_addr} {auth_type} {auth_authen} {tls_version}" },
-		{ SMFIM_ENVRCPT, "i {rcpt_addr}" },
+		{ SMFIM_ENVRCPT, "i {rcpt_addr} {rcpt_mailer} {rcpt_host}" },
 		{ SMFIM_EOH, "i" },
 		{ SMFIM_EOM, "i" },
 	};
@@ -115,7 +116,11 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps, unsigned 
 	private->session->helo_negotiated = session_needs_helo(private->session);
 	if (!private->session->helo_negotiated)
 		wanted |= SMFIP_NOHELO;
+	/* without its macros such a recipient would look like any other */
+	if ((actions & SMFIF_SETSYMLIST) != 0 && session_wants_refused_rcpt(private->session))
+		wanted |= SMFIP_RCPT_REJ;
 	wanted &= steps;
+	private->sees_refused_rcpt = (wanted & SMFIP_RCPT_REJ) != 0;
 	private->header_without_reply = (wanted & SMFIP_NR_HDR) != 0;
 	private->body_without_reply = (wanted & SMFIP_NR_BODY) != 0;
 	if ((actions & SMFIF_SETSYMLIST) != 0)
@@ -208,6 +213,16 @@ on_mail(SMFICTX *ctx, char **argv)
 	    ctx, message_mail(private->session, argv[0] != NULL ? argv[0] : "", &macros));
 }
 
+/* is_refused_rcpt - whether the MTA itself refuses this recipient: {rcpt_host} is then the enhanced
+ * status code, {rcpt_addr} the text of its reply */
+static bool
+is_refused_rcpt(SMFICTX *ctx)
+{
+	const char *mailer = macro(ctx, "{rcpt_mailer}");
+
+	return mailer != NULL && strcmp(mailer, "error") == 0;
+}
+
 static sfsistat
 on_rcpt(SMFICTX *ctx, char **argv)
 {
@@ -215,6 +230,11 @@ on_rcpt(SMFICTX *ctx, char **argv)
 
 	if (private == NULL || private->session->message == NULL)
 		return SMFIS_TEMPFAIL;
+	if (private->sees_refused_rcpt && is_refused_rcpt(ctx)) {
+		message_rcpt_refused(private->session, argv[0] != NULL ? argv[0] : "",
+		    macro(ctx, "{rcpt_host}"));
+		return SMFIS_CONTINUE;
+	}
 	return apply_reply(ctx, message_rcpt(private->session, argv[0] != NULL ? argv[0] : "",
 	    macro(ctx, "{rcpt_addr}"), macro(ctx, "i")));
 }

@@ -54,8 +54,19 @@ blocks_new(TALLOC_CTX *ctx)
 char *
 blocks_offence_text(TALLOC_CTX *ctx, const struct quota_counter *counter)
 {
-	return mem_printf(ctx, "more than %s were refused",
-	    limit_text(ctx, counter->unit, counter->max, counter->window_ms));
+	const char *limit = limit_text(ctx, counter->unit, counter->max, counter->window_ms);
+
+	switch (counter->unit) {
+	case LIMIT_OVER:	/* "over 3 times per day" */
+		return mem_printf(ctx, "more than %s a new message was over its limits",
+		    limit + strlen("over "));
+	case LIMIT_CLIENTS:
+		return mem_printf(ctx, "its mail came from more than %s", limit);
+	case LIMIT_REFUSED:
+		return mem_printf(ctx, "the MTA refused its recipients: more than %s", limit);
+	default:
+		return mem_printf(ctx, "more than %s were refused", limit);
+	}
 }
 
 /* blocks_clean - what an operator wrote, fit for a line */

@@ -248,7 +248,7 @@ embedded_look(const struct judging *j, const struct quota_counter *asked, struct
 		return;
 	if (seat->more != NULL && seat->more->raised_until > j->now)
 		seat->max = seat->more->raised_max;
-	if (asked->unit == LIMIT_CLIENTS) {
+	if (limit_is_distinct(asked->unit)) {
 		look_clients(seat, j->plan, j->now);
 		return;
 	}
@@ -354,7 +354,7 @@ embedded_wait_for(
 		return -1;
 	if (seat->counter == NULL)
 		return 0;
-	return asked->unit == LIMIT_CLIENTS ? wait_clients(seat, now, seat->max, cost) :
+	return limit_is_distinct(asked->unit) ? wait_clients(seat, now, seat->max, cost) :
 	    wait_sum(seat, now, seat->max, cost);
 }
 
@@ -366,7 +366,7 @@ first_out(const struct seat *seat, const struct quota_counter *asked, int64_t no
 	struct window window;
 	struct recent set;
 
-	if (asked->unit != LIMIT_CLIENTS) {
+	if (!limit_is_distinct(asked->unit)) {
 		table_window(seat->subject, seat->counter, &window);
 		window_turn(&window, width, now);
 		return window_next(&window, width, now);
@@ -419,7 +419,7 @@ make_some(struct judging *j, size_t first, size_t n)
 		    true;
 	for (size_t i = first; i < n; i++) {
 		sit(&j->seats[i], subject, asked[i].field);
-		if (asked[i].unit == LIMIT_CLIENTS)
+		if (limit_is_distinct(asked[i].unit))
 			j->seats[i].more = table_make_more(subject, j->seats[i].counter);
 	}
 	for (size_t i = first; i < n; i++) {
@@ -437,7 +437,7 @@ embedded_make_all(struct judging *j)
 
 	for (size_t i = 0; i < j->plan->n_counters; i++)
 		missing = missing || j->seats[i].counter == NULL ||
-		    (asked[i].unit == LIMIT_CLIENTS && j->seats[i].more == NULL);
+		    (limit_is_distinct(asked[i].unit) && j->seats[i].more == NULL);
 	for (size_t first = 0, n; missing && first < j->plan->n_counters; first = n) {
 		for (n = first + 1;
 		     n < j->plan->n_counters && asked[n].subject == asked[first].subject;)
@@ -514,7 +514,7 @@ add_all(struct judging *j, int64_t age_ms)
 		struct seat *seat = &j->seats[i];
 		uint64_t cost = seat->cost;
 
-		if (j->plan->counters[i].unit == LIMIT_CLIENTS)
+		if (limit_is_distinct(j->plan->counters[i].unit))
 			add_client(j, seat, age_ms);
 		else
 			embedded_add_sum(j, seat, age_ms);

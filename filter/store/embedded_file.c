@@ -249,7 +249,7 @@ load_clients(struct loading *l, char *line, bool included)
 	struct subject *subject;
 	int64_t width;
 
-	if (!is_place(key, field) || field[0] != limit_unit_letter(LIMIT_CLIENTS) ||
+	if (!is_place(key, field) || !table_is_distinct(field) ||
 	    !next_number(&at, LIMIT_MAX_WINDOW_MS, &width) || width == 0 || *at++ != ' ')
 		return false;
 	subject = load_subject(l, key);

@@ -145,11 +145,21 @@ table_forget(struct embedded *table, struct shard *shard, struct subject *subjec
 	talloc_free(subject);
 }
 
+/* table_is_distinct - whether the counter in a field keeps different things */
+bool
+table_is_distinct(const char *field)
+{
+	for (enum limit_unit unit = 0; unit <= LIMIT_LAST; unit++)
+		if (field[0] == limit_unit_letter(unit))
+			return limit_is_distinct(unit);
+	return false;
+}
+
 /* table_is_clients - whether a counter keeps clients instead of a sum */
 bool
 table_is_clients(const struct counter *counter)
 {
-	return counter->field[0] == limit_unit_letter(LIMIT_CLIENTS);
+	return table_is_distinct(counter->field);
 }
 
 /* table_is_counting - whether what was charged here still counts */

@@ -43,7 +43,7 @@ struct counter_more {
 	int64_t base_until;	/* ... which counts until then */
 	int64_t base_noted;	/* ... noted then, */
 	int64_t base_stamp;	/* ... when Redis's clock showed this */
-	struct recent clients;	/* LIMIT_CLIENTS instead of window; memory is the subject's */
+	struct recent clients;	/* limit_is_distinct() instead of window; memory is the subject's */
 	struct recent included;	/* local mode: clients that are in base already */
 	int64_t raised_until;	/* by hand: until then ... */
 	uint64_t raised_max;	/* ... this stands in for the plan's limit */
@@ -179,6 +179,9 @@ void table_used(struct shard *shard, struct subject *subject);
 
 /* table_forget - remove a subject from everything */
 void table_forget(struct embedded *table, struct shard *shard, struct subject *subject);
+
+/* table_is_distinct - whether the counter of a field keeps different things instead of a sum */
+bool table_is_distinct(const char *field);
 
 /* table_is_clients - whether a counter keeps clients instead of a sum */
 bool table_is_clients(const struct counter *counter);

@@ -176,7 +176,7 @@ read_counter(struct reading *r, struct quota_counter *counter, size_t n_subjects
 	counter->subject = (size_t)plan_text_number(r, n_subjects - 1);
 	counter->field = mem_strdup(r->ctx, plan_text_word(r));
 	r->bad = r->bad || strlen(counter->field) > FIELD_MAX;
-	counter->unit = (enum limit_unit)plan_text_number(r, LIMIT_FOREIGN);
+	counter->unit = (enum limit_unit)plan_text_number(r, LIMIT_LAST);
 	counter->window_ms = (int64_t)plan_text_number(r, LIMIT_MAX_WINDOW_MS);
 	counter->width_ms = (int64_t)plan_text_number(r, LIMIT_MAX_WINDOW_MS);
 	r->bad = r->bad || counter->width_ms == 0;

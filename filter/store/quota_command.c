@@ -126,7 +126,7 @@ static void
 push_kind(struct quota_command *command, const struct quota_plan *plan,
     const struct quota_counter *counter)
 {
-	if (counter->unit == LIMIT_CLIENTS)
+	if (limit_is_distinct(counter->unit))
 		quota_command_push(command, "c");
 	else if (counter->unit == LIMIT_NEW)
 		quota_command_push_number(

@@ -6,7 +6,7 @@
  * month" can each be meant in two ways, so they are refused, but every refusal
  * shows the line that was probably meant, built of the parts that could be read.
  *
- * A new unit is a row in units[], a name and a letter.
+ * A new unit is a row in kinds[] and its words in units[].
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -31,6 +31,24 @@ struct unit_word {
 	uint64_t factor;	/* one of it is so many */
 };
 
+/* The units. */
+static const struct {
+	const char *name;	/* plural */
+	char letter;		/* in store fields; never changes */
+	bool distinct;		/* see limit_is_distinct() */
+	bool sign;		/* see limit_is_sign() */
+} kinds[] = {
+	[LIMIT_MESSAGES] =	{ "messages", 'm', false, false },
+	[LIMIT_RECIPIENTS] =	{ "recipients", 'r', false, false },
+	[LIMIT_BYTES] =		{ "bytes", 'b', false, false },
+	[LIMIT_EXTERNAL] =	{ "external-recipients", 'x', false, false },
+	[LIMIT_NEW] =		{ "new-recipients", 'n', false, false },
+	[LIMIT_CLIENTS] =	{ "client-addresses", 'c', true, false },
+	[LIMIT_FOREIGN] =	{ "foreign-senders", 'f', false, true },
+	[LIMIT_REFUSED] =	{ "refused-recipients", 'j', true, true },
+	[LIMIT_OVER] =		{ "times", 'o', true, true },
+};
+
 #define KILO	UINT64_C(1000)
 #define KIBI	UINT64_C(1024)
 
@@ -47,6 +65,8 @@ static const struct unit_word units[] = {
 	{ "client-addresses",	LIMIT_CLIENTS,	1 },
 	{ "foreign-sender",	LIMIT_FOREIGN,	1 },
 	{ "foreign-senders",	LIMIT_FOREIGN,	1 },
+	{ "refused-recipient",	LIMIT_REFUSED,	1 },
+	{ "refused-recipients",	LIMIT_REFUSED,	1 },
 	{ "byte",	LIMIT_BYTES,		1 },
 	{ "bytes",	LIMIT_BYTES,		1 },
 	{ "KB",		LIMIT_BYTES,		KILO },
@@ -108,6 +128,7 @@ static const struct slip unit_slips[] = {
 	{ "ips",	"client-addresses" },
 	{ "ip-addresses", "client-addresses" },
 	{ "foreign",	"foreign-senders" },
+	{ "refused",	"refused-recipients" },
 	{ "octet",	"bytes" },
 	{ "octets",	"bytes" },
 	{ "b",		"bytes" },
@@ -529,13 +550,33 @@ read_window(const struct reading *r, struct tokens *tokens, struct span number,
 	return 0;
 }
 
-/* read_counted - a limit that begins with a number; -1 with an error */
+/* read_times - the unit of "over 3 times per day"; -1 with an error */
+static int
+read_times(const struct reading *r, struct tokens *tokens, struct span number,
+    const struct unit_word **unit_r)
+{
+	static const struct unit_word times = { "times", LIMIT_OVER, 1 };
+
+	if (!is(peek(tokens), "times") && !is(peek(tokens), "time")) {
+		*r->error_r = mem_printf(r->ctx,
+		    "\"over\" in the limit \"%s\" counts times; write \"over %s times per day\"",
+		    r->shown, limit_shown(r, number));
+		return -1;
+	}
+	tokens->next++;
+	*unit_r = &times;
+	return 0;
+}
+
+/* read_counted - a limit that begins with a number, or "over"; -1 with an error */
 static int
 read_counted(const struct reading *r, struct tokens *tokens, struct limit *limit)
 {
 	const struct unit_word *unit;
 	struct span number;
+	bool over = is(peek(tokens), "over");
 
+	tokens->next += over;
 	if (limit_read_number(r, tokens, &number) < 0)
 		return -1;
 	if (tokens->n == 1 && is(number, "0")) {
@@ -544,17 +585,18 @@ read_counted(const struct reading *r, struct tokens *tokens, struct limit *limit
 		limit->window_ms = 3600 * SECOND_MS;
 		return 0;
 	}
-	if (read_unit(r, tokens, number, &unit) < 0 ||
+	if ((over ? read_times : read_unit)(r, tokens, number, &unit) < 0 ||
 	    scale(r, number, unit->factor, &limit->max) < 0 ||
 	    read_per(r, tokens, number, unit) < 0 ||
 	    read_window(r, tokens, number, unit, &limit->window_ms) < 0)
 		return -1;
 	limit->unit = unit->unit;
-	if (limit->unit == LIMIT_CLIENTS && limit->max > LIMIT_MAX_CLIENTS) {
+	if (limit_is_distinct(limit->unit) && limit->max > LIMIT_MAX_CLIENTS) {
 		*r->error_r = mem_printf(r->ctx,
-		    "the limit \"%s\" is too large, because every address is kept; write "
-		    "at most \"%d client-addresses\"",
-		    r->shown, LIMIT_MAX_CLIENTS);
+		    "the limit \"%s\" is too large, because every %s is kept; write "
+		    "at most \"%s%d %s\"",
+		    r->shown, limit->unit == LIMIT_CLIENTS ? "address" : "one",
+		    over ? "over " : "", LIMIT_MAX_CLIENTS, limit_unit_name(limit->unit));
 		return -1;
 	}
 	return 0;
@@ -665,9 +707,9 @@ limit_parse_size(TALLOC_CTX *ctx, const char *text, uint64_t *size_r, const char
 char *
 limit_field(TALLOC_CTX *ctx, enum limit_unit unit, int64_t window_ms)
 {
-	/* Addresses are kept each with its time, all else in buckets, whose number is part of the
-	 * name. */
-	if (unit == LIMIT_CLIENTS)
+	/* Addresses and such are kept each with its time, all else in buckets, whose number is part
+	 * of the name. */
+	if (limit_is_distinct(unit))
 		return mem_printf(ctx, "%c%" PRId64, limit_unit_letter(unit), window_ms);
 	return mem_printf(
 	    ctx, "%c%" PRId64 ".%d", limit_unit_letter(unit), window_ms, WINDOW_BUCKETS);
@@ -678,6 +720,7 @@ char *
 limit_text(TALLOC_CTX *ctx, enum limit_unit unit, uint64_t max, int64_t window_ms)
 {
 	const struct span_word *best = &spans[0];
+	const char *over = unit == LIMIT_OVER ? "over " : "";
 	int64_t count;
 
 	for (size_t i = 0; i < COUNT_OF(spans); i += 2)
@@ -685,54 +728,36 @@ limit_text(TALLOC_CTX *ctx, enum limit_unit unit, uint64_t max, int64_t window_m
 			best = &spans[i];
 	count = window_ms / best->ms;
 	if (count == 1)
-		return mem_printf(
-		    ctx, "%" PRIu64 " %s per %s", max, limit_unit_name(unit), best->word);
-	return mem_printf(ctx, "%" PRIu64 " %s per %" PRId64 " %ss", max, limit_unit_name(unit),
-	    count, best->word);
+		return mem_printf(ctx, "%s%" PRIu64 " %s per %s", over, max,
+		    limit_unit_name(unit), best->word);
+	return mem_printf(ctx, "%s%" PRIu64 " %s per %" PRId64 " %ss", over, max,
+	    limit_unit_name(unit), count, best->word);
+}
+
+/* limit_is_distinct - whether a unit counts different things */
+bool
+limit_is_distinct(enum limit_unit unit)
+{
+	return kinds[unit].distinct;
+}
+
+/* limit_is_sign - whether a unit counts what was refused */
+bool
+limit_is_sign(enum limit_unit unit)
+{
+	return kinds[unit].sign;
 }
 
 /* limit_unit_name - the plural name of a unit */
 const char *
 limit_unit_name(enum limit_unit unit)
 {
-	switch (unit) {
-	case LIMIT_MESSAGES:
-		return "messages";
-	case LIMIT_RECIPIENTS:
-		return "recipients";
-	case LIMIT_BYTES:
-		return "bytes";
-	case LIMIT_EXTERNAL:
-		return "external-recipients";
-	case LIMIT_NEW:
-		return "new-recipients";
-	case LIMIT_CLIENTS:
-		return "client-addresses";
-	case LIMIT_FOREIGN:
-		return "foreign-senders";
-	}
-	return "?";
+	return kinds[unit].name;
 }
 
 /* limit_unit_letter - the letter that stands for a unit in store fields */
 char
 limit_unit_letter(enum limit_unit unit)
 {
-	switch (unit) {
-	case LIMIT_MESSAGES:
-		return 'm';
-	case LIMIT_RECIPIENTS:
-		return 'r';
-	case LIMIT_BYTES:
-		return 'b';
-	case LIMIT_EXTERNAL:
-		return 'x';
-	case LIMIT_NEW:
-		return 'n';
-	case LIMIT_CLIENTS:
-		return 'c';
-	case LIMIT_FOREIGN:
-		return 'f';
-	}
-	return '?';
+	return kinds[unit].letter;
 }

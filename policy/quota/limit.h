@@ -32,7 +32,7 @@
 #define LIMIT_MIN_WINDOW_MS	INT64_C(1000)
 #define LIMIT_MAX_WINDOW_MS	(INT64_C(366) * 24 * 3600 * 1000)
 
-/* The largest count of client addresses: each is kept. */
+/* The largest count of a unit whose instances are kept each: client addresses and such. */
 #define LIMIT_MAX_CLIENTS	1000
 
 /* What is counted. New units are added at the end, with a row in limit.c. */
@@ -43,8 +43,11 @@ enum limit_unit {
 	LIMIT_EXTERNAL,		/* recipients outside our own domains */
 	LIMIT_NEW,		/* recipients that were not written to for 30 days */
 	LIMIT_CLIENTS,		/* different addresses of clients */
-	LIMIT_FOREIGN		/* messages refused for a foreign sender; for block_on only */
+	LIMIT_FOREIGN,		/* messages refused for a foreign sender; for block_on only */
+	LIMIT_REFUSED,		/* different recipients that the MTA refused; for block_on only */
+	LIMIT_OVER		/* different messages refused over a limit; for block_on only */
 };
+#define LIMIT_LAST	LIMIT_OVER
 
 /* One limit. A limit that is unlimited has no window and is never counted. */
 struct limit {
@@ -85,6 +88,15 @@ char *limit_text(TALLOC_CTX *ctx, enum limit_unit unit, uint64_t max, int64_t wi
  * limit_unit_name - the plural name of a unit: "messages", "recipients", "bytes"
  */
 const char *limit_unit_name(enum limit_unit unit);
+
+/*
+ * limit_is_distinct - whether a unit counts different things, each kept with its time
+ * Of such a unit each thing counts once in a window, however often it comes.
+ */
+bool limit_is_distinct(enum limit_unit unit);
+
+/* limit_is_sign - whether a unit counts what was refused: it has no place in limits */
+bool limit_is_sign(enum limit_unit unit);
 
 /*
  * limit_unit_letter - the letter that stands for a unit in store fields

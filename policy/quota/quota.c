@@ -58,6 +58,7 @@ quota_inherit(struct plan *plan, const struct plan *from)
 	}
 	if (!plan->has_block_on && from->has_block_on) {
 		plan->block_on = from->block_on;
+		plan->n_block_on = from->n_block_on;
 		plan->has_block_on = true;
 	}
 	if (plan->block_for_ms == 0)
@@ -310,6 +311,8 @@ cost_in(const struct quota_cost *cost, enum limit_unit unit)
 	case LIMIT_CLIENTS:
 		return cost->has_client ? 1 : 0;
 	case LIMIT_FOREIGN:
+	case LIMIT_REFUSED:
+	case LIMIT_OVER:
 		return 0;	/* for quota_plan_offence() */
 	}
 	return 1;
@@ -450,7 +453,7 @@ add_counter(struct quota_plan *asked, size_t subject, const struct limit *limit,
 		.window_ms = limit->window_ms,
 		.subject = subject,
 		.field = limit->field,
-		.width_ms = limit->unit == LIMIT_CLIENTS ? limit->window_ms :
+		.width_ms = limit_is_distinct(limit->unit) ? limit->window_ms :
 		    window_width(limit->window_ms),
 		.max = limit->max,
 		.cost = cost,
@@ -541,13 +544,15 @@ quota_plan_of(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
 /* quota_plan_offence - the counter that decides whether the account is to be blocked */
 struct quota_plan *
 quota_plan_offence(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
-    const struct limit *limit, const uint8_t *id)
+    const struct limit *limit, uint64_t mark, const uint8_t *id)
 {
 	const struct quota_party observed = { .kind = QUOTA_ACCOUNT, .name = parties[0].name,
 	    .on_over = ACTION_WARN };
 	struct quota_plan *asked = quota_begin(ctx, parties, n, 1, id);
 
 	asked->observe_only = true;
+	asked->client = mark;
+	asked->has_client = limit_is_distinct(limit->unit);
 	add_counter(
 	    asked, add_subject(asked, &observed, quota_home(parties, n)), limit, &observed, 1);
 	return asked;

@@ -53,8 +53,8 @@ struct plan {
 	size_t max_recipients;		/* of one message; 0: no bound. Not checked here */
 	uint64_t max_size; /* of one message in octets; 0: no bound. Not checked here */
 	unsigned int warn_at;		/* percent of a limit, 1..100; 0: no warning */
-	const struct limit
-	    *block_on; /* of foreign-senders: more of them block the account; or NULL */
+	struct limit *block_on;		/* more than any of them blocks the account */
+	size_t n_block_on;
 	long block_for_ms;		/* ... for so long; 0: not said */
 	unsigned int left_out; /* PLAN_LEFT_OUT_...: of whose limits its accounts are no part */
 	bool has_left_out;
@@ -140,7 +140,7 @@ struct quota_plan {
 	size_t n_counters;	/* 0: nothing to ask */
 	const uint64_t *marks;	/* of the recipients */
 	size_t n_marks;
-	uint64_t client;	/* mark of the client */
+	uint64_t client;	/* mark of the client, or of what an offence was about */
 	bool has_client;
 	bool observe_only;	/* as given */
 	bool block_binds;	/* a blocked account is refused; else its block is only reported.
@@ -179,10 +179,11 @@ struct quota_plan *quota_plan_of(TALLOC_CTX *ctx, const struct quota_party *part
 
 /*
  * quota_plan_offence - the counter that decides whether the account is to be blocked
- * Charges one to limit (a plan's block_on), observed. *ctx owns the result.
+ * Charges one to limit (one of a plan's block_on), observed. mark: the thing seen, if the unit
+ * counts different ones (limit_is_distinct()). *ctx owns the result.
  */
 struct quota_plan *quota_plan_offence(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
-    const struct limit *limit, const uint8_t *id);
+    const struct limit *limit, uint64_t mark, const uint8_t *id);
 
 /*
  * quota_plan_make - list the counters that one message of account alone touches

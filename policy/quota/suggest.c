@@ -119,7 +119,7 @@ suggest_raised(TALLOC_CTX *ctx, const struct limit *limit, uint64_t need)
 	if (limit->unlimited || limit->max == 0)
 		return NULL;
 	max = suggest_rounded(need > max ? need : max);
-	if (limit->unit == LIMIT_CLIENTS && max > LIMIT_MAX_CLIENTS)
+	if (limit_is_distinct(limit->unit) && max > LIMIT_MAX_CLIENTS)
 		max = LIMIT_MAX_CLIENTS;
 	if (max <= limit->max)
 		return NULL;

@@ -82,7 +82,24 @@ expect(KNOWN, "twice", "thief", nil, nil, "own@example.org")
 expect(PASS, "two are not too many", "thief")
 expect(KNOWN, "a third one", "thief", nil, nil, "own@example.org")
 expect(KNOWN, "and the account is blocked, whatever it sends", "thief")
+
+expect(PASS, "two new recipients", "burst", { "<a@x.example>", "<b@x.example>" })
+for _ = 1, 4 do
+	expect(OVER, "a third, and the client tries again", "burst", { "<c@x.example>" })
+end
+expect(PASS, "which is one refusal", "burst", { "<a@x.example>" })
+expect(OVER, "another message", "burst", { "<d@x.example>" })
+expect(PASS, "two are not too many", "burst", { "<a@x.example>" })
+expect(OVER, "a third message over the limit", "burst", { "<e@x.example>" })
+expect(KNOWN, "blocks the account", "burst", { "<a@x.example>" })
 mt.disconnect(conn)
+
+for place = 1, 3 do
+	conn = open("ORIGINATING", "203.0.113." .. place)
+	expect(PASS, "client address " .. place .. " of 2", "roaming")
+	expect(place < 3 and PASS or KNOWN, place < 3 and "and again" or "is one too many", "roaming")
+	mt.disconnect(conn)
+end
 
 for place = 1, 3 do
 	conn = open("ORIGINATING", "198.51.100." .. place)
