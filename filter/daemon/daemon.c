@@ -313,7 +313,7 @@ reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 	if (new == NULL) {
 		log_lines(LOG_LEVEL_ERROR, *error_r);
 		event_raise(journal_events(daemon->journal), EVENT_RELOAD_FAILED, NULL, NULL, NULL,
-		    "the configuration has mistakes; the one in force stays",
+		    "reload failed: the new configuration has errors; keeping the old one",
 		    json_pack("{s:s}", "mistakes", *error_r));
 		return false;
 	}

@@ -281,7 +281,7 @@ event_runner_tell(const struct running *running, int status)
 		if ((unsigned char)*c < ' ' || (unsigned char)*c > '~')
 			*c = ' ';
 	if (running->killed)
-		log_error("event_command: %s was ended: its time was up; it said: %s",
+		log_error("event_command: %s killed after event_timeout; output: %s",
 		    running->name, said);
 	else if (WIFSIGNALED(status))
 		log_error("event_command: %s ended by signal %d; it said: %s", running->name,

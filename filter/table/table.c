@@ -223,7 +223,7 @@ table_read_again(struct table *table, const struct stamp *now)
 	} else if (new == NULL) {
 		table->refused = *now;
 		log_error(
-		    "table %s: %s; what was read of it before stays in force", table->spec, error);
+		    "table %s: %s; keeping the previous contents", table->spec, error);
 	} else {
 		table->loaded = *now;
 		take_place(table, new);

@@ -235,7 +235,7 @@ for i in range(6):
     ctl("block", "hang%d" % i)
 began = time.monotonic()
 ok(send("erin", "E1")[0] == "eom c" and time.monotonic() - began < 2, "programs that hang hold up no message")
-ok(until(lambda: log().count("its time was up; it said: I hang") >= 6), "they are ended when their time is up")
+ok(until(lambda: log().count("killed after event_timeout; output: I hang") >= 6), "they are ended when their time is up")
 left = subprocess.run(["pgrep", "-f", "^sleep 600"], stdout=subprocess.PIPE).stdout
 children = [p for p in left.split() if open("/proc/%d/status" % int(p)).read().find("PPid:\t%d\n" % pid) >= 0]
 ok(not children, "with all they had started", left)
