@@ -178,6 +178,9 @@ void adopt_postfix_policies(struct adopt *adopt);
 void adopt_postfix_owners(struct adopt *adopt);
 /* networks.c: mynetworks and the like to a listener of role relay */
 void adopt_networks(struct adopt *adopt, const char *value, const char *from);
+
+/* adopt_except - hosts of these networks that may not; network: one, without the "!" */
+void adopt_except(struct adopt *adopt, const char *network, const char *from);
 void adopt_set_networks(struct adopt *adopt);
 /* from_sendmail.c */
 bool adopt_sendmail_read(struct adopt *adopt, const char **error_r);

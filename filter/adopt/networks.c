@@ -81,21 +81,17 @@ static void
 add_exception(struct networks *networks, const char *word)
 {
 	struct adopt *adopt = networks->adopt;
-	const char *error = NULL, *text = without_brackets(adopt, word + 1);
+	const char *error = NULL;
 	struct netblock block;
 
-	if (!netblock_parse(adopt, text, &block, &error))
-		adopt_missing(adopt,
-		    "%s: the exception %s is not a network; name its addresses in client = [...] of a "
-		    "listener of role inbound above hosts",
-		    networks->from, word);
-	else if (is_covered(adopt, &block))
+	if (netblock_parse(adopt, without_brackets(adopt, word + 1), &block, &error) &&
+	    is_covered(adopt, &block))
 		adopt_note(adopt,
 		    "%s: the exception %s has no effect, as in Postfix: a network before it has "
 		    "these hosts",
 		    networks->from, word);
 	else
-		adopt_text(adopt, &adopt->excepted, "%s", text);
+		adopt_except(adopt, word + 1, networks->from);
 }
 
 /* add_network - one word of the list */
@@ -163,11 +159,27 @@ adopt_networks(struct adopt *adopt, const char *value, const char *from)
 	size_t before = adopt->networks.n;
 
 	add_networks(&networks, value);
-	if (adopt->networks.n == before)
+	if (adopt->networks.n == before ||
+	    (adopt->networks_from != NULL && strstr(adopt->networks_from, from) != NULL))
 		return;
 	adopt->networks_from = adopt->networks_from == NULL
 	    ? from
 	    : mem_printf(adopt, "%s; %s", adopt->networks_from, from);
+}
+
+void
+adopt_except(struct adopt *adopt, const char *network, const char *from)
+{
+	const char *error = NULL, *text = without_brackets(adopt, network);
+	struct netblock block;
+
+	if (netblock_parse(adopt, text, &block, &error))
+		adopt_text(adopt, &adopt->excepted, "%s", text);
+	else
+		adopt_missing(adopt,
+		    "%s: the exception !%s is not a network; name its addresses in client = [...] "
+		    "of a listener of role inbound above hosts",
+		    from, network);
 }
 
 void

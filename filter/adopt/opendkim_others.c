@@ -363,7 +363,7 @@ hosts(struct opendkim *opendkim)
 	const struct opendkim_setting *setting = opendkim_take(opendkim, "InternalHosts");
 	struct adopt *adopt = opendkim->adopt;
 	struct adopt_texts list;
-	bool others = false;
+	bool others = false, here = false;
 
 	if (setting == NULL)
 		return;
@@ -378,17 +378,25 @@ hosts(struct opendkim *opendkim)
 	for (size_t i = 0; i < list.n; i++) {
 		const char *word = list.items[i];
 
-		if (strncmp(word, "127.", 4) == 0 || strncasecmp(word, "localhost", 9) == 0 ||
-		    strstr(word, "::1") == word || strncmp(word, "[::1", 4) == 0)
+		/* OpenDKIM looks for an exception first, wherever it stands */
+		if (word[0] == '!') {
+			adopt_except(adopt, word + 1, from_setting(opendkim, setting));
 			continue;
+		}
+		if (strncmp(word, "127.", 4) == 0 || strncasecmp(word, "localhost", 9) == 0 ||
+		    strcmp(word, "::1") == 0 || strncmp(word, "::1/", 4) == 0 ||
+		    strncmp(word, "[::1]", 5) == 0) {
+			here = true;
+			continue;
+		}
 		others = true;
 		adopt_networks(adopt, word, from_setting(opendkim, setting));
 	}
-	if (!others)
+	if (here || !others)
 		adopt_note(adopt,
-		    "%s: InternalHosts names this host only: mail of sendmail(1) has role local, and "
+		    "%s: InternalHosts names this host%s: mail of sendmail(1) has role local, and "
 		    "that is signed",
-		    setting->where);
+		    setting->where, others ? ", too" : " only");
 }
 
 /* names_and_keys - authserv_id, and what is decided in another way here */
