@@ -1,0 +1,109 @@
+-- theft: the sample plans stop stolen accounts by themselves, and block nobody who is honest
+dofile(lib)
+
+local BOUND = 60	-- recipients that a thief may reach
+local TRIES = 400
+
+-- message number i of a login to these recipients, from an address
+local function mail(conn, login, i, rcpt, from)
+	local head = header(from or login .. "@example.org")
+
+	head[3] = { "Subject", " offer " .. i }
+	return try(conn, { login = login, from = "<" .. (from or login .. "@example.org") .. ">",
+	    rcpt = rcpt, header = head })
+end
+
+-- n recipients that nobody wrote to before
+local function fresh(login, i, n)
+	local list = {}
+
+	for k = 1, n do
+		list[k] = "<" .. login .. i .. "-" .. k .. "@x" .. i .. ".example>"
+	end
+	return list
+end
+
+-- A thief goes on until all of its last tries are refused at MAIL; returns the recipients reached
+local function steal(login, n, address, from)
+	local conn = open("ORIGINATING", address(0))
+	local reached, refused = 0, 0
+
+	for i = 1, TRIES do
+		if address(i) ~= address(i - 1) then
+			mt.disconnect(conn)
+			conn = open("ORIGINATING", address(i))
+		end
+		local seen = mail(conn, login, i, fresh(login, i, n), from)
+		refused = seen == "mail replycode" and refused + 1 or 0
+		if seen == "eom continue" then
+			reached = reached + n
+		end
+	end
+	-- a single try may be refused at MAIL for another reason; all at the end are not
+	ok(from ~= nil or refused >= TRIES / 2, login .. " is stopped", refused)
+	mt.echo("# " .. login .. " reached " .. reached .. ", refused at MAIL " .. refused .. " times")
+	ok(reached <= BOUND, login .. " reaches " .. BOUND .. " recipients at most", reached)
+	mt.disconnect(conn)
+end
+
+local function here() return "192.0.2.1" end
+local function everywhere(i) return "198.51.100." .. (i % 50 + 1) end
+
+-- the honest ones, before and after, from the address of the thieves
+local function honest(conn, name, from, to)
+	local bad = 0
+
+	for i = from, to do
+		if mail(conn, name, i, { "<friend" .. (i % 15) .. "@x.example>" }) ~= "eom continue" then
+			bad = bad + 1
+		end
+	end
+	return bad
+end
+local conn = open("ORIGINATING", here())
+local bad = 0
+for i = 1, 20 do
+	bad = bad + honest(conn, "user" .. i, 1, 20)
+end
+ok(bad == 0, "twenty accounts send to people they know", bad)
+
+ok(mail(conn, "club", 1, fresh("club", 1, 45)) == "eom continue", "a letter to 45 members passes")
+for _ = 1, 60 do
+	mail(conn, "club", 2, fresh("club", 2, 45))
+end
+ok(mail(conn, "club", 3, fresh("club", 1, 2)) == "eom continue",
+    "another that is over the limit, and is tried again 60 times, blocks nobody")
+for i = 1, 2 do
+	mail(conn, "form", i, fresh("form", i, 20))
+end
+for i = 1, 60 do
+	mail(conn, "form", i % 10 + 3, fresh("form", i % 10 + 3, 20))
+end
+ok(mail(conn, "form", 0, { "<form1-1@x1.example>" }) == "eom continue",
+    "nor do ten messages of one evening that wait for room")
+mt.disconnect(conn)
+
+steal("burst", 1, here)
+steal("bundles", 20, here)
+steal("spread", 1, everywhere)
+steal("disguised", 1, here, "bank@victim.example")
+
+conn = open("ORIGINATING", here())
+for i = 1, 60 do
+	mt.macro(conn, SMFIC_MAIL, "i", "T1", "{auth_type}", "PLAIN", "{auth_authen}", "list")
+	mt.mailfrom(conn, "<list@example.org>")
+	if reply_word(conn) ~= "continue" then break end
+	mt.macro(conn, SMFIC_RCPT, "{rcpt_mailer}", "error", "{rcpt_host}", "5.1.1", "{rcpt_addr}", "unknown")
+	mt.rcptto(conn, "<dead" .. i .. "@x.example>")
+	ok(reply_word(conn) == "continue", "a dead address is the MTA's to refuse")
+	mt.abort(conn)
+end
+ok(mail(conn, "list", 1, fresh("list", 1, 1)) == "mail replycode", "a list of dead addresses is stopped")
+
+bad = 0
+for i = 1, 20 do
+	bad = bad + honest(conn, "user" .. i, 21, 30)
+end
+ok(bad == 0, "and the twenty accounts go on", bad)
+mt.disconnect(conn)
+finish()
