@@ -376,6 +376,17 @@ add_property(struct words *words, const char *name, const char *value, size_t ma
 	add_word(words, mem_printf(words->ctx, "%s=%s", name, clean));
 }
 
+/*
+ * add_identity - the same for who somebody is: nothing if it is not ASCII
+ * With "?" in place of letters two identities would look alike.
+ */
+static void
+add_identity(struct words *words, const char *name, const char *value, size_t max)
+{
+	if (value != NULL && text_is_ascii(value, strlen(value)))
+		add_property(words, name, value, max);
+}
+
 /* add_reason - the reason, quoted in any case */
 static void
 add_reason(struct words *words, const char *reason)
@@ -471,7 +482,7 @@ add_dkim(struct result *result, const struct dkim_fact *fact)
 	else if (fact->stale)
 		add_reason(words, "by the key that DNS had before it failed");
 	add_property(words, "header.d", fact->sdid, 255);
-	add_property(words, "header.i", fact->auid, 320);
+	add_identity(words, "header.i", fact->auid, 320);
 	add_property(words, "header.s", fact->selector, 255);
 	add_property(words, "header.a", fact->algorithm, 40);
 	add_property(words, "header.b", fact->b_prefix, 8);
@@ -523,7 +534,7 @@ gather(TALLOC_CTX *ctx, const struct authres_options *options, const struct fact
 
 	if (options->show_login && facts->login != NULL) {
 		add_word(&results[n].words, "auth=pass");
-		add_property(&results[n++].words, "smtp.auth", facts->login, 255);
+		add_identity(&results[n++].words, "smtp.auth", facts->login, 255);
 	}
 	if (facts->iprev != OUTCOME_NONE && facts->client_addr != NULL) {
 		add_word(

@@ -285,6 +285,14 @@ test_write(void **state)
 		    .b_prefix = "\xff\r\n",
 		    .problem = "a \"quote\" \\ and (\n" },
 	};
+	static struct dkim_fact utf8[] = {
+		{ .result = DKIM_IS_PASS,
+		    .sdid = "friend.example",
+		    .selector = "s",
+		    .auid = "j\303\266@friend.example",
+		    .algorithm = "rsa-sha256",
+		    .b_prefix = "abcd" },
+	};
 	static const struct {
 		const char *label;
 		struct facts facts;
@@ -389,6 +397,13 @@ test_write(void **state)
 		    "\theader.s=\"(\" header.a=\"a?b\" header.b=\"???\"" },
 		{ "login", { .sender = "a@b", .login = "alice@example.org" }, true,
 		    " mx.example.org;\n\tauth=pass smtp.auth=alice@example.org" },
+		{ "a login that is not ASCII",
+		    { .sender = "a@b", .login = "j\303\266@example.org" }, true,
+		    " mx.example.org;\n\tauth=pass" },
+		{ "an identity that is not ASCII",
+		    { .sender = "a@b", .dkim_checked = true, .dkim = utf8, .n_dkim = 1 }, false,
+		    " mx.example.org;\n\tdkim=pass header.d=friend.example header.s=s "
+		    "header.a=rsa-sha256\n\theader.b=abcd" },
 		{ "login is private", { .sender = "a@b", .login = "alice@example.org" }, false,
 		    " mx.example.org; none" },
 		{ "odd login", { .sender = "a@b", .login = "al ice\";" }, true,
