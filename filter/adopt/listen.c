@@ -18,7 +18,9 @@
 #include "filter/adopt/inside.h"
 #include "policy/base/mem.h"
 
-#define SENDMAIL_SOCKET "/run/countersign/milter"
+/* of countersign.socket, and without it of countersign.service */
+#define SENDMAIL_UNIT_DIRECTORY "/run/countersign-milter"
+#define SENDMAIL_DIRECTORY "/run/countersign"
 #define FIRST_PORT 8891
 #define LAST_PORT 8999
 
@@ -178,14 +180,25 @@ listen_below_queue(struct adopt *adopt)
 	return true;
 }
 
+/* listen_for_sendmail - the socket that a unit of systemd makes, or has a directory for */
+static void
+listen_for_sendmail(struct adopt *adopt)
+{
+	bool unit = access(SENDMAIL_UNIT_DIRECTORY, F_OK) == 0;
+	const char *directory = unit ? SENDMAIL_UNIT_DIRECTORY : SENDMAIL_DIRECTORY;
+
+	adopt->endpoint = mem_printf(adopt, "local:%s/milter", directory);
+	adopt_set(adopt, PLACE_LISTEN,
+	    unit ? "countersign.socket makes it; Sendmail connects as root"
+		 : "countersign.service makes the directory; Sendmail connects as root",
+	    "listen = \"unix:%s/milter\"", directory);
+}
+
 void
 adopt_listen(struct adopt *adopt)
 {
 	if (adopt->n_instances == 0) {
-		adopt->endpoint = "local:" SENDMAIL_SOCKET;
-		adopt_set(adopt, PLACE_LISTEN,
-		    "countersign.service makes the directory; Sendmail connects as root",
-		    "listen = \"unix:" SENDMAIL_SOCKET "\"");
+		listen_for_sendmail(adopt);
 	} else if (!listen_below_queue(adopt))
 		listen_on_port(adopt, "");
 }
