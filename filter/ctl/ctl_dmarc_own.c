@@ -255,6 +255,7 @@ own_history(struct ctl *ctl)
 	char *line = ctl_talk(ctl, "{\"command\":\"sent\"}\n");
 	json_t *answer = json_loads(line, 0, NULL);
 
+	talloc_free(line);
 	if (!json_is_true(json_object_get(answer, "ok")))
 		ctl_fail("%s", *ctl_text(answer, "error") != '\0' ? ctl_text(answer, "error") :
 		    "the daemon does not know what was sent");
