@@ -187,7 +187,7 @@ main_read_again(TALLOC_CTX *ctx, struct snapshot *first, const char *file, bool 
 		log_lines(LOG_LEVEL_WARNING, warnings);
 	if (again == NULL)
 		*error_r = mem_printf(ctx,
-		    "%s\n%s: the above was seen by user \"%s\", who reads everything anew at each reload",
+		    "%s\n%s: the above was seen by user \"%s\", who reads everything again at each reload",
 		    *error_r, file, user);
 	else
 		snapshot_release(first);

@@ -26,6 +26,7 @@
 #include "filter/dkim/sign.h"
 #include "filter/dkim/verify.h"
 #include "policy/base/mem.h"
+#include "tests/bench/cpu.h"
 
 #define ROUNDS		15
 #define ROUND_US	30000.0	/* CPU time of a round, about */
@@ -91,16 +92,6 @@ zone_ask(void *state, TALLOC_CTX *ctx, const char *name, size_t len, enum dns_ty
 	answer->records[0] =
 	    (struct dns_record){ (const unsigned char *)world->record, strlen(world->record), 0 };
 	return answer;
-}
-
-/* cpu_us - CPU time of this thread */
-static double
-cpu_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
 /* require - the bench itself must work */

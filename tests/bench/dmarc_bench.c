@@ -25,6 +25,7 @@
 #include "filter/dmarc/ask.h"
 #include "policy/base/mem.h"
 #include "policy/dmarc/author.h"
+#include "tests/bench/cpu.h"
 
 #define ROUNDS		9	/* the median of so many */
 #define TIMES		2000	/* messages of a round */
@@ -223,16 +224,6 @@ compare(const void *a, const void *b)
 	double x = *(const double *)a, y = *(const double *)b;
 
 	return (x > y) - (x < y);
-}
-
-/* cpu_us - CPU time of this thread */
-static double
-cpu_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
 /* measure_warm - CPU of a message whose answers are cached */

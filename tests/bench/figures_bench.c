@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "filter/daemon/figures.h"
+#include "tests/bench/cpu.h"
 
 #define THREADS		4
 #define QUESTIONS	6
@@ -25,16 +26,6 @@
 static struct figures figures;
 static struct histogram store, dns;
 static figures_number answers, cached;
-
-/* cpu_us - CPU time of this thread in microseconds */
-static double
-cpu_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
 
 /* count_message - all that is counted of one message */
 static void

@@ -1714,16 +1714,21 @@ def chainfiles_separate(site):
     site.main["smtpd_tls_chain_files"] = f"{TOP}/tls/host.key, {TOP}/tls/host.full"
 
 
-@healthy
-def peers_users(site):
+def with_peers(site, host, peers):
+    """A daemon of ours on a port of the host's, which lets these peers in."""
     port = free_port()
-    site.conf["listen"] = f'"inet:127.0.0.1:{port}"'
-    site.conf["peers"] = '{ users = ["uucp"] }'
+    site.conf["listen"] = f'"inet:{host}:{port}"'
+    site.conf["peers"] = peers
     site.main["smtpd_milters"] = f"inet:127.0.0.1:{port}"
     def run():
         start(f"{BUILD}/countersign", "-c", f"{site.dir}/countersign.conf")
         wait_for(lambda: accepts(port))
     site.after.append(run)
+
+
+@healthy
+def peers_users(site):
+    with_peers(site, "127.0.0.1", '{ users = ["uucp"] }')
 
 
 @healthy
@@ -1769,14 +1774,7 @@ def maps_on_25(site):
 
 @healthy
 def peers_some(site):
-    port = free_port()
-    site.conf["listen"] = f'"inet:0.0.0.0:{port}"'
-    site.conf["peers"] = '{ users = ["uucp"]  networks = ["127.0.0.0/8", "172.18.0.0/16"] }'
-    site.main["smtpd_milters"] = f"inet:127.0.0.1:{port}"
-    def run():
-        start(f"{BUILD}/countersign", "-c", f"{site.dir}/countersign.conf")
-        wait_for(lambda: accepts(port))
-    site.after.append(run)
+    with_peers(site, "0.0.0.0", '{ users = ["uucp"]  networks = ["127.0.0.0/8", "172.18.0.0/16"] }')
 
 
 @healthy
