@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "filter/daemon/daemon.h"
 
@@ -53,19 +54,6 @@ void edge_tick(int64_t now_ms);
 
 #define EDGE_WAIT_MS	5000
 
-#define EDGE_PACKET_MS	60000	/* for a packet from its first octet on, and for room for a reply */
-
-/* edge_set_packet_ms - another time than EDGE_PACKET_MS, for tests; before threads */
-void edge_set_packet_ms(int ms);
-
-/* What reading ahead has saved since the start, for tests; zero if it is not built in. */
-struct edge_ahead {
-	uint64_t pieces;	/* reads that brought more than was asked for */
-	uint64_t octets;	/* how much more, in all */
-};
-
-void edge_ahead(struct edge_ahead *ahead_r);
-
 /* For libmilter, as the system's functions of the same names without "edge_"; syslog_chk is
  * what syslog is called by in a library that was built with _FORTIFY_SOURCE. */
 int edge_socket(int domain, int type, int protocol);
@@ -73,6 +61,7 @@ int edge_bind(int fd, const struct sockaddr *address, socklen_t len);
 int edge_accept(int listening, struct sockaddr *address, socklen_t *len);
 int edge_poll(struct pollfd *fds, nfds_t n, int timeout);
 ssize_t edge_read(int fd, void *buffer, size_t len);
+ssize_t edge_writev(int fd, const struct iovec *parts, int n);
 int edge_close(int fd);
 int edge_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
     void *(*start)(void *), void *arg);

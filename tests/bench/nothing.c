@@ -3,6 +3,7 @@
  *
  *	nothing SOCKET		negotiates nothing away: every command is answered
  *	nothing -n SOCKET	negotiates as countersign does for submission
+ *	nothing -a SOCKET	negotiates away every step that can be: only the end of message is left
  *
  * What it costs is the cost of libmilter and of the system calls, for a filter
  * that looks at every step of a message.
@@ -18,7 +19,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool negotiating;	/* set before smfi_main(), then only read */
+#define STEPS_ALIKE	(SMFIP_HDR_LEADSPC | SMFIP_NOHELO | SMFIP_NODATA | SMFIP_NOUNKNOWN | \
+			    SMFIP_NR_HDR | SMFIP_NR_BODY)
+#define STEPS_AWAY	(SMFIP_NOCONNECT | SMFIP_NOHELO | SMFIP_NOMAIL | SMFIP_NORCPT | \
+			    SMFIP_NODATA | SMFIP_NOHDRS | SMFIP_NOEOH | SMFIP_NOBODY | \
+			    SMFIP_NOUNKNOWN)
+
+static unsigned long steps_away;	/* set before smfi_main(), then only read */
 
 static sfsistat
 nothing_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps, unsigned long unused2,
@@ -27,10 +34,7 @@ nothing_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps, unsi
 {
 	(void)ctx, (void)unused2, (void)unused3;
 	*actions_r = actions & (SMFIF_ADDHDRS | SMFIF_CHGHDRS);
-	*steps_r = negotiating ? steps &
-		(SMFIP_HDR_LEADSPC | SMFIP_NOHELO | SMFIP_NODATA | SMFIP_NOUNKNOWN | SMFIP_NR_HDR |
-		    SMFIP_NR_BODY)
-			       : 0;
+	*steps_r = steps & steps_away;
 	*unused2_r = *unused3_r = 0;
 	return SMFIS_CONTINUE;
 }
@@ -60,14 +64,14 @@ static sfsistat
 nothing_header(SMFICTX *ctx, char *name, char *value)
 {
 	(void)ctx, (void)name, (void)value;
-	return negotiating ? SMFIS_NOREPLY : SMFIS_CONTINUE;
+	return steps_away != 0 ? SMFIS_NOREPLY : SMFIS_CONTINUE;
 }
 
 static sfsistat
 nothing_body(SMFICTX *ctx, unsigned char *bytes, size_t len)
 {
 	(void)ctx, (void)bytes, (void)len;
-	return negotiating ? SMFIS_NOREPLY : SMFIS_CONTINUE;
+	return steps_away != 0 ? SMFIS_NOREPLY : SMFIS_CONTINUE;
 }
 
 static sfsistat
@@ -107,15 +111,18 @@ main(int argc, char **argv)
 		.xxfi_negotiate = nothing_negotiate,
 	};
 
-	negotiating = argc > 1 && strcmp(argv[1], "-n") == 0;
-	if (argc != 2 + negotiating) {
-		fprintf(stderr, "Usage: nothing [-n] SOCKET (as smfi_setconn takes it)\n");
+	if (argc > 1 && strcmp(argv[1], "-n") == 0)
+		steps_away = STEPS_ALIKE;
+	else if (argc > 1 && strcmp(argv[1], "-a") == 0)
+		steps_away = STEPS_AWAY;
+	if (argc != (steps_away != 0 ? 3 : 2)) {
+		fprintf(stderr, "Usage: nothing [-n | -a] SOCKET (as smfi_setconn takes it)\n");
 		return 2;
 	}
 	if (smfi_register(description) != MI_SUCCESS ||
-	    smfi_setconn(argv[1 + negotiating]) != MI_SUCCESS ||
+	    smfi_setconn(argv[argc - 1]) != MI_SUCCESS ||
 	    smfi_opensocket(true) != MI_SUCCESS) {
-		fprintf(stderr, "nothing: cannot listen on %s\n", argv[1 + negotiating]);
+		fprintf(stderr, "nothing: cannot listen on %s\n", argv[argc - 1]);
 		return 1;
 	}
 	return smfi_main() == MI_SUCCESS ? 0 : 1;

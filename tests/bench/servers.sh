@@ -63,7 +63,7 @@ bench_missing() {
 	lab_say "NOT MEASURED: $2 is not installed (apt-get install $2; its service need not run)"
 }
 
-# bench_start_nothing NAME [-n] - the do-nothing program
+# bench_start_nothing NAME [-n | -a] - the do-nothing program
 bench_start_nothing() {
 	bench_place "$1" inet
 	# shellcheck disable=SC2086 # an option or nothing
@@ -191,6 +191,7 @@ bench_write_letter() {
 bench_start_ours() {
 	bench_start_nothing nothing-answering &&
 	    bench_start_nothing nothing-negotiated -n &&
+	    bench_start_nothing nothing-away -a &&
 	    bench_start_countersign submission-inet inet "$(bench_submission)" &&
 	    bench_start_countersign submission-unix unix "$(bench_submission)" &&
 	    bench_start_countersign inbound-unix unix "$BENCH_MX"

@@ -7,6 +7,7 @@
 #include "config.h"
 #endif
 
+#include <errno.h>
 #include <libmilter/mfapi.h>
 #include <libmilter/mfdef.h>
 #include <poll.h>
@@ -25,8 +26,10 @@
 
 #include <cmocka.h>
 
+#include "filter/milter/connection.h"
 #include "filter/milter/edge.h"
 #include "filter/milter/listen.h"
+#include "filter/milter/reading.h"
 
 #define BODY_OCTETS	500000	/* of the body that the octets of these tests are part of */
 
@@ -136,7 +139,7 @@ test_slow_packet(void **state)
 	unsigned char got[64];
 
 	(void)state;
-	edge_set_packet_ms(200);
+	connection_set_packet_ms(200);
 	ends = make_ends("slow", 1);
 	fd.fd = ends.server;
 	/* in the middle of a body: one octet now and then is not enough */
@@ -157,16 +160,124 @@ test_slow_packet(void **state)
 	assert_int_equal(send(ends.client, "x", 1, MSG_NOSIGNAL), 1);
 	assert_int_equal(edge_read(ends.server, got, 1), 1);
 	close_ends(&ends);
-	/* replies that nobody reads */
-	ends = make_ends("unread", 1);
-	fd.fd = ends.server;
-	fd.events = POLLOUT;
-	while (send(ends.server, got, sizeof(got), MSG_DONTWAIT) > 0)
-		;
-	assert_int_equal(edge_poll(&fd, 1, 7200000), 0);
-	assert_int_equal(write(ends.server, got, sizeof(got)), -1);
+	connection_set_packet_ms(CONNECTION_PACKET_MS);
+}
+
+/* write_packet - as libmilter writes one */
+static ssize_t
+write_packet(int fd, char command, const char *text)
+{
+	unsigned char head[5];
+	struct iovec parts[2] = { { head, sizeof(head) },
+		{ (void *)(uintptr_t)text, strlen(text) + 1 } };
+
+	(void)put(head, 0, command, NULL, strlen(text) + 1);
+	return edge_writev(fd, parts, 2);
+}
+
+/* expect_packet - the client reads this one next */
+static void
+expect_packet(const struct ends *ends, char command, const char *text)
+{
+	unsigned char expected[64], got[64];
+	size_t n = put(expected, 0, command, text, strlen(text) + 1);
+
+	assert_int_equal(recv(ends->client, got, n, MSG_WAITALL), n);
+	assert_memory_equal(got, expected, n);
+}
+
+/* edits wait for the reply, and go with it in one piece; others go at once */
+static void
+test_edits(void **state)
+{
+	static const char edits[] = { SMFIR_INSHEADER, SMFIR_ADDHEADER, SMFIR_CHGHEADER,
+		SMFIR_QUARANTINE, SMFIR_ADDRCPT, SMFIR_ADDRCPT_PAR, SMFIR_DELRCPT, SMFIR_CHGFROM,
+		SMFIR_REPLBODY };
+	struct ends ends = make_ends("edits", 1);
+	struct pollfd fd = { .fd = ends.server, .events = POLLOUT };
+	char got[1];
+
+	(void)state;
+	assert_int_equal(edge_poll(&fd, 1, 7200000), 1);
+	assert_int_equal(fd.revents, POLLOUT);
+	for (size_t i = 0; i < sizeof(edits); i++)
+		assert_int_equal(write_packet(ends.server, edits[i], "text"), 10);
+	assert_int_equal(recv(ends.client, got, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(write_packet(ends.server, SMFIR_CONTINUE, ""), 6);
+	for (size_t i = 0; i < sizeof(edits); i++)
+		expect_packet(&ends, edits[i], "text");
+	expect_packet(&ends, SMFIR_CONTINUE, "");
+	/* an edit, then "progress": the MTA must see it now */
+	assert_int_equal(write_packet(ends.server, SMFIR_ADDHEADER, "more"), 10);
+	assert_int_equal(write_packet(ends.server, SMFIR_PROGRESS, ""), 6);
+	expect_packet(&ends, SMFIR_ADDHEADER, "more");
+	expect_packet(&ends, SMFIR_PROGRESS, "");
+	/* what waits when the connection ends is not another's */
+	assert_int_equal(write_packet(ends.server, SMFIR_ADDHEADER, "late"), 10);
 	close_ends(&ends);
-	edge_set_packet_ms(EDGE_PACKET_MS);
+	ends = make_ends("next", 1);
+	assert_int_equal(write_packet(ends.server, SMFIR_CONTINUE, ""), 6);
+	expect_packet(&ends, SMFIR_CONTINUE, "");
+	close_ends(&ends);
+}
+
+static void *
+drain(void *arg)
+{
+	static char got[65536];
+	size_t n = 0;
+	ssize_t part;
+
+	while ((part = recv(*(int *)arg, got, sizeof(got), 0)) > 0)
+		n += (size_t)part;
+	return (void *)(uintptr_t)n;
+}
+
+/* edits that are more than is kept, and than the kernel takes at once */
+static void
+test_many_edits(void **state)
+{
+	struct ends ends = make_ends("many", 1);
+	static char text[40000];
+	pthread_t reader;
+	void *got;
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	assert_int_equal(pthread_create(&reader, NULL, drain, &ends.client), 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(write_packet(ends.server, SMFIR_REPLBODY, text),
+		    sizeof(text) + 5);
+	assert_int_equal(write_packet(ends.server, SMFIR_ACCEPT, ""), 6);
+	assert_int_equal(shutdown(ends.server, SHUT_WR), 0);
+	assert_int_equal(pthread_join(reader, &got), 0);
+	assert_int_equal((uintptr_t)got, 100 * (sizeof(text) + 5) + 6);
+	close_ends(&ends);
+}
+
+/* replies that nobody reads: the connection is at its end after a while */
+static void
+test_unread(void **state)
+{
+	static struct edge_figures figures;
+	struct ends ends;
+	char got[64];
+	int i;
+
+	(void)state;
+	edge_open(&figures);
+	connection_set_packet_ms(200);
+	ends = make_ends("unread", 1);
+	for (i = 0; i < 1000000; i++)
+		if (write_packet(ends.server, SMFIR_PROGRESS, "nobody reads this") < 0)
+			break;
+	assert_true(i < 1000000);
+	assert_int_equal(errno, ETIMEDOUT);
+	assert_int_equal(write_packet(ends.server, SMFIR_PROGRESS, ""), -1);
+	assert_int_equal(edge_read(ends.server, got, 1), 0);
+	assert_int_equal(atomic_load(&figures.bad_packets), 1);
+	close_ends(&ends);
+	connection_set_packet_ms(CONNECTION_PACKET_MS);
 }
 
 /* in_kernel - octets that the kernel holds for a descriptor */
@@ -391,7 +502,7 @@ test_libmilter(void **state)
 	static char name[] = "test", place[80];
 	struct smfiDesc description = { .xxfi_name = name, .xxfi_version = SMFI_VERSION,
 		.xxfi_envfrom = accept_all };
-	struct edge_ahead before, after;
+	struct reading_ahead before, after;
 	unsigned char buffer[4096];
 	pthread_t thread;
 	size_t n = 0;
@@ -403,7 +514,7 @@ test_libmilter(void **state)
 	assert_int_equal(smfi_setconn(place), MI_SUCCESS);
 	assert_int_equal(smfi_opensocket(1), MI_SUCCESS);
 	assert_int_equal(milter_socket_descriptors(fds, 8), 1);
-	edge_ahead(&before);
+	reading_ahead(&before);
 	assert_int_equal(pthread_create(&thread, NULL, serve, NULL), 0);
 	client = client_of("milter");
 	n = put(buffer, n, SMFIC_OPTNEG, offer, sizeof(offer));
@@ -423,7 +534,7 @@ test_libmilter(void **state)
 	}
 	assert_int_equal(buffer[17 + 4], SMFIR_CONTINUE);
 	assert_int_equal(buffer[22 + 4], SMFIR_CONTINUE);
-	edge_ahead(&after);
+	reading_ahead(&after);
 #ifdef READ_AHEAD
 	assert_true(after.octets - before.octets > 40 * 10);
 	assert_true(after.pieces - before.pieces < 10);
@@ -446,7 +557,7 @@ static int
 remove_directory(void **state)
 {
 	static const char *const names[] = { "other", "followed", "several", "end", "large", "bad",
-		"milter", "slow", "short", "unread" };
+		"milter", "slow", "short", "unread", "edits", "many", "next" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -469,6 +580,9 @@ main(void)
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_slow_packet),
+		cmocka_unit_test(test_edits),
+		cmocka_unit_test(test_many_edits),
+		cmocka_unit_test(test_unread),
 		cmocka_unit_test(test_bad_packet),
 	};
 

@@ -1,0 +1,263 @@
+/*
+ * reading.c - how libmilter waits for octets of MTAs and reads them, with few system calls
+ *
+ * libmilter asks poll(2) and read(2) for the five octets of a packet's head, both again for its
+ * data, and poll(2) once more whether another packet follows. Postfix sends two packets for each
+ * header field (macros, then the field), so an ordinary message costs some 240 system calls, for
+ * octets that came in one or two segments and are in the kernel together.
+ *
+ * Reading ahead (a configure switch, because only speed depends on it): read() takes what the
+ * kernel has beyond the octets asked for and keeps it; later calls are answered from there, and
+ * poll() reports that such a connection is ready. The caller sees the same octets in the same
+ * order; an end or an error of the connection is seen after the octets before it. What poll() has
+ * found ready it need not be asked about again before a read.
+ *
+ * poll() is also where a delayed acknowledgement is sent (see acknowledge), and where the pool
+ * learns which sessions have a command: gate.c shows it only so many at once.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "filter/base/clock.h"
+#include "filter/milter/gate.h"
+#include "filter/milter/reading.h"
+#include "policy/base/mem.h"
+
+#define AHEAD_OCTETS	16384	/* read beyond what was asked for, at most */
+
+/* Octets that were read and not asked for yet. */
+struct ahead {
+	size_t at;
+	size_t len;
+	unsigned char octets[];
+};
+
+#ifdef READ_AHEAD
+static atomic_uint_fast64_t count_pieces;
+static atomic_uint_fast64_t count_octets;
+
+/* has_kept - are there octets that were read and not asked for? NULL: no */
+static bool
+has_kept(const struct connection *connection)
+{
+	return connection != NULL &&
+	    atomic_load_explicit(&connection->kept, memory_order_acquire) != NULL;
+}
+
+/* poll_kept - poll(2) of several descriptors of which some have kept octets: those are ready now */
+static int
+poll_kept(struct pollfd *fds, nfds_t n)
+{
+	int ready = poll(fds, n, 0);
+
+	for (nfds_t i = 0; i < n && ready >= 0; i++) {
+		if ((fds[i].events & POLLIN) == 0 || !has_kept(connection_of(fds[i].fd)))
+			continue;
+		ready += fds[i].revents == 0;
+		fds[i].revents |= POLLIN;
+	}
+	return ready;
+}
+
+/* poll_all - poll(2) of several descriptors, which also sees kept octets */
+static int
+poll_all(struct pollfd *fds, nfds_t n, int timeout)
+{
+	for (nfds_t i = 0; i < n; i++)
+		if ((fds[i].events & POLLIN) != 0 && has_kept(connection_of(fds[i].fd)))
+			return poll_kept(fds, n);
+	return poll(fds, n, timeout);
+}
+
+int
+reading_poll_pool(struct pollfd *fds, nfds_t n, int timeout)
+{
+	int room = milter_gate_room(n - 1);
+	int ready;
+
+	if (room == 0) {
+		for (nfds_t i = 1; i < n; i++)
+			fds[i].revents = 0;
+		ready = poll(fds, 1, MILTER_GATE_PATIENCE_MS);
+		if (ready != 0)
+			return ready;
+		room = milter_gate_relief();
+	}
+	ready = poll_all(fds, n, timeout);
+	return ready > 0 ? milter_gate_leave(fds, n, ready, room) : ready;
+}
+
+/*
+ * acknowledge - let the MTA's kernel know at once that its octets have come
+ * Postfix writes what needs no reply in pieces of 4 KB, and sets no TCP_NODELAY: over TCP its last,
+ * smaller piece waits for the acknowledgement of those before, which our kernel delays by 40 ms in
+ * the hope of a reply to send with it. A caller that waits for more octets has no reply to send. An
+ * even number asks for this one acknowledgement, not for a habit.
+ */
+static void
+acknowledge(int fd)
+{
+	int now = 2, saved = errno;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &now, sizeof(now));
+	errno = saved;
+}
+
+/* poll_one - poll(2) of an MTA's connection for something to read, by the thread that has it */
+static int
+poll_one(struct connection *connection, struct pollfd *fd, int timeout)
+{
+	int ready;
+
+	if (connection->ready || has_kept(connection)) {
+		fd->revents = POLLIN;
+		return 1;
+	}
+	if (connection->tcp && connection->unacknowledged) {
+		acknowledge(fd->fd);
+		connection->unacknowledged = false;
+	}
+	ready = poll(fd, 1, timeout);
+	connection->ready = ready == 1 && fd->revents == POLLIN;
+	return ready;
+}
+
+/* reading_keep - store what was read beyond what was asked for */
+static void
+reading_keep(struct connection *connection, const unsigned char *octets, size_t len)
+{
+	struct ahead *ahead = mem_check(malloc(sizeof(*ahead) + len));
+
+	ahead->at = 0;
+	ahead->len = len;
+	memcpy(ahead->octets, octets, len);
+	atomic_store_explicit(&connection->kept, ahead, memory_order_release);
+	atomic_fetch_add_explicit(&count_pieces, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&count_octets, len, memory_order_relaxed);
+}
+
+/* read_more - read what was asked for, and what else is there */
+static ssize_t
+read_more(int fd, struct connection *connection, void *buffer, size_t len)
+{
+	unsigned char more[AHEAD_OCTETS];
+	const struct iovec parts[] = { { buffer, len }, { more, sizeof(more) } };
+	ssize_t got = readv(fd, parts, 2);
+
+	connection->ready = false;
+	connection->unacknowledged = got > 0;
+	if (got <= 0 || (size_t)got <= len)
+		return got;
+	reading_keep(connection, more, (size_t)got - len);
+	return (ssize_t)len;
+}
+
+/* read_one - as read(2), from kept octets first */
+static ssize_t
+read_one(int fd, struct connection *connection, void *buffer, size_t len)
+{
+	struct ahead *ahead = atomic_load_explicit(&connection->kept, memory_order_acquire);
+	size_t n;
+
+	if (ahead == NULL)
+		return read_more(fd, connection, buffer, len);
+	n = ahead->len - ahead->at < len ? ahead->len - ahead->at : len;
+	memcpy(buffer, ahead->octets + ahead->at, n);
+	ahead->at += n;
+	if (ahead->at == ahead->len) {
+		atomic_store_explicit(&connection->kept, NULL, memory_order_release);
+		free(ahead);
+	}
+	return (ssize_t)n;
+}
+
+void
+reading_ahead(struct reading_ahead *ahead_r)
+{
+	ahead_r->pieces = atomic_load(&count_pieces);
+	ahead_r->octets = atomic_load(&count_octets);
+}
+#else
+int
+reading_poll_pool(struct pollfd *fds, nfds_t n, int timeout)
+{
+	return poll(fds, n, timeout);
+}
+
+static int
+poll_one(struct connection *connection, struct pollfd *fd, int timeout)
+{
+	(void)connection;
+	return poll(fd, 1, timeout);
+}
+
+static ssize_t
+read_one(int fd, struct connection *connection, void *buffer, size_t len)
+{
+	(void)connection;
+	return read(fd, buffer, len);
+}
+
+void
+reading_ahead(struct reading_ahead *ahead_r)
+{
+	*ahead_r = (struct reading_ahead){ 0 };
+}
+#endif
+
+int
+reading_poll(struct connection *connection, struct pollfd *fd, int timeout)
+{
+	int64_t left;
+	int ready = 0;
+
+	if (connection->begun_ms == 0)
+		return poll_one(connection, fd, timeout);
+	left = connection_packet_ms() - (clock_ms() - connection->begun_ms);
+	if (timeout >= 0 && timeout < left)
+		return poll_one(connection, fd, timeout);
+	if (left > 0)
+		ready = poll_one(connection, fd, (int)left);
+	if (ready != 0)
+		return ready;
+	connection->check.fault = "the rest of the packet does not come";
+	connection_refuse(fd->fd, connection);
+	return 0;
+}
+
+ssize_t
+reading_read(int fd, struct connection *connection, void *buffer, size_t len)
+{
+	ssize_t got;
+
+	if (connection->check.fault != NULL)
+		return 0;
+	got = read_one(fd, connection, buffer, len);
+	if (got <= 0)
+		return got;
+	if (packet_check(&connection->check, buffer, (size_t)got) != NULL) {
+		connection_refuse(fd, connection);
+		return 0;
+	}
+	if (!packet_is_begun(&connection->check))
+		connection->begun_ms = 0;
+	else if (connection->begun_ms == 0)
+		connection->begun_ms = clock_ms();
+	return got;
+}
+
+void
+reading_forget(struct connection *connection)
+{
+	free(atomic_exchange(&connection->kept, NULL));
+}
