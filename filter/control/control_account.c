@@ -263,6 +263,15 @@ control_quota_show(const struct asked *asked)
 	return answer;
 }
 
+/* because_text - why somebody made a change, for the log */
+static const char *
+because_text(const struct asked *asked)
+{
+	const char *reason = control_text(asked, "reason");
+
+	return reason == NULL || reason[0] == '\0' ? "" : mem_printf(asked->ctx, ": %s", reason);
+}
+
 /* control_quota_reset - forget what is counted */
 json_t *
 control_quota_reset(const struct asked *asked)
@@ -286,8 +295,8 @@ control_quota_reset(const struct asked *asked)
 	else {
 		answer = owner_json(asked, &subject);
 		json_object_set_new(answer, "counted", json_boolean(any > 0));
-		log_info("control: the counters of %s are empty, says %s", subject.owner,
-		    asked->asker->name);
+		log_info("control: the counters of %s are empty, says %s%s", subject.owner,
+		    asked->asker->name, because_text(asked));
 	}
 	snapshot_release(subject.snapshot);
 	return answer;
@@ -335,8 +344,9 @@ control_quota_set(const struct asked *asked)
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &error) != 0) {
 		answer = control_failed(error);
 	} else {
-		log_info("control: %s may send %s for %lld s, says %s%s", subject.owner,
-		    limit.text, (long long)for_ms / 1000, asked->asker->name, held_text(error));
+		log_info("control: %s may send %s for %lld s, says %s%s%s", subject.owner,
+		    limit.text, (long long)for_ms / 1000, asked->asker->name, because_text(asked),
+		    held_text(error));
 		answer = with_held(owner_json(asked, &subject), error);
 		json_object_set_new(answer, "limit", json_string(limit.text));
 		json_object_set_new(answer, "for_ms", json_integer((json_int_t)for_ms));
@@ -360,8 +370,8 @@ control_quota_unset(const struct asked *asked)
 	n = store_unraise(asked->daemon->store, asked->ctx, subject.counters,
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &error);
 	if (n >= 0)
-		log_info("control: the limits of %s are those of its plan, says %s%s",
-		    subject.owner, asked->asker->name, held_text(error));
+		log_info("control: the limits of %s are those of its plan, says %s%s%s",
+		    subject.owner, asked->asker->name, because_text(asked), held_text(error));
 	answer = n < 0 ? control_failed(error)
 		       : with_held(owner_json(asked, &subject), error);
 	if (n >= 0)
@@ -413,8 +423,8 @@ control_unblock(const struct asked *asked)
 	n = store_unblock(asked->daemon->store, asked->ctx, subject.counters,
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &error);
 	if (n > 0)
-		log_info("control: %s is unblocked, says %s%s", subject.account,
-		    asked->asker->name, held_text(error));
+		log_info("control: %s is unblocked, says %s%s%s", subject.account,
+		    asked->asker->name, because_text(asked), held_text(error));
 	answer = n < 0 ? control_failed(error) : with_held(json_pack("{s:b, s:s, s:b}", "ok", 1,
 	    "account", subject.account, "was_blocked", n > 0), error);
 	if (n == 0)

@@ -114,7 +114,31 @@ answer_dkim_look(const struct asked *asked)
 	return json_pack("{s:b}", "ok", 1);
 }
 
-#define FIELDS_MAX	5	/* of a request, besides its command */
+/* answer_doctor - what the daemon's own checks found last */
+static json_t *
+answer_doctor(const struct asked *asked)
+{
+	struct daemon *daemon = asked->daemon;
+	json_t *answer = json_pack("{s:b, s:i, s:[]}", "ok", 1, "at", 0, "findings");
+
+	(void)pthread_mutex_lock(&daemon->lock);
+	if (daemon->findings != NULL)
+		(void)json_object_update(answer, daemon->findings);
+	json_object_set_new(
+	    answer, "findings", json_deep_copy(json_object_get(answer, "findings")));
+	(void)pthread_mutex_unlock(&daemon->lock);
+	return answer;
+}
+
+/* answer_doctor_look - let the daemon make its checks now; "doctor" has them in some seconds */
+static json_t *
+answer_doctor_look(const struct asked *asked)
+{
+	atomic_store(&asked->daemon->round_wanted, true);
+	return json_pack("{s:b}", "ok", 1);
+}
+
+#define FIELDS_MAX	6	/* of a request, besides its command */
 
 /* A field of a request. */
 struct field {
@@ -139,24 +163,27 @@ static const struct command {
 	{ "metrics", control_metrics, false, true, { NUMBER("openmetrics", 0, 1) } },
 	{ "reload", answer_reload, true, true, { { 0 } } },
 	{ "dkim look", answer_dkim_look, true, true, { { 0 } } },
+	{ "doctor", answer_doctor, false, true, { { 0 } } },
+	{ "doctor look", answer_doctor_look, true, true, { { 0 } } },
 	{ "quota show", control_quota_show, false, false, { ACCOUNT } },
-	{ "quota reset", control_quota_reset, true, false, { ACCOUNT } },
+	{ "quota reset", control_quota_reset, true, false, { ACCOUNT, TEXT("reason") } },
 	{ "quota top", control_quota_top, false, false, { TEXT("by"), NUMBER("n", 1, 1000), TEXT("of") } },
 	{ "quota set", control_quota_set, true, false,
-	    { ACCOUNT, { "limit", true, 0, 0 }, { "for_ms", true, 1000, CONTROL_FOR_MAX_MS } } },
-	{ "quota unset", control_quota_unset, true, false, { ACCOUNT } },
+	    { ACCOUNT, { "limit", true, 0, 0 }, { "for_ms", true, 1000, CONTROL_FOR_MAX_MS },
+		TEXT("reason") } },
+	{ "quota unset", control_quota_unset, true, false, { ACCOUNT, TEXT("reason") } },
 	{ "quota suggest", control_suggest, false, false,
 	    { NUMBER("days", 1, DAYBOOK_DAYS - 1), NUMBER("percentile", 50, 100),
 		NUMBER("today", 0, 1) } },
 	{ "block", control_block, true, false,
 	    { ACCOUNT, NUMBER("for_ms", 1000, CONTROL_FOR_MAX_MS), TEXT("reason") } },
-	{ "unblock", control_unblock, true, false, { ACCOUNT } },
+	{ "unblock", control_unblock, true, false, { ACCOUNT, TEXT("reason") } },
 	{ "blocked", control_blocked, false, false, { { 0 } } },
 	{ "plan of", control_plan_of, false, false, { ACCOUNT } },
 	{ "report", control_report, false, false,
 	    { NUMBER("day", 20000101, 99991231), NUMBER("from", 20000101, 99991231),
 		NUMBER("to", 20000101, 99991231), NUMBER("n", 1, CONTROL_ROWS_MAX),
-		TEXT("domain") } },
+		TEXT("domain"), TEXT("match") } },
 	{ "dmarc report", control_dmarc_report, false, false,
 	    { NUMBER("day", 20000101, 99991231), TEXT("domain"), NUMBER("print", 0, 1),
 		NUMBER("send", 0, 1) } },

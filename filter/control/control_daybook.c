@@ -44,6 +44,7 @@ day_text(TALLOC_CTX *ctx, int day)
 struct reading {
 	struct sums_table accounts;
 	const char *domain;		/* only accounts of this one, or NULL */
+	const char *match;		/* only accounts that contain this, or NULL */
 	int from, to;
 	uint64_t beyond;		/* messages of accounts beyond the bound, in line "*" */
 };
@@ -54,6 +55,8 @@ take_row(void *arg, const char *account, const struct daybook_row *row)
 {
 	struct reading *reading = arg;
 
+	if (reading->match != NULL && strcasestr(account, reading->match) == NULL)
+		return;
 	if (strcmp(account, "*") == 0)
 		reading->beyond += row->day.messages;
 	if (reading->domain == NULL ||
@@ -159,7 +162,8 @@ control_report(const struct asked *asked)
 {
 	size_t n = (size_t)control_number(asked, "n", 1, CONTROL_ROWS_MAX, TOP_DEFAULT);
 	const char *domain = control_text(asked, "domain");
-	struct reading reading = { .accounts.ctx = asked->ctx };
+	struct reading reading = { .accounts.ctx = asked->ctx,
+		.match = control_text(asked, "match") };
 	struct sums_table *accounts = &reading.accounts;
 	struct sums_table domains = { .ctx = asked->ctx };
 	const char *error = NULL;

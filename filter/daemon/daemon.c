@@ -222,6 +222,8 @@ daemon_close(struct daemon *daemon)
 	daemon->resolver = NULL;
 	json_decref(daemon->redis_risks);
 	daemon->redis_risks = NULL;
+	json_decref(daemon->findings);
+	daemon->findings = NULL;
 	(void)pthread_mutex_destroy(&daemon->lock);
 	(void)pthread_mutex_destroy(&daemon->reload_lock);
 }

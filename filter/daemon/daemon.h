@@ -46,6 +46,8 @@ struct daemon {
 	struct key_watch *key_watch; /* below resolver, whom it asks */
 	struct journal *journal;
 	json_t *redis_risks;	/* under lock: an array of what is wrong with Redis, or NULL */
+	json_t *findings;	/* under lock: what the last round found (rounds.h), or NULL */
+	atomic_bool round_wanted; /* somebody asks for one now */
 	struct reporter *reporter; /* or NULL: nothing is sent from here */
 	char *unmatched[32]; /* under lock: daemon names that no listener matches, logged already */
 	size_t n_unmatched;

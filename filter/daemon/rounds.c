@@ -235,6 +235,31 @@ rounds_publish(struct rounds *rounds, const struct doctor_report *report)
 	(void)pthread_mutex_unlock(&daemon->lock);
 }
 
+/* rounds_show - what a whole round found, for "doctor" */
+static void
+rounds_show(struct daemon *daemon, const struct doctor_report *report)
+{
+	json_t *findings = json_array(), *all;
+
+	for (size_t i = 0; i < report->n; i++) {
+		const struct doctor_finding *finding = &report->findings[i];
+		json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "level",
+		    doctor_level_word(finding->level), "id", finding->id, "where", finding->where,
+		    "what", finding->what, "cure", finding->cure);
+
+		/* NULL: a text that is no UTF-8 */
+		(void)json_array_append_new(findings, object != NULL ? object
+		    : json_pack("{s:s, s:s, s:s, s:s, s:s}", "level",
+			  doctor_level_word(finding->level), "id", finding->id, "where", "", "what",
+			  "countersignctl doctor shows it", "cure", ""));
+	}
+	all = json_pack("{s:I, s:o}", "at", (json_int_t)clock_wall_ms(), "findings", findings);
+	(void)pthread_mutex_lock(&daemon->lock);
+	json_decref(daemon->findings);
+	daemon->findings = all;
+	(void)pthread_mutex_unlock(&daemon->lock);
+}
+
 /* rounds_take - compare a report with the errors that are known; kind as for rounds_end() */
 static void
 rounds_take(struct rounds *rounds, const struct doctor_report *report, const char *kind)
@@ -266,6 +291,7 @@ rounds_make(struct rounds *rounds)
 	/* while the daemon stops, its own socket is closed */
 	if (!atomic_load(&daemon->draining)) {
 		rounds_take(rounds, report, NULL);
+		rounds_show(daemon, report);
 		rounds->begun = true;
 	}
 	talloc_free(report);
@@ -342,7 +368,8 @@ rounds_run(void *arg)
 			    (rounds_any(rounds, "redis.") ? ROUNDS_AGAIN_MS : ROUNDS_REDIS_MS);
 		}
 		/* a clock that was set back must not mean no round for years */
-		if (now < due && due - now <= ROUNDS_EVERY_MS)
+		if (!atomic_exchange(&rounds->daemon->round_wanted, false) && now < due &&
+		    due - now <= ROUNDS_EVERY_MS)
 			continue;
 		due = now + ROUNDS_EVERY_MS;
 		rounds_make(rounds);
