@@ -59,9 +59,8 @@ api_title(unsigned int status)
 	return "Error";
 }
 
-/* api_reply_json - a reply; json is used up */
-static void
-api_reply_json(TALLOC_CTX *ctx, unsigned int status, const char *content_type, json_t *json,
+void
+api_json(TALLOC_CTX *ctx, unsigned int status, const char *content_type, json_t *json,
     struct api_reply *reply_r)
 {
 	char *dumped = mem_check(json_dumps(json, JSON_COMPACT));
@@ -81,7 +80,7 @@ api_problem(TALLOC_CTX *ctx, unsigned int status, const char *detail, struct api
 	text_replace_controls(clean, ' ', '\0');
 	if (!text_is_utf8(clean, strlen(clean)))
 		clean = mem_strdup(ctx, "the request holds text that is no UTF-8");
-	api_reply_json(ctx, status, "application/problem+json",
+	api_json(ctx, status, "application/problem+json",
 	    json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title", api_title(status),
 		"status", (int)status, "detail", clean),
 	    reply_r);
@@ -400,7 +399,7 @@ api_hand_on(struct asking *asking, json_t *answer, struct api_reply *reply_r)
 	    json_array_size(json_object_get(answer, "verdicts")) == 0)
 		api_problem(ctx, 404, "there is no such message", reply_r);
 	else
-		api_reply_json(ctx, 200, "application/json", json_incref(answer), reply_r);
+		api_json(ctx, 200, "application/json", json_incref(answer), reply_r);
 }
 
 /* api_ask - ask the daemon */
@@ -454,6 +453,22 @@ api_operate(struct asking *asking, struct api_reply *reply_r)
 		api_ask(asking, reply_r);
 }
 
+bool
+api_changes(const struct api_request *request, struct api_reply *reply_r)
+{
+	const char *problem = NULL;
+
+	if (request->proxied && !request->own_header)
+		problem = "a change needs the field X-Requested-With if a proxy vouches for its "
+		    "name";
+	else if (request->session != NULL &&
+	    !sessions_proven(request->sessions, request->session, request->proof))
+		problem = "a change in a session needs the field X-CSRF-Token";
+	if (problem != NULL)
+		api_problem(request->ctx, 403, problem, reply_r);
+	return problem == NULL;
+}
+
 /* api_values - the values of a request: of a body or of the query; or NULL and a reply */
 static json_t *
 api_values(const struct api_request *request, struct api_reply *reply_r)
@@ -462,12 +477,8 @@ api_values(const struct api_request *request, struct api_reply *reply_r)
 
 	if (strcmp(request->method, "GET") == 0)
 		return json_deep_copy(request->query);
-	if (request->proxied && !request->own_header) {
-		api_problem(request->ctx, 403,
-		    "a change needs the field X-Requested-With if a proxy vouches for its name",
-		    reply_r);
+	if (!api_changes(request, reply_r))
 		return NULL;
-	}
 	if (json_object_size(request->query) > 0) {
 		api_problem(request->ctx, 400, "values of a change are in its body", reply_r);
 		return NULL;
@@ -495,6 +506,17 @@ api_part_ok(const char *part)
 				   !text_has_controls(part));
 }
 
+void
+api_unknown(const struct api_request *request, struct api_reply *reply_r)
+{
+	if (request->too_many)
+		api_problem(request->ctx, 429, "too many wrong tokens for this name; wait a minute",
+		    reply_r);
+	else
+		api_problem(request->ctx, 401,
+		    "write the field Authorization: Bearer TOKEN, or log in", reply_r);
+}
+
 /* api_v1 - a request below the prefix */
 static void
 api_v1(const struct api_request *request, const char *path, struct api_reply *reply_r)
@@ -503,12 +525,7 @@ api_v1(const struct api_request *request, const char *path, struct api_reply *re
 	char *allow = NULL;
 
 	if (request->token == NULL) {
-		if (request->too_many)
-			api_problem(request->ctx, 429,
-			    "too many wrong tokens for this name; wait a minute", reply_r);
-		else
-			api_problem(request->ctx, 401,
-			    "write the field Authorization: Bearer TOKEN", reply_r);
+		api_unknown(request, reply_r);
 		return;
 	}
 	asking.route = api_find(request, path, &asking.part, &allow);
@@ -588,7 +605,7 @@ api_health(const struct api_request *request, struct api_reply *reply_r)
 
 	health = api_health_of(
 	    json_is_true(json_object_get(answer, "ok")) ? answer : NULL, &healthy);
-	api_reply_json(request->ctx, healthy ? 200 : 503, "application/json", health, reply_r);
+	api_json(request->ctx, healthy ? 200 : 503, "application/json", health, reply_r);
 	json_decref(answer);
 	json_decref(ask);
 }
@@ -652,7 +669,7 @@ api_answer(const struct api_request *request, struct api_reply *reply_r)
 	if (api_open(request, reply_r))
 		return;
 	if (openapi && strcmp(request->method, "GET") == 0)
-		api_reply_json(request->ctx, 200, "application/json", routes_openapi(), reply_r);
+		api_json(request->ctx, 200, "application/json", routes_openapi(), reply_r);
 	else if (openapi) {
 		reply_r->allow = "GET";
 		api_problem(request->ctx, 405, "here there is GET", reply_r);

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <talloc.h>
 
+#include "filter/web/pages.h"
+#include "filter/web/sessions.h"
 #include "filter/web/tokens.h"
 
 #define API_BODY_MAX	(64 * 1024)	/* octets of a body */
@@ -38,6 +40,9 @@ struct api_request {
 	TALLOC_CTX *ctx;	/* owns the reply, too */
 	const char *control;	/* path of the control socket */
 	struct api_page *pages;	/* API_KEPT of them, of all requests */
+	const struct pages *files; /* of the console, or NULL */
+	struct sessions *sessions;
+	struct tokens *tokens;	/* in effect */
 	const char *method;
 	const char *path;	/* decoded, without the query */
 	json_t *query;		/* an object of texts; a name that came twice has null */
@@ -48,6 +53,9 @@ struct api_request {
 	const struct token *token; /* who asks; NULL: no one that is known */
 	bool proxied;		/* a proxy vouches for the name */
 	bool too_many;		/* the token was not looked at */
+	const char *session;	/* the cookie that the token is by, or NULL */
+	const char *proof;	/* X-CSRF-Token, or NULL */
+	bool secure;		/* the browser came by TLS, as far as can be known */
 	bool own_header;	/* X-Requested-With came, which no form of a browser can send */
 };
 
@@ -55,12 +63,24 @@ struct api_request {
 struct api_reply {
 	unsigned int status;
 	const char *content_type;
-	const char *body;	/* on ctx */
+	const char *body;	/* on ctx, or of a page */
+	bool page;		/* of the console */
+	const char *cookie;	/* the field Set-Cookie, or NULL */
 	const char *allow;	/* the field Allow, or NULL */
 };
 
 /* api_body_max - how large a body may be */
 size_t api_body_max(const char *path);
+
+/* api_json - a reply in JSON; json is used up */
+void api_json(TALLOC_CTX *ctx, unsigned int status, const char *content_type, json_t *json,
+    struct api_reply *reply_r);
+
+/* api_changes - may this request, by its fields, change something? If not, the reply says why. */
+bool api_changes(const struct api_request *request, struct api_reply *reply_r);
+
+/* api_unknown - a reply to no one that is known */
+void api_unknown(const struct api_request *request, struct api_reply *reply_r);
 
 /* api_answer - answer a request; waits for the daemon */
 void api_answer(const struct api_request *request, struct api_reply *reply_r);

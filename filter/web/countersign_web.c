@@ -22,25 +22,27 @@
 #include "filter/base/signals.h"
 #include "filter/base/unix_socket.h"
 #include "filter/web/http.h"
+#include "filter/web/pages.h"
 #include "filter/web/tokens.h"
 #include "policy/base/mem.h"
 
 #define DEFAULT_CONTROL	RUNSTATEDIR "/countersign/control"
 #define DEFAULT_LISTEN	"unix:" RUNSTATEDIR "/countersign-web/http"
+#define DEFAULT_CONSOLE	DATADIR "/countersign/console"
 #define DEFAULT_TOKENS	SYSCONFDIR "/countersign/web-tokens"
 #define BACKLOG		64
 #define USAGE		64	/* exit status of a wrong command line */
 
 /* The command line. */
 struct web_options {
-	const char *control, *listen, *tokens;
+	const char *control, *listen, *tokens, *console;
 	bool to_syslog;
 };
 
 static void
 web_usage(FILE *to)
 {
-	(void)fputs("usage: countersign-web [-s CONTROL] [-l LISTEN] [-t TOKENS] [-S]\n"
+	(void)fputs("usage: countersign-web [-s CONTROL] [-l LISTEN] [-t TOKENS] [-c CONSOLE] [-S]\n"
 	    "       countersign-web --make-token NAME ROLE [DOMAIN...]\n\n"
 	    "  -s, --control FILE  control socket of the daemon\n"
 	    "                      (default " DEFAULT_CONTROL ")\n"
@@ -48,6 +50,8 @@ web_usage(FILE *to)
 	    "                      (default " DEFAULT_LISTEN ")\n"
 	    "  -t, --tokens FILE   who may ask\n"
 	    "                      (default " DEFAULT_TOKENS ")\n"
+	    "  -c, --console DIR   the pages of the console\n"
+	    "                      (default " DEFAULT_CONSOLE ")\n"
 	    "  -S, --syslog        log to syslog, not to standard error\n"
 	    "  --make-token        make a token; ROLE is read, operator or admin\n"
 	    "  --help, --version   print this, or the version\n"
@@ -89,6 +93,7 @@ web_read_options(int argc, char **argv, struct web_options *options)
 		{ "control", required_argument, NULL, 's' },
 		{ "listen", required_argument, NULL, 'l' },
 		{ "tokens", required_argument, NULL, 't' },
+		{ "console", required_argument, NULL, 'c' },
 		{ "syslog", no_argument, NULL, 'S' },
 		{ "make-token", no_argument, NULL, 'm' },
 		{ "help", no_argument, NULL, 'h' },
@@ -97,7 +102,7 @@ web_read_options(int argc, char **argv, struct web_options *options)
 	};
 	int letter;
 
-	while ((letter = getopt_long(argc, argv, "s:l:t:ShV", words, NULL)) != -1)
+	while ((letter = getopt_long(argc, argv, "s:l:t:c:ShV", words, NULL)) != -1)
 		switch (letter) {
 		case 's':
 			options->control = optarg;
@@ -107,6 +112,9 @@ web_read_options(int argc, char **argv, struct web_options *options)
 			break;
 		case 't':
 			options->tokens = optarg;
+			break;
+		case 'c':
+			options->console = optarg;
 			break;
 		case 'S':
 			options->to_syslog = true;
@@ -213,6 +221,24 @@ web_serve(struct http *http, const struct web_options *options)
 	}
 }
 
+/* web_console - its pages; without them, the rest is served unless they were asked for */
+static bool
+web_console(TALLOC_CTX *ctx, const struct web_options *options, const struct pages **files_r,
+    const char **error_r)
+{
+	const char *error = NULL;
+
+	*files_r = pages_read(
+	    ctx, options->console != NULL ? options->console : DEFAULT_CONSOLE, &error);
+	if (*files_r == NULL && options->console != NULL) {
+		*error_r = error;
+		return false;
+	}
+	if (*files_r == NULL)
+		log_warning("web: %s; there will be no console", error);
+	return true;
+}
+
 /* web_start - tokens, socket, threads; NULL and *error_r */
 static struct http *
 web_start(TALLOC_CTX *ctx, const struct web_options *options, const char **error_r)
@@ -220,7 +246,7 @@ web_start(TALLOC_CTX *ctx, const struct web_options *options, const char **error
 	struct tokens *tokens = tokens_read(ctx, options->tokens, error_r);
 	struct http_options http = { .control = options->control };
 
-	if (tokens == NULL)
+	if (tokens == NULL || !web_console(ctx, options, &http.files, error_r))
 		return NULL;
 	http.fd = web_listen(ctx, options->listen, &http.is_unix, error_r);
 	if (http.fd < 0)
@@ -237,7 +263,9 @@ web_start(TALLOC_CTX *ctx, const struct web_options *options, const char **error
 int
 main(int argc, char **argv)
 {
-	struct web_options options = { DEFAULT_CONTROL, DEFAULT_LISTEN, DEFAULT_TOKENS, false };
+	struct web_options options = { .control = DEFAULT_CONTROL,
+		.listen = DEFAULT_LISTEN,
+		.tokens = DEFAULT_TOKENS };
 	int status = web_read_options(argc, argv, &options);
 	TALLOC_CTX *ctx;
 	const char *error = NULL;

@@ -24,6 +24,7 @@
 #include "filter/base/clock.h"
 #include "filter/base/log.h"
 #include "filter/web/api.h"
+#include "filter/web/console.h"
 #include "filter/web/http.h"
 #include "policy/base/mem.h"
 
@@ -50,6 +51,7 @@ struct http {
 	struct tokens_held *held;
 	struct client *clients;
 	struct api_page pages[API_KEPT];
+	struct sessions *sessions;
 	atomic_size_t bodies;	/* octets of all bodies that are coming or being answered */
 };
 
@@ -194,6 +196,41 @@ field_of_request(struct MHD_Connection *connection, const char *name)
 	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
+/* http_is_loopback - did the browser come to a name of this host that never leaves it? */
+static bool
+http_is_loopback(const char *host)
+{
+	size_t len = strcspn(host, ":");
+
+	return strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0 ||
+	    (len == 9 && strncasecmp(host, "localhost", len) == 0);
+}
+
+/* http_is_secure - did it come by TLS? A tunnel to loopback has none, a proxy has. */
+static bool
+http_is_secure(struct MHD_Connection *connection)
+{
+	const char *host = field_of_request(connection, "Host");
+	const char *protocol = field_of_request(connection, "X-Forwarded-Proto");
+
+	return (protocol != NULL && strcasecmp(protocol, "https") == 0) || host == NULL ||
+	    !http_is_loopback(host);
+}
+
+/* http_identify_session - by the cookie of the console */
+static void
+http_identify_session(
+    struct http *http, struct MHD_Connection *connection, struct api_request *request)
+{
+	const char *id = MHD_lookup_connection_value(
+	    connection, MHD_COOKIE_KIND, console_cookie(request->secure));
+
+	if (id == NULL)
+		return;
+	request->token = sessions_find(http->sessions, request->tokens, id, clock_ms());
+	request->session = request->token != NULL ? id : NULL;
+}
+
 /* http_identify - who asks? */
 static void
 http_identify(struct http *http, struct MHD_Connection *connection, struct tokens *tokens,
@@ -202,6 +239,8 @@ http_identify(struct http *http, struct MHD_Connection *connection, struct token
 	const char *field = field_of_request(connection, "Authorization");
 	const char *proxied = field_of_request(connection, "X-Forwarded-User");
 
+	request->secure = http_is_secure(connection);
+	request->proof = field_of_request(connection, "X-CSRF-Token");
 	request->own_header = field_of_request(connection, "X-Requested-With") != NULL;
 	if (field != NULL && strncasecmp(field, "Bearer ", 7) == 0)
 		request->too_many = tokens_check(tokens, field + 7, clock_ms(), &request->token) ==
@@ -209,17 +248,21 @@ http_identify(struct http *http, struct MHD_Connection *connection, struct token
 	else if (proxied != NULL && http->options.is_unix) {
 		request->token = tokens_proxied(tokens, proxied);
 		request->proxied = request->token != NULL;
-	}
+	} else
+		http_identify_session(http, connection, request);
 }
 
 /* http_add_fields - what every reply has */
 static void
 http_add_fields(struct MHD_Response *response, const struct api_reply *reply)
 {
+	static const char only_data[] = "default-src 'none'; base-uri 'none'; "
+	    "form-action 'none'; frame-ancestors 'none'";
+	static const char only_own[] = "default-src 'self'; object-src 'none'; base-uri 'none'; "
+	    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 	static const char *const fields[][2] = {
 		{ "Cache-Control", "no-store" },
-		{ "Content-Security-Policy", "default-src 'none'; base-uri 'none'; "
-		    "form-action 'none'; frame-ancestors 'none'" },
+		{ "Cross-Origin-Opener-Policy", "same-origin" },
 		{ "Cross-Origin-Resource-Policy", "same-origin" },
 		{ "Referrer-Policy", "no-referrer" },
 		{ "X-Content-Type-Options", "nosniff" },
@@ -227,7 +270,11 @@ http_add_fields(struct MHD_Response *response, const struct api_reply *reply)
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		(void)MHD_add_response_header(response, fields[i][0], fields[i][1]);
+	(void)MHD_add_response_header(
+	    response, "Content-Security-Policy", reply->page ? only_own : only_data);
 	(void)MHD_add_response_header(response, "Content-Type", reply->content_type);
+	if (reply->cookie != NULL)
+		(void)MHD_add_response_header(response, "Set-Cookie", reply->cookie);
 	if (reply->allow != NULL)
 		(void)MHD_add_response_header(response, "Allow", reply->allow);
 	if (reply->status == 401)
@@ -263,7 +310,8 @@ http_answer(struct http *http, struct MHD_Connection *connection, const struct c
 	const char *type = field_of_request(connection, "Content-Type");
 	const char *accept = field_of_request(connection, "Accept");
 	struct api_request request = { .ctx = ctx, .control = http->options.control,
-		.pages = http->pages,
+		.pages = http->pages, .files = http->options.files, .sessions = http->sessions,
+		.tokens = held->tokens,
 		.method = strcmp(method, "HEAD") == 0 ? "GET" : method, .path = path,
 		.query = json_object(), .body = coming->body, .body_len = coming->len,
 		.body_is_json = type != NULL && strncasecmp(type, "application/json", 16) == 0 &&
@@ -280,7 +328,8 @@ http_answer(struct http *http, struct MHD_Connection *connection, const struct c
 		api_problem(ctx, 413, "the body is too large", &reply);
 	else {
 		http_identify(http, connection, held->tokens, &request);
-		api_answer(&request, &reply);
+		if (!console_answer(&request, &reply))
+			api_answer(&request, &reply);
 	}
 	result = http_reply(connection, &reply);
 	http_client_note(http, connection, false);
@@ -359,6 +408,23 @@ http_on_error(void *arg, const char *format, va_list values)
 
 /* --- all of it --- */
 
+/* http_start - its threads, or NULL */
+static struct MHD_Daemon *
+http_start(struct http *http)
+{
+	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0,
+	    NULL, NULL, http_on_request, http,
+	    MHD_OPTION_EXTERNAL_LOGGER, http_on_error, NULL,
+	    MHD_OPTION_LISTEN_SOCKET, http->options.fd,
+	    MHD_OPTION_THREAD_POOL_SIZE, (unsigned int)HTTP_THREADS,
+	    MHD_OPTION_CONNECTION_LIMIT, (unsigned int)HTTP_CLIENTS,
+	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)HTTP_IDLE_S,
+	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY,
+	    MHD_OPTION_NOTIFY_COMPLETED, http_on_end, http,
+	    MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, http,
+	    MHD_OPTION_END);
+}
+
 struct http *
 http_open(TALLOC_CTX *ctx, const struct http_options *options, struct tokens *tokens,
     const char **error_r)
@@ -367,21 +433,13 @@ http_open(TALLOC_CTX *ctx, const struct http_options *options, struct tokens *to
 
 	http->options = *options;
 	http->options.control = mem_strdup(http, options->control);
+	http->sessions = sessions_new(http);
 	(void)pthread_mutex_init(&http->lock, NULL);
 	for (int i = 0; i < API_KEPT; i++)
 		(void)pthread_mutex_init(&http->pages[i].lock, NULL);
 	http_renew(http, tokens);
-	http->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL,
-	    NULL, http_on_request, http,
-	    MHD_OPTION_EXTERNAL_LOGGER, http_on_error, NULL,
-	    MHD_OPTION_LISTEN_SOCKET, options->fd,
-	    MHD_OPTION_THREAD_POOL_SIZE, (unsigned int)HTTP_THREADS,
-	    MHD_OPTION_CONNECTION_LIMIT, (unsigned int)HTTP_CLIENTS,
-	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)HTTP_IDLE_S,
-	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY,
-	    MHD_OPTION_NOTIFY_COMPLETED, http_on_end, http,
-	    MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, http,
-	    MHD_OPTION_END);
+	if (http->sessions != NULL)
+		http->daemon = http_start(http);
 	if (http->daemon != NULL)
 		return http;
 	(void)close(options->fd);

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <talloc.h>
 
+#include "filter/web/pages.h"
 #include "filter/web/tokens.h"
 
 #define HTTP_THREADS		3	/* and as many questions to the daemon at once */
@@ -28,6 +29,7 @@ struct http_options {
 	int fd;			/* a listening socket; used up, also if opening fails */
 	bool is_unix;		/* a proxy there may vouch for names */
 	const char *control;	/* path of the control socket */
+	const struct pages *files; /* of the console, or NULL; must outlive it */
 };
 
 /* http_open - start the threads. tokens is used up. NULL and *error_r on ctx. */

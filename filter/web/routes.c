@@ -17,6 +17,7 @@
 #define DOMAIN(field) \
 	{ "domain", field, ROUTE_TEXT, 0, 0, false, \
 	    "accounts of it only; a token with more than one domain must say it" }
+#define WHY	{ "reason", "reason", ROUTE_TEXT, 0, 0, false, "a note for operators" }
 #define FOR(must) \
 	{ "for_seconds", "for_ms", ROUTE_SECONDS, 1, YEAR_S, must, "how long it applies" }
 
@@ -33,21 +34,20 @@ const struct route routes[] = {
 	{ "PUT", "/accounts/{account}/limits", "quota set", "account", TOKEN_OPERATOR,
 	    ROUTE_ACCOUNT, NULL, NULL, 0, "replace a limit for a while",
 	    { { "limit", "limit", ROUTE_TEXT, 0, 0, true, "such as 500 recipients per hour" },
-		FOR(true) } },
+		FOR(true), WHY } },
 	{ "DELETE", "/accounts/{account}/limits", "quota unset", "account", TOKEN_OPERATOR,
-	    ROUTE_ACCOUNT, NULL, NULL, 0, "restore the limits set by the plan", { { 0 } } },
+	    ROUTE_ACCOUNT, NULL, NULL, 0, "restore the limits set by the plan", { WHY } },
 	{ "POST", "/accounts/{account}/reset", "quota reset", "account", TOKEN_OPERATOR,
-	    ROUTE_ACCOUNT, NULL, NULL, 0, "empty the counters of an account", { { 0 } } },
+	    ROUTE_ACCOUNT, NULL, NULL, 0, "empty the counters of an account", { WHY } },
 	{ "GET", "/accounts/{account}/plan", "plan of", "account", TOKEN_READ, ROUTE_ACCOUNT, NULL,
 	    NULL, 0, "the plan of an account and what selects it", { { 0 } } },
 	{ "GET", "/accounts/{account}/history", "last", "account", TOKEN_READ, ROUTE_ACCOUNT,
 	    "verdicts", "n", 100, "the last messages of an account", { { 0 } } },
 	{ "PUT", "/accounts/{account}/block", "block", "account", TOKEN_OPERATOR, ROUTE_ACCOUNT,
 	    NULL, NULL, 0, "refuse all mail from an account",
-	    { FOR(false),
-		{ "reason", "reason", ROUTE_TEXT, 0, 0, false, "a note for operators" } } },
+	    { FOR(false), WHY } },
 	{ "DELETE", "/accounts/{account}/block", "unblock", "account", TOKEN_OPERATOR,
-	    ROUTE_ACCOUNT, NULL, NULL, 0, "allow mail from a blocked account again", { { 0 } } },
+	    ROUTE_ACCOUNT, NULL, NULL, 0, "allow mail from a blocked account again", { WHY } },
 	{ "GET", "/blocks", "blocked", NULL, TOKEN_READ, ROUTE_LINES, "blocked", NULL, 0,
 	    "the blocked accounts", { { 0 } } },
 	{ "GET", "/messages/{queue_id}", "why", "queue_id", TOKEN_READ, ROUTE_LINES, "verdicts",
@@ -55,9 +55,14 @@ const struct route routes[] = {
 	{ "GET", "/report", "report", NULL, TOKEN_READ, ROUTE_DOMAIN, "accounts", "n", 1000,
 	    "the mail of some days by account and domain",
 	    { DAY("day", "one day"), DAY("from", "the first day"), DAY("to", "the last day"),
-		DOMAIN("domain") } },
+		DOMAIN("domain"),
+		{ "match", "match", ROUTE_TEXT, 0, 0, false, "accounts that contain it only" } } },
 	{ "GET", "/events", "events", NULL, TOKEN_READ, ROUTE_SITE, "events", "n", 1000,
 	    "what operators should know", { { 0 } } },
+	{ "GET", "/doctor", "doctor", NULL, TOKEN_READ, ROUTE_SITE, NULL, NULL, 0,
+	    "what the daemon's own checks found last", { { 0 } } },
+	{ "POST", "/doctor", "doctor look", NULL, TOKEN_OPERATOR, ROUTE_SITE, NULL, NULL, 0,
+	    "make these checks now; GET has them in some seconds", { { 0 } } },
 	{ "GET", "/suggestion", "quota suggest", NULL, TOKEN_READ, ROUTE_SITE, NULL, NULL, 0,
 	    "limits proposed from what accounts send",
 	    { { "days", "days", ROUTE_NUMBER, 1, 30, false, "whole days to look at" },

@@ -320,12 +320,20 @@ tokens_check(
 }
 
 const struct token *
-tokens_proxied(const struct tokens *tokens, const char *name)
+tokens_named(const struct tokens *tokens, const char *name)
 {
 	for (size_t i = 0; i < tokens->n; i++)
-		if (tokens->items[i].hash == NULL && strcmp(tokens->items[i].name, name) == 0)
+		if (strcmp(tokens->items[i].name, name) == 0)
 			return &tokens->items[i];
 	return NULL;
+}
+
+const struct token *
+tokens_proxied(const struct tokens *tokens, const char *name)
+{
+	const struct token *token = tokens_named(tokens, name);
+
+	return token != NULL && token->hash == NULL ? token : NULL;
 }
 
 bool

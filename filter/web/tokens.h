@@ -53,6 +53,9 @@ enum tokens_result { TOKENS_GOOD, TOKENS_BAD, TOKENS_TOO_MANY };
 enum tokens_result tokens_check(
     struct tokens *tokens, const char *presented, int64_t now_ms, const struct token **token_r);
 
+/* tokens_named - the one of that name, or NULL */
+const struct token *tokens_named(const struct tokens *tokens, const char *name);
+
 /* tokens_proxied - the one of that name that a proxy vouches for, or NULL */
 const struct token *tokens_proxied(const struct tokens *tokens, const char *name);
 

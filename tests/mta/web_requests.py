@@ -218,6 +218,92 @@ ok(codes[-1] == 429, "wrong secrets are limited", codes)
 ok(1 <= open(web_log).read().count("a wrong secret for reader") <= 10, "and logged, no more than that")
 ok(status("GET", API + "/status", "reader") == 200, "which does not lock out the right one")
 
+# --- the console: its files, and sessions
+code, text, fields = ask("GET", "/")
+ok(code == 200 and fields["Content-Type"] == "text/html; charset=utf-8" and "<main" in text, "the console is at /", fields)
+policy = fields["Content-Security-Policy"]
+ok(policy.startswith("default-src 'self';") and "unsafe" not in policy and "frame-ancestors 'none'" in policy,
+   "with a strict policy", policy)
+ok(not re.search(r"<(script|style)[^>]*>[^<]|\son\w+=|style=|https?://(?!www.w3.org)", text), "nothing in it is inline or from outside", text)
+for name, kind in (("main.js", "text/javascript"), ("style.css", "text/css"), ("icon.svg", "image/svg+xml")):
+    code, text, fields = ask("GET", "/" + name)
+    ok(code == 200 and fields["Content-Type"].startswith(kind) and text, name + " has its type", fields)
+for url in ("/../web-tokens", "/%2e%2e/web-tokens", "/..%2fweb-tokens", "//etc/passwd", "/console/main.js",
+            "/./main.js", "/README", "/%ff"):
+    ok(status("GET", url) == 404, "no file by " + url)
+ok(status("POST", "/", raw=b"x") == 405, "nothing is posted to it")
+
+
+def log_in(who, body=None, **fields):
+    code, answer, fields = ask("POST", "/session", body={"token": TOKENS[who]} if body is None else body, **fields)
+    return code, answer, fields.get("Set-Cookie", "")
+
+
+code, who, cookie = log_in("operator", Host="mail.example.org")
+ok(code == 200 and who["name"] == "operator" and who["role"] == "operator" and who["domains"] == [] and len(who["csrf"]) == 64,
+   "logging in", who)
+ok(cookie.startswith("__Host-countersign=") and all(word in cookie.split("; ") for word in
+   ("Path=/", "HttpOnly", "SameSite=Strict", "Secure")) and "Domain" not in cookie, "the cookie is for this host, TLS and HTTP alone", cookie)
+ok(TOKENS["operator"] not in cookie and who["csrf"] not in cookie, "and holds neither the token nor the proof")
+named = {"Cookie": cookie.split(";")[0], "Host": "mail.example.org"}
+ok(status("GET", API + "/status", **named) == 200, "the session may read")
+ok(status("GET", "/session", **named) == 200, "and says who it is")
+ok(status("PUT", ALICE + "/block", body={}, **named) == 403, "a change needs more than the cookie")
+ok(status("PUT", ALICE + "/block", body={}, X_CSRF_Token="0" * 64, **named) == 403, "no other proof")
+ok(status("PUT", ALICE + "/block", body={}, X_Requested_With="x", **named) == 403, "nor the proof of a proxy")
+code, other, _ = log_in("operator", Host="mail.example.org")
+ok(other["csrf"] != who["csrf"] and status("PUT", ALICE + "/block", body={}, X_CSRF_Token=other["csrf"], **named) == 403,
+   "nor that of another session")
+ok(status("DELETE", "/session", **named) == 403, "nor does a page of others log out")
+ok(status("PUT", ALICE + "/block", body={"reason": "by session"}, X_CSRF_Token=who["csrf"], **named) == 200, "with the proof it blocks")
+ok("by session" in json.dumps(ask("GET", API + "/blocks", "reader")[1]), "which is seen")
+ok(status("DELETE", ALICE + "/block", body={"reason": "it was a test"}, X_CSRF_Token=who["csrf"], **named) == 200, "and unblocks")
+ok(re.search(r"is unblocked, says operator \(by .*\): it was a test", open(log).read()), "with a reason in the log")
+ok(status("POST", API + "/reload", X_CSRF_Token=who["csrf"], **named) == 403, "its role is that of the token")
+ok(status("GET", API + "/status", Cookie=cookie.split(";")[0].replace("__Host-", ""), Host="mail.example.org") == 401,
+   "a cookie that another host could set is not looked at")
+ok(status("DELETE", "/session", X_CSRF_Token=who["csrf"], **named) == 200 and status("GET", API + "/status", **named) == 401,
+   "after logging out the cookie is worth nothing")
+code, who, cookie = log_in("customer", unix=False)
+ok(cookie.startswith("countersign=") and "Secure" not in cookie and "SameSite=Strict" in cookie, "on loopback there is no TLS", cookie)
+ok(who["domains"] == ["example.org"] and status("GET", BOB + "/limits", unix=False, Cookie=cookie.split(";")[0]) == 404 and
+   status("GET", ALICE + "/limits", unix=False, Cookie=cookie.split(";")[0]) == 200, "a customer's session sees its own alone", who)
+ok(log_in("operator", Host="localhost", X_Forwarded_Proto="https")[2].startswith("__Host-"), "by a proxy with TLS there is")
+for body, why in (({"token": "operator." + "0" * 48}, "a wrong secret"), ({"token": "nobody.x"}, "a name that does not exist"),
+                  ({"token": 5}, "a number"), ({}, "nothing"), ({"token": "carl."}, "a name of the proxy")):
+    code, answer, cookie = log_in("operator", body)
+    ok(code in (400, 401) and cookie == "", "no session by " + why, (code, answer))
+ok(status("POST", "/session", raw=json.dumps({"token": TOKENS["operator"]}).encode(), Content_Type="text/plain") == 400,
+   "nor by what a form could send")
+codes = [log_in("admin", {"token": "admin.wrong"})[0] for _ in range(12)]
+ok(codes[-1] == 429, "logging in is limited", codes)
+first = log_in("operator", unix=False)[2].split(";")[0]
+for _ in range(40):
+    log_in("operator", unix=False)
+ok(status("GET", API + "/status", unix=False, Cookie=first) == 401, "a token has 16 sessions, the oldest ends")
+ok(status("GET", API + "/status", unix=False, Cookie="countersign=" + "a" * 5000) == 401, "a long cookie is none")
+
+# --- the doctor
+before = ask("GET", API + "/doctor", "reader")[1]
+ok(status("POST", API + "/doctor", "reader") == 403, "a reader does not start the doctor")
+ok(status("GET", API + "/doctor", "customer") == 404, "for a customer there is none")
+ok(status("POST", API + "/doctor", "operator") == 200, "an operator does")
+for _ in range(400):
+    found = ask("GET", API + "/doctor", "reader")[1]
+    if found["at"] != before["at"]:
+        break
+    time.sleep(0.05)
+ok(found["at"] > before["at"] and all(set(one) == {"level", "id", "where", "what", "cure"} for one in found["findings"]),
+   "and the findings come", found)
+ok(any(one["id"] == "spf.missing" and one["where"] == "example.net" and one["cure"] for one in found["findings"]),
+   "with what to do", found)
+
+# --- searching
+code, answer, _ = ask("GET", API + "/report?match=LIC", "reader")
+ok([line["name"] for line in answer["accounts"]] == ["alice@example.org"], "accounts are found by a part of their name", answer)
+code, answer, _ = ask("GET", API + "/report?match=b", "customer")
+ok(answer["accounts"] == [], "not those of other domains", answer)
+
 # --- many and slow clients
 slow = []
 for _ in range(90):
