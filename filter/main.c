@@ -139,7 +139,7 @@ parse_arguments(int argc, char **argv)
 	}
 	if (optind == argc)
 		return arguments;
-	(void)fprintf(stderr, "countersign: \"%s\" is no option\n", argv[optind]);
+	(void)fprintf(stderr, "countersign: \"%s\" is not an option\n", argv[optind]);
 	usage(stderr);
 	exit(EXIT_FAILURE);
 }
@@ -155,7 +155,8 @@ drop_rights(TALLOC_CTX *ctx, const struct config *config, const char **error_r)
 	user = getpwnam(config->user);
 	if (user == NULL) {
 		*error_r = mem_printf(ctx,
-		    "%s: user = \"%s\" is no account of this machine; create it with: adduser --system --group %s",
+		    "%s: user = \"%s\" is not a user of this host; create it with: adduser "
+		    "--system --group %s",
 		    config->file, config->user, config->user);
 		return -1;
 	}

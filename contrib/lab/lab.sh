@@ -842,14 +842,14 @@ lab_reload_countersign() {
 	local before
 
 	lab_write_config || return 1
-	before=$(grep -c 'reload: the new configuration is in force' "$LAB_DIR/countersign.log")
+	before=$(grep -c 'reload: the new configuration is in effect' "$LAB_DIR/countersign.log")
 	kill -HUP "${LAB_PID[countersign]}"
 	lab_wait 10 lab_has_reloaded "$before"
 }
 
 # lab_has_reloaded BEFORE - more often than BEFORE times?
 lab_has_reloaded() {
-	(($(grep -c 'reload: the new configuration is in force' "$LAB_DIR/countersign.log") > $1))
+	(($(grep -c 'reload: the new configuration is in effect' "$LAB_DIR/countersign.log") > $1))
 }
 
 # lab_ctl ARGUMENT... - countersignctl, on the lab's control socket

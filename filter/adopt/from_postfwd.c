@@ -278,7 +278,7 @@ note_unit(struct adopt *adopt, const struct rule *rule, const char *action)
 	if (strncasecmp(action, "rate", 4) == 0 && rule_find(rule, "protocol_state") == NULL)
 		adopt_note(adopt,
 		    "%s: postfwd %s: rate() counts requests: one for each recipient, if postfwd is "
-		    "asked in smtpd_recipient_restrictions, else one for each message. Recipients "
+		    "used in smtpd_recipient_restrictions, else one for each message. Recipients "
 		    "were taken; see that this is meant",
 		    rule->where, rule->id);
 	if (strncasecmp(action, "rcpt", 4) == 0 && !counts_messages(rule))

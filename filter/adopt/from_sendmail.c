@@ -222,7 +222,8 @@ relay_file(struct adopt *adopt, const char *path, bool access_table)
 		    (strncasecmp(key, "ClientRate:", 11) == 0 ||
 			strncasecmp(key, "ClientConn:", 11) == 0)) {
 			adopt_note(adopt,
-			    "%s: %s %s is Sendmail's own limit and stays in effect beside the plans",
+			    "%s: %s %s is Sendmail's own limit and stays in effect in addition to "
+			    "the plans",
 			    where, key, value);
 			continue;
 		}
@@ -375,7 +376,8 @@ note_limits(struct adopt *adopt)
 
 		if (line != NULL && line->value[0] != '\0')
 			adopt_note(adopt,
-			    "%s: %s = %s is Sendmail's own limit and stays in effect beside the plans",
+			    "%s: %s = %s is Sendmail's own limit and stays in effect in addition "
+			    "to the plans",
 			    sendmail_where(adopt, adopt->sendmail, line), options[i], line->value);
 	}
 	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
@@ -383,8 +385,9 @@ note_limits(struct adopt *adopt)
 
 		if (line != NULL)
 			adopt_note(adopt,
-			    "%s: FEATURE(`%s') is Sendmail's own limit and stays in effect beside the "
-			    "plans",
+			    "%s: FEATURE(`%s') is Sendmail's own limit and stays in effect in "
+			    "addition "
+			    "to the plans",
 			    sendmail_where(adopt, adopt->sendmail, line), features[i]);
 	}
 }

@@ -417,7 +417,7 @@ names_and_keys(struct opendkim *opendkim)
 	else if (name != NULL)
 		adopt_note(adopt, "%s: AuthservID HOSTNAME: as by default", name->where);
 	note_setting(opendkim, "RemoveARAll",
-	    "only fields with our own authserv_id are removed; those of others say what they saw");
+	    "only fields with our own authserv_id are removed; those of other hosts are kept");
 	note_setting(opendkim, "RemoveARFrom", "only fields with our own authserv_id are removed");
 	setting = opendkim_take(opendkim, "RequireSafeKeys");
 	if (setting != NULL)

@@ -54,7 +54,7 @@ signing_add_key(struct opendkim *opendkim, const char *table, char *line, struct
 		adopt_add_domain(opendkim->adopt, domain);
 	if (strchr(key, '%') != NULL)
 		adopt_note(opendkim->adopt,
-		    "%s names %s: what stands for %% depends on the sender, so look at these files "
+		    "%s names %s: the value of %% depends on the sender, so look at these files "
 		    "yourself",
 		    table, key);
 	else if (key[0] == '/')
@@ -195,7 +195,7 @@ set_single_key(struct opendkim *opendkim)
 
 		if (!domain_is_labels(selector->value) || strpbrk(key, " \t%") != NULL)
 			adopt_missing(adopt,
-			    "%s: the selector %s or the path of the key cannot stand in a KeyTable",
+			    "%s: the selector %s or the path of the key cannot be in a KeyTable",
 			    selector->where, selector->value);
 		else if (!domain_is_labels(name))
 			adopt_missing(adopt,
@@ -282,7 +282,7 @@ opendkim_signing(struct opendkim *opendkim, bool verifies_only)
 		signing_set_tables(
 		    opendkim, keys, signing, opendkim_take(opendkim, "MultipleSignatures"));
 		drop_single(opendkim,
-		    "KeyTable and SigningTable say which key signs, as they do for opendkim");
+		    "KeyTable and SigningTable select the key that signs, as for opendkim");
 	}
 	if (opendkim->adopt->signs_here)
 		adopt_set(opendkim->adopt, PLACE_DKIM,

@@ -123,7 +123,7 @@ add_user_service(
 	if (strcasecmp(name, postfix_value(adopt, postfix, NULL, DAEMON_NAME)) == 0) {
 		name = new_name(adopt, postfix);
 		adopt_edit(adopt, postfix->master_cf, service->name,
-		    "users log in here: so countersign tells their mail from that of strangers",
+		    "users log in here; countersign recognizes their mail by this name",
 		    "  -o " DAEMON_NAME "=%s", name);
 		adopt_back(adopt, "postconf -c %s -PX %s", adopt_shell(adopt, postfix->directory),
 		    adopt_shell(adopt,
@@ -151,7 +151,7 @@ add_mixed_service(
 		    service->name);
 	services->mixed_plain = services->mixed_plain || !needs_tls(adopt, postfix, service);
 	adopt_note(adopt,
-	    "%s: users may log in on port 25, where stolen passwords are tried first; if nobody "
+	    "%s: users may log in on port 25, where stolen passwords are tried first; if no one "
 	    "needs it, write smtpd_sasl_auth_enable = no in main.cf and yes for the services for "
 	    "users",
 	    postfix_where(adopt, postfix, service, "smtpd_sasl_auth_enable"));

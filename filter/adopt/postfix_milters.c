@@ -252,7 +252,8 @@ note_rates(
 
 		if (own || (service == NULL && postfix_set(postfix, names[i])))
 			adopt_note(adopt,
-			    "%s: %s = %s%s%s is Postfix's own limit and stays in effect beside the plans",
+			    "%s: %s = %s%s%s is Postfix's own limit and stays in effect in "
+			    "addition to the plans",
 			    postfix_where(adopt, postfix, service, names[i]), names[i],
 			    postfix_value(adopt, postfix, service, names[i]),
 			    own ? " of service " : "", own ? service->name : "");

@@ -388,7 +388,7 @@ write_owners(struct adopt *adopt, const char *from)
 	if (strictness != ALWAYS_ASKED) {
 		adopt_note(adopt,
 		    "%s: Postfix does not hold users to smtpd_sender_login_maps%s; in mode enforce "
-		    "countersign does. So that nobody loses the address equal to the login, "
+		    "countersign does. So that no one loses the address equal to the login, "
 		    "\"self\" is added to owners",
 		    where,
 		    strictness == KNOWN_ONLY

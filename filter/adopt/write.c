@@ -114,7 +114,7 @@ write_conf(struct adopt *adopt, FILE *file)
 		(void)write_place(adopt, file, PLACE_DKIM, "  ", "");
 		(void)fprintf(file, "}\n");
 	}
-	(void)fprintf(file, "\n# limits, beside this file\nplans_file = \"plans.conf\"\n");
+	(void)fprintf(file, "\n# limits, next to this file\nplans_file = \"plans.conf\"\n");
 	if (has_place(adopt, PLACE_ACCOUNTS)) {
 		(void)fprintf(file, "\naccounts = (\n");
 		(void)write_place(adopt, file, PLACE_ACCOUNTS, "  ", ",");

@@ -24,7 +24,7 @@
 
 static bool use_syslog;		/* set by log_open() before threads, then only read */
 
-/* log_end - the process ends for want of memory: one line, without allocating */
+/* log_end - the process ends for lack of memory: one line, without allocating */
 static void
 log_end(const char *why)
 {

@@ -65,7 +65,7 @@ remove_stale(TALLOC_CTX *ctx, const char *path, const char **error_r)
 	if (lstat(path, &st) != 0)
 		return 0;
 	if (!S_ISSOCK(st.st_mode)) {
-		*error_r = mem_printf(ctx, "%s exists and is no socket; remove it", path);
+		*error_r = mem_printf(ctx, "%s exists and is not a socket; remove it", path);
 		return -1;
 	}
 	fd = unix_socket_connect(path);

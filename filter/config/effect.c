@@ -395,9 +395,10 @@ static const struct {
 	    "there is no control socket; write control = \"/run/countersign/control\"" },
 	[WORKS_EVENT_COMMAND] = { ALL, has_event_command, "there is no event_command" },
 	[WORKS_RESOLVER] = { ALL, uses_resolver,
-	    "DNS is asked on role inbound, and for keys with check_dns" },
+	    "DNS is queried on role inbound, and for keys with check_dns" },
 	[WORKS_WAITING] = { ALL, waits,
-	    "nothing is waited for: DNS is asked on role inbound and for keys with check_dns, and "
+	    "nothing is waited for: DNS is queried on role inbound and for keys with check_dns, "
+	    "and "
 	    "no option names a table" },
 	[WORKS_HISTORY] = { ALL, has_history, "messages = 0 keeps no decisions" },
 	[WORKS_SERVER_TABLE] = { ALL, has_server_table,
@@ -427,7 +428,7 @@ static const struct {
 	[WORKS_SENTINELS] = { ALL, has_sentinels,
 	    "it is for sentinels; a server's are user and password_file" },
 	[WORKS_PLANS] = { SENDING, has_parties,
-	    "nobody has one of these plans; write default_plan = \"NAME\", or plan_of, or name one "
+	    "none of these plans is used; write default_plan = \"NAME\", or plan_of, or name one "
 	    "in accounts, domain_plan, pool_plan or network_plan" },
 	[WORKS_PLAN_LIMITS] = { SENDING, has_plan_limits,
 	    "it is about limits, and neither this plan nor one that is like it has any; write "

@@ -188,7 +188,8 @@ read_domains(struct options_reader *reader, config_setting_t *setting, void *tar
 		options_group(reader, member, &configuration_dkim_domain_group, domain);
 		if (domain->names.n == 0)
 			options_error(reader, member,
-			    "a section of domains needs to say which: { domain = \"example.org\" ... }");
+			    "a section of domains needs its domain: { domain = \"example.org\" ... "
+			    "}");
 	}
 }
 

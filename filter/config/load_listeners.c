@@ -308,7 +308,8 @@ finish_listener(struct options_reader *reader, struct config *config, struct lis
 		listener->actions[REASON_DMARC_FAIL] = ACTION_REJECT;
 	if (listener->set.of[REASON_NO_LISTENER] >= 0)
 		options_error_at(reader, listener->where,
-		    "on_no_listener stands outside the listeners: it is for connections that belong to none");
+		    "on_no_listener belongs outside the listeners: it is for connections that "
+		    "belong to none");
 	check_inbound_login(reader, listener->where, &listener->set);
 	if (listener->role == ROLE_LOCAL)
 		check_local(reader, listener);

@@ -103,7 +103,7 @@ configuration_peers_read(struct options_reader *reader, config_setting_t *settin
 	options_group(reader, setting, &configuration_peers_group, peers);
 	if (reader->n_errors == before && peers->n_users == 0 && peers->n_networks == 0)
 		options_error(reader, setting,
-		    "peers names nobody, so no MTA could connect; write for example "
+		    "peers is empty, so no MTA could connect; write for example "
 		    "peers = { users = [\"postfix\"] }");
 }
 

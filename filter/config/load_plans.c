@@ -30,8 +30,8 @@ check_beside(struct options_reader *reader, config_setting_t *setting, const str
 
 		if (limit->unlimited || other->unlimited)
 			options_error(reader, setting,
-			    "\"unlimited\" stands alone, but this plan also has \"%s\"; remove one of "
-			    "the two",
+			    "\"unlimited\" must be the only limit, but this plan also has \"%s\"; "
+			    "remove one of the two",
 			    limit->unlimited ? other->text : limit->text);
 		else if (strcmp(limit->field, other->field) == 0)
 			options_error(reader, setting,
@@ -61,7 +61,7 @@ add_limit(struct options_reader *reader, config_setting_t *setting, struct plan 
 		options_error(reader, setting, "%s", error);
 	else if (limit_is_sign(limit->unit) && !limit->unlimited)
 		options_error(reader, setting,
-		    "\"%s\" is no limit of what may be sent: write block_on = \"%s\" with "
+		    "\"%s\" does not limit what may be sent: write block_on = \"%s\" with "
 		    "block_for = \"4 hours\"",
 		    limit->text, limit->text);
 	else {
@@ -383,8 +383,8 @@ finish_group(struct options_reader *reader, struct config *config, struct party_
 	if (has_plan && party->of_where == NULL)
 		options_error_at(reader,
 		    party->plan_where != NULL ? party->plan_where : party->table_where,
-		    "%s_of is missing: the tables that say which %s %s is in", kind, kind,
-		    strcmp(kind, "pool") == 0 ? "an account" : "a client");
+		    "%s_of is missing: the tables that map %s to its %s", kind,
+		    strcmp(kind, "pool") == 0 ? "an account" : "a client", kind);
 	if (!has_plan && party->of_where != NULL)
 		options_error_at(reader, party->of_where,
 		    "%s_plan is missing: the plan of each %s, as in "

@@ -122,7 +122,7 @@ check_override(
 		;
 	if (record[i] != '\0' || !spf_record_is_spf(record, strlen(record))) {
 		options_error(reader, setting,
-		    "record = \"%s\" is no SPF record; it begins with v=spf1", record);
+		    "record = \"%s\" is not an SPF record; one begins with v=spf1", record);
 		return false;
 	}
 	if (spf_record_parse(reader->ctx, record, strlen(record), &error) == NULL) {

@@ -130,7 +130,7 @@ read_duration(struct options_reader *reader, config_setting_t *setting, const st
 		return;
 	if (!duration_parse(text, &value) || value < 0) {	/* < 0: a unit that is none */
 		options_error(reader, setting,
-		    "%s = \"%s\" is no duration; write a number with its unit, ms, s, minutes, "
+		    "%s = \"%s\" is not a duration; write a number with its unit, ms, s, minutes, "
 		    "hours, days or weeks: for example \"200 ms\", \"5 s\", \"2h\" or \"4 hours\"",
 		    option->name, text);
 		return;
@@ -405,7 +405,7 @@ refuse_password(struct options_reader *reader, config_setting_t *setting,
 		if (strcmp(row->name, option) != 0)
 			continue;
 		options_error(reader, setting,
-		    "%s: a password cannot stand in this file, which is copied and shown to others; "
+		    "%s: a password must not be in this file, which is copied and shown to others; "
 		    "write it into a file of mode 600 and name that: %s = \"/etc/countersign/"
 		    "redis.password\"", name, option);
 		return true;
@@ -509,7 +509,7 @@ read_whole(struct options_reader *reader)
 		talloc_free(text);
 		text = NULL;
 	} else if (len >= (size_t)FILE_MAX || memchr(text, '\0', len) != NULL) {
-		options_error(reader, NULL, "is too large or no text file");
+		options_error(reader, NULL, "is too large or not a text file");
 		talloc_free(text);
 		text = NULL;
 	}

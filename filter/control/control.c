@@ -306,7 +306,8 @@ accept_client(struct control *control)
 	if (fd < 0)
 		return;
 	if (!admit(control, fd, &wanted)) {
-		control_turn_away(fd, "you are in no group that may ask; see control_group and "
+		control_turn_away(fd, "you are not in a group that may use this socket; see "
+		    "control_group and "
 		    "control_read_group");
 		return;
 	}

@@ -246,7 +246,7 @@ control_quota_show(const struct asked *asked)
 	store_read(asked->daemon->store, asked->ctx, subject.counters,
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &reply);
 	if (reply.state == QUOTA_UNKNOWN)
-		answer = control_failed(mem_printf(asked->ctx, "the store cannot be asked: %s",
+		answer = control_failed(mem_printf(asked->ctx, "the store is unavailable: %s",
 		    reply.problem != NULL ? reply.problem : "no reason given"));
 	else {
 		answer = owner_json(asked, &subject);
@@ -295,7 +295,7 @@ control_quota_reset(const struct asked *asked)
 	else {
 		answer = owner_json(asked, &subject);
 		json_object_set_new(answer, "counted", json_boolean(any > 0));
-		log_info("control: the counters of %s are empty, says %s%s", subject.owner,
+		log_info("control: %s: counters emptied by %s%s", subject.owner,
 		    asked->asker->name, because_text(asked));
 	}
 	snapshot_release(subject.snapshot);
@@ -344,7 +344,7 @@ control_quota_set(const struct asked *asked)
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &error) != 0) {
 		answer = control_failed(error);
 	} else {
-		log_info("control: %s may send %s for %lld s, says %s%s%s", subject.owner,
+		log_info("control: %s: limit set to %s for %lld s by %s%s%s", subject.owner,
 		    limit.text, (long long)for_ms / 1000, asked->asker->name, because_text(asked),
 		    held_text(error));
 		answer = with_held(owner_json(asked, &subject), error);
@@ -370,7 +370,7 @@ control_quota_unset(const struct asked *asked)
 	n = store_unraise(asked->daemon->store, asked->ctx, subject.counters,
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &error);
 	if (n >= 0)
-		log_info("control: the limits of %s are those of its plan, says %s%s%s",
+		log_info("control: %s: limits of its plan restored by %s%s%s",
 		    subject.owner, asked->asker->name, because_text(asked), held_text(error));
 	answer = n < 0 ? control_failed(error)
 		       : with_held(owner_json(asked, &subject), error);
@@ -399,7 +399,7 @@ control_block(const struct asked *asked)
 		answer = control_failed(error);
 	} else {
 		/* each filter's journal sees the block and makes an event of it */
-		log_info("control: %s is blocked, says %s%s%s%s", subject.account,
+		log_info("control: %s: blocked by %s%s%s%s", subject.account,
 		    asked->asker->name, reason[0] != '\0' ? ": " : "", reason, held_text(error));
 		answer = with_held(json_pack("{s:b, s:s, s:I}", "ok", 1, "account",
 		    subject.account, "for_ms", (json_int_t)for_ms), error);
@@ -423,7 +423,7 @@ control_unblock(const struct asked *asked)
 	n = store_unblock(asked->daemon->store, asked->ctx, subject.counters,
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &error);
 	if (n > 0)
-		log_info("control: %s is unblocked, says %s%s%s", subject.account,
+		log_info("control: %s: unblocked by %s%s%s", subject.account,
 		    asked->asker->name, because_text(asked), held_text(error));
 	answer = n < 0 ? control_failed(error) : with_held(json_pack("{s:b, s:s, s:b}", "ok", 1,
 	    "account", subject.account, "was_blocked", n > 0), error);

@@ -46,7 +46,7 @@ add_store(struct daemon *daemon, json_t *object, const struct store_status *stor
 	(void)pthread_mutex_unlock(&daemon->lock);
 }
 
-/* answer_status - how the daemon is doing */
+/* answer_status - the state of the daemon */
 static json_t *
 answer_status(const struct asked *asked)
 {
@@ -289,10 +289,11 @@ control_answer_run(const struct asked *asked, const char *name)
 			continue;
 		if (commands[i].writes && !asked->asker->may_write)
 			return control_failed(mem_printf(
-			    asked->ctx, "%s may ask, but not change anything", asked->asker->name));
+			    asked->ctx, "%s may read, but not change anything",
+			    asked->asker->name));
 		if (commands[i].daemon && asked->remote)
 			return control_failed(
-			    "this is for a running daemon; without --direct it is asked");
+			    "this needs the running daemon; leave out --direct");
 		problem = check_fields(asked, &commands[i]);
 		if (problem != NULL)
 			return control_failed(problem);
@@ -334,11 +335,11 @@ control_answer(struct daemon *daemon, TALLOC_CTX *ctx, const char *line, size_t 
 	if (name == NULL)
 		answer = control_failed("a request is one line: {\"command\": \"status\"}");
 	else if (person.name == NULL)
-		answer = control_failed("person must be a name of 1 to 64 octets");
+		answer = control_failed("person must be a name of 1 to 64 bytes");
 	else
 		answer = control_answer_run(&asked, name);
 
 	json_decref(request);
-	/* a value that is no UTF-8 makes no answer at all */
-	return answer != NULL ? answer : control_failed("the answer holds text that is no UTF-8");
+	/* a value that is not UTF-8 makes no answer at all */
+	return answer != NULL ? answer : control_failed("the answer holds text that is not UTF-8");
 }

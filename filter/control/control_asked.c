@@ -19,7 +19,7 @@ control_failed(const char *error)
 	json_t *text = json_string(error);
 
 	return json_pack("{s:b, s:o}", "ok", 0, "error",
-	    text != NULL ? text : json_string("an error that is no UTF-8"));
+	    text != NULL ? text : json_string("an error that is not UTF-8"));
 }
 
 /* control_text - a text member of the request */
@@ -60,7 +60,7 @@ control_account(const struct asked *asked, json_t **answer_r)
 		*answer_r = control_failed("the request names no account");
 	else if (account == NULL)
 		*answer_r = control_failed(
-		    mem_printf(asked->ctx, "\"%.100s\" is no account: %s", name, error));
+		    mem_printf(asked->ctx, "\"%.100s\" is not an account: %s", name, error));
 	snapshot_release(snapshot);
 	return account;
 }

@@ -172,7 +172,8 @@ control_report(const struct asked *asked)
 		reading.domain = domain_normalise(asked->ctx, domain, strlen(domain), &error);
 		if (reading.domain == NULL)
 			return control_failed(
-			    mem_printf(asked->ctx, "\"%.100s\" is no domain: %s", domain, error));
+			    mem_printf(asked->ctx, "\"%.100s\" is not a domain: %s", domain,
+			        error));
 	}
 	if (read_days(asked, &reading, &error) != 0)
 		return control_failed(

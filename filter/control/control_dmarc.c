@@ -72,7 +72,7 @@ static const char *
 send_asked_day(const struct asked *asked, int day, const char *domain)
 {
 	if (!asked->asker->may_write)
-		return "you may only ask, not let reports be sent";
+		return "you may read, but not have reports sent";
 	if (asked->daemon->reporter == NULL)
 		return "only the daemon sends reports";
 	if (day >= daybook_day(clock_wall_ms()))

@@ -44,7 +44,7 @@ history_of(const struct asked *asked, json_t **answer_r)
 	if (books_keep_decisions(books))
 		return books;
 	*answer_r =
-	    control_failed("no history is kept: the configuration says history = { messages = 0 }");
+	    control_failed("no history is kept: the configuration has history = { messages = 0 }");
 	return NULL;
 }
 

@@ -172,10 +172,11 @@ static void
 put_store_state(struct exposition *out, const struct store_status *store)
 {
 	exposition_family(out, EXPOSITION_GAUGE, "countersign_store_up", NULL,
-	    "Whether the store can be asked (1) or not (0).");
+	    "Whether the store is available (1) or not (0).");
 	exposition_value(out, !store->away, "kind", store->kind, NULL);
 	metrics_gauge(out, "countersign_store_away_seconds", "seconds",
-	    "For how long the store cannot be asked; 0 if it can.", (double)store->away_ms / 1000);
+	    "For how long the store has been unavailable; 0 if it is available.",
+	    (double)store->away_ms / 1000);
 	metrics_gauge(out, "countersign_store_pending_charges", NULL,
 	    "Charges that wait for the store.", (double)store->pending);
 	metrics_gauge(out, "countersign_store_pending_changes", NULL,
@@ -235,16 +236,16 @@ put_dns(const struct asked *asked, struct exposition *out)
 	    "Whether a server of DNS answers (1) or none does (0).",
 	    !daemon_resolver_away(asked->daemon, &servers, &since));
 	exposition_family(out, EXPOSITION_COUNTER, "countersign_dns_answers", NULL,
-	    "Answers to questions that checks asked, from the cache or not, by result.");
+	    "Answers to DNS queries of checks, from the cache or not, by result.");
 	for (int i = 0; i <= DNS_FAILURE; i++)
 		exposition_value(
 		    out, figures_read(&figures->answers[i]), "result", words[i], NULL);
 	metrics_counter(out, "countersign_dns_cache_hits", "Of those, answers from the cache.",
 	    figures_read(&figures->cached));
 	metrics_counter(out, "countersign_dns_stale_answers",
-	    "Of those, what DNS said before it failed.", figures_read(&figures->stale));
+	    "Of those, answers that DNS gave before it failed.", figures_read(&figures->stale));
 	metrics_counter(out, "countersign_dns_questions",
-	    "Questions sent to a server, those asked ahead of need included.",
+	    "Queries sent to a server, including those ahead of need.",
 	    figures_read(&figures->questions));
 	exposition_family(out, EXPOSITION_HISTOGRAM, "countersign_dns_wait_duration_seconds",
 	    "seconds", "Time that checks waited for answers that were not in the cache.");
@@ -303,7 +304,7 @@ put_journal(const struct asked *asked, struct exposition *out)
 
 	journal_status(asked->daemon->journal, asked->ctx, &journal);
 	metrics_gauge(out, "countersign_journal_up", NULL,
-	    "Whether the books take what is written (1) or not (0).", journal.problem == NULL);
+	    "Whether the books accept entries (1) or not (0).", journal.problem == NULL);
 	metrics_gauge(out, "countersign_journal_queue", NULL,
 	    "Entries of the journal that wait to be written.", (double)journal.waiting);
 	metrics_counter(out, "countersign_journal_given_up_entries",

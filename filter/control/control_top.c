@@ -279,7 +279,7 @@ control_quota_top(const struct asked *asked)
 	json_t *answer;
 
 	if (by != NULL && strcmp(by, "percent") != 0 && !order_of(by, &order))
-		return control_failed("top goes by recipients, messages, refused or percent");
+		return control_failed("top sorts by recipients, messages, refused or percent");
 	if (text != NULL && (of.kind = quota_owner_read(text, &of.name)) == QUOTA_ACCOUNT)
 		return control_failed(mem_printf(asked->ctx, "\"%.100s\" has no accounts: write "
 		    "@DOMAIN, pool:NAME or network:ADDRESS", text));

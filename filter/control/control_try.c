@@ -157,7 +157,7 @@ sizes_of(const char *line, size_t len, struct trying *trying)
 
 	json_decref(head);
 	if (request < 1 || request > TRIAL_REQUEST_MAX)
-		return "the request is too large, or does not say its size";
+		return "the request is too large, or its size is missing";
 	if (message < 0 || message > TRIAL_TEXT_MAX)
 		return "the message is too large to be tried";
 	trying->n_request = (size_t)request;
@@ -207,7 +207,7 @@ control_try_start(struct daemon *daemon, int fd, const struct asker *asker, cons
 	const char *error;
 
 	if (!asker->may_write)
-		return "you may ask, but not try messages: the answer holds signatures; see "
+		return "you may read, but not try messages: the answer holds signatures; see "
 		    "control_group";
 	error = sizes_of(line, len, &sizes);
 	if (error != NULL)

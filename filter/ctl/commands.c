@@ -30,14 +30,14 @@ const struct ctl_option ctl_global_options[] = {
 	{ "--direct", NULL, "use the Redis of the configuration, without a daemon", NULL,
 	    OPTIONAL },
 	{ "--json", NULL, "print the answer as JSON", NULL, OPTIONAL },
-	{ "--help", NULL, "show the commands, or the words of one", NULL, OPTIONAL },
+	{ "--help", NULL, "show the commands, or the arguments of one", NULL, OPTIONAL },
 	{ "--version", NULL, "print the version", NULL, OPTIONAL },
 	{ "--completion", "SHELL", "print the completion for a shell", "bash zsh fish", OPTIONAL },
 	{ .name = NULL },
 };
 
 const struct ctl_command ctl_commands[] = {
-	{ "status", { NULL }, NO_OPTIONS, "show how the daemon is doing", NULL, ctl_status },
+	{ "status", { NULL }, NO_OPTIONS, "show the state of the daemon", NULL, ctl_status },
 	{ "metrics", { NULL },
 	    { { "--openmetrics", NULL, "OpenMetrics 1.0, not Prometheus' own format", NULL,
 	      OPTIONAL } },
@@ -121,9 +121,9 @@ const struct ctl_command ctl_commands[] = {
 		  "today yesterday ...", OPTIONAL },
 		{ "--domain", "DOMAIN", "the report to this domain only", NULL, OPTIONAL },
 		{ "--print", NULL, "print the reports (XML)", NULL, OPTIONAL },
-		{ "--send", NULL, "send now what was not sent, also what failed", NULL,
+		{ "--send", NULL, "send the unsent reports now, also failed ones", NULL,
 		    OPTIONAL } },
-	    "show the aggregate reports of a day and their fate", NULL, ctl_dmarc_report },
+	    "show the aggregate reports of a day and their state", NULL, ctl_dmarc_report },
 	{ "spf check", { NULL },
 	    { { "--ip", "ADDRESS", "address of the client", NULL, REPEATED },
 		{ "--from", "SENDER", "envelope sender; <> is the null sender", NULL, OPTIONAL },
@@ -152,12 +152,12 @@ const struct ctl_command ctl_commands[] = {
 		{ "--skip", "ID", "all checks but this one", NULL, REPEATED } },
 	    "find what is wrong with this site, and the cure", NULL, ctl_doctor },
 	{ "try", { NULL },
-	    { { "--running", NULL, "ask the running daemon, or fail", NULL, OPTIONAL },
+	    { { "--running", NULL, "use the running daemon, or fail", NULL, OPTIONAL },
 		{ "--listener", "NAME", "listener that the message comes to", NULL, OPTIONAL },
 		{ "--verify", NULL, "as from outside, to a listener of role inbound", NULL,
 		  OPTIONAL },
 		{ "--daemon", "NAME", "daemon name of the connection", NULL, OPTIONAL },
-		{ "--mta", "MTA", "what to play (default: by the listener)",
+		{ "--mta", "MTA", "MTA to imitate (default: by the listener)",
 		  "postfix pickup sendmail", OPTIONAL },
 		{ "--login", "LOGIN", "SASL login (default: none)", NULL, OPTIONAL },
 		{ "--client", "ADDRESS", "address of the client", NULL, OPTIONAL },
@@ -366,7 +366,7 @@ commands_print_all(FILE *to)
 	(void)fprintf(to,
 	    "usage: countersignctl [-c FILE | -s SOCKET] [--direct] [--json] COMMAND ...\n"
 	    "\n"
-	    "Commands; countersignctl --help COMMAND shows the words of one:\n");
+	    "Commands; countersignctl --help COMMAND shows its arguments:\n");
 	for (const struct ctl_command *command = ctl_commands; command->name != NULL; command++)
 		print_command(to, command);
 	(void)fprintf(to, "\nOptions:\n");

@@ -129,7 +129,8 @@ ctl_duration(const char *text)
 	double ms;
 
 	if (!duration_parse(text, &ms) || ms < 1 || ms > MOST_MS)
-		ctl_wrong("\"%s\" is no time; write a number with its unit, ms, s, min, h, d or w, for example "
+		ctl_wrong("\"%s\" is not a time; write a number with its unit, ms, s, min, h, d or "
+		    "w, for example "
 		    "30m, 2h or \"3 days\"", text);
 	return (long long)ms;
 }

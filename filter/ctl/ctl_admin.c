@@ -14,7 +14,7 @@ static void
 print_reload(const json_t *answer)
 {
 	(void)answer;
-	(void)printf("the new configuration is in force\n");
+	(void)printf("the new configuration is in effect\n");
 }
 
 /* ctl_reload - read the configuration again */
@@ -87,7 +87,7 @@ print_status(const json_t *answer)
 	    ctl_text(books, "problem"));
 }
 
-/* ctl_status - how the daemon is doing */
+/* ctl_status - the state of the daemon */
 int
 ctl_status(struct ctl *ctl, char **operands)
 {

@@ -210,7 +210,8 @@ static void
 adopted_print_trial(const struct adopt_report *report, const struct adopt_trial *trial)
 {
 	if (trial->errors != NULL) {
-		(void)printf("countersign -t -c %s would say:\n%s\n", report->conf, trial->errors);
+		(void)printf("countersign -t -c %s would report:\n%s\n", report->conf,
+		    trial->errors);
 		return;
 	}
 	(void)printf("%s is good.\n", report->conf);

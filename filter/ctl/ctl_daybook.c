@@ -152,7 +152,7 @@ ctl_report(struct ctl *ctl, char **operands)
 
 	(void)operands;
 	if (day != NULL && (from != NULL || to != NULL))
-		ctl_wrong("--day does not go with --from and --to");
+		ctl_wrong("--day cannot be used with --from and --to");
 	if (to != NULL && from == NULL)
 		ctl_wrong("--to needs --from");
 	request = json_pack("{s:s}", "command", "report");

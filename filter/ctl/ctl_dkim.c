@@ -44,11 +44,11 @@ ctl_dkim_reader(struct ctl *ctl, const struct config *config, const char *place,
 const char *
 ctl_dkim_domain(struct ctl *ctl, const char *text)
 {
-	const char *error = "it is no name";
+	const char *error = "it is not a name";
 	const char *domain = domain_normalise(ctl->memory, text, strlen(text), &error);
 
 	if (domain == NULL || domain_is_literal(domain))
-		ctl_wrong("\"%s\" is no domain: %s", text, error);
+		ctl_wrong("\"%s\" is not a domain: %s", text, error);
 	return domain;
 }
 

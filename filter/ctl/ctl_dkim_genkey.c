@@ -88,7 +88,7 @@ choose_selector(struct order *order, const char *given)
 	given = text_lower_copy(order->ctl->memory, given, strlen(given));
 	if (!keyring_is_selector(given))
 		ctl_wrong(
-		    "--selector %s is no selector; use letters, digits, hyphens and single dots",
+		    "--selector %s is not a selector; use letters, digits, hyphens and single dots",
 		    given);
 	return given;
 }
@@ -105,7 +105,8 @@ place(struct order *order, const char *given)
 	order->directory = given != NULL ? given : config->keys;
 	if (order->directory == NULL && order->by_table)
 		ctl_fail(
-		    "%s names a key_table; say with --directory where the key goes", ctl->file);
+		    "%s names a key_table; name the directory of the key with --directory",
+		    ctl->file);
 	if (order->directory == NULL)
 		ctl_fail("%s names no keys; add for example: keys = \"" SYSCONFDIR "/countersign/keys\"",
 		    ctl->file);

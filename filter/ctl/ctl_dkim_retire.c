@@ -84,7 +84,7 @@ ctl_dkim_retire(struct ctl *ctl, char **operands)
 	if (key == NULL)
 		ctl_fail("there is no key %s for %s", selector, domain);
 	if (!last && is_last_rsa(ctl, keys, n, key))
-		ctl_fail("%s has no other %skey than %s; make one first, or say --last", domain,
+		ctl_fail("%s has no other %skey than %s; make one first, or use --last", domain,
 		    n > 1 ? "RSA " : "", selector);
 	to = put_away(ctl, key->file);
 	if (!ctl->json)

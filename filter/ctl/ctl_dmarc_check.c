@@ -138,7 +138,7 @@ static void
 print_report_addresses(const json_t *addresses)
 {
 	if (json_array_size(addresses) == 0)
-		(void)printf("reports: nobody is told what receivers see; add rua=mailto:...\n");
+		(void)printf("reports: none are requested; add rua=mailto:...\n");
 	for (size_t i = 0; i < json_array_size(addresses); i++) {
 		const json_t *address = json_array_get(addresses, i);
 
@@ -195,7 +195,7 @@ ctl_dmarc_domain(struct ctl *ctl, const char *given)
 	json_t *answer;
 
 	if (domain == NULL || domain_is_literal(domain))
-		ctl_wrong("\"%s\" is no domain%s%s", given, error != NULL ? ": " : "",
+		ctl_wrong("\"%s\" is not a domain%s%s", given, error != NULL ? ": " : "",
 		    error != NULL ? error : "");
 	asking = ctl_dmarc_asking(ctl);
 	dmarc_ask_walk(asking, domain);

@@ -172,7 +172,7 @@ own_next(TALLOC_CTX *ctx, const struct own_domain *own, const struct dmarc_answe
 	const char *first = found || inherits ? NULL :
 	    mem_printf(ctx, "v=DMARC1; p=none; rua=mailto:dmarc@%s", own->name);
 
-	*say_r = "DNS does not answer; ask again";
+	*say_r = "DNS does not answer; try again";
 	if (walk->silent != NULL || own->unknown > 0)
 		return NULL;
 	*say_r = "not ready: messages of today are not signed by the domain";
@@ -301,6 +301,6 @@ ctl_dmarc_check(struct ctl *ctl, char **operands)
 	if (own == (operands[0] != NULL))
 		ctl_misuse(ctl, "takes DOMAIN or --own");
 	if (own && ctl->direct)
-		ctl_misuse(ctl, "takes no --direct with --own: the daemon is asked");
+		ctl_misuse(ctl, "takes no --direct with --own, which needs the daemon");
 	return own ? own_check(ctl, ctl_dmarc_asking(ctl)) : ctl_dmarc_domain(ctl, operands[0]);
 }

@@ -35,7 +35,7 @@ static const struct help_task help_tasks[] = {
 	    "listen peers listeners", "doctor" },
 	{ "watch first, then enforce", "mode would dry-run test", "countersign.conf(5)", "mode",
 	    "report" },
-	{ "say which login may send as which address", "owner sender alias identity sql ldap",
+	{ "decide which login may send as which address", "owner sender alias identity sql ldap",
 	    "countersign-tables(5)", "owners mailboxes accounts login_map", "table get" },
 	{ "limit how much is sent", "quota rate plan recipients hour", "countersign-limits(5)",
 	    "plans default_plan plan_of", "quota show, quota suggest" },

@@ -89,13 +89,13 @@ print_verdicts(const json_t *answer, bool all, const char *none)
 static void
 print_last(const json_t *answer)
 {
-	print_verdicts(answer, false, "the history knows no message of this account");
+	print_verdicts(answer, false, "the history has no message of this account");
 }
 
 static void
 print_why(const json_t *answer)
 {
-	print_verdicts(answer, true, "the history knows no message of this queue id");
+	print_verdicts(answer, true, "the history has no message of this queue id");
 }
 
 /* ctl_last - the last verdicts of an account */
@@ -233,7 +233,7 @@ print_queued(const json_t *answer)
 	json_t *ids;
 
 	if (json_object_size(filters) == 0) {
-		(void)printf("# the history knows no message of %s that passed\n",
+		(void)printf("# the history has no message of %s that passed\n",
 		    ctl_text(answer, "account"));
 		return;
 	}

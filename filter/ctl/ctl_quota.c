@@ -225,7 +225,7 @@ print_top(const json_t *answer)
 			(void)printf("none\n");
 	}
 	if (json_array_size(accounts) == 0)
-		(void)printf("nobody has sent anything today\n");
+		(void)printf("no account has sent anything today\n");
 }
 
 /* ctl_quota_top - who sends most */
@@ -305,7 +305,7 @@ print_blocked(const json_t *answer)
 		print_block(block);
 	}
 	if (json_array_size(blocked) == 0)
-		(void)printf("nobody is blocked\n");
+		(void)printf("no account is blocked\n");
 }
 
 /* ctl_blocked - who is blocked */

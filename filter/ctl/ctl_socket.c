@@ -205,7 +205,7 @@ show(const struct ctl *ctl, const char *line, void (*print)(const json_t *), con
 	bool good = json_is_true(json_object_get(answer, "ok"));
 
 	if (answer == NULL)
-		ctl_fail("the answer is no JSON: %s", error.text);
+		ctl_fail("the answer is not JSON: %s", error.text);
 	ctl_clean(answer);
 	if (ctl->json)
 		(void)printf("%s", line);

@@ -109,7 +109,7 @@ ctl_spf_load(struct ctl *ctl, struct setting *setting)
 	memset(setting, 0, sizeof(*setting));
 	setting->ctl = ctl;
 	setting->config =
-	    ctl_config_if_any(ctl, "asking with the default settings and the DNS of this system");
+	    ctl_config_if_any(ctl, "using the default settings and the DNS of this system");
 	if (setting->config != NULL) {
 		setting->spf = &setting->config->spf;
 		options = setting->config->resolver;
@@ -244,7 +244,7 @@ client_note(const struct setting *setting, const char *address)
 	struct ip_address ip;
 
 	if (!ip_address_parse(address, &ip))
-		ctl_wrong("--ip %s is no IP address", address);
+		ctl_wrong("--ip %s is not an IP address", address);
 	if (netblock_contains(setting->spf->relays, setting->spf->n_relays, &ip))
 		return "this client is in trusted_relays: the daemon checks the client that it names in Received";
 	if (netblock_contains(setting->spf->exempt, setting->spf->n_exempt, &ip))
@@ -340,7 +340,7 @@ own_line(struct setting *setting, const char *label, const char *address, const 
 	json_t *object;
 
 	if (!ip_address_parse(address, &ip))
-		ctl_wrong("--ip %s is no IP address", address);
+		ctl_wrong("--ip %s is not an IP address", address);
 	spf_check(setting->ctl->memory, &setting->service, &client,
 	    mem_printf(setting->ctl->memory, "postmaster@%s", domain),
 	    clock_ms() + setting->spf->timeout_ms, &outcome->fact, &outcome->counts);
@@ -369,9 +369,10 @@ ctl_spf_advice(struct ctl *ctl, const struct setting *setting, const struct chec
 	case SPF_IS_NONE:
 		return "there is no SPF record: everyone may send mail of this domain";
 	case SPF_IS_PERMERROR:
-		return "the record is in error: receivers may refuse mail that gets so far";
+		return "the record is in error: receivers may refuse mail if they evaluate that "
+		    "part";
 	case SPF_IS_TEMPERROR:
-		return "the record could not be read to its end; ask again";
+		return "the record could not be read to its end; try again";
 	case SPF_IS_PASS:
 		return "the record lets everyone pass";
 	default:
@@ -379,12 +380,12 @@ ctl_spf_advice(struct ctl *ctl, const struct setting *setting, const struct chec
 	}
 	if (left <= 2)
 		return mem_printf(ctl->memory,
-		    "%s: %u more terms that ask DNS make the record an error",
+		    "%s: %u more terms that query DNS make the record an error",
 		    left == 0 ? "at the limit" : "near the limit", left + 1);
 	if (outcome->counts.voids >= limits->voids && limits->voids > 0)
 		return "at the limit of void lookups: one more name without records makes the record an error";
 	return mem_printf(
-	    ctl->memory, "within the limits: room for %u more terms that ask DNS", left);
+	    ctl->memory, "within the limits: room for %u more terms that query DNS", left);
 }
 
 /* check_own - --own DOMAIN: would mail of this domain pass from this host? */

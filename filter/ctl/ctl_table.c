@@ -41,7 +41,7 @@ struct settings {
 static struct settings
 ctl_table_settings_of(struct ctl *ctl)
 {
-	const struct config *config = ctl_config_if_any(ctl, "asking with the default settings");
+	const struct config *config = ctl_config_if_any(ctl, "using the default settings");
 
 	if (config == NULL)
 		return (struct settings){ NULL, "+", NULL, true };
@@ -284,7 +284,7 @@ ctl_table_check(struct ctl *ctl, char **operands)
 	/* any key will do: what is wanted is an answer */
 	if (table_get(table, ctl->memory, "countersign@check.invalid", 0, &value, &error) ==
 	    TABLE_TEMPERROR)
-		ctl_fail("table %s can be opened, but not asked: %s", operands[0], error);
+		ctl_fail("table %s can be opened, but not queried: %s", operands[0], error);
 	if (ctl->json)
 		(void)printf("{\"ok\":true}\n");
 	else

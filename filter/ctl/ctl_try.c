@@ -155,7 +155,7 @@ try_running(struct ctl *ctl, int fd, const char *path, const json_t *request, co
 	(void)close(fd);
 	json = json_loads(answer, 0, &error);
 	if (json == NULL)
-		ctl_fail("the answer is no JSON: %s", error.text);
+		ctl_fail("the answer is not JSON: %s", error.text);
 	talloc_free(answer);
 	free(dumped);
 	return json;

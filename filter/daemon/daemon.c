@@ -327,7 +327,7 @@ reload(struct daemon *daemon, TALLOC_CTX *ctx, const char **error_r)
 	swap(daemon, new);
 	atomic_fetch_add(&daemon->reloads, 1);
 	event_raise(journal_events(daemon->journal), EVENT_RELOAD, NULL, NULL, NULL,
-	    "the new configuration is in force", NULL);
+	    "the new configuration is in effect", NULL);
 	return true;
 }
 
@@ -342,7 +342,7 @@ daemon_watch_resolver(struct daemon *daemon)
 		return;
 	daemon->resolver_away = status.away;
 	text = mem_printf(NULL, "the resolver %s %s", status.servers,
-	    status.away ? "does not answer: SPF and DKIM go by what DNS said before, if anything"
+	    status.away ? "does not answer: SPF and DKIM use earlier answers of DNS, if any"
 			: "answers again");
 	event_raise(journal_events(daemon->journal),
 	    status.away ? EVENT_RESOLVER_AWAY : EVENT_RESOLVER_BACK, NULL, NULL, NULL, text, NULL);

@@ -55,7 +55,8 @@ snapshot_key_options(TALLOC_CTX *ctx, const struct config *config,
 	user = getpwnam(config->user);	/* one reload at a time, and no other caller */
 	if (user == NULL) {
 		*error_r = mem_printf(ctx,
-		    "%s: user = \"%s\" is no account of this machine; create it with: adduser --system --group %s",
+		    "%s: user = \"%s\" is not a user of this host; create it with: adduser "
+		    "--system --group %s",
 		    config->file, config->user, config->user);
 		return -1;
 	}

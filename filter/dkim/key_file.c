@@ -60,7 +60,7 @@ file_error(TALLOC_CTX *ctx, const struct keyring_options *options, const char *p
 	unsigned int mode = (unsigned int)st->st_mode & 07777;
 
 	if (!S_ISREG(st->st_mode))
-		return mem_printf(ctx, "%s: is no regular file; put the key itself there", path);
+		return mem_printf(ctx, "%s: is not a regular file; put the key itself there", path);
 	if (st->st_uid != 0 && st->st_uid != options->uid)
 		return key_file_owner_error(ctx, options, path, st->st_uid, "change it");
 	if ((mode & ~0640U) != 0)
@@ -75,7 +75,7 @@ file_error(TALLOC_CTX *ctx, const struct keyring_options *options, const char *p
 		    (unsigned long)options->gid, path, path);
 	if (st->st_size == 0 || st->st_size > KEYRING_FILE_MAX)
 		return mem_printf(ctx,
-		    "%s: has %lld octets; a private key in PEM has some thousand", path,
+		    "%s: has %lld bytes; a private key in PEM has one to a few thousand", path,
 		    (long long)st->st_size);
 	return NULL;
 }

@@ -201,7 +201,7 @@ judge_record(TALLOC_CTX *ctx, const struct keyring_public *key, const struct dns
 		    type != NULL ? key_record_shown(ctx, type) : "rsa", type != NULL ? "" : " (by default)",
 		    type_word(key->type));
 	else if ((len = public_key_decode(p, octets, sizeof(octets))) == 0)
-		finding->problem = "p= is no base64";
+		finding->problem = "p= is not base64";
 	else
 		compare_octets(key, octets, len, finding);
 	if (finding->state == KEY_MATCHES)

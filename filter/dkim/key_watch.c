@@ -128,8 +128,10 @@ log_withheld(const struct entry *entry, const struct key_finding *finding)
 	char *text = key_record_text(NULL, &entry->half);
 
 	log_error(
-	    "the DKIM key %s is not used: DNS says %s%s%s; publish %s. IN TXT \"%s\" (in strings of at most "
-	    "255 octets, as dkim genkey writes it), or set dkim = { check_dns = false } where this DNS is not what others see",
+	    "the DKIM key %s is not used; state in DNS: %s%s%s; publish %s. IN TXT \"%s\" (in "
+	    "strings of at most "
+	    "255 bytes, as dkim genkey writes it), or set dkim = { check_dns = false } if this DNS "
+	    "is not what others see",
 	    entry->name, key_state_word(finding->state), finding->problem != NULL ? ": " : "",
 	    finding->problem != NULL ? finding->problem : "", entry->name, text);
 	talloc_free(text);
@@ -345,7 +347,7 @@ key_watch_do_filter(struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice
 			rsa_withheld |= out;
 		}
 		if (out && problem == NULL)
-			problem = mem_printf(ctx, "the key %s of %s is not used, DNS says: %s",
+			problem = mem_printf(ctx, "the key %s of %s is not used; state in DNS: %s",
 			    key->selector, key->domain, key_state_word(state));
 		if (!out)
 			choice->requests[n++] = choice->requests[i];

@@ -269,7 +269,7 @@ keyring_public(TALLOC_CTX *ctx, const struct keyring_key *key, struct keyring_pu
 	good = found != NULL && keyring_encode_public(ctx, found, public_r);
 	EVP_PKEY_free(found);
 	if (!good)
-		*error_r = mem_printf(ctx, "%s: its public half cannot be had", key->file);
+		*error_r = mem_printf(ctx, "%s: its public half cannot be derived", key->file);
 	return good ? 0 : -1;
 }
 

@@ -109,7 +109,7 @@ advise_domain(struct keyring_report *report, const struct keyring_domain *domain
 			return;
 	keyring_report_warning(report, mem_printf(report->ctx,
 	    "%s: has Ed25519 keys only, which many receivers "
-	    "do not know; put an RSA key beside them", domain->name));
+	    "do not know; add an RSA key", domain->name));
 }
 
 /* load_keys - the key files among these names of a domain's directory, n_keys of them */
@@ -130,7 +130,7 @@ load_keys(struct keyring *keyring, const char *name, const char *path, const cha
 
 		if (!keyring_is_selector(selector)) {
 			keyring_report_error(report, mem_printf(report->ctx,
-			    "%s: its name is no selector; use letters, digits, "
+			    "%s: its name is not a selector; use letters, digits, "
 			    "hyphens and single dots before " SUFFIX, file));
 			continue;
 		}
@@ -184,7 +184,7 @@ load_entry(struct keyring *keyring, const char *directory, const char *name,
 	}
 	if (is_directory && (normal == NULL || domain_is_literal(normal)))
 		keyring_report_error(
-		    report, mem_printf(report->ctx, "%s: its name is no domain", path));
+		    report, mem_printf(report->ctx, "%s: its name is not a domain", path));
 	else if (is_directory && strcmp(normal, name) != 0)
 		keyring_report_error(report,
 		    mem_printf(report->ctx,
@@ -195,7 +195,8 @@ load_entry(struct keyring *keyring, const char *directory, const char *name,
 		load_domain(keyring, path, name, report);
 	else if (is_key_name(name))
 		keyring_report_error(report, mem_printf(report->ctx,
-		    "%s: lies beside the domains' directories; move it to %s/<domain>/<selector>" SUFFIX, path, directory));
+		    "%s: is next to the domains' directories; move it to "
+		    "%s/<domain>/<selector>" SUFFIX, path, directory));
 	talloc_free(scratch);
 }
 

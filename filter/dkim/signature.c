@@ -111,7 +111,7 @@ read_auid(TALLOC_CTX *ctx, struct check *check)
 		return dkim_tags_find(&check->tags, "i") == NULL ? NULL : "i= is too long";
 	at = strrchr(auid, '@');
 	if (at == NULL)
-		return "i= is no address";
+		return "i= is not an address";
 	below = signature_domain(ctx, at + 1);
 	if (below == NULL)
 		return "i= is not below d=";
@@ -133,11 +133,11 @@ read_identity(TALLOC_CTX *ctx, struct check *check)
 	domain = signature_domain(ctx, fact->sdid);
 	selector = signature_domain(ctx, fact->selector);
 	if (domain == NULL || selector == NULL)
-		return "d= or s= is no domain name";
+		return "d= or s= is not a domain name";
 	fact->selector = selector;
 	domain = domain_normalise(ctx, domain, strlen(domain), NULL);
 	if (domain == NULL || domain_is_literal(domain))
-		return "d= is no domain name";
+		return "d= is not a domain name";
 	fact->sdid = domain;
 	check->key_name = mem_printf(ctx, "%s._domainkey.%s", selector, domain);
 	if (strlen(check->key_name) > DOMAIN_MAX)
@@ -176,7 +176,7 @@ read_hashes(TALLOC_CTX *ctx, struct check *check)
 	/* libopendkim compares text, so it must be the one form that encoding gives. */
 	if (hash == NULL || strlen(hash) != HASH_BASE64 || hash[HASH_BASE64 - 1] != '=' ||
 	    strcspn(hash, "=") != HASH_BASE64 - 1)
-		return "bh= is no SHA-256 hash";
+		return "bh= is not a SHA-256 hash";
 	return NULL;
 }
 
@@ -192,11 +192,11 @@ read_options(TALLOC_CTX *ctx, struct check *check)
 	if (query != NULL && strcasestr(query, "dns/txt") == NULL)
 		return "q= is not known";
 	if (signature_number(dkim_tags_text(ctx, &check->tags, "t", 30), far) == -2)
-		return "t= is no time";
+		return "t= is not a time";
 	if (signature_number(dkim_tags_text(ctx, &check->tags, "x", 30), far) == -2)
-		return "x= is no time";
+		return "x= is not a time";
 	check->length = signature_number(dkim_tags_text(ctx, &check->tags, "l", 80), far);
-	return check->length == -2 ? "l= is no number" : NULL;
+	return check->length == -2 ? "l= is not a number" : NULL;
 }
 
 /* fill_fact - what is reported of a signature, whatever becomes of it */

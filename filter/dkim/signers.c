@@ -73,10 +73,10 @@ signers_check_owner(
 	const struct stat *st = &sheet->st;
 
 	if (!S_ISREG(st->st_mode))
-		return mem_printf(ctx, "%s: is no regular file", sheet->file);
+		return mem_printf(ctx, "%s: is not a regular file", sheet->file);
 	if (st->st_size > TABLE_OCTETS_MAX)
 		return mem_printf(
-		    ctx, "%s: is larger than %ld octets", sheet->file, TABLE_OCTETS_MAX);
+		    ctx, "%s: is larger than %ld bytes", sheet->file, TABLE_OCTETS_MAX);
 	if (st->st_uid != 0 && st->st_uid != options->uid)
 		return mem_printf(ctx,
 		    "%s: belongs to user id %lu, who could name other keys there; run: chown root %s",
@@ -113,7 +113,7 @@ fill_sheet(TALLOC_CTX *ctx, struct sheet *sheet, int fd)
 		sheet->len += (size_t)n;
 	}
 	if (memchr(sheet->text, '\0', sheet->len) != NULL)
-		return mem_printf(ctx, "%s: holds a NUL octet and is no text", sheet->file);
+		return mem_printf(ctx, "%s: holds a NUL byte, so it is not text", sheet->file);
 	return NULL;
 }
 
@@ -149,7 +149,8 @@ add_row(struct signers *signers, size_t i, const struct sheet *sheet, struct key
 		if (base == NULL)
 			keyring_report_unusable(signers->keyring, report, row->domain,
 			    mem_printf(scratch,
-				"%s: %s is no absolute path; set base_directory, from where it is meant",
+				"%s: %s is not an absolute path; set base_directory, from where it "
+				"is meant",
 				where, path));
 		path = mem_printf(scratch, "%s/%s", base != NULL ? base : "", path);
 	}

@@ -618,7 +618,7 @@ settle_good(struct dkim_verification *v, struct check *check)
 	if (check->length >= 0 && check->length < body &&
 	    !dkim_service_options(v->service)->trust_partial)
 		signature_settle(check, DKIM_IS_POLICY,
-		    mem_printf(v, "l= covers %lld of %lld octets of the body",
+		    mem_printf(v, "l= covers %lld of %lld bytes of the body",
 			(long long)check->length, (long long)body));
 	if (v->several_from)
 		signature_settle(check, DKIM_IS_POLICY,

@@ -870,7 +870,7 @@ resolver_do_ask(struct resolver *resolver, TALLOC_CTX *ctx, const char *name, si
 
 	if (question == NULL || is_old(question)) {
 		if (deadline_ms <= clock_ms())
-			return dns_answer_new(ctx, DNS_TIMEOUT, "no time left to ask");
+			return dns_answer_new(ctx, DNS_TIMEOUT, "no time left for a query");
 		question = resolver_start(resolver, name, len, type, question, UNDER_WAY_MAX);
 	}
 	if (question == NULL)
@@ -916,7 +916,7 @@ resolver_ask(struct resolver *resolver, TALLOC_CTX *ctx, const char *name, size_
 	bool cached = false;
 
 	if (!dns_name_ok(name, name_len))
-		return dns_answer_new(ctx, DNS_FAILURE, "no name that DNS could know");
+		return dns_answer_new(ctx, DNS_FAILURE, "not a name that DNS could have");
 	(void)pthread_mutex_lock(&resolver->lock);
 	answer = resolver_do_ask(resolver, ctx, name, name_len, type, deadline_ms, &cached);
 	(void)pthread_mutex_unlock(&resolver->lock);

@@ -108,7 +108,7 @@ set_servers(TALLOC_CTX *ctx, struct ub_ctx *unbound, const char **servers)
 	for (i = 0; servers[i] != NULL; i++)
 		if (ub_ctx_set_fwd(unbound, servers[i]) != 0)
 			return mem_printf(ctx,
-			    "\"%s\" is no address of a DNS server (ADDRESS or ADDRESS@PORT)",
+			    "\"%s\" is not an address of a DNS server (ADDRESS or ADDRESS@PORT)",
 			    servers[i]);
 	return NULL;
 }

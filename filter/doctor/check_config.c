@@ -45,7 +45,7 @@ key_id(const char *text)
 		{ "holds no private key", "key.unreadable" },
 		{ "is neither an RSA", "key.unreadable" },
 		{ "a private key in PEM has", "key.unreadable" },
-		{ "is no regular file", "key.unreadable" },
+		{ "is not a regular file", "key.unreadable" },
 		{ "give it to root", "key.unreadable" },
 		{ "No such file", "key.unreadable" },
 		{ "Permission denied", "key.unreadable" },
@@ -254,7 +254,7 @@ examine_control(struct exam *exam)
 	if (config->control == NULL)
 		exam_add(exam, "control.missing", config->file,
 		    "control = \"/run/countersign/control\"",
-		    "no control socket is configured: countersignctl cannot ask the daemon");
+		    "no control socket is configured: countersignctl cannot reach the daemon");
 	else if (stat(config->control, &st) != 0)
 		return;
 	else if ((st.st_mode & S_IWOTH) != 0)

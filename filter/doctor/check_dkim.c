@@ -113,7 +113,7 @@ check_case(struct exam *exam, const struct dkim_case *cases, size_t n, const str
 		break;
 	case KEY_REVOKED:
 		exam_add(exam, "dkim.revoked", one->name, cure,
-		    "the DNS record says that the key is revoked (p= is empty)");
+		    "the DNS record revokes the key (p= is empty)");
 		break;
 	case KEY_UNFIT:
 		exam_add(exam, "dkim.unusable", one->name, cure,
@@ -127,7 +127,7 @@ check_case(struct exam *exam, const struct dkim_case *cases, size_t n, const str
 	if (one->finding.records > 1 && one->finding.state != KEY_UNKNOWN)
 		exam_add(exam, "dkim.several-records", one->name,
 		    "delete all but the one of the key",
-		    "%zu TXT records stand at this name; receivers fail or take any of them",
+		    "there are %zu TXT records at this name; receivers fail or take any of them",
 		    one->finding.records);
 	if (one->finding.testing && one->finding.state == KEY_MATCHES)
 		exam_add(exam, "dkim.test-flag", one->name, "delete t=y from the record",

@@ -99,7 +99,7 @@ check_record(struct exam *exam, struct dmarc_asking *asking, const char *domain,
 	}
 	if (record->p == DMARC_POLICY_NONE && record->rua == NULL)
 		exam_add(exam, "dmarc.none-no-rua", name, dmarc_wanted(exam, domain),
-		    "the DMARC record asks for nothing and for no reports");
+		    "the DMARC record requests neither a policy nor reports");
 	if (record->rua != NULL)
 		check_rua(exam, asking, domain, record->rua);
 }
@@ -116,7 +116,7 @@ check_misplaced(struct exam *exam, const char *domain)
 	exam_add(exam, "dmarc.syntax", domain,
 	    exam_text(exam, "_dmarc.%s. IN TXT \"%s\"", domain,
 		exam_shown(exam, text, strlen(text))),
-	    "the DMARC record stands at the domain itself; it must stand at _dmarc.%s", domain);
+	    "the DMARC record is at the domain itself; it must be at _dmarc.%s", domain);
 	return true;
 }
 

@@ -70,7 +70,7 @@ examine_rbl(struct exam *exam)
 	if (site->hidden != NULL)
 		exam_add_level(exam, DOCTOR_UNKNOWN, "rbl.listed", NULL,
 		    "name the address that others see with --ip ADDR",
-		    "no list was asked: %s", site->hidden);
+		    "no list was queried: %s", site->hidden);
 	for (int ahead = 1; site->resolver != NULL && ahead >= 0; ahead--)
 		for (size_t i = 0; i < site->n_addresses; i++)
 			for (size_t k = 0; k < sizeof(rbls) / sizeof(rbls[0]); k++) {

@@ -357,7 +357,7 @@ check_hole(struct redis_case *one)
 			    shipped[i].debian);
 	}
 	packages_report(one->exam, "redis.lua-hole", one->where,
-	    exam_text(one->exam, "%s %s has CVE-2025-49844: a script gets out of Lua", name,
+	    exam_text(one->exam, "%s %s has CVE-2025-49844: a script can escape from Lua", name,
 		version), state);
 }
 
@@ -481,7 +481,7 @@ check_info(struct redis_case *one)
 	if (one->info == NULL) {
 		exam_add_level(one->exam, DOCTOR_UNKNOWN, "redis.evicts", one->where,
 		    "+info for the user of Redis",
-		    "how Redis is set up is not known: its user may not ask (%s)",
+		    "how Redis is set up is not known: its user may not query it (%s)",
 		    one->error != NULL ? one->error : "no text");
 		return;
 	}

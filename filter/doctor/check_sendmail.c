@@ -180,7 +180,7 @@ check_passwords(struct exam *exam)
 	if (!site_sendmail_asks(exam->ctx, sendmail) && has_submission(exam->site->config))
 		exam_add(exam, "auth.none", sendmail_where(exam->ctx, sendmail, last),
 		    "DAEMON_OPTIONS(`Name=MSA, Port=submission, M=Ea')dnl",
-		    "a listener has the role submission, and no daemon of Sendmail asks for a "
+		    "a listener has the role submission, and no daemon of Sendmail requires a "
 		    "login (M=a)");
 	if (mechanisms != NULL && strpbrk(mechanisms->value, "PL") != NULL &&
 	    (strstr(mechanisms->value, "PLAIN") != NULL ||

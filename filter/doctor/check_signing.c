@@ -54,7 +54,7 @@ signing_list(
 			exam_add(exam, "sign.order", where,
 			    exam_text(exam, "%s = %s, %s", parameter, milters[i].endpoint,
 				milters[ours].endpoint),
-			    "%s stands behind countersign and may change mail after it was signed",
+			    "%s comes after countersign and may change mail after it was signed",
 			    filter.name);
 		if (!behind && filter.authserv_id != NULL &&
 		    strcasecmp(filter.authserv_id, site->config->authserv_id) == 0)

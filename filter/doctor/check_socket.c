@@ -61,13 +61,13 @@ socket_negotiate(int fd, int64_t deadline_ms)
 		ssize_t got;
 
 		if (!socket_wait(fd, POLLIN, deadline_ms))
-			return "what listens there does not answer";
+			return "the program that listens there does not answer";
 		got = recv(fd, answer + len, sizeof(answer) - len, 0);
 		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
 			return "the connection was closed without an answer";
 		len += got > 0 ? (size_t)got : 0;
 		if (len > 4 && (answer[4] != 'O' || socket_number(answer) < 13))
-			return "what listens there is not a milter";
+			return "the program that listens there is not a milter";
 	}
 	if ((socket_number(answer + 9) & MILTER_SETSYMLIST) == 0 ||
 	    (socket_number(answer + 13) & MILTER_LEADSPC) == 0)

@@ -91,7 +91,7 @@ check_error(struct exam *exam, const char *domain, const struct spf_trial *trial
 
 	if (many)
 		exam_add(exam, "spf.too-many", domain,
-		    "replace include: terms by the ip4: and ip6: terms behind them",
+		    "replace include: terms by the ip4: and ip6: terms that they lead to",
 		    "the SPF record needs too many DNS queries: %s", problem);
 	else
 		exam_add(exam, "spf.syntax", domain, "correct the term that is named",
@@ -121,7 +121,7 @@ check_shape(struct exam *exam, const char *domain, struct spf_text text)
 	}
 	if (!closed && record->redirect.data == NULL)
 		exam_add(exam, "spf.open-end", domain, "end the record with ~all or -all",
-		    "the SPF record does not say what to do with other senders");
+		    "the SPF record has no result for other senders");
 }
 
 /* spf_stranger - does everyone pass? true: yes, or the record is in error */
@@ -150,8 +150,8 @@ spf_stranger(struct exam *exam, const char *domain, struct spf_text text)
 	}
 	if (terms >= SPF_MANY)
 		exam_add_level(exam, DOCTOR_WARNING, "spf.too-many", domain,
-		    "replace include: terms by the ip4: and ip6: terms behind them",
-		    "the SPF record needs %u of the %d terms that may ask DNS", terms,
+		    "replace include: terms by the ip4: and ip6: terms that they lead to",
+		    "the SPF record needs %u of the %d terms that may query DNS", terms,
 		    SPF_LIMIT_TERMS);
 	return false;
 }
@@ -179,7 +179,7 @@ check_ours(struct exam *exam, const char *domain)
 			exam_add(exam, "spf.misses-us", where,
 			    exam_text(exam, "add ip%c:%s to the SPF record of %s",
 				address->ip.bits == 128 ? '6' : '4', address->text, domain),
-			    "mail of this domain from this host gets the SPF result %s",
+			    "mail of this domain from this host has the SPF result %s",
 			    spf_result_word(trial.fact.result));
 	}
 }

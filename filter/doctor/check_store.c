@@ -166,7 +166,7 @@ store_check_table(struct exam *exam, const struct table_env *env, const char *sp
 		     clock_ms() + TABLE_WAIT_MS, &value, &error) == TABLE_TEMPERROR)
 		exam_add(exam, "owners.table", spec,
 		    exam_text(exam, "countersignctl table check %s", spec),
-		    "the table can be opened, but not asked: %s", error);
+		    "the table can be opened, but not queried: %s", error);
 	talloc_free(table);
 	if (path != NULL && stat(path, &st) == 0 && (st.st_mode & S_IROTH) != 0 &&
 	    strlen(path) > 3 && strcmp(path + strlen(path) - 3, ".cf") == 0 && holds_password(path))

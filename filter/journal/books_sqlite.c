@@ -162,7 +162,7 @@ sqlite_books_reader(struct sqlite_books *books, TALLOC_CTX *ctx, const char **er
 	if (books->reader != NULL)
 		return books->reader;
 	(void)pthread_mutex_unlock(books->read_lock);
-	*error_r = mem_printf(ctx, "%s is not open: the log says why", books->path);
+	*error_r = mem_printf(ctx, "%s is not open; see the log for the cause", books->path);
 	return NULL;
 }
 

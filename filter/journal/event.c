@@ -195,7 +195,7 @@ event_enqueue(struct events *events, enum event_kind kind, const char *key, char
 	talloc_free(json);
 	if (first_time)
 		log_warning(
-		    "event: %d events wait to be handed on; further ones are only logged",
+		    "event: %d events wait to be passed on; further ones are only logged",
 		    EVENTS_WAITING_MAX);
 }
 

@@ -284,10 +284,10 @@ event_runner_tell(const struct running *running, int status)
 		log_error("event_command: %s killed after event_timeout; output: %s",
 		    running->name, said);
 	else if (WIFSIGNALED(status))
-		log_error("event_command: %s ended by signal %d; it said: %s", running->name,
+		log_error("event_command: %s ended by signal %d; output: %s", running->name,
 		    WTERMSIG(status), said);
 	else if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-		log_error("event_command: %s ended with status %d; it said: %s", running->name,
+		log_error("event_command: %s ended with status %d; output: %s", running->name,
 		    WEXITSTATUS(status), said);
 }
 
@@ -328,7 +328,7 @@ end_all(struct event_runner *runner)
 
 		if (running->pid == 0)
 			continue;
-		log_warning("event_command: %s is ended: countersign stops", running->name);
+		log_warning("event_command: %s killed: countersign stops", running->name);
 		(void)kill(-running->pid, SIGKILL);
 		(void)waitpid(running->pid, NULL, 0);
 		(void)close(running->out);

@@ -130,7 +130,8 @@ open_backlog(struct journal *journal, TALLOC_CTX *ctx, const char *path, const c
 	atomic_store(&journal->waiting, journal->n_pending);
 	events = events_waiting(journal->events, NULL);
 	if (journal->n_pending + events > 0)
-		log_info("journal: %zu decisions and %zu events of before the start wait for the books",
+		log_info("journal: %zu decisions and %zu events from before the start wait for the "
+		    "books",
 		    journal->n_pending, events);
 	return 0;
 }
@@ -531,7 +532,7 @@ static void
 note_written(struct journal *journal, enum written what, const char *error)
 {
 	static const char *const names[] = { "the history of decisions", "the sums of a day",
-		"what reports of DMARC say", "the events" };
+		"the counts for DMARC reports", "the events" };
 	bool failed = error != NULL;
 	bool any = false;
 
@@ -963,7 +964,7 @@ say_left(const struct journal *journal)
 	if (lost + lost_events > 0)
 		log_warning("journal: %zu decisions, with their sums, and %zu events are given up: the "
 			    "books cannot be written, and %s", lost, lost_events,
-		    journal->backlog != NULL ? "neither can the file beside away_file" :
+		    journal->backlog != NULL ? "neither can the file next to away_file" :
 					       "there is no away_file to keep them");
 }
 

@@ -103,7 +103,7 @@ journal_redis_call(struct journal_redis *redis, TALLOC_CTX *ctx, const struct jo
 		return reply;
 	freeReplyObject(reply);
 	if (*error_r == NULL)
-		*error_r = "Redis cannot be asked";
+		*error_r = "Redis is unavailable";
 	return NULL;
 }
 

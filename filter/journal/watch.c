@@ -46,7 +46,7 @@ look_at_store(
 	store_status(store, ctx, &status);
 	if (status.away && !watch->away)
 		event_raise(events, EVENT_STORE_AWAY, NULL, NULL, NULL,
-		    mem_printf(ctx, "the store cannot be asked: %s",
+		    mem_printf(ctx, "the store is unavailable: %s",
 			status.problem != NULL ? status.problem : "-"),
 		    NULL);
 	else if (!status.away && watch->away)

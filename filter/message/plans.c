@@ -246,7 +246,8 @@ plans_counters(TALLOC_CTX *ctx, const struct snapshot *snapshot, enum quota_subj
 		return NULL;
 	if (plans->failed != NULL) {
 		*error_r = mem_printf(
-		    ctx, "the plan of %s cannot be found out; the log says why", plans->failed);
+		    ctx, "the plan of %s cannot be determined; see the log for the cause",
+		    plans->failed);
 		return NULL;
 	}
 	for (size_t i = 0; i < plans->n; i++) {

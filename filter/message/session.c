@@ -185,7 +185,7 @@ new_message(struct session *session)
 	/* without randomness a charge could be taken for another's */
 	if (getrandom(message->charge_id, sizeof(message->charge_id), 0) !=
 	    (ssize_t)sizeof(message->charge_id))
-		mem_end("the system gives no random octets");
+		mem_end("the system returns no random bytes");
 	atomic_fetch_add(&session->daemon->in_flight, 1);
 	return message;
 }

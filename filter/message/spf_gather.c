@@ -144,7 +144,7 @@ spf_gather_header(struct message *message)
 		facts->spf_mailfrom.sender = facts->sender;
 		facts->spf_mailfrom.domain = at != NULL ? at + 1 : "";
 		facts->spf_mailfrom.problem =
-		    "a Received field of a trusted relay does not tell its client";
+		    "a Received field of a trusted relay does not name its client";
 		break;
 	}
 	spf_gather_count(message);

@@ -177,7 +177,7 @@ log_inbound_login(const struct message *message, const struct listener *listener
 		mem_printf(message, "inbound-login %s", listener->name)))
 		return;
 	log_warning("listener %s is for strangers (role inbound), but %s sends there with the login "
-	    "%s: nobody checks its sender, so on_inbound_login refuses such mail in mode enforce. "
+	    "%s: no rule checks its sender, so on_inbound_login refuses such mail in mode enforce. "
 	    "If users send there, write before listener %s (%s) for example: "
 	    "users = { role = \"submission\" daemon = [\"%s\"] }; if not, turn AUTH off on that "
 	    "port (Postfix: smtpd_sasl_auth_enable = no)",
@@ -724,7 +724,8 @@ tell_missing_key(const struct message *message)
 	    (last != 0 && now - last < KEY_TOLD_MS) ||
 	    !atomic_compare_exchange_strong(told, &last, now))
 		return;
-	log_warning("DKIM: %s (the mail goes by on_missing_key; told at most once a minute)",
+	log_warning("DKIM: %s (the mail is handled by on_missing_key; logged at most once a "
+	    "minute)",
 	    message->facts.sign.problem != NULL ? message->facts.sign.problem
 						: "there is no usable key");
 }

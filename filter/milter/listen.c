@@ -135,8 +135,9 @@ open_inherited(TALLOC_CTX *ctx, const struct config *config, int fd, const char 
 	if (!is_listening_inet(fd))
 		return 0;
 	if (!config->peers.given)
-		log_warning("%s: listen = \"%s\" is an inet socket, and there is no peers: whoever "
-		    "can connect to it can claim any login; write for example peers = { users = "
+		log_warning("%s: listen = \"%s\" is an inet socket, without peers: any program "
+		    "that "
+		    "can connect can claim any login; write for example peers = { users = "
 		    "[\"postfix\"] }", config->file, config->listen);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return 0;

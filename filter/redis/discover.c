@@ -65,7 +65,7 @@ take_master(struct redis_pool *pool, TALLOC_CTX *ctx, const redisReply *reply, c
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
 	    reply->element[0]->type != REDIS_REPLY_STRING ||
 	    reply->element[1]->type != REDIS_REPLY_STRING) {
-		*error_r = mem_printf(ctx, "no Sentinel knows a master named \"%s\"", pool->master);
+		*error_r = mem_printf(ctx, "no Sentinel has a master named \"%s\"", pool->master);
 		return -1;
 	}
 	redis_place_set(ctx, reply->element[0]->str, reply->element[1]->str, &place);
@@ -106,7 +106,7 @@ ask_sentinels(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 		if (result == 0)
 			return 0;
 	}
-	*error_r = mem_printf(ctx, "no Sentinel helps: %s", *error_r);
+	*error_r = mem_printf(ctx, "no Sentinel can be used: %s", *error_r);
 	return -1;
 }
 
@@ -187,7 +187,7 @@ ask_cluster(struct redis_pool *pool, TALLOC_CTX *ctx, const char **error_r)
 		pool->next_asked = i < n_nodes ? i + 1 : 0;
 		return 0;
 	}
-	*error_r = mem_printf(ctx, "no node of the Cluster helps: %s", *error_r);
+	*error_r = mem_printf(ctx, "no node of the Cluster can be used: %s", *error_r);
 	return -1;
 }
 

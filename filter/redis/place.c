@@ -50,8 +50,8 @@ set_unix(TALLOC_CTX *ctx, struct redis_place *place, const char *path, const cha
 
 	if (path[0] != '/' || strlen(path) >= sizeof(name.sun_path)) {
 		*error_r = mem_printf(ctx,
-		    "the Redis server \"%s\" is no usable socket path; write "
-		    "\"unix:/run/redis/redis.sock\" (at most %zu octets after \"unix:\")",
+		    "the Redis server \"%s\" is not a usable socket path; write "
+		    "\"unix:/run/redis/redis.sock\" (at most %zu bytes after \"unix:\")",
 		    place->text, sizeof(name.sun_path) - 1);
 		return -1;
 	}

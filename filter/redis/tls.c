@@ -298,13 +298,13 @@ verify_hint(long code)
 	switch (code) {
 	case X509_V_ERR_HOSTNAME_MISMATCH:
 	case X509_V_ERR_IP_ADDRESS_MISMATCH:
-		return " (tls_name says whose it may be instead)";
+		return " (tls_name sets another name for it)";
 	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-		return " (tls_ca_cert_file says who is trusted)";
+		return " (tls_ca_cert_file names the trusted authorities)";
 	default:
 		return "";
 	}

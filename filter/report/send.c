@@ -173,7 +173,7 @@ send_to(struct sending *sending, const struct dmarc_destination *destination)
 	    sending->packed_len, sending->now_s);
 	len = strlen(mail);
 	if (len > REPORT_MAIL_MAX || (destination->max > 0 && len > destination->max)) {
-		sending->why = mem_printf(sending->ctx, "%s takes %llu octets, the mail has %zu",
+		sending->why = mem_printf(sending->ctx, "%s accepts %llu bytes, the mail has %zu",
 		    destination->mailbox,
 		    (unsigned long long)(destination->max > 0 ? destination->max :
 			REPORT_MAIL_MAX), len);

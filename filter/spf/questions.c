@@ -111,12 +111,12 @@ spf_ask_ahead(struct check *check, const char *name, size_t len, enum dns_type t
 	dns->prefetch(dns->state, name, len, type);
 }
 
-/* spf_count_term - count a term that asks DNS (RFC 7208 section 4.6.4); false past the limit */
+/* spf_count_term - count a term that queries DNS (RFC 7208 section 4.6.4); false past the limit */
 bool
 spf_count_term(struct check *check)
 {
 	if (check->counts.terms >= check->max_terms) {
-		spf_force(check, SPF_IS_PERMERROR, "too many terms that ask DNS");
+		spf_force(check, SPF_IS_PERMERROR, "too many terms that query DNS");
 		return false;
 	}
 	check->counts.terms++;

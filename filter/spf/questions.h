@@ -30,7 +30,7 @@ int64_t spf_half_time(const struct check *check);
 /* spf_ask_ahead - start a question that will probably be asked */
 void spf_ask_ahead(struct check *check, const char *name, size_t len, enum dns_type type);
 
-/* spf_count_term - count a term that asks DNS (RFC 7208 section 4.6.4); false past the limit */
+/* spf_count_term - count a term that queries DNS (RFC 7208 section 4.6.4); false past the limit */
 bool spf_count_term(struct check *check);
 
 /* spf_count_void - count an answer without records; false past the limit */

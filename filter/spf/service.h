@@ -37,7 +37,7 @@ struct spf_dns {
 
 /* Bounds of one check. */
 struct spf_limits {
-	unsigned int terms;	/* terms that ask DNS; more is a permerror */
+	unsigned int terms;	/* terms that query DNS; more is a permerror */
 	unsigned int voids;	/* terms answered without records; more is a permerror */
 	bool strict_voids;	/* count void answers for hosts of mx and for names of ptr, too */
 	unsigned int queries;	/* questions in all; more is a temperror */

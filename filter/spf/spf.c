@@ -10,7 +10,7 @@
  *    called "0.t" before it, the sender "x@0.t"; it asks for a record through
  *    get_record() below, and what it compiles is the rewritten text of
  *    policy/spf/rewrite.c: our own words, and tokens such as "3.t".
- *  - It never asks DNS. Its questions about tokens come to lookup() below,
+ *  - It never queries DNS. Its questions about tokens come to lookup() below,
  *    which answers for terms.c: that knows what each stands for, counts terms and
  *    void answers, expands the macros and asks the real question.
  *  - Its explanations and comments are not used. The domain's explanation is

@@ -58,7 +58,7 @@ term_word(const struct check *check, const struct spf_term *term)
 	if (term->mechanism == SPF_MECH_ALL)
 		return "matches whatever comes here";
 	if (term->mechanism != SPF_MECH_IP4 && !ipv6)
-		return "asks DNS";
+		return "queries DNS";
 	if (ipv6 != check->values.ipv6)
 		return "no match: other family";
 	return netblock_prefix_equal(term->network, check->values.address,
@@ -80,6 +80,6 @@ spf_trace_record(struct check *check, const struct bound *bound, struct spf_text
 		    spf_shown(check, record->terms[i].text.data, record->terms[i].text.len),
 		    term_word(check, &record->terms[i]));
 	if (record != NULL && record->redirect.data != NULL)
-		TRACE(check, "    redirect=%s: where nothing above matches",
+		TRACE(check, "    redirect=%s: if nothing above matches",
 		    spf_shown(check, record->redirect.data, record->redirect.len));
 }

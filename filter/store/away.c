@@ -227,7 +227,8 @@ consequence(enum store_on_away on_away)
 	case STORE_AWAY_ACCEPT:
 		return "no message is refused over a limit until it is back";
 	case STORE_AWAY_TEMPFAIL:
-		return "messages that a limit applies to are treated as failed look-ups until it is back";
+		return "messages that a limit applies to are treated as failed lookups until it is "
+		    "back";
 	}
 	return "";
 }
@@ -287,7 +288,8 @@ restored_text(const struct part *part, const char *name)
 	if (part->since != 0 || part->merged == 0)
 		return NULL;
 	return mem_printf(NULL,
-	    "%s is back; %" PRIu64 " charge%s of before the start handed over", name, part->merged,
+	    "%s is back; %" PRIu64 " charge%s from before the start handed over", name,
+	    part->merged,
 	    part->merged == 1 ? "" : "s");
 }
 
@@ -971,7 +973,8 @@ say_restored(const struct restoring *r)
 	if (r->expired > 0)
 		away_log_text(away, STORE_LOG_WARNING,
 		    mem_printf(NULL,
-			"%" PRIu64 " charge%s of before the start, when Redis was away, given up: too "
+			"%" PRIu64 " charge%s from before the start, when Redis was away, given "
+			"up: too "
 			"old to be handed over", r->expired, r->expired == 1 ? "" : "s"));
 }
 

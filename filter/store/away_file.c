@@ -70,7 +70,7 @@ static const char away_schema[] =
 /* A checkpoint by the writer would sync while a message waits: the syncer makes them. */
 static const struct database_kind away_kind = {
 	.name = "the charges for Redis",
-	.without = "without them (then Redis is never told of them)",
+	.without = "without them (they then never reach Redis)",
 	.id = 0x43534157,	/* "CSAW" */
 	.version = 1,
 	.schema = away_schema,

@@ -173,7 +173,7 @@ attempt_change(struct store_redis *redis, TALLOC_CTX *ctx, const struct away_cha
 
 /* --- what operators do --- */
 
-/* hold_change - Redis cannot be asked: it holds here, and Redis gets it later */
+/* hold_change - Redis is unavailable: it holds here, and Redis gets it later */
 static int
 hold_change(struct store_redis *redis, TALLOC_CTX *ctx, const struct away_change *change,
     bool lost, const char *why, const char **error_r)
@@ -181,7 +181,7 @@ hold_change(struct store_redis *redis, TALLOC_CTX *ctx, const struct away_change
 	int done;
 
 	if (!redis->holds) {
-		*error_r = mem_printf(ctx, "Redis could not be asked: %s; %s", why,
+		*error_r = mem_printf(ctx, "Redis could not be queried: %s; %s", why,
 		    lost ? "it may do so when it is back" : "nothing was changed");
 		return -1;
 	}
@@ -300,7 +300,7 @@ say_handed_over(struct store_redis *redis, const struct away_change *change, con
 	talloc_free(tmp);
 }
 
-/* hand_change - one; false: Redis cannot be asked after all */
+/* hand_change - one; false: Redis is unavailable after all */
 static bool
 hand_change(struct store_redis *redis, TALLOC_CTX *ctx, const struct away_change *change)
 {
@@ -320,7 +320,7 @@ hand_change(struct store_redis *redis, TALLOC_CTX *ctx, const struct away_change
 		say_handed_over(redis, change,
 		    mem_printf(ctx, "cannot be handed over: %s", attempt.error));
 	else if (attempt.late)
-		say_handed_over(redis, change, "gives way to a later one of another filter");
+		say_handed_over(redis, change, "is superseded by a later one of another filter");
 	else if (attempt.full)
 		say_handed_over(redis, change, "was handed over, but the list of blocks is full");
 	else

@@ -1,7 +1,7 @@
 /*
  * changes.h - what operators change in Redis: blocks and raised limits
  *
- * While Redis cannot be asked, a change holds in this process at once, is kept (away.h), and is
+ * While Redis is unavailable, a change holds in this process at once, is kept (away.h), and is
  * handed over when Redis is back. Of two changes of the same thing the later one wins, whichever
  * filter they were made at; both are stamped with Redis's time as far as it is known.
  *

@@ -101,7 +101,7 @@ int store_reset(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *p
  * A block that exists is replaced. With Redis the next charge anywhere knows it; at MAIL, and while
  * Redis is away, other filters know it within STORE_BLOCKS_FRESH_MS. reason and by may hold any
  * octets (what is not printable becomes "?"). Returns 0, or -1 and *error_r (on ctx):
- * STORE_BLOCKS_MAX accounts are blocked, or the store cannot be asked by a process that does not
+ * STORE_BLOCKS_MAX accounts are blocked, or the store is unavailable and this process does not
  * stay (options->holds).
  */
 int store_block(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t for_ms,

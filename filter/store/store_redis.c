@@ -326,7 +326,7 @@ store_redis_reset(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan,
 	n = outcome == POOL_ANSWERED ? quota_command_done(answer, &late, &now) : -1;
 	freeReplyObject(answer);
 	if (outcome != POOL_ANSWERED || n < 0) {
-		*error_r = mem_printf(ctx, "Redis could not be asked: %s; %s",
+		*error_r = mem_printf(ctx, "Redis could not be queried: %s; %s",
 		    outcome == POOL_ANSWERED ? "its answer is not one of the script" : why,
 		    asked && outcome == POOL_LOST ? "it may do so when it is back" :
 						    "nothing was changed");

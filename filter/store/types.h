@@ -15,7 +15,7 @@ enum store_kind {
 	STORE_REDIS
 };
 
-/* What is done with messages while Redis cannot be asked. */
+/* What is done with messages while Redis is unavailable. */
 enum store_on_away {
 	STORE_AWAY_LOCAL,	/* enforce from what was last seen plus what passes here */
 	STORE_AWAY_ACCEPT,	/* refuse nothing; count here, hand over later */
@@ -60,7 +60,7 @@ struct store_options {
 /* For status pages and metrics. Counts are since store_open. */
 struct store_status {
 	const char *kind;	/* "embedded", "redis" */
-	bool away;		/* Redis cannot be asked */
+	bool away;		/* Redis is unavailable */
 	const char *problem;	/* why it is away, or why the last save failed, or NULL; on ctx */
 	int64_t away_ms;	/* for how long it has been away; 0 when it is not */
 	uint64_t charged;	/* messages charged */

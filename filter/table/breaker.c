@@ -62,7 +62,7 @@ table_breaker_may(
 	}
 	if (!may)
 		*why_r = mem_printf(ctx,
-		    "it failed %u times in a row and is not asked for a moment; last: %s",
+		    "it failed %u times in a row and is not queried for a moment; last: %s",
 		    breaker->failures, breaker->problem);
 	(void)pthread_mutex_unlock(&breaker->lock);
 	return may;

@@ -63,7 +63,8 @@ cdb_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, con
 	} else {
 		cdb = mem_new(ctx, struct cdb);
 		if (cdb_init(cdb, copy) != 0) {
-			*error_r = mem_printf(ctx, "%s: is no cdb file; make it with postmap cdb:%s",
+			*error_r = mem_printf(ctx, "%s: is not a cdb file; make it with postmap "
+			    "cdb:%s",
 			    path, argument);
 			talloc_free(cdb);
 			cdb = NULL;

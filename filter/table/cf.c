@@ -44,7 +44,7 @@ table_cf_take_line(void *arg, char *text, unsigned int line, const char **why_r)
 
 	name = text_trim(text_span_of(text, equals != NULL ? (size_t)(equals - text) : 0));
 	if (name.len == 0 || memchr(name.at, ' ', name.len) != NULL) {
-		*why_r = mem_printf(cf, "\"%.40s\" is no setting; write: name = value", text);
+		*why_r = mem_printf(cf, "\"%.40s\" is not a setting; write: name = value", text);
 		return false;
 	}
 	value = text_trim(text_span(equals + 1));
@@ -77,7 +77,8 @@ table_cf_load(TALLOC_CTX *ctx, const char *path, const char **error_r)
 	talloc_set_destructor(cf, wipe);
 	if (path[0] != '/')
 		*error_r = mem_printf(ctx,
-		    "\"%s\" is no path of a .cf file; write it whole: /etc/postfix/%s", path, path);
+		    "\"%s\" is not the path of a .cf file; write it whole: /etc/postfix/%s", path,
+		    path);
 	else if (table_lines_read(ctx, path, table_cf_take_line, cf, error_r))
 		return cf;
 	talloc_free(cf);

@@ -84,7 +84,7 @@ cidr_add_if(struct rows *rows, struct row *row, const char *text, const char **w
 		return false;
 	if (rest.len > 0)
 		*why_r =
-		    "nothing may stand behind the network of an if; the rules follow on lines of their own";
+		    "nothing may follow the network of an if; the rules come on separate lines";
 	else if (rows->depth == MAX_DEPTH)
 		*why_r = "too many ifs within one another";
 	else
@@ -100,7 +100,7 @@ cidr_add_endif(struct rows *rows, struct row *row, const char *text, const char 
 	if (rows->depth == 0)
 		*why_r = "endif without if";
 	else if (text[strspn(text, " \t")] != '\0')
-		*why_r = "nothing may stand behind endif";
+		*why_r = "nothing may follow endif";
 	else
 		rows->rows[rows->open[--rows->depth]].endif = rows->n;
 	return *why_r == NULL;

@@ -92,7 +92,7 @@ members_open(
 	if (good && members->n > 0)
 		return members;
 	*error_r = mem_printf(ctx,
-	    "\"%s\" is no list of tables; write {type:name, type:name}", argument);
+	    "\"%s\" is not a list of tables; write {type:name, type:name}", argument);
 	talloc_free(members);
 	return NULL;
 }

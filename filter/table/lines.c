@@ -79,7 +79,8 @@ take_physical(struct reader *reader, const char *text, size_t len, unsigned int 
 	if (reader->pending == NULL)
 		return table_lines_complain(reader, line, "begins with white space but continues nothing");
 	if (reader->len + len > MAX_LINE)
-		return table_lines_complain(reader, reader->line, "the entry is longer than 65536 octets");
+		return table_lines_complain(reader, reader->line, "the entry is longer than 65536 "
+		    "bytes");
 	reader->pending = mem_check(talloc_strndup_append_buffer(reader->pending, text, len));
 	reader->len += len;
 	return true;
@@ -152,7 +153,7 @@ read_rules(struct reader *reader, const char *source)
 		close = *p == '{' ? brace_end(p) : NULL;
 		if (close == NULL)
 			return table_lines_complain(reader, line,
-			    "each rule stands in braces of its own: { { rule }, { rule } }");
+			    "write each rule in braces of its own: { { rule }, { rule } }");
 		rule = text_trim(text_span_of(p + 1, (size_t)(close - p - 1)));
 		if (rule.len > 0 && !take_physical(reader, rule.at, rule.len, line))
 			return false;

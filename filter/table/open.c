@@ -123,10 +123,11 @@ find_type(TALLOC_CTX *ctx, const char *spec, const char **argument_r, const char
 
 	if (row == NULL)
 		*error_r = mem_printf(
-		    ctx, "\"%s\" is no table known here; write texthash:/path/to/file", spec);
+		    ctx, "\"%s\" is not a table known here; write texthash:/path/to/file", spec);
 	else if (row->type == NULL)
 		*error_r = mem_printf(ctx,
-		    "\"%s\": this countersign was built without %s tables; install %s and build it anew",
+		    "\"%s\": this countersign was built without %s tables; install %s and build it "
+		    "again",
 		    spec, row->prefix, row->package);
 	return row != NULL ? row->type : NULL;
 }

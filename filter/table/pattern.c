@@ -113,7 +113,8 @@ pattern_check_value(TALLOC_CTX *ctx, struct rule *rule, size_t groups, const cha
 			rule->groups = piece.group;
 	if (*p != '\0')
 		*why_r = mem_printf(ctx,
-		    "\"%.20s\" in the value is no group; write $1 to $99, ${1}, or $$ for a dollar sign",
+		    "\"%.20s\" in the value is not a group; write $1 to $99, ${1}, or $$ for a "
+		    "dollar sign",
 		    p);
 	else if (rule->groups > 0 && rule->negated)
 		*why_r = "a pattern that must not match has no groups, so the value cannot hold $1";
@@ -147,7 +148,7 @@ cut_pattern(char **text, bool *negated_r, char **flags_r, const char **why_r)
 	while (*p != '\0' && *p != delimiter)
 		p += p[0] == '\\' && p[1] != '\0' ? 2 : 1;
 	if (*p == '\0') {
-		*why_r = "the pattern has no end; write its first character again behind it";
+		*why_r = "the pattern has no end; write its first character again after it";
 		return NULL;
 	}
 	*p++ = '\0';
@@ -192,7 +193,7 @@ pattern_add_if(struct pattern_table *table, struct rule *rule, char *text, const
 		return false;
 	if (*text != '\0')
 		*why_r =
-		    "nothing may stand behind the pattern of an if; the rules follow on lines of their own";
+		    "nothing may follow the pattern of an if; the rules come on separate lines";
 	else if (table->depth == MAX_DEPTH)
 		*why_r = "too many ifs within one another";
 	else
@@ -209,7 +210,7 @@ pattern_add_endif(
 	if (table->depth == 0)
 		*why_r = "endif without if";
 	else if (text[strspn(text, " \t")] != '\0')
-		*why_r = "nothing may stand behind endif";
+		*why_r = "nothing may follow endif";
 	else {
 		table->rules[table->open[--table->depth]].endif = table->n;
 		return true;

@@ -76,7 +76,8 @@ pcre_table_compile(
 
 	if (!pcre_table_read_flags(flags, &options)) {
 		*why_r = mem_printf(ctx,
-		    "\"%.20s\" are no flags; known are i, m, s, x, A, E, U and X, and white space ends them",
+		    "\"%.20s\" are not flags; known are i, m, s, x, A, E, U and X, and white space "
+		    "ends them",
 		    flags);
 		return NULL;
 	}

@@ -129,7 +129,7 @@ redis_table_read_reply(const struct redis_table *table, TALLOC_CTX *ctx, const r
 	if (reply->type == REDIS_REPLY_NIL)
 		return;
 	if (reply->type != REDIS_REPLY_STRING)
-		answer->error = "the reply to GET is no string";
+		answer->error = "the reply to GET is not a string";
 	else if (rules_add(ctx, &table->rules, &result, key, reply->str, (size_t)reply->len,
 		     &answer->error) &&
 	    result.value != NULL) {

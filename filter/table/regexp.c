@@ -230,7 +230,7 @@ regexp_problem(const char *pattern, bool extended, uint64_t *pieces_r)
 		}
 		size = &open[depth];
 		if (size->repeats > REPEATS_DEEP)
-			return "more than 6 of + * ? {} stand around one piece; simplify it";
+			return "more than 6 of + * ? {} apply to one piece; simplify it";
 		size->piece *= times > 0 ? times : 1;
 		if (size->done + size->piece > PIECES_MAX)
 			return "it is too large: + doubles what it repeats, and {n,m} makes m "
@@ -266,7 +266,7 @@ regexp_compile(
 
 	if (options < 0) {
 		*why_r = mem_printf(ctx,
-		    "\"%.20s\" are no flags; known are i, m and x, and white space ends them",
+		    "\"%.20s\" are not flags; known are i, m and x, and white space ends them",
 		    flags);
 		return NULL;
 	}
@@ -324,7 +324,7 @@ regexp_match(
 	if (result == REG_NOMATCH)
 		return PATTERN_NO;
 	if (result != 0) {
-		*why_r = "the pattern could not be matched for want of memory";
+		*why_r = "the pattern could not be matched for lack of memory";
 		return PATTERN_ERROR;
 	}
 	for (size_t i = 0; i < n; i++) {

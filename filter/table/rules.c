@@ -73,7 +73,8 @@ rules_template(
 			break;
 		default:
 			*why_r = mem_printf(ctx,
-			    "\"%.10s\" is no placeholder; known are %%s %%u %%d %%S %%U %%D %%1 to %%9, and %%%% for a percent sign",
+			    "\"%.10s\" is not a placeholder; known are %%s %%u %%d %%S %%U %%D %%1 "
+			    "to %%9, and %%%% for a percent sign",
 			    p - 1);
 			return false;
 		}
@@ -251,7 +252,7 @@ rules_add(TALLOC_CTX *ctx, const struct rules *rules, struct rules_result *resul
 	result->value = rules_fill(&filling, result->value, rules->result_format);
 	if (talloc_get_size(result->value) <= RULES_VALUE_MAX)
 		return true;
-	*error_r = mem_printf(ctx, "the results are longer than %d octets", RULES_VALUE_MAX);
+	*error_r = mem_printf(ctx, "the results are longer than %d bytes", RULES_VALUE_MAX);
 	return false;
 }
 

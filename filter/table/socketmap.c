@@ -154,7 +154,7 @@ read_length(int fd, int64_t deadline_ms, const char **why_r)
 		if (digits[n] == ':' && n > 0)
 			break;
 		if (!text_is_digit(digits[n]) || ++n == PREFIX_MAX) {
-			*why_r = "the reply is no netstring";
+			*why_r = "the reply is not a netstring";
 			return -1;
 		}
 	}
@@ -172,7 +172,7 @@ socketmap_read_reply(TALLOC_CTX *ctx, int fd, int64_t deadline_ms, const char **
 	if (len < 0)
 		return NULL;
 	if (len > REPLY_MAX) {
-		*why_r = "the reply is longer than 100000 octets";
+		*why_r = "the reply is longer than 100000 bytes";
 		return NULL;
 	}
 	reply = mem_array(ctx, char, (size_t)len + 1);
@@ -181,7 +181,7 @@ socketmap_read_reply(TALLOC_CTX *ctx, int fd, int64_t deadline_ms, const char **
 		return NULL;
 	}
 	if (reply[len] != ',' || memchr(reply, '\0', (size_t)len) != NULL) {
-		*why_r = "the reply is no netstring, or holds a NUL";
+		*why_r = "the reply is not a netstring, or holds a NUL";
 		return NULL;
 	}
 	reply[len] = '\0';

@@ -345,7 +345,7 @@ table_do_get(struct table *table, TALLOC_CTX *ctx, const char *key, bool partial
 	if (answer.outcome == TABLE_FOUND && table->type->flags & TABLE_REMOTE &&
 	    !text_is_utf8(answer.value, strlen(answer.value))) {
 		answer.outcome = TABLE_TEMPERROR;
-		answer.error = "the value is no UTF-8";
+		answer.error = "the value is not UTF-8";
 	}
 	if (answer.outcome == TABLE_FOUND)
 		*value_r = answer.value;
@@ -385,7 +385,7 @@ table_log_failure(struct table *table, const char *error)
 	untold = atomic_exchange(&table->untold, 0);
 	if (untold > 0)
 		log_warning(
-		    "table %s cannot be read: %s (and %u lookups more since this was last told)",
+		    "table %s cannot be read: %s (and %u lookups more since this was last logged)",
 		    table->spec, error, untold);
 	else
 		log_warning("table %s cannot be read: %s", table->spec, error);

@@ -38,7 +38,7 @@ const char *table_spec(const struct table *table);
  * table_get - look up one key
  * Keys are compared without regard to ASCII case, as Postfix folds them (patterns decide for
  * themselves). deadline_ms is CLOCK_MONOTONIC in milliseconds; 0: none but the table's own. A key
- * that is no UTF-8 is not found, as in Postfix. *value_r lives at least as long as ctx and the
+ * that is not UTF-8 is not found, as in Postfix. *value_r lives at least as long as ctx and the
  * table. *error_r, on ctx, is set for TABLE_TEMPERROR only. Any thread.
  */
 enum table_outcome table_get(struct table *table, TALLOC_CTX *ctx, const char *key,

@@ -148,7 +148,7 @@ keep_entry(TALLOC_CTX *ctx, struct entries *entries, const char *key, size_t key
 	slot = find_slot(entries, key, key_len, hash);
 	if (slot->at != 0) {
 		*error_r = mem_printf(ctx,
-		    "%s:%u: the key \"%.*s\" stands in line %u already; join the two lines",
+		    "%s:%u: the key \"%.*s\" is in line %u already; join the two lines",
 		    entries->path, line, (int)key_len, key, record_line(entries, slot));
 		return false;
 	}
@@ -269,7 +269,7 @@ texthash_take_line(TALLOC_CTX *ctx, struct entries *entries, struct pending *pen
 		    mem_check(talloc_asprintf_append_buffer(pending->text, " %s", first));
 		if (strlen(pending->text) <= MAX_LINE)
 			return true;
-		*error_r = mem_printf(ctx, "%s:%u: the entry is longer than %d octets",
+		*error_r = mem_printf(ctx, "%s:%u: the entry is longer than %d bytes",
 		    entries->path, pending->line, MAX_LINE);
 		return false;
 	}
@@ -350,7 +350,8 @@ inline_pair(TALLOC_CTX *ctx, struct entries *entries, char **p, const char **err
 
 	if (equals == NULL || (braced && text[len] != '}')) {
 		*error_r = mem_printf(ctx,
-		    "inline: \"%.40s\" is no pair; write inline:{ key=value, { key = two values } }",
+		    "inline: \"%.40s\" is not a pair; write inline:{ key=value, { key = two values "
+		    "} }",
 		    text);
 		return false;
 	}

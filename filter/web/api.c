@@ -79,7 +79,7 @@ api_problem(TALLOC_CTX *ctx, unsigned int status, const char *detail, struct api
 
 	text_replace_controls(clean, ' ', '\0');
 	if (!text_is_utf8(clean, strlen(clean)))
-		clean = mem_strdup(ctx, "the request holds text that is no UTF-8");
+		clean = mem_strdup(ctx, "the request holds text that is not UTF-8");
 	api_json(ctx, status, "application/problem+json",
 	    json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title", api_title(status),
 		"status", (int)status, "detail", clean),
@@ -532,7 +532,7 @@ api_v1(const struct api_request *request, const char *path, struct api_reply *re
 	if (asking.route == NULL && allow != NULL) {
 		reply_r->allow = allow;
 		api_problem(request->ctx, 405,
-		    mem_printf(request->ctx, "here there is %s", allow), reply_r);
+		    mem_printf(request->ctx, "use %s here", allow), reply_r);
 		return;
 	}
 	if (asking.route == NULL || !api_part_ok(asking.part)) {
@@ -649,7 +649,7 @@ api_open(const struct api_request *request, struct api_reply *reply_r)
 		    reply_r);
 	else {
 		reply_r->allow = "GET";
-		api_problem(request->ctx, 405, "here there is GET", reply_r);
+		api_problem(request->ctx, 405, "use GET here", reply_r);
 	}
 	return true;
 }
@@ -672,7 +672,7 @@ api_answer(const struct api_request *request, struct api_reply *reply_r)
 		api_json(request->ctx, 200, "application/json", routes_openapi(), reply_r);
 	else if (openapi) {
 		reply_r->allow = "GET";
-		api_problem(request->ctx, 405, "here there is GET", reply_r);
+		api_problem(request->ctx, 405, "use GET here", reply_r);
 	} else if (strncmp(request->path, ROUTE_PREFIX "/", prefix + 1) == 0)
 		api_v1(request, request->path + prefix, reply_r);
 	else

@@ -131,7 +131,7 @@ web_read_options(int argc, char **argv, struct web_options *options)
 			return USAGE;
 		}
 	if (optind < argc)
-		web_wrong("there are words too many");
+		web_wrong("there are too many words");
 	return -1;
 }
 
@@ -173,7 +173,7 @@ web_listen_inet(TALLOC_CTX *ctx, const char *text, const char **error_r)
 		return web_bind(ctx, (struct sockaddr *)&v6, sizeof(v6), text, error_r);
 	}
 	*error_r = mem_printf(ctx, "\"inet:%s\": only 127.0.0.1 and [::1] can be listened on; let a "
-	    "reverse proxy with TLS speak to others", text);
+	    "reverse proxy with TLS serve other hosts", text);
 	return -1;
 }
 

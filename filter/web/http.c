@@ -183,7 +183,7 @@ http_on_value(void *arg, enum MHD_ValueKind kind, const char *name, const char *
 		json_decref(value);
 		value = json_null();
 	}
-	/* a name that is no UTF-8 is as good as unknown */
+	/* a name that is not UTF-8 is as good as unknown */
 	if (json_object_set_new(query, name, value) != 0)
 		(void)json_object_set_new(query, "?", json_null());
 	return json_object_size(query) < VALUES_MAX ? MHD_YES : MHD_NO;

@@ -16,14 +16,14 @@
 #define DAY(name, help)	{ name, name, ROUTE_DAY, 0, 0, false, help }
 #define DOMAIN(field) \
 	{ "domain", field, ROUTE_TEXT, 0, 0, false, \
-	    "accounts of it only; a token with more than one domain must say it" }
+	    "accounts of it only; a token with more than one domain must name it" }
 #define WHY	{ "reason", "reason", ROUTE_TEXT, 0, 0, false, "a note for operators" }
 #define FOR(must) \
 	{ "for_seconds", "for_ms", ROUTE_SECONDS, 1, YEAR_S, must, "how long it applies" }
 
 const struct route routes[] = {
 	{ "GET", "/status", "status", NULL, TOKEN_READ, ROUTE_SITE, NULL, NULL, 0,
-	    "how the daemon is doing", { { 0 } } },
+	    "the state of the daemon", { { 0 } } },
 	{ "GET", "/accounts", "quota top", NULL, TOKEN_READ, ROUTE_DOMAIN, "accounts", "n", 1000,
 	    "the accounts that send most today",
 	    { { "by", "by", ROUTE_TEXT, 0, 0, false,
@@ -164,7 +164,7 @@ openapi_body(const struct route *route)
 static json_t *
 openapi_responses(void)
 {
-	static const char *const problems[][2] = { { "400", "the request is not right" },
+	static const char *const problems[][2] = { { "400", "the request is not valid" },
 		{ "401", "no token, or a wrong one" }, { "403", "the role does not suffice" },
 		{ "404", "there is no such thing, or it is of another domain" },
 		{ "422", "the daemon refuses" },

@@ -70,7 +70,7 @@ spec_local(struct lexer *lexer, struct token *token, struct spec *spec,
 	}
 	while (token->type == TOKEN_ATOM || token->special == '.') {
 		if (token->gap && !first) {
-			*error_r = "white space or a comment stands inside an address";
+			*error_r = "white space or a comment is inside an address";
 			return -1;
 		}
 		if (token->text.len > sizeof(spec->local) - spec->local_len) {
@@ -139,7 +139,7 @@ spec_domain(struct lexer *lexer, struct token *token, struct spec *spec,
 		    address_lexer_next(lexer, token, error_r) < 0)
 			return -1;
 		if ((gap || token->gap) && !first && token->type == TOKEN_ATOM) {
-			*error_r = "white space or a comment stands inside a domain";
+			*error_r = "white space or a comment is inside a domain";
 			return -1;
 		}
 		if (spec_label(lexer, token, spec, error_r) < 0)
@@ -239,7 +239,7 @@ element_scan(struct lexer *lexer, struct element *element_r, const char **error_
 			return 0;
 		}
 		if (token.type == TOKEN_SPECIAL && strchr("@.[]", token.special) == NULL) {
-			*error_r = "a character stands where it must be quoted";
+			*error_r = "a character must be quoted";
 			return -1;
 		}
 		element_r->empty = false;
@@ -339,7 +339,7 @@ mailbox_display(struct parser *parser, struct span name, struct span rest,
 			keep_shown(parser->mailboxes, mailbox, &parser->group_scan, own, true);
 		mailbox->finding = mailbox_finding(mailbox);
 		if (unquoted_ats > 0 && !address_display_are_own(work, name, unquoted_ats, own))
-			*error_r = "an at sign stands unquoted in a display name";
+			*error_r = "a display name has an unquoted at sign";
 		else if (scan.too_many || (parser->in_group && parser->group_scan.too_many))
 			*error_r = error_too_many;
 		else
@@ -360,7 +360,7 @@ check_stray(const struct scan *scan, const char **error_r)
 {
 	if (scan->n_shown == 0 && !scan->override)
 		return 0;
-	*error_r = "an address stands in a comment or a group that names nobody";
+	*error_r = "an address is in a comment or in an empty group";
 	return -1;
 }
 
@@ -459,8 +459,8 @@ open_group(struct parser *parser, const struct element *element, const char **er
 	struct span text;
 	TALLOC_CTX *work;
 
-	*error_r = parser->in_group ? "a group stands inside a group" :
-	    element->ats > 0 ? "an address stands before a colon" :
+	*error_r = parser->in_group ? "a group is inside a group" :
+	    element->ats > 0 ? "an address is before a colon" :
 	    element->words == 0 ? "a group has no name" :
 	    parser->groups == ADDRESS_MAILBOXES_MAX ? "the field names too many groups" :
 	    NULL;
@@ -488,7 +488,7 @@ close_group(struct parser *parser, struct token *token_r, const char **error_r)
 	size_t start = parser->lexer.pos;
 
 	if (!parser->in_group) {
-		*error_r = "a semicolon stands outside a group";
+		*error_r = "a semicolon is outside a group";
 		return -1;
 	}
 	parser->in_group = false;
@@ -540,7 +540,7 @@ read_element(struct parser *parser, const char **error_r)
 	if (token.special == ',')
 		return 1;
 	*error_r = token.type == TOKEN_END ? "a group has no end" :
-	    token.special == '<' ? "two addresses stand without a comma between them" :
+	    token.special == '<' ? "two addresses have no comma between them" :
 	    token.special == '@' ? "an address has more than one at sign" :
 	    "text follows an address";
 	return -1;
@@ -559,7 +559,7 @@ field_error(const char *value, size_t len)
 		if (c == '\n' && (next == ' ' || next == '\t'))
 			continue;
 		if (c == '\n')
-			return "a line end stands without a fold";
+			return "a line end is not a fold";
 		if ((c < 0x20 && c != '\t') || c == 0x7f)
 			return "the field holds a control character";
 	}

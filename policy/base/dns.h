@@ -2,7 +2,7 @@
  * dns.h - what DNS carries, as values: names and the data of records
  *
  * Pure. Names are raw octets with dots between labels and no dot at the end;
- * backslashes mean nothing. Whoever asks DNS is filter/dns/resolver.c.
+ * backslashes mean nothing. filter/dns/resolver.c sends the queries.
  * Source: RFC 1035 sections 2.3.4 and 3.3, RFC 3596 section 2.2.
  */
 #ifndef POLICY_BASE_DNS_H

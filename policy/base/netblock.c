@@ -154,7 +154,7 @@ netblock_parse(TALLOC_CTX *ctx, const char *text, struct netblock *block_r, cons
 	int prefix;
 
 	if (!ip_address_parse(address, &block_r->network)) {
-		*error_r = mem_printf(ctx, "\"%s\" is no IP address or network", text);
+		*error_r = mem_printf(ctx, "\"%s\" is not an IP address or network", text);
 		return false;
 	}
 	prefix = slash == NULL ? (int)block_r->network.bits : parse_prefix(slash + 1, 128);
@@ -170,7 +170,7 @@ netblock_parse(TALLOC_CTX *ctx, const char *text, struct netblock *block_r, cons
 	for (unsigned int bit = block_r->prefix; bit < block_r->network.bits; bit++)
 		masked.network.octets[bit / 8] &= (unsigned char)~(0x80 >> bit % 8);
 	if (memcmp(masked.network.octets, block_r->network.octets, sizeof(zero)) != 0) {
-		*error_r = mem_printf(ctx, "\"%s\" has bits set behind its prefix", text);
+		*error_r = mem_printf(ctx, "\"%s\" has bits set after its prefix", text);
 		return false;
 	}
 	return true;

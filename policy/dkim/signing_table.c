@@ -314,12 +314,12 @@ read_key_row(TALLOC_CTX *ctx, struct key_row *row, char *name, char *value)
 	if (strcmp(domain, ANY_DOMAIN) != 0) {
 		row->domain = normalise_in_place(ctx, domain, &problem);
 		if (row->domain == NULL || domain_is_literal(row->domain))
-			return mem_printf(ctx, "%s: %s is no domain (%s)", name, domain,
+			return mem_printf(ctx, "%s: %s is not a domain (%s)", name, domain,
 			    problem != NULL ? problem : "it is an address literal");
 	}
 	if (strcmp(selector, ANY_DOMAIN) != 0 && !domain_is_labels(selector))
 		return mem_printf(ctx,
-		    "%s: %s is no selector; use letters, digits, hyphens and single dots", name,
+		    "%s: %s is not a selector; use letters, digits, hyphens and single dots", name,
 		    selector);
 	if (!key_row_is_file(row) && strncmp(row->key, "MI", 2) != 0 &&
 	    strncmp(row->key, "-----BEGIN", 10) != 0)
@@ -470,7 +470,8 @@ read_signing_row(TALLOC_CTX *ctx, struct signing_row *row, char *pattern, char *
 		return mem_printf(
 		    ctx, "%s needs a value: the name of a key in the KeyTable", pattern);
 	if (row->identity != NULL && strchr(row->identity, '@') == NULL)
-		return mem_printf(ctx, "%s: \"%s\" cannot stand in i=; write an address or @domain",
+		return mem_printf(ctx, "%s: \"%s\" cannot be used in i=; write an address or "
+		    "@domain",
 		    pattern, row->identity);
 	return NULL;
 }

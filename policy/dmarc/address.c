@@ -157,7 +157,7 @@ dmarc_mailbox(TALLOC_CTX *ctx, struct span mailto, const char **domain_r, const 
 	domain = domain_normalise(ctx, at + 1, strlen(at + 1), error_r);
 	if (domain == NULL)
 		return NULL;
-	*error_r = "its domain is no domain of mail";
+	*error_r = "its domain is not a mail domain";
 	if (domain_is_literal(domain) || strchr(domain, '.') == NULL)
 		return NULL;
 	*error_r = NULL;

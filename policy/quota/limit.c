@@ -384,7 +384,7 @@ scale(const struct reading *r, struct span number, uint64_t factor, uint64_t *ma
 	if (!read_digits(whole, &value) || value > (uint64_t)LIMIT_MAX_COUNT / factor) {
 		*r->error_r = mem_printf(r->ctx,
 		    "the limit \"%s\" is larger than can be counted (%" PRId64
-		    "); write \"unlimited\" where nothing is to be limited",
+		    "); write \"unlimited\" if nothing is to be limited",
 		    r->shown, LIMIT_MAX_COUNT);
 		return -1;
 	}
@@ -458,7 +458,7 @@ read_unit(const struct reading *r, struct tokens *tokens, struct span number,
 
 	if (token.len == 0 || is_per(token)) {
 		*r->error_r = mem_printf(r->ctx,
-		    "the limit \"%s\" does not say what is counted; write \"%s "
+		    "the limit \"%s\" does not name what is counted; write \"%s "
 		    "recipients per hour\" or \"%s messages per hour\"",
 		    r->shown, limit_shown(r, number), limit_shown(r, number));
 		return -1;
@@ -483,12 +483,12 @@ read_per(const struct reading *r, struct tokens *tokens, struct span number,
 	}
 	if (token.len == 0)
 		*r->error_r = mem_printf(r->ctx,
-		    "the limit \"%s\" does not say per how long; write for "
+		    "the limit \"%s\" has no length of time; write for "
 		    "example \"%s %s per hour\"",
 		    r->shown, limit_shown(r, number), unit->word);
 	else
 		*r->error_r = mem_printf(r->ctx,
-		    "\"%s\" in the limit \"%s\" stands where \"per\" is expected; "
+		    "\"%s\" in the limit \"%s\" is where \"per\" is expected; "
 		    "write for example \"%s %s per hour\"",
 		    limit_shown(r, token), r->shown, limit_shown(r, number), unit->word);
 	return -1;
@@ -505,7 +505,7 @@ limit_read_count(const struct reading *r, struct tokens *tokens, uint64_t *count
 		return 0;
 	if (!read_digits(token, count_r) || *count_r == 0) {
 		*r->error_r = mem_printf(r->ctx,
-		    "\"%s\" in the limit \"%s\" is no length of time; write a whole "
+		    "\"%s\" in the limit \"%s\" is not a length of time; write a whole "
 		    "number, for example \"per 30 minutes\"",
 		    limit_shown(r, token), r->shown);
 		return -1;
@@ -531,7 +531,7 @@ read_window(const struct reading *r, struct tokens *tokens, struct span number,
 	if (span == NULL) {
 		right = probable_span(token);
 		*r->error_r = mem_printf(r->ctx,
-		    "\"%s\" in the limit \"%s\" is no length of time; write second, "
+		    "\"%s\" in the limit \"%s\" is not a length of time; write second, "
 		    "minute, hour, day or week, for example \"%s %s per %s%s\"",
 		    limit_shown(r, token), r->shown, limit_shown(r, number), unit->word,
 		    right != NULL && count > 1 ? mem_printf(r->ctx, "%" PRIu64 " ", count) : "",
@@ -645,7 +645,7 @@ limit_parse(TALLOC_CTX *ctx, const char *text, struct limit *limit_r, const char
 		tokens.next = 1;
 		if (tokens.n > 1) {
 			*error_r = mem_printf(ctx,
-			    "\"unlimited\" stands alone; write \"unlimited\" instead of "
+			    "\"unlimited\" must be alone; write \"unlimited\" instead of "
 			    "\"%s\"",
 			    r.shown);
 			return -1;
@@ -697,7 +697,7 @@ limit_parse_size(TALLOC_CTX *ctx, const char *text, uint64_t *size_r, const char
 	    *size_r > 0)
 		return 0;
 	*error_r = mem_printf(ctx,
-	    "\"%s\" is no size; write a number and bytes, KB, MB or GB, for example "
+	    "\"%s\" is not a size; write a number and bytes, KB, MB or GB, for example "
 	    "\"25 MB\"",
 	    r.shown);
 	return -1;

@@ -35,7 +35,7 @@ login_error(const char *login, size_t len)
 		if (text_is_space(login[i]) || login[i] == ',')
 			return "the login holds white space or a comma";
 	if (login[0] == '@' || login[len - 1] == '@')
-		return "the login has nothing before or behind its at sign";
+		return "the login has nothing before or after its at sign";
 	return NULL;
 }
 
@@ -287,12 +287,13 @@ pattern_address(TALLOC_CTX *ctx, const char *text, bool fold_local,
 
 	if (address_parse_path(ctx, text, strlen(text), &rules, &address,
 	    &problem) != ADDRESS_PATH_MAILBOX) {
-		*error_r = problem != NULL ? problem : "this is no address";
+		*error_r = problem != NULL ? problem : "this is not an address";
 		return -1;
 	}
 	if (address.domain[0] == '\0') {
 		*error_r = strchr(text, '.') != NULL ?
-		    "this is no address; for all addresses of a domain write it as @example.org" :
+		    "this is not an address; for all addresses of a domain write it as "
+		    "@example.org" :
 		    "the address has no domain; write info@example.org";
 		return -1;
 	}

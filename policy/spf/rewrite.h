@@ -50,7 +50,7 @@ struct spf_rewritten {
 /*
  * spf_rewrite - rewrite a record for one client
  * address has 4 or 16 octets in network order. Tokens are numbered from
- * first_token on. Rewriting ends after max_terms terms that ask DNS, because
+ * first_token on. Rewriting ends after max_terms terms that query DNS, because
  * no later one can be reached; max_terms is at most SPF_REWRITE_TERMS_MAX.
  * The result is on ctx; its texts point into what record points into.
  */

@@ -43,15 +43,17 @@ static const struct advice_row advice_rows[REASON_COUNT] = {
 	    "countersignctl block %{account} --reason 'foreign network'" },
 	[REASON_FOREIGN_ENVELOPE] = { OWNED_TEXT, BLOCK },
 	[REASON_NULL_SENDER] = { "reports and automatic replies have a null sender; on_null_sender of "
-	    "listener %{listener} says what becomes of them", NULL },
-	[REASON_RESTRICTED_RECIPIENT] = { "restricted_recipients says who may send to %{address}", NULL },
+	    "listener %{listener} decides about them", NULL },
+	[REASON_RESTRICTED_RECIPIENT] = { "restricted_recipients names who may send to %{address}",
+	    NULL },
 	[REASON_TOO_MANY_RECIPIENTS] = { "max_recipients of the plan is the bound",
 	    "countersignctl plan of %{account}" },
 	[REASON_TOO_LARGE] = { "max_size of the plan is the bound",
 	    "countersignctl plan of %{account}" },
 	[REASON_OVERSIZED_HEADER] = { "the message may be in a loop: look at its Received fields", NULL },
 	[REASON_NO_FROM] = { MAIL_PROGRAM ", or on_no_from set", NULL },
-	[REASON_SEVERAL_FROM] = { MAIL_PROGRAM "; readers cannot tell which From field is true", NULL },
+	[REASON_SEVERAL_FROM] = { MAIL_PROGRAM "; readers cannot know which From field is true",
+	    NULL },
 	[REASON_MALFORMED_FROM] = { MAIL_PROGRAM ", or on_malformed_from set", NULL },
 	[REASON_FOREIGN_FROM] = { OWNED_TEXT, BLOCK },
 	[REASON_FOREIGN_DOMAIN] = { OWNED_TEXT, BLOCK },
@@ -60,30 +62,33 @@ static const struct advice_row advice_rows[REASON_COUNT] = {
 	[REASON_DISGUISED_FROM] = { "a display name hides who sends; if the user did not write it, the "
 	    "password may be stolen", BLOCK },
 	[REASON_FOREIGN_DISPLAY] = { OWNED_TEXT, BLOCK },
-	[REASON_LOOKUP_FAILURE] = { "a table could not be read; the log names it and says why",
+	[REASON_LOOKUP_FAILURE] = { "a table could not be read; the log has its name and the cause",
 	    "countersignctl doctor" },
 	[REASON_SPF_FAIL] = { SENDER_SPF, SPF_CHECK },
 	[REASON_SPF_SOFTFAIL] = { SENDER_SPF, SPF_CHECK },
 	[REASON_SPF_NEUTRAL] = { SENDER_SPF, SPF_CHECK },
-	[REASON_SPF_NONE] = { "the domain has no SPF record; on_spf_none says what that does",
+	[REASON_SPF_NONE] = { "the domain has no SPF record; on_spf_none decides what happens",
 	    SPF_CHECK },
 	[REASON_SPF_TEMPERROR] = { DNS_TEXT, SPF_CHECK },
 	[REASON_SPF_PERMERROR] = { SENDER_SPF, SPF_CHECK },
 	[REASON_SPF_HELO_FAIL] = { SENDER_SPF, HELO_CHECK },
 	[REASON_SPF_HELO_SOFTFAIL] = { SENDER_SPF, HELO_CHECK },
 	[REASON_SPF_HELO_NEUTRAL] = { SENDER_SPF, HELO_CHECK },
-	[REASON_SPF_HELO_NONE] = { "the name has no SPF record; on_spf_helo_none says what that does",
+	[REASON_SPF_HELO_NONE] = { "the name has no SPF record; on_spf_helo_none decides what "
+	    "happens",
 	    HELO_CHECK },
 	[REASON_SPF_HELO_TEMPERROR] = { DNS_TEXT, HELO_CHECK },
 	[REASON_SPF_HELO_PERMERROR] = { SENDER_SPF, HELO_CHECK },
-	[REASON_DKIM_NONE] = { "the sender does not sign; on_dkim_none says what that does", NULL },
+	[REASON_DKIM_NONE] = { "the sender does not sign; on_dkim_none decides what happens",
+	    NULL },
 	[REASON_DKIM_TEMPERROR] = { DNS_TEXT, "countersignctl status" },
 	[REASON_DKIM_FAIL] = { "the message was changed on its way, or the sender's key is wrong; "
-	    "on_dkim_fail says what that does", NULL },
+	    "on_dkim_fail decides what happens", NULL },
 	[REASON_DKIM_PERMERROR] = { "the sender must correct its signature or key record; "
-	    "on_dkim_permerror says what that does", NULL },
-	[REASON_DKIM_UNALIGNED] = { "no valid signature is of the From domain; on_dkim_unaligned says "
-	    "what that does", NULL },
+	    "on_dkim_permerror decides what happens", NULL },
+	[REASON_DKIM_UNALIGNED] = { "no valid signature is of the From domain; on_dkim_unaligned "
+	    "decides "
+	    "what happens", NULL },
 	[REASON_DMARC_FAIL] = { "if it is forged, all is well; if a list or a forwarder sent it, except "
 	    "that one in dmarc = { }", NULL },
 	[REASON_DMARC_QUARANTINE] = { "the message is held in the queue: look at it, then release or "
@@ -93,15 +98,17 @@ static const struct advice_row advice_rows[REASON_COUNT] = {
 	    "sign it", NULL },
 	[REASON_MISSING_KEY] = { "make a key for the domain, or correct the one it has",
 	    "countersignctl dkim check %{domain}" },
-	[REASON_SIGNING_FAILURE] = { "the log says why the key cannot be used",
+	[REASON_SIGNING_FAILURE] = { "see the log for the reason why the key cannot be used",
 	    "countersignctl dkim check %{domain}" },
-	[REASON_BLOCKED] = { "quota show says by whom and why it is blocked; when the cause is gone",
+	[REASON_BLOCKED] = { "quota show lists by whom and why it is blocked; when the cause is "
+	    "gone",
 	    "countersignctl unblock %{account}" },
 	[REASON_OVER] = { "if this is honest mail, raise the limit for a while, or give another plan",
 	    "countersignctl quota set %{owner} %{limit} --for %{span}" },
 	[REASON_NEVER_FITS] = { "the message alone is larger than the limit; if it is honest, raise it "
 	    "for a while", "countersignctl quota set %{owner} %{limit} --for %{span}" },
-	[REASON_STORE_AWAY] = { "the store of the counters cannot be asked", "countersignctl status" },
+	[REASON_STORE_AWAY] = { "the store of the counters is unavailable", "countersignctl "
+	    "status" },
 };
 
 /* What is true of a limit of 0 instead: nothing fits it, and it is no matter of a while. */

@@ -462,7 +462,7 @@ add_spf(struct result *result, const struct spf_fact *fact, const char *property
 	add_word(&result->words, mem_printf(result->words.ctx, "spf=%s", spf_word(fact->result)));
 	add_reason(&result->words, fact->problem != NULL ? fact->problem :
 	    fact->local ? "by a record of this site" :
-	    fact->stale ? "by what DNS said before it failed" : NULL);
+	    fact->stale ? "by what DNS had before it failed" : NULL);
 	add_property(&result->words, property, value, 320);
 }
 

@@ -252,7 +252,7 @@ spf_text(TALLOC_CTX *ctx, const struct facts *facts)
 	    relayed ? facts->spf_client : "", relayed ? ")" : "");
 }
 
-/* stale_text - which checks went by what DNS said before it failed; NULL: none */
+/* stale_text - which checks went by what DNS had before it failed; NULL: none */
 static const char *
 stale_text(TALLOC_CTX *ctx, const struct facts *facts)
 {

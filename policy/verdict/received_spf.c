@@ -88,7 +88,7 @@ comment_text(TALLOC_CTX *ctx, const struct facts *facts, const struct spf_fact *
 	return mem_printf(ctx, "%.*s%s%.*s%s%s", (int)(mark - sentence), sentence, who,
 	    (int)(strstr(mark + 2, "%s") - mark - 2), mark + 2, client,
 	    spf->local ? ", by a record of this site" :
-	    spf->stale ? ", by what DNS said before it failed" : "");
+	    spf->stale ? ", by what DNS had before it failed" : "");
 }
 
 /* append_pair - one "key=value", on a new line where it does not fit */

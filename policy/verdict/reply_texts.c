@@ -351,7 +351,7 @@ reply_texts_check(TALLOC_CTX *ctx, size_t index, const char *text, const char **
 		    strlen(text), most);
 	else if (reply_texts_ascii(ctx, text) == NULL)
 		*error_r = mem_printf(ctx, "the text \"%s\" has a character that a reply cannot show: "
-		    "only printable ASCII and letters with accents, in UTF-8, can stand there", option);
+		    "only printable ASCII and letters with accents, in UTF-8, are allowed", option);
 	else
 		*error_r = NULL;
 	for (at = strstr(text, "%{"); *error_r == NULL && at != NULL; at = strstr(at + 2, "%{")) {

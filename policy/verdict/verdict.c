@@ -157,7 +157,7 @@ has_bad_login(
 	if (facts->login == NULL || facts->account != NULL)
 		return false;
 	f->problem =
-	    facts->login_malformed != NULL ? facts->login_malformed : "it is no account name";
+	    facts->login_malformed != NULL ? facts->login_malformed : "it is not an account name";
 	return true;
 }
 

@@ -148,7 +148,7 @@ ok(code == 200, "an operator blocks", answer)
 code, answer, _ = ask("GET", API + "/blocks", "reader")
 ok(answer["blocked"][0]["account"] == "alice@example.org" and answer["blocked"][0]["by"].startswith("operator (by "),
    "the block names the person", answer)
-ok(re.search(r"alice@example.org is blocked, says operator \(by ", open(log).read()), "so does the daemon's log")
+ok(re.search(r"alice@example.org: blocked by operator \(by ", open(log).read()), "so does the daemon's log")
 ok("web: operator (operator) block alice@example.org: done" in open(web_log).read(), "and ours")
 ok(status("DELETE", ALICE + "/block", "operator") == 200 and not ask("GET", API + "/blocks", "reader")[1]["blocked"],
    "and unblocks")

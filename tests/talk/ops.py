@@ -82,7 +82,7 @@ ok(status == 0 and "Q2  deferred: over" in text and "Q1  accepted" in text and t
 status, text = ctl("why", "Q2")
 ok(status == 0 and "deferred: over" in text and "try again in" in text and "quota set alice@example.org" in text,
    "why tells the reason, the reply and what to do", text)
-ok("knows no message" in ctl("why", "NONE1")[1], "why says if it knows nothing")
+ok("has no message" in ctl("why", "NONE1")[1], "why says if it knows nothing")
 ok(ctl("why", "NONE1")[0] == 1 and ctl("last", "nobody")[0] == 0, "and has status 1, which last has not")
 status, text = ctl("last", "alice", "--count", "1")
 ok("Q2" in text and "Q1" not in text, "last --count", text)
@@ -136,7 +136,7 @@ ok(until(lambda: events("blocked")) and events("blocked")[0]["by"] == me and
 ok("may send again" in ctl("unblock", "alice")[1] and "was not blocked" in ctl("unblock", "alice")[1], "unblock")
 ok(send("alice", "Q6")[0] == "eom c", "acts at once, too")
 ok(until(lambda: events("unblocked")), "and is an event")
-ok("nobody is blocked" in ctl("blocked")[1], "blocked is empty again")
+ok("no account is blocked" in ctl("blocked")[1], "blocked is empty again")
 
 # --- hold-queue
 
@@ -228,9 +228,9 @@ with open(directory + "/conf", "w") as file:
 # --- a program that fails, crashes, hangs
 
 ctl("block", "fail")
-ok(until(lambda: "ended with status 3; it said: I fail" in log()), "a program that fails is told in the log", log()[-500:])
+ok(until(lambda: "ended with status 3; output: I fail" in log()), "a program that fails is told in the log", log()[-500:])
 ctl("block", "crash")
-ok(until(lambda: "ended by signal 11; it said: I crash" in log()), "one that crashes, too", log()[-500:])
+ok(until(lambda: "ended by signal 11; output: I crash" in log()), "one that crashes, too", log()[-500:])
 for i in range(6):
     ctl("block", "hang%d" % i)
 began = time.monotonic()
@@ -265,7 +265,7 @@ else:
     ctl_path = ctl_copy
     ok(ctl("status", **reader)[0] == 0 and ctl("quota", "show", "alice", **reader)[0] == 0, "the reading group may ask", ctl("status", **reader))
     status, text = ctl("unblock", "frank", **reader)
-    ok(status == 1 and "nobody may ask, but not change" in text, "but not change anything", text)
+    ok(status == 1 and "nobody may read, but not change" in text, "but not change anything", text)
     ok(ctl("unblock", "frank", **writer)[0] == 0, "the writing group may")
     status, text = ctl("status", **stranger)
     ok(status == 1 and "control_read_group" in text, "and others may nothing", text)

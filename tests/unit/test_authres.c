@@ -326,7 +326,8 @@ test_write(void **state)
 			    .sender = "a@b.example",
 			    .stale = true } },
 		    false,
-		    " mx.example.org;\n\tspf=pass reason=\"by what DNS said before it failed\"\n\tsmtp.mailfrom=a@b.example" },
+		    " mx.example.org;\n\tspf=pass reason=\"by what DNS had before it "
+		    "failed\"\n\tsmtp.mailfrom=a@b.example" },
 		{ "null sender without a HELO name",
 		    { .sender = "",
 			.spf_helo = { .result = SPF_IS_NONE, .domain = "" },

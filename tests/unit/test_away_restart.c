@@ -316,7 +316,7 @@ test_back_before_start(void **state)
 	wait_handed_over(store);
 	assert_int_equal(counted(f, store), 10);
 	/* on a busy host Redis may have been away for a moment once more */
-	wait_log(f, "is back; 1 charge of before the start handed over",
+	wait_log(f, "is back; 1 charge from before the start handed over",
 	    "; 1 charges were handed over");
 	store_close(store);
 }
@@ -360,7 +360,8 @@ test_too_old(void **state)
 	store_close(store);
 	change_file(f, "UPDATE charges SET at = at - 3600000, ambiguous_at = at - 3600000");
 	store = open_store(f);
-	assert_non_null(strstr(f->log, "1 charge of before the start, when Redis was away, given up"));
+	assert_non_null(strstr(f->log, "1 charge from before the start, when Redis was away, given "
+	    "up"));
 	assert_int_equal(status_of(store).pending, 0);
 	assert_int_equal(status_of(store).dropped, 1);
 	store_close(store);
@@ -617,8 +618,8 @@ test_later_wins(void **state)
 	raise_to(f, other, "11 recipients per day", false);
 	store = open_store(f);
 	wait_changes(store);
-	wait_log(f, "the block of alice@example.org, set while Redis was away, gives way to a later",
-	    "the raised limit of alice@example.org, set while Redis was away, gives way to a later");
+	wait_log(f, "the block of alice@example.org, set while Redis was away, is superseded by a later",
+	    "the raised limit of alice@example.org, set while Redis was away, is superseded by a later");
 	assert_false(is_blocked(f, other));
 	for (int64_t end = clock_ms() + PATIENCE_MS; is_blocked(f, store) && clock_ms() < end;)
 		usleep(10000);

@@ -245,13 +245,15 @@ test_bounds(void **state)
 		{ "dns = { cache = 10000001 }", 2, "must be from 0 to 10000000" },
 		{ "dns = { cache = 99999999999999 }", 2, "must be from 0 to 10000000" },
 		{ "redis = { a = { server = \"unix:/x\"\n database = 65536 } }", 3, "database = 65536 must be from 0 to 65535" },
-		{ "drain_timeout = \"soon\"", 2, "is no duration; write a number with its unit, ms, s" },
-		{ "drain_timeout = \"\"", 2, "is no duration" },
-		{ "drain_timeout = \"-1 s\"", 2, "is no duration" },
-		{ "drain_timeout = \"5\"", 2, "\"5\" is no duration; write a number with its unit" },
+		{ "drain_timeout = \"soon\"", 2, "is not a duration; write a number with its unit, "
+		    "ms, s" },
+		{ "drain_timeout = \"\"", 2, "is not a duration" },
+		{ "drain_timeout = \"-1 s\"", 2, "is not a duration" },
+		{ "drain_timeout = \"5\"", 2, "\"5\" is not a duration; write a number with its "
+		    "unit" },
 		{ "drain_timeout = \"5 parsecs\"", 2, "\"2h\" or \"4 hours\"" },
 		{ "drain_timeout = \"2 hrs\"", 2, "for example \"200 ms\", \"5 s\", \"2h\"" },
-		{ "drain_timeout = \"5 s 3\"", 2, "is no duration" },
+		{ "drain_timeout = \"5 s 3\"", 2, "is not a duration" },
 		{ "drain_timeout = \"11 minutes\"", 2, "must be a duration from 0 ms to 600 s" },
 		{ "drain_timeout = \"2 weeks\"", 2, "with its unit: ms, s, minutes, hours, days or weeks" },
 		{ "redis = { a = { server = \"unix:/x\"\n password = \"secret\" } }", 3, "password_file = \"/etc" },
@@ -271,12 +273,12 @@ static void
 test_duration_is_a_number(void **state)
 {
 	static const struct mistake rows[] = {
-		{ "dns = { timeout = \"nan s\" }", 2, "is no duration" },
-		{ "drain_timeout = \"-nan s\"", 2, "is no duration" },
-		{ "drain_timeout = \"inf s\"", 2, "is no duration" },
-		{ "drain_timeout = \"0x10 s\"", 2, "is no duration" },
-		{ "drain_timeout = \"1e2 s\"", 2, "is no duration" },
-		{ "drain_timeout = \" 5 s\"", 2, "is no duration" },
+		{ "dns = { timeout = \"nan s\" }", 2, "is not a duration" },
+		{ "drain_timeout = \"-nan s\"", 2, "is not a duration" },
+		{ "drain_timeout = \"inf s\"", 2, "is not a duration" },
+		{ "drain_timeout = \"0x10 s\"", 2, "is not a duration" },
+		{ "drain_timeout = \"1e2 s\"", 2, "is not a duration" },
+		{ "drain_timeout = \" 5 s\"", 2, "is not a duration" },
 	};
 
 	check_mistakes(*state, rows, COUNT(rows));
@@ -339,9 +341,9 @@ test_spf_mistakes(void **state)
 		{ "spf = \"on\"", 2, "spf must be a group in braces" },
 		{ "spf = { exept = [\"10.0.0.0/8\"] }", 2, "did you mean \"exempt\"?" },
 		{ "spf = {\n exempt = [\"10.0.0.1/8\"] }", 3,
-		    "exempt: \"10.0.0.1/8\" has bits set behind its prefix" },
+		    "exempt: \"10.0.0.1/8\" has bits set after its prefix" },
 		{ "spf = {\n trusted_relays = \"mx2.example.org\" }", 3,
-		    "trusted_relays: \"mx2.example.org\" is no IP address or network" },
+		    "trusted_relays: \"mx2.example.org\" is not an IP address or network" },
 		{ "spf = {\n trusted_relays = [\"::/0\"] }", 3, "must not hold every address" },
 		{ "spf = { explain = \"no\" }", 2, "explain must be true or false" },
 		{ "spf = { void_limit = 11 }", 2, "must be from 0 to 10" },
@@ -439,11 +441,11 @@ test_listeners_mistakes(void **state)
 		{ "listeners = {\n php = { role = \"local\" on_lookup_failure = \"tempfail\" } }",
 		    3, "on_lookup_failure = \"tempfail\" in listener php" },
 		{ "listeners = {\n a = { role = \"inbound\" on_no_listener = \"reject\" } }", 3,
-		    "on_no_listener stands outside the listeners" },
+		    "on_no_listener belongs outside the listeners" },
 		{ "listeners = { a = { role = \"inbound\"\n client = [\"10.0.3.1/28\"] } }", 3,
-		    "client: \"10.0.3.1/28\" has bits set behind its prefix" },
+		    "client: \"10.0.3.1/28\" has bits set after its prefix" },
 		{ "listeners = { a = { role = \"inbound\"\n client = [\"10.0.0.0/8\", \"mail.example.org\"] } }",
-		    3, "client: \"mail.example.org\" is no IP address or network" },
+		    3, "client: \"mail.example.org\" is not an IP address or network" },
 		{ "listeners = { a = { role = \"inbound\"\n client = \"10.0.0.0/33\" } }", 3,
 		    "the prefix must be 0 to 32" },
 		{ "listeners = { a = { role = \"inbound\"\n client = 10 } }", 3,
@@ -500,10 +502,11 @@ test_plans_mistakes(void **state)
 		{ "plans = { a = { limits = [\n\"5 messages per day\",\n\"10 mails per day\"] } }",
 		    4, "\"10 messages per hour\"" },
 		{ "plans = { a = { limits = [\"5 messages per day\",\n\"unlimited\"] } }", 3,
-		    "\"unlimited\" stands alone, but this plan also has \"5 messages per day\"" },
+		    "\"unlimited\" must be the only limit, but this plan also has \"5 messages per "
+		    "day\"" },
 		{ "plans = { a = { limits = [\"Unlimited\",\n\"5 messages per day\"] } }", 3,
-		    "stands alone, but this plan also has \"5 messages per day\"" },
-		{ "plans = { a = { limits = [\"unlimited\",\n\"unlimited\"] } }", 3, "stands alone" },
+		    "must be the only limit, but this plan also has \"5 messages per day\"" },
+		{ "plans = { a = { limits = [\"unlimited\",\n\"unlimited\"] } }", 3, "must be the only limit" },
 		{ "plans = { a = { limits = [\"5 messages per hour\",\n\"9 messages / 60 minutes\"] } }", 3,
 		    "limit the same unit in the same window; keep one" },
 		{ "plans = { a = { limits = [\"1 MB per day\",\n\"9 GB per 24 hours\"] } }", 3,
@@ -511,7 +514,7 @@ test_plans_mistakes(void **state)
 		{ "plans = { a = { limits = [\"9 recipients per day\",\n\"0\"] } }", 3,
 		    "\"0\" lets nothing pass, so \"9 recipients per day\" has no effect" },
 		{ "plans = { a = { limits = [\n\"5 messages\"] } }", 3,
-		    "does not say per how long" },
+		    "has no length of time" },
 		{ "plans = { a = { limits = [\n\"5 foreign-senders per day\"] } }", 3,
 		    "write block_on = \"5 foreign-senders per day\"" },
 		{ "plans = { a = { limits = [\"1 message per day\", \"2 messages per day\", \"3 messages per day\", "
@@ -531,7 +534,7 @@ test_plans_mistakes(void **state)
 		{ "plans = { a = { limits = \"over 2 times per day\" } }", 2,
 		    "write block_on = \"over 2 times per day\"" },
 		{ "plans = { a = { block_on = \"20 foreign-senders\" } }", 2,
-		    "does not say per how long" },
+		    "has no length of time" },
 		{ "plans = { a = { warn_at = 80 } }", 2,
 		    "warn_at must be a text in quotation marks" },
 		{ "plans = { a = { },\n a = { } }", 3, "duplicate" },
@@ -634,7 +637,7 @@ test_late_mistakes(void **state)
 		    "known are: unsigned, tempfail, reject" },
 		{ "on_missing_key = \"reject\"\ndkim = { on_missing_key = \"reject\" }", 2,
 		    "is given in dkim as well" },
-		{ "\ndkim = { domains = ( { identity = \"none\" } ) }", 3, "needs to say which" },
+		{ "\ndkim = { domains = ( { identity = \"none\" } ) }", 3, "needs its domain" },
 		{ "\ndkim = { domains = ( { domain = \"a b\" } ) }", 3, "domain = \"a b\": " },
 		{ "\ndkim = { domains = ( { domain = \"a.example\" },\n { domain = \"A.example.\" } ) }",
 		    4, "given twice" },
@@ -803,12 +806,12 @@ test_files(void **state)
 	assert_true(says(ctx, error, place->dir, 0, "cannot be read"));
 	write_octets(place->conf, HEAD "mode = \"watch\"\0\n", sizeof(HEAD) - 1 + 16);
 	assert_null(config_load(ctx, place->conf, &error));
-	assert_true(says(ctx, error, place->conf, 0, "is too large or no text file"));
+	assert_true(says(ctx, error, place->conf, 0, "is too large or not a text file"));
 	memset(text, '\n', large);
 	memcpy(text, HEAD, strlen(HEAD));
 	write_octets(place->conf, text, large);
 	assert_null(config_load(ctx, place->conf, &error));
-	assert_true(says(ctx, error, place->conf, 0, "is too large or no text file"));
+	assert_true(says(ctx, error, place->conf, 0, "is too large or not a text file"));
 	write_octets(place->conf, "\xff\xfe\x01", 3);
 	assert_null(config_load(ctx, place->conf, &error));
 	assert_non_null(error);
@@ -1367,7 +1370,8 @@ static const struct effect_row effect_rows[] = {
 	{ "a redis server", "away_file", REDIS_OTHER("away_file = \"/a\""), "this Redis is not the store" },
 	ALWAYS("dns", "servers"),
 	{ "dns", "timeout", OUT "dns = { timeout = \"5 s\" }", "nothing is waited for" },
-	{ "dns", "cache", OUT "owners = \"texthash:/o\" keys = \"/k\" dkim = { check_dns = false } dns = { cache = 5 }", "DNS is asked on role inbound" },
+	{ "dns", "cache", OUT "owners = \"texthash:/o\" keys = \"/k\" dkim = { check_dns = false } "
+	    "dns = { cache = 5 }", "DNS is queried on role inbound" },
 	ALWAYS("dns", "trust_anchor"),
 	{ "tables", "timeout", INET "tables = {\ntimeout = \"1 s\" }", "no option names one" },
 	{ "tables", "connections", INET "owners = \"cidr:/o\" tables = {\nconnections = 2 }", "no option names one" },
@@ -1535,12 +1539,12 @@ static void
 test_peers(void **state)
 {
 	static const struct mistake rows[] = {
-		{ "peers = {\n}", 2, "peers names nobody" },
-		{ "peers = { users = [ ] }", 2, "peers names nobody" },
+		{ "peers = {\n}", 2, "peers is empty" },
+		{ "peers = { users = [ ] }", 2, "peers is empty" },
 		{ "peers = {\nusers = [\"root\", \"no such user\"] }", 3, "\"no such user\" is not a user of this host" },
 		{ "peers = {\nusers = \"4294967295\" }", 3, "is not a user of this host" },
 		{ "peers = {\nusers = \"99999999999999999999\" }", 3, "is not a user of this host" },
-		{ "peers = {\nnetworks = \"10.0.0.1/8\" }", 3, "has bits set behind its prefix" },
+		{ "peers = {\nnetworks = \"10.0.0.1/8\" }", 3, "has bits set after its prefix" },
 		{ "peers = \"postfix\"", 2, "peers must be a group in braces" },
 	};
 	static const struct {
@@ -1600,7 +1604,7 @@ test_actions_without_companion(void **state)
 		{ "on_signing_failure = \"reject\"", 2, "there are no keys" },
 		{ "listeners = { php = { role = \"local\" } }\non_foreign_from = \"tempfail\"", 3, "would stay in maildrop; write reject or quarantine" },
 		{ "listeners = { out = { role = \"submission\" } }\non_no_listener = \"reject\"", 3, "every connection has a listener here" },
-		{ "plans = { p = { max_recipients = 5 } }", 2, "plans has no effect here: nobody has one" },
+		{ "plans = { p = { max_recipients = 5 } }", 2, "plans has no effect here: none of these plans is used" },
 		{ "accounts = ( { login = \"a@example.org\" } )\nplans = { p = { } q = { like = \"p\" } }", 3, "plans has no effect" },
 		{ "listeners = { mx = { role = \"inbound\"\non_inbound_login = \"accept\" } }", 2, "must be tempfail or reject" },
 		{ "listeners = { mx = { role = \"inbound\" } }\non_inbound_login = \"warn\"", 3, "must be tempfail or reject" },

@@ -337,7 +337,7 @@ test_days_and_file(void **state)
 	talloc_free(ctx);
 }
 
-/* --- what reports of DMARC say --- */
+/* --- the counts for DMARC reports --- */
 
 /* dump_dmarc - the domains of a day with their rows, as text */
 static char *

@@ -121,7 +121,7 @@ one_record(void **state)
 		{ "k= missing for Ed25519", true, "v=DKIM1; p=@e", KEY_UNFIT, "k=rsa (by default), and the key is of type ed25519" },
 		{ "p= missing", false, "v=DKIM1; k=rsa", KEY_UNFIT, "it has no p=" },
 		{ "p= cut off", false, "v=DKIM1; k=rsa; p=MIIBIjANBgkq", KEY_OTHER, NULL },
-		{ "p= no base64", false, "v=DKIM1; k=rsa; p=MIIB*", KEY_UNFIT, "no base64" },
+		{ "p= no base64", false, "v=DKIM1; k=rsa; p=MIIB*", KEY_UNFIT, "not base64" },
 		{ "v= wrong", false, "v=DKIM2; k=rsa; p=@r", KEY_UNFIT, "v= must be DKIM1" },
 		{ "v= not first", false, "k=rsa; v=DKIM1; p=@r", KEY_UNFIT, "v= must be DKIM1 and come first" },
 		{ "a wildcard's SPF record", false, "v=spf1 -all", KEY_UNFIT, NULL },

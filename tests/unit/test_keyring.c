@@ -227,14 +227,14 @@ test_refused(void **state)
 		{ "set-user-id", "a.example/s.pem", world->rsa2048, NULL, 04600, "s.pem: mode 4600", "chmod" },
 		{ "short RSA", "a.example/s.pem", world->rsa512, NULL, 0600, "512 bits is too short", "openssl genrsa" },
 		{ "EC", "a.example/s.pem", world->ec, NULL, 0600, "neither an RSA nor an Ed25519", "openssl genrsa" },
-		{ "empty", "a.example/s.pem", NULL, "", 0600, "has 0 octets", "PEM" },
+		{ "empty", "a.example/s.pem", NULL, "", 0600, "has 0 bytes", "PEM" },
 		{ "rubbish", "a.example/s.pem", NULL, "hello\n", 0600, "no private key", "-----BEGIN PRIVATE KEY-----" },
 		{ "truncated", "a.example/s.pem", NULL, "-----BEGIN PRIVATE KEY-----\nMIIEvQ", 0600, "no private key", "BEGIN" },
-		{ "name no selector", "a.example/s!.pem", world->rsa2048, NULL, 0600, "no selector", "letters" },
-		{ "two dots", "a.example/s..t.pem", world->rsa2048, NULL, 0600, "no selector", "dots" },
+		{ "name not a selector", "a.example/s!.pem", world->rsa2048, NULL, 0600, "not a selector", "letters" },
+		{ "two dots", "a.example/s..t.pem", world->rsa2048, NULL, 0600, "not a selector", "dots" },
 		{ "upper-case domain", "A.Example/s.pem", world->rsa2048, NULL, 0600, "A-labels", "rename it to a.example" },
 		{ "U-label domain", "m\xc3\xbcller.example/s.pem", world->rsa2048, NULL, 0600, "A-labels", "xn--mller-kva.example" },
-		{ "directory no domain", "a b/s.pem", world->rsa2048, NULL, 0600, "no domain", "a b" },
+		{ "directory no domain", "a b/s.pem", world->rsa2048, NULL, 0600, "not a domain", "a b" },
 		{ "beside the domains", "s.pem", world->rsa2048, NULL, 0600, "beside", "move it to" },
 	};
 
@@ -266,10 +266,10 @@ test_refused_otherwise(void **state)
 	fresh(world);
 	path = path_of(world, "a.example/s.pem");
 	assert_int_equal(mkfifo(path, 0600), 0);
-	refuse(world, "a FIFO, which must not hang", "no regular file", "put the key itself");
+	refuse(world, "a FIFO, which must not hang", "not a regular file", "put the key itself");
 	unlink(path);
 	assert_int_equal(mkdir(path, 0700), 0);
-	refuse(world, "a directory", "no regular file", "put the key itself");
+	refuse(world, "a directory", "not a regular file", "put the key itself");
 	rmdir(path);
 	assert_int_equal(symlink("/nowhere", path), 0);
 	refuse(world, "a broken link", "s.pem: No such file", "mode 0640");
@@ -286,7 +286,7 @@ test_refused_otherwise(void **state)
 	text = mem_array(world, char, KEYRING_FILE_MAX + 2);
 	memset(text, 'x', KEYRING_FILE_MAX + 1);
 	put_text(world, "a.example/s.pem", text);
-	refuse(world, "huge", "octets", "PEM");
+	refuse(world, "huge", "bytes", "PEM");
 	unlink(path);
 
 	/* two keys of which one can be used: the file is refused whole, and all files are told

@@ -172,14 +172,14 @@ test_field(void **state)
 {
 	static const struct facts facts;
 	struct verdict verdict = {
-		.problem = "an at sign stands unquoted in a display name",
+		.problem = "a display name has an unquoted at sign",
 		.field = "From",
 		.text = " ceo @ victim\n\t<a@x.example>\xff ",
 	};
 	char *line = line_of(NULL, &facts, MODE_WATCH, &verdict);
 
 	(void)state;
-	assert_non_null(strstr(line, " why=\"an at sign stands unquoted in a display name; "
+	assert_non_null(strstr(line, " why=\"a display name has an unquoted at sign; "
 	    "From: ceo @ victim\\x0a\\x09<a@x.example>\\xff\""));
 	talloc_free(line);
 	verdict.problem = NULL;

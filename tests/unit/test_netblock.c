@@ -110,11 +110,11 @@ static void
 test_bad_networks(void **state)
 {
 	static const struct { const char *text, *part; } rows[] = {
-		{ "", "is no IP address" },
-		{ "/8", "is no IP address" },
-		{ "example.org", "\"example.org\" is no IP address" },
-		{ "10.0.0", "is no IP address" },
-		{ "10.0.0/24", "is no IP address" },
+		{ "", "is not an IP address" },
+		{ "/8", "is not an IP address" },
+		{ "example.org", "\"example.org\" is not an IP address" },
+		{ "10.0.0", "is not an IP address" },
+		{ "10.0.0/24", "is not an IP address" },
 		{ "10.0.0.0/", "must be 0 to 32" },
 		{ "10.0.0.0/33", "must be 0 to 32" },
 		{ "10.0.0.0/-1", "must be 0 to 32" },
@@ -128,13 +128,13 @@ test_bad_networks(void **state)
 		{ "2001:db8::/129", "must be 0 to 128" },
 		{ "2001:db8::/1000", "must be 0 to 128" },
 		{ "::ffff:10.0.0.0/64", "must be 0 to 32" },
-		{ "10.0.3.1/28", "bits set behind its prefix" },
-		{ "10.0.3.8/28", "bits set behind its prefix" },
-		{ "10.0.0.1/0", "bits set behind its prefix" },
-		{ "10.0.0.1/31", "bits set behind its prefix" },
-		{ "2001:db8::1/127", "bits set behind its prefix" },
-		{ "2001:db8::/28", "bits set behind its prefix" },
-		{ "8000::/0", "bits set behind its prefix" },
+		{ "10.0.3.1/28", "bits set after its prefix" },
+		{ "10.0.3.8/28", "bits set after its prefix" },
+		{ "10.0.0.1/0", "bits set after its prefix" },
+		{ "10.0.0.1/31", "bits set after its prefix" },
+		{ "2001:db8::1/127", "bits set after its prefix" },
+		{ "2001:db8::/28", "bits set after its prefix" },
+		{ "8000::/0", "bits set after its prefix" },
 	};
 
 	(void)state;

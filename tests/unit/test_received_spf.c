@@ -79,7 +79,8 @@ test_values(void **state)
 			    .sender = "a@b.example",
 			    .mechanism = "-all",
 			    .stale = true } },
-		    " fail (mx.example.org:\n\tthe domain of a@b.example does not permit 192.0.2.1, by what DNS said before it failed)\n"
+		    " fail (mx.example.org:\n\tthe domain of a@b.example does not permit "
+		    "192.0.2.1, by what DNS had before it failed)\n"
 		    "\treceiver=mx.example.org; identity=mailfrom; client-ip=192.0.2.1;\n"
 		    "\tenvelope-from=\"a@b.example\"; helo=x; mechanism=-all" },
 		{ "no HELO, no field", SPF_IDENTITY_HELO,

@@ -342,7 +342,7 @@ test_unusable(void **state)
 		{ "rubbish", "a a.example:r:@/k/bad\n", "*@a.example a\n", "k/bad: holds no private key", 0600 },
 		{ "a key in the table that is none", "a a.example:r:MIIBroken\n", "*@a.example a\n",
 		    "KeyTable:1: holds no private key", 0600 },
-		{ "a relative path", "a a.example:r:./k/bad\n", "*@a.example a\n", "KeyTable:1: ./k/bad is no absolute", 0600 },
+		{ "a relative path", "a a.example:r:./k/bad\n", "*@a.example a\n", "KeyTable:1: ./k/bad is not an absolute", 0600 },
 		{ "a name that is not there", "b a.example:r:@/k/0\n", "*@a.example a\n",
 		    "SigningTable:1: *@a.example: the KeyTable has no key named a", 0600 },
 		{ "a broken line", "a a.example:r\n", "*@a.example a\n", "KeyTable:1: a needs three values", 0600 },

@@ -156,10 +156,10 @@ test_key_mistakes(void **state)
 		{ "no value", "one", "needs three values" },
 		{ "two values", "one a.example:s1", "needs three values" },
 		{ "an empty one", "one a.example::/k", "needs three values" },
-		{ "a domain that is none", "one a..example:s1:/k", "a..example is no domain" },
-		{ "a literal", "one [192.0.2.1]:s1:/k", "needs three values|is no domain" },
-		{ "a selector that is none", "one a.example:s_1!:/k", "s_1! is no selector" },
-		{ "two dots", "one a.example:s..1:/k", "is no selector" },
+		{ "a domain that is none", "one a..example:s1:/k", "a..example is not a domain" },
+		{ "a literal", "one [192.0.2.1]:s1:/k", "needs three values|is not a domain" },
+		{ "a selector that is none", "one a.example:s_1!:/k", "s_1! is not a selector" },
+		{ "two dots", "one a.example:s..1:/k", "is not a selector" },
 		{ "a relative path without dots", "one a.example:s1:keys/k", "neither a path" },
 	};
 
@@ -312,7 +312,7 @@ test_signing_mistakes(void **state)
 
 	(void)state;
 	assert_non_null(strstr(report.errors, "T:1: *@a.example needs a value"));
-	assert_non_null(strstr(report.errors, "T:2: *@b.example: \"nobody\" cannot stand in i="));
+	assert_non_null(strstr(report.errors, "T:2: *@b.example: \"nobody\" cannot be used in i="));
 	assert_non_null(
 	    strstr(report.missing, "T:3: *@c.example: the KeyTable has no key named three"));
 	assert_int_equal(signing_table_rows(table), 2);

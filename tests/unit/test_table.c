@@ -165,13 +165,13 @@ test_mistakes(void **state)
 		{ "spaces for a value", "a x\nb   \n", ":2: \"b\" has no value" },
 		{ "line of the entry, not of what follows", "a x\nb\n# c\n\nd y\n", ":2: \"b\"" },
 		{ "quotation mark without end", "a x\n\"b y\n", ":2: \"\"b y\" has a quotation mark without end" },
-		{ "twice in other case, 8-bit", "@\xc3\xbc x\n@\xc3\x9c y\n", "stands in line 1 already" },
+		{ "twice in other case, 8-bit", "@\xc3\xbc x\n@\xc3\x9c y\n", "is in line 1 already" },
 		{ "continues nothing", "  a x\n", ":1: begins with white space but continues nothing" },
 		{ "continues only a comment", "# c\n  a x\n", ":2: begins with white space but continues nothing" },
-		{ "twice", "a x\nb y\na z\n", ":3: the key \"a\" stands in line 1 already; join the two lines" },
-		{ "twice in other case", "b y\nAlice x\n\nalice z\n", "stands in line 2 already" },
-		{ "twice, with the same value", "a x\na x\n", ":2: the key \"a\" stands in line 1 already" },
-		{ "twice, behind a continuation", "a x,\n y\nb z\na w\n", ":4: the key \"a\" stands in line 1 already" },
+		{ "twice", "a x\nb y\na z\n", ":3: the key \"a\" is in line 1 already; join the two lines" },
+		{ "twice in other case", "b y\nAlice x\n\nalice z\n", "is in line 2 already" },
+		{ "twice, with the same value", "a x\na x\n", ":2: the key \"a\" is in line 1 already" },
+		{ "twice, behind a continuation", "a x,\n y\nb z\na w\n", ":4: the key \"a\" is in line 1 already" },
 	};
 	const struct place *place = *state;
 
@@ -321,11 +321,11 @@ test_inline_mistakes(void **state)
 		{ "inline:a=b }", "is not within { and }" },
 		{ "inline:{", "is not within { and }" },
 		{ "inline:}", "is not within { and }" },
-		{ "inline:{ a }", "\"a \" is no pair; write inline:{ key=value" },
-		{ "inline:{ a=b, c }", "is no pair" },
-		{ "inline:{ a = b }", "is no pair" },
-		{ "inline:{ {a b} }", "is no pair" },
-		{ "inline:{ {a=b }", "is no pair" },
+		{ "inline:{ a }", "\"a \" is not a pair; write inline:{ key=value" },
+		{ "inline:{ a=b, c }", "is not a pair" },
+		{ "inline:{ a = b }", "is not a pair" },
+		{ "inline:{ {a b} }", "is not a pair" },
+		{ "inline:{ {a=b }", "is not a pair" },
 		{ "inline:{ a=x, b=y, A=z }", "the key \"" },
 		{ "inline:{ a=x, {a=y} }", "join the two" },
 	};
@@ -382,7 +382,7 @@ test_large(void **state)
 	assert_int_equal(fclose(file), 0);
 	assert_null(table_open(ctx, place->spec, &error));
 	assert_non_null(strstr(error, ":100001: the key"));
-	assert_non_null(strstr(error, "stands in line 2 already"));
+	assert_non_null(strstr(error, "is in line 2 already"));
 	talloc_free(ctx);
 }
 

@@ -275,14 +275,14 @@ test_socketmap_replies(void **state)
 		{ REPLY("6:PERM x,"), TABLE_TEMPERROR, NULL, "PERM x" },
 		{ REPLY("2:OK,"), TABLE_TEMPERROR, NULL, "the server answered: OK" },
 		{ REPLY("0:,"), TABLE_TEMPERROR, NULL, "the server answered: " },
-		{ REPLY("5:OK a\xff,"), TABLE_TEMPERROR, NULL, "no UTF-8" },
+		{ REPLY("5:OK a\xff,"), TABLE_TEMPERROR, NULL, "not UTF-8" },
 		{ REPLY("6:OK a\0b,"), TABLE_TEMPERROR, NULL, "holds a NUL" },
-		{ REPLY("4:OK ab"), TABLE_TEMPERROR, NULL, "no netstring" },
-		{ REPLY("4:OK abc,"), TABLE_TEMPERROR, NULL, "no netstring" },
-		{ REPLY("OK a"), TABLE_TEMPERROR, NULL, "no netstring" },
-		{ REPLY(":OK a"), TABLE_TEMPERROR, NULL, "no netstring" },
-		{ REPLY("-1:OK a,"), TABLE_TEMPERROR, NULL, "no netstring" },
-		{ REPLY("99999999999999999999:OK a,"), TABLE_TEMPERROR, NULL, "no netstring" },
+		{ REPLY("4:OK ab"), TABLE_TEMPERROR, NULL, "not a netstring" },
+		{ REPLY("4:OK abc,"), TABLE_TEMPERROR, NULL, "not a netstring" },
+		{ REPLY("OK a"), TABLE_TEMPERROR, NULL, "not a netstring" },
+		{ REPLY(":OK a"), TABLE_TEMPERROR, NULL, "not a netstring" },
+		{ REPLY("-1:OK a,"), TABLE_TEMPERROR, NULL, "not a netstring" },
+		{ REPLY("99999999999999999999:OK a,"), TABLE_TEMPERROR, NULL, "not a netstring" },
 		{ REPLY("100001:OK a,"), TABLE_TEMPERROR, NULL, "longer than 100000" },
 		{ REPLY("100:OK a"), TABLE_TEMPERROR, NULL, "" },
 	};
@@ -645,7 +645,7 @@ test_redis_names(void **state)
 {
 	static const struct { const char *spec, *problem; } rows[] = {
 		{ "redis:main", "has no pattern" }, { "redis:main:", "has no pattern" }, { "redis:", "has no pattern" },
-		{ "redis:other:owner:%s", "no server named \"other\"" }, { "redis:main:%q", "no placeholder" },
+		{ "redis:other:owner:%s", "no server named \"other\"" }, { "redis:main:%q", "not a placeholder" },
 	};
 	const struct redis_server redis = { .address = "unix:/nonexistent" };
 	TALLOC_CTX *ctx = talloc_new(NULL);

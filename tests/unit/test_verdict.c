@@ -309,7 +309,7 @@ static const struct {
 	    NULL, "the MTA does not send the auth_authen macro" },
 	{ "malformed login", bad_login, 3, REASON_BAD_LOGIN, STAGE_MAIL, NULL, "it is empty" },
 	{ "login without account", no_account, 3, REASON_BAD_LOGIN, STAGE_MAIL, NULL,
-	    "it is no account name" },
+	    "it is not an account name" },
 	{ "no login", no_login, 3, REASON_NO_LOGIN, STAGE_MAIL, NULL, NULL },
 	{ "relay's client without account", relay_unknown, 3, REASON_NO_ACCOUNT, STAGE_MAIL, NULL,
 	    NULL },
