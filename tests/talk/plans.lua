@@ -162,5 +162,5 @@ ok(text:match("note: own%+x@example.org is another account than own@example.org"
 text = run("quota show own")
 ok(not text:match("note:") and not text:match("BLOCKED"), "and blocks no other", text)
 text = run("quota show lost")
-ok(text:match("plan of lost@example.org cannot be found out"), "a plan that cannot be found out is told", text)
+ok(text:match("plan of lost@example.org cannot be determined"), "a plan that cannot be found out is told", text)
 finish()

@@ -235,7 +235,7 @@ test_refused(void **state)
 		{ "upper-case domain", "A.Example/s.pem", world->rsa2048, NULL, 0600, "A-labels", "rename it to a.example" },
 		{ "U-label domain", "m\xc3\xbcller.example/s.pem", world->rsa2048, NULL, 0600, "A-labels", "xn--mller-kva.example" },
 		{ "directory no domain", "a b/s.pem", world->rsa2048, NULL, 0600, "not a domain", "a b" },
-		{ "beside the domains", "s.pem", world->rsa2048, NULL, 0600, "beside", "move it to" },
+		{ "beside the domains", "s.pem", world->rsa2048, NULL, 0600, "next to", "move it to" },
 	};
 
 	for (size_t i = 0; i < N(rows); i++) {
