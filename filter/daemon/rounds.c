@@ -247,7 +247,7 @@ rounds_show(struct daemon *daemon, const struct doctor_report *report)
 		    doctor_level_word(finding->level), "id", finding->id, "where", finding->where,
 		    "what", finding->what, "cure", finding->cure);
 
-		/* NULL: a text that is no UTF-8 */
+		/* NULL: a text that is not UTF-8 */
 		(void)json_array_append_new(findings, object != NULL ? object
 		    : json_pack("{s:s, s:s, s:s, s:s, s:s}", "level",
 			  doctor_level_word(finding->level), "id", finding->id, "where", "", "what",

@@ -1,5 +1,5 @@
 /*
- * questions.c - what a check asks DNS, counted and bounded (RFC 7208 section 4.6.4)
+ * questions.c - the DNS queries of a check, counted and bounded (RFC 7208 section 4.6.4)
  *
  * Threads: a check belongs to one thread.
  */

@@ -1,5 +1,5 @@
 /*
- * questions.h - what a check asks DNS, counted and bounded
+ * questions.h - the DNS queries of a check, counted and bounded
  * For the files of this room. Threads: a check belongs to one thread.
  */
 #ifndef FILTER_SPF_QUESTIONS_H

@@ -258,7 +258,7 @@ ok(status("DELETE", "/session", **named) == 403, "nor does a page of others log 
 ok(status("PUT", ALICE + "/block", body={"reason": "by session"}, X_CSRF_Token=who["csrf"], **named) == 200, "with the proof it blocks")
 ok("by session" in json.dumps(ask("GET", API + "/blocks", "reader")[1]), "which is seen")
 ok(status("DELETE", ALICE + "/block", body={"reason": "it was a test"}, X_CSRF_Token=who["csrf"], **named) == 200, "and unblocks")
-ok(re.search(r"is unblocked, says operator \(by .*\): it was a test", open(log).read()), "with a reason in the log")
+ok(re.search(r": unblocked by operator \(by .*\): it was a test", open(log).read()), "with a reason in the log")
 ok(status("POST", API + "/reload", X_CSRF_Token=who["csrf"], **named) == 403, "its role is that of the token")
 ok(status("GET", API + "/status", Cookie=cookie.split(";")[0].replace("__Host-", ""), Host="mail.example.org") == 401,
    "a cookie that another host could set is not looked at")
