@@ -214,6 +214,23 @@ def print_latency(middle):
             (result["per_second"],)))
 
 
+def print_growth(middle):
+    """What all filters share."""
+    names = [name for name in middle if name.startswith("growth/") and "redis_us" in middle[name] and
+             name != "growth/model"]
+    if names:
+        print("\n%-26s %9s %9s %9s %9s %10s %10s" % (
+            "growth", "per s", "Redis us", "CPU us", "p50 us", "node most", "filter least"))
+    for name in names:
+        result = middle[name]
+        print("%-26s %9.0f %9.1f %9.0f %9.0f %10.2f %10.2f" % (
+            name[7:], result["per_second"], result["redis_us"], result["cpu_us"], result["p50_us"],
+            result["node_share"], result["slowest"]))
+    for name in middle:
+        if name.startswith("growth/memory/"):
+            print("%-26s %9.0f MB in Redis" % (name[14:], middle[name]["octets"] / 1e6))
+
+
 def print_others(middle):
     """Postfix, and the programs that measure one part."""
     names = [name for name in middle if name.startswith("postfix/")]
@@ -294,6 +311,7 @@ def main():
     print_filters(middle)
     print_latency(middle)
     print_series(middle)
+    print_growth(middle)
     print_others(middle)
     print_aims(found)
     with open(sys.argv[2], "w", encoding="utf-8") as file:

@@ -82,7 +82,7 @@ bench_write_countersign() {
 	$2
 	END
 	# a Redis that nothing uses is an error
-	if [[ $2 == *redis:main* ]]; then
+	if [[ $2 == *redis:main* && $2 != *"redis = {"* ]]; then
 		echo "redis = { main = { server = \"unix:$LAB_DIR/redis.sock\" } }" >>"$LAB_DIR/$1.conf"
 	fi
 }
