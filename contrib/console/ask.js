@@ -25,6 +25,8 @@ async function request(method, path, body, signal) {
 			throw error;
 		throw new Problem(0, String(error.message));
 	}
+	if (answer.status === 401 && path !== "session")
+		document.dispatchEvent(new Event("session-over"));
 	if (!answer.ok)
 		throw new Problem(answer.status, String(json.detail ?? answer.statusText));
 	return json;

@@ -119,12 +119,19 @@ function over(error) {
 		return;
 	if (error?.status === 401 && session !== null) {
 		session = null;
+		leave.abort();
+		document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
 		paintTop(null);
 		paintLogin(t("login.again"));
 	} else if (error?.status !== undefined)
 		main.append(problem(error));
 }
 
+// the address names the page, so this link must not change it
+document.getElementById("skip").addEventListener("click", (event) => {
+	event.preventDefault();
+	main.focus();
+});
 window.addEventListener("hashchange", () => paint(true).catch(over));
 window.addEventListener("unhandledrejection", (event) => over(event.reason));
 document.addEventListener("session-over", () => over(new ask.Problem(401, "")));
