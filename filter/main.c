@@ -73,7 +73,8 @@ static void
 usage(FILE *to)
 {
 	(void)fprintf(to, "usage: countersign [-c FILE] [-t] [-V]\n"
-	    "  -c FILE        configuration file (default " DEFAULT_FILE ")\n"
+	    "  -c FILE        configuration file (default\n"
+	    "                 " DEFAULT_FILE ")\n"
 	    "  -t             check the configuration and exit\n"
 	    "  -V, --version  print the versions of countersign and its libraries\n"
 	    "  -h, --help     print this\n"

@@ -22,7 +22,7 @@
 #
 # The caller sets LAB_BUILD, the directory that holds countersign and
 # countersignctl. Functions return non-zero after a message on standard
-# error; they exit only where a comment says so.
+# error; they exit only if their comment says so.
 
 # The top of the source tree that this file belongs to.
 LAB_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
@@ -69,7 +69,7 @@ lab_wait() {
 # ---------------------------------------------------------------- packages
 
 # lab_become_root PROGRAM ARGUMENT... - go on as root, through sudo if need be;
-# exits where that is not possible
+# exits if that is not possible
 lab_become_root() {
 	local name keep=()
 
@@ -103,15 +103,15 @@ lab_other_mta() {
 	printf '%s' "$found"
 }
 
-# lab_refuse_beside_other_mta YES-OR-NO - exits where another MTA is installed,
-# unless told that it does not matter
+# lab_refuse_beside_other_mta YES-OR-NO - exits if another MTA is installed,
+# unless --beside-other-mta is given
 lab_refuse_beside_other_mta() {
 	local other
 
 	other=$(lab_other_mta)
 	[[ -n $other ]] || return 0
 	if [[ $1 == yes ]]; then
-		lab_say "another mail server is here, going on beside it as told: $other"
+		lab_say "another mail server is here, going on beside it as requested: $other"
 		return 0
 	fi
 	cat >&2 <<-END
@@ -181,7 +181,7 @@ lab_libraries_of() {
 }
 
 # lab_known WORD... - of each word, names of one package in different releases of Debian with | between them, the
-# first that there is here; where there is none the first, so that apt-get complains of it
+# first that there is here; if there is none, the first, so that apt-get complains of it
 lab_known() {
 	local word name found
 
@@ -216,7 +216,7 @@ lab_unpack() {
 
 	rm -rf "$new" "$cache/$name"
 	mkdir -p "$new/deb" || return 1
-	# apt's download user writes there; where it may not, apt does it as root and says so.
+	# apt's download user writes there; if it may not, apt does it as root and says so.
 	chown _apt "$new/deb" 2>/dev/null
 	# shellcheck disable=SC2086 # a list of words
 	if ! (cd "$new/deb" && "$download" "$log" $packages); then
@@ -447,7 +447,7 @@ lab_make_key() {
 	    "$2" "$1" "${public:0:200}" "${public:200}"
 }
 
-LAB_ZONE_MORE=		# more records, where a test needs some
+LAB_ZONE_MORE=		# more records, if a test needs some
 
 # lab_write_zone - the root zone of a very small Internet; it is complete, so a
 # name that is not in it does not exist, and no question leaves the machine
@@ -837,7 +837,7 @@ lab_restart_countersign() {
 	lab_write_config && lab_start_countersign
 }
 
-# lab_reload_countersign - write the configuration anew and have it read
+# lab_reload_countersign - write the configuration again and have it read
 lab_reload_countersign() {
 	local before
 

@@ -51,7 +51,7 @@ of_table(struct opendkim *opendkim, const struct opendkim_setting *table)
 	/* a password may follow */
 	return mem_printf(adopt,
 	    "%s: %s %.*s is not a text file. countersign reads text: write its content to a file "
-	    "(opendkim's manual says how lines look), keep that up to date, and run adopt again",
+	    "(see opendkim's manual for the form of lines), keep that up to date, and run adopt again",
 	    table->where, table->name,
 	    (int)(secret != NULL ? (size_t)(secret - text) : strlen(text)), text);
 }

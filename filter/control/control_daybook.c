@@ -276,7 +276,7 @@ control_suggest(const struct asked *asked)
 			    mem_printf(asked->ctx, "the daybook cannot be read: %s", error));
 	}
 	if (uses.too_many)
-		return control_failed("that is too much to weigh at once; ask for fewer --days");
+		return control_failed("that is too much to process at once; use fewer --days");
 	if (uses.n == 0)
 		return control_failed(mem_printf(asked->ctx,
 		    "there is nothing to judge by: no account sent mail from %s to %s (UTC)%s",

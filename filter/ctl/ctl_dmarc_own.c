@@ -185,7 +185,7 @@ own_next(TALLOC_CTX *ctx, const struct own_domain *own, const struct dmarc_answe
 	*say_r = "all of today aligns; the record of the organization above applies";
 	if (inherits)
 		return NULL;
-	*say_r = "all of today aligns; first ask for reports";
+	*say_r = "all of today aligns; first publish rua= to receive reports";
 	if (!found)
 		return first;
 	*say_r = "done: p=reject is published, and all of today aligns";
@@ -209,7 +209,7 @@ own_json(struct dmarc_asking *asking, const struct own_domain *own, bool *good_r
 	dmarc_walk(own->name, &asking->answers, &walk);
 	answer = dmarc_answer_find(&asking->answers, own->name);
 	if (answer == NULL)
-		ctl_fail("too many names to ask for");
+		ctl_fail("too many names to look up");
 	found = answer->state == DMARC_HAS_RECORD;
 	next = own_next(asking, own, answer, &walk, &say);
 	*good_r = walk.silent == NULL && own->unknown == 0 && own->unaligned == 0 &&

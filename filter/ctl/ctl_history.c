@@ -51,7 +51,7 @@ print_verdict(const json_t *verdict, bool all)
 	(void)printf("  %s%s%s\n", outcome_of(verdict), reason[0] != '\0' ? ": " : "", reason);
 	if (!all && reason[0] == '\0')
 		return;
-	print_member(verdict, "reply", "told");
+	print_member(verdict, "reply", "reply");
 	print_member(verdict, "why", "why");
 	print_member(verdict, "address", "address");
 	print_member(verdict, "limit", "limit");

@@ -169,7 +169,7 @@ try_print_rules(const json_t *answer)
 
 	json_array_foreach(json_object_get(answer, "rules"), i, rule)
 		if (!json_is_true(json_object_get(rule, "asked")))
-			try_line("rule", "%s: not asked, it needs the stage %s",
+			try_line("rule", "%s: not reached, it needs the stage %s",
 			    ctl_text(rule, "reason"), ctl_text(rule, "stage"));
 		else if (!json_is_true(json_object_get(rule, "found")))
 			try_line("rule", "%s: no", ctl_text(rule, "reason"));

@@ -545,7 +545,7 @@ read_tag(struct span spec, struct dkim_tags *tags)
 	if (!is_tag_name(name))
 		return "the name of a tag is none";
 	if (!is_tag_value(name, value))
-		return "a tag holds an octet that is not printable ASCII";
+		return "a tag holds a byte that is not printable ASCII";
 	if (tags->n == DKIM_TAGS_MAX)
 		return "there are too many tags";
 	for (size_t i = 0; i < tags->n; i++)

@@ -616,11 +616,11 @@ tend_all(struct resolver *resolver, int64_t now_ms)
 	talloc_free(all);
 }
 
-/* ask_anew - our resolver is back: what was sent into the silence is sent again
+/* ask_again - our resolver is back: send the unanswered queries again
  * By new contexts. The old ones wait for answers that do not come, for longer each time, and
  * join a repeated question to the one that waits. */
 static void
-ask_anew(struct resolver *resolver)
+ask_again(struct resolver *resolver)
 {
 	TALLOC_CTX *scratch = mem_check(talloc_new(NULL));
 	struct ub_ctx *unbound[UPSTREAM_PATIENT + 1] = { NULL };
@@ -658,7 +658,7 @@ resolver_look(struct resolver *resolver, int64_t now_ms)
 
 	health_look(health, now_ms);
 	if (was_away && !health->away)
-		ask_anew(resolver);
+		ask_again(resolver);
 	(void)pthread_mutex_lock(&resolver->lock);
 	if (was_away != health->away)
 		resolver->status.since_ms = now_ms;

@@ -91,7 +91,7 @@ config_add_lines(struct exam *exam, const char *text, bool keys)
 			cure = hidden ? "run this as root"
 			    : strstr(what, "cannot be opened") != NULL
 			    ? "countersignctl -c FILE doctor, if it is elsewhere"
-			    : "correct it; countersign -t says whether it is right";
+			    : "correct it, and check it with countersign -t";
 		exam_add_level(exam, hidden ? DOCTOR_UNKNOWN : DOCTOR_ERROR, id, line, cure, "%s",
 		    what);
 	}

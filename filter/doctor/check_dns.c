@@ -161,12 +161,12 @@ check_names(struct exam *exam, const struct site_address *address, const struct 
 		    first);
 	else if (is_generic(exam, confirmed, &address->ip))
 		exam_add(exam, "rdns.generic", address->text,
-		    exam_text(exam, "ask the provider for the name %s",
+		    exam_text(exam, "have the provider set the name %s",
 			helo != NULL ? helo : "of this host"),
 		    "the name of this address, %s, looks like one of a provider's pool", confirmed);
 	else if (helo != NULL && !is_helo && helo_fault(helo) == NULL)
 		exam_add(exam, "rdns.other-than-helo", address->text,
-		    exam_text(exam, "ask the provider for the name %s", helo),
+		    exam_text(exam, "have the provider set the name %s", helo),
 		    "the name of this address is %s, and this host calls itself %s", confirmed,
 		    helo);
 }

@@ -52,7 +52,7 @@ rbl_ask(struct exam *exam, const struct site_address *address, const struct rbl 
 			continue;
 		if (octets[1] == 255 && octets[2] == 255)
 			exam_add_level(exam, DOCTOR_UNKNOWN, "rbl.listed", where,
-			    "ask from a resolver of your own, such as unbound on this host",
+			    "use a resolver of your own, such as unbound on this host",
 			    "the list refused to answer (127.255.255.%u), as it does for public "
 			    "resolvers", octets[3]);
 		else

@@ -64,7 +64,7 @@ packages_report(struct exam *exam, const char *id, const char *where, const char
 		exam_add(exam, id, where, "upgrade it, on Debian with apt upgrade", "%s", what);
 	else if (state == PACKAGES_UNKNOWN)
 		exam_add_level(exam, DOCTOR_UNKNOWN, id, where,
-		    "ask the package manager, and upgrade",
+		    "upgrade it with the package manager",
 		    "%s, by its number; whether the distribution has patched it is not known",
 		    what);
 }

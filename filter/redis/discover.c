@@ -122,7 +122,7 @@ take_slots(struct redis_pool *pool, TALLOC_CTX *ctx, const redisReply *reply, co
 	uint8_t *slots = mem_array(ctx, uint8_t, REDIS_SLOTS);
 
 	if (n == 0) {
-		*error_r = "the Cluster has no slots assigned, or is no Cluster";
+		*error_r = "the Cluster has no slots assigned, or is not a Cluster";
 		return -1;
 	}
 	for (size_t i = 0; i < n; i++) {

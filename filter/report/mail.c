@@ -91,7 +91,7 @@ report_mail(TALLOC_CTX *ctx, const struct report_subject *subject, const char *t
 	    "\n"
 	    "This is an aggregate report of DMARC (RFC 9990) about mail of\n"
 	    "%s\n"
-	    "on %04d-%02d-%02d (UTC). The record of that domain asks for it.\n"
+	    "on %04d-%02d-%02d (UTC). The record of that domain requests it.\n"
 	    "\n"
 	    "--%s\n"
 	    "Content-Type: application/gzip\n"

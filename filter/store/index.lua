@@ -25,7 +25,7 @@ local op = ARGV[1]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
--- Of the clock, so that a list that was lost and begun anew cannot be mistaken for the old one.
+-- From the clock, so that a list that was lost and started again cannot be mistaken for the old one.
 local function changed()
 	local stamp = time[1] .. '.' .. time[2]
 	local born = string.match(redis.call('HGET', KEYS[1], '') or stamp, '^%S+')

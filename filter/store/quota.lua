@@ -5,7 +5,7 @@
 -- every window or in none.
 --
 -- KEYS[1]	remembers the charge id: the stamp of the charge, or 0 when it is void; behind it what
---		the charge cost in each counter that is no plain sum
+--		the charge cost in each counter that is not a plain sum
 -- KEYS[2]	a hash of what operators set for the account: "block" = "UNTIL REASON",
 --		"max:FIELD" = "UNTIL LIMIT"; UNTIL in milliseconds, of a block 0 for no end;
 --		"t:block", "t:max:FIELD", "t:max" (all limits) = "UNTIL STAMP": set last then.
@@ -38,7 +38,7 @@
 -- writing numbers does not.
 --
 -- Answer: {state, now, then for each counter: used, wait, one, next, cost, then for each raised limit:
--- its counter (from 0), the limit in force, for how long}; see struct quota_count.
+-- its counter (from 0), the limit in effect, for how long}; see struct quota_count.
 -- state: 0 refused, 1 charged, 2 was charged before, 3 void, 4 read;
 -- {5, now, for how long or -1, reason} refused, the account is blocked;
 -- {6, now, n} n things that operators set were changed; {7, now, 0} none, there is a later change.

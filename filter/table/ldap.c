@@ -345,7 +345,7 @@ ldap_table_follow(struct lookup *lookup, const char *value, long depth)
 		return;
 	}
 	if (ldap_url_parse(value, &url) != LDAP_URL_SUCCESS) {
-		fail(lookup, WORKER_ERROR, mem_printf(lookup->ctx, "\"%.100s\" is no URL", value));
+		fail(lookup, WORKER_ERROR, mem_printf(lookup->ctx, "\"%.100s\" is not a URL", value));
 		return;
 	}
 	attributes = url_attributes(lookup, url->lud_attrs);

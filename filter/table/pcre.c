@@ -86,7 +86,7 @@ pcre_table_compile(
 	    (PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, options, &error, &offset, NULL);
 	if (code->code == NULL) {
 		(void)pcre2_get_error_message(error, text, sizeof(text));
-		*why_r = mem_printf(ctx, "the pattern cannot be read at its octet %zu: %s",
+		*why_r = mem_printf(ctx, "the pattern cannot be read at its byte %zu: %s",
 		    (size_t)offset, (const char *)text);
 		talloc_free(code);
 		return NULL;

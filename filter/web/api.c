@@ -494,7 +494,7 @@ api_values(const struct api_request *request, struct api_reply *reply_r)
 	if (json_is_object(values))
 		return values;
 	json_decref(values);
-	api_problem(request->ctx, 400, "the body is no object of JSON", reply_r);
+	api_problem(request->ctx, 400, "the body is not an object of JSON", reply_r);
 	return NULL;
 }
 

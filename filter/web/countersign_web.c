@@ -48,7 +48,7 @@ web_usage(FILE *to)
 	    "                      (default " DEFAULT_CONTROL ")\n"
 	    "  -l, --listen WHERE  unix:FILE, or inet:ADDRESS:PORT of this host alone\n"
 	    "                      (default " DEFAULT_LISTEN ")\n"
-	    "  -t, --tokens FILE   who may ask\n"
+	    "  -t, --tokens FILE   the tokens of those who may use it\n"
 	    "                      (default " DEFAULT_TOKENS ")\n"
 	    "  -c, --console DIR   the pages of the console\n"
 	    "                      (default " DEFAULT_CONSOLE ")\n"

@@ -70,7 +70,7 @@ page_take(struct pages *pages, int at, const char *name, const char *type)
 	else if (body != NULL)
 		body = NULL;
 	talloc_free(tmp);
-	return body == NULL ? "cannot be read, or is no text of 1 octet to 512 KiB" : NULL;
+	return body == NULL ? "cannot be read, or is not a text of 1 byte to 512 KiB" : NULL;
 }
 
 struct pages *

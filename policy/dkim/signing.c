@@ -316,7 +316,7 @@ cover(struct sign_plan *plan, const struct header_list *list, const char *name, 
 		plan->n_covered++;
 		*octets += field->name_len + 1;
 		if (memchr(field->value, '\0', field->value_len) != NULL)
-			plan->problem = "a header field holds a NUL octet";
+			plan->problem = "a header field holds a NUL byte";
 	}
 	return found;
 }

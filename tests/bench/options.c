@@ -25,7 +25,7 @@ static const char usage[] =
     "and prints what it measured as one line of JSON. The status is 0 when every message got its answer.\n"
     "\n"
     "  --connections N       connections at once (8)\n"
-    "  --per-connection N    messages on each before it is opened anew (10)\n"
+    "  --per-connection N    messages on each before it is opened again (10)\n"
     "  --idle N              further connections that send nothing (0)\n"
     "  --messages N          messages measured (2000)\n"
     "  --warmup N            messages before them (200)\n"
