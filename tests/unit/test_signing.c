@@ -399,7 +399,7 @@ test_bounds(void **state)
 	list = list_of(ctx, "From");
 	header_append(list, "Subject", 7, " a\0b", 4);
 	assert_string_equal(signing_plan(ctx, &rules, "b", list)->problem,
-	    "a header field holds a NUL octet");
+	    "a header field holds a NUL byte");
 
 	list = header_list_new(ctx, 30);
 	header_append(list, "From", 4, " x", 2);
