@@ -213,6 +213,7 @@ export const texts = {
 	"domains.spf": "SPF",
 	"domains.dmarc": "DMARC",
 	"domains.mail": "Messages today",
+	"domains.nokey": "no key here",
 	"domains.good": "no fault found",
 	"domains.unlooked": "not looked at yet",
 	"domains.caption": "Your domains: keys against DNS, SPF, DMARC, mail of today",

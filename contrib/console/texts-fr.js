@@ -213,6 +213,7 @@ export const texts = {
 	"domains.spf": "SPF",
 	"domains.dmarc": "DMARC",
 	"domains.mail": "Messages du jour",
+	"domains.nokey": "aucune clé ici",
 	"domains.good": "aucun défaut trouvé",
 	"domains.unlooked": "pas encore contrôlé",
 	"domains.caption": "Vos domaines : clés et DNS, SPF, DMARC, courrier du jour",

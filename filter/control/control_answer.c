@@ -114,30 +114,6 @@ answer_dkim_look(const struct asked *asked)
 	return json_pack("{s:b}", "ok", 1);
 }
 
-/* answer_doctor - what the daemon's own checks found last */
-static json_t *
-answer_doctor(const struct asked *asked)
-{
-	struct daemon *daemon = asked->daemon;
-	json_t *answer = json_pack("{s:b, s:i, s:[]}", "ok", 1, "at", 0, "findings");
-
-	(void)pthread_mutex_lock(&daemon->lock);
-	if (daemon->findings != NULL)
-		(void)json_object_update(answer, daemon->findings);
-	json_object_set_new(
-	    answer, "findings", json_deep_copy(json_object_get(answer, "findings")));
-	(void)pthread_mutex_unlock(&daemon->lock);
-	return answer;
-}
-
-/* answer_doctor_look - let the daemon make its checks now; "doctor" has them in some seconds */
-static json_t *
-answer_doctor_look(const struct asked *asked)
-{
-	atomic_store(&asked->daemon->round_wanted, true);
-	return json_pack("{s:b}", "ok", 1);
-}
-
 #define FIELDS_MAX	6	/* of a request, besides its command */
 
 /* A field of a request. */
@@ -163,8 +139,9 @@ static const struct command {
 	{ "metrics", control_metrics, false, true, { NUMBER("openmetrics", 0, 1) } },
 	{ "reload", answer_reload, true, true, { { 0 } } },
 	{ "dkim look", answer_dkim_look, true, true, { { 0 } } },
-	{ "doctor", answer_doctor, false, true, { { 0 } } },
-	{ "doctor look", answer_doctor_look, true, true, { { 0 } } },
+	{ "domains", control_domains, false, true, { { 0 } } },
+	{ "doctor", control_doctor, false, true, { { 0 } } },
+	{ "doctor look", control_doctor_look, true, true, { { 0 } } },
 	{ "quota show", control_quota_show, false, false, { ACCOUNT } },
 	{ "quota reset", control_quota_reset, true, false, { ACCOUNT, TEXT("reason") } },
 	{ "quota top", control_quota_top, false, false, { TEXT("by"), NUMBER("n", 1, 1000), TEXT("of") } },

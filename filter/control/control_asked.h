@@ -59,6 +59,7 @@ control_command control_block, control_blocked, control_plan_of, control_quota_r
     control_unblock;                                                    /* control_account.c */
 control_command control_report, control_suggest;			/* control_daybook.c */
 control_command control_dmarc_report;				/* control_dmarc.c */
+control_command control_doctor, control_doctor_look, control_domains;	/* control_domains.c */
 control_command control_events, control_last, control_queued, control_sent,
     control_why; /* control_history.c */
 control_command control_metrics;					/* control_metrics.c */

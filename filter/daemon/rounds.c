@@ -27,6 +27,7 @@
 #define ROUNDS_EVERY_MS	(60 * 60 * 1000)
 #define ROUNDS_REDIS_MS	(60 * 1000)	/* between two looks at how Redis is set up */
 #define ROUNDS_AGAIN_MS	(10 * 1000)	/* the same while something is wrong with it */
+#define ROUNDS_SHOWN	1000	/* findings that are handed out, errors first */
 #define ROUNDS_LOOK_MS	1000	/* how often the clock is looked at */
 
 /* An error that a round has found, until one finds it no more. */
@@ -130,7 +131,8 @@ rounds_shadows(const struct doctor_finding *finding, const struct rounds_error *
 static bool
 rounds_lasts(const struct doctor_report *report, const struct rounds_error *error)
 {
-	if (report->no_dns && (rounds_same("dkim.", error->id) || rounds_same("spf.", error->id)))
+	if (report->no_dns && (rounds_same("dkim.", error->id) ||
+	    rounds_same("spf.", error->id) || rounds_same("dmarc.", error->id)))
 		return true;
 	for (size_t i = 0; i < report->n; i++) {
 		const struct doctor_finding *finding = &report->findings[i];
@@ -241,7 +243,7 @@ rounds_show(struct daemon *daemon, const struct doctor_report *report)
 {
 	json_t *findings = json_array(), *all;
 
-	for (size_t i = 0; i < report->n; i++) {
+	for (size_t i = 0; i < report->n && i < ROUNDS_SHOWN; i++) {
 		const struct doctor_finding *finding = &report->findings[i];
 		json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "level",
 		    doctor_level_word(finding->level), "id", finding->id, "where", finding->where,
@@ -253,7 +255,8 @@ rounds_show(struct daemon *daemon, const struct doctor_report *report)
 			  doctor_level_word(finding->level), "id", finding->id, "where", "", "what",
 			  "countersignctl doctor shows it", "cure", ""));
 	}
-	all = json_pack("{s:I, s:o}", "at", (json_int_t)clock_wall_ms(), "findings", findings);
+	all = json_pack("{s:I, s:I, s:o}", "at", (json_int_t)clock_wall_ms(), "more",
+	    (json_int_t)(report->n - json_array_size(findings)), "findings", findings);
 	(void)pthread_mutex_lock(&daemon->lock);
 	json_decref(daemon->findings);
 	daemon->findings = all;

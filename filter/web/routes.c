@@ -59,6 +59,8 @@ const struct route routes[] = {
 		{ "match", "match", ROUTE_TEXT, 0, 0, false, "accounts that contain it only" } } },
 	{ "GET", "/events", "events", NULL, TOKEN_READ, ROUTE_SITE, "events", "n", 1000,
 	    "what operators should know", { { 0 } } },
+	{ "GET", "/domains", "domains", NULL, TOKEN_READ, ROUTE_SITE, "keys", NULL, 0,
+	    "the keys that sign, by domain", { { 0 } } },
 	{ "GET", "/doctor", "doctor", NULL, TOKEN_READ, ROUTE_SITE, NULL, NULL, 0,
 	    "what the daemon's own checks found last", { { 0 } } },
 	{ "POST", "/doctor", "doctor look", NULL, TOKEN_OPERATOR, ROUTE_SITE, NULL, NULL, 0,

@@ -326,7 +326,7 @@ def rest(browser):
        "a pasted message is tried", browser.text())
     browser.shot("try")
     browser.go("domains")
-    ok(browser.sees("example.org", "example.net", "spf.missing", "no fault found"), "Domains shows what was found of each", browser.text())
+    ok(browser.sees("example.org", "lab", "example.net", "spf.missing", "dkim.no-key", "dmarc.missing", "no fault found"), "Domains shows what was found of each", browser.text())
 
 
 def every_page(browser):

@@ -298,6 +298,10 @@ ok(found["at"] > before["at"] and all(set(one) == {"level", "id", "where", "what
 ok(any(one["id"] == "spf.missing" and one["where"] == "example.net" and one["cure"] for one in found["findings"]),
    "with what to do", found)
 
+code, answer, _ = ask("GET", API + "/domains", "reader")
+ok(answer["keys"] == [{"domain": "example.org", "selector": "lab"}] and answer["n_keys"] == 1, "keys by domain", answer)
+ok(status("GET", API + "/domains", "customer") == 404, "not for a customer")
+
 # --- searching
 code, answer, _ = ask("GET", API + "/report?match=LIC", "reader")
 ok([line["name"] for line in answer["accounts"]] == ["alice@example.org"], "accounts are found by a part of their name", answer)
