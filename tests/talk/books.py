@@ -213,7 +213,7 @@ answer = json.loads(old.ctl("--json", "report", "--from", day[0]))
 ok(answer["from"] == int(day[0].replace("-", "")) and answer["total"]["recipients"] == 209, "--to is today by default", answer)
 ok("are not 1 to 366 days" in old.ctl("report", "--from", day[1], "--to", day[0]) and
    "are not 1 to 366 days" in old.ctl("report", "--day", "2026-02-30") and
-   "does not go with" in old.ctl("report", "--day", "7d", "--from", day[0]) and
+   "cannot be used with" in old.ctl("report", "--day", "7d", "--from", day[0]) and
    "--to needs --from" in old.ctl("report", "--to", day[0]) and "is not 1d to 366d" in old.ctl("report", "--day", "0d") and
    "is not a day" in old.ctl("report", "--day", "7w"), "days that are none are errors", old.ctl("report", "--day", "7w"))
 text = old.ctl("quota", "suggest", "--days", "2")
