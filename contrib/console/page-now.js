@@ -15,7 +15,7 @@ function tiles(status) {
 	const store = status.store, books = status.books, keys = status.withheld_keys;
 
 	return h("ul", { class: "tiles" },
-		tile(t("now.daemon"), status.draining ? badge("warn", t("now.draining")) : badge("good", t("now.running")),
+		tile(t("now.daemon"), status.draining ? badge("warn", t("now.draining")) : badge("good", t("now.running", status)),
 			t("now.since", { version: status.version, span: span(status.uptime_s * 1000) })),
 		tile(t("now.listener"), status.listener.answers ? badge("good", t("now.answers")) : badge("bad", t("now.silent", status.listener))),
 		tile(t("now.store"), store.away ? badge("bad", t("now.store.away", store)) : badge("good", t("now.store.good", store)),

@@ -59,7 +59,7 @@ export const texts = {
 
 	"now.state": "State",
 	"now.daemon": "Daemon",
-	"now.running": "running",
+	"now.running": "running on {filter}",
 	"now.draining": "stopping",
 	"now.away": "does not answer",
 	"now.since": "version {version}, for {span}",

@@ -59,7 +59,7 @@ export const texts = {
 
 	"now.state": "État",
 	"now.daemon": "Démon",
-	"now.running": "en marche",
+	"now.running": "en marche sur {filter}",
 	"now.draining": "s’arrête",
 	"now.away": "ne répond pas",
 	"now.since": "version {version}, depuis {span}",

@@ -1,7 +1,8 @@
 """console_browser.py - the console in chromium, of which console.test has made the laboratory
 
-usage: console_browser.py PORT SUBMISSION-PORT PASSWORD DIRECTORY HOSTILE-LOGIN
-DIRECTORY has the file tokens, with lines NAME TOKEN. Writes TAP.
+usage: console_browser.py PORT SUBMISSION-PORT PASSWORD DIRECTORY HOSTILE-LOGIN SECOND
+DIRECTORY has the file tokens, with lines NAME TOKEN. SECOND is the host of a second filter, or
+empty; bob has been refused by both. Writes TAP.
 """
 import json
 import os
@@ -17,7 +18,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-PORT, SUBMISSION, PASSWORD, DIRECTORY, HOSTILE = sys.argv[1:6]
+PORT, SUBMISSION, PASSWORD, DIRECTORY, HOSTILE, SECOND = sys.argv[1:7]
 URL = f"http://127.0.0.1:{PORT}/"
 TOKENS = dict(line.split() for line in open(DIRECTORY + "/tokens"))
 SHOTS = os.environ.get("COUNTERSIGN_SCREENSHOTS")
@@ -220,6 +221,28 @@ def account(browser):
        browser.text())
 
 
+def two_filters(browser):
+    """They appear as one, and can be told apart."""
+    browser.go("account/bob%40example.net")
+    first = os.uname().nodename
+    ok(browser.sees("Host: " + first, "Host: " + SECOND), "decisions of two filters are in one list, each with its host", browser.text())
+    browser.press(SECOND, "label")
+    ok(browser.until(lambda: "Host: " + SECOND in browser.text() and "Host: " + first not in browser.text()), "and each can be shown alone",
+       browser.text())
+
+    def both():
+        browser.go("events", fresh=True)
+        return first in browser.text() and SECOND in browser.text()
+    ok(browser.until(both), "so can events", browser.text())
+    browser.js("""const label = [...document.querySelectorAll("label")].find((one) => one.innerText === "Host");
+        const select = document.getElementById(label.htmlFor); select.value = arguments[0];
+        select.dispatchEvent(new Event("change"))""", SECOND)
+    ok(browser.until(lambda: len(browser.text("main tbody")) > 0 and first + "\n" not in browser.text("main tbody")), "by the host",
+       browser.text())
+    browser.go("now")
+    ok(browser.sees("running on " + first), "the page Now says whose state it is", browser.text())
+
+
 def hostile(browser):
     ok("<img src=x onerror=alert(1)>" in browser.text(), "a hostile address is text", browser.text())
     ok(browser.js("return document.querySelectorAll('main img, main script').length") == 0, "and nothing else")
@@ -355,7 +378,7 @@ def every_page(browser):
 def languages(browser):
     browser.go("now")
     browser.js("""const select = document.querySelector("#who select"); select.value = "fr"; select.dispatchEvent(new Event("change"))""")
-    ok(browser.sees("Maintenant", "en marche") and browser.js("return document.documentElement.lang") == "fr", "French by the switch")
+    ok(browser.sees("Maintenant", "en marche sur") and browser.js("return document.documentElement.lang") == "fr", "French by the switch")
     for page in PAGES:
         browser.go(page, fresh=True)
         text = browser.text("body")
@@ -423,7 +446,7 @@ def french():
 mail()
 chromium = Browser()
 try:
-    for part in (logging_in, now, account, hostile, blocking, changing, day):
+    for part in (logging_in, now, account, hostile) + ((two_filters,) if SECOND else ()) + (blocking, changing, day):
         part(chromium)
     chromium.log_in("admin")
     chromium.sees("State")
