@@ -3,7 +3,7 @@
 import { account as path, change, get } from "./ask.js";
 import { announce, h, s } from "./dom.js";
 import { ask, badge, choice, choose, field, load, nothing, outcome, reason, section } from "./parts.js";
-import { number, percent, plural, span, t, time, zone } from "./text.js";
+import { bytes, number, percent, plural, span, t, time, zone } from "./text.js";
 import { sentByHour } from "./figures.js";
 
 const day = (ms) => new Date(ms).toISOString().slice(0, 10);
@@ -65,7 +65,7 @@ function search(session, signal) {
 		if (input.value.trim() !== "")
 			location.hash = `#/account/${encodeURIComponent(input.value.trim())}`;
 	} }, h("div", { class: "bar-of-fields" }, field(t("account.search"), input, t("account.hint")),
-		h("p", { class: "field" }, h("button", { type: "submit" }, t("account.open")))), told, list);
+		h("p", { class: "beside" }, h("button", { type: "submit" }, t("account.open")))), told, list);
 }
 
 // --- limits
@@ -73,7 +73,8 @@ function search(session, signal) {
 function limitBar(limit) {
 	const part = limit.max === 0 ? 1 : limit.used / limit.max, full = limit.wait_ms > 0 || limit.used >= limit.max;
 	const name = limit.of === "" ? limit.limit : t("account.limit.of", { limit: limit.limit, of: limit.of });
-	const used = t("account.used", { used: number(limit.used), max: number(limit.max), percent: percent(part) });
+	const amount = /\b([KMGT]i?B|bytes)\b/.test(limit.limit) ? bytes : number;
+	const used = t("account.used", { used: amount(limit.used), max: amount(limit.max), percent: percent(part) });
 	const room = limit.used === 0 ? t("account.free") : full && limit.wait_ms > 0 ? t("account.full", { span: span(limit.wait_ms) }) :
 		limit.next_ms > 0 ? t("account.room", { span: span(limit.next_ms) }) : "";
 

@@ -6,7 +6,7 @@ import { choice, field, load, nothing, section, table } from "./parts.js";
 import { has, plural, t, time, zone } from "./text.js";
 
 export const eventWord = (kind) => has(`event.${kind}`) ? t(`event.${kind}`) : kind;
-export const eventSubject = (event) => event.account ?? event.domain ?? event.check ?? "";
+export const eventSubject = (event) => event.account ?? event.domain ?? [event.check, event.where].filter(Boolean).join(" ");
 
 // eventTable - of events; a host is shown if there is more than one
 export function eventTable(caption, events, linked = true) {
