@@ -35,7 +35,7 @@ LAB_TOOL_PACKAGES="libnet-ssleay-perl libsasl2-2 libsasl2-modules libsasl2-modul
 	openssl perl python3 python3-dkim swaks util-linux"
 
 # Tools of the other tests.
-LAB_TEST_PACKAGES="bind9-dnsutils chromium chromium-driver curl debootstrap fish fonts-dejavu-core iproute2 jq ldnsutils libcmocka-dev libxml2-utils libyaml-dev m4 mandoc miltertest procps python3-selenium python3-yaml sqlite3 valgrind zsh"
+LAB_TEST_PACKAGES="bind9-dnsutils chromium chromium-driver curl debootstrap fish fonts-dejavu-core iproute2 jq ldnsutils libcmocka-dev libmaxmind-db-writer-perl libxml2-utils libyaml-dev m4 mandoc miltertest procps python3-selenium python3-yaml sqlite3 valgrind zsh"
 
 # Accounts that every Debian has and that own no process on most machines:
 # Postfix insists on a user and a group that nothing else of it uses.

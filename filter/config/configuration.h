@@ -282,6 +282,10 @@ struct config {
 	struct table_list login_tables;	/* login -> account */
 	struct table_list network_tables; /* account -> networks it may send from */
 	struct table_list restricted_tables; /* recipient -> who may post */
+	struct words country_of;	/* tables, here and in the next one */
+	struct words asn_of;
+	struct table_list country_tables; /* client address -> country */
+	struct table_list asn_tables;	/* client address -> number of its autonomous system */
 	struct words
 	    domains; /* domains that accounts name, sorted; with a dot in front: and all below */
 	struct table_limits table_limits; /* of tables that ask a server */

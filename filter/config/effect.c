@@ -359,6 +359,29 @@ has_max_size(const struct place *place)
 	return false;
 }
 
+/* blocks_on - does a plan's block_on count this? */
+static bool
+blocks_on(const struct place *place, enum limit_unit unit)
+{
+	for (size_t i = 0; i < place->config->n_plans; i++)
+		for (size_t k = 0; k < place->config->plans[i].n_block_on; k++)
+			if (place->config->plans[i].block_on[k].unit == unit)
+				return true;
+	return false;
+}
+
+static bool
+has_countries(const struct place *place)
+{
+	return blocks_on(place, LIMIT_COUNTRIES);
+}
+
+static bool
+has_networks(const struct place *place)
+{
+	return blocks_on(place, LIMIT_NETWORKS);
+}
+
 static bool
 has_limits(const struct place *place)
 {
@@ -456,6 +479,10 @@ static const struct {
 	    "no recipient is restricted; write restricted_recipients" },
 	[WORKS_MAX_RECIPIENTS] = { SENDING, has_max_recipients, "no plan has max_recipients" },
 	[WORKS_MAX_SIZE] = { SENDING, has_max_size, "no plan has max_size" },
+	[WORKS_COUNTRIES] = { SENDING, has_countries,
+	    "no plan counts countries; write block_on = \"3 countries per day\" in one" },
+	[WORKS_NETWORKS] = { SENDING, has_networks,
+	    "no plan counts networks; write block_on = \"5 networks per day\" in one" },
 	[WORKS_TABLES] = { ALL, has_lookups, "no option names a table that could fail" },
 	[WORKS_LIMITS] = { SENDING, has_limits, "no plan has limits" },
 };

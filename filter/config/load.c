@@ -137,6 +137,14 @@ static const struct option top_rows[] = {
 	    .works = WORKS_SUBMISSION,
 	    .type = OPTION_WORDS,
 	    .offset = AT(config, mailboxes) },
+	{ .name = "country_of",
+	    .works = WORKS_COUNTRIES,
+	    .type = OPTION_WORDS,
+	    .offset = AT(config, country_of) },
+	{ .name = "asn_of",
+	    .works = WORKS_NETWORKS,
+	    .type = OPTION_WORDS,
+	    .offset = AT(config, asn_of) },
 	{ .name = "login_map",
 	    .works = WORKS_SUBMISSION,
 	    .type = OPTION_WORDS,
@@ -590,6 +598,8 @@ load_finish(struct options_reader *reader, struct config *config, const config_t
 	finish_store(reader, config, tree);
 	configuration_plans_finish(reader, config);
 	config_accounts_finish(reader, config);
+	config_tables(config, &config->country_of, &config->country_tables);
+	config_tables(config, &config->asn_of, &config->asn_tables);
 	config_tables(config, &config->login_map, &config->login_tables);
 	config_tables(config, &config->allowed_networks, &config->network_tables);
 	config_tables(config, &config->restricted_recipients, &config->restricted_tables);

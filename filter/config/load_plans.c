@@ -392,10 +392,32 @@ finish_group(struct options_reader *reader, struct config *config, struct party_
 		    kind, kind, kind);
 }
 
+/* check_places - can what block_on counts be found out? */
+static void
+check_places(
+    struct options_reader *reader, const struct config *config, const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_block_on; i++) {
+		enum limit_unit unit = plan->block_on[i].unit;
+
+		if (unit == LIMIT_COUNTRIES && config->country_of.n == 0)
+			options_error_at(reader, plan->where,
+			    "block_on of plan \"%s\" counts countries, and nothing knows them; write "
+			    "country_of = \"mmdb:/var/lib/GeoIP/GeoLite2-Country.mmdb\"",
+			    plan->name);
+		if (unit == LIMIT_NETWORKS && config->asn_of.n == 0)
+			options_error_at(reader, plan->where,
+			    "block_on of plan \"%s\" counts networks, and nothing knows them; write "
+			    "asn_of = \"mmdb:/var/lib/GeoIP/GeoLite2-ASN.mmdb\"",
+			    plan->name);
+	}
+}
+
 /* check_plan - what must stand together in a plan */
 static void
-check_plan(struct options_reader *reader, const struct plan *plan)
+check_plan(struct options_reader *reader, const struct config *config, const struct plan *plan)
 {
+	check_places(reader, config, plan);
 	if (plan->block_on != NULL && plan->block_for_ms == 0)
 		options_error_at(reader, plan->where,
 		    "block_on of plan \"%s\" needs a length: block_for = \"4 hours\"", plan->name);
@@ -412,7 +434,7 @@ configuration_plans_finish(struct options_reader *reader, struct config *config)
 	    quota_plans_resolve(reader->ctx, config->plans, config->n_plans, &culprit, &error) != 0)
 		options_error_at(reader, config->plans[culprit].where, "%s", error);
 	for (size_t i = 0; i < config->n_plans; i++)
-		check_plan(reader, &config->plans[i]);
+		check_plan(reader, config, &config->plans[i]);
 	finish_party(reader, config, &config->assign.account);
 	finish_party(reader, config, &config->assign.domain);
 	finish_group(reader, config, &config->assign.pool, "pool");

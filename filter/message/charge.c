@@ -369,6 +369,20 @@ mark_of_message(struct message *message)
 	return mark;
 }
 
+/* place_of - the mark of what tables say of the client's address; false: they know nothing of it */
+static bool
+place_of(struct message *message, const struct table_list *tables, uint64_t *mark_r)
+{
+	const struct lookup lookup = message_lookup(message);
+	const char *place;
+
+	if (message->facts.client_addr == NULL || message->rules.mode != MODE_ENFORCE ||
+	    lookup_key(&lookup, tables, message->facts.client_addr, false, &place) != TABLE_FOUND)
+		return false;
+	*mark_r = mark_of(quota_home(message->plans.parties, message->plans.n), place);
+	return true;
+}
+
 /* shows - whether a decided message shows a sign, and the mark of it */
 static bool
 shows(struct message *message, enum limit_unit unit, uint64_t *mark_r)
@@ -393,6 +407,10 @@ shows(struct message *message, enum limit_unit unit, uint64_t *mark_r)
 			return false;
 		*mark_r = mark_of(home, charge_client_text(message));
 		return true;
+	case LIMIT_COUNTRIES:
+		return place_of(message, &charge_config_of(message)->country_tables, mark_r);
+	case LIMIT_NETWORKS:
+		return place_of(message, &charge_config_of(message)->asn_tables, mark_r);
 	default:
 		return false;
 	}

@@ -61,6 +61,8 @@ blocks_offence_text(TALLOC_CTX *ctx, const struct quota_counter *counter)
 		return mem_printf(ctx, "more than %s a new message was over its limits",
 		    limit + strlen("over "));
 	case LIMIT_CLIENTS:
+	case LIMIT_COUNTRIES:
+	case LIMIT_NETWORKS:
 		return mem_printf(ctx, "its mail came from more than %s", limit);
 	case LIMIT_REFUSED:
 		return mem_printf(ctx, "the MTA refused its recipients: more than %s", limit);

@@ -1,8 +1,8 @@
 /*
  * cdb.c - cdb: tables
  *
- * The index that postmap(1) and cdb(1) make, FILE.cdb. It is copied into memory before it is used:
- * a file that is cut short while it is mapped would end the daemon.
+ * The index that postmap(1) and cdb(1) make, FILE.cdb. It is copied into memory before it is used,
+ * see private_copy.h.
  *
  * Threads: libcdb keeps the last result in its struct, so each lookup has a copy of it.
  */
@@ -12,13 +12,10 @@
 
 #include <cdb.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "filter/table/private_copy.h"
 #include "filter/table/type.h"
 #include "policy/base/mem.h"
 
@@ -29,52 +26,29 @@ cdb_close(struct cdb *cdb)
 	return 0;
 }
 
-/* copy_of - a file in memory that holds what a file holds now; -1 with errno */
-static int
-copy_of(int file)
-{
-	int copy = memfd_create("cdb", MFD_CLOEXEC);
-	ssize_t n = copy;
-
-	while (n > 0 || n == copy)
-		if ((n = sendfile(copy, file, NULL, 1 << 30)) <= 0)
-			break;
-	if (copy >= 0 && n < 0) {
-		int error = errno;
-
-		(void)close(copy);
-		errno = error;
-		return -1;
-	}
-	return copy;
-}
-
 static void *
 cdb_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, const char **error_r)
 {
 	char *path = mem_printf(ctx, "%s.cdb", argument);
-	int file = open(path, O_RDONLY | O_CLOEXEC);
-	int copy = file < 0 ? -1 : copy_of(file);
+	int copy = private_copy(path);
 	struct cdb *cdb = NULL;
 
 	(void)env;
 	if (copy < 0) {
 		*error_r = mem_printf(ctx, "%s: cannot be opened: %s", path, strerror(errno));
-	} else {
-		cdb = mem_new(ctx, struct cdb);
-		if (cdb_init(cdb, copy) != 0) {
-			*error_r = mem_printf(ctx, "%s: is not a cdb file; make it with postmap "
-			    "cdb:%s",
-			    path, argument);
-			talloc_free(cdb);
-			cdb = NULL;
-		} else {
-			talloc_set_destructor(cdb, cdb_close);
-		}
-		(void)close(copy);	/* it is mapped */
+		talloc_free(path);
+		return NULL;
 	}
-	if (file >= 0)
-		(void)close(file);
+	cdb = mem_new(ctx, struct cdb);
+	if (cdb_init(cdb, copy) == 0) {
+		talloc_set_destructor(cdb, cdb_close);
+	} else {
+		*error_r = mem_printf(ctx, "%s: is not a cdb file; make it with postmap cdb:%s",
+		    path, argument);
+		talloc_free(cdb);
+		cdb = NULL;
+	}
+	(void)close(copy);	/* it is mapped */
 	talloc_free(path);
 	return cdb;
 }

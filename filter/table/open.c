@@ -31,6 +31,11 @@ struct type_row {
 #else
 #define PCRE	NULL
 #endif
+#ifdef HAVE_MAXMINDDB
+#define MMDB	&table_mmdb
+#else
+#define MMDB	NULL
+#endif
 #ifdef HAVE_MYSQL
 #define MYSQL_TABLE	&table_mysql
 #else
@@ -59,6 +64,7 @@ static const struct type_row types[] = {
 	{ "pipemap", &table_pipe, NULL },
 	{ "cdb", CDB, "libcdb-dev" },
 	{ "cidr", &table_cidr, NULL },
+	{ "mmdb", MMDB, "libmaxminddb-dev" },
 	{ "regexp", &table_regexp, NULL },
 	{ "pcre", PCRE, "libpcre2-dev" },
 	{ "redis", &table_redis, NULL },

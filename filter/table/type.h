@@ -52,6 +52,7 @@ extern const struct table_type table_static;
 extern const struct table_type table_union;
 extern const struct table_type table_pipe;
 extern const struct table_type table_cdb;
+extern const struct table_type table_mmdb;
 extern const struct table_type table_regexp;
 extern const struct table_type table_pcre;
 extern const struct table_type table_sqlite;

@@ -47,6 +47,8 @@ static const struct {
 	[LIMIT_FOREIGN] =	{ "foreign-senders", 'f', false, true },
 	[LIMIT_REFUSED] =	{ "refused-recipients", 'j', true, true },
 	[LIMIT_OVER] =		{ "times", 'o', true, true },
+	[LIMIT_COUNTRIES] =	{ "countries", 'y', true, true },
+	[LIMIT_NETWORKS] =	{ "networks", 'w', true, true },
 };
 
 #define KILO	UINT64_C(1000)
@@ -67,6 +69,10 @@ static const struct unit_word units[] = {
 	{ "foreign-senders",	LIMIT_FOREIGN,	1 },
 	{ "refused-recipient",	LIMIT_REFUSED,	1 },
 	{ "refused-recipients",	LIMIT_REFUSED,	1 },
+	{ "country",	LIMIT_COUNTRIES,	1 },
+	{ "countries",	LIMIT_COUNTRIES,	1 },
+	{ "network",	LIMIT_NETWORKS,		1 },
+	{ "networks",	LIMIT_NETWORKS,		1 },
 	{ "byte",	LIMIT_BYTES,		1 },
 	{ "bytes",	LIMIT_BYTES,		1 },
 	{ "KB",		LIMIT_BYTES,		KILO },
@@ -741,7 +747,7 @@ limit_is_distinct(enum limit_unit unit)
 	return kinds[unit].distinct;
 }
 
-/* limit_is_sign - whether a unit counts what was refused */
+/* limit_is_sign - whether a unit is for block_on alone */
 bool
 limit_is_sign(enum limit_unit unit)
 {

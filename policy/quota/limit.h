@@ -12,7 +12,8 @@
  *	limit  = "unlimited" / "0" / number unit "per" [count] span
  *	number = 1*DIGIT ["." 1*DIGIT]	; a fraction only before KB and larger
  *	unit   = "message" / "recipient" / "external-recipient" / "new-recipient" /
- *		 "client-address" / "foreign-sender" / "byte", each also in the plural;
+ *		 "client-address" / "foreign-sender" / "refused-recipient" /
+ *		 "country" / "network" / "byte", each also in the plural;
  *		 KB MB GB TB PB (powers of 1000), KiB MiB GiB TiB PiB (of 1024)
  *	span   = "second" / "minute" / "hour" / "day" / "week", also with "s",
  *		 and the short forms of duration.h
@@ -45,9 +46,11 @@ enum limit_unit {
 	LIMIT_CLIENTS,		/* different addresses of clients */
 	LIMIT_FOREIGN,		/* messages refused for a foreign sender; for block_on only */
 	LIMIT_REFUSED,		/* different recipients that the MTA refused; for block_on only */
-	LIMIT_OVER		/* different messages refused over a limit; for block_on only */
+	LIMIT_OVER,		/* different messages refused over a limit; for block_on only */
+	LIMIT_COUNTRIES,	/* different countries of clients; for block_on only */
+	LIMIT_NETWORKS		/* different networks (AS) of clients; for block_on only */
 };
-#define LIMIT_LAST	LIMIT_OVER
+#define LIMIT_LAST	LIMIT_NETWORKS
 
 /* One limit. A limit that is unlimited has no window and is never counted. */
 struct limit {
@@ -95,7 +98,7 @@ const char *limit_unit_name(enum limit_unit unit);
  */
 bool limit_is_distinct(enum limit_unit unit);
 
-/* limit_is_sign - whether a unit counts what was refused: it has no place in limits */
+/* limit_is_sign - whether a unit is for block_on alone: it has no place in limits */
 bool limit_is_sign(enum limit_unit unit);
 
 /*

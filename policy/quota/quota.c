@@ -313,6 +313,8 @@ cost_in(const struct quota_cost *cost, enum limit_unit unit)
 	case LIMIT_FOREIGN:
 	case LIMIT_REFUSED:
 	case LIMIT_OVER:
+	case LIMIT_COUNTRIES:
+	case LIMIT_NETWORKS:
 		return 0;	/* for quota_plan_offence() */
 	}
 	return 1;
