@@ -6,6 +6,7 @@ empty; bob has been refused by both. Writes TAP.
 """
 import json
 import os
+import re
 import smtplib
 import ssl
 import sys
@@ -166,6 +167,28 @@ class Browser:
         """What the browser logged: errors of scripts, and what the policy kept from loading."""
         return [entry["message"] for entry in self.driver.get_log("browser")
                 if entry["level"] == "SEVERE" and "the server responded with a status of" not in entry["message"]]
+
+
+def texts():
+    """Both languages have each text, and each reason and event has words."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    top = os.path.dirname(os.path.dirname(here))
+
+    def keys(name):
+        return re.findall(r'^\t"([^"]+)":', open(f"{top}/contrib/console/{name}").read(), re.M)
+    english, french = keys("texts-en.js"), keys("texts-fr.js")
+    ok(english == french and len(set(english)) == len(english), "each text is in English and in French",
+       set(english) ^ set(french))
+    words = re.findall(r'^\t\[REASON_\w+\] = \{ "([a-z-]{2,})"', open(f"{top}/policy/verdict/reasons.c").read(), re.M)
+    left = [word for word in words if "reason." + word not in english]
+    ok(len(words) > 40 and left == [], "each reason has words", left)
+    words = re.findall(r'^\t\[EVENT_\w+\] = \{ "([a-z-]+)"', open(f"{top}/filter/journal/event.c").read(), re.M)
+    left = [word for word in words if "event." + word not in english]
+    ok(len(words) > 15 and left == [], "each event has words", left)
+    sources = "".join(open(f"{top}/contrib/console/{name}").read() for name in os.listdir(f"{top}/contrib/console")
+                      if name.endswith(".js"))
+    unsafe = re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|\.style\b|https?://(?!www\.w3\.org)", sources)
+    ok(unsafe == [], "nothing in the console makes HTML of text, or comes from outside", unsafe)
 
 
 def mail():
@@ -443,6 +466,7 @@ def french():
         browser.driver.quit()
 
 
+texts()
 mail()
 chromium = Browser()
 try:

@@ -283,6 +283,11 @@ for _ in range(40):
 ok(status("GET", API + "/status", unix=False, Cookie=first) == 401, "a token has 16 sessions, the oldest ends")
 ok(status("GET", API + "/status", unix=False, Cookie="countersign=" + "a" * 5000) == 401, "a long cookie is none")
 
+code, who, fields = ask("GET", "/session", X_Forwarded_User="carl")
+ok(code == 200 and who["name"] == "carl" and not who["session"], "one that a proxy vouches for needs no session", who)
+ok(status("PUT", ALICE + "/block", body={}, X_Forwarded_User="carl", X_Requested_With="console") == 200 and
+   status("DELETE", ALICE + "/block", X_Forwarded_User="carl", X_Requested_With="console") == 200, "and changes what it may")
+
 # --- the doctor
 before = ask("GET", API + "/doctor", "reader")[1]
 ok(status("POST", API + "/doctor", "reader") == 403, "a reader does not start the doctor")
