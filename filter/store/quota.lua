@@ -2,7 +2,7 @@
 --
 -- The same rules as policy/quota/window.c and filter/store/embedded.c, for counts that
 -- several filters share. Redis runs it whole or not at all, so a message is counted in
--- every window or in none.
+-- every window or in none. quick.lua stands before it and charges what is simple.
 --
 -- KEYS[1]	remembers the charge id: the stamp of the charge, or 0 when it is void; behind it what
 --		the charge cost in each counter that is not a plain sum
@@ -13,59 +13,41 @@
 -- KEYS[3..]	one hash a subject, the account's first; then the sorted sets of the recipients
 --		that subjects wrote to, by time; all keys share one hash tag, save a client network's
 --
--- ARGV[1]	"charge", "read", "merge", "void" or "reset"; "block", "unblock", "raise", "unraise"
+-- ARGV[1]	"charge", "read", "merge", "void" or "reset"; "block", "unblock", "raise", "unraise";
+--		"quick": a charge that quick.lua may make; ARGV ends with the plan
 -- ARGV[2]	for how long ids are remembered, in milliseconds
 -- ARGV[3]	the time in milliseconds, or "" for the store's clock (only tests give one)
--- ARGV[4]	merge: how long ago the message was accepted, in milliseconds;
+-- ARGV[4]	the plan, as quick.lua describes it
+-- ARGV[5]	merge: how long ago the message was accepted, in milliseconds;
 --		reset: the number of subjects;
 --		block to unraise: when the operator did it, in milliseconds; 0: now,
 --		whatever was changed when
--- ARGV[5]	the number of buckets in a window
--- ARGV[6]	1 when a blocked account is refused, 0 when its block is for others to report
--- ARGV[7]	the marks of the recipients, 8 octets each
--- ARGV[8]	the mark of the client's address, 8 octets, or ""
--- then for each counter, in the order of their subjects:
---	subject (1 is KEYS[3]), field, bucket width in ms, limit, cost,
---	cost of the smallest message, 1 when the limit is binding else 0,
---	kind: "" a sum; "c" different clients; a number: a sum of new recipients, KEYS of who is not new
--- but for
+-- ARGV[6]	the marks of the recipients, 8 octets each
+-- ARGV[7]	the mark of the client's address, 8 octets, or ""
+-- then for
 --	block:	for how long in ms (0: no end), reason
 --	raise:	for how long in ms, field, limit
 --
--- The field of a sum holds {number of the newest bucket, total, counts from the newest bucket to
--- the oldest}, zeros at the end left out; of clients {mark, when seen last, ...}, the oldest first.
--- Packed by cmsgpack: that keeps every whole number below 2^53 exact, which Lua's own way of
--- writing numbers does not.
+-- The windows of a key are in its field "w", as quick.lua describes it. Releases before that field
+-- kept each window in a field of its own, named by the limit ("r3600000.48"): cmsgpack
+-- {number of the newest bucket, total, counts from the newest bucket to the oldest}. Such a window
+-- moves to "w" when it is charged next. Clients are in a field of that kind, too: cmsgpack
+-- {mark, when seen last, ...}, the oldest first.
 --
--- Answer: {state, now, then for each counter: used, wait, one, next, cost, then for each raised limit:
--- its counter (from 0), the limit in effect, for how long}; see struct quota_count.
+-- Answer: {state, now, then for each counter: used, wait, one, next, cost, then for each raised
+-- limit: its counter (from 0), the limit in effect, for how long}; see struct quota_count.
 -- state: 0 refused, 1 charged, 2 was charged before, 3 void, 4 read;
 -- {5, now, for how long or -1, reason} refused, the account is blocked;
--- {6, now, n} n things that operators set were changed; {7, now, 0} none, there is a later change.
+-- {6, now, n} n things that operators set were changed; {7, now, 0} none, there is a later change;
+-- {8, now, then for each counter: used} charged, each counter with the cost that was asked.
 
--- Before Redis 5 a script that asks for the time may not write unless it says this.
-if redis.replicate_commands then
-	redis.replicate_commands()
-end
-
-local op, id_ttl = ARGV[1], ARGV[2]
-local buckets = tonumber(ARGV[5])
-local MOST = 9007199254740991
-local STRIDE = 8
+local op, id_ttl = ARGV[1] == 'quick' and 'charge' or ARGV[1], ARGV[2]
+local said, client = ARGV[5], ARGV[7] or ''
+local CLIENTS = 1		-- a kind of counter
+local FEW = 16			-- windows of a key
 local LIFE, FRESH, MOST_KNOWN = 2592000000, 86400000, 10000	-- policy/quota/recent.h
 
-local function clock()
-	if ARGV[3] ~= '' then
-		return tonumber(ARGV[3])
-	end
-	local time = redis.call('TIME')
-	return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
-
-local now = clock()
-
 -- A window is {head, total, slot, slot, ...}: slot i at index i + 3, missing ones are 0.
-local OLDEST = buckets + 3
 
 -- What a field holds, or an empty table for nothing and for nonsense.
 local function unpacked(value)
@@ -78,47 +60,42 @@ local function unpacked(value)
 	return {}
 end
 
+-- A window as it is held: {head, total, newest, octets of each older count, older counts}.
 local function packed(window)
-	local last = #window
-	while last > 2 and window[last] == 0 do
-		window[last] = nil
+	local last, most, older = #window, 0, {}
+	while last > 3 and window[last] == 0 do
 		last = last - 1
 	end
-	return cmsgpack.pack(window)
+	for i = 4, last do
+		most = math.max(most, window[i])
+	end
+	local wide = octets_for(most)
+	for i = 4, last do
+		older[i - 3] = write('<I' .. wide, window[i])
+	end
+	return { window[1], window[2], window[3] or 0, wide, table.concat(older) }
 end
 
--- Forget what has left the window by now. Time never runs back within a window; a head
--- more than a window ahead was stamped by a wrong clock, so it is put right.
-local function turned(window, width)
-	local head = math.floor(now / width)
-	if not window[2] or window[2] == 0 then
-		return { head, 0 }
+-- A held window as of now. Time never runs back within a window; a head more than a window
+-- ahead was stamped by a wrong clock, so it is put right.
+local function turned(held, width)
+	local bucket = math.floor(now / width)
+	local ahead = held and bucket - held[1]
+	if not held or held[2] == 0 or ahead > BUCKETS then
+		return { bucket, 0 }
 	end
-	local ahead = head - window[1]
-	if ahead == 0 or (ahead < 0 and ahead >= -buckets) then
-		return window
+	local window, wide, older = { held[1], held[2], held[3] }, held[4], held[5]
+	if ahead > 0 then
+		window[2], wide, older = turn(ahead, held[2], held[3], wide, older)
+		window[3] = 0
 	end
-	if ahead < 0 then
-		window[1] = head
-		return window
+	if ahead > 0 or ahead < -BUCKETS then
+		window[1] = bucket
 	end
-	if ahead > buckets then
-		return { head, 0 }
+	for at = 1, #older, wide do
+		window[#window + 1] = read('<I' .. wide, older, at)
 	end
-	local fresh, total = { head, 0 }, 0
-	for i = 3, ahead + 2 do
-		fresh[i] = 0
-	end
-	for i = ahead + 3, OLDEST do
-		local count = window[i - ahead]
-		if not count then
-			break
-		end
-		fresh[i] = count
-		total = total + count
-	end
-	fresh[2] = total
-	return fresh
+	return window
 end
 
 -- Count at an index, filling the gap of left out zeros before it.
@@ -143,13 +120,13 @@ local function index_of(window, width, stamp)
 	if age < 0 then
 		age = 0
 	end
-	if age <= buckets then
+	if age <= BUCKETS then
 		return age + 3
 	end
 end
 
 local function leaves_in(window, width, index)
-	return (window[1] - (index - 3) + buckets + 1) * width - now
+	return (window[1] - (index - 3) + BUCKETS + 1) * width - now
 end
 
 -- Milliseconds until cost more would fit under most; 0 now, -1 never.
@@ -245,8 +222,8 @@ end
 -- Recipients: how many of the message's are new, and remembering them.
 
 local marks = {}
-for i = 1, #ARGV[7], 8 do
-	marks[#marks + 1] = string.sub(ARGV[7], i, i + 7)
+for i = 1, #(ARGV[6] or ''), 8 do
+	marks[#marks + 1] = sub(ARGV[6], i, i + 7)
 end
 
 local new_in, seen_in = {}, {}
@@ -352,7 +329,7 @@ local stamp_by_hand = 0
 
 local function is_late(what)
 	local _, last = in_force(by_hand['t:' .. what])
-	return last and ARGV[4] ~= '0' and tonumber(last) > stamp_by_hand
+	return last and said ~= '0' and tonumber(last) > stamp_by_hand
 end
 
 local function put_by_hand(field, ending, rest)
@@ -388,17 +365,17 @@ end
 
 local function change_by_hand()
 	local what = (op == 'raise' or op == 'unraise') and 'max' or 'block'
-	local field = op == 'raise' and 'max:' .. ARGV[10] or what
-	stamp_by_hand = tonumber(ARGV[4])
+	local field = op == 'raise' and 'max:' .. ARGV[9] or what
+	stamp_by_hand = tonumber(said)
 	if stamp_by_hand == 0 then
 		stamp_by_hand = now
 	end
 	if is_late(what) or is_late(field) then
 		return { 7, now, 0 }
 	elseif op == 'block' then
-		return set_by_hand(field, tonumber(ARGV[9]), ARGV[10])
+		return set_by_hand(field, tonumber(ARGV[8]), ARGV[9])
 	elseif op == 'raise' then
-		return set_by_hand(field, tonumber(ARGV[9]), ARGV[11])
+		return set_by_hand(field, tonumber(ARGV[8]), ARGV[10])
 	end
 	return unset_by_hand(what, op == 'unraise' and 'max:' or 'block')
 end
@@ -415,59 +392,110 @@ local function reset(key)
 	return any
 end
 
--- One counter as of now: at is where ARGV begins to tell of it; beside is what was set in its key.
-local function counter_of(key, field, at, value, beside)
-	local kind, width, held = ARGV[at + 7], tonumber(ARGV[at + 2]), unpacked(value)
-	local counter = {
-		key = key,
-		field = field,
-		width = width,
-		most = tonumber(ARGV[at + 3]),
-		cost = tonumber(ARGV[at + 4]),
-		one = tonumber(ARGV[at + 5]),
-		binding = ARGV[at + 6] == '1',
-	}
-	local most, left = raised(beside or by_hand['max:' .. field])
+-- Counters, as the plan lists them.
+local function asked_counters()
+	local list, n = {}, byte(plan) + 256 * byte(plan, 2)
+	for i = 1, n do
+		local width, most, cost = read('<ddd', plan, 9 * n + 24 * i - 20)
+		local subject, binding, kind = byte(plan, 41 * n + 3 * i + 1, 41 * n + 3 * i + 3)
+		local name = sub(plan, 9 * i - 5, 9 * i + 3)
+		list[i] = {
+			key = KEYS[subject + 2],
+			name = name,
+			field = sub(name, 1, 1) .. string.format('%.0f', (read('<d', name, 2))) ..
+			    (kind == CLIENTS and '' or '.' .. BUCKETS),
+			width = width,
+			most = most,
+			cost = cost,
+			one = read('<d', plan, 33 * n + 8 * i - 4),
+			binding = binding == 1,
+			kind = kind,
+		}
+	end
+	return list
+end
+
+-- All windows of a key: their order, and each by its name.
+local function windows_in(value)
+	local order, by_name = {}, {}
+	local all = value and #value > 2 and byte(value) + 256 * byte(value, 2) or 0
+	local wides, olders = older_of(value or '', all)
+	for i = 1, wides and all or 0 do
+		local name = sub(value, 9 * i - 6, 9 * i + 2)
+		local head, total, newest = read('<ddd', value, 9 * all + 24 * i - 21)
+		order[i], by_name[name] = name, { head, total, newest, wides[i], olders[i] }
+	end
+	return { order = order, by_name = by_name, moved = {} }
+end
+
+-- Take a window that is in a field of its own.
+local function take_old_window(windows, counter, value)
+	local held = unpacked(value)
+	if type(held[1]) == 'number' and type(held[2]) == 'number' then
+		windows.by_name[counter.name] = packed(held)
+	end
+	windows.moved[#windows.moved + 1] = counter.field
+end
+
+-- One counter as of now: held is what its key holds, beside what was set there.
+local function fill(counter, held, beside)
+	local width = counter.width
+	local most, left = raised(beside or by_hand['max:' .. counter.field])
 	counter.most, counter.raised = most or counter.most, left
-	if kind == 'c' then
+	if counter.kind == CLIENTS then
 		local list, time = clients_of(held, width)
-		local new = ARGV[8] ~= '' and not client_index(list, ARGV[8])
+		local new = client ~= '' and not client_index(list, client)
 		local last = list[#list]
 		counter.clients, counter.time, counter.dynamic = list, time, true
 		counter.cost = new and 1 or 0
-		counter.entered = not last or time - last[2] > width / buckets
-		counter.life = width + math.ceil(width / buckets) * 2
-		return counter
+		counter.entered = not last or time - last[2] > width / BUCKETS
+		counter.life = width + math.ceil(width / BUCKETS) * 2
+		return
 	end
-	if kind ~= '' then
-		counter.known = KEYS[tonumber(kind)]
+	if counter.kind > CLIENTS then
+		counter.known = KEYS[counter.kind]
 		counter.cost, counter.dynamic = count_new(counter.known), true
 	end
 	counter.window = turned(held, width)
-	counter.entered = counter.window[1] ~= held[1]
-	counter.life = width * (buckets + 2)
-	return counter
+	counter.entered = not held or counter.window[1] ~= held[1]
+	counter.life = width * (BUCKETS + 2)
 end
 
--- Counters, as ARGV lists them, as of now.
-local function counters()
-	local list, from = {}, 9
-	while ARGV[from] do
-		local key, fields, first = KEYS[ARGV[from] + 2], {}, from
-		while ARGV[from] == ARGV[first] do
-			fields[#fields + 1] = ARGV[from + 1]
-			from = from + STRIDE
-		end
-		local n, shared = #fields, not is_account(key)
-		for i = 1, shared and n or 0 do
-			fields[n + i] = 'max:' .. fields[i]
-		end
-		local values = redis.call('HMGET', key, unpack(fields))
-		for i = 1, n do
-			list[#list + 1] = counter_of(key, fields[i], first + (i - 1) * STRIDE, values[i],
-			    shared and (values[n + i] or ''))
-		end
+-- The counters of one key, as of now.
+local function fill_all(key, list)
+	local fields, shared = { 'w' }, not is_account(key)
+	for i, counter in ipairs(list) do
+		fields[2 * i], fields[2 * i + 1] = counter.field, 'max:' .. counter.field
 	end
+	local values = redis.call('HMGET', key, unpack(fields))
+	local windows = windows_in(values[1])
+	for i, counter in ipairs(list) do
+		local value = values[2 * i]
+		if value and counter.kind ~= CLIENTS and not windows.by_name[counter.name] then
+			take_old_window(windows, counter, value)
+		end
+		counter.windows = windows
+		fill(counter, counter.kind == CLIENTS and unpacked(value) or windows.by_name[counter.name],
+		    shared and (values[2 * i + 1] or ''))
+	end
+end
+
+-- Call what(key, counters) for each key of a list.
+local function for_each_key(list, what)
+	local from = 1
+	while list[from] do
+		local key, some = list[from].key, {}
+		while list[from] and list[from].key == key do
+			some[#some + 1] = list[from]
+			from = from + 1
+		end
+		what(key, some)
+	end
+end
+
+local function counters()
+	local list = asked_counters()
+	for_each_key(list, fill_all)
 	return list
 end
 
@@ -489,8 +517,8 @@ end
 local function charge(counter, stamp)
 	if counter.clients then
 		local seen = stamp or counter.time
-		if ARGV[8] ~= '' and counter.time - seen < counter.width then
-			see_client(counter.clients, ARGV[8], seen, counter.most)
+		if client ~= '' and counter.time - seen < counter.width then
+			see_client(counter.clients, client, seen, counter.most)
 		end
 		return
 	end
@@ -506,7 +534,7 @@ end
 -- Take back what a charge at stamp cost.
 local function take_back(counter, stamp)
 	if counter.clients then
-		local i = counter.cost > 0 and client_index(counter.clients, ARGV[8])
+		local i = counter.cost > 0 and client_index(counter.clients, client)
 		if i and counter.clients[i][2] <= stamp then
 			table.remove(counter.clients, i)
 		end
@@ -521,35 +549,87 @@ local function take_back(counter, stamp)
 	end
 end
 
--- A key lives two buckets longer than its longest window, so it need be prolonged only when
--- one of its windows enters a new bucket; and a quarter more, so that not even then always. It is
--- never made to expire earlier: windows that the plan no longer has may come back.
-local function prolong(key, life)
-	if redis.call('PTTL', key) < life then
-		redis.call('PEXPIRE', key, string.format('%.0f', life + math.floor(life / 4)))
+-- Whether all that a window counted has left it.
+local function is_idle(name, held)
+	local width = math.ceil(read('<d', name, 2) / BUCKETS)
+	return held[2] == 0 or math.floor(now / width) - held[1] > BUCKETS
+end
+
+-- The names of the windows to keep. A plan that quick.lua may charge has its windows in front,
+-- others leave the order alone. Windows that the plan does not have stay: it may have them again.
+-- Of many, those go that hold nothing as of now; not of few, for the clock may run back.
+local function kept_windows(windows, asked)
+	local order, placed, is_asked = {}, {}, {}
+	local function place(name)
+		if not placed[name] then
+			order[#order + 1], placed[name] = name, true
+		end
+	end
+	for _, name in ipairs(asked) do
+		is_asked[name] = true
+		if ARGV[1] == 'quick' then
+			place(name)
+		end
+	end
+	for _, name in ipairs(windows.order) do
+		if #windows.order <= FEW or is_asked[name] or not is_idle(name, windows.by_name[name]) then
+			place(name)
+		end
+	end
+	for _, name in ipairs(asked) do
+		place(name)
+	end
+	return order
+end
+
+-- The windows of a key with those of its counters, as one value; nothing if no counter has one.
+local function packed_windows(windows, list)
+	local asked, held, wides, olders = {}, {}, {}, {}
+	for _, counter in ipairs(list) do
+		if counter.window then
+			windows.by_name[counter.name] = packed(counter.window)
+			asked[#asked + 1] = counter.name
+		end
+	end
+	if not asked[1] then
+		return
+	end
+	local order = kept_windows(windows, asked)
+	for i, name in ipairs(order) do
+		local one, c = windows.by_name[name], 3 * i
+		held[c - 2], held[c - 1], held[c], wides[i], olders[i] = unpack(one)
+	end
+	return value_of(write('<H', #order) .. table.concat(order), held, wides, olders)
+end
+
+-- Write the counters of one key back, all at once.
+local function save_all(key, list)
+	local windows, values, life = list[1].windows, {}, 0
+	for _, counter in ipairs(list) do
+		if counter.clients then
+			values[#values + 1] = counter.field
+			values[#values + 1] = packed_clients(counter.clients)
+		end
+		if counter.entered then
+			life = math.max(life, counter.life)
+		end
+	end
+	local value = packed_windows(windows, list)
+	if value then
+		values[#values + 1] = 'w'
+		values[#values + 1] = value
+	end
+	redis.call('HSET', key, unpack(values))
+	if windows.moved[1] then
+		redis.call('HDEL', key, unpack(windows.moved))
+	end
+	if life > 0 then
+		prolong(key, life)
 	end
 end
 
--- Write the counters back, all of a key at once.
 local function save(list)
-	local from = 1
-	while list[from] do
-		local key, values, life = list[from].key, {}, 0
-		while list[from] and list[from].key == key do
-			local counter = list[from]
-			values[#values + 1] = counter.field
-			values[#values + 1] = counter.clients and packed_clients(counter.clients) or
-			    packed(counter.window)
-			if counter.entered then
-				life = math.max(life, counter.life)
-			end
-			from = from + 1
-		end
-		redis.call('HSET', key, unpack(values))
-		if life > 0 then
-			prolong(key, life)
-		end
-	end
+	for_each_key(list, save_all)
 end
 
 -- Milliseconds until cost more clients would fit; 0 now, -1 never.
@@ -625,12 +705,11 @@ end
 
 if op == 'reset' then
 	local n = 0
-	for i = 3, 2 + ARGV[4] do
+	for i = 3, 2 + said do
 		n = n + reset(KEYS[i])
 	end
 	return { 6, now, n }
 end
-
 
 read_by_hand()
 
@@ -665,7 +744,7 @@ if known then
 end
 
 if op == 'merge' then
-	local stamp = now - tonumber(ARGV[4])
+	local stamp = now - tonumber(said)
 	for _, counter in ipairs(list) do
 		charge(counter, stamp)
 	end
@@ -674,7 +753,7 @@ if op == 'merge' then
 	return answer(1, list)
 end
 
-if ARGV[6] == '1' then
+if byte(plan, 3) == 1 then
 	local ending, reason = in_force(by_hand.block)
 	if ending then
 		return { 5, now, ending > 0 and ending - now or -1, reason }

@@ -2,8 +2,9 @@
  * quota_command.c - a plan as a run of filter/store/quota.lua, and the script's answer
  *
  * Only what must lie in the plan's slot travels as KEYS; all else as ARGV, so that Cluster and key
- * patterns of an ACL see keys only. Answers come from a server that may be anything, so
- * their shape is checked whole.
+ * patterns of an ACL see keys only. The counters are one argument, which quick.lua describes: Redis
+ * and the script spend more on many short arguments than on a long one. Answers come from a server
+ * that may be anything, so their shape is checked whole.
  *
  * Thread rule: no state.
  */
@@ -32,8 +33,11 @@ static const char *const op_names[] = {
 	[QUOTA_OP_UNRAISE] = "unraise",
 };
 
-#define FIXED_ARGS	8	/* ARGV before the counters */
-#define COUNTER_ARGS	8	/* ARGV for each counter */
+#define FIXED_ARGS	7	/* ARGV but for the words of quota_command_by_hand() */
+#define PLAN_HEAD	3	/* octets of a packed plan before its counters */
+#define PLAN_COUNTER	44	/* octets of each counter */
+#define QUICK_COUNTERS	16	/* most counters of a plan for quick.lua */
+#define QUICK_STATE	8	/* its state for a message that was charged */
 #define COUNTER_ANSWERS	5	/* numbers of each counter in the answer */
 #define MARK_LEN	8	/* octets of a mark */
 
@@ -121,39 +125,78 @@ push_marks(struct quota_command *command, const struct quota_plan *plan)
 	command->argv_len[command->argc++] = plan->has_client ? MARK_LEN : 0;
 }
 
-/* push_kind - what kind of counter it is, as quota.lua distinguishes them */
-static void
-push_kind(struct quota_command *command, const struct quota_plan *plan,
-    const struct quota_counter *counter)
+/* kind_of - what kind of counter it is, as quick.lua distinguishes them */
+static unsigned char
+kind_of(const struct quota_plan *plan, const struct quota_counter *counter)
 {
 	if (limit_is_distinct(counter->unit))
-		quota_command_push(command, "c");
-	else if (counter->unit == LIMIT_NEW)
-		quota_command_push_number(
-		    command, (int64_t)(2 + plan->n_subjects + n_known(plan, counter->subject)) + 1);
-	else
-		quota_command_push(command, "");
+		return 1;
+	if (counter->unit == LIMIT_NEW)
+		return (unsigned char)(3 + plan->n_subjects + n_known(plan, counter->subject));
+	return 0;
 }
 
-/* push_counter - the arguments of one counter, as quota.lua lists them */
-static void
-push_counter(struct quota_command *command, const struct quota_plan *plan,
-    const struct quota_counter *counter)
+/* put_double - a number as an IEEE 754 double, the lowest octet first */
+static unsigned char *
+put_double(unsigned char *to, int64_t number)
 {
-	quota_command_push_number(command, (int64_t)counter->subject + 1);
-	quota_command_push(command, counter->field);
-	quota_command_push_number(command, counter->width_ms);
-	quota_command_push_number(command, (int64_t)counter->max);
-	quota_command_push_number(command, (int64_t)counter->cost);
-	quota_command_push_number(command, (int64_t)counter->one);
-	quota_command_push(command, counter->binding ? "1" : "0");
-	push_kind(command, plan, counter);
+	double value = (double)number;
+	uint64_t bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	for (size_t i = 0; i < sizeof(bits); i++)
+		*to++ = (unsigned char)(bits >> (8 * i) & 0xff);
+	return to;
+}
+
+/* push_plan - the counters, as quick.lua describes them */
+static void
+push_plan(struct quota_command *command, const struct quota_plan *plan)
+{
+	const struct quota_counter *end = plan->counters + plan->n_counters;
+	size_t len = PLAN_HEAD + PLAN_COUNTER * plan->n_counters;
+	unsigned char *octets = mem_array(command->argv, unsigned char, len), *to = octets;
+
+	*to++ = (unsigned char)(plan->n_counters & 0xff);
+	*to++ = (unsigned char)(plan->n_counters >> 8);
+	*to++ = plan->block_binds;
+	for (const struct quota_counter *c = plan->counters; c < end; c++) {
+		*to++ = (unsigned char)limit_unit_letter(c->unit);
+		to = put_double(to, c->window_ms);
+	}
+	for (const struct quota_counter *c = plan->counters; c < end; c++) {
+		to = put_double(to, c->width_ms);
+		to = put_double(to, (int64_t)c->max);
+		to = put_double(to, (int64_t)c->cost);
+	}
+	for (const struct quota_counter *c = plan->counters; c < end; c++)
+		to = put_double(to, (int64_t)c->one);
+	for (const struct quota_counter *c = plan->counters; c < end; c++) {
+		*to++ = (unsigned char)(c->subject + 1);
+		*to++ = c->binding;
+		*to++ = kind_of(plan, c);
+	}
+	command->argv[command->argc] = (const char *)octets;
+	command->argv_len[command->argc++] = len;
+}
+
+/* is_quick - whether quick.lua may charge a plan: an account with nothing but windows */
+static bool
+is_quick(const struct quota_plan *plan)
+{
+	if (plan->n_subjects != 1 || plan->subjects[0].kind != QUOTA_ACCOUNT ||
+	    plan->n_counters == 0 || plan->n_counters > QUICK_COUNTERS)
+		return false;
+	for (size_t i = 0; i < plan->n_counters; i++)
+		if (kind_of(plan, &plan->counters[i]) != 0)
+			return false;
+	return true;
 }
 
 /* quota_command_begin - a run with room for n arguments after the fixed ones */
 static struct quota_command *
-quota_command_begin(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
-    const struct quota_plan *plan, const int64_t *now, int64_t age_ms, size_t n)
+quota_command_begin(TALLOC_CTX *ctx, const char *prefix, const char *digest, const char *op,
+    const struct quota_plan *plan, const int64_t *now, size_t n)
 {
 	struct quota_command *command = mem_new(ctx, struct quota_command);
 
@@ -163,17 +206,13 @@ quota_command_begin(TALLOC_CTX *ctx, const char *prefix, const char *digest, enu
 	quota_command_push(command, "EVALSHA");
 	quota_command_push(command, digest);
 	push_keys(command, prefix, plan);
-	quota_command_push(command, op_names[op]);
+	quota_command_push(command, op);
 	quota_command_push_number(command, QUOTA_ID_TTL_MS);
 	if (now != NULL)
 		quota_command_push_number(command, *now);
 	else
 		quota_command_push(command, "");
-	quota_command_push_number(
-	    command, op == QUOTA_OP_RESET ? (int64_t)plan->n_subjects : age_ms);
-	quota_command_push_number(command, WINDOW_BUCKETS);
-	quota_command_push(command, plan->block_binds ? "1" : "0");
-	push_marks(command, plan);
+	push_plan(command, plan);
 	return command;
 }
 
@@ -182,11 +221,15 @@ struct quota_command *
 quota_command_make(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
     const struct quota_plan *plan, const int64_t *now, int64_t age_ms)
 {
+	bool quick = op == QUOTA_OP_CHARGE && is_quick(plan);
 	struct quota_command *command = quota_command_begin(
-	    ctx, prefix, digest, op, plan, now, age_ms, COUNTER_ARGS * plan->n_counters);
+	    ctx, prefix, digest, quick ? "quick" : op_names[op], plan, now, 0);
 
-	for (size_t i = 0; i < plan->n_counters; i++)
-		push_counter(command, plan, &plan->counters[i]);
+	if (quick)
+		return command;
+	quota_command_push_number(
+	    command, op == QUOTA_OP_RESET ? (int64_t)plan->n_subjects : age_ms);
+	push_marks(command, plan);
 	return command;
 }
 
@@ -197,8 +240,10 @@ quota_command_by_hand(TALLOC_CTX *ctx, const char *prefix, const char *digest, e
     size_t n)
 {
 	struct quota_command *command =
-	    quota_command_begin(ctx, prefix, digest, op, plan, now, stamp, n);
+	    quota_command_begin(ctx, prefix, digest, op_names[op], plan, now, n);
 
+	quota_command_push_number(command, stamp);
+	push_marks(command, plan);
 	for (size_t i = 0; i < n; i++)
 		quota_command_push(command, words[i]);
 	return command;
@@ -279,6 +324,34 @@ read_raised(const struct redisReply *answer, size_t from, struct quota_reply *re
 	}
 }
 
+/* is_quick_answer - whether quick.lua has charged a plan: one number for each counter */
+static bool
+is_quick_answer(const struct quota_plan *plan, const struct redisReply *answer)
+{
+	if (answer->type != REDIS_REPLY_ARRAY || answer->elements != 2 + plan->n_counters)
+		return false;
+	for (size_t i = 0; i < answer->elements; i++)
+		if (answer->element[i]->type != REDIS_REPLY_INTEGER)
+			return false;
+	return answer->element[0]->integer == QUICK_STATE;
+}
+
+/* read_quick - that answer: nothing to wait for, and each counter cost what was asked */
+static void
+read_quick(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct redisReply *answer,
+    struct quota_reply *reply)
+{
+	reply->state = QUOTA_CHARGED;
+	reply->n_counts = plan->n_counters;
+	reply->counts = mem_array(ctx, struct quota_count, plan->n_counters);
+	for (size_t i = 0; i < plan->n_counters; i++) {
+		reply->counts[i].used =
+		    (uint64_t)bounded(answer->element[2 + i], 0, LIMIT_MAX_COUNT);
+		reply->counts[i].cost = plan->counters[i].cost;
+		reply->counts[i].max = plan->counters[i].max;
+	}
+}
+
 /* quota_command_read - the script's answer */
 int
 quota_command_read(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct redisReply *answer,
@@ -287,6 +360,11 @@ quota_command_read(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct 
 	memset(reply_r, 0, sizeof(*reply_r));
 	if (read_blocked(ctx, answer, reply_r, stamp_r))
 		return 0;
+	if (is_quick_answer(plan, answer)) {
+		*stamp_r = bounded(answer->element[1], 0, LIMIT_MAX_COUNT);
+		read_quick(ctx, plan, answer, reply_r);
+		return 0;
+	}
 	if (!all_integers(answer, 2 + COUNTER_ANSWERS * plan->n_counters)) {
 		reply_r->state = QUOTA_UNKNOWN;
 		return -1;

@@ -1,9 +1,9 @@
 /*
  * store_redis.c - counts in Redis
  *
- * A message costs one round trip: EVALSHA of quota.lua, with the whole script sent only to a
- * server that does not know it yet. Any failure that says "not now" turns the state to
- * DOUBTFUL (away.h), and from then on messages are decided in this process until the
+ * A message costs one round trip: EVALSHA of quick.lua with quota.lua, and the whole script is
+ * sent only to a server that does not know it yet. Any failure that says "not now" turns the state
+ * to DOUBTFUL (away.h), and from then on messages are decided in this process until the
  * keeper thread (keeper.c) has found Redis working again and has handed over all that passed
  * meanwhile. The breaker is that same state: no message waits for a Redis that is known to have
  * failed.

@@ -273,6 +273,7 @@ struct twins {
 	struct fixture *f;
 	struct embedded *table;
 	char digest[41];
+	long quick;		/* charges that quick.lua made */
 };
 
 static void
@@ -282,6 +283,7 @@ make_twins(struct twins *t, struct fixture *f)
 	unsigned int len;
 
 	t->f = f;
+	t->quick = 0;
 	t->table = embedded_new(f->ctx, 1000, true);
 	assert_int_equal(EVP_Digest(quota_lua, quota_lua_len, octets, &len, EVP_sha1(), NULL), 1);
 	for (unsigned int i = 0; i < len; i++)
@@ -313,6 +315,8 @@ run_lua(struct twins *t, enum quota_op op, const struct quota_plan *asked, int64
 	if (outcome != POOL_ANSWERED)
 		fail_msg("script: %s", error);
 	memset(reply_r, 0, sizeof(*reply_r));
+	if (answer->type == REDIS_REPLY_ARRAY && answer->element[0]->integer == 8)
+		t->quick++;
 	if (op == QUOTA_OP_RESET) {
 		assert_true(quota_command_done(answer, &late, &stamp) >= 0);
 		reply_r->state = QUOTA_READ;
@@ -535,18 +539,20 @@ random_step_of_time(uint64_t *random)
 	}
 }
 
-/* random_message - a message of some parties, from some client, to some recipients */
+/* random_message - a message of some parties, from some client, to some recipients. The plans of
+ * accounts change now and then. */
 static struct quota_plan *
-random_message(struct fixture *f, uint64_t *random, struct plan **plans)
+random_message(struct fixture *f, uint64_t *random, struct plan **plans, long step)
 {
 	static const char *const accounts[] = { "a", "b@example.org", "we{ird} %name\xff", "" };
 	struct quota_party parties[4] = { { .kind = QUOTA_ACCOUNT },
 		{ .kind = QUOTA_DOMAIN, .name = "dom" }, { .kind = QUOTA_POOL, .name = "pool" },
 		{ .kind = QUOTA_NETWORK, .name = "net" } };
-	uint64_t marks[6], number;
+	uint64_t marks[6], number, account, picked;
 	struct quota_cost cost = { .messages = 1,
 		.recipients = next_random(random) % 6 + 1,
-		.bytes = 1000,
+		.bytes = next_random(random) % 20 > 0 ? 1000
+						       : UINT64_C(1) << next_random(random) % 54,
 		.marks = marks,
 		.client = next_random(random) % 9,
 		.has_client = next_random(random) % 8 > 0 };
@@ -556,11 +562,14 @@ random_message(struct fixture *f, uint64_t *random, struct plan **plans)
 	cost.n_marks = (size_t)cost.recipients;
 	for (size_t i = 0; i < cost.n_marks; i++)
 		marks[i] = (next_random(random) % 60) * UINT64_C(0x0101010101010101);
-	parties[0].name = accounts[next_random(random) % 4];
+	account = next_random(random) % 4;
+	parties[0].name = accounts[account];
+	picked = next_random(random) % 20 > 0 ? ((uint64_t)step / 150 + account) % 8
+					      : next_random(random) % 8;
 	for (size_t i = 0; i < 4; i++) {
-		parties[i].plan = i == 0      ? plans[next_random(random) % 5]
+		parties[i].plan = i == 0      ? plans[picked]
 		    : next_random(random) % 3 ? NULL
-					      : plans[5];
+					      : plans[8];
 		parties[i].on_over =
 		    parties[i].plan != NULL ? parties[i].plan->on_over : ACTION_ACCEPT;
 	}
@@ -609,7 +618,11 @@ random_plans(struct fixture *f, struct plan **plans)
 	    "3 messages per 61 seconds");
 	plans[4] = plan_of(f->ctx, "20 new-recipients per 20 minutes",
 	    "3 client-addresses per hour", "8 external-recipients per 30 minutes");
-	plans[5] = plan_of(f->ctx, "60 recipients per hour", "40 new-recipients per day",
+	plans[5] = plan_of(f->ctx, "9007199254740991 bytes per hour", "12 recipients per hour",
+	    "9007199254740990 bytes per 90 seconds");
+	plans[6] = plan_of(f->ctx, "70 messages per hour", "50 MB per 20 minutes", NULL);
+	plans[7] = plan_of(f->ctx, "500 recipients per week", "70 messages per hour", NULL);
+	plans[8] = plan_of(f->ctx, "60 recipients per hour", "40 new-recipients per day",
 	    "6 client-addresses per 5 minutes");
 	plans[1]->on_over = ACTION_WARN;
 }
@@ -624,7 +637,7 @@ test_random(void **state)
 	const char *steps_text = getenv("COUNTERSIGN_TWIN_STEPS");
 	long steps = steps_text != NULL ? atol(steps_text) : 6000;
 	uint64_t random = 20250101;
-	struct plan *plans[6];
+	struct plan *plans[9];
 	struct twins t;
 	int64_t now = T0;
 
@@ -633,7 +646,7 @@ test_random(void **state)
 	random_plans(f, plans);
 	for (long i = 0; i < steps; i++) {
 		enum quota_op op = ops[next_random(&random) % 8];
-		struct quota_plan *asked = random_message(f, &random, plans);
+		struct quota_plan *asked = random_message(f, &random, plans, i);
 		int64_t age = (int64_t)(next_random(&random) % 5000) * 1000;
 		TALLOC_CTX *outer = f->ctx;
 		char label[32];
@@ -646,11 +659,117 @@ test_random(void **state)
 		snprintf(label, sizeof(label), "step %ld", i);
 		f->ctx = asked;
 		both(&t, label, op, asked, now, age);
+		if (next_random(&random) % 8 == 0) {
+			now += (int64_t)(next_random(&random) % 3) * 40000;
+			both(&t, label, op, asked, now, age);	/* its answer was lost */
+		}
 		if (i > 0 && asked->n_counters > 0 && asked->counters[0].subject == 0 &&
-		    next_random(&random) % 50 == 0)
+		    strcmp(asked->account, "a") == 0 && next_random(&random) % 20 == 0)
 			raise_both(&t, asked, &random, now);
 		f->ctx = outer;
 		talloc_free(asked);
+		if (i % 2500 == 2499) {
+			command(f, "SAVE");
+			redis_server_kill(&f->server, SIGKILL);
+			start(f, NULL);
+		}
+	}
+	assert_in_range(t.quick, steps / 20, steps);
+}
+
+/* lua - run a line of Lua on the key of alice's counts; the integer of the answer */
+static long long
+lua(struct fixture *f, const char *text)
+{
+	const char *argv[] = { "EVAL", text, "1", "t:{alice}:a:alice" };
+	const char *error = NULL;
+	redisReply *reply;
+	long long value;
+
+	if (redis_pool_call(f->pool, f->ctx, 4, argv, NULL, true, clock_ms() + PATIENCE_MS, &reply,
+		&error) != POOL_ANSWERED)
+		fail_msg("%s: %s", text, error);
+	value = reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
+	freeReplyObject(reply);
+	return value;
+}
+
+/* expect_used - run an operation of a message of alice's, and compare the totals after it */
+static void
+expect_used(struct twins *t, const struct plan *plan, enum quota_op op, enum quota_state state,
+    uint64_t first, uint64_t second)
+{
+	struct quota_plan *asked = ask(t->f, plan, "alice", 2);
+	struct quota_reply reply;
+
+	run_lua(t, op, asked, T0, 0, &reply);
+	assert_int_equal(reply.state, state);
+	assert_int_equal(reply.counts[0].used, first);
+	assert_int_equal(reply.counts[1].used, second);
+	talloc_free(asked);
+}
+
+/* Counts of a release before quick.lua, a field for each window, are found and move. */
+static void
+test_upgrade(void **state)
+{
+	struct fixture *f = *state;
+	struct plan *plan, *other;
+	struct twins t;
+
+	start(f, NULL);
+	make_twins(&t, f);
+	plan = plan_of(f->ctx, "10 recipients per hour", "2 GB per day", NULL);
+	other = plan_of(f->ctx, "10 recipients per hour", "99 messages per week", NULL);
+	/* newest and oldest bucket; a count of 8 octets; a window of a plan of other times */
+	lua(f, "local function old(field, width, ...)"
+	       "  local window = { math.floor(1700000000000 / width), 0, ... }"
+	       "  for i = 3, #window do window[2] = window[2] + window[i] end"
+	       "  redis.call('HSET', KEYS[1], field, cmsgpack.pack(window)) "
+	       "end "
+	       "old('r3600000.48', 75000, 1, 0, 0, 2) "
+	       "old('b86400000.48', 1800000, 0, 1, 1000000000, 7) "
+	       "old('m604800000.48', 12600000, 40, 2)");
+	expect_used(&t, plan, QUOTA_OP_READ, QUOTA_READ, 3, 1000000008);
+	expect_used(&t, plan, QUOTA_OP_CHARGE, QUOTA_CHARGED, 5, 1000001008);
+	assert_int_equal(lua(f, "return redis.call('HLEN', KEYS[1])"), 2);
+	expect_used(&t, plan, QUOTA_OP_CHARGE, QUOTA_CHARGED, 7, 1000002008);
+	assert_int_equal(t.quick, 1);
+	expect_used(&t, other, QUOTA_OP_CHARGE, QUOTA_CHARGED, 9, 43);
+	assert_int_equal(lua(f, "return redis.call('HLEN', KEYS[1])"), 1);
+	expect_used(&t, other, QUOTA_OP_CHARGE, QUOTA_REFUSED, 9, 43);
+	expect_used(&t, plan, QUOTA_OP_READ, QUOTA_READ, 9, 1000002008);
+}
+
+/* A value that is damaged counts nothing, and stops nothing. */
+static void
+test_damaged(void **state)
+{
+	static const char *const values[] = { "''", "'\\1'", "'\\255\\255' .. string.rep('x', 99)",
+		"string.rep('\\0', 300)", "string.sub(value, 1, -2)", "value .. 'x'",
+		"string.sub(value, 1, 30)", "'\\3' .. string.sub(value, 2)",
+		"string.sub(value, 1, 68) .. '\\0' .. string.sub(value, 70)",
+		"string.sub(value, 1, 69) .. '\\200' .. string.sub(value, 71)" };
+	struct fixture *f = *state;
+	struct plan *plan;
+	struct twins t;
+
+	start(f, NULL);
+	make_twins(&t, f);
+	plan = plan_of(f->ctx, "10 recipients per hour", "100 messages per day", NULL);
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		struct quota_plan *asked = ask(f, plan, "alice", 2), *later = ask(f, plan, "alice", 2);
+		struct quota_reply reply;
+
+		command(f, "FLUSHALL");
+		run_lua(&t, QUOTA_OP_CHARGE, asked, T0, 0, &reply);
+		lua(f, mem_printf(f->ctx, "local value = redis.call('HGET', KEYS[1], 'w') "
+					  "redis.call('HSET', KEYS[1], 'w', %s)", values[i]));
+		run_lua(&t, QUOTA_OP_CHARGE, later, T0 + 5 * MINUTE, 0, &reply);
+		if (reply.state != QUOTA_CHARGED || reply.counts[0].used != 2)
+			fail_msg("%s: %llu", values[i], (unsigned long long)reply.counts[0].used);
+		talloc_free(asked);
+		talloc_free(later);
 	}
 }
 
@@ -1377,6 +1496,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_exact, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_void, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_random, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_upgrade, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_store, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_crowd, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_flush, set_up, tear_down),

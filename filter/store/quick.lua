@@ -1,0 +1,172 @@
+-- quick.lua - the windows of a key as one string, and the charge that nearly all messages are
+--
+-- The front part of the script; quota.lua follows it, and Makefile.am joins the two. A message of
+-- one account whose limits are plain windows is charged here, by four commands, if nothing is set
+-- by hand, no limit is exceeded, the clock has not run back and the id is new. For every other
+-- message this part writes nothing, and quota.lua decides from the start. So it stays one call.
+--
+-- KEYS, ARGV and the answer are described in quota.lua. Numbers below are little-endian.
+--
+-- The plan (ARGV[4]): how many counters it has (2 octets), then 1 if a blocked account is refused or
+-- 0 if its block is for others to report; then, each for all counters in turn:
+--	name: the letter of the unit and the length of the window in ms (9 octets);
+--	width of a bucket in ms, limit, cost (3 doubles);
+--	cost of the smallest message (double);
+--	subject (1 is KEYS[3]), 1 if the limit is binding, kind: 0 a sum, 1 different clients, else a
+--	sum of new recipients, and the number in KEYS of who is not new (3 octets).
+-- The counters are in the order of their subjects.
+--
+-- The windows of a key (its field "w"): how many there are (2 octets); then, each for all in turn:
+--	name, as above;
+--	number of the newest bucket, total, count of the newest bucket (3 doubles);
+--	octets of each older count, how many there are (2 octets);
+--	the older counts, the one next to the newest first. Zeros at the end may be left out.
+-- The windows of the plan that was charged last come first, in its order.
+
+-- Before Redis 5 a script that asks for the time may not write unless it says this.
+if redis.replicate_commands then
+	redis.replicate_commands()
+end
+
+local byte, sub, rep = string.byte, string.sub, string.rep
+local read, write = struct.unpack, struct.pack
+local BUCKETS = 48		-- policy/quota/window.h
+local MOST = 9007199254740991
+local plan = ARGV[4]
+
+local now = tonumber(ARGV[3])
+if not now then
+	local time = redis.call('TIME')
+	now = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
+end
+
+-- How many octets a count takes.
+local function octets_for(count)
+	local octets, most = 1, 256
+	while count >= most do
+		octets, most = octets + 1, most * 256
+	end
+	return octets
+end
+
+-- The older counts of all windows in a value: octets of each, and their string. Nothing if the
+-- value is not well formed.
+local function older_of(value, all)
+	if #value < 35 * all + 2 then
+		return
+	end
+	local wides, olders, at = {}, {}, 35 * all + 3
+	for i = 1, all do
+		local wide, count = byte(value, 33 * all + 1 + 2 * i, 33 * all + 2 + 2 * i)
+		if wide < 1 or wide > 7 or count > BUCKETS then
+			return
+		end
+		wides[i], olders[i] = wide, sub(value, at, at + wide * count - 1)
+		at = at + wide * count
+	end
+	if at == #value + 1 then
+		return wides, olders
+	end
+end
+
+-- Let a window go on by some buckets: its total, and its older counts with the newest in front.
+local function turn(ahead, total, newest, wide, older)
+	if ahead > BUCKETS or total == 0 then
+		return 0, 1, ''
+	end
+	local needs = octets_for(newest)
+	if needs > wide then
+		local from, to, wider = '<I' .. wide, '<I' .. needs, {}
+		for at = 1, #older, wide do
+			wider[#wider + 1] = write(to, (read(from, older, at)))
+		end
+		wide, older = needs, table.concat(wider)
+	end
+	local format, kept = '<I' .. wide, (BUCKETS - ahead) * wide
+	for at = kept + 1, #older, wide do
+		total = total - read(format, older, at)
+	end
+	return total, wide, rep('\0', (ahead - 1) * wide) .. write(format, newest) .. sub(older, 1, kept)
+end
+
+-- The value of some windows: start is their number and names, three numbers are held of each.
+local function value_of(start, held, wides, olders)
+	local counts = {}
+	for i, wide in ipairs(wides) do
+		counts[i] = string.char(wide, #olders[i] / wide)
+	end
+	return start .. write('<' .. rep('d', 3 * #wides), unpack(held)) .. table.concat(counts) ..
+	    table.concat(olders)
+end
+
+-- A key lives two buckets longer than its longest window, so it need be prolonged only when
+-- one of its windows enters a new bucket; and a quarter more, so that not even then always. It is
+-- never made to expire earlier: windows that the plan no longer has may come back.
+local function prolong(key, life)
+	if redis.call('PTTL', key) < life then
+		redis.call('PEXPIRE', key, string.format('%.0f', life + math.floor(life / 4)))
+	end
+end
+
+-- The answer, or nothing if this is for quota.lua.
+local function charge_quickly()
+	local n, value = byte(plan), redis.call('HGET', KEYS[3], 'w')
+	if not value or sub(value, 3, 9 * n + 2) ~= sub(plan, 4, 9 * n + 3) or
+	    redis.call('HLEN', KEYS[2]) > 0 then
+		return
+	end
+	local all = byte(value) + 256 * byte(value, 2)
+	if all < n or #value < 35 * all + 2 then
+		return
+	end
+	local asked = { read('<' .. rep('d', 3 * n), plan, 9 * n + 4) }
+	local held = { read('<' .. rep('d', 3 * all), value, 9 * all + 3) }
+	local answer, life, wides, olders = { 8, now }, 0
+	for i = 1, n do
+		local c = 3 * i
+		local a, b = c - 2, c - 1
+		local width, cost = asked[a], asked[c]
+		local bucket = (now - now % width) / width
+		local ahead = bucket - held[a]
+		if ahead < 0 then
+			return
+		elseif ahead > 0 then
+			if not wides then
+				wides, olders = older_of(value, all)
+				if not wides then
+					return
+				end
+			end
+			held[b], wides[i], olders[i] = turn(ahead, held[b], held[c], wides[i], olders[i])
+			held[a], held[c] = bucket, 0
+			life = math.max(life, width * (BUCKETS + 2))
+		end
+		local used = held[b] + cost
+		if used > asked[b] and cost > 0 and byte(plan, 41 * n + 3 * i + 2) == 1 or used > MOST then
+			return
+		end
+		held[b], held[c], answer[i + 2] = used, held[c] + cost, used
+	end
+	if now < 1 or not redis.call('SET', KEYS[1], now, 'NX', 'PX', ARGV[2]) then
+		return
+	end
+	local start = sub(value, 1, 9 * all + 2)
+	if wides then
+		value = value_of(start, held, wides, olders)
+	else
+		value = start .. write('<' .. rep('d', 3 * all), unpack(held)) .. sub(value, 33 * all + 3)
+	end
+	redis.call('HSET', KEYS[3], 'w', value)
+	if life > 0 then
+		prolong(KEYS[3], life)
+	end
+	return answer
+end
+
+if ARGV[1] == 'quick' then
+	local answer = charge_quickly()
+	if answer then
+		return answer
+	end
+end
+
