@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unbound.h>
 #include <unistd.h>
@@ -36,8 +35,10 @@
 
 #include "filter/base/clock.h"
 #include "filter/base/log.h"
+#include "filter/base/process.h"
 #include "filter/base/signals.h"
 #include "filter/base/supervisor.h"
+#include "filter/base/system.h"
 #include "filter/control/control.h"
 #include "filter/daemon/daemon.h"
 #include "filter/daemon/places.h"
@@ -104,6 +105,7 @@ print_versions(void)
 	    LIBCONFIG_VER_REVISION);
 	(void)printf("%s\n", OpenSSL_version(OPENSSL_VERSION));
 	(void)printf("tables: %s\n", table_types(ctx));
+	(void)printf("system: %s\n", system_ways());
 	talloc_free(ctx);
 }
 
@@ -194,16 +196,6 @@ main_read_again(TALLOC_CTX *ctx, struct snapshot *first, const char *file, bool 
 	else
 		snapshot_release(first);
 	return again;
-}
-
-/* harden - private keys stay out of core dumps and of other processes' sight */
-static void
-harden(void)
-{
-	const struct rlimit none = { 0, 0 };
-
-	(void)setrlimit(RLIMIT_CORE, &none);
-	(void)prctl(PR_SET_DUMPABLE, 0);
 }
 
 /* raise_descriptors - two descriptors a connection, as many as the system lets us have */
@@ -409,7 +401,7 @@ main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	milter_socket_address(&daemon->listening);
 	/* a reload replaces the first configuration; what was opened by it is closed by it */
 	config = snapshot_hold(first)->config;
-	harden();
+	process_hide();	/* private keys stay out of core dumps, of others' sight */
 	raise_descriptors();
 	signals_block();
 	/* from here on there are threads, and the log must not change under them */

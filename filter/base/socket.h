@@ -18,4 +18,13 @@ bool socket_wait(int fd, short events, int64_t deadline_ms);
  * deadline */
 int socket_connect(const struct sockaddr *name, socklen_t len, int64_t deadline_ms);
 
+/*
+ * socket_acknowledge - let the peer's kernel know at once that its octets have come
+ * Postfix writes what needs no reply in pieces of 4 KB, and sets no TCP_NODELAY: over TCP its last,
+ * smaller piece waits for the acknowledgement of those before, which our kernel delays by 40 ms in
+ * the hope of a reply to send with it. A caller that waits for more octets has no reply to send.
+ * Nothing if the system has no such request. errno stays as it was.
+ */
+void socket_acknowledge(int fd);
+
 #endif

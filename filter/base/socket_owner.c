@@ -6,6 +6,9 @@
  * traps: without such a connection it answers with a socket that listens on that address; a socket
  * that its program has closed is said to be root's; a client in a container is not found and is
  * judged by its address. So only a connected socket with an inode counts.
+ *
+ * A system without sock_diag knows the user for unix sockets alone, so there `peers` admits no
+ * user over TCP.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -13,9 +16,6 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/inet_diag.h>
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
@@ -23,7 +23,13 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
+#ifdef HAVE_LINUX_SOCK_DIAG_H
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#endif
 
+#include "filter/base/peer.h"
 #include "filter/base/socket_owner.h"
 
 #define PATIENCE_S	1	/* the kernel answers at once, or not at all */
@@ -47,6 +53,28 @@ unmap(union address *address)
 	memcpy(&in.sin_addr, &address->in6.sin6_addr.s6_addr[12], sizeof(in.sin_addr));
 	address->in = in;
 }
+
+/* is_loopback - an address of this host, whatever else is known */
+static bool
+is_loopback(const union address *address)
+{
+	if (address->any.sa_family == AF_INET)
+		return ntohl(address->in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	return IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
+}
+
+/* same_host - have both ends one address? */
+static bool
+same_host(const union address *a, const union address *b)
+{
+	if (a->any.sa_family != b->any.sa_family)
+		return false;
+	if (a->any.sa_family == AF_INET)
+		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+	return IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr);
+}
+
+#ifdef HAVE_LINUX_SOCK_DIAG_H
 
 /* fill - one end of a connection for the kernel */
 static void
@@ -106,15 +134,6 @@ ask_kernel(const union address *from, const union address *to, struct inet_diag_
 	    found_r->id.idiag_sport == request.question.id.idiag_sport;
 }
 
-/* is_loopback - an address of this host, whatever else is known */
-static bool
-is_loopback(const union address *address)
-{
-	if (address->any.sa_family == AF_INET)
-		return ntohl(address->in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-	return IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
-}
-
 /*
  * socket_owner_is_ours - has this process the socket with that inode?
  * Other threads close descriptors meanwhile, which is no matter: the one that is looked for, the
@@ -132,32 +151,78 @@ socket_owner_is_ours(uint32_t inode)
 	return false;
 }
 
+/* socket_owner_find - the user of the socket at the other end; false: there is no such socket */
+static bool
+socket_owner_find(const union address *from, const union address *to, uid_t *uid_r, bool *own_r)
+{
+	struct inet_diag_msg found;
+
+	if (!ask_kernel(from, to, &found))
+		return false;
+	*uid_r = found.idiag_uid;
+	*own_r = found.idiag_uid == geteuid() && socket_owner_is_ours(found.idiag_inode);
+	return true;
+}
+
+#else
+
+/* same_end - one address and port? */
+static bool
+same_end(const union address *a, const union address *b)
+{
+	return same_host(a, b) && (a->any.sa_family == AF_INET
+	    ? a->in.sin_port == b->in.sin_port : a->in6.sin6_port == b->in6.sin6_port);
+}
+
+/* is_end - has the socket these two ends? */
+static bool
+is_end(int fd, const union address *own, const union address *other)
+{
+	union address at = { .any.sa_family = AF_UNSPEC }, to = { .any.sa_family = AF_UNSPEC };
+	socklen_t at_len = sizeof(at), to_len = sizeof(to);
+
+	if (getsockname(fd, &at.any, &at_len) != 0 || getpeername(fd, &to.any, &to_len) != 0)
+		return false;
+	unmap(&at);
+	unmap(&to);
+	return same_end(&at, own) && same_end(&to, other);
+}
+
+/* socket_owner_find - this system reports no users of TCP; but what we have ourselves is ours */
+static bool
+socket_owner_find(const union address *from, const union address *to, uid_t *uid_r, bool *own_r)
+{
+	for (int fd = 0; fd < OWN_SEARCH_MAX && !*own_r; fd++)
+		*own_r = is_end(fd, from, to);
+	*uid_r = geteuid();
+	return *own_r;
+}
+
+#endif
+
 enum socket_owner
 socket_owner(int fd, uid_t *uid_r, bool *own_r)
 {
 	union address from = { .any.sa_family = AF_UNSPEC }, to = { .any.sa_family = AF_UNSPEC };
 	socklen_t from_len = sizeof(from), to_len = sizeof(to);
-	struct inet_diag_msg found;
-	struct ucred user;
-	socklen_t len = sizeof(user);
+	struct peer_user user;
 
 	*own_r = false;
 	if (getpeername(fd, &from.any, &from_len) != 0 || getsockname(fd, &to.any, &to_len) != 0)
 		return SOCKET_OWNER_UNKNOWN;
 	if (from.any.sa_family == AF_UNIX) {
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &user, &len) != 0)
+		if (!peer_user(fd, &user))
 			return SOCKET_OWNER_UNKNOWN;
 		*uid_r = user.uid;
-		*own_r = user.pid == getpid();
+		*own_r = user.pid > 0 ? user.pid == getpid() : user.uid == geteuid();
 		return SOCKET_OWNER_LOCAL;
 	}
 	if (from.any.sa_family != AF_INET && from.any.sa_family != AF_INET6)
 		return SOCKET_OWNER_UNKNOWN;
 	unmap(&from);
 	unmap(&to);
-	if (!ask_kernel(&from, &to, &found))
-		return is_loopback(&from) ? SOCKET_OWNER_UNKNOWN : SOCKET_OWNER_REMOTE;
-	*uid_r = found.idiag_uid;
-	*own_r = found.idiag_uid == geteuid() && socket_owner_is_ours(found.idiag_inode);
-	return SOCKET_OWNER_LOCAL;
+	if (socket_owner_find(&from, &to, uid_r, own_r))
+		return SOCKET_OWNER_LOCAL;
+	return is_loopback(&from) || same_host(&from, &to) ? SOCKET_OWNER_UNKNOWN
+	    : SOCKET_OWNER_REMOTE;
 }

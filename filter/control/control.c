@@ -31,6 +31,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/base/log.h"
+#include "filter/base/peer.h"
 #include "filter/base/unix_socket.h"
 #include "filter/control/control.h"
 #include "filter/control/control_answer.h"
@@ -38,7 +39,6 @@
 #include "policy/base/mem.h"
 
 #define NAME_MAX_OCTETS	64
-#define PEER_GROUPS_MAX	1024
 #define NO_GROUP	((gid_t)-1)
 
 struct client {
@@ -193,21 +193,9 @@ serve_client(struct control *control, struct client *client)
 
 /* in_group - was the peer in this group when it connected? */
 static bool
-in_group(int fd, const struct ucred *peer, gid_t group)
+in_group(int fd, const struct peer_user *user, gid_t group)
 {
-	gid_t groups[PEER_GROUPS_MAX];
-	socklen_t len = sizeof(groups);
-
-	if (group == NO_GROUP)
-		return false;
-	if (peer->gid == group)
-		return true;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) != 0)
-		return false;
-	for (size_t i = 0; i < len / sizeof(groups[0]); i++)
-		if (groups[i] == group)
-			return true;
-	return false;
+	return group != NO_GROUP && peer_in_group(fd, user, group);
 }
 
 /* name_peer - the peer's user, for the log */
@@ -228,10 +216,9 @@ name_peer(uid_t uid, char *name, size_t size)
 static bool
 admit(const struct control *control, int fd, struct client *client)
 {
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
+	struct peer_user peer;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+	if (!peer_user(fd, &peer))
 		return false;
 	client->uid = peer.uid;
 	client->own = peer.uid == 0 || peer.uid == geteuid();

@@ -9,7 +9,7 @@
  * and calls ub_process() when answers are there. So libunbound's pipes are
  * never filled or read by two threads, and an asker never blocks in them.
  *
- *	asker ── queue, eventfd ──► dispatcher ── ub_resolve_async ──► libunbound
+ *	asker ── queue, wakeup ──► dispatcher ── ub_resolve_async ──► libunbound
  *	asker ◄── condition ─────── dispatcher ◄── ub_fd, ub_process ──┘
  *
  * A question is an object of its own, never memory of a message. It is found
@@ -43,7 +43,6 @@
 #include <config.h>
 #endif
 
-#include <sys/eventfd.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -59,6 +58,7 @@
 #include <unbound.h>
 
 #include "filter/base/clock.h"
+#include "filter/base/wakeup.h"
 #include "filter/dns/fresh.h"
 #include "filter/dns/health.h"
 #include "filter/dns/resolver.h"
@@ -146,7 +146,7 @@ struct resolver {
 	const char *trust_anchor;
 	unsigned int authority_port;
 	pthread_t dispatcher;
-	int wake_fd;		/* an eventfd: the queue has something, or stop is set */
+	struct wakeup wakeup;	/* rung: the queue has something, or stop is set */
 	size_t max_entries;
 
 	pthread_mutex_t lock;
@@ -336,11 +336,7 @@ resolver_inherit(struct question *question, const struct question *before)
 static void
 wake(const struct resolver *resolver)
 {
-	uint64_t one = 1;
-
-	/* It can only fail where the counter is full, and then it is awake. */
-	while (write(resolver->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
+	wakeup_ring(&resolver->wakeup);
 }
 
 /* resolver_start - a new question on its way to the dispatcher, or NULL (lock held)
@@ -688,13 +684,12 @@ dispatch(void *data)
 {
 	struct resolver *resolver = data;
 	struct pollfd fds[3 + HEALTH_SERVERS_MAX] = {
-		{ .fd = resolver->wake_fd, .events = POLLIN }, { .events = POLLIN },
+		{ .fd = resolver->wakeup.fd, .events = POLLIN }, { .events = POLLIN },
 		{ .events = POLLIN },
 	};
 	int64_t tended_ms = 0, now_ms;
 	struct question *queue;
 	bool idle = true, asked;
-	uint64_t count;
 	size_t n;
 
 	for (;;) {
@@ -703,9 +698,8 @@ dispatch(void *data)
 		n = health_fds(resolver->health, fds + 3);
 		if (poll(fds, 3 + n, idle && resolver->health->asked_ms == 0 ? -1 : TICK_MS) < 0)
 			continue;
-		if (fds[0].revents != 0 &&
-		    read(resolver->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-			continue;
+		if (fds[0].revents != 0)
+			wakeup_quiet(&resolver->wakeup);
 		if (!take_queue(resolver, &queue, &idle))
 			break;
 		resolver_hand_over(queue);
@@ -745,11 +739,16 @@ start_dispatcher(struct resolver *resolver)
 	return error;
 }
 
-/* free_node - free a question when the whole tree goes */
+/* free_questions - free all questions with their tree */
 static void
-free_node(void *question)
+free_questions(struct resolver *resolver)
 {
-	question_free(question);
+	while (resolver->tree != NULL) {
+		struct question *question = *(struct question **)resolver->tree;
+
+		tdelete(question, &resolver->tree, question_compare);
+		question_free(question);
+	}
 }
 
 /* resolver_delete - talloc's destructor
@@ -764,8 +763,8 @@ resolver_delete(struct resolver *resolver)
 	wake(resolver);
 	(void)pthread_join(resolver->dispatcher, NULL);
 	close_unbound(resolver->unbound);
-	tdestroy(resolver->tree, free_node);
-	close(resolver->wake_fd);
+	free_questions(resolver);
+	wakeup_close(&resolver->wakeup);
 	(void)pthread_mutex_destroy(&resolver->lock);
 	return 0;
 }
@@ -792,12 +791,10 @@ resolver_new(TALLOC_CTX *ctx, const struct resolver_options *options, const char
 		return NULL;
 	}
 	(void)pthread_mutex_init(&resolver->lock, NULL);
-	resolver->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	error = resolver->wake_fd < 0 ? errno : start_dispatcher(resolver);
+	error = wakeup_open(&resolver->wakeup) != 0 ? errno : start_dispatcher(resolver);
 	if (error != 0) {
 		*error_r = mem_printf(ctx, "cannot start the resolver: %s", strerror(error));
-		if (resolver->wake_fd >= 0)
-			close(resolver->wake_fd);
+		wakeup_close(&resolver->wakeup);
 		(void)pthread_mutex_destroy(&resolver->lock);
 		close_unbound(resolver->unbound);
 		talloc_free(resolver);

@@ -21,6 +21,7 @@
 #include <sys/timex.h>
 #include <unistd.h>
 
+#include "filter/base/peer.h"
 #include "filter/base/unix_socket.h"
 #include "filter/doctor/inside.h"
 #include "filter/doctor/packages.h"
@@ -74,7 +75,7 @@ examine_clock(struct exam *exam)
 	struct timex state = { .modes = 0 };
 
 	/* Redis has a clock to compare with (redis.clock); without it, this is all that is known */
-	if (adjtimex(&state) == TIME_ERROR || (state.status & STA_UNSYNC) != 0)
+	if (ntp_adjtime(&state) == TIME_ERROR || (state.status & STA_UNSYNC) != 0)
 		exam_add_level(exam, DOCTOR_UNKNOWN, "clock.off", NULL, "timedatectl set-ntp true",
 		    "nothing synchronizes the clock of this host; whether it is right is not "
 		    "known");
@@ -86,12 +87,11 @@ pid_t
 exam_daemon_pid(const char *control)
 {
 	int fd = control != NULL ? unix_socket_connect(control) : -1;
-	struct ucred peer = { .pid = 0 };
-	socklen_t len = sizeof(peer);
+	struct peer_user peer = { .pid = 0 };
 
 	if (fd < 0)
 		return 0;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+	if (!peer_user(fd, &peer))
 		peer.pid = 0;
 	(void)close(fd);
 	return peer.pid;

@@ -25,6 +25,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/base/log.h"
+#include "filter/base/process.h"
 #include "filter/journal/event_command.h"
 #include "policy/base/mem.h"
 
@@ -150,15 +151,7 @@ add_actions(posix_spawn_file_actions_t *actions, int in, int out)
 	    posix_spawn_file_actions_adddup2(actions, out, STDOUT_FILENO) != 0 ||
 	    posix_spawn_file_actions_adddup2(actions, out, STDERR_FILENO) != 0)
 		return -1;
-#ifdef HAVE_POSIX_SPAWN_FILE_ACTIONS_ADDCLOSEFROM_NP
-	return posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
-#else
-	/* libmilter's connections are not close-on-exec; a program that hangs must not hold them */
-	for (int fd = STDERR_FILENO + 1; fd < 1024; fd++)
-		if (fcntl(fd, F_GETFD) >= 0 && posix_spawn_file_actions_addclose(actions, fd) != 0)
-			return -1;
-	return 0;
-#endif
+	return process_close_rest(actions);
 }
 
 /* event_runner_add_attributes - a process group of its own, signals as a fresh program has them */

@@ -44,7 +44,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -56,6 +55,7 @@
 #include "filter/base/clock.h"
 #include "filter/base/log.h"
 #include "filter/base/seldom.h"
+#include "filter/base/wakeup.h"
 #include "filter/milter/connection.h"
 #include "filter/milter/doors.h"
 #include "filter/milter/edge.h"
@@ -71,7 +71,7 @@
 static pthread_mutex_t closing = PTHREAD_MUTEX_INITIALIZER;
 
 static int inherited = -1;		/* the service manager's socket; set before threads */
-static int rest_event = -1;		/* readable once resting, to end a poll() of it */
+static struct wakeup rest = WAKEUP_NONE; /* readable once resting, to end a poll() of it */
 static pthread_mutex_t accepting = PTHREAD_MUTEX_INITIALIZER;
 static bool resting;			/* under accepting */
 static atomic_ulong connections;
@@ -113,8 +113,7 @@ edge_stopping(void)
 int
 edge_inherit(int fd)
 {
-	rest_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (rest_event < 0)
+	if (wakeup_open(&rest) != 0)
 		return -1;
 	inherited = fd;
 	return 0;
@@ -144,7 +143,7 @@ edge_rest(void)
 	(void)pthread_mutex_lock(&accepting);
 	resting = true;
 	(void)pthread_mutex_unlock(&accepting);
-	(void)eventfd_write(rest_event, 1);
+	wakeup_ring(&rest);
 }
 
 unsigned long
@@ -467,7 +466,7 @@ note_due(const struct pollfd *fds, nfds_t n)
 static int
 poll_inherited(struct pollfd *fd, int timeout)
 {
-	struct pollfd both[2] = { *fd, { .fd = rest_event, .events = POLLIN } };
+	struct pollfd both[2] = { *fd, { .fd = rest.fd, .events = POLLIN } };
 
 	if (poll(both, 2, timeout) < 0)
 		return -1;

@@ -12,7 +12,7 @@
  * order; an end or an error of the connection is seen after the octets before it. What poll() has
  * found ready it need not be asked about again before a read.
  *
- * poll() is also where a delayed acknowledgement is sent (see acknowledge), and where the pool
+ * poll() is also where a delayed acknowledgement is sent (see base/socket.h), and where the pool
  * learns which sessions have a command: gate.c shows it only so many at once.
  */
 #ifdef HAVE_CONFIG_H
@@ -21,7 +21,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,6 +28,7 @@
 #include <unistd.h>
 
 #include "filter/base/clock.h"
+#include "filter/base/socket.h"
 #include "filter/milter/gate.h"
 #include "filter/milter/reading.h"
 #include "policy/base/mem.h"
@@ -97,22 +97,6 @@ reading_poll_pool(struct pollfd *fds, nfds_t n, int timeout)
 	return ready > 0 ? milter_gate_leave(fds, n, ready, room) : ready;
 }
 
-/*
- * acknowledge - let the MTA's kernel know at once that its octets have come
- * Postfix writes what needs no reply in pieces of 4 KB, and sets no TCP_NODELAY: over TCP its last,
- * smaller piece waits for the acknowledgement of those before, which our kernel delays by 40 ms in
- * the hope of a reply to send with it. A caller that waits for more octets has no reply to send. An
- * even number asks for this one acknowledgement, not for a habit.
- */
-static void
-acknowledge(int fd)
-{
-	int now = 2, saved = errno;
-
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &now, sizeof(now));
-	errno = saved;
-}
-
 /* poll_one - poll(2) of an MTA's connection for something to read, by the thread that has it */
 static int
 poll_one(struct connection *connection, struct pollfd *fd, int timeout)
@@ -124,7 +108,7 @@ poll_one(struct connection *connection, struct pollfd *fd, int timeout)
 		return 1;
 	}
 	if (connection->tcp && connection->unacknowledged) {
-		acknowledge(fd->fd);
+		socket_acknowledge(fd->fd);
 		connection->unacknowledged = false;
 	}
 	ready = poll(fd, 1, timeout);

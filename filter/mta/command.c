@@ -17,11 +17,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "filter/base/clock.h"
+#include "filter/base/memory_file.h"
+#include "filter/base/process.h"
 #include "filter/mta/command.h"
 #include "policy/base/mem.h"
 
@@ -98,19 +99,6 @@ command_collect(TALLOC_CTX *ctx, struct stream streams[2], int64_t deadline_ms)
 	return true;
 }
 
-/* command_close_rest - the child has no other descriptors; libmilter's are not close-on-exec */
-static void
-command_close_rest(posix_spawn_file_actions_t *actions)
-{
-#ifdef HAVE_POSIX_SPAWN_FILE_ACTIONS_ADDCLOSEFROM_NP
-	(void)posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
-#else
-	for (int fd = STDERR_FILENO + 1; fd < 1024; fd++)
-		if (fcntl(fd, F_GETFD) >= 0)
-			(void)posix_spawn_file_actions_addclose(actions, fd);
-#endif
-}
-
 /* command_spawn - start it with the streams as its input (-1: none) and output; 0 or an error
  * number */
 static int
@@ -130,7 +118,7 @@ command_spawn(const char *const *argv, int in, int out, int error, pid_t *pid_r)
 		(void)posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	(void)posix_spawn_file_actions_adddup2(&actions, out, 1);
 	(void)posix_spawn_file_actions_adddup2(&actions, error, 2);
-	command_close_rest(&actions);
+	(void)process_close_rest(&actions);
 	(void)posix_spawnattr_setsigmask(&attributes, &none);
 	(void)posix_spawnattr_setpgroup(&attributes, 0);
 	(void)posix_spawnattr_setflags(
@@ -188,29 +176,14 @@ command_run(TALLOC_CTX *ctx, const char *const *argv, int64_t deadline_ms,
 	return command_do(ctx, argv, -1, deadline_ms, output_r, error_r);
 }
 
-/* command_write - into a file in memory; 0 or -1 with errno */
-static int
-command_write(int fd, const char *text, size_t len)
-{
-	while (len > 0) {
-		ssize_t written = write(fd, text, len);
-
-		if (written < 0 && errno != EINTR)
-			return -1;
-		text += written > 0 ? written : 0;
-		len -= written > 0 ? (size_t)written : 0;
-	}
-	return lseek(fd, 0, SEEK_SET) == 0 ? 0 : -1;
-}
-
 int
 command_feed(TALLOC_CTX *ctx, const char *const *argv, const void *input, size_t len,
     int64_t deadline_ms, struct command_output *output_r, const char **error_r)
 {
-	int fd = memfd_create("input", MFD_CLOEXEC);
+	int fd = memory_file();
 	int result = -1;
 
-	if (fd >= 0 && command_write(fd, input, len) == 0)
+	if (fd >= 0 && memory_file_write(fd, input, len) == 0 && lseek(fd, 0, SEEK_SET) == 0)
 		result = command_do(ctx, argv, fd, deadline_ms, output_r, error_r);
 	else
 		*error_r = mem_printf(ctx, "the input of %s: %s", argv[0], strerror(errno));

@@ -7,30 +7,31 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
 
+#include "filter/base/memory_file.h"
 #include "filter/table/private_copy.h"
 
-#define PIECE_OCTETS	(1 << 30)	/* copied by one call at most */
+#define PIECE_OCTETS	65536		/* copied at once */
 
 /* private_copy_fill - copy all of a file; -1 with errno */
 static int
 private_copy_fill(int copy, int file)
 {
+	char octets[PIECE_OCTETS];
 	ssize_t n;
 
-	while ((n = sendfile(copy, file, NULL, PIECE_OCTETS)) > 0)
-		;
-	return n < 0 ? -1 : 0;
+	while ((n = read(file, octets, sizeof(octets))) != 0)
+		if (n < 0 ? errno != EINTR : memory_file_write(copy, octets, (size_t)n) != 0)
+			return -1;
+	return 0;
 }
 
 int
 private_copy(const char *path)
 {
 	int file = open(path, O_RDONLY | O_CLOEXEC);
-	int copy = file >= 0 ? memfd_create("table", MFD_CLOEXEC) : -1;
+	int copy = file >= 0 ? memory_file() : -1;
 	int error;
 
 	if (copy >= 0 && private_copy_fill(copy, file) != 0) {

@@ -6,6 +6,7 @@ import email
 import gzip
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -315,7 +316,8 @@ def check_command(daemon):
 def guide_steps():
     """The guide's steps in their order: ("record", name, text) and ("command", words, what it prints)."""
     with open(os.path.join(HERE, "..", "..", "contrib", "doc", "countersign-dmarc.7")) as file:
-        lines = file.read().split("\n")
+        # an indented line goes on with the one above it
+        lines = re.sub(r"\n {4}(?! )", " ", file.read()).split("\n")
     steps = []
     for at, line in enumerate(lines):
         if line.startswith("_dmarc.") and " IN TXT " in line:
