@@ -221,9 +221,8 @@ await_blocks(const struct asked *asked)
 	}
 }
 
-/* block_of - an account's block, or NULL */
-static json_t *
-block_of(const struct asked *asked, const char *account)
+json_t *
+control_block_of(const struct asked *asked, const char *account)
 {
 	struct store_block block;
 
@@ -254,7 +253,8 @@ control_quota_show(const struct asked *asked)
 		    subject.plan != NULL ? subject.plan->name : "", "plan_from", subject.plan_from,
 		    "store", reply.store != NULL ? reply.store : "", "limits",
 		    limits_json(asked->ctx, subject.counters, &reply), "blocked",
-		    subject.kind == QUOTA_ACCOUNT ? block_of(asked, subject.account) : NULL);
+		    subject.kind == QUOTA_ACCOUNT
+			? control_block_of(asked, subject.account) : NULL);
 		(void)json_object_update(answer, rest);
 		json_decref(rest);
 		(void)with_note(answer, owner_note(asked, &subject, &reply));

@@ -172,6 +172,7 @@ static const struct command {
 	{ "why", control_why, false, false, { { "queue_id", true, 0, 0 } } },
 	{ "sent", control_sent, false, false, { { 0 } } },
 	{ "queued", control_queued, false, false, { ACCOUNT } },
+	{ "stolen", control_stolen, false, false, { ACCOUNT } },
 	{ "events", control_events, false, false, { NUMBER("n", 1, 1000) } },
 };
 

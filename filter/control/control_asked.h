@@ -47,9 +47,17 @@ const char *control_account(const struct asked *asked, json_t **answer_r);
 /* control_advise - add "advice", and "next" if a command helps, to each decision of the history */
 void control_advise(const struct asked *asked, json_t *decisions); /* control_advice.c */
 
+/* control_add_queued - a decision's queue id below the filter it was on, and the envelope sender it
+ * had */
+void control_add_queued(json_t *filters, json_t *senders, const json_t *verdict);
+
+/* control_block_of - an account's block, or NULL */
+json_t *control_block_of(const struct asked *asked, const char *account); /* control_account.c */
+
 /* Bounds of the numbers in requests. */
 #define CONTROL_FOR_MAX_MS	(INT64_C(366) * 24 * 3600 * 1000)
 #define CONTROL_ROWS_MAX	1000	/* accounts or domains in an answer */
+#define CONTROL_QUEUED_MAX	10000	/* messages that are looked up in the history */
 
 /* How long an answer may wait for the store. */
 #define CONTROL_STORE_WAIT_MS	5000
@@ -63,6 +71,7 @@ control_command control_doctor, control_doctor_look, control_domains;	/* control
 control_command control_events, control_last, control_queued, control_sent,
     control_why; /* control_history.c */
 control_command control_metrics;					/* control_metrics.c */
+control_command control_stolen;					/* control_stolen.c */
 control_command control_quota_top;					/* control_top.c */
 
 #endif

@@ -14,7 +14,6 @@
 #include "policy/base/mem.h"
 
 #define LAST_DEFAULT	10
-#define QUEUED_MAX	10000	/* messages that are looked up in the history */
 
 /* advised - decisions with what to do about each; NULL stays NULL */
 static json_t *
@@ -100,9 +99,8 @@ add_once(json_t *array, const char *text)
 	json_array_append_new(array, json_string(text));
 }
 
-/* add_queued - a verdict's queue id below the filter it was on, and the envelope sender it had */
-static void
-add_queued(json_t *filters, json_t *senders, const json_t *verdict)
+void
+control_add_queued(json_t *filters, json_t *senders, const json_t *verdict)
 {
 	const char *filter = json_string_value(json_object_get(verdict, "filter"));
 	const char *queue_id = json_string_value(json_object_get(verdict, "queue_id"));
@@ -153,7 +151,7 @@ add_sent(TALLOC_CTX *ctx, json_t *rows, const json_t *verdict)
 json_t *
 control_sent(const struct asked *asked)
 {
-	const struct books_query query = { .passed = true, .n = QUEUED_MAX };
+	const struct books_query query = { .passed = true, .n = CONTROL_QUEUED_MAX };
 	const char *error = NULL, *role, *key;
 	json_t *answer = NULL, *verdicts, *rows, *row, *sent;
 	struct books *books = history_of(asked, &answer);
@@ -167,7 +165,7 @@ control_sent(const struct asked *asked)
 	verdicts = books_find(books, asked->ctx, &query, &error);
 	if (verdicts == NULL)
 		return wrap(asked, "sent", NULL, &error);
-	all = json_array_size(verdicts) < QUEUED_MAX;
+	all = json_array_size(verdicts) < CONTROL_QUEUED_MAX;
 	rows = json_object();
 	json_array_foreach(verdicts, i, verdict) {
 		role = json_string_value(json_object_get(verdict, "role"));
@@ -194,7 +192,7 @@ control_queued(const struct asked *asked)
 	struct books *books = history_of(asked, &answer);
 	const char *account = books == NULL ? NULL : control_account(asked, &answer);
 	const struct books_query query = {
-		.account = account, .passed = true, .n = QUEUED_MAX
+		.account = account, .passed = true, .n = CONTROL_QUEUED_MAX
 	};
 	json_t *verdicts, *filters, *senders;
 	const json_t *verdict;
@@ -209,7 +207,7 @@ control_queued(const struct asked *asked)
 	filters = json_object();
 	senders = json_array();
 	json_array_foreach(verdicts, i, verdict)
-		add_queued(filters, senders, verdict);
+		control_add_queued(filters, senders, verdict);
 	json_decref(verdicts);
 	return json_pack("{s:b, s:s, s:o, s:o}", "ok", 1, "account", account, "filters", filters,
 	    "senders", senders);

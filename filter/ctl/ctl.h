@@ -109,6 +109,12 @@ int ctl_ask_for(struct ctl *ctl, json_t *request, void (*print)(const json_t *an
     const char *list);
 
 /*
+ * ctl_answer - ask the daemon, or with --direct the store, for a good answer, cleaned
+ * request is used up. A bad answer ends the program with its error.
+ */
+json_t *ctl_answer(struct ctl *ctl, json_t *request);
+
+/*
  * ctl_talk - send one line to the daemon and read its answer (talloc, no parent)
  * Ends the program if no daemon answers. The configuration may have errors.
  */
@@ -165,6 +171,7 @@ ctl_run ctl_events, ctl_hold_queue, ctl_last, ctl_why;	/* ctl_history.c */
 ctl_run ctl_quota_suggest, ctl_report;			/* ctl_daybook.c */
 ctl_run ctl_block, ctl_blocked, ctl_plan_of, ctl_quota_reset, ctl_quota_set, ctl_quota_show,
     ctl_quota_top, ctl_quota_unset, ctl_unblock;        /* ctl_quota.c */
+ctl_run ctl_stolen;					/* ctl_stolen.c */
 ctl_run ctl_table_check, ctl_table_get;			/* ctl_table.c */
 ctl_run ctl_dkim_list;					/* ctl_dkim.c */
 ctl_run ctl_dkim_check;					/* ctl_dkim_check.c */

@@ -46,7 +46,7 @@ static const struct help_task help_tasks[] = {
 	{ "count together on several hosts", "redis sentinel cluster tls ha",
 	    "countersign-store(5)", "store redis", "status" },
 	{ "stop a stolen account", "hacked password spam block abuse", "countersign-emergencies(7)",
-	    "block_on block_for allowed_networks", "block, hold-queue, unblock" },
+	    "block_on block_for allowed_networks", "stolen, block, unblock" },
 	{ "act when Redis, DNS or the filter is away", "down outage emergency bypass",
 	    "countersign-emergencies(7)", "on_away", "status" },
 	{ "leave a blocklist", "blacklist rbl spamhaus listed", "countersign-emergencies(7)", "",

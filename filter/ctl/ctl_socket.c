@@ -239,3 +239,22 @@ ctl_ask_for(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer
 	json_decref(request);
 	return status;
 }
+
+json_t *
+ctl_answer(struct ctl *ctl, json_t *request)
+{
+	char *dumped = mem_check(json_dumps(request, JSON_COMPACT));
+	char *line = ctl->direct ? direct(ctl, dumped) :
+	    ctl_talk(ctl, mem_printf(ctl->memory, "%s\n", dumped));
+	json_t *answer = json_loads(line, 0, NULL);
+
+	if (answer == NULL)
+		ctl_fail("the answer is not JSON");
+	ctl_clean(answer);
+	if (!json_is_true(json_object_get(answer, "ok")))
+		ctl_fail("%s", ctl_text(answer, "error"));
+	talloc_free(line);
+	free(dumped);
+	json_decref(request);
+	return answer;
+}
