@@ -2,7 +2,8 @@
 
 import { get } from "./ask.js";
 import { chart } from "./chart.js";
-import { date, t } from "./text.js";
+import { nothing, reason } from "./parts.js";
+import { date, hour, moment, t } from "./text.js";
 import { sum } from "./page-day.js";
 
 const DAY = 86400000;
@@ -38,8 +39,59 @@ export async function sentByHour(name, signal) {
 	return chart(t("account.days"), points, OUTCOMES(), onDay, onDay);
 }
 
-export async function rates(signal) {
-	const reports = await days({}, signal);
+const ACTIONS = () => [
+	{ name: t("count.accept"), kind: "accept", always: true, of: ["accept", "warn"] },
+	{ name: t("count.held"), kind: "held", of: ["quarantine"] },
+	{ name: t("count.deferred"), kind: "deferred", of: ["tempfail"] },
+	{ name: t("count.rejected"), kind: "refused", always: true, of: ["reject"] },
+];
 
-	return chart(t("now.by-action"), reports.map(({ at, report }) => ({ at, values: [report.total.messages, sum(report.total.refused)] })), OUTCOMES(), onDay, onDay);
+const REASONS_SHOWN = 5;
+
+// byReason - the most frequent reasons, and all others together
+function byReason(title, points, when, tick) {
+	const sums = new Map();
+
+	for (const point of points)
+		for (const [word, n] of Object.entries(point.reasons))
+			sums.set(word, (sums.get(word) ?? 0) + n);
+	const words = [...sums.keys()].sort((a, b) => sums.get(b) - sums.get(a)), first = words.slice(0, REASONS_SHOWN), rest = words.slice(REASONS_SHOWN);
+	const series = first.map((word, i) => ({ name: reason(word), kind: `other${i + 1}` }));
+
+	if (words.length === 0)
+		return nothing(t("now.by-reason.none"));
+	if (rest.length > 0)
+		series.push({ name: t("now.other"), kind: "other6" });
+	return chart(title, points.map((point) => ({ at: point.at, values: [...first.map((word) => point.reasons[word] ?? 0),
+		...(rest.length > 0 ? [rest.reduce((n, word) => n + (point.reasons[word] ?? 0), 0)] : [])] })), series, when, tick);
+}
+
+const together = (points) => points.reduce((all, counts) => {
+	for (const [word, n] of Object.entries(counts ?? {}))
+		all[word] = (all[word] ?? 0) + n;
+	return all;
+}, {});
+
+async function shortRates(hours, signal) {
+	const answer = await get("rates", { hours }, signal), step = answer.step_s * 1000, n = hours === 1 ? 60 : 144;
+	const last = Math.floor(answer.now / step) * step, found = new Map(answer.places.map((place) => [place.at, place]));
+	const points = Array.from({ length: n }, (_, i) => {
+		const at = last - (n - 1 - i) * step, place = found.get(at);
+
+		return { at, reasons: place?.reasons ?? {}, values: ACTIONS().map((one) => one.of.reduce((sum, action) => sum + (place?.actions[action] ?? 0), 0)) };
+	});
+
+	return { note: t("now.rates.one", { filter: answer.filter }), would: together(answer.places.map((place) => place.would)),
+		plots: [chart(t("now.by-action"), points, ACTIONS(), moment, hour), byReason(t("now.by-reason"), points, moment, hour)] };
+}
+
+// rates - of a period: plots, what mode watch would have refused, and whose figures these are
+export async function rates(period, signal) {
+	if (period !== "fortnight")
+		return shortRates(period === "hour" ? 1 : 24, signal);
+	const reports = await days({}, signal);
+	const points = reports.map(({ at, report }) => ({ at, reasons: report.total.refused ?? {}, values: [report.total.messages, sum(report.total.refused)] }));
+
+	return { note: t("now.rates.all"), would: together(reports.map(({ report }) => report.total.would_be_refused)),
+		plots: [chart(t("now.by-action"), points, OUTCOMES(), onDay, onDay), byReason(t("now.by-reason"), points, onDay, onDay)] };
 }

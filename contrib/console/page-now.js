@@ -2,7 +2,7 @@
 
 import { get } from "./ask.js";
 import { announce, h } from "./dom.js";
-import { badge, load, nothing, reason, section, table } from "./parts.js";
+import { badge, choose, load, loading, nothing, reason, section, table } from "./parts.js";
 import { number, plural, span, t, time, zone } from "./text.js";
 import { rates } from "./figures.js";
 import { eventTable } from "./page-events.js";
@@ -43,9 +43,23 @@ function watched(counts) {
 }
 
 export async function showNow({ body, signal }) {
-	const state = section(t("now.state")), plots = section(t("now.rates")), watch = section(t("now.watch"));
+	const state = section(t("now.state")), plots = section(t("now.rates")), range = h("div", {}), watch = section(t("now.watch"));
 	const blocked = section(t("now.blocked")), events = section(t("now.events"));
-	let good = null;
+	let good = null, period = "hour", age = 0;
+
+	// plot - the plots of the period, and what mode watch let pass in it; quiet: only when it is here
+	async function plot(quiet) {
+		const ask = async () => {
+			const wanted = period, found = await rates(wanted, signal);
+
+			if (wanted !== period)
+				return loading();
+			watch.fill(watched(found.would));
+			return h("div", {}, h("p", { class: "quiet" }, found.note), found.plots);
+		};
+
+		await load(quiet ? { fill: (child) => child.hasAttribute("aria-busy") || plots.fill(child) } : plots, ask);
+	}
 
 	async function look() {
 		const status = await get("status", {}, signal);
@@ -56,9 +70,18 @@ export async function showNow({ body, signal }) {
 			announce(`${t("now.state")}: ${state.element.textContent}`);
 		good = now;
 	}
+	range.append(choose(t("now.range"), [["hour", t("now.hour")], ["day", t("now.day")], ["fortnight", t("now.fortnight")]], period, (value) => {
+		period = value;
+		plot();
+	}));
+	watch.fill(loading());
+	plots.element.querySelector("h2").after(range);
 	body.append(state.element, plots.element, watch.element, blocked.element, events.element, h("p", { class: "quiet" }, t("zone", { zone: zone() })));
 	const timer = setInterval(() => document.hidden || load({ fill: (child) => child.hasAttribute?.("aria-busy") || state.fill(child) }, async () => {
 		await look();
+		// plots once a minute, and none while their table is open
+		if (++age % 6 === 0 && period === "hour" && plots.element.querySelector("details[open]") === null)
+			await plot(true);
 		return state.element.querySelector(".tiles");
 	}), EVERY_MS);
 	signal.addEventListener("abort", () => clearInterval(timer));
@@ -67,8 +90,7 @@ export async function showNow({ body, signal }) {
 			await look();
 			return state.element.querySelector(".tiles");
 		}),
-		load(plots, () => rates(signal)),
-		load(watch, async () => watched((await get("report", { limit: 1 }, signal)).total.would_be_refused)),
+		plot(),
 		load(blocked, async () => blockTable((await get("blocks", { limit: 1000 }, signal)).blocked)),
 		load(events, async () => {
 			const list = (await get("events", { limit: 10 }, signal)).events;

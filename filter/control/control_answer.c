@@ -141,6 +141,7 @@ static const struct command {
 } commands[] = {
 	{ "status", answer_status, false, true, { { 0 } } },
 	{ "metrics", control_metrics, false, true, { NUMBER("openmetrics", 0, 1) } },
+	{ "rates", control_rates, false, true, { NUMBER("hours", 1, 24) } },
 	{ "reload", answer_reload, true, true, { { 0 } } },
 	{ "dkim look", answer_dkim_look, true, true, { { 0 } } },
 	{ "domains", control_domains, false, true, { { 0 } } },

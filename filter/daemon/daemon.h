@@ -12,6 +12,7 @@
 #include <talloc.h>
 
 #include "filter/daemon/figures.h"
+#include "filter/daemon/rates.h"
 #include "filter/daemon/probe.h"
 #include "filter/daemon/snapshot.h"
 #include "filter/dkim/key_watch.h"
@@ -64,6 +65,7 @@ struct daemon {
 	atomic_ulong reloads;
 	struct edge_figures edge;
 	struct figures figures;
+	struct rates *rates;	/* of the figures; a talloc root */
 	struct probe_address listening; /* set before threads start */
 };
 

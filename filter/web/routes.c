@@ -24,6 +24,9 @@
 const struct route routes[] = {
 	{ "GET", "/status", "status", NULL, TOKEN_READ, ROUTE_SITE, NULL, NULL, 0,
 	    "the state of the daemon", { { 0 } } },
+	{ "GET", "/rates", "rates", NULL, TOKEN_READ, ROUTE_SITE, NULL, NULL, 0,
+	    "decisions of this filter by minute, or by ten minutes",
+	    { { "hours", "hours", ROUTE_NUMBER, 1, 24, false, "1: by minute; more: 24 hours" } } },
 	{ "GET", "/accounts", "quota top", NULL, TOKEN_READ, ROUTE_DOMAIN, "accounts", "n", 1000,
 	    "the accounts that send most today",
 	    { { "by", "by", ROUTE_TEXT, 0, 0, false,

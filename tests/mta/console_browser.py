@@ -222,9 +222,15 @@ def now(browser):
     ok(browser.sees("redis, available", "none is withheld", "Redis, available", "Accepted: 8"), "Now shows the state", browser.text())
     ok(browser.until(lambda: browser.js("return document.querySelectorAll('.chart svg rect.bar').length") >= 2), "and a chart")
     label = browser.find(".chart svg").get_attribute("aria-label")
-    ok("Accepted 8" in label and "Refused" in label, "which says in words what it shows", label)
+    ok("Accepted 8" in label and "Rejected" in label, "which says in words what it shows", label)
     browser.find(".chart summary").click()
     ok(browser.until(lambda: browser.js("return document.querySelectorAll('.chart table tbody tr').length") >= 1), "and as a table")
+    ok("By outcome" in browser.text() and "Refused, by reason" in browser.text() and
+       "the envelope sender belongs to someone else" in browser.text(".chart:nth-of-type(2)"), "and reasons", browser.text())
+    for period, what in (("24 hours", "of the filter on"), ("14 days", "of all filters")):
+        browser.press(period, ".choose label")
+        ok(browser.sees(what, "Accepted 8", "the From address is of another domain"), period + ", too", browser.text())
+        browser.ready()
 
 
 def account(browser):
