@@ -1,7 +1,7 @@
 /*
  * ctl_dmarc_check.c - countersignctl dmarc check: what receivers make of a domain's record
  *
- * Works on its own, with the DNS servers that the configuration names; no daemon is asked.
+ * Works on its own, with the DNS servers that the configuration names; no daemon is involved.
  *
  * Threads: one, and those of the resolver.
  */
