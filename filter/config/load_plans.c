@@ -19,6 +19,7 @@
 #define BLOCK_ON_MAX	8
 #define BLOCK_MIN_MS	60000L		/* block_for: a minute */
 #define BLOCK_MAX_MS	(30L * 24 * 3600 * 1000) /* 30 days */
+#define BLOCK_GROWS_MAX	100
 
 /* check_beside - report a limit that has no effect beside one of the same plan */
 static void
@@ -169,6 +170,30 @@ read_block_on(struct options_reader *reader, config_setting_t *setting, void *ta
 		    many ? config_setting_get_elem(setting, (unsigned int)i) : setting, plan);
 }
 
+/* read_block_action - block_action = "refuse", "hold" or "slow" */
+static void
+read_block_action(struct options_reader *reader, config_setting_t *setting, void *target)
+{
+	static const char *const words[] = {
+		[PLAN_BLOCK_REFUSE] = "refuse",
+		[PLAN_BLOCK_HOLD] = "hold",
+		[PLAN_BLOCK_SLOW] = "slow",
+	};
+	struct plan *plan = target;
+	const char *text = options_string(reader, setting);
+
+	if (text == NULL)
+		return;
+	plan->has_block_action = true;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(text, words[i]) == 0) {
+			plan->block_action = (enum plan_block)i;
+			return;
+		}
+	options_error(reader, setting,
+	    "block_action = \"%s\" is unknown; known are: refuse, hold, slow", text);
+}
+
 /* read_left_out - not_counted_in = ["domain", "pool"] */
 static void
 read_left_out(struct options_reader *reader, config_setting_t *setting, void *target)
@@ -265,6 +290,16 @@ static const struct option plan_rows[] = {
 	    .offset = offsetof(struct plan, block_for_ms),
 	    .min = BLOCK_MIN_MS,
 	    .max = BLOCK_MAX_MS },
+	{ .name = "block_grows",
+	    .works = WORKS_PLAN_BLOCK_ON,
+	    .type = OPTION_COUNT,
+	    .offset = offsetof(struct plan, block_grows),
+	    .min = 1,
+	    .max = BLOCK_GROWS_MAX },
+	{ .name = "block_action",
+	    .works = WORKS_PLAN_BLOCK_ON,
+	    .type = OPTION_CUSTOM,
+	    .read = read_block_action },
 	{ .name = "not_counted_in",
 	    .works = WORKS_PLAN_LEFT_OUT,
 	    .type = OPTION_CUSTOM,

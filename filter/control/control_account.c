@@ -472,6 +472,12 @@ block_on_json(const struct plan *plan)
 	return array;
 }
 
+static const char *const block_words[] = {
+	[PLAN_BLOCK_REFUSE] = "refuse",
+	[PLAN_BLOCK_HOLD] = "hold",
+	[PLAN_BLOCK_SLOW] = "slow",
+};
+
 /* plan_json - a plan as it was written, with what it inherits */
 static json_t *
 plan_json(const struct plan *plan)
@@ -500,6 +506,11 @@ plan_json(const struct plan *plan)
 	if (plan->block_on != NULL && plan->block_for_ms > 0)
 		json_object_set_new(
 		    object, "block_for_ms", json_integer((json_int_t)plan->block_for_ms));
+	if (plan->block_on != NULL && plan->block_grows > 1)
+		json_object_set_new(object, "block_grows", json_integer(plan->block_grows));
+	if (plan->block_on != NULL && plan->has_block_action)
+		json_object_set_new(
+		    object, "block_action", json_string(block_words[plan->block_action]));
 	return object;
 }
 

@@ -346,6 +346,10 @@ print_rules(const json_t *plan)
 		ctl_span(ctl_number(plan, "block_for_ms"), span, sizeof(span));
 		(void)printf("  %-15s %s\n", "block_for", span);
 	}
+	if (ctl_number(plan, "block_grows") > 0)
+		(void)printf("  %-15s %lld\n", "block_grows", ctl_number(plan, "block_grows"));
+	if (ctl_text(plan, "block_action")[0] != '\0')
+		(void)printf("  %-15s %s\n", "block_action", ctl_text(plan, "block_action"));
 }
 
 /* print_plan_line - "plan     person, from default_plan", if there is one, and its rules */

@@ -99,6 +99,7 @@ open_store(TALLOC_CTX *ctx, struct daemon *daemon, const struct config *config, 
 	daemon->store = store_open(NULL, &options, error_r);
 	if (daemon->store == NULL)
 		return -1;
+	daemon->repeats = repeats_new(NULL);
 	if (daemon->dry)
 		return 0;
 	daemon->journal = journal_open(NULL, config, &options, error_r);
@@ -217,6 +218,8 @@ daemon_close(struct daemon *daemon)
 	daemon->current = NULL;
 	store_close(daemon->store);
 	daemon->store = NULL;
+	talloc_free(daemon->repeats);
+	daemon->repeats = NULL;
 	talloc_free(daemon->store_files);
 	daemon->store_files = NULL;
 	talloc_free(daemon->key_watch);

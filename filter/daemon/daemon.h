@@ -14,6 +14,7 @@
 #include "filter/daemon/figures.h"
 #include "filter/daemon/rates.h"
 #include "filter/daemon/probe.h"
+#include "filter/daemon/repeats.h"
 #include "filter/daemon/snapshot.h"
 #include "filter/dkim/key_watch.h"
 #include "filter/dns/resolver.h"
@@ -39,6 +40,7 @@ struct daemon {
 	pthread_mutex_t reload_lock; /* one reload at a time */
 	struct snapshot *current;
 	struct store *store;
+	struct repeats *repeats; /* a talloc root */
 	const char *password_file; /* of the store, as at start; or NULL; on store_files */
 	const char *sentinel_password_file; /* of its Sentinels; the same */
 	TALLOC_CTX *store_files;

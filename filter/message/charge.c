@@ -21,6 +21,7 @@
 #include "policy/base/address.h"
 #include "policy/base/map.h"
 #include "policy/base/mem.h"
+#include "policy/quota/merge.h"
 
 #define STORE_PATIENCE_MS	30000	/* the store has a shorter deadline of its own */
 #define READINGS_MAX		32	/* addresses looked at for one recipient */
@@ -113,19 +114,64 @@ block_stops(const struct message *message)
 	    message->rules.actions[REASON_BLOCKED] >= ACTION_TEMPFAIL;
 }
 
-/* check_block - gather whether the account is blocked */
+/* own_plan - the plan of the message's account, or NULL */
+static const struct plan *
+own_plan(const struct message *message)
+{
+	return message->facts.account != NULL ? message->plans.parties[0].plan : NULL;
+}
+
+/* is_lenient - whether mail of an account that block_on blocks is not refused */
+static bool
+is_lenient(const struct message *message)
+{
+	const struct plan *plan = own_plan(message);
+
+	return plan != NULL && plan->block_action != PLAN_BLOCK_REFUSE &&
+	    message->listener->set.of[REASON_BLOCKED] < 0;
+}
+
+/* soften_block - a block by block_on: hold the message, or let one pass now and then, as the plan
+ * says; mail of role local, which cannot be deferred, is held */
 static void
-check_block(struct message *message)
+soften_block(struct message *message, const struct store_block *known)
+{
+	enum action *action = &message->rules.actions[REASON_BLOCKED];
+
+	if (!is_lenient(message) || strcmp(known->by, STORE_BY_SIGNS) != 0)
+		return;
+	if (own_plan(message)->block_action == PLAN_BLOCK_HOLD ||
+	    message->facts.role == ROLE_LOCAL) {
+		*action = ACTION_QUARANTINE;
+		message->block_holds = message->rules.mode == MODE_ENFORCE;
+	} else if (message->session->witness == NULL) {
+		*action = repeats_turn(message->session->daemon->repeats, message->facts.account,
+		    clock_wall_ms(), PLAN_SLOW_MS) ? ACTION_WARN : ACTION_TEMPFAIL;
+	} else {
+		*action = ACTION_TEMPFAIL;
+	}
+}
+
+/* find_block - the block of the account, and what it does; false: it is not blocked */
+static bool
+find_block(struct message *message, struct store_block *known_r)
+{
+	if (!store_known_block(
+		message->session->daemon->store, message, message->facts.account, known_r))
+		return false;
+	soften_block(message, known_r);
+	return true;
+}
+
+/* note_block - a block as a fact */
+static void
+note_block(struct message *message, const struct store_block *known)
 {
 	struct quota_fact *fact = &message->facts.quota;
-	struct store_block known;
 	struct quota_block block;
 
-	if (!store_known_block(
-		message->session->daemon->store, message, message->facts.account, &known))
-		return;
-	block.reason = known.reason;
-	block.left_ms = known.until == 0 ? -1 : known.until - clock_wall_ms();
+	block.reason = known->reason;
+	block.left_ms = known->until == 0 ? -1 : known->until - clock_wall_ms();
 	fact->account = message->facts.account;
 	quota_block_fact(message, &block, fact);
 }
@@ -155,10 +201,16 @@ check_over(struct message *message)
 void
 charge_known(struct message *message)
 {
+	struct store_block known;
+	bool blocked;
+
 	if (message->facts.account == NULL)
 		return;
-	check_over(message);
-	check_block(message);
+	blocked = find_block(message, &known);
+	if (!message->block_holds)
+		check_over(message);
+	if (blocked)
+		note_block(message, &known);
 }
 
 /* mark_of - 64 bits of a hash of a text, keyed with the home, so that no two homes can be
@@ -328,20 +380,26 @@ charge_message(struct message *message)
 	struct quota_cost cost;
 	struct quota_plan *plan;
 	struct quota_reply reply;
+	struct store_block known;
 
 	if (message->facts.account == NULL)
 		return;
+	/* blocked since MAIL */
+	if (!fact->blocked && is_lenient(message))
+		(void)find_block(message, &known);
 	witness_topic(witness, "external", message->facts.account);
 	cost = cost_of(message);
 	plan = quota_plan_of(message, message->plans.parties, message->plans.n, &cost,
-	    message->rules.mode == MODE_WATCH, message->charge_id);
-	plan->block_binds = block_stops(message);
+	    message->rules.mode == MODE_WATCH || message->block_holds, message->charge_id);
+	/* whether another filter's block is one by hand is known when the list is read again */
+	plan->block_binds = block_stops(message) && (fact->blocked || !is_lenient(message));
 	(witness != NULL ? store_foretell : store_charge)(
 	    message->session->daemon->store, message, plan, clock_ms() + STORE_PATIENCE_MS, &reply);
 	witness_charge(witness, plan, &reply);
 	quota_judge(message, plan, &reply, fact);
 	if (fact->limit != NULL)
-		message->rules.actions[REASON_OVER] = fact->on_over;
+		message->rules.actions[REASON_OVER] =
+		    message->block_holds ? ACTION_WARN : fact->on_over;
 	/* the journal makes events of them */
 	message->n_marks = quota_marks(message, plan, &reply, &message->marks);
 }
@@ -369,6 +427,21 @@ mark_of_message(struct message *message)
 	return mark;
 }
 
+/* counts_as_over - whether a message refused over a limit counts: neither one that is tried again
+ * nor most of a mail merge */
+static bool
+counts_as_over(struct message *message, uint64_t mark, int64_t window_ms)
+{
+	const char *home = quota_home(message->plans.parties, message->plans.n);
+	const struct header_field *subject = header_find(message->header, "Subject", 0);
+	const char *common = merge_subject(message, subject != NULL ? subject->value : "");
+	/* signs of different windows count apart */
+	uint64_t of = mark_of(home, message->facts.account) + (uint64_t)window_ms;
+
+	return repeats_refused(message->session->daemon->repeats, mark ^ of,
+	    mark_of(home, common) ^ of, clock_wall_ms(), window_ms);
+}
+
 /* place_of - the mark of what tables say of the client's address; false: they know nothing of it */
 static bool
 place_of(struct message *message, const struct table_list *tables, uint64_t *mark_r)
@@ -385,12 +458,12 @@ place_of(struct message *message, const struct table_list *tables, uint64_t *mar
 
 /* shows - whether a decided message shows a sign, and the mark of it */
 static bool
-shows(struct message *message, enum limit_unit unit, uint64_t *mark_r)
+shows(struct message *message, const struct limit *limit, uint64_t *mark_r)
 {
 	const char *home = quota_home(message->plans.parties, message->plans.n);
 
 	*mark_r = 0;
-	switch (unit) {
+	switch (limit->unit) {
 	case LIMIT_FOREIGN:
 		return message->verdict.action >= ACTION_TEMPFAIL &&
 		    reply_is_offence(message->verdict.reason);
@@ -401,7 +474,7 @@ shows(struct message *message, enum limit_unit unit, uint64_t *mark_r)
 		    map_count(message->recipients) == 0)
 			return false;
 		*mark_r = mark_of_message(message);
-		return true;
+		return counts_as_over(message, *mark_r, limit->window_ms);
 	case LIMIT_CLIENTS:
 		if (message->facts.client_addr == NULL || message->rules.mode != MODE_ENFORCE)
 			return false;
@@ -421,6 +494,7 @@ static void
 charge_sign(struct message *message, const struct limit *limit, uint64_t mark, size_t serial)
 {
 	const struct plan *plan = message->plans.parties[0].plan;
+	const struct store_block_rule rule = { plan->block_for_ms, plan->block_grows };
 	uint8_t id[QUOTA_ID_LEN];
 
 	memcpy(id, message->charge_id, sizeof(id));
@@ -429,7 +503,7 @@ charge_sign(struct message *message, const struct limit *limit, uint64_t mark, s
 	id[QUOTA_ID_LEN - 1] ^= (uint8_t)(serial + 1);
 	store_offence(message->session->daemon->store,
 	    quota_plan_offence(message, message->plans.parties, message->plans.n, limit, mark, id),
-	    plan->block_for_ms);
+	    &rule);
 }
 
 /* charge_offence - count the signs that a decided message shows */
@@ -441,7 +515,7 @@ charge_offence(struct message *message)
 	uint64_t mark;
 
 	for (size_t i = 0; plan != NULL && i < plan->n_block_on; i++)
-		if (shows(message, plan->block_on[i].unit, &mark))
+		if (shows(message, &plan->block_on[i], &mark))
 			charge_sign(message, &plan->block_on[i], mark, i);
 }
 

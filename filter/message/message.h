@@ -58,6 +58,7 @@ struct message {
 	struct dmarc_authors *authors; /* whom DMARC is evaluated for, or NULL: it is not */
 	struct edits edits;		/* after message_end() passed the message */
 	uint8_t charge_id[QUOTA_ID_LEN];
+	bool block_holds;	/* the account is blocked, and its mail is held (block_action) */
 	struct quota_mark *marks;	/* the limits whose warn_at mark it crossed */
 	size_t n_marks;
 	uint64_t body_us;	/* what its body took so far, in microseconds */

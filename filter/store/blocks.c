@@ -260,16 +260,17 @@ blocks_replace(struct blocks *blocks, const struct store_block *list, size_t n)
 /* blocks_offender - an account is blocked by block_on */
 bool
 blocks_offender(struct blocks *blocks, const struct store_options *options,
-    const struct quota_plan *offence, int64_t for_ms)
+    const struct quota_plan *offence, const struct store_block_rule *rule, uint64_t nth)
 {
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
-	int64_t now = clock_wall_ms();
-	const struct quota_counter *counter = &offence->counters[0];
+	int64_t now = clock_wall_ms(), for_ms = quota_block_length(rule->for_ms, rule->grows, nth);
+	const char *why = blocks_offence_text(tmp, &offence->counters[0]);
 	const struct store_block block = { .account = offence->account,
-		.by = "block_on",
+		.by = STORE_BY_SIGNS,
 		.since = now,
 		.until = now + for_ms,
-		.reason = blocks_offence_text(tmp, counter) };
+		.reason = nth <= 1 ? why :
+		    mem_printf(tmp, "%s; block %" PRIu64 " within 30 days", why, nth) };
 	bool news =
 	    !blocks_find(blocks, tmp, offence->account, now, NULL) && blocks_set(blocks, &block);
 

@@ -144,15 +144,25 @@ embedded_ops_unblock(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
 }
 
 static void
-embedded_ops_offence(void *arg, const struct quota_plan *offence, int64_t for_ms)
+embedded_ops_offence(
+    void *arg, const struct quota_plan *offence, const struct store_block_rule *rule)
 {
 	struct embedded_impl *impl = arg;
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	struct quota_reply reply;
+	int64_t now = clock_wall_ms();
+	uint64_t nth = 1;
 
-	embedded_charge(impl->table, tmp, offence, clock_wall_ms(), false, &reply);
-	if (reply.counts[0].used > reply.counts[0].max)
-		blocks_offender(impl->blocks, impl->options, offence, for_ms);
+	embedded_charge(impl->table, tmp, offence, now, false, &reply);
+	if (reply.counts[0].used > reply.counts[0].max &&
+	    !blocks_find(impl->blocks, tmp, offence->account, now, NULL)) {
+		if (rule->grows > 1) {
+			embedded_charge(impl->table, tmp, quota_plan_blocks(tmp, offence, now),
+			    now, false, &reply);
+			nth = reply.counts[0].used;
+		}
+		blocks_offender(impl->blocks, impl->options, offence, rule, nth);
+	}
 	talloc_free(tmp);
 }
 

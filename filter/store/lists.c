@@ -32,7 +32,7 @@
 struct offence {
 	struct offence *next;
 	struct quota_plan *plan;
-	int64_t for_ms;
+	struct store_block_rule rule;
 };
 
 /* lists_blame - a call of the keeper's failed; a matter of one key alone (POOL_BROKEN) changes no
@@ -179,35 +179,19 @@ put_offence(struct store_redis *redis, struct offence *offence)
 	talloc_free(offence);
 }
 
-/* block_offender - where an offence was one too many; -1: it failed */
+/* charge_one - charge a plan of one counter; -1: it is to be tried again. reply_r->counts is NULL
+ * if Redis has no answer for this account alone. */
 static int
-block_offender(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence)
+charge_one(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    struct quota_reply *reply_r)
 {
-	const struct quota_plan *plan = offence->plan;
-	struct store_block block;
-	const char *ignored;
-
-	if (!blocks_offender(redis->blocks, &redis->log, plan, offence->for_ms) ||
-	    !blocks_find(redis->blocks, ctx, plan->account, clock_wall_ms(), &block))
-		return 0;
-	return store_redis_block(redis, ctx, plan, &block, offence->for_ms,
-	    clock_ms() + redis->deadline_ms, &ignored);
-}
-
-/* count_offence - one offence, and the block where it is one too many; -1: it is to be tried
- * again */
-static int
-count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence)
-{
-	const struct quota_plan *plan = offence->plan;
 	struct away_place place = store_redis_place(redis, store_redis_slot(redis, plan->home));
 	enum pool_outcome outcome;
-	struct quota_reply reply;
 	redisReply *answer;
 	const char *error;
 	int64_t stamp;
-	bool over;
 
+	memset(reply_r, 0, sizeof(*reply_r));
 	if (!away_may_ask(redis->away, &place, clock_ms()))
 		return -1;
 	outcome = store_redis_run(redis, ctx, QUOTA_OP_CHARGE, plan, 0,
@@ -217,10 +201,50 @@ count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *
 		return 0;	/* a matter of this account's key alone */
 	if (outcome != POOL_ANSWERED)
 		return -1;
-	over = quota_command_read(ctx, plan, answer, &reply, &stamp) == 0 && reply.n_counts == 1 &&
-	    reply.counts[0].used > reply.counts[0].max;
+	if (quota_command_read(ctx, plan, answer, reply_r, &stamp) != 0 || reply_r->n_counts != 1)
+		reply_r->counts = NULL;
 	freeReplyObject(answer);
-	return over ? block_offender(redis, ctx, offence) : 0;
+	return 0;
+}
+
+/* block_offender - where an offence was one too many; -1: it failed */
+static int
+block_offender(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence)
+{
+	const struct quota_plan *plan = offence->plan;
+	struct store_block block;
+	const char *ignored;
+	struct quota_reply reply;
+	uint64_t nth = 1;
+
+	if (blocks_find(redis->blocks, ctx, plan->account, clock_wall_ms(), NULL))
+		return 0;
+	if (offence->rule.grows > 1) {
+		const struct quota_plan *blocks = quota_plan_blocks(ctx, plan, clock_wall_ms());
+
+		if (charge_one(redis, ctx, blocks, &reply) < 0)
+			return -1;
+		nth = reply.counts != NULL ? reply.counts[0].used : 1;
+	}
+	if (!blocks_offender(redis->blocks, &redis->log, plan, &offence->rule, nth) ||
+	    !blocks_find(redis->blocks, ctx, plan->account, clock_wall_ms(), &block))
+		return 0;
+	return store_redis_block(redis, ctx, plan, &block,
+	    block.until - block.since, clock_ms() + redis->deadline_ms, &ignored);
+}
+
+/* count_offence - one offence, and the block where it is one too many; -1: it is to be tried
+ * again */
+static int
+count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence)
+{
+	struct quota_reply reply;
+
+	if (charge_one(redis, ctx, offence->plan, &reply) < 0)
+		return -1;
+	return reply.counts != NULL && reply.counts[0].used > reply.counts[0].max
+	    ? block_offender(redis, ctx, offence)
+	    : 0;
 }
 
 /* store_redis_count_offences - those that wait, where Redis can be asked; the others go on
@@ -282,13 +306,14 @@ store_redis_drop_offences(struct store_redis *redis)
 
 /* store_redis_offence - an offence is to be counted */
 void
-store_redis_offence(void *impl, const struct quota_plan *plan, int64_t for_ms)
+store_redis_offence(
+    void *impl, const struct quota_plan *plan, const struct store_block_rule *rule)
 {
 	struct store_redis *redis = impl;
 	struct offence *offence = mem_new(NULL, struct offence);
 
 	offence->plan = quota_plan_copy(offence, plan);
-	offence->for_ms = for_ms;
+	offence->rule = *rule;
 	put_offence(redis, offence);
 	store_redis_wake(redis);
 }

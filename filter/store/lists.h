@@ -13,7 +13,8 @@
 struct store_redis;
 
 /* As the function of struct store_ops (ops.h); impl is a struct store_redis. */
-void store_redis_offence(void *impl, const struct quota_plan *offence, int64_t for_ms);
+void store_redis_offence(
+    void *impl, const struct quota_plan *offence, const struct store_block_rule *rule);
 
 /* store_redis_chores - the regular work; for the keeper. While Redis is away it does nothing */
 void store_redis_chores(struct store_redis *redis);

@@ -31,7 +31,7 @@ struct store_ops {
 	int (*block)(void *impl, TALLOC_CTX *, const struct quota_plan *,
 	    const struct store_block *, int64_t for_ms, int64_t, const char **);
 	int (*unblock)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t, const char **);
-	void (*offence)(void *impl, const struct quota_plan *, int64_t for_ms);
+	void (*offence)(void *impl, const struct quota_plan *, const struct store_block_rule *);
 	int (*raise)(void *impl, TALLOC_CTX *, const struct quota_plan *,
 	    const struct quota_counter *, uint64_t max, int64_t for_ms, int64_t, const char **);
 	int (*unraise)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t, const char **);

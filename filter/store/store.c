@@ -273,9 +273,10 @@ store_status(struct store *store, TALLOC_CTX *ctx, struct store_status *status_r
 
 /* store_offence - count an offence */
 void
-store_offence(struct store *store, const struct quota_plan *offence, int64_t for_ms)
+store_offence(struct store *store, const struct quota_plan *offence,
+    const struct store_block_rule *rule)
 {
-	store->ops->offence(store->impl, offence, for_ms);
+	store->ops->offence(store->impl, offence, rule);
 }
 
 /* store_block - block an account */

@@ -132,11 +132,12 @@ bool store_known_block(struct store *store, TALLOC_CTX *ctx, const char *account
 /*
  * store_offence - count an offence, off the message's path; where that makes more than the limit,
  * block the account offence is a plan of one counter (quota_plan_offence), which is copied. The
- * block is for for_ms milliseconds, by "block_on"; it is logged. With Redis counting and
+ * block is as long as rule says, by "block_on"; it is logged. With Redis counting and
  * blocking are the keeper thread's, within a second or when Redis is back; while there are too many
  * that wait, more are dropped.
  */
-void store_offence(struct store *store, const struct quota_plan *offence, int64_t for_ms);
+void store_offence(struct store *store, const struct quota_plan *offence,
+    const struct store_block_rule *rule);
 
 /* --- limits raised for a time --- */
 

@@ -82,6 +82,14 @@ struct store_status {
 #define STORE_TEXT_MAX	200	/* octets of a reason or of a name in a block; the rest is cut */
 #define STORE_BLOCKS_MAX 10000	/* blocked accounts at once */
 
+#define STORE_BY_SIGNS	"block_on"	/* who blocked it, if a plan's signs did */
+
+/* For how long block_on blocks. */
+struct store_block_rule {
+	int64_t for_ms;
+	long grows;		/* times longer each further time (quota_block_length); 0, 1: not */
+};
+
 /* One blocked account. Times are UNIX time in milliseconds. */
 struct store_block {
 	const char *account;	/* normal form */

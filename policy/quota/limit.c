@@ -49,6 +49,7 @@ static const struct {
 	[LIMIT_OVER] =		{ "times", 'o', true, true },
 	[LIMIT_COUNTRIES] =	{ "countries", 'y', true, true },
 	[LIMIT_NETWORKS] =	{ "networks", 'w', true, true },
+	[LIMIT_BLOCKS] =	{ "blocks", 'k', false, true },
 };
 
 #define KILO	UINT64_C(1000)

@@ -48,9 +48,10 @@ enum limit_unit {
 	LIMIT_REFUSED,		/* different recipients that the MTA refused; for block_on only */
 	LIMIT_OVER,		/* different messages refused over a limit; for block_on only */
 	LIMIT_COUNTRIES,	/* different countries of clients; for block_on only */
-	LIMIT_NETWORKS		/* different networks (AS) of clients; for block_on only */
+	LIMIT_NETWORKS,		/* different networks (AS) of clients; for block_on only */
+	LIMIT_BLOCKS		/* blocks by block_on, for block_grows; has no word */
 };
-#define LIMIT_LAST	LIMIT_NETWORKS
+#define LIMIT_LAST	LIMIT_BLOCKS
 
 /* One limit. A limit that is unlimited has no window and is never counted. */
 struct limit {

@@ -21,6 +21,8 @@
 #include "policy/quota/quota.h"
 #include "policy/quota/window.h"
 
+#define BLOCKED_AT_ONCE_MS	1000	/* blocks of an account by several filters are one */
+
 /* find_plan - the plan of that name, or NULL */
 static struct plan *
 find_plan(struct plan *plans, size_t n, const char *name)
@@ -63,6 +65,12 @@ quota_inherit(struct plan *plan, const struct plan *from)
 	}
 	if (plan->block_for_ms == 0)
 		plan->block_for_ms = from->block_for_ms;
+	if (plan->block_grows == 0)
+		plan->block_grows = from->block_grows;
+	if (!plan->has_block_action && from->has_block_action) {
+		plan->block_action = from->block_action;
+		plan->has_block_action = true;
+	}
 	if (!plan->has_left_out && from->has_left_out) {
 		plan->left_out = from->left_out;
 		plan->has_left_out = true;
@@ -315,6 +323,7 @@ cost_in(const struct quota_cost *cost, enum limit_unit unit)
 	case LIMIT_OVER:
 	case LIMIT_COUNTRIES:
 	case LIMIT_NETWORKS:
+	case LIMIT_BLOCKS:
 		return 0;	/* for quota_plan_offence() */
 	}
 	return 1;
@@ -607,6 +616,42 @@ quota_plan_copy(TALLOC_CTX *ctx, const struct quota_plan *plan)
 	if (plan->n_marks > 0)
 		copy->marks = mem_memdup(copy, plan->marks, plan->n_marks * sizeof(plan->marks[0]));
 	return copy;
+}
+
+/* quota_plan_blocks - the counter of the blocks of an account */
+struct quota_plan *
+quota_plan_blocks(TALLOC_CTX *ctx, const struct quota_plan *offence, int64_t now)
+{
+	struct quota_plan *asked = quota_plan_copy(ctx, offence);
+	uint64_t hash = UINT64_C(14695981039346656037);
+	uint64_t span = (uint64_t)now / BLOCKED_AT_ONCE_MS;
+
+	for (const char *c = asked->account; *c != '\0'; c++)
+		hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
+	memcpy(asked->id, &hash, sizeof(hash));
+	memcpy(asked->id + sizeof(hash), &span, sizeof(span));
+	asked->has_client = false;
+	asked->n_counters = 1;
+	asked->counters[0] = (struct quota_counter){
+		.unit = LIMIT_BLOCKS,
+		.window_ms = QUOTA_BLOCK_MEMORY_MS,
+		.field = limit_field(asked, LIMIT_BLOCKS, QUOTA_BLOCK_MEMORY_MS),
+		.width_ms = window_width(QUOTA_BLOCK_MEMORY_MS),
+		.max = LIMIT_MAX_COUNT,
+		.cost = 1,
+		.one = 1,
+		.on_over = ACTION_WARN,
+	};
+	return asked;
+}
+
+/* quota_block_length - how long the nth block lasts */
+int64_t
+quota_block_length(int64_t for_ms, long grows, uint64_t nth)
+{
+	for (; grows > 1 && nth > 1 && for_ms < QUOTA_BLOCK_MEMORY_MS; nth--)
+		for_ms *= grows;
+	return for_ms < QUOTA_BLOCK_MEMORY_MS ? for_ms : QUOTA_BLOCK_MEMORY_MS;
 }
 
 /* keeps_out_longer - whether waiting a ms is worse than b ms; -1 is for ever */

@@ -39,6 +39,17 @@
 #define PLAN_LEFT_OUT_POOL	2U
 #define PLAN_LEFT_OUT_NETWORK	4U
 
+/* What a block by block_on does with mail. */
+enum plan_block {
+	PLAN_BLOCK_REFUSE,	/* as on_blocked says */
+	PLAN_BLOCK_HOLD,	/* all of it waits in the MTA's hold queue; limits count */
+	PLAN_BLOCK_SLOW		/* a message in PLAN_SLOW_MS passes, the others are deferred */
+};
+#define PLAN_SLOW_MS	INT64_C(300000)
+
+/* Blocks are remembered for so long, and last no longer. */
+#define QUOTA_BLOCK_MEMORY_MS	(INT64_C(30) * 24 * 3600 * 1000)
+
 /*
  * A plan as configured. The has_ members say what the administrator wrote; the
  * others are inherited from `like` by quota_plans_resolve(), else stay at their default.
@@ -56,6 +67,8 @@ struct plan {
 	struct limit *block_on;		/* more than any of them blocks the account */
 	size_t n_block_on;
 	long block_for_ms;		/* ... for so long; 0: not said */
+	long block_grows;		/* each further one is so many times longer; 0: not said */
+	enum plan_block block_action;	/* what it does with mail */
 	unsigned int left_out; /* PLAN_LEFT_OUT_...: of whose limits its accounts are no part */
 	bool has_left_out;
 	bool has_limits;		/* an empty list is a list: nothing is counted */
@@ -64,6 +77,7 @@ struct plan {
 	bool has_max_size;
 	bool has_warn_at;
 	bool has_block_on;
+	bool has_block_action;
 };
 
 /*
@@ -184,6 +198,17 @@ struct quota_plan *quota_plan_of(TALLOC_CTX *ctx, const struct quota_party *part
  */
 struct quota_plan *quota_plan_offence(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
     const struct limit *limit, uint64_t mark, const uint8_t *id);
+
+/*
+ * quota_plan_blocks - the counter of the blocks of the account of offence
+ * Charges one, observed; several filters that block at once (now, UNIX time in milliseconds) count
+ * one. *ctx owns the result.
+ */
+struct quota_plan *quota_plan_blocks(
+    TALLOC_CTX *ctx, const struct quota_plan *offence, int64_t now);
+
+/* quota_block_length - for_ms, times grows for each block before the nth (from 1), bounded */
+int64_t quota_block_length(int64_t for_ms, long grows, uint64_t nth);
 
 /*
  * quota_plan_make - list the counters that one message of account alone touches

@@ -215,7 +215,8 @@ ask_keeper(const struct asking *a)
 	store_redis_chores(a->redis);
 	(void)blocks_list(a->blocks, a->ctx, 0, &n);
 	must(n <= STORE_BLOCKS_MAX);
-	store_redis_ops.offence(a->redis, a->plan, 1000);
+	store_redis_ops.offence(
+	    a->redis, a->plan, &(struct store_block_rule){ .for_ms = 1000, .grows = 4 });
 	store_redis_count_offences(a->redis);
 }
 

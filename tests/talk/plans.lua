@@ -92,6 +92,16 @@ expect(OVER, "another message", "burst", { "<d@x.example>" })
 expect(PASS, "two are not too many", "burst", { "<a@x.example>" })
 expect(OVER, "a third message over the limit", "burst", { "<e@x.example>" })
 expect(KNOWN, "blocks the account", "burst", { "<a@x.example>" })
+
+for _, name in ipairs({ "held", "slowed" }) do
+	expect(PASS, "two new recipients", name, { "<a@x.example>", "<b@x.example>" })
+	expect(OVER, "a message over the limit", name, { "<c@x.example>" })
+	expect(OVER, "a second one blocks " .. name, name, { "<d@x.example>" })
+end
+expect(PASS, "mail of an account that is held passes to the queue", "held", { "<a@x.example>" })
+expect(PASS, "also if it is over its limits", "held", { "<e@x.example>", "<f@x.example>" })
+expect(PASS, "an account that is slowed down sends one message", "slowed", { "<a@x.example>" })
+expect(KNOWN, "and no second one", "slowed", { "<a@x.example>" })
 mt.disconnect(conn)
 
 for place = 1, 3 do

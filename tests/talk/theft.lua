@@ -79,6 +79,16 @@ end
 for i = 1, 60 do
 	mail(conn, "form", i % 10 + 3, fresh("form", i % 10 + 3, 20))
 end
+for round = 1, 3 do
+	for i = 1, 110 do
+		local m = { login = "merge", from = "<merge@example.org>", rcpt = { "<m" .. i .. "@x.example>" },
+		    header = header("merge@example.org") }
+		m.header[3] = { "Subject", " Invoice 10" .. i }
+		try(conn, m)
+	end
+end
+ok(mail(conn, "merge", 0, { "<m1@x.example>" }) == "eom continue",
+    "nor does a mail merge of 110 that is tried three times")
 ok(mail(conn, "form", 0, { "<form1-1@x1.example>" }) == "eom continue",
     "nor do ten messages of one evening that wait for room")
 mt.disconnect(conn)

@@ -528,6 +528,10 @@ test_plans_mistakes(void **state)
 		{ "plans = { a = { max_size = 25000 } }", 2, "max_size must be a text" },
 		{ "plans = { a = { block_on = \"20 messages per hour\" } }", 2,
 		    "must count a sign of a stolen password" },
+		{ "plans = { a = { block_on = \"2 foreign-senders per hour\" block_for = \"1 hour\"\nblock_action = \"stop\" } }", 3,
+		    "block_action = \"stop\" is unknown; known are: refuse, hold, slow" },
+		{ "plans = { a = { block_on = \"2 foreign-senders per hour\" block_for = \"1 hour\"\nblock_grows = 0 } }", 3,
+		    "block_grows" },
 		{ "plans = { a = { block_on = [ ] } }", 2, "block_on must have 1 to 8 texts" },
 		{ "plans = { a = { block_on = [\"over 2 times per day\",\n\"over 20 per hour\"] } }", 3,
 		    "write \"over 20 times per day\"" },
@@ -1443,6 +1447,8 @@ static const struct effect_row effect_rows[] = {
 	{ "a plan", "block_on", INET "domain_plan = \"p\" plans = { p = {\nblock_on = \"5 foreign-senders per hour\" block_for = \"1 hour\" } }", "no account has this plan" },
 	{ "a plan", "not_counted_in", INET "domain_plan = \"p\" plans = { p = {\nnot_counted_in = \"pool\" } }", "no account has this plan" },
 	{ "a plan", "block_for", PLAN("block_for = \"1 hour\""), "it needs a reason" },
+	{ "a plan", "block_grows", PLAN("block_grows = 4"), "it needs a reason" },
+	{ "a plan", "block_action", PLAN("block_action = \"hold\""), "it needs a reason" },
 };
 
 /* effect_row - the row of an option, or NULL; the plans file's options are those of the other */
