@@ -109,20 +109,21 @@ instance_back(struct adopt *adopt, const struct postfix *postfix)
 	adopt_back(adopt, "postfix -c %s reload", adopt_shell(adopt, postfix->directory));
 }
 
-/* next_steps - what follows, once the lines are in the files of the MTA */
+/* next_steps - the files go to their place and countersign starts; what follows, once the lines are
+ * in the files of the MTA */
 static void
 next_steps(struct adopt *adopt)
 {
 	static const char place[] = SYSCONFDIR "/countersign";
-	struct adopt_texts *then = &adopt->report->then;
+	struct adopt_texts *then = &adopt->report->then, *start = &adopt->report->start;
 	char *files = mem_strdup(adopt, "");
 
 	for (size_t i = 0; i < adopt->report->written.n; i++)
 		files = mem_printf(
 		    adopt, "%s%s ", files, adopt_shell(adopt, adopt->report->written.items[i]));
 	if (strcmp(adopt->output, place) != 0)
-		adopt_text(adopt, then, "install -m 0644 %s%s/", files, place);
-	adopt_text(adopt, then,
+		adopt_text(adopt, start, "install -m 0644 %s%s/", files, place);
+	adopt_text(adopt, start,
 	    "countersign -t && systemctl enable countersign && systemctl restart countersign");
 	for (size_t i = 0; i < adopt->n_instances; i++)
 		adopt_text(adopt, then, "postfix -c %s reload",

@@ -168,6 +168,10 @@ bool adopt_postfix_read(struct adopt *adopt, const char **error_r);
 void adopt_postfix(struct adopt *adopt);
 /* postfix_services.c: a service for a content filter of this host */
 bool adopt_takes_mail_back(const struct postfix_service *service);
+
+/* adopt_back_service - the command that restores a -o of a service, as it was written or absent */
+void adopt_back_service(struct adopt *adopt, const struct postfix *postfix,
+    const struct postfix_service *service, const char *name);
 /* postfix_listeners.c, postfix_milters.c, postfix_owners.c */
 void adopt_postfix_listeners(struct adopt *adopt);
 void adopt_postfix_milters(struct adopt *adopt, const struct postfix *postfix);

@@ -125,9 +125,7 @@ add_user_service(
 		adopt_edit(adopt, postfix->master_cf, service->name,
 		    "users log in here; countersign recognizes their mail by this name",
 		    "  -o " DAEMON_NAME "=%s", name);
-		adopt_back(adopt, "postconf -c %s -PX %s", adopt_shell(adopt, postfix->directory),
-		    adopt_shell(adopt,
-			mem_printf(adopt, "%s/%s/" DAEMON_NAME, service->name, service->type)));
+		adopt_back_service(adopt, postfix, service, DAEMON_NAME);
 	}
 	if (services->from == NULL)
 		services->from = mem_printf(adopt, "%s: service %s",
@@ -163,7 +161,6 @@ add_return_service(
     struct services *services, const struct postfix *postfix, const struct postfix_service *service)
 {
 	struct adopt *adopt = services->adopt;
-	const struct postfix_parameter *own = postfix_override(service, "smtpd_milters");
 
 	if (milters_off(adopt, postfix, service))
 		return;
@@ -172,15 +169,7 @@ add_return_service(
 	    "a content filter hands mail back here, which was judged, counted and signed when it "
 	    "came in",
 	    "  -o smtpd_milters=");
-	if (own != NULL)
-		adopt_back(adopt, "postconf -c %s -P %s", adopt_shell(adopt, postfix->directory),
-		    adopt_shell(adopt,
-			mem_printf(adopt, "%s/%s/smtpd_milters=%s", service->name, service->type,
-			    own->value)));
-	else
-		adopt_back(adopt, "postconf -c %s -PX %s", adopt_shell(adopt, postfix->directory),
-		    adopt_shell(adopt,
-			mem_printf(adopt, "%s/%s/smtpd_milters", service->name, service->type)));
+	adopt_back_service(adopt, postfix, service, "smtpd_milters");
 }
 
 /* sort_services - what each service of an instance is for */

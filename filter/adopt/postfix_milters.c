@@ -166,38 +166,56 @@ set_milter_options(struct adopt *adopt, const struct postfix *postfix)
 
 /* --- master.cf ------------------------------------------------------------- */
 
+/* set_service_options - take no_milters out of the options of a service where users log in */
+static void
+set_service_options(
+    struct adopt *adopt, const struct postfix *postfix, const struct postfix_service *service)
+{
+	static const char name[] = "receive_override_options";
+	const char *list = postfix_value(adopt, postfix, service, name), *word;
+	char *kept = mem_strdup(adopt, "");
+
+	if (!postfix_has_auth(adopt, postfix, service) ||
+	    !postfix_has_word(adopt, list, "no_milters"))
+		return;
+	while ((word = postfix_word(adopt, &list)) != NULL)
+		if (strcasecmp(word, "no_milters") != 0)
+			kept = mem_printf(
+			    adopt, "%s%s%s", kept, kept[0] != '\0' ? "," : "", word);
+	adopt_edit(adopt, postfix->master_cf, service->name,
+	    mem_printf(adopt, "%swithout no_milters: users log in here",
+		postfix_override(service, name) != NULL ? "in place of its own; " : ""),
+	    "  -o receive_override_options=%s", kept);
+	adopt_back_service(adopt, postfix, service, name);
+}
+
 /* set_service_milters - a service that has milters of its own */
 static void
 set_service_milters(
     struct adopt *adopt, const struct postfix *postfix, const struct postfix_service *service)
 {
 	const struct postfix_parameter *own = postfix_override(service, "smtpd_milters");
-	const char *value, *options;
+	const char *value, *why;
 
 	if (!postfix_is_smtpd(service) || adopt_takes_mail_back(service))
 		return;
-	options = postfix_value(adopt, postfix, service, "receive_override_options");
-	if (postfix_has_auth(adopt, postfix, service) &&
-	    postfix_has_word(adopt, options, "no_milters"))
-		adopt_edit(adopt, postfix->master_cf, service->name,
-		    "take no_milters out of it: users log in here",
-		    "  -o receive_override_options=");
+	set_service_options(adopt, postfix, service);
 	if (own == NULL || (own->value[0] == '\0' && !postfix_has_auth(adopt, postfix, service)))
 		return;
 	value = new_list(adopt, postfix, own->value);
 	if (strcmp(value, own->value) == 0)
 		return;
+	why = why_milters(adopt, postfix, own->value);
+	why = mem_printf(adopt, "in place of its -o smtpd_milters%s%s",
+	    why[0] != '\0' ? "; " : "", why);
 	/* blanks divide the words of master.cf */
 	if (strpbrk(value, " \t") != NULL)
-		adopt_edit(adopt, postfix->master_cf, service->name,
-		    why_milters(adopt, postfix, own->value), "  -o { smtpd_milters = %s }", value);
+		adopt_edit(adopt, postfix->master_cf, service->name, why,
+		    "  -o { smtpd_milters = %s }", value);
 	else
-		adopt_edit(adopt, postfix->master_cf, service->name,
-		    why_milters(adopt, postfix, own->value), "  -o smtpd_milters=%s", value);
-	adopt_back(adopt, "postconf -c %s -P %s", adopt_shell(adopt, postfix->directory),
-	    adopt_shell(adopt,
-		mem_printf(
-		    adopt, "%s/%s/smtpd_milters=%s", service->name, service->type, own->value)));
+		adopt_edit(adopt, postfix->master_cf, service->name, why,
+		    "  -o smtpd_milters=%s", value);
+	adopt_back_service(adopt, postfix, service, "smtpd_milters");
 }
 
 /* --- what else there is ------------------------------------------------- */
@@ -260,23 +278,36 @@ note_rates(
 	}
 }
 
+/* note_filter - a content filter, which sees mail after countersign */
+static void
+note_filter(
+    struct adopt *adopt, const struct postfix *postfix, const struct postfix_service *service)
+{
+	const char *filter = postfix_value(adopt, postfix, service, "content_filter");
+
+	if (filter[0] == '\0')
+		return;
+	adopt_note(adopt,
+	    "%s: the content filter %s%s%s sees mail after countersign: if it signs with DKIM, "
+	    "switch that off there",
+	    postfix_where(adopt, postfix, service, "content_filter"), filter,
+	    service != NULL ? " of service " : "", service != NULL ? service->name : "");
+}
+
 /* note_others - milters and filters that stay or go */
 static void
 note_others(struct adopt *adopt, const struct postfix *postfix)
 {
-	const char *filter = postfix_value(adopt, postfix, NULL, "content_filter");
-
 	note_milters(adopt, postfix, NULL, "smtpd_milters");
 	note_milters(adopt, postfix, NULL, "non_smtpd_milters");
 	for (size_t i = 0; i < postfix->n_services; i++)
 		if (postfix_is_smtpd(&postfix->services[i]) &&
 		    postfix_override(&postfix->services[i], "smtpd_milters") != NULL)
 			note_milters(adopt, postfix, &postfix->services[i], "smtpd_milters");
-	if (filter[0] != '\0')
-		adopt_note(adopt,
-		    "%s: the content filter %s sees mail after countersign: if it signs with DKIM, "
-		    "switch that off there",
-		    postfix_where(adopt, postfix, NULL, "content_filter"), filter);
+	note_filter(adopt, postfix, NULL);
+	for (size_t i = 0; i < postfix->n_services; i++)
+		if (postfix_override(&postfix->services[i], "content_filter") != NULL)
+			note_filter(adopt, postfix, &postfix->services[i]);
 }
 
 /* keep_copies - for the way back, if nothing else is changed in between */

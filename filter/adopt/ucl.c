@@ -44,6 +44,21 @@ ucl_step(struct ucl *ucl, size_t n)
 		ucl->line += *ucl->at == '\n';
 }
 
+/* ucl_comment - skip a comment between marks; comments nest */
+static void
+ucl_comment(struct ucl *ucl)
+{
+	size_t depth = 0;
+
+	do {
+		bool opens = strncmp(ucl->at, "/*", 2) == 0;
+		bool closes = strncmp(ucl->at, "*/", 2) == 0;
+
+		depth = opens ? depth + 1 : closes ? depth - 1 : depth;
+		ucl_step(ucl, opens || closes ? 2 : 1);
+	} while (depth > 0 && *ucl->at != '\0');
+}
+
 /* ucl_blanks - white space, comments and macros; also: further octets to skip */
 static void
 ucl_blanks(struct ucl *ucl, const char *also)
@@ -54,11 +69,9 @@ ucl_blanks(struct ucl *ucl, const char *also)
 			ucl_step(ucl, 1);
 		else if (*ucl->at == '#' || (*ucl->at == '.' && ucl->at[1] >= 'a'))
 			ucl_step(ucl, strcspn(ucl->at, "\n"));
-		else if (strncmp(ucl->at, "/*", 2) == 0) {
-			const char *end = strstr(ucl->at + 2, "*/");
-
-			ucl_step(ucl, end != NULL ? (size_t)(end + 2 - ucl->at) : strlen(ucl->at));
-		} else
+		else if (strncmp(ucl->at, "/*", 2) == 0)
+			ucl_comment(ucl);
+		else
 			return;
 	}
 }

@@ -219,6 +219,7 @@ add_override(TALLOC_CTX *ctx, struct postfix_service *service, const char *word)
 	    : mem_strdup(ctx, word);
 
 	if (split_assignment(text, &parameter.name, &parameter.value)) {
+		parameter.written = parameter.value;
 		service->overrides = mem_grow(ctx, service->overrides, struct postfix_parameter,
 		    service->n_overrides + 1);
 		service->overrides[service->n_overrides++] = parameter;
@@ -249,14 +250,15 @@ static bool
 read_service(
     TALLOC_CTX *ctx, const char *line, bool chroot_default, struct postfix_service *service)
 {
-	const char *fields[8] = { NULL }, *word;
+	const char *fields[8] = { NULL }, *word, *text = line;
 	size_t n = 0;
 
 	while (n < 8 && (fields[n] = argument(ctx, &line)) != NULL)
 		n++;
 	if (n < 8)
 		return false;
-	*service = (struct postfix_service){ .name = fields[0], .type = fields[1] };
+	*service = (struct postfix_service){ .name = fields[0], .type = fields[1],
+		.text = mem_strdup(ctx, text) };
 	service->program =
 	    strrchr(fields[7], '/') != NULL ? strrchr(fields[7], '/') + 1 : fields[7];
 	service->arguments = mem_strdup(ctx, line);

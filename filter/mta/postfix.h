@@ -15,6 +15,7 @@
 struct postfix_parameter {
 	const char *name;
 	const char *value;
+	const char *written;	/* -o: the value as it is in master.cf, not expanded */
 	int line;		/* of main.cf or master.cf; 0: not set there */
 };
 
@@ -27,7 +28,8 @@ struct postfix_service {
 	int process_limit;	/* of processes at a time; 0: none; -1: default_process_limit */
 	bool chroot;
 	int line;
-	struct postfix_parameter *overrides; /* -o, as written */
+	const char *text;	/* the whole line, as postconf -M prints it */
+	struct postfix_parameter *overrides; /* -o, expanded */
 	size_t n_overrides;
 	const char **broken;	/* words of -o that hold no "=" */
 	size_t n_broken;

@@ -2,7 +2,8 @@
 
 A host is a directory with etc/ and expect.json: {"expect": [[what, place, regular expression] ...],
 "keys": [paths below /etc of private keys that are made], "setup": shell commands run in the namespace,
-"check": whether countersign -t must be content, "status": of adopt, "args": further arguments}. place is conf (the files
+"check": whether countersign -t must be content, "status": of adopt, "args": further arguments,
+"back": run the way back with postconf, and say "as it was"}. place is conf (the files
 without comments, white space collapsed), conf-not, said (what is printed, and the comments), said-not,
 both. Writes TAP.
 """
@@ -50,6 +51,14 @@ def without_comments(text):
     return re.sub(r"\s+", " ", " ".join(part for part, _ in split_comments(text)))
 
 
+def way_back(top):
+    """Commands that give each setting the value it has, by the way back of adopt, and say what differs then."""
+    show = "{ postconf -n; postconf -M; }"
+    return f"{show} >{top}/before\n" \
+        f"sed -n '/^The way back/,/^$/p' {top}/said | grep -E '^postconf .* -(P|Me|e) ' | sh -e\n" \
+        f"echo \"way back: $?\"; {show} | diff {top}/before - && echo 'as it was'\n"
+
+
 def run_host(host, expected, postconf):
     """Run adopt on a host; its exit status, what it printed, its files, and what countersign -t says."""
     top = tempfile.mkdtemp(prefix="countersign-adopt.")
@@ -68,7 +77,9 @@ def run_host(host, expected, postconf):
                 os.chown(os.path.join(root, name), 0, 0, follow_symlinks=False)
         out = os.path.join(top, "out")
         run = expected.get("setup", "true") + "\n" + \
-            f"{BUILD}/countersignctl adopt --output {out} {expected.get('args', '')}\nstatus=$?\n" \
+            f"{BUILD}/countersignctl adopt --output {out} {expected.get('args', '')} >{top}/said\nstatus=$?\n" \
+            f"cat {top}/said\n" \
+            f"{way_back(top) if expected.get('back') and postconf else ''}" \
             f"{BUILD}/countersign -t -c {out}/countersign.conf >{top}/checked 2>&1; echo $? >{top}/check\n" \
             "exit $status\n"
         env = dict(os.environ, PATH="/usr/bin:/bin")
@@ -109,6 +120,8 @@ def judge(host, postconf):
                  "both": conf + said_all + "".join(files.values())}
         found = re.search(pattern, texts[place]) is not None
         ok(found != place.endswith("-not"), f"{name}: {what}", f"{place}: {pattern}", *(shown or (texts[place],)))
+    if expected.get("back") and postconf:
+        ok("way back: 0\nas it was" in said, f"{name}: the way back writes what was there", said)
     if expected.get("check"):
         ok(check == "0", f"{name}: countersign -t is content", checked)
     if os.environ.get("SHOW"):
