@@ -50,6 +50,20 @@ milter_line(struct exam *exam)
 	    ours.host, ours.port);
 }
 
+/* milter_cure - the line that puts us before the milters that a list has: of a service whose -o
+ * beats main.cf, or of main.cf */
+static const char *
+milter_cure(struct exam *exam, const struct postfix_service *service, const char *name)
+{
+	const struct postfix_parameter *own = postfix_override(service, name);
+	const char *others =
+	    own != NULL ? own->written : postfix_raw(exam->site->postfix, name);
+	const char *list = exam_text(
+	    exam, "%s%s%s", milter_line(exam), others[0] != '\0' ? ", " : "", others);
+
+	return exam_text(exam, own != NULL ? "-o { %s = %s }" : "%s = %s", name, list);
+}
+
 /* milter_missing - a service with AUTH whose mail does not come to us */
 static void
 milter_missing(struct exam *exam, const struct postfix_service *service)
@@ -57,7 +71,7 @@ milter_missing(struct exam *exam, const struct postfix_service *service)
 	const struct postfix *postfix = exam->site->postfix;
 	const char *value = postfix_value(exam->ctx, postfix, service, "smtpd_milters");
 	const char *where = postfix_where(exam->ctx, postfix, service, "smtpd_milters");
-	const char *cure = exam_text(exam, "smtpd_milters = %s", milter_line(exam));
+	const char *cure = milter_cure(exam, service, "smtpd_milters");
 
 	if (service->n_broken > 0)
 		return;	/* whose mistake that is, postfix.master-syntax says */
@@ -240,7 +254,7 @@ examine_milter(struct exam *exam)
 	}
 	if (!used && !auth && local == NULL && !site_misspelt(site, "milter"))
 		exam_add(exam, "postfix.milter-missing", site->postfix->main_cf,
-		    exam_text(exam, "smtpd_milters = %s", milter_line(exam)),
+		    milter_cure(exam, NULL, "smtpd_milters"),
 		    "no service of Postfix uses countersign's socket %s", site->config->listen);
 }
 
@@ -488,7 +502,7 @@ examine_local_mail(struct exam *exam)
 		return;
 	exam_add(exam, "postfix.local-mail",
 	    postfix_where(exam->ctx, site->postfix, NULL, "non_smtpd_milters"),
-	    exam_text(exam, "non_smtpd_milters = %s", milter_line(exam)),
+	    milter_cure(exam, NULL, "non_smtpd_milters"),
 	    "non_smtpd_milters does not name countersign: mail of cron, PHP and webmail that uses "
 	    "sendmail(1) goes out unsigned");
 }

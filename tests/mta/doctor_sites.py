@@ -206,6 +206,7 @@ class Site:
         self.server = Server
         self.dns_port = None
         self.master_more = ""
+        self.cure = None
         self.ignored = IGNORED
         self.second_server = self.conf_dns = ""     # more in the dns group
         self.after = []         # called once all files are there
@@ -281,6 +282,8 @@ def examine(name, expected, change):
     if isinstance(expected, str):
         expected = {("error", expected)}
     status = 2 if any(l == "error" for l, _ in expected) else 1 if expected else 0
+    if site.cure is not None and not any(f["cure"] == site.cure for f in bad):
+        seen.add(("another cure", site.cure))
     good = seen == expected and done.returncode == status
     return (good, name, f"expected {sorted(expected)}, status {status}; got status {done.returncode}",
             json.dumps(report["findings"], indent=1), done.stderr.decode())
@@ -317,6 +320,26 @@ def milters_are_not_set(site):
 def another_port(site):
     site.main["smtpd_milters"] = "inet:127.0.0.1:9"
     site.main["non_smtpd_milters"] = f"inet:127.0.0.1:{MILTER}"
+
+
+@case("postfix.milter-missing")
+def the_cure_keeps_other_milters(site):
+    site.main["scanner"] = "inet:127.0.0.1:9"
+    site.main["smtpd_milters"] = "$scanner"
+    site.main["non_smtpd_milters"] = f"inet:127.0.0.1:{MILTER}, $scanner"
+    site.cure = f"smtpd_milters = inet:127.0.0.1:{MILTER}, $scanner"
+
+
+@case("postfix.milter-missing")
+def the_cure_of_a_service_is_an_override(site):
+    submission(site)["smtpd_milters"] = "inet:127.0.0.1:9"
+    site.cure = f"-o {{ smtpd_milters = inet:127.0.0.1:{MILTER}, inet:127.0.0.1:9 }}"
+
+
+@case("postfix.local-mail", level="warning")
+def the_cure_of_local_mail_keeps_other_milters(site):
+    site.main["non_smtpd_milters"] = "inet:127.0.0.1:9"
+    site.cure = f"non_smtpd_milters = inet:127.0.0.1:{MILTER}, inet:127.0.0.1:9"
 
 
 @case("postfix.milter-off-by-override")
