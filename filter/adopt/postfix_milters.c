@@ -278,9 +278,9 @@ note_rates(
 	}
 }
 
-/* note_filter - a content filter, which sees mail after countersign */
+/* note_content_filter - a content filter, which sees mail after countersign */
 static void
-note_filter(
+note_content_filter(
     struct adopt *adopt, const struct postfix *postfix, const struct postfix_service *service)
 {
 	const char *filter = postfix_value(adopt, postfix, service, "content_filter");
@@ -304,10 +304,10 @@ note_others(struct adopt *adopt, const struct postfix *postfix)
 		if (postfix_is_smtpd(&postfix->services[i]) &&
 		    postfix_override(&postfix->services[i], "smtpd_milters") != NULL)
 			note_milters(adopt, postfix, &postfix->services[i], "smtpd_milters");
-	note_filter(adopt, postfix, NULL);
+	note_content_filter(adopt, postfix, NULL);
 	for (size_t i = 0; i < postfix->n_services; i++)
 		if (postfix_override(&postfix->services[i], "content_filter") != NULL)
-			note_filter(adopt, postfix, &postfix->services[i]);
+			note_content_filter(adopt, postfix, &postfix->services[i]);
 }
 
 /* keep_copies - for the way back, if nothing else is changed in between */

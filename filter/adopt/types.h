@@ -46,7 +46,7 @@ struct adopt_report {
 	struct adopt_edit *edits;
 	size_t n_edits;
 	struct adopt_texts commands;      /* to run as root */
-	struct adopt_texts start;         /* commands that start countersign, before the MTA asks it */
+	struct adopt_texts start;         /* commands that start countersign, before the MTA does */
 	struct adopt_texts then;          /* what follows, once the lines are written */
 	struct adopt_texts back;          /* commands that undo the changes of the MTA */
 	struct adopt_texts senders;       /* samples: "LOGIN ADDRESS"; of role submission */

@@ -133,8 +133,9 @@ adopted_print_json(const struct adopt_report *report, const struct adopt_trial *
 	    texts_json(&report->missing), "notes", texts_json(&report->notes));
 
 	(void)json_object_update_new(json,
-	    json_pack("{s:o,s:o,s:o,s:o,s:o,s:o?,s:{s:I,s:I,s:I,s:o}}", "changes", edits_json(report),
-		"commands", texts_json(&report->commands), "start", texts_json(&report->start), "then", texts_json(&report->then),
+	    json_pack("{s:o,s:o,s:o,s:o,s:o,s:o?,s:{s:I,s:I,s:I,s:o}}", "changes",
+		edits_json(report), "commands", texts_json(&report->commands), "start",
+		texts_json(&report->start), "then", texts_json(&report->then),
 		"back", texts_json(&report->back), "errors",
 		trial->errors != NULL ? text_or(trial->errors) : NULL, "samples", "tried",
 		(json_int_t)trial->tried, "accepted", (json_int_t)trial->accepted, "signed",
