@@ -199,6 +199,28 @@ mta_cure(const struct site *site)
 	return "name it with --postfix-config DIR or --sendmail-cf FILE";
 }
 
+/* config_add_mta - an MTA that could not be read: a line that stops Postfix, too, or no right */
+static void
+config_add_mta(struct exam *exam)
+{
+	const struct site *site = exam->site;
+	const char *file = strstr(site->mta_problem, "fatal: file ");
+	const char *line = file != NULL ? strstr(file, ": line ") : NULL;
+
+	if (line == NULL) {
+		exam_add_level(exam, DOCTOR_UNKNOWN, "postfix.milter-missing", NULL,
+		    mta_cure(site), "the MTA could not be looked at: %s", site->mta_problem);
+		return;
+	}
+	file += strlen("fatal: file ");
+	exam_add(exam, "postfix.master-syntax",
+	    exam_text(exam, "%.*s:%.*s", (int)(line - file), file,
+		(int)strspn(line + 7, "0123456789"),
+		line + 7),
+	    "correct the line, and check it with: postconf -M",
+	    "Postfix cannot read its configuration, so it does not start: %s", file);
+}
+
 void
 examine_config(struct exam *exam)
 {
@@ -212,9 +234,7 @@ examine_config(struct exam *exam)
 	if (site->signers_errors != NULL)
 		config_add_lines(exam, site->signers_errors, true);
 	if (site->mta_problem != NULL)
-		exam_add_level(exam, DOCTOR_UNKNOWN, "postfix.milter-missing", NULL,
-		    mta_cure(site),
-		    "the MTA could not be looked at: %s", site->mta_problem);
+		config_add_mta(exam);
 	if (site->config->mode == MODE_WATCH && stat(site->config->file, &st) == 0 &&
 	    st.st_mtime < time(NULL) - CONFIG_WATCH_S)
 		exam_add(exam, "config.watch", exam_file_where(exam, "mode"), "mode = \"enforce\"",

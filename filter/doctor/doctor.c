@@ -66,7 +66,7 @@ static const struct doctor_check doctor_checks[] = {
 	{ "postfix.unused-parameter", DOCTOR_ERROR, examine_milter_parameters, BY_HAND,
 	    "a parameter has no effect because its name is misspelled" },
 	{ "postfix.master-syntax", DOCTOR_ERROR, examine_milter_parameters, BY_HAND,
-	    "an -o of master.cf has blanks around its equals sign" },
+	    "a line of master.cf cannot be read, such as an -o with blanks around its \"=\"" },
 	{ "postfix.postscreen-override", DOCTOR_ERROR, examine_milter_parameters, BY_HAND,
 	    "options about milters are set at postscreen, which ignores them" },
 	{ "postfix.reinjection", DOCTOR_ERROR, examine_reinjection, BY_HAND,

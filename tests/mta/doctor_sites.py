@@ -405,6 +405,11 @@ def blanks_around_equals(site):
                                    submission(site))
 
 
+@case("postfix.master-syntax")
+def a_line_with_too_few_fields(site):
+    site.master_more = "2525 inet n\n"
+
+
 @case("postfix.milter-address")
 def sendmails_order(site):
     site.main["smtpd_milters"] = f"inet:{MILTER}@127.0.0.1"
