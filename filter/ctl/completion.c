@@ -7,6 +7,7 @@
 #include "config.h"
 #endif
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "filter/ctl/commands.h"
@@ -352,3 +353,12 @@ completion_print(FILE *to, const char *shell)
 		return false;
 	return true;
 }
+
+#ifdef PRINT_COMPLETION
+/* main - of a program that only prints completions, for builds that cannot run countersignctl */
+int
+main(int argc, char **argv)
+{
+	return argc == 3 && completion_print(stdout, argv[2]) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+#endif
