@@ -38,8 +38,8 @@ function draw(width, points, series, label, when, tick) {
 						width: Math.max(0.5, step * 0.84), height: Math.max(1, low - y(at)) }) : null;
 				}));
 		}),
-		points.map((point, i) => i % every === 0 ? s("text", { class: "axis", x: LEFT + (i + 0.5) * step,
-			y: HEIGHT - 6, "text-anchor": i === 0 && step < 60 ? "start" : "middle" }, tick(point.at)) : null));
+		points.map((point, i) => i % every === Math.floor(every / 2) ? s("text", { class: "axis", x: LEFT + (i + 0.5) * step,
+			y: HEIGHT - 6, "text-anchor": "middle" }, tick(point.at)) : null));
 }
 
 /*

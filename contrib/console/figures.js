@@ -2,8 +2,9 @@
 
 import { get } from "./ask.js";
 import { chart } from "./chart.js";
+import { h } from "./dom.js";
 import { nothing, reason } from "./parts.js";
-import { date, hour, moment, t } from "./text.js";
+import { date, hour, moment, number, t, time } from "./text.js";
 import { sum } from "./page-day.js";
 
 const DAY = 86400000;
@@ -28,7 +29,23 @@ async function days(values, signal) {
 
 const onDay = (ms) => date(ms, "UTC");
 
-export async function sentByHour(name, signal) {
+const HOUR = 3600000, HOURS = 14 * 24;
+
+// sentByHour - as far back as decisions of the account are kept and handed out
+export function sentByHour(verdicts) {
+	const last = Math.floor(Date.now() / HOUR) * HOUR, points = Array.from({ length: HOURS }, (_, i) => ({ at: last - (HOURS - 1 - i) * HOUR, values: [0, 0] }));
+
+	for (const verdict of verdicts) {
+		const point = points[HOURS - 1 - Math.round((last - Math.floor(verdict.at / HOUR) * HOUR) / HOUR)];
+
+		if (point)
+			point.values[["accept", "warn", "quarantine"].includes(verdict.action) ? 0 : 1]++;
+	}
+	return [chart(t("account.hours"), points, OUTCOMES(), moment, date),
+		h("p", { class: "quiet" }, t("account.hours.note", { n: number(verdicts.length), since: time(verdicts.at(-1).at) }))];
+}
+
+export async function sentByDay(name, signal) {
 	const at = name.lastIndexOf("@"), domain = at > 0 ? name.slice(at + 1) : undefined;
 	const points = (await days({ match: name, domain }, signal)).map(({ at, report }) => {
 		const line = report.accounts.find((row) => row.name === name);

@@ -4,7 +4,7 @@ import { account as path, change, get } from "./ask.js";
 import { announce, h, s } from "./dom.js";
 import { ask, badge, choice, choose, field, load, nothing, outcome, reason, section } from "./parts.js";
 import { bytes, number, percent, plural, span, t, time, zone } from "./text.js";
-import { sentByHour } from "./figures.js";
+import { sentByDay, sentByHour } from "./figures.js";
 
 const day = (ms) => new Date(ms).toISOString().slice(0, 10);
 
@@ -166,11 +166,11 @@ function state(limits) {
 }
 
 async function one({ body, title, session, signal }, name) {
-	const head = section(t("account.limits")), hours = section(t("account.hours")), last = section(t("account.last"));
+	const head = section(t("account.limits")), sent = section(t("account.sent")), last = section(t("account.last"));
 
 	title.textContent = name;
 	document.title = `${name} - countersign`;
-	body.append(head.element, hours.element, last.element, h("p", { class: "quiet" }, t("zone", { zone: zone() })));
+	body.append(head.element, sent.element, last.element, h("p", { class: "quiet" }, t("zone", { zone: zone() })));
 	const refresh = () => Promise.all([
 		load(head, async () => {
 			const limits = await get(path(name, "limits"), {}, signal);
@@ -181,7 +181,11 @@ async function one({ body, title, session, signal }, name) {
 				(head.element.querySelector(".buttons button") ?? title).focus();
 			}), limits.limits.length === 0 ? nothing(t("account.limits.none")) : limits.limits.map(limitBar)];
 		}),
-		load(hours, () => sentByHour(name, signal)),
+		load(sent, async () => {
+			const [{ verdicts }, byDay] = await Promise.all([get(path(name, "history"), { limit: 100 }, signal), sentByDay(name, signal)]);
+
+			return [verdicts.length > 0 ? sentByHour(verdicts) : null, byDay];
+		}),
 		load(last, async () => {
 			const { verdicts } = await get(path(name, "history"), { limit: 50 }, signal);
 

@@ -124,6 +124,8 @@ export const texts = {
 	"account.full": "used up; room again in {span}",
 	"account.free": "nothing used",
 	"account.raised": "raised for another {span}",
+	"account.sent": "Sent and refused",
+	"account.hours.note": "From the last {n} decisions, since {since}; the sums by day are complete.",
 	"account.hours": "Sent and refused by hour, 14 days",
 	"account.days": "Sent and refused by day, 14 days",
 	"account.last": "Last decisions",

@@ -124,6 +124,8 @@ export const texts = {
 	"account.full": "épuisée ; de nouveau de la place dans {span}",
 	"account.free": "rien d’utilisé",
 	"account.raised": "modifiée encore {span}",
+	"account.sent": "Envoyés et refusés",
+	"account.hours.note": "D’après les {n} dernières décisions, depuis le {since} ; les sommes par jour sont complètes.",
 	"account.hours": "Envoyés et refusés par heure, 14 jours",
 	"account.days": "Envoyés et refusés par jour, 14 jours",
 	"account.last": "Dernières décisions",

@@ -259,6 +259,9 @@ def account(browser):
     ok(browser.shows("account/alice%40example.org", "rejected: the envelope sender belongs to someone else", "553 5.7.1 the envelope sender <bob@example.net>",
                     "rejected: the From address is of another domain", "accepted"), "and the last decisions in plain words with the reply",
        browser.text())
+    titles = browser.js("return [...document.querySelectorAll('.chart figcaption')].map((one) => one.firstChild.textContent)")
+    ok(len(titles) == 2 and "by hour" in titles[0] and "by day" in titles[1] and "since" in browser.text(".chart + .quiet"),
+       "and plots by hour and day", titles)
 
 
 def two_filters(browser):
