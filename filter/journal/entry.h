@@ -30,6 +30,7 @@ struct entry {
 	enum outcome sign;
 	const char *sign_domain; /* or NULL */
 	size_t recipients;
+	uint64_t fresh;		/* of these, new ones, if a limit counts them */
 	uint64_t bytes;
 	bool connection;
 	struct quota_mark *marks; /* limits whose warn_at was crossed */

@@ -24,6 +24,7 @@
 #include "filter/base/log.h"
 #include "filter/journal/backlog.h"
 #include "filter/journal/journal.h"
+#include "filter/journal/sightings.h"
 #include "filter/journal/watch.h"
 #include "policy/base/map.h"
 #include "policy/base/mem.h"
@@ -71,6 +72,7 @@ struct journal {
 	size_t n_pending;
 	struct map *bursts;		/* account => struct burst */
 	struct journal_watch *watch;
+	struct sightings *sightings;
 	size_t accounts;		/* with sums a day */
 	int beyond_day;			/* the last one with more, which was logged */
 	int dmarc_beyond_day;		/* the same for rows of DMARC */
@@ -266,6 +268,7 @@ journal_message(struct journal *journal, struct logline *line, const struct fact
 	entry->sign = facts->sign.outcome;
 	entry->sign_domain = facts->sign.sdid != NULL ? mem_strdup(entry, facts->sign.sdid) : NULL;
 	entry->recipients = facts->recipients;
+	entry->fresh = facts->quota.fresh;
 	entry->bytes = facts->size;
 	entry->connection = connection;
 	entry->sign_risk = facts->sign.risk;
@@ -507,6 +510,7 @@ take_waiting(struct journal *journal)
 		struct entry *next = entry->next;
 
 		raise_events(journal, entry);
+		sightings_note(journal->sightings, entry);
 		entry->in_history = !books_keep_decisions(journal->books);
 		entry->in_usage = entry->account == NULL;
 		entry->in_dmarc = entry->dmarc == NULL;
@@ -911,7 +915,7 @@ turn(struct journal *journal)
 	if (journal->failing_since != 0)
 		keep_pending(journal);
 	written = write_pending(journal);
-	journal_watch_look(journal->watch, journal->store, journal->events);
+	journal_watch_look(journal->watch, journal->store, journal->sightings, journal->events);
 	look_at_books(journal);
 	tell_events(journal, written);
 	keep_pending(journal);
@@ -938,6 +942,7 @@ journal_start(struct journal *journal, TALLOC_CTX *ctx, struct store *store,
 	journal->program_of = program_of;
 	journal->program_arg = arg;
 	journal->watch = journal_watch_new(journal);
+	journal->sightings = sightings_new(journal);
 	journal->runner = event_runner_new(journal, error_r);
 	if (journal->runner == NULL)
 		return -1;

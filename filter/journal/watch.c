@@ -62,20 +62,27 @@ look_at_store(
 
 /* tell_blocked - a block that was not there */
 static void
-tell_blocked(const struct journal_watch *watch, TALLOC_CTX *ctx, struct events *events,
-    const struct store_block *block)
+tell_blocked(const struct journal_watch *watch, TALLOC_CTX *ctx,
+    const struct sightings *sightings, struct events *events, const struct store_block *block)
 {
 	const char *reason = block->reason != NULL ? block->reason : "";
-	const char *by = block->by != NULL ? block->by : "-";
+	const char *by = block->by != NULL ? block->by : "-", *seen;
+	json_t *details;
 
 	if (block->since < watch->started_ms - CLOCKS_DIFFER_MS)
 		return;
+	details = json_pack("{s:s, s:s, s:I}", "by", by, "reason", reason, "for_ms",
+	    (json_int_t)(block->until > 0 ? block->until - block->since : 0));
+	seen = sightings_text(sightings, ctx, block->account, clock_wall_ms(), details);
 	event_raise(events, EVENT_BLOCKED, "account", block->account,
 	    mem_printf(ctx, "%" PRId64, block->since),
-	    mem_printf(ctx, "%s was blocked by %s%s%s", block->account, by,
-		reason[0] != '\0' ? ": " : "", reason),
-	    json_pack("{s:s, s:s, s:I}", "by", by, "reason", reason, "for_ms",
-		(json_int_t)(block->until > 0 ? block->until - block->since : 0)));
+	    mem_printf(ctx,
+		"%s was blocked by %s%s%s%s%s%s; look: countersignctl stolen %s; allow again: "
+		"countersignctl unblock %s",
+		block->account, by, reason[0] != '\0' ? ": " : "", reason,
+		seen != NULL ? " (" : "", seen != NULL ? seen : "", seen != NULL ? ")" : "",
+		block->account, block->account),
+	    details);
 }
 
 /* tell_unblocked - a block that is no more there */
@@ -92,8 +99,9 @@ tell_unblocked(TALLOC_CTX *ctx, struct events *events, const struct store_block 
 
 /* look_at_blocks - compare two lists that are in order of names */
 static void
-look_at_blocks(const struct journal_watch *watch, TALLOC_CTX *ctx, struct events *events,
-    const struct store_block *now, size_t n_now)
+look_at_blocks(const struct journal_watch *watch, TALLOC_CTX *ctx,
+    const struct sightings *sightings, struct events *events, const struct store_block *now,
+    size_t n_now)
 {
 	size_t i = 0, k = 0;
 
@@ -103,7 +111,7 @@ look_at_blocks(const struct journal_watch *watch, TALLOC_CTX *ctx, struct events
 					   : strcmp(now[i].account, watch->blocks[k].account);
 
 		if (order < 0 || (order == 0 && now[i].since != watch->blocks[k].since))
-			tell_blocked(watch, ctx, events, &now[i]);
+			tell_blocked(watch, ctx, sightings, events, &now[i]);
 		if (order > 0)
 			tell_unblocked(ctx, events, &watch->blocks[k]);
 		i += order <= 0;
@@ -113,7 +121,8 @@ look_at_blocks(const struct journal_watch *watch, TALLOC_CTX *ctx, struct events
 
 /* journal_watch_look - raise what has changed since the last look */
 void
-journal_watch_look(struct journal_watch *watch, struct store *store, struct events *events)
+journal_watch_look(struct journal_watch *watch, struct store *store,
+    const struct sightings *sightings, struct events *events)
 {
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	TALLOC_CTX *list = mem_check(talloc_new(watch));
@@ -122,7 +131,7 @@ journal_watch_look(struct journal_watch *watch, struct store *store, struct even
 
 	look_at_store(watch, tmp, store, events);
 	store_blocked(store, list, &blocks, &n);
-	look_at_blocks(watch, tmp, events, blocks, n);
+	look_at_blocks(watch, tmp, sightings, events, blocks, n);
 	watch->blocks = blocks;
 	watch->n_blocks = n;
 	talloc_free(watch->list);

@@ -13,6 +13,7 @@
 #include <talloc.h>
 
 #include "filter/journal/event.h"
+#include "filter/journal/sightings.h"
 #include "filter/store/store.h"
 
 struct journal_watch;
@@ -21,7 +22,8 @@ struct journal_watch;
 struct journal_watch *journal_watch_new(TALLOC_CTX *ctx);
 
 /* journal_watch_look - raise what has changed since the last look */
-void journal_watch_look(struct journal_watch *watch, struct store *store, struct events *events);
+void journal_watch_look(struct journal_watch *watch, struct store *store,
+    const struct sightings *sightings, struct events *events);
 
 /* journal_watch_away - was the store away at the last look? */
 bool journal_watch_away(const struct journal_watch *watch);

@@ -207,6 +207,7 @@ struct quota_fact {
 	enum outcome outcome;   /* NONE: no limit applies; PASS; FAIL: over; TEMPERROR: store away,
 				   nothing known */
 	bool charged;		/* the message was counted */
+	uint64_t fresh;		/* recipients of it that are new, if a limit counts these */
 	bool observed_over;	/* over a limit that only observes (watch, warn) */
 	bool blocked;		/* the account is blocked, whatever outcome says */
 	const char *block_reason; /* for the log */

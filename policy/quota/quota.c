@@ -818,6 +818,9 @@ judge_charged(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct quota
 
 	fact->outcome = OUTCOME_PASS;
 	fact->charged = true;
+	for (size_t i = 0; i < plan->n_counters; i++)
+		if (plan->counters[i].unit == LIMIT_NEW && reply->counts[i].cost > fact->fresh)
+			fact->fresh = reply->counts[i].cost;
 	quota_name_limit(ctx, plan, reply, fullest, fact);
 	if (fact->used <= fact->max || plan->counters[fullest].binding)
 		return;
