@@ -7,21 +7,23 @@
 --
 -- KEYS, ARGV and the answer are described in quota.lua. Numbers below are little-endian.
 --
--- The plan (ARGV[4]): how many counters it has (2 octets), then 1 if a blocked account is refused or
--- 0 if its block is for others to report; then, each for all counters in turn:
---	name: the letter of the unit and the length of the window in ms (9 octets);
+-- The plan (ARGV[4]): how many counters it has (2 octets), then 1 if a blocked account is refused
+-- or 0 if its block is for others to report; then, each for all counters in turn:
+--	name: the letter of the unit and the length of the window in ms (6 octets);
 --	width of a bucket in ms, limit, cost (3 doubles);
 --	cost of the smallest message (double);
 --	subject (1 is KEYS[3]), 1 if the limit is binding, kind: 0 a sum, 1 different clients, else a
 --	sum of new recipients, and the number in KEYS of who is not new (3 octets).
 -- The counters are in the order of their subjects.
 --
--- The windows of a key (its field "w"): how many there are (2 octets); then, each for all in turn:
+-- Windows: how many there are (2 octets); then, each for all in turn:
 --	name, as above;
---	number of the newest bucket, total, count of the newest bucket (3 doubles);
+--	number of the newest bucket, total, count of the newest bucket (5, 7 and 7 octets);
 --	octets of each older count, how many there are (2 octets);
 --	the older counts, the one next to the newest first. Zeros at the end may be left out.
 -- The windows of the plan that was charged last come first, in its order.
+--
+-- An account's windows are a string, KEYS[#KEYS]: in a hash they would take 120 octets more.
 
 -- Before Redis 5 a script that asks for the time may not write unless it says this.
 if redis.replicate_commands then
@@ -37,7 +39,7 @@ local plan = ARGV[4]
 local now = tonumber(ARGV[3])
 if not now then
 	local time = redis.call('TIME')
-	now = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
+	now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
 -- How many octets a count takes.
@@ -52,12 +54,12 @@ end
 -- The older counts of all windows in a value: octets of each, and their string. Nothing if the
 -- value is not well formed.
 local function older_of(value, all)
-	if #value < 35 * all + 2 then
+	if #value < 27 * all + 2 then
 		return
 	end
-	local wides, olders, at = {}, {}, 35 * all + 3
+	local wides, olders, at = {}, {}, 27 * all + 3
 	for i = 1, all do
-		local wide, count = byte(value, 33 * all + 1 + 2 * i, 33 * all + 2 + 2 * i)
+		local wide, count = byte(value, 25 * all + 1 + 2 * i, 25 * all + 2 + 2 * i)
 		if wide < 1 or wide > 7 or count > BUCKETS then
 			return
 		end
@@ -86,7 +88,8 @@ local function turn(ahead, total, newest, wide, older)
 	for at = kept + 1, #older, wide do
 		total = total - read(format, older, at)
 	end
-	return total, wide, rep('\0', (ahead - 1) * wide) .. write(format, newest) .. sub(older, 1, kept)
+	return total, wide, rep('\0', (ahead - 1) * wide) .. write(format, newest) ..
+	    sub(older, 1, kept)
 end
 
 -- The value of some windows: start is their number and names, three numbers are held of each.
@@ -95,33 +98,33 @@ local function value_of(start, held, wides, olders)
 	for i, wide in ipairs(wides) do
 		counts[i] = string.char(wide, #olders[i] / wide)
 	end
-	return start .. write('<' .. rep('d', 3 * #wides), unpack(held)) .. table.concat(counts) ..
+	return start .. write('<' .. rep('I5I7I7', #wides), unpack(held)) .. table.concat(counts) ..
 	    table.concat(olders)
 end
 
--- A key lives two buckets longer than its longest window, so it need be prolonged only when
--- one of its windows enters a new bucket; and a quarter more, so that not even then always. It is
--- never made to expire earlier: windows that the plan no longer has may come back.
-local function prolong(key, life)
-	if redis.call('PTTL', key) < life then
-		redis.call('PEXPIRE', key, string.format('%.0f', life + math.floor(life / 4)))
+-- For how long windows count, in ms: two buckets longer than the longest.
+local function life_of(value, all)
+	local longest = 0
+	for i = 1, all do
+		longest = math.max(longest, (read('<I5', value, 6 * i - 2)))
 	end
+	return math.ceil(longest / BUCKETS) * (BUCKETS + 2)
 end
 
 -- The answer, or nothing if this is for quota.lua.
 local function charge_quickly()
-	local n, value = byte(plan), redis.call('HGET', KEYS[3], 'w')
-	if not value or sub(value, 3, 9 * n + 2) ~= sub(plan, 4, 9 * n + 3) or
+	local n, value = byte(plan), redis.call('GET', KEYS[4])
+	if not value or sub(value, 3, 6 * n + 2) ~= sub(plan, 4, 6 * n + 3) or
 	    redis.call('HLEN', KEYS[2]) > 0 then
 		return
 	end
 	local all = byte(value) + 256 * byte(value, 2)
-	if all < n or #value < 35 * all + 2 then
+	if all < n or #value < 27 * all + 2 then
 		return
 	end
-	local asked = { read('<' .. rep('d', 3 * n), plan, 9 * n + 4) }
-	local held = { read('<' .. rep('d', 3 * all), value, 9 * all + 3) }
-	local answer, life, wides, olders = { 8, now }, 0
+	local asked = { read('<' .. rep('d', 3 * n), plan, 6 * n + 4) }
+	local held = { read('<' .. rep('I5I7I7', all), value, 6 * all + 3) }
+	local answer, wides, olders = { 8, now }
 	for i = 1, n do
 		local c = 3 * i
 		local a, b = c - 2, c - 1
@@ -137,12 +140,13 @@ local function charge_quickly()
 					return
 				end
 			end
-			held[b], wides[i], olders[i] = turn(ahead, held[b], held[c], wides[i], olders[i])
+			held[b], wides[i], olders[i] =
+			    turn(ahead, held[b], held[c], wides[i], olders[i])
 			held[a], held[c] = bucket, 0
-			life = math.max(life, width * (BUCKETS + 2))
 		end
 		local used = held[b] + cost
-		if used > asked[b] and cost > 0 and byte(plan, 41 * n + 3 * i + 2) == 1 or used > MOST then
+		if used > MOST or
+		    used > asked[b] and cost > 0 and byte(plan, 38 * n + 3 * i + 2) == 1 then
 			return
 		end
 		held[b], held[c], answer[i + 2] = used, held[c] + cost, used
@@ -150,16 +154,14 @@ local function charge_quickly()
 	if now < 1 or not redis.call('SET', KEYS[1], now, 'NX', 'PX', ARGV[2]) then
 		return
 	end
-	local start = sub(value, 1, 9 * all + 2)
+	local start = sub(value, 1, 6 * all + 2)
 	if wides then
 		value = value_of(start, held, wides, olders)
 	else
-		value = start .. write('<' .. rep('d', 3 * all), unpack(held)) .. sub(value, 33 * all + 3)
+		value = start .. write('<' .. rep('I5I7I7', all), unpack(held)) ..
+		    sub(value, 25 * all + 3)
 	end
-	redis.call('HSET', KEYS[3], 'w', value)
-	if life > 0 then
-		prolong(KEYS[3], life)
-	end
+	redis.call('SET', KEYS[4], value, 'PX', life_of(value, all))
 	return answer
 end
 

@@ -12,6 +12,7 @@
 --		For a domain, pool or network these fields are in the hash of its counts
 -- KEYS[3..]	one hash a subject, the account's first; then the sorted sets of the recipients
 --		that subjects wrote to, by time; all keys share one hash tag, save a client network's
+-- KEYS[#KEYS]	if KEYS[3] is an account's: its windows, a string that quick.lua describes
 --
 -- ARGV[1]	"charge", "read", "merge", "void" or "reset"; "block", "unblock", "raise", "unraise";
 --		"quick": a charge that quick.lua may make; ARGV ends with the plan
@@ -28,11 +29,11 @@
 --	block:	for how long in ms (0: no end), reason
 --	raise:	for how long in ms, field, limit
 --
--- The windows of a key are in its field "w", as quick.lua describes it. Releases before that field
--- kept each window in a field of its own, named by the limit ("r3600000.48"): cmsgpack
--- {number of the newest bucket, total, counts from the newest bucket to the oldest}. Such a window
--- moves to "w" when it is charged next. Clients are in a field of that kind, too: cmsgpack
--- {mark, when seen last, ...}, the oldest first.
+-- The windows of other subjects are in the field "w" of their hash. Releases before quick.lua kept
+-- each window in a field of its own, named by the limit ("r3600000.48"): cmsgpack {number of the
+-- newest bucket, total, counts from the newest bucket to the oldest}. Such a window moves when it
+-- is charged next. Clients are in fields of that kind, too: cmsgpack {mark, when seen last, ...},
+-- the oldest first.
 --
 -- Answer: {state, now, then for each counter: used, wait, one, next, cost, then for each raised
 -- limit: its counter (from 0), the limit in effect, for how long}; see struct quota_count.
@@ -62,18 +63,13 @@ end
 
 -- A window as it is held: {head, total, newest, octets of each older count, older counts}.
 local function packed(window)
-	local last, most, older = #window, 0, {}
+	local last = #window
 	while last > 3 and window[last] == 0 do
 		last = last - 1
 	end
-	for i = 4, last do
-		most = math.max(most, window[i])
-	end
-	local wide = octets_for(most)
-	for i = 4, last do
-		older[i - 3] = write('<I' .. wide, window[i])
-	end
-	return { window[1], window[2], window[3] or 0, wide, table.concat(older) }
+	local wide = octets_for(math.max(0, unpack(window, 4, last)))
+	local older = write('<' .. rep('I' .. wide, last - 3), unpack(window, 4, last))
+	return { window[1], window[2], window[3] or 0, wide, older }
 end
 
 -- A held window as of now. Time never runs back within a window; a head more than a window
@@ -82,20 +78,29 @@ local function turned(held, width)
 	local bucket = math.floor(now / width)
 	local ahead = held and bucket - held[1]
 	if not held or held[2] == 0 or ahead > BUCKETS then
-		return { bucket, 0 }
+		return { bucket, 0, 0, 1, '' }
 	end
-	local window, wide, older = { held[1], held[2], held[3] }, held[4], held[5]
+	local head, total, newest, wide, older = unpack(held)
 	if ahead > 0 then
-		window[2], wide, older = turn(ahead, held[2], held[3], wide, older)
-		window[3] = 0
+		total, wide, older = turn(ahead, total, newest, wide, older)
+		newest = 0
 	end
 	if ahead > 0 or ahead < -BUCKETS then
-		window[1] = bucket
+		head = bucket
 	end
-	for at = 1, #older, wide do
-		window[#window + 1] = read('<I' .. wide, older, at)
+	return { head, total, newest, wide, older }
+end
+
+-- The window of a counter with all its counts; from then on it stands for what is held.
+local function window_of(counter)
+	if not counter.window then
+		local head, total, newest, wide, older = unpack(counter.held)
+		local window = { head, total, newest,
+		    read('<' .. rep('I' .. wide, #older / wide), older) }
+		window[#window] = nil		-- where reading ended
+		counter.window = window
 	end
-	return window
+	return counter.window
 end
 
 -- Count at an index, filling the gap of left out zeros before it.
@@ -383,6 +388,9 @@ end
 -- Forget the counts of a key; 1 if there were any.
 local function reset(key)
 	local flat, any = redis.call('HGETALL', key), 0
+	if is_account(key) then
+		any = redis.call('DEL', KEYS[#KEYS])
+	end
 	for i = 1, #flat, 2 do
 		if not is_by_hand(flat[i]) then
 			redis.call('HDEL', key, flat[i])
@@ -396,18 +404,18 @@ end
 local function asked_counters()
 	local list, n = {}, byte(plan) + 256 * byte(plan, 2)
 	for i = 1, n do
-		local width, most, cost = read('<ddd', plan, 9 * n + 24 * i - 20)
-		local subject, binding, kind = byte(plan, 41 * n + 3 * i + 1, 41 * n + 3 * i + 3)
-		local name = sub(plan, 9 * i - 5, 9 * i + 3)
+		local width, most, cost = read('<ddd', plan, 6 * n + 24 * i - 20)
+		local subject, binding, kind = byte(plan, 38 * n + 3 * i + 1, 38 * n + 3 * i + 3)
+		local name = sub(plan, 6 * i - 2, 6 * i + 3)
 		list[i] = {
 			key = KEYS[subject + 2],
 			name = name,
-			field = sub(name, 1, 1) .. string.format('%.0f', (read('<d', name, 2))) ..
+			field = sub(name, 1, 1) .. string.format('%.0f', (read('<I5', name, 2))) ..
 			    (kind == CLIENTS and '' or '.' .. BUCKETS),
 			width = width,
 			most = most,
 			cost = cost,
-			one = read('<d', plan, 33 * n + 8 * i - 4),
+			one = read('<d', plan, 30 * n + 8 * i - 4),
 			binding = binding == 1,
 			kind = kind,
 		}
@@ -421,8 +429,8 @@ local function windows_in(value)
 	local all = value and #value > 2 and byte(value) + 256 * byte(value, 2) or 0
 	local wides, olders = older_of(value or '', all)
 	for i = 1, wides and all or 0 do
-		local name = sub(value, 9 * i - 6, 9 * i + 2)
-		local head, total, newest = read('<ddd', value, 9 * all + 24 * i - 21)
+		local name = sub(value, 6 * i - 3, 6 * i + 2)
+		local head, total, newest = read('<I5I7I7', value, 6 * all + 19 * i - 16)
 		order[i], by_name[name] = name, { head, total, newest, wides[i], olders[i] }
 	end
 	return { order = order, by_name = by_name, moved = {} }
@@ -456,27 +464,50 @@ local function fill(counter, held, beside)
 		counter.known = KEYS[counter.kind]
 		counter.cost, counter.dynamic = count_new(counter.known), true
 	end
-	counter.window = turned(held, width)
-	counter.entered = not held or counter.window[1] ~= held[1]
+	counter.held = turned(held, width)
+	counter.entered = not held or counter.held[1] ~= held[1]
 	counter.life = width * (BUCKETS + 2)
+end
+
+-- Whether a counter can be told without the fields of its key.
+local function is_held(counter, windows)
+	return counter.kind ~= CLIENTS and windows.by_name[counter.name]
+end
+
+-- What is in the hash of a key: the fields of the counters, and beside each what was set there.
+local function fields_of(key, list)
+	local fields = {}
+	for i, counter in ipairs(list) do
+		fields[2 * i - 1], fields[2 * i] = counter.field, 'max:' .. counter.field
+	end
+	fields[#fields + 1] = 'w'
+	local values = redis.call('HMGET', key, unpack(fields))
+	return values, values[#fields]
 end
 
 -- The counters of one key, as of now.
 local function fill_all(key, list)
-	local fields, shared = { 'w' }, not is_account(key)
-	for i, counter in ipairs(list) do
-		fields[2 * i], fields[2 * i + 1] = counter.field, 'max:' .. counter.field
+	local shared, values, held = not is_account(key), {}
+	if shared then
+		values, held = fields_of(key, list)
+	else
+		held = redis.call('GET', KEYS[#KEYS])
 	end
-	local values = redis.call('HMGET', key, unpack(fields))
-	local windows = windows_in(values[1])
+	local windows = windows_in(held)
+	for _, counter in ipairs(list) do
+		if not shared and not is_held(counter, windows) then
+			values = fields_of(key, list)
+			break
+		end
+	end
 	for i, counter in ipairs(list) do
-		local value = values[2 * i]
+		local value = values[2 * i - 1]
 		if value and counter.kind ~= CLIENTS and not windows.by_name[counter.name] then
 			take_old_window(windows, counter, value)
 		end
 		counter.windows = windows
-		fill(counter, counter.kind == CLIENTS and unpacked(value) or windows.by_name[counter.name],
-		    shared and (values[2 * i + 1] or ''))
+		fill(counter, counter.kind == CLIENTS and unpacked(value) or
+		    windows.by_name[counter.name], shared and (values[2 * i] or ''))
 	end
 end
 
@@ -500,7 +531,7 @@ local function counters()
 end
 
 local function used_of(counter)
-	return counter.clients and #counter.clients or counter.window[2]
+	return counter.clients and #counter.clients or (counter.window or counter.held)[2]
 end
 
 local function any_over(list)
@@ -522,9 +553,15 @@ local function charge(counter, stamp)
 		end
 		return
 	end
-	local index = stamp and index_of(counter.window, counter.width, stamp) or not stamp and 3
-	if index then
-		add(counter.window, index, counter.cost)
+	if stamp then
+		local index = index_of(window_of(counter), counter.width, stamp)
+		if index then
+			add(counter.window, index, counter.cost)
+		end
+	else
+		local held = counter.held
+		local amount = math.min(counter.cost, MOST - held[2])
+		held[2], held[3] = held[2] + amount, held[3] + amount
 	end
 	if counter.known then
 		remember_recipients(counter.known, stamp or now)
@@ -540,7 +577,7 @@ local function take_back(counter, stamp)
 		end
 		return
 	end
-	local window = counter.window
+	local window = window_of(counter)
 	local index = index_of(window, counter.width, stamp)
 	if index and window[index] then
 		local amount = math.min(counter.cost, window[index])
@@ -551,7 +588,7 @@ end
 
 -- Whether all that a window counted has left it.
 local function is_idle(name, held)
-	local width = math.ceil(read('<d', name, 2) / BUCKETS)
+	local width = math.ceil(read('<I5', name, 2) / BUCKETS)
 	return held[2] == 0 or math.floor(now / width) - held[1] > BUCKETS
 end
 
@@ -572,7 +609,8 @@ local function kept_windows(windows, asked)
 		end
 	end
 	for _, name in ipairs(windows.order) do
-		if #windows.order <= FEW or is_asked[name] or not is_idle(name, windows.by_name[name]) then
+		if #windows.order <= FEW or is_asked[name] or
+		    not is_idle(name, windows.by_name[name]) then
 			place(name)
 		end
 	end
@@ -586,8 +624,9 @@ end
 local function packed_windows(windows, list)
 	local asked, held, wides, olders = {}, {}, {}, {}
 	for _, counter in ipairs(list) do
-		if counter.window then
-			windows.by_name[counter.name] = packed(counter.window)
+		if counter.held then
+			windows.by_name[counter.name] = counter.window and packed(counter.window) or
+			    counter.held
 			asked[#asked + 1] = counter.name
 		end
 	end
@@ -602,30 +641,42 @@ local function packed_windows(windows, list)
 	return value_of(write('<H', #order) .. table.concat(order), held, wides, olders)
 end
 
--- Write the counters of one key back, all at once.
+-- A hash lives two buckets longer than its longest window, so it need be prolonged only when
+-- one of its windows enters a new bucket; and a quarter more, so that not even then always. It is
+-- never made to expire earlier: windows that the plan no longer has may come back.
+local function prolong(key, life)
+	if life > 0 and redis.call('PTTL', key) < life then
+		redis.call('PEXPIRE', key, string.format('%.0f', life + math.floor(life / 4)))
+	end
+end
+
+-- Write the counters of one key back.
 local function save_all(key, list)
 	local windows, values, life = list[1].windows, {}, 0
+	local value = packed_windows(windows, list)
 	for _, counter in ipairs(list) do
 		if counter.clients then
 			values[#values + 1] = counter.field
 			values[#values + 1] = packed_clients(counter.clients)
 		end
-		if counter.entered then
+		if counter.entered and (counter.clients or not is_account(key)) then
 			life = math.max(life, counter.life)
 		end
 	end
-	local value = packed_windows(windows, list)
-	if value then
+	if value and is_account(key) then
+		local all = byte(value) + 256 * byte(value, 2)
+		redis.call('SET', KEYS[#KEYS], value, 'PX', life_of(value, all))
+	elseif value then
 		values[#values + 1] = 'w'
 		values[#values + 1] = value
 	end
-	redis.call('HSET', key, unpack(values))
+	if values[1] then
+		redis.call('HSET', key, unpack(values))
+	end
 	if windows.moved[1] then
 		redis.call('HDEL', key, unpack(windows.moved))
 	end
-	if life > 0 then
-		prolong(key, life)
-	end
+	prolong(key, life)
 end
 
 local function save(list)
@@ -652,7 +703,7 @@ local function waits_of(counter)
 		return wait_clients(counter, counter.cost), wait_clients(counter, counter.one),
 		    first and first[2] + counter.width - now or 0
 	end
-	local window, width, most = counter.window, counter.width, counter.most
+	local window, width, most = window_of(counter), counter.width, counter.most
 	return wait(window, width, most, counter.cost), wait(window, width, most, counter.one),
 	    next_out(window, width)
 end

@@ -35,7 +35,7 @@ static const char *const op_names[] = {
 
 #define FIXED_ARGS	7	/* ARGV but for the words of quota_command_by_hand() */
 #define PLAN_HEAD	3	/* octets of a packed plan before its counters */
-#define PLAN_COUNTER	44	/* octets of each counter */
+#define PLAN_COUNTER	41	/* octets of each counter */
 #define QUICK_COUNTERS	16	/* most counters of a plan for quick.lua */
 #define QUICK_STATE	8	/* its state for a message that was charged */
 #define COUNTER_ANSWERS	5	/* numbers of each counter in the answer */
@@ -83,12 +83,31 @@ n_known(const struct quota_plan *plan, size_t n)
 	return known;
 }
 
+/* windows_key - the key of an account's windows: "{HOME}:w:NAME"; NULL if there is no account */
+static char *
+windows_key(struct quota_command *command, const char *prefix, const struct quota_plan *plan)
+{
+	const struct quota_subject *subject = &plan->subjects[0];
+	char *key, *end;
+
+	if (plan->n_subjects == 0 || subject->kind != QUOTA_ACCOUNT)
+		return NULL;
+	key = mem_printf(command->argv, "%s%s", prefix, subject->key);
+	end = strstr(key + strlen(prefix), "}:a:");
+	if (end == NULL)
+		return NULL;
+	end[2] = 'w';
+	return key;
+}
+
 /* push_keys - the number of keys, and the keys */
 static void
 push_keys(struct quota_command *command, const char *prefix, const struct quota_plan *plan)
 {
-	quota_command_push_number(
-	    command, (int64_t)(plan->n_subjects + n_known(plan, plan->n_subjects)) + 2);
+	const char *windows = windows_key(command, prefix, plan);
+
+	quota_command_push_number(command,
+	    (int64_t)(plan->n_subjects + n_known(plan, plan->n_subjects)) + 2 + (windows != NULL));
 	quota_command_push(command, id_key(command, prefix, plan));
 	quota_command_push(command, mem_printf(command->argv, "%s%s", prefix, plan->hand_key));
 	for (size_t i = 0; i < plan->n_subjects; i++)
@@ -98,6 +117,8 @@ push_keys(struct quota_command *command, const char *prefix, const struct quota_
 		if (plan->subjects[i].known_key != NULL)
 			quota_command_push(command,
 			    mem_printf(command->argv, "%s%s", prefix, plan->subjects[i].known_key));
+	if (windows != NULL)
+		quota_command_push(command, windows);
 }
 
 /* quota_command_put_mark - a mark as octets, the highest first, so that they sort as the numbers
@@ -136,7 +157,16 @@ kind_of(const struct quota_plan *plan, const struct quota_counter *counter)
 	return 0;
 }
 
-/* put_double - a number as an IEEE 754 double, the lowest octet first */
+/* quota_command_put_octets - the n lowest octets of a number, the lowest first */
+static unsigned char *
+quota_command_put_octets(unsigned char *to, uint64_t number, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		*to++ = (unsigned char)(number >> (8 * i) & 0xff);
+	return to;
+}
+
+/* put_double - a number as an IEEE 754 double */
 static unsigned char *
 put_double(unsigned char *to, int64_t number)
 {
@@ -144,9 +174,7 @@ put_double(unsigned char *to, int64_t number)
 	uint64_t bits;
 
 	memcpy(&bits, &value, sizeof(bits));
-	for (size_t i = 0; i < sizeof(bits); i++)
-		*to++ = (unsigned char)(bits >> (8 * i) & 0xff);
-	return to;
+	return quota_command_put_octets(to, bits, sizeof(bits));
 }
 
 /* push_plan - the counters, as quick.lua describes them */
@@ -157,12 +185,11 @@ push_plan(struct quota_command *command, const struct quota_plan *plan)
 	size_t len = PLAN_HEAD + PLAN_COUNTER * plan->n_counters;
 	unsigned char *octets = mem_array(command->argv, unsigned char, len), *to = octets;
 
-	*to++ = (unsigned char)(plan->n_counters & 0xff);
-	*to++ = (unsigned char)(plan->n_counters >> 8);
+	to = quota_command_put_octets(to, plan->n_counters, 2);
 	*to++ = plan->block_binds;
 	for (const struct quota_counter *c = plan->counters; c < end; c++) {
 		*to++ = (unsigned char)limit_unit_letter(c->unit);
-		to = put_double(to, c->window_ms);
+		to = quota_command_put_octets(to, (uint64_t)c->window_ms, 5);
 	}
 	for (const struct quota_counter *c = plan->counters; c < end; c++) {
 		to = put_double(to, c->width_ms);
@@ -200,7 +227,7 @@ quota_command_begin(TALLOC_CTX *ctx, const char *prefix, const char *digest, con
 {
 	struct quota_command *command = mem_new(ctx, struct quota_command);
 
-	n += 3 + 2 + 2 * plan->n_subjects + FIXED_ARGS;
+	n += 3 + 3 + 2 * plan->n_subjects + FIXED_ARGS;
 	command->argv = mem_array(command, const char *, n);
 	command->argv_len = mem_array(command, size_t, n);
 	quota_command_push(command, "EVALSHA");

@@ -54,6 +54,16 @@ void row(const char *name, double value, const char *unit);
 /* require - the bench itself must work; else it ends */
 void require(bool good, const char *what);
 
+struct redisContext;
+struct redis_server;
+
+/* take_answers - of n commands that were sent ahead, none of which may be an error */
+void take_answers(struct redisContext *redis, size_t n);
+
+/* bench_redis_cpu - what a charge costs Redis's own process; nothing, quota: digests of scripts */
+void bench_redis_cpu(const struct world *world, const struct redis_server *server,
+    const char *nothing, const char *quota);
+
 /* bench_embedded, bench_redis - all rows of a kind of store */
 void bench_embedded(const struct world *world);
 void bench_redis(const struct world *world);

@@ -229,7 +229,7 @@ used_memory(redisContext *redis)
 }
 
 /* take_answers - of n commands that were sent ahead */
-static void
+void
 take_answers(redisContext *redis, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -342,6 +342,9 @@ bench_redis(const struct world *world)
 	redis = connected(server.socket);
 	memory(world, &server);
 	speed(world, &server, command(ctx, redis, "SCRIPT", "LOAD", NOTHING));
+	(void)command(ctx, redis, "FLUSHALL", "SYNC", NULL);
+	bench_redis_cpu(world, &server, command(ctx, redis, "SCRIPT", "LOAD", NOTHING),
+	    command(ctx, redis, "SCRIPT", "LOAD", quota_lua));
 	redisFree(redis);
 	redis_server_remove(&server);
 	talloc_free(ctx);

@@ -647,7 +647,7 @@ test_random(void **state)
 	for (long i = 0; i < steps; i++) {
 		enum quota_op op = ops[next_random(&random) % 8];
 		struct quota_plan *asked = random_message(f, &random, plans, i);
-		int64_t age = (int64_t)(next_random(&random) % 5000) * 1000;
+		int64_t age = (int64_t)(next_random(&random) % 5000 + 1) * 1000;
 		TALLOC_CTX *outer = f->ctx;
 		char label[32];
 
@@ -677,16 +677,16 @@ test_random(void **state)
 	assert_in_range(t.quick, steps / 20, steps);
 }
 
-/* lua - run a line of Lua on the key of alice's counts; the integer of the answer */
+/* lua - run a line of Lua on the keys of alice's counts and windows; the integer of the answer */
 static long long
 lua(struct fixture *f, const char *text)
 {
-	const char *argv[] = { "EVAL", text, "1", "t:{alice}:a:alice" };
+	const char *argv[] = { "EVAL", text, "2", "t:{alice}:a:alice", "t:{alice}:w:alice" };
 	const char *error = NULL;
 	redisReply *reply;
 	long long value;
 
-	if (redis_pool_call(f->pool, f->ctx, 4, argv, NULL, true, clock_ms() + PATIENCE_MS, &reply,
+	if (redis_pool_call(f->pool, f->ctx, 5, argv, NULL, true, clock_ms() + PATIENCE_MS, &reply,
 		&error) != POOL_ANSWERED)
 		fail_msg("%s: %s", text, error);
 	value = reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
@@ -732,11 +732,12 @@ test_upgrade(void **state)
 	       "old('m604800000.48', 12600000, 40, 2)");
 	expect_used(&t, plan, QUOTA_OP_READ, QUOTA_READ, 3, 1000000008);
 	expect_used(&t, plan, QUOTA_OP_CHARGE, QUOTA_CHARGED, 5, 1000001008);
-	assert_int_equal(lua(f, "return redis.call('HLEN', KEYS[1])"), 2);
+	assert_int_equal(lua(f, "return redis.call('HLEN', KEYS[1])"), 1);
 	expect_used(&t, plan, QUOTA_OP_CHARGE, QUOTA_CHARGED, 7, 1000002008);
 	assert_int_equal(t.quick, 1);
 	expect_used(&t, other, QUOTA_OP_CHARGE, QUOTA_CHARGED, 9, 43);
-	assert_int_equal(lua(f, "return redis.call('HLEN', KEYS[1])"), 1);
+	assert_int_equal(lua(f, "return redis.call('EXISTS', KEYS[1])"), 0);
+	assert_in_range(lua(f, "return redis.call('PTTL', KEYS[2])"), 604800000, 640000000);
 	expect_used(&t, other, QUOTA_OP_CHARGE, QUOTA_REFUSED, 9, 43);
 	expect_used(&t, plan, QUOTA_OP_READ, QUOTA_READ, 9, 1000002008);
 }
@@ -748,8 +749,8 @@ test_damaged(void **state)
 	static const char *const values[] = { "''", "'\\1'", "'\\255\\255' .. string.rep('x', 99)",
 		"string.rep('\\0', 300)", "string.sub(value, 1, -2)", "value .. 'x'",
 		"string.sub(value, 1, 30)", "'\\3' .. string.sub(value, 2)",
-		"string.sub(value, 1, 68) .. '\\0' .. string.sub(value, 70)",
-		"string.sub(value, 1, 69) .. '\\200' .. string.sub(value, 71)" };
+		"string.sub(value, 1, 52) .. '\\0' .. string.sub(value, 54)",
+		"string.sub(value, 1, 53) .. '\\200' .. string.sub(value, 55)" };
 	struct fixture *f = *state;
 	struct plan *plan;
 	struct twins t;
@@ -758,13 +759,14 @@ test_damaged(void **state)
 	make_twins(&t, f);
 	plan = plan_of(f->ctx, "10 recipients per hour", "100 messages per day", NULL);
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-		struct quota_plan *asked = ask(f, plan, "alice", 2), *later = ask(f, plan, "alice", 2);
+		struct quota_plan *asked = ask(f, plan, "alice", 2);
+		struct quota_plan *later = ask(f, plan, "alice", 2);
 		struct quota_reply reply;
 
 		command(f, "FLUSHALL");
 		run_lua(&t, QUOTA_OP_CHARGE, asked, T0, 0, &reply);
-		lua(f, mem_printf(f->ctx, "local value = redis.call('HGET', KEYS[1], 'w') "
-					  "redis.call('HSET', KEYS[1], 'w', %s)", values[i]));
+		lua(f, mem_printf(f->ctx, "local value = redis.call('GET', KEYS[2]) "
+					  "redis.call('SET', KEYS[2], %s)", values[i]));
 		run_lua(&t, QUOTA_OP_CHARGE, later, T0 + 5 * MINUTE, 0, &reply);
 		if (reply.state != QUOTA_CHARGED || reply.counts[0].used != 2)
 			fail_msg("%s: %llu", values[i], (unsigned long long)reply.counts[0].used);
@@ -813,10 +815,10 @@ test_store(void **state)
 	assert_false(store_known_over(store, f->ctx, "alice", ALICE_OF(NULL), &fact));
 	/* Where it was said, and for how long: a key of the account and one for each charge. */
 	command(f, "SELECT 3");
-	assert_int_equal(command(f, "EXISTS mine:{alice}:a:alice"), 1);
+	assert_int_equal(command(f, "EXISTS mine:{alice}:w:alice"), 1);
 	assert_in_range(command(f, "DBSIZE"), 3,
 	    7); /* the others: the store's trial at start, the day's lists */
-	assert_in_range(command(f, "PTTL mine:{alice}:a:alice"), 86400000, 2 * 86400000);
+	assert_in_range(command(f, "PTTL mine:{alice}:w:alice"), 86400000, 2 * 86400000);
 	asked = ask(f, plan, "alice", 1);
 	assert_int_equal(store_reset(store, f->ctx, asked, clock_ms() + 1000, &error), 1);
 	assert_false(store_known_over(store, f->ctx, "alice", ALICE_OF(plan), &fact));
@@ -1280,7 +1282,7 @@ test_no_permission(void **state)
 	struct store *store;
 	struct plan *plan;
 
-	start(f, "user countersign on >swordfish ~countersign:* +@all -hset");
+	start(f, "user countersign on >swordfish ~countersign:* +@all -set");
 	options.redis.user = "countersign";
 	options.redis.password = "swordfish";
 	store = open_store(f, &options);
@@ -1288,7 +1290,7 @@ test_no_permission(void **state)
 	assert_int_equal(charge(f, store, plan, "alice", 2, NULL, &where), QUOTA_CHARGED);
 	assert_string_equal(where, "local");
 	assert_true(is_away(f, store));
-	command(f, "ACL SETUSER countersign +hset");
+	command(f, "ACL SETUSER countersign +set");
 	wait_away(f, store, false);
 	assert_int_equal(used_now(f, store, plan, "alice"), 2);
 	/* another prefix than the one it may touch */

@@ -1,0 +1,209 @@
+/*
+ * quota_cpu.c - what a charge costs Redis itself, in CPU time of its process
+ *
+ * Redis is what a fleet shares, so its time decides what a site can grow to. Measured in turn: a
+ * script that does nothing; INCR and EXPIRE, which is the least that any counter in Redis costs;
+ * the charge of a message; the same charge without the quick path (quick.lua). Each once at a
+ * quiet pace, where Redis pays for waking up and for its event loop, and once with a message on each
+ * of many connections. The windows of an hour are three quarters full.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <hiredis/hiredis.h>
+
+#include "filter/base/clock.h"
+#include "filter/store/quota_command.h"
+#include "policy/base/mem.h"
+#include "policy/quota/window.h"
+#include "tests/bench/quota_bench.h"
+#include "tests/support/redis_server.h"
+
+#define ACCOUNTS	500
+#define FILLED		36	/* buckets of the shortest window */
+#define PACE		500	/* messages a second */
+#define PACED		1000	/* messages of a round at that pace */
+#define FLOOD		10000	/* messages of a round without one */
+#define CROWD		32	/* connections then, each with one message at a time */
+#define OP_AT		7	/* argv of the operation, after the four keys of a plan */
+
+enum kind {
+	NOTHING,
+	INCR,
+	CHARGE,
+	WHOLE,
+	KINDS
+};
+
+static const char *const names[KINDS] = { "nothing", "incr-expire", "charge",
+	"charge-without-quick-path" };
+
+/* What one run needs. */
+struct cpu_run {
+	const struct world *world;
+	redisContext *crowd[CROWD];
+	redisContext *redis;	/* the one in use */
+	clockid_t clock;	/* of Redis's process */
+	const char *nothing;	/* digests of the scripts */
+	const char *quota;
+	uint64_t random;
+};
+
+/* append - one command */
+static void
+append(redisContext *redis, int argc, const char **argv, const size_t *argv_len)
+{
+	require(redisAppendCommandArgv(redis, argc, argv, argv_len) == REDIS_OK, "no memory");
+}
+
+/* append_charge - a message of an account at random */
+static void
+append_charge(struct cpu_run *run, uint32_t account, bool quick, const int64_t *now)
+{
+	struct quota_plan *plan =
+	    ask(NULL, run->world, &run->world->windows, account, &run->random);
+	struct quota_command *charge = quota_command_make(
+	    plan, "countersign:", run->quota, QUOTA_OP_CHARGE, plan, now, 0);
+
+	require(strcmp(charge->argv[OP_AT], "quick") == 0, "the plan is not for the quick path");
+	if (!quick) {
+		charge->argv[OP_AT] = "charge";
+		charge->argv_len[OP_AT] = strlen("charge");
+	}
+	append(run->redis, charge->argc, charge->argv, charge->argv_len);
+	talloc_free(plan);
+}
+
+/* append_message - what a message of that kind sends; the number of answers */
+static size_t
+append_message(struct cpu_run *run, enum kind kind)
+{
+	uint32_t account = (uint32_t)(next_random(&run->random) % ACCOUNTS);
+	char key[2 * NAME_SIZE];
+
+	if (kind == NOTHING) {
+		append(run->redis, 3, (const char *[]){ "EVALSHA", run->nothing, "0" }, NULL);
+		return 1;
+	}
+	if (kind == INCR) {
+		(void)snprintf(key, sizeof(key), "incr:%s", run->world->names[account]);
+		append(run->redis, 2, (const char *[]){ "INCR", key }, NULL);
+		append(run->redis, 3, (const char *[]){ "EXPIRE", key, "3600" }, NULL);
+		return 2;
+	}
+	append_charge(run, account, kind == CHARGE, NULL);
+	return 1;
+}
+
+/* fill - each account sends in every bucket but the last ones */
+static void
+fill(struct cpu_run *run)
+{
+	int64_t width = run->world->windows.limits[0].window_ms / WINDOW_BUCKETS;
+
+	for (int64_t i = FILLED; i > 0; i--) {
+		int64_t now = clock_wall_ms() - i * width;
+
+		for (uint32_t account = 0; account < ACCOUNTS; account++)
+			append_charge(run, account, true, &now);
+		take_answers(run->redis, ACCOUNTS);
+	}
+}
+
+/* wait_for - the turn of message i at the pace */
+static void
+wait_for(double began, size_t i)
+{
+	double us = began + (double)i * 1e6 / PACE - clock_us(CLOCK_MONOTONIC);
+	const struct timespec rest = { .tv_nsec = (long)(us * 1000) };
+
+	if (us > 0)
+		(void)nanosleep(&rest, NULL);
+}
+
+/* paced - CPU time of Redis for a message at a quiet pace, in us */
+static double
+paced(struct cpu_run *run, enum kind kind)
+{
+	double began = clock_us(CLOCK_MONOTONIC), cpu = clock_us(run->clock);
+
+	for (size_t i = 0; i < PACED; i++) {
+		wait_for(began, i);
+		take_answers(run->redis, append_message(run, kind));
+	}
+	return (clock_us(run->clock) - cpu) / PACED;
+}
+
+/* flooded - the same with a message on every connection */
+static double
+flooded(struct cpu_run *run, enum kind kind)
+{
+	double cpu = clock_us(run->clock);
+	size_t sent = 0;
+
+	for (; sent < FLOOD; sent += CROWD) {
+		size_t n = 0;
+		int done;
+
+		for (size_t k = 0; k < CROWD; k++) {
+			run->redis = run->crowd[k];
+			n = append_message(run, kind);
+			do
+				require(redisBufferWrite(run->redis, &done) == REDIS_OK,
+				    "Redis takes no command");
+			while (!done);
+		}
+		for (size_t k = 0; k < CROWD; k++)
+			take_answers(run->crowd[k], n);
+	}
+	return (clock_us(run->clock) - cpu) / (double)sent;
+}
+
+/* print_cpu - a row for each kind, and how many times the floors a charge costs */
+static void
+print_cpu(double us[KINDS][ROUNDS_MAX], size_t rounds, const char *how)
+{
+	double ratios[ROUNDS_MAX];
+	char name[80];
+
+	for (size_t floor = NOTHING; floor <= INCR; floor++) {
+		for (size_t i = 0; i < rounds; i++)
+			ratios[i] = us[CHARGE][i] / us[floor][i];
+		(void)snprintf(name, sizeof(name), "redis/cpu-charge-to-%s-%s", names[floor], how);
+		row(name, median(ratios, rounds), "x");
+	}
+	for (size_t kind = 0; kind < KINDS; kind++) {
+		(void)snprintf(name, sizeof(name), "redis/cpu-%s-%s", names[kind], how);
+		row(name, median(us[kind], rounds), "us");
+	}
+}
+
+/* bench_redis_cpu - all rows */
+void
+bench_redis_cpu(const struct world *world, const struct redis_server *server, const char *nothing,
+    const char *quota)
+{
+	static double quiet[KINDS][ROUNDS_MAX], busy[KINDS][ROUNDS_MAX];
+	struct cpu_run run = { .world = world, .nothing = nothing, .quota = quota, .random = 815 };
+
+	for (size_t k = 0; k < CROWD; k++) {
+		run.redis = run.crowd[k] = redisConnectUnix(server->socket);
+		require(run.redis != NULL && run.redis->err == 0, "no connection to Redis");
+	}
+	require(clock_getcpuclockid(server->pid, &run.clock) == 0, "no clock of Redis's process");
+	fill(&run);
+	for (size_t i = 0; i < world->rounds; i++)
+		for (enum kind kind = 0; kind < KINDS; kind++) {
+			quiet[kind][i] = paced(&run, kind);
+			busy[kind][i] = flooded(&run, kind);
+		}
+	print_cpu(quiet, world->rounds, "paced");
+	print_cpu(busy, world->rounds, "busy");
+	for (size_t k = 0; k < CROWD; k++)
+		redisFree(run.crowd[k]);
+}
