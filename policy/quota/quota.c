@@ -21,7 +21,7 @@
 #include "policy/quota/quota.h"
 #include "policy/quota/window.h"
 
-#define BLOCKED_AT_ONCE_MS	1000	/* blocks of an account by several filters are one */
+#define BLOCKED_AT_ONCE_MS	100	/* blocks of an account by several filters are one */
 
 /* find_plan - the plan of that name, or NULL */
 static struct plan *
