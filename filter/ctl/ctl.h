@@ -143,10 +143,10 @@ bool ctl_flag(const struct ctl *ctl, const char *name);
 /* ctl_option_next - the same for each time that it is given; *at is 0 at first */
 const char *ctl_option_next(const struct ctl *ctl, const char *name, size_t *at);
 
-/* ctl_duration - "2h", "30 min", "4 hours" in milliseconds; ends the program where it is none */
+/* ctl_duration - "2h", "30 min", "4 hours" in milliseconds; ends the program if it is none */
 long long ctl_duration(const char *text);
 
-/* ctl_count - a whole number from 1 on; ends the program where it is none */
+/* ctl_count - a whole number from 1 on; ends the program if it is none */
 long long ctl_count(const char *text);
 
 /* ctl_day - "2026-11-22", "today", "yesterday" as a number; ends the program if it is none */

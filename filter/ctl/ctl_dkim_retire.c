@@ -44,7 +44,7 @@ is_last_rsa(
 		if (&keys[i] != key && keyring_ready(ctl->memory, &keys[i], &ready, &error) == 0 &&
 		    ready.type == KEYRING_RSA)
 			return false;
-	/* where there was none before, nothing gets worse, but for the very last key */
+	/* if there was none before, nothing gets worse, but for the very last key */
 	return n == 1 || keyring_ready(ctl->memory, key, &ready, &error) != 0 ||
 	    ready.type == KEYRING_RSA;
 }

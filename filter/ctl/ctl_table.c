@@ -29,7 +29,7 @@
 
 #define SETTLE_MS	500	/* for connections to be closed, at the end */
 
-/* What the configuration says, or stands for it where there is none. */
+/* What the configuration says, or stands for it if there is none. */
 struct settings {
 	const struct table_env *env;	/* or NULL */
 	const char *delimiter;

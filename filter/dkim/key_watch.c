@@ -87,7 +87,7 @@ same_half(const struct keyring_public *a, const struct keyring_public *b)
 	return a->type == b->type && a->len == b->len && memcmp(a->octets, b->octets, a->len) == 0;
 }
 
-/* key_watch_keep - the entry of a key, new where there is none or another key had the name (lock
+/* key_watch_keep - the entry of a key, new if there is none or another key had the name (lock
  * held) */
 static struct entry *
 key_watch_keep(struct key_watch *watch, const char *name, const char *handle,

@@ -48,7 +48,7 @@ void dkim_verify_body(struct dkim_verification *verification, const char *bytes,
  *
  * deadline_ms: CLOCK_MONOTONIC in milliseconds, for all key records together. The
  * facts are an array on ctx in the order of the header, at most
- * DKIM_FACTS_MAX; *n_r is 0 where there is no signature.
+ * DKIM_FACTS_MAX; *n_r is 0 if there is no signature.
  */
 void dkim_verify_finish(struct dkim_verification *verification, TALLOC_CTX *ctx,
     int64_t deadline_ms, struct dkim_fact **facts_r, size_t *n_r);

@@ -23,7 +23,7 @@
 #define FLAG_REPLY	0x80	/* third octet of a header (RFC 1035 section 4.1.1) */
 #define FLAG_RECURSION	0x01
 
-/* open_socket - a socket to "ADDRESS" or "ADDRESS@PORT"; -1 where there is none */
+/* open_socket - a socket to "ADDRESS" or "ADDRESS@PORT"; -1 if there is none */
 static int
 open_socket(const char *server)
 {

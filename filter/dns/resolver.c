@@ -624,7 +624,7 @@ ask_again(struct resolver *resolver)
 	struct question **all;
 	size_t n;
 
-	/* where there is no memory or thread for new ones, the old ones will do */
+	/* if there is no memory or thread for new ones, the old ones will do */
 	if (!open_unbound(resolver, scratch, unbound, &error)) {
 		talloc_free(scratch);
 		return;

@@ -38,7 +38,7 @@ struct upstream_stub {
  * stubs: exceptions, or NULL.
  * trust_anchor: as in struct resolver_options. Nothing was asked for before, so nothing is in its
  * cache. Returns NULL and *error_r on ctx where libunbound does not take the servers, the
- * anchor or an option, or where there is no thread for it. To be freed with ub_ctx_delete().
+ * anchor or an option, or if there is no thread for it. To be freed with ub_ctx_delete().
  */
 struct ub_ctx *upstream_open(TALLOC_CTX *ctx, enum upstream_kind kind, const char **servers,
     const struct upstream_stub *stubs, const char *trust_anchor, const char **error_r);

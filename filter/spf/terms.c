@@ -50,7 +50,7 @@ spf_new_bound(struct check *check)
 	return bound;
 }
 
-/* spf_bound_of - what a token stands for, or NULL where it is none of ours */
+/* spf_bound_of - what a token stands for, or NULL if it is none of ours */
 struct bound *
 spf_bound_of(struct check *check, const char *token)
 {

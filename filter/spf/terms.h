@@ -10,7 +10,7 @@
 /* spf_new_bound - a new place in the list of tokens */
 struct bound *spf_new_bound(struct check *check);
 
-/* spf_bound_of - what a token stands for, or NULL where it is none of ours */
+/* spf_bound_of - what a token stands for, or NULL if it is none of ours */
 struct bound *spf_bound_of(struct check *check, const char *token);
 
 /* spf_override_for - the record of this site's own for a domain, or NULL */

@@ -20,7 +20,7 @@ struct table_cf *table_cf_load(TALLOC_CTX *ctx, const char *path, const char **e
 /* table_cf_path - the file, for messages */
 const char *table_cf_path(const struct table_cf *cf);
 
-/* table_cf_text - the value of a name, or standard where it is not set; lives as long as cf */
+/* table_cf_text - the value of a name, or standard if it is not set; lives as long as cf */
 const char *table_cf_text(const struct table_cf *cf, const char *name, const char *standard);
 
 /* table_cf_need - the same for a name that must have a value; NULL and *error_r (unless an error is
@@ -37,7 +37,7 @@ long table_cf_number(const struct table_cf *cf, const char *name, long standard,
 bool table_cf_bool(
     const struct table_cf *cf, const char *name, bool standard, const char **error_r);
 
-/* table_cf_error - "file:line: text" for a name's value (file alone where it is not set), on cf */
+/* table_cf_error - "file:line: text" for a name's value (file alone if it is not set), on cf */
 const char *table_cf_error(const struct table_cf *cf, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -482,7 +482,7 @@ static const struct worker_driver driver = { ldap_connect_to, ldap_ask, ldap_dis
 
 /* --- the file --- */
 
-/* ldap_table_optional - a value on config, or NULL where it is not set or empty */
+/* ldap_table_optional - a value on config, or NULL if it is not set or empty */
 static char *
 ldap_table_optional(struct config *config, const struct table_cf *cf, const char *name)
 {

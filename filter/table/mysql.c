@@ -258,7 +258,7 @@ mysql_ask(const void *arg, void *handle, TALLOC_CTX *ctx, const char *key, int64
 static const struct worker_driver driver = { mysql_connect_to, mysql_ask, mysql_disconnect,
 	mysql_thread_end };
 
-/* mysql_table_optional - a value on config, or NULL where it is not set or empty */
+/* mysql_table_optional - a value on config, or NULL if it is not set or empty */
 static char *
 mysql_table_optional(struct config *config, const struct table_cf *cf, const char *name)
 {

@@ -55,7 +55,7 @@ struct piece {
 	size_t group;		/* 0: it is text */
 };
 
-/* read_group - the number after a dollar sign; moves *p after it; 0 where there is none */
+/* read_group - the number after a dollar sign; moves *p after it; 0 if there is none */
 static size_t
 read_group(const char **p)
 {

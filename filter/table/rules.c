@@ -85,8 +85,8 @@ rules_template(
 /* An address cut at its last @. */
 struct cut {
 	const char *whole;
-	struct span user;	/* all of it where there is no @ */
-	const char *domain;	/* NULL where there is no @ */
+	struct span user;	/* all of it if there is no @ */
+	const char *domain;	/* NULL if there is no @ */
 };
 
 static struct cut

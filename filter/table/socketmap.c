@@ -139,7 +139,7 @@ socketmap_receive(int fd, char *at, size_t len, int64_t deadline_ms)
 	return true;
 }
 
-/* read_length - the length before a netstring's colon; -1 where there is none */
+/* read_length - the length before a netstring's colon; -1 if there is none */
 static long
 read_length(int fd, int64_t deadline_ms, const char **why_r)
 {

@@ -23,7 +23,7 @@ struct sql_host {
 };
 
 /*
- * sql_hosts - "hosts" of a .cf file on config, unix sockets first; "localhost" where there are none
+ * sql_hosts - "hosts" of a .cf file on config, unix sockets first; "localhost" if there are none
  * Fills servers_r.
  */
 struct sql_host *sql_hosts(

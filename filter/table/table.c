@@ -35,7 +35,7 @@ struct content {
 	void *state;
 };
 
-/* How a file looks from outside; all zero where there is none. */
+/* How a file looks from outside; all zero if there is none. */
 struct stamp {
 	dev_t device;
 	ino_t inode;

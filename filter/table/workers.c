@@ -366,7 +366,7 @@ new_job(const char *key, int64_t deadline_ms)
 	return job;
 }
 
-/* workers_enqueue - hand a job to the workers; with the lock held. False where there is none and
+/* workers_enqueue - hand a job to the workers; with the lock held. False if there is none and
  * none can be made. */
 static bool
 workers_enqueue(struct shared *shared, struct job *job)

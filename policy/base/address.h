@@ -35,7 +35,7 @@ struct address_rules {
 struct address {
 	const char *full;	/* local@domain; the local part quoted where it must be */
 	const char *local;	/* unquoted */
-	const char *domain;	/* points into full, after the last "@"; "" where there is none */
+	const char *domain;	/* points into full, after the last "@"; "" if there is none */
 };
 
 /*
@@ -88,7 +88,7 @@ void address_split(TALLOC_CTX *ctx, const char *full, struct address *address_r)
  * sub-address, as Postfix's recipient_delimiter; NULL or "" for none. A delimiter
  * at the start of the local part does not count; with "-", mailer-daemon,
  * double-bounce, owner-x and x-request stay whole, as in Postfix.
- * Returns the normal form without sub-address, or NULL where there is none.
+ * Returns the normal form without sub-address, or NULL if there is none.
  */
 char *address_base(TALLOC_CTX *ctx, const char *full, const char *delimiters);
 

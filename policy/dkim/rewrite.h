@@ -3,7 +3,7 @@
  *
  * Sendmail parses the addresses of a header and writes them in its own form: one space after each
  * comma, none before it, no empty members, no white space inside an address, comments after it, a
- * domain where there is none, "localhost" by its name. A field that has this form already leaves
+ * domain if there is none, "localhost" by its name. A field that has this form already leaves
  * as it came (recorded with Sendmail 8.17; tests/mta/sendmail.test), unless it is long: an address
  * with its name that does not fit Sendmail's buffer (MAXNAME, 256 octets) is cut or folded, and so
  * is a long parameter of a MIME field (MaxMimeHeaderLength).

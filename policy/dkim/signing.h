@@ -45,7 +45,7 @@ struct signing_rules {
 	size_t n;
 	size_t line_max; /* octets of a line that the MTA leaves whole; 0: any */
 	bool mta_completes; /* the MTA adds a missing Date or Message-ID, and writes address fields
-			     * anew, after the filter (Sendmail) */
+			     * again, after the filter (Sendmail) */
 };
 
 /* What i= names (RFC 6376 section 3.5): for whom the domain signs. */

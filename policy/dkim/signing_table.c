@@ -168,7 +168,7 @@ count_lines(const char *text, size_t len)
 	return n;
 }
 
-/* cut_value - take the part before the next colon off a value; the last part where there is none */
+/* cut_value - take the part before the next colon off a value; the last part if there is none */
 static char *
 cut_value(char **rest)
 {

@@ -92,7 +92,7 @@ read_parts(const char *text, size_t len, size_t *at, unsigned int *parts_r)
 }
 
 /* read_macro - take the macro at the start of text apart
- * Returns its length, 0 where there is no valid one. */
+ * Returns its length, 0 if there is no valid one. */
 static size_t
 read_macro(const char *text, size_t len, bool explanation, struct macro *macro_r)
 {

@@ -139,7 +139,7 @@ toplabel_ok(const char *text, size_t len)
 	return !only_digits;
 }
 
-/* last_dot - offset of the last dot of text, or len where there is none */
+/* last_dot - offset of the last dot of text, or len if there is none */
 static size_t
 last_dot(const char *text, size_t len)
 {

@@ -362,7 +362,7 @@ printable(TALLOC_CTX *ctx, const char *text, size_t max)
 	return out;
 }
 
-/* add_property - " name=value", nothing where there is no value */
+/* add_property - " name=value", nothing if there is no value */
 static void
 add_property(struct words *words, const char *name, const char *value, size_t max)
 {

@@ -180,7 +180,7 @@ logline_append(struct builder *line, const char *key, const char *value)
 	    : NULL;
 }
 
-/* append_some - the same, and no field at all where there is nothing to say */
+/* append_some - the same, and no field at all if there is nothing to say */
 static void
 append_some(struct builder *line, const char *key, const char *value)
 {

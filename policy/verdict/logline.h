@@ -32,7 +32,7 @@ struct logline *logline_make(TALLOC_CTX *ctx, const struct facts *facts, enum mo
     const struct verdict *verdict);
 
 /*
- * logline_text - QUEUEID: key=value ..., "-" where there is nothing to say
+ * logline_text - QUEUEID: key=value ..., "-" if there is nothing to say
  * Values with anything but printable ASCII, or with a space, quote or backslash, are
  * quoted and escaped as \xHH; each is cut at LOGLINE_VALUE_MAX octets. On ctx. Pure; any thread.
  */

@@ -669,7 +669,7 @@ carry_out(TALLOC_CTX *ctx, const struct rules *rules, const struct facts *facts,
 	    verdict->reason != REASON_SHUTTING_DOWN)
 		verdict->action = ACTION_WARN;
 	style.action = verdict->action;
-	/* of what is held, whoever looks into the queue reads why */
+	/* of what is held, the queue shows the reason */
 	if (verdict->action == ACTION_QUARANTINE) {
 		struct facts ascii = *facts;
 
