@@ -209,6 +209,7 @@ export const texts = {
 	"event.check-failed": "a check failed",
 	"event.check-passed": "a check passes again",
 	"event.shortage": "the system refuses resources",
+	"event.new-country": "a login came from a new country",
 	"event.peer-refused": "a client was turned away",
 
 	"domains.title": "Domains",

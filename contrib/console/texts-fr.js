@@ -209,6 +209,7 @@ export const texts = {
 	"event.check-failed": "un contrôle a échoué",
 	"event.check-passed": "un contrôle réussit de nouveau",
 	"event.shortage": "le système refuse des ressources",
+	"event.new-country": "une connexion vient d’un nouveau pays",
 	"event.peer-refused": "un client a été refusé",
 
 	"domains.title": "Domaines",

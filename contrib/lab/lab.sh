@@ -30,6 +30,9 @@ LAB_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 # Servers: unpacked, never installed.
 LAB_SERVER_PACKAGES="nsd postfix redis-server redis-tools sasl2-bin"
 
+# Dovecot, for tests of log-ins.
+LAB_DOVECOT_PACKAGES="dovecot-core"
+
 # Plain tools that the lab calls; none of them brings a service.
 LAB_TOOL_PACKAGES="libnet-ssleay-perl libsasl2-2 libsasl2-modules libsasl2-modules-db
 	openssl perl python3 python3-dkim swaks util-linux"

@@ -173,6 +173,9 @@ static const struct command {
 	{ "why", control_why, false, false, { { "queue_id", true, 0, 0 } } },
 	{ "sent", control_sent, false, false, { { 0 } } },
 	{ "queued", control_queued, false, false, { ACCOUNT } },
+	{ "login allow", control_login_allow, false, true, { ACCOUNT, TEXT("client") } },
+	{ "login report", control_login_report, false, true,
+	    { ACCOUNT, TEXT("client"), NUMBER("success", 0, 1), TEXT("password_hash") } },
 	{ "stolen", control_stolen, false, false, { ACCOUNT } },
 	{ "events", control_events, false, false, { NUMBER("n", 1, 1000) } },
 };

@@ -55,6 +55,8 @@ const struct ctl_command ctl_commands[] = {
 		{ "--pull", NULL, "put on hold what it has queued on this host", NULL,
 		  OPTIONAL } },
 	    "show a theft on one page, and the commands in order", NULL, ctl_stolen },
+	{ "login-failed", { "ACCOUNT", "ADDRESS" }, NO_OPTIONS,
+	    "count a wrong password, for failed-logins of block_on", NULL, ctl_login_failed },
 	{ "events", { NULL }, { COUNT("number of events (default 20)") },
 	    "show the last events that operators should know", NULL, ctl_events },
 	{ "quota show", { "OWNER" }, NO_OPTIONS, "show what is used of limits", NULL,
@@ -194,6 +196,7 @@ operand_help(const char *operand)
 		{ "SPEC", "a table as in the configuration, type:path" },
 		{ "KEY", "what to look up; - reads keys from standard input" },
 		{ "DOMAIN", "the signing domain" },
+		{ "ADDRESS", "the address of the client" },
 		{ "TASK", "a word, such as stolen, backup or dmarc" },
 		{ "FILE", "the file of --from, in the same order" },
 	};

@@ -221,6 +221,8 @@ daemon_close(struct daemon *daemon)
 	talloc_free(daemon->repeats);
 	daemon->repeats = NULL;
 	talloc_free(daemon->store_files);
+	talloc_free(daemon->logins);
+	daemon->logins = NULL;
 	daemon->store_files = NULL;
 	talloc_free(daemon->key_watch);
 	daemon->key_watch = NULL;

@@ -55,6 +55,7 @@ struct daemon {
 	char *unmatched[32]; /* under lock: daemon names that no listener matches, logged already */
 	size_t n_unmatched;
 	int64_t started_ms;	/* clock_ms() at start */
+	struct logins *logins;	/* the control thread's (control_login.c), or NULL */
 	bool dry;		/* all messages are only tried: there is no journal */
 	atomic_bool draining;	/* new messages are turned away */
 	atomic_bool milter_ended; /* libmilter, without being stopped */

@@ -50,6 +50,7 @@ static const struct {
 	[EVENT_RELOAD_FAILED] = { "reload-failed", 0, LOG_LEVEL_ERROR },
 	[EVENT_KEY_FAILURE] = { "key-failure", EVENT_QUIET_MS, LOG_LEVEL_ERROR },
 	[EVENT_SIGN_RISK] = { "sign-risk", CLOCK_DAY_MS, LOG_LEVEL_WARNING },
+	[EVENT_NEW_COUNTRY] = { "new-country", EVENT_QUIET_MS, LOG_LEVEL_WARNING },
 	[EVENT_PEER_REFUSED] = { "peer-refused", EVENT_QUIET_MS, LOG_LEVEL_WARNING },
 	[EVENT_FOREIGN_BURST] = { "foreign-sender-burst", EVENT_QUIET_MS, LOG_LEVEL_WARNING },
 	[EVENT_CHECK_FAILED] = { "check-failed", EVENT_QUIET_MS, LOG_LEVEL_ERROR },

@@ -47,6 +47,7 @@ enum event_kind {
 	EVENT_CHECK_FAILED,	/* a check of the doctor that the daemon makes found an error */
 	EVENT_CHECK_PASSED,	/* and does not find it any more */
 	EVENT_SHORTAGE,		/* the system refuses threads, or descriptors are used up */
+	EVENT_NEW_COUNTRY,	/* an account logged in from a country that it was not in before */
 	EVENT_PEER_REFUSED,	/* somebody who may not connect as an MTA tried to */
 	EVENT_KINDS
 };

@@ -35,7 +35,7 @@
 
 /* The command line. */
 struct web_options {
-	const char *control, *listen, *tokens, *console;
+	const char *control, *listen, *tokens, *console, *policy, *secret;
 	bool to_syslog;
 };
 
@@ -43,6 +43,7 @@ static void
 web_usage(FILE *to)
 {
 	(void)fputs("usage: countersign-web [-s CONTROL] [-l LISTEN] [-t TOKENS] [-c CONSOLE] [-S]\n"
+	    "                       [-p LISTEN -k FILE]\n"
 	    "       countersign-web --make-token NAME ROLE [DOMAIN...]\n\n"
 	    "  -s, --control FILE  control socket of the daemon\n"
 	    "                      (default " DEFAULT_CONTROL ")\n"
@@ -52,6 +53,9 @@ web_usage(FILE *to)
 	    "                      (default " DEFAULT_TOKENS ")\n"
 	    "  -c, --console DIR   the pages of the console\n"
 	    "                      (default " DEFAULT_CONSOLE ")\n"
+	    "  -p, --auth-policy WHERE  listen for Dovecot, too: inet:127.0.0.1:8891\n"
+	    "  -k, --auth-policy-key FILE  its first line is Dovecot's\n"
+	    "                      auth_policy_server_api_header\n"
 	    "  -S, --syslog        log to syslog, not to standard error\n"
 	    "  --make-token        make a token; ROLE is read, operator or admin\n"
 	    "  --help, --version   print this, or the version\n"
@@ -94,6 +98,8 @@ web_read_options(int argc, char **argv, struct web_options *options)
 		{ "listen", required_argument, NULL, 'l' },
 		{ "tokens", required_argument, NULL, 't' },
 		{ "console", required_argument, NULL, 'c' },
+		{ "auth-policy", required_argument, NULL, 'p' },
+		{ "auth-policy-key", required_argument, NULL, 'k' },
 		{ "syslog", no_argument, NULL, 'S' },
 		{ "make-token", no_argument, NULL, 'm' },
 		{ "help", no_argument, NULL, 'h' },
@@ -102,7 +108,7 @@ web_read_options(int argc, char **argv, struct web_options *options)
 	};
 	int letter;
 
-	while ((letter = getopt_long(argc, argv, "s:l:t:c:ShV", words, NULL)) != -1)
+	while ((letter = getopt_long(argc, argv, "s:l:t:c:p:k:ShV", words, NULL)) != -1)
 		switch (letter) {
 		case 's':
 			options->control = optarg;
@@ -115,6 +121,12 @@ web_read_options(int argc, char **argv, struct web_options *options)
 			break;
 		case 'c':
 			options->console = optarg;
+			break;
+		case 'p':
+			options->policy = optarg;
+			break;
+		case 'k':
+			options->secret = optarg;
 			break;
 		case 'S':
 			options->to_syslog = true;
@@ -132,6 +144,8 @@ web_read_options(int argc, char **argv, struct web_options *options)
 		}
 	if (optind < argc)
 		web_wrong("there are too many words");
+	if ((options->policy == NULL) != (options->secret == NULL))
+		web_wrong("--auth-policy and --auth-policy-key belong together");
 	return -1;
 }
 
@@ -209,7 +223,7 @@ web_reload(struct http *http, const struct web_options *options)
 
 /* web_serve - until a signal ends it */
 static void
-web_serve(struct http *http, const struct web_options *options)
+web_serve(struct http *http, struct http *policy, const struct web_options *options)
 {
 	struct signals_seen seen = { 0 };
 
@@ -218,6 +232,8 @@ web_serve(struct http *http, const struct web_options *options)
 		if (seen.reload)
 			web_reload(http, options);
 		http_tend(http);
+		if (policy != NULL)
+			http_tend(policy);
 	}
 }
 
@@ -244,7 +260,7 @@ static struct http *
 web_start(TALLOC_CTX *ctx, const struct web_options *options, const char **error_r)
 {
 	struct tokens *tokens = tokens_read(ctx, options->tokens, error_r);
-	struct http_options http = { .control = options->control };
+	struct http_options http = { .control = options->control, .threads = HTTP_THREADS };
 
 	if (tokens == NULL || !web_console(ctx, options, &http.files, error_r))
 		return NULL;
@@ -260,6 +276,25 @@ web_start(TALLOC_CTX *ctx, const struct web_options *options, const char **error
 	return http_open(ctx, &http, tokens, error_r);
 }
 
+/* web_start_policy - the second listener, if one is wanted; false and *error_r */
+static bool
+web_start_policy(TALLOC_CTX *ctx, const struct web_options *options, struct http **http_r,
+    const char **error_r)
+{
+	struct http_options http = { .control = options->control, .threads = HTTP_POLICY_THREADS };
+
+	*http_r = NULL;
+	if (options->policy == NULL)
+		return true;
+	http.policy = auth_policy_read(ctx, options->secret, error_r);
+	if (http.policy == NULL)
+		return false;
+	http.fd = web_listen(ctx, options->policy, &http.is_unix, error_r);
+	if (http.fd >= 0)
+		*http_r = http_open(ctx, &http, NULL, error_r);
+	return *http_r != NULL;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -269,7 +304,7 @@ main(int argc, char **argv)
 	int status = web_read_options(argc, argv, &options);
 	TALLOC_CTX *ctx;
 	const char *error = NULL;
-	struct http *http;
+	struct http *http, *policy = NULL;
 
 	if (status >= 0)
 		return status;
@@ -278,13 +313,17 @@ main(int argc, char **argv)
 	signals_begin();
 	signals_block();
 	http = web_start(ctx, &options, &error);
-	if (http == NULL || signals_receive() != 0) {
+	if (http == NULL || !web_start_policy(ctx, &options, &policy, &error) ||
+	    signals_receive() != 0) {
 		log_error("web: %s", error != NULL ? error : "signals cannot be received");
 		talloc_free(ctx);
 		return EXIT_FAILURE;
 	}
 	log_info("web: countersign-web %s is ready on %s", PACKAGE_VERSION, options.listen);
-	web_serve(http, &options);
+	if (policy != NULL)
+		log_info("web: Dovecot may ask on %s", options.policy);
+	web_serve(http, policy, &options);
+	http_close(policy);
 	http_close(http);
 	if (strncmp(options.listen, "unix:", 5) == 0)
 		(void)unlink(options.listen + 5);

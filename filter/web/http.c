@@ -326,6 +326,9 @@ http_answer(struct http *http, struct MHD_Connection *connection, const struct c
 	    connection, MHD_GET_ARGUMENT_KIND, http_on_value, request.query);
 	if (coming->too_large)
 		api_problem(ctx, 413, "the body is too large", &reply);
+	else if (http->options.policy != NULL)
+		auth_policy_answer(http->options.policy, &request,
+		    field_of_request(connection, auth_policy_field(http->options.policy)), &reply);
 	else {
 		http_identify(http, connection, held->tokens, &request);
 		if (!console_answer(&request, &reply))
@@ -416,7 +419,7 @@ http_start(struct http *http)
 	    NULL, NULL, http_on_request, http,
 	    MHD_OPTION_EXTERNAL_LOGGER, http_on_error, NULL,
 	    MHD_OPTION_LISTEN_SOCKET, http->options.fd,
-	    MHD_OPTION_THREAD_POOL_SIZE, (unsigned int)HTTP_THREADS,
+	    MHD_OPTION_THREAD_POOL_SIZE, http->options.threads,
 	    MHD_OPTION_CONNECTION_LIMIT, (unsigned int)HTTP_CLIENTS,
 	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)HTTP_IDLE_S,
 	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY,

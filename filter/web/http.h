@@ -12,10 +12,12 @@
 #include <stdbool.h>
 #include <talloc.h>
 
+#include "filter/web/auth_policy.h"
 #include "filter/web/pages.h"
 #include "filter/web/tokens.h"
 
 #define HTTP_THREADS		3	/* and as many questions to the daemon at once */
+#define HTTP_POLICY_THREADS	1	/* a user may have 4 connections to the daemon */
 #define HTTP_CLIENTS		96	/* connections at once; one process may have many */
 #define HTTP_IDLE_S		10	/* without a byte */
 #define HTTP_REQUEST_S		30	/* for a whole request to come */
@@ -30,9 +32,12 @@ struct http_options {
 	bool is_unix;		/* a proxy there may vouch for names */
 	const char *control;	/* path of the control socket */
 	const struct pages *files; /* of the console, or NULL; must outlive it */
+	struct auth_policy *policy; /* it speaks this protocol, and nothing else; or NULL */
+	unsigned int threads;
 };
 
-/* http_open - start the threads. tokens is used up. NULL and *error_r on ctx. */
+/* http_open - start the threads. tokens is used up; NULL with a policy. NULL and *error_r on ctx.
+ */
 struct http *http_open(TALLOC_CTX *ctx, const struct http_options *options, struct tokens *tokens,
     const char **error_r);
 

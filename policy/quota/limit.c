@@ -50,6 +50,7 @@ static const struct {
 	[LIMIT_COUNTRIES] =	{ "countries", 'y', true, true },
 	[LIMIT_NETWORKS] =	{ "networks", 'w', true, true },
 	[LIMIT_BLOCKS] =	{ "blocks", 'k', false, true },
+	[LIMIT_LOGINS] =	{ "failed-logins", 'l', true, true },
 };
 
 #define KILO	UINT64_C(1000)
@@ -74,6 +75,8 @@ static const struct unit_word units[] = {
 	{ "countries",	LIMIT_COUNTRIES,	1 },
 	{ "network",	LIMIT_NETWORKS,		1 },
 	{ "networks",	LIMIT_NETWORKS,		1 },
+	{ "failed-login",	LIMIT_LOGINS,	1 },
+	{ "failed-logins",	LIMIT_LOGINS,	1 },
 	{ "byte",	LIMIT_BYTES,		1 },
 	{ "bytes",	LIMIT_BYTES,		1 },
 	{ "KB",		LIMIT_BYTES,		KILO },

@@ -324,6 +324,7 @@ cost_in(const struct quota_cost *cost, enum limit_unit unit)
 	case LIMIT_COUNTRIES:
 	case LIMIT_NETWORKS:
 	case LIMIT_BLOCKS:
+	case LIMIT_LOGINS:
 		return 0;	/* for quota_plan_offence() */
 	}
 	return 1;

@@ -1,0 +1,347 @@
+/*
+ * control_login.c - commands of those who log users in: login allow, login report
+ *
+ * Failed logins are counted by the same machinery as other signs (block_on), in the shared store.
+ * Strangers try names by the million, so only accounts of our domains, or named in the
+ * configuration, count; and of those that have not logged in here, a network may name
+ * GUESSES_NETWORK an hour, and all networks together as many as the table holds.
+ *
+ * Thread rule: the control thread's, which answers one request at a time.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "filter/base/clock.h"
+#include "filter/base/log.h"
+#include "filter/base/seldom.h"
+#include "filter/control/control_asked.h"
+#include "filter/message/lookup.h"
+#include "filter/message/plans.h"
+#include "policy/base/mem.h"
+#include "policy/base/netblock.h"
+#include "policy/sender/identity.h"
+
+#define GUESSES_NETWORK	20	/* accounts that a network may name an hour */
+#define HOUR_MS		INT64_C(3600000)
+#define SLOTS		8192	/* of each table */
+#define TRIES		8	/* slots that are looked at */
+#define COUNTRIES	6	/* remembered of an account */
+#define COUNTRY_MAX	16	/* octets of a country's name, NUL included */
+
+/* Something that was named within an hour. */
+struct guess {
+	uint64_t mark;
+	int64_t hour;
+	unsigned int n;
+};
+
+/* An account that logged in. */
+struct homely {
+	uint64_t mark;
+	int64_t at_ms;
+	char countries[COUNTRIES][COUNTRY_MAX]; /* the latest first */
+};
+
+/* What this process remembers; a restart forgets it. */
+struct logins {
+	unsigned char salt[16];
+	struct guess accounts[SLOTS], networks[SLOTS];
+	struct homely homely[SLOTS];
+	struct seldom seldom;
+};
+
+/* A log-in that was tried. */
+struct login {
+	const struct asked *asked;
+	struct logins *logins;
+	struct snapshot *snapshot;
+	const char *account;
+	const char *client;	/* or NULL */
+};
+
+/* login_mark - 64 bits of a hash of two texts */
+static uint64_t
+login_mark(TALLOC_CTX *ctx, const void *key, size_t key_len, const char *text)
+{
+	size_t len = key_len + strlen(text);
+	unsigned char *both = mem_array(ctx, unsigned char, len + 1), octets[EVP_MAX_MD_SIZE];
+	unsigned int n = 0;
+	uint64_t mark = 0;
+
+	memcpy(both, key, key_len);
+	memcpy(both + key_len, text, strlen(text));
+	if (EVP_Digest(both, len, octets, &n, EVP_sha256(), NULL) != 1)
+		mem_end("OpenSSL has no SHA-256");
+	for (size_t i = 0; i < sizeof(mark); i++)
+		mark = mark << 8 | octets[i];
+	return mark;
+}
+
+/* logins_of - the daemon's, made at first use */
+static struct logins *
+logins_of(struct daemon *daemon)
+{
+	if (daemon->logins == NULL) {
+		daemon->logins = mem_new(NULL, struct logins);
+		(void)pthread_mutex_init(&daemon->logins->seldom.lock, NULL);
+		if (RAND_bytes(daemon->logins->salt, sizeof(daemon->logins->salt)) != 1)
+			mem_end("OpenSSL has no random numbers");
+	}
+	return daemon->logins;
+}
+
+/* guess_slot - where a mark is in a table, or may be put; NULL: there is no room this hour */
+static struct guess *
+guess_slot(struct guess *table, uint64_t mark, int64_t hour)
+{
+	struct guess *free_slot = NULL;
+
+	for (size_t i = 0; i < TRIES; i++) {
+		struct guess *slot = &table[(mark + i) % SLOTS];
+
+		if (slot->hour == hour && slot->mark == mark)
+			return slot;
+		if (slot->hour != hour && free_slot == NULL)
+			free_slot = slot;
+	}
+	if (free_slot != NULL)
+		*free_slot = (struct guess){ mark, hour, 0 };
+	return free_slot;
+}
+
+/* homely_slot - of an account that logged in; else NULL, or a place for it */
+static struct homely *
+homely_slot(struct logins *logins, uint64_t mark, bool make)
+{
+	struct homely *oldest = &logins->homely[mark % SLOTS];
+
+	for (size_t i = 0; i < TRIES; i++) {
+		struct homely *slot = &logins->homely[(mark + i) % SLOTS];
+
+		if (slot->at_ms > 0 && slot->mark == mark)
+			return slot;
+		if (slot->at_ms < oldest->at_ms)
+			oldest = slot;
+	}
+	if (!make)
+		return NULL;
+	*oldest = (struct homely){ .mark = mark };
+	return oldest;
+}
+
+/* network_of - the /24 or /64 of an address, as a text; "" if it is none */
+static const char *
+network_of(TALLOC_CTX *ctx, const char *client)
+{
+	struct ip_address ip;
+	char *text = mem_strdup(ctx, "");
+
+	if (client == NULL || !ip_address_parse(client, &ip))
+		return text;
+	for (size_t i = 0; i < (ip.bits == 128 ? 8U : 3U); i++)
+		text = mem_check(talloc_asprintf_append(text, "%02x", ip.octets[i]));
+	return text;
+}
+
+/* login_mark_of - of an account or a network, in this process */
+static uint64_t
+login_mark_of(const struct login *login, const char *text)
+{
+	return login_mark(login->asked->ctx, login->logins->salt, sizeof(login->logins->salt),
+	    text);
+}
+
+/* login_counts - may a failure of this account be counted? */
+static bool
+login_counts(const struct login *login, const struct plans *plans)
+{
+	struct logins *logins = login->logins;
+	int64_t hour = clock_ms() / HOUR_MS + 1;
+	uint64_t account = login_mark_of(login, login->account);
+	struct guess *of_account, *of_network;
+
+	if (!plans_is_known(login->snapshot, plans))
+		return false;
+	if (homely_slot(logins, account, false) != NULL)
+		return true;
+	of_network = guess_slot(logins->networks,
+	    login_mark_of(login, network_of(login->asked->ctx, login->client)), hour);
+	of_account = guess_slot(logins->accounts, account, hour);
+	if (of_account != NULL && of_account->n > 0)
+		return true;
+	if (of_account == NULL || of_network == NULL || of_network->n >= GUESSES_NETWORK)
+		return false;
+	of_account->n = 1;
+	of_network->n++;
+	return true;
+}
+
+/* count_failure - a wrong password; secret tells different ones apart, or NULL */
+static bool
+count_failure(const struct login *login, const char *secret)
+{
+	TALLOC_CTX *ctx = login->asked->ctx;
+	const char *error = NULL;
+	struct plans plans = { 0 };
+	const struct plan *plan;
+	struct store_block_rule rule;
+	uint8_t id[QUOTA_ID_LEN];
+	uint64_t mark = 0;
+	bool counted = false;
+
+	if (plans_counters(ctx, login->snapshot, QUOTA_ACCOUNT, login->account,
+	    clock_ms() + CONTROL_STORE_WAIT_MS, &plans, &error) == NULL)
+		return false;
+	plan = plans.parties[0].plan;
+	for (size_t i = 0; plan != NULL && i < plan->n_block_on; i++) {
+		if (plan->block_on[i].unit != LIMIT_LOGINS || plan->block_on[i].unlimited ||
+		    (!counted && !login_counts(login, &plans)))
+			continue;
+		rule = (struct store_block_rule){ plan->block_for_ms, plan->block_grows };
+		if (RAND_bytes(id, sizeof(id)) != 1)
+			mem_end("OpenSSL has no random numbers");
+		memcpy(&mark, id, sizeof(mark));
+		if (secret != NULL && secret[0] != '\0')
+			mark = login_mark(ctx, login->account, strlen(login->account), secret);
+		store_offence(login->asked->daemon->store, quota_plan_offence(ctx, plans.parties,
+		    plans.n, &plan->block_on[i], mark, id), &rule);
+		counted = true;
+	}
+	return counted;
+}
+
+/* raise_country - an account logged in from a country that it was not in before */
+static void
+raise_country(const struct login *login, const struct homely *homely, const char *country)
+{
+	TALLOC_CTX *ctx = login->asked->ctx;
+	char *before = mem_strdup(ctx, homely->countries[0]);
+
+	for (size_t i = 1; i < COUNTRIES && homely->countries[i][0] != '\0'; i++)
+		before = mem_check(talloc_asprintf_append(before, ", %s", homely->countries[i]));
+	event_raise(journal_events(login->asked->daemon->journal), EVENT_NEW_COUNTRY, "account",
+	    login->account, country, mem_printf(ctx, "%s logged in from %s (%s); before: %s",
+	    login->account, country, login->client, before),
+	    json_pack("{s:s, s:s}", "country", country, "client", login->client));
+}
+
+/* note_success - remember that the account logged in, and from which country */
+static void
+note_success(const struct login *login)
+{
+	const struct config *config = login->snapshot->config;
+	const struct lookup lookup = { login->asked->ctx, login->snapshot,
+		clock_ms() + CONTROL_STORE_WAIT_MS, NULL, NULL };
+	struct homely *homely = homely_slot(login->logins, login_mark_of(login, login->account),
+	    true);
+	const char *country = NULL;
+	size_t i = 0;
+
+	homely->at_ms = clock_ms();
+	if (login->client == NULL || config->country_tables.n == 0 ||
+	    lookup_key(&lookup, &config->country_tables, login->client, false, &country) !=
+	    TABLE_FOUND || country[0] == '\0' || strlen(country) >= COUNTRY_MAX)
+		return;
+	while (i < COUNTRIES - 1 && homely->countries[i][0] != '\0' &&
+	    strcmp(homely->countries[i], country) != 0)
+		i++;
+	if (strcmp(homely->countries[i], country) != 0 && homely->countries[0][0] != '\0' &&
+	    login->asked->daemon->journal != NULL)
+		raise_country(login, homely, country);
+	memmove(homely->countries[1], homely->countries[0], i * COUNTRY_MAX);
+	(void)snprintf(homely->countries[0], COUNTRY_MAX, "%s", country);
+}
+
+/* login_begin - read a request; NULL, or an answer that says what is wrong; then nothing is held */
+static json_t *
+login_begin(const struct asked *asked, struct login *login)
+{
+	const char *client = control_text(asked, "client"), *value = NULL, *error = NULL;
+	struct ip_address ip;
+	json_t *answer = NULL;
+
+	if (client != NULL && client[0] != '\0' && !ip_address_parse(client, &ip))
+		return control_failed("client must be an address, such as 192.0.2.7");
+	login->asked = asked;
+	login->client = client != NULL && client[0] != '\0' ? client : NULL;
+	login->account = control_account(asked, &answer);
+	if (login->account == NULL)
+		return answer;
+	login->logins = logins_of(asked->daemon);
+	login->snapshot = daemon_snapshot(asked->daemon);
+	if (login->snapshot->config->login_tables.n > 0) {
+		const struct lookup lookup = { asked->ctx, login->snapshot,
+			clock_ms() + CONTROL_STORE_WAIT_MS, NULL, NULL };
+
+		if (lookup_key(&lookup, &login->snapshot->config->login_tables, login->account,
+		    false, &value) == TABLE_FOUND)
+			value = identity_account(asked->ctx, value, login->snapshot->config->realm,
+			    &error);
+		if (value != NULL)
+			login->account = value;
+	}
+	return NULL;
+}
+
+/* is_enforced - would a block refuse mail of this account? */
+static bool
+is_enforced(const struct login *login)
+{
+	const struct account *own =
+	    config_account(login->snapshot->config, login->account);
+	int mode = own != NULL ? own->mode_set : -1;
+
+	return (mode >= 0 ? (enum mode)mode : login->snapshot->config->mode) == MODE_ENFORCE;
+}
+
+/* control_login_allow - may this account log in? */
+json_t *
+control_login_allow(const struct asked *asked)
+{
+	struct login login = { 0 };
+	json_t *answer = login_begin(asked, &login);
+	unsigned long skipped = 0;
+	bool blocked;
+
+	if (answer != NULL)
+		return answer;
+	blocked = is_enforced(&login) &&
+	    store_known_block(asked->daemon->store, asked->ctx, login.account, NULL);
+	if (blocked && seldom_may(&login.logins->seldom, login.account, clock_ms(), &skipped))
+		log_info("login: %s: refused from %s, the account is blocked", login.account,
+		    login.client != NULL ? login.client : "an unknown address");
+	answer = json_pack("{s:b, s:s, s:b, s:s}", "ok", 1, "account", login.account, "allow",
+	    !blocked, "why", blocked ? "the account is blocked" : "");
+	snapshot_release(login.snapshot);
+	return answer;
+}
+
+/* control_login_report - a log-in succeeded or failed */
+json_t *
+control_login_report(const struct asked *asked)
+{
+	struct login login = { 0 };
+	json_t *answer = login_begin(asked, &login);
+	bool counted = false;
+
+	if (answer != NULL)
+		return answer;
+	if (!asked->asker->may_write) {
+		snapshot_release(login.snapshot);
+		return control_failed("log-ins are reported by members of control_group alone");
+	}
+	if (control_number(asked, "success", 0, 1, 0) == 1)
+		note_success(&login);
+	else if (is_enforced(&login))
+		counted = count_failure(&login, control_text(asked, "password_hash"));
+	answer = json_pack("{s:b, s:s, s:b}", "ok", 1, "account", login.account, "counted",
+	    counted);
+	snapshot_release(login.snapshot);
+	return answer;
+}
