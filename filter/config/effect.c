@@ -373,7 +373,8 @@ blocks_on(const struct place *place, enum limit_unit unit)
 static bool
 has_countries(const struct place *place)
 {
-	return blocks_on(place, LIMIT_COUNTRIES);
+	/* log-ins that are reported raise new-country */
+	return blocks_on(place, LIMIT_COUNTRIES) || blocks_on(place, LIMIT_LOGINS);
 }
 
 static bool
@@ -480,7 +481,7 @@ static const struct {
 	[WORKS_MAX_RECIPIENTS] = { SENDING, has_max_recipients, "no plan has max_recipients" },
 	[WORKS_MAX_SIZE] = { SENDING, has_max_size, "no plan has max_size" },
 	[WORKS_COUNTRIES] = { SENDING, has_countries,
-	    "no plan counts countries; write block_on = \"3 countries per day\" in one" },
+	    "no plan counts countries or failed-logins; write block_on = \"3 countries per day\" in one" },
 	[WORKS_NETWORKS] = { SENDING, has_networks,
 	    "no plan counts networks; write block_on = \"5 networks per day\" in one" },
 	[WORKS_TABLES] = { ALL, has_lookups, "no option names a table that could fail" },
