@@ -195,7 +195,7 @@ examine_addresses(struct exam *exam)
 			exam_add(exam, "rdns.missing", address->text,
 			    exam_text(exam,
 				address->ip.bits == 128
-				    ? "have the provider set its name to %s, or send by IPv4 only: "
+				    ? "have the provider set its name to %s, or try IPv4 first: "
 				      "smtp_address_preference = ipv4"
 				    : "have the provider set its name to %s",
 				site->helo != NULL ? site->helo : "the name of this host"),
