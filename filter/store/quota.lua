@@ -469,7 +469,7 @@ local function fill(counter, held, beside)
 	counter.life = width * (BUCKETS + 2)
 end
 
--- Whether a counter can be told without the fields of its key.
+-- Whether a counter is known without the fields of its key.
 local function is_held(counter, windows)
 	return counter.kind ~= CLIENTS and windows.by_name[counter.name]
 end

@@ -321,7 +321,7 @@ main(int argc, char **argv)
 	}
 	log_info("web: countersign-web %s is ready on %s", PACKAGE_VERSION, options.listen);
 	if (policy != NULL)
-		log_info("web: Dovecot may ask on %s", options.policy);
+		log_info("web: ready for Dovecot on %s", options.policy);
 	web_serve(http, policy, &options);
 	http_close(policy);
 	http_close(http);
