@@ -73,6 +73,12 @@ books_keep_decisions(const struct books *books)
 	return books->keep_decisions;
 }
 
+size_t
+books_batch(const struct books *books)
+{
+	return books->kind->batch;
+}
+
 /* books_add_decisions - keep n decisions */
 int
 books_add_decisions(struct books *books, TALLOC_CTX *ctx, const struct books_decision *items,

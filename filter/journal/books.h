@@ -50,6 +50,9 @@ const char *books_place(const struct books *books);
 /* books_keep_decisions - are decisions kept at all? */
 bool books_keep_decisions(const struct books *books);
 
+/* books_batch - how many decisions one call is given, BOOKS_BATCH_MAX at most */
+size_t books_batch(const struct books *books);
+
 /* books_add_decisions - keep n decisions: all or, after an error, perhaps none */
 int books_add_decisions(struct books *books, TALLOC_CTX *ctx, const struct books_decision *items,
     size_t n, const char **error_r);

@@ -18,6 +18,7 @@ struct books_kind {
 	    const char **error_r); /* or NULL */
 	void (*hurry)(void *impl, int64_t until_ms); /* or NULL */
 	const char *(*place)(const void *impl);
+	size_t batch;		/* decisions in one call, BOOKS_BATCH_MAX at most */
 	int (*add_decisions)(void *impl, TALLOC_CTX *, const struct books_decision *, size_t n,
 	    const char **error_r);
 	json_t *(*find)(

@@ -22,13 +22,14 @@
 #include "filter/journal/books_kind.h"
 #include "filter/journal/books_redis.h"
 #include "filter/journal/daybook_lua.h"
+#include "filter/journal/dmarc_lua.h"
 #include "filter/journal/history_lua.h"
 #include "filter/journal/journal_redis.h"
 #include "policy/base/hash.h"
 #include "policy/base/mem.h"
 #include "policy/quota/quota.h"
 
-#define BATCH	100		/* accounts in one call */
+#define BATCH	25	/* decisions or accounts in a call: Redis serves nobody else meanwhile */
 #define DAY_S	86400
 
 #define STREAM_KEY	"{history}:all"
@@ -45,6 +46,9 @@ redis_books_open(TALLOC_CTX *ctx, const struct books_options *options, const cha
 	books->decisions = options->decisions;
 	books->days = options->days;
 	books->accounts = options->accounts;
+	redis_script_init(&books->history, history_lua, history_lua_len);
+	redis_script_init(&books->daybook, daybook_lua, daybook_lua_len);
+	redis_script_init(&books->dmarc, dmarc_lua, dmarc_lua_len);
 	books->redis = talloc_steal(books, journal_redis_new(ctx, options->store, error_r));
 	if (books->redis != NULL)
 		return books;
@@ -85,8 +89,7 @@ redis_books_add_decisions(void *impl, TALLOC_CTX *ctx, const struct books_decisi
 	struct redis_books *books = impl;
 	struct journal_words *words = journal_words_new(ctx);
 
-	journal_word(words, "EVAL");
-	journal_word(words, history_lua);
+	journal_script(words, &books->history);
 	journal_number(words, 2);
 	journal_key(books->redis, words, STREAM_KEY);
 	journal_key(books->redis, words, ACCOUNTS_KEY);
@@ -307,8 +310,7 @@ redis_books_add_sums(void *impl, TALLOC_CTX *ctx, int64_t at_ms, const struct da
 		struct journal_words *words = journal_words_new(ctx);
 		int sent;
 
-		journal_word(words, "EVAL");
-		journal_word(words, daybook_lua);
+		journal_script(words, &books->daybook);
 		journal_number(words, 1);
 		journal_key(books->redis, words, day_name(words, daybook_day(at_ms)));
 		journal_number(words, (DAYBOOK_DAYS + 1) * DAY_S);
@@ -493,6 +495,7 @@ const struct books_kind books_redis = {
 	.renew = redis_books_renew,
 	.hurry = redis_books_hurry,
 	.place = redis_books_place,
+	.batch = BATCH,
 	.add_decisions = redis_books_add_decisions,
 	.find = redis_books_find,
 	.add_sums = redis_books_add_sums,

@@ -15,6 +15,9 @@ struct redis_books {
 	size_t decisions;
 	int days;
 	size_t accounts;
+	struct redis_script history;	/* history.lua, and so on */
+	struct redis_script daybook;
+	struct redis_script dmarc;
 };
 
 #endif

@@ -18,10 +18,9 @@
 
 #include "filter/journal/books_kind.h"
 #include "filter/journal/books_redis.h"
-#include "filter/journal/dmarc_lua.h"
 #include "policy/base/mem.h"
 
-#define BATCH	100		/* rows in one call */
+#define BATCH	25		/* rows in one call */
 #define DAY_S	86400
 
 #define LEASE	"local owner = redis.call('GET', KEYS[1]) " \
@@ -45,13 +44,13 @@ dmarc_key(const struct journal_redis *redis, struct journal_words *words, int da
 
 /* add_batch - some rows; how many messages were beyond the bounds, or -1 */
 static int
-add_batch(struct journal_redis *redis, TALLOC_CTX *ctx, int day, const struct dmarc_sum *sums,
+add_batch(struct redis_books *books, TALLOC_CTX *ctx, int day, const struct dmarc_sum *sums,
     size_t n, const char **error_r)
 {
+	struct journal_redis *redis = books->redis;
 	struct journal_words *words = journal_words_new(ctx);
 
-	journal_word(words, "EVAL");
-	journal_word(words, dmarc_lua);
+	journal_script(words, &books->dmarc);
 	journal_number(words, (long long)n + 2);
 	dmarc_key(redis, words, day, "domains", "");
 	dmarc_key(redis, words, day, "figures", "");
@@ -79,7 +78,7 @@ redis_dmarc_add(void *impl, TALLOC_CTX *ctx, int day, const struct dmarc_sum *su
 
 	for (size_t i = 0; i < n; i += BATCH) {
 		int more = add_batch(
-		    books->redis, ctx, day, &sums[i], n - i < BATCH ? n - i : BATCH, error_r);
+		    books, ctx, day, &sums[i], n - i < BATCH ? n - i : BATCH, error_r);
 
 		if (more < 0)
 			return -1;

@@ -690,6 +690,7 @@ sqlite_books_place(const void *impl)
 const struct books_kind books_sqlite = {
 	.open = sqlite_books_open,
 	.place = sqlite_books_place,
+	.batch = BOOKS_BATCH_MAX,
 	.add_decisions = sqlite_books_add_decisions,
 	.find = sqlite_books_find,
 	.add_sums = sqlite_books_add_sums,

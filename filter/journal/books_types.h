@@ -25,6 +25,8 @@ struct books_options {
 };
 
 /* One decision to be kept. */
+#define BOOKS_BATCH_MAX	200	/* decisions in one call */
+
 struct books_decision {
 	int64_t at_ms;		/* UNIX time */
 	const char *account;	/* or NULL */

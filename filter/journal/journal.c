@@ -31,7 +31,7 @@
 #include "policy/base/text.h"
 
 #define TURN_MS		1000	/* how often it writes at least */
-#define MANY		200	/* entries that wake the thread early; also a batch */
+#define MANY		200	/* entries that wake the thread early */
 #define FAILING_MS	3000	/* the books may fail for so long before that is an event */
 #define HOUR_MS		(60 * 60 * 1000)
 #define BURST		10	/* refused foreign senders within an hour that make an event */
@@ -589,16 +589,16 @@ look_at_books(struct journal *journal)
 static bool
 write_history(struct journal *journal, TALLOC_CTX *ctx)
 {
-	size_t i = 0;
+	size_t i = 0, most = books_batch(journal->books);
 
 	while (i < journal->n_pending) {
-		struct books_decision items[MANY];
+		struct books_decision items[BOOKS_BATCH_MAX];
 		TALLOC_CTX *batch = mem_check(talloc_new(ctx));
 		const char *error = NULL;
 		size_t first = i;
 		size_t n = 0;
 
-		for (; i < journal->n_pending && n < MANY; i++) {
+		for (; i < journal->n_pending && n < most; i++) {
 			const struct entry *entry = journal->pending[i];
 
 			if (!entry->in_history)

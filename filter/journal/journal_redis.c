@@ -63,6 +63,15 @@ journal_words_new(TALLOC_CTX *ctx)
 	return mem_new(ctx, struct journal_words);
 }
 
+/* journal_script - begin a command that runs a script */
+void
+journal_script(struct journal_words *words, const struct redis_script *script)
+{
+	words->script = script;
+	journal_word(words, "EVALSHA");
+	journal_word(words, script->digest);
+}
+
 /* journal_word - one more word */
 void
 journal_word(struct journal_words *words, const char *word)
@@ -91,15 +100,27 @@ journal_key(const struct journal_redis *redis, struct journal_words *words, cons
 
 /* journal_redis_call - one command, one answer */
 struct redisReply *
-journal_redis_call(struct journal_redis *redis, TALLOC_CTX *ctx, const struct journal_words *words,
+journal_redis_call(struct journal_redis *redis, TALLOC_CTX *ctx, struct journal_words *words,
     bool again, const char **error_r)
 {
+	int64_t deadline_ms = clock_ms() + JOURNAL_REDIS_WAIT_MS;
 	struct redisReply *reply = NULL;
+	enum pool_outcome outcome;
 
 	if (redis_pool_resolve(redis->pool, ctx, error_r) < 0)
 		return NULL;
-	if (redis_pool_call(redis->pool, ctx, (int)words->n, words->items, words->lens, again,
-	    clock_ms() + JOURNAL_REDIS_WAIT_MS, &reply, error_r) == POOL_ANSWERED)
+	outcome = redis_pool_call(redis->pool, ctx, (int)words->n, words->items, words->lens, again,
+	    deadline_ms, &reply, error_r);
+	if (outcome == POOL_NOSCRIPT && words->script != NULL) {
+		/* a server that has started meanwhile: send it whole, which it then knows */
+		words->items[0] = "EVAL";
+		words->lens[0] = strlen("EVAL");
+		words->items[1] = words->script->text;
+		words->lens[1] = words->script->len;
+		outcome = redis_pool_call(redis->pool, ctx, (int)words->n, words->items,
+		    words->lens, again, deadline_ms, &reply, error_r);
+	}
+	if (outcome == POOL_ANSWERED)
 		return reply;
 	freeReplyObject(reply);
 	if (*error_r == NULL)

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <talloc.h>
 
+#include "filter/redis/script.h"
 #include "filter/store/store.h"
 
 #define JOURNAL_REDIS_WAIT_MS	3000
@@ -36,6 +37,7 @@ void journal_redis_hurry(struct journal_redis *redis, int64_t until_ms);
 
 /* The words of a command, as they are collected. */
 struct journal_words {
+	const struct redis_script *script; /* the command runs it, or NULL */
 	const char **items;
 	size_t *lens;
 	size_t n;
@@ -43,6 +45,9 @@ struct journal_words {
 
 /* journal_words_new - an empty list, on ctx */
 struct journal_words *journal_words_new(TALLOC_CTX *ctx);
+
+/* journal_script - begin a command that runs a script; it must live as long as the list */
+void journal_script(struct journal_words *words, const struct redis_script *script);
 
 /* journal_word - one more word; it must live as long as the list */
 void journal_word(struct journal_words *words, const char *word);
@@ -59,7 +64,7 @@ void journal_key(const struct journal_redis *redis, struct journal_words *words,
  * may be sent twice where a connection breaks.
  */
 struct redisReply *journal_redis_call(struct journal_redis *redis, TALLOC_CTX *ctx,
-    const struct journal_words *words, bool again, const char **error_r);
+    struct journal_words *words, bool again, const char **error_r);
 
 /*
  * journal_redis_number - journal_redis_call() of a command that changes something; frees words

@@ -15,9 +15,9 @@
 
 /* store_redis_run_script - EVALSHA, and EVAL where the server does not know the script */
 enum pool_outcome
-store_redis_run_script(struct store_redis *redis, TALLOC_CTX *ctx, const struct script *script,
-    struct quota_command *command, bool resend, int64_t deadline_ms, redisReply **answer_r,
-    unsigned int *part_r, const char **error_r)
+store_redis_run_script(struct store_redis *redis, TALLOC_CTX *ctx,
+    const struct redis_script *script, struct quota_command *command, bool resend,
+    int64_t deadline_ms, redisReply **answer_r, unsigned int *part_r, const char **error_r)
 {
 	struct redis_pool_command sent = { .argc = command->argc, .argv = command->argv,
 	    .argv_len = command->argv_len };

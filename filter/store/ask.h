@@ -19,28 +19,22 @@
 #include <talloc.h>
 
 #include "filter/redis/pool.h"
+#include "filter/redis/script.h"
 #include "filter/store/away.h"
 #include "filter/store/blocks.h"
 #include "filter/store/over.h"
 #include "filter/store/quota_command.h"
 
-#define STORE_DIGEST_LEN 41	/* SHA-1 in hex, with NUL */
 
 /* A script, and the name under which Redis knows it. */
-struct script {
-	const char *text;
-	size_t len;
-	char digest[STORE_DIGEST_LEN];
-};
-
 struct offence;			/* lists.c */
 
 struct store_redis {
 	struct redis_pool *pool;
 	struct away *away;
 	char *prefix;
-	struct script quota;
-	struct script index;
+	struct redis_script quota;
+	struct redis_script index;
 	struct blocks *blocks;
 	struct over_table *over;
 	char *blocks_version;	/* of the list that was read last; the keeper's alone */
@@ -70,8 +64,8 @@ struct store_redis {
  * redis_pool_command).
  */
 enum pool_outcome store_redis_run_script(struct store_redis *redis, TALLOC_CTX *ctx,
-    const struct script *script, struct quota_command *command, bool resend, int64_t deadline_ms,
-    struct redisReply **answer_r, unsigned int *part_r, const char **error_r);
+    const struct redis_script *script, struct quota_command *command, bool resend,
+    int64_t deadline_ms, struct redisReply **answer_r, unsigned int *part_r, const char **error_r);
 
 /* store_redis_run - one run of quota.lua within the deadline; the same */
 enum pool_outcome store_redis_run(struct store_redis *redis, TALLOC_CTX *ctx, enum quota_op op,

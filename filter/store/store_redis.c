@@ -19,7 +19,6 @@
 
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -39,22 +38,6 @@
 #define STOP_MS		1000	/* for each call, once the store is being closed */
 
 /* --- construction and destruction --- */
-
-/* digest_script - the name under which Redis knows a script */
-static void
-digest_script(struct script *script, const char *text, size_t text_len)
-{
-	unsigned char octets[EVP_MAX_MD_SIZE];
-	unsigned int len = 0;
-
-	script->text = text;
-	script->len = text_len;
-	if (EVP_Digest(text, text_len, octets, &len, EVP_sha1(), NULL) != 1)
-		len = 0;	/* an unknown name only means that the script is sent each time */
-	script->digest[0] = '\0';
-	for (unsigned int i = 0; i < len && 2 * i + 2 < STORE_DIGEST_LEN; i++)
-		snprintf(script->digest + 2 * i, 3, "%02x", octets[i]);
-}
 
 /* init_locks - the condition waits by the clock that deadlines use */
 static void
@@ -126,8 +109,8 @@ store_redis_open(TALLOC_CTX *ctx, const struct store_options *options, struct bl
 	redis->log.log_arg = options->log_arg;
 	atomic_init(&redis->failed, 0);
 	atomic_init(&redis->emptied, 0);
-	digest_script(&redis->quota, quota_lua, quota_lua_len);
-	digest_script(&redis->index, index_lua, index_lua_len);
+	redis_script_init(&redis->quota, quota_lua, quota_lua_len);
+	redis_script_init(&redis->index, index_lua, index_lua_len);
 	redis->blocks = blocks;
 	redis->pool = talloc_steal(
 	    redis, redis_pool_new(ctx, &options->redis, options->connections, error_r));
