@@ -88,7 +88,10 @@ api_problem(TALLOC_CTX *ctx, unsigned int status, const char *detail, struct api
 
 /* --- which operation --- */
 
-/* api_match - does the path fit a row? part_r: what stands where the braces are */
+/*
+ * api_match - does the path fit a row? part_r: what stands where the braces are
+ * A login may have a slash (host/mail); what follows the account is the end of the path.
+ */
 static bool
 api_match(TALLOC_CTX *ctx, const char *pattern, const char *path, const char **part_r)
 {
@@ -103,7 +106,7 @@ api_match(TALLOC_CTX *ctx, const char *pattern, const char *path, const char **p
 	    strcmp(path + len - after, rest) != 0)
 		return false;
 	*part_r = mem_strndup(ctx, path + before, len - before - after);
-	return strchr(*part_r, '/') == NULL;
+	return after > 0 || strchr(*part_r, '/') == NULL;
 }
 
 /* api_find - the row of a request; NULL: there is none, and allow_r has what there is */
@@ -161,9 +164,11 @@ api_day(struct asking *asking, const char *name, const json_t *value)
 	const char *text = json_string_value(value);
 	int year, month, day, n = 0;
 
-	if (text != NULL && strlen(text) == 10 && text[0] >= '0' && text[0] <= '9' &&
-	    sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &n) == 3 && n == 10 && month >= 1 &&
-	    month <= 12 && day >= 1 && day <= 31)
+	/* sscanf() would take blanks and signs, too */
+	if (text != NULL && strlen(text) == 10 && strspn(text, "0123456789-") == 10 &&
+	    strchr(text + 5, '-') == text + 7 && text[8] != '-' &&
+	    sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &n) == 3 && n == 10 &&
+	    year >= 0 && month >= 1 && month <= 12 && day >= 1 && day <= 31)
 		return json_integer(year * 10000 + month * 100 + day);
 	asking->problem =
 	    mem_printf(asking->request->ctx, "%s must be a day such as 2026-11-29", name);
@@ -416,6 +421,11 @@ api_ask(struct asking *asking, struct api_reply *reply_r)
 		if (strcmp(request->method, "GET") != 0)
 			json_object_set_new(
 			    asking->ask, "person", json_string(request->token->name));
+	}
+	if (json_dumpb(asking->ask, NULL, 0, JSON_COMPACT) >
+	    (trying ? ASK_TRY_MAX : ASK_REQUEST_MAX)) {
+		api_problem(request->ctx, 413, "the values are too long", reply_r);
+		return;
 	}
 	answer = ask_daemon(request->ctx, request->control, asking->ask,
 	    trying ? asking->message : NULL, trying ? API_TRY_WAIT_MS : API_WAIT_MS, &error);

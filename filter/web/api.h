@@ -67,6 +67,7 @@ struct api_reply {
 	bool page;		/* of the console */
 	const char *cookie;	/* the field Set-Cookie, or NULL */
 	const char *allow;	/* the field Allow, or NULL */
+	bool last;		/* the connection ends after it */
 };
 
 /* api_body_max - how large a body may be */

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <talloc.h>
 
+#define ASK_REQUEST_MAX	4094		/* octets of a request */
+#define ASK_TRY_MAX	(1024 * 1024)	/* the same of one to try, without the message */
 #define ASK_ANSWER_MAX	(8 * 1024 * 1024) /* octets of an answer */
 
 /*

@@ -204,13 +204,27 @@ web_listen(TALLOC_CTX *ctx, const char *where, bool *is_unix_r, const char **err
 	return -1;
 }
 
+/* web_tokens - the tokens of the file, if they may be used on this socket; or NULL and *error_r */
+static struct tokens *
+web_tokens(TALLOC_CTX *ctx, const struct web_options *options, const char **error_r)
+{
+	struct tokens *tokens = tokens_read(ctx, options->tokens, error_r);
+
+	if (tokens == NULL || strncmp(options->listen, "inet:", 5) != 0 ||
+	    !tokens_have_proxied(tokens))
+		return tokens;
+	*error_r = mem_printf(ctx, "%s: proxy = true needs -l unix:FILE; over TCP every user "
+	    "of this host could take any name", options->tokens);
+	return NULL;
+}
+
 /* web_reload - read the tokens again; a file with an error changes nothing */
 static void
 web_reload(struct http *http, const struct web_options *options)
 {
 	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
 	const char *error = NULL;
-	struct tokens *tokens = tokens_read(ctx, options->tokens, &error);
+	struct tokens *tokens = web_tokens(ctx, options, &error);
 
 	if (tokens == NULL)
 		log_error("web: reload failed: %s; keeping the tokens that were read before", error);
@@ -259,7 +273,7 @@ web_console(TALLOC_CTX *ctx, const struct web_options *options, const struct pag
 static struct http *
 web_start(TALLOC_CTX *ctx, const struct web_options *options, const char **error_r)
 {
-	struct tokens *tokens = tokens_read(ctx, options->tokens, error_r);
+	struct tokens *tokens = web_tokens(ctx, options, error_r);
 	struct http_options http = { .control = options->control, .threads = HTTP_THREADS };
 
 	if (tokens == NULL || !web_console(ctx, options, &http.files, error_r))
@@ -267,12 +281,6 @@ web_start(TALLOC_CTX *ctx, const struct web_options *options, const char **error
 	http.fd = web_listen(ctx, options->listen, &http.is_unix, error_r);
 	if (http.fd < 0)
 		return NULL;
-	if (!http.is_unix && tokens_have_proxied(tokens)) {
-		*error_r = mem_printf(ctx, "%s: proxy = true needs -l unix:FILE; over TCP every user "
-		    "of this host could take any name", options->tokens);
-		(void)close(http.fd);
-		return NULL;
-	}
 	return http_open(ctx, &http, tokens, error_r);
 }
 

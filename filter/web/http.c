@@ -189,11 +189,59 @@ http_on_value(void *arg, enum MHD_ValueKind kind, const char *name, const char *
 	return json_object_size(query) < VALUES_MAX ? MHD_YES : MHD_NO;
 }
 
+/*
+ * http_unescape - libmicrohttpd: decode %XX
+ * %00 would end the text there, and what follows it would be seen by a proxy alone. It becomes an
+ * octet that is never UTF-8, which no path and no value may have.
+ */
+static size_t
+http_unescape(void *arg, struct MHD_Connection *connection, char *text)
+{
+	(void)arg;
+	(void)connection;
+	for (char *at = strstr(text, "%00"); at != NULL; at = strstr(at, "%00"))
+		memcpy(at, "%FF", 3);
+	return MHD_http_unescape(text);
+}
+
 /* field_of_request - a header field, or NULL */
 static const char *
 field_of_request(struct MHD_Connection *connection, const char *name)
 {
 	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+/* Fields that a proxy and we could read in two ways if they came twice. */
+static const char *const http_single[] = { "Authorization", "Content-Length", "Host",
+	"Transfer-Encoding", "X-CSRF-Token", "X-Forwarded-User" };
+#define HTTP_SINGLE	(sizeof(http_single) / sizeof(http_single[0]))
+
+/* http_on_field - libmicrohttpd: a field of the header */
+static enum MHD_Result
+http_on_field(void *arg, enum MHD_ValueKind kind, const char *name, const char *text)
+{
+	unsigned int *counts = arg;
+
+	(void)kind;
+	(void)text;
+	for (size_t i = 0; i < HTTP_SINGLE; i++)
+		if (strcasecmp(name, http_single[i]) == 0)
+			counts[i]++;
+	return MHD_YES;
+}
+
+/* http_is_ambiguous - RFC 9112 6.3: where the body ends must be said once; so must who asks */
+static bool
+http_is_ambiguous(struct MHD_Connection *connection)
+{
+	unsigned int counts[HTTP_SINGLE] = { 0 };
+	bool twice = field_of_request(connection, "Content-Length") != NULL &&
+	    field_of_request(connection, "Transfer-Encoding") != NULL;
+
+	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, http_on_field, counts);
+	for (size_t i = 0; i < HTTP_SINGLE; i++)
+		twice = twice || counts[i] > 1;
+	return twice;
 }
 
 /* http_is_loopback - did the browser come to a name of this host that never leaves it? */
@@ -202,7 +250,9 @@ http_is_loopback(const char *host)
 {
 	size_t len = strcspn(host, ":");
 
-	return strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0 ||
+	if (strncmp(host, "[::1]", 5) == 0)
+		return host[5] == '\0' || host[5] == ':';
+	return (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == len) ||
 	    (len == 9 && strncasecmp(host, "localhost", len) == 0);
 }
 
@@ -245,7 +295,7 @@ http_identify(struct http *http, struct MHD_Connection *connection, struct token
 	if (field != NULL && strncasecmp(field, "Bearer ", 7) == 0)
 		request->too_many = tokens_check(tokens, field + 7, clock_ms(), &request->token) ==
 		    TOKENS_TOO_MANY;
-	else if (proxied != NULL && http->options.is_unix) {
+	else if (proxied != NULL && proxied[0] != '\0' && http->options.is_unix) {
 		request->token = tokens_proxied(tokens, proxied);
 		request->proxied = request->token != NULL;
 	} else
@@ -277,6 +327,8 @@ http_add_fields(struct MHD_Response *response, const struct api_reply *reply)
 		(void)MHD_add_response_header(response, "Set-Cookie", reply->cookie);
 	if (reply->allow != NULL)
 		(void)MHD_add_response_header(response, "Allow", reply->allow);
+	if (reply->last)
+		(void)MHD_add_response_header(response, "Connection", "close");
 	if (reply->status == 401)
 		(void)MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
 	if (reply->status == 429)
@@ -324,7 +376,10 @@ http_answer(struct http *http, struct MHD_Connection *connection, const struct c
 	http_client_note(http, connection, true);
 	(void)MHD_get_connection_values(
 	    connection, MHD_GET_ARGUMENT_KIND, http_on_value, request.query);
-	if (coming->too_large)
+	if (http_is_ambiguous(connection)) {
+		api_problem(ctx, 400, "a field of the header came twice", &reply);
+		reply.last = true;
+	} else if (coming->too_large)
 		api_problem(ctx, 413, "the body is too large", &reply);
 	else if (http->options.policy != NULL)
 		auth_policy_answer(http->options.policy, &request,
@@ -418,6 +473,7 @@ http_start(struct http *http)
 	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0,
 	    NULL, NULL, http_on_request, http,
 	    MHD_OPTION_EXTERNAL_LOGGER, http_on_error, NULL,
+	    MHD_OPTION_UNESCAPE_CALLBACK, http_unescape, NULL,
 	    MHD_OPTION_LISTEN_SOCKET, http->options.fd,
 	    MHD_OPTION_THREAD_POOL_SIZE, http->options.threads,
 	    MHD_OPTION_CONNECTION_LIMIT, (unsigned int)HTTP_CLIENTS,

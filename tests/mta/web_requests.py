@@ -140,6 +140,44 @@ for url, why in (("/report?day=2026-13-01", "a day that is none"), ("/report?day
     code, answer, _ = ask("GET", API + url, "reader")
     ok(code == 400 and answer["detail"], "refused with a reason: " + why, (code, answer))
 
+for url in ("/accounts?limit=1%00x", "/report?domain=example.org%00x", "/report?day=2026-%2B1-%2B1",
+            "/report?day=2026-%201-%201", "/report?day=2026--1-01"):
+    ok(status("GET", API + url, "reader") == 400, "refused: " + url)
+ok(status("GET", API + "/status%00x", "reader") == 404 and status("GET", "/%00") == 404, "a path does not end at a NUL")
+for url in ("/report?match=" + "x" * 8000, "/accounts?by=" + "x" * 8000):
+    code, answer, _ = ask("GET", API + url, "reader")
+    ok(code == 413 and "too long" in answer["detail"], "a value that is too long is the client's mistake", (code, answer))
+SLASH = API + "/accounts/host%2Fmail@example.org"
+code, answer, _ = ask("GET", SLASH + "/limits", "customer")
+ok(code == 200 and answer["account"] == "host/mail@example.org", "an account with a slash", answer)
+ok(status("PUT", SLASH + "/block", "customer", {}) == 200 and status("DELETE", SLASH + "/block", "customer") == 200,
+   "can be blocked and unblocked")
+ok(status("GET", API + "/accounts/x@example.net%2F@example.org/limits", "customer") == 404 and
+   status("GET", API + "/accounts/x@example.org%2F..%2F..%2Fstatus", "customer") == 404, "a slash leads to no other domain")
+
+
+def talk(*lines, after=b""):
+    """Answers to a request as it stands."""
+    one = socket.socket(socket.AF_UNIX)
+    one.settimeout(30)
+    one.connect(path)
+    one.sendall("\r\n".join(lines + ("", "")).encode() + after)
+    answers = b""
+    while piece := one.recv(65536):
+        answers += piece
+    one.close()
+    return answers
+
+
+NEXT = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+for lines, after in ((("Content-Length: 0", "Content-Length: 60"), NEXT),
+                     (("Content-Length: 5", "Transfer-Encoding: chunked"), b"0\r\n\r\n" + NEXT),
+                     (("X-Forwarded-User: carl", "X-Forwarded-User: nobody", "Content-Length: 0"), NEXT),
+                     (("Host: localhost", "Content-Length: 0"), NEXT)):
+    answers = talk("POST /session HTTP/1.1", "Host: x", *lines, after=after)
+    ok(answers.startswith(b"HTTP/1.1 400 ") and b"twice" in answers and b"healthy" not in answers,
+       "a request that can be read in two ways ends the connection: " + lines[0], answers)
+
 # --- roles and changes
 ok(status("PUT", ALICE + "/block", "reader", {}) == 403, "a reader blocks no one")
 ok(status("POST", API + "/reload", "operator") == 403, "an operator does not reload")
@@ -268,6 +306,13 @@ code, who, cookie = log_in("customer", unix=False)
 ok(cookie.startswith("countersign=") and "Secure" not in cookie and "SameSite=Strict" in cookie, "on loopback there is no TLS", cookie)
 ok(who["domains"] == ["example.org"] and status("GET", BOB + "/limits", unix=False, Cookie=cookie.split(";")[0]) == 404 and
    status("GET", ALICE + "/limits", unix=False, Cookie=cookie.split(";")[0]) == 200, "a customer's session sees its own alone", who)
+for host in ("127.0.0.1.example.org", "127.example.org:80", "[::1].example.org", "localhost.example.org"):
+    ok(log_in("operator", Host=host)[2].startswith("__Host-"), "TLS alone on " + host)
+for host in ("127.0.0.1:8890", "127.0.0.2", "[::1]:80", "LocalHost:1"):
+    ok(log_in("operator", Host=host)[2].startswith("countersign="), "on " + host + " there is none")
+code, who, cookie = log_in("operator", Host="localhost")
+ok(status("GET", API + "/status", Host="localhost", Cookie=cookie.split(";")[0], X_Forwarded_User="") == 200,
+   "an empty name of a proxy leaves the session")
 ok(log_in("operator", Host="localhost", X_Forwarded_Proto="https")[2].startswith("__Host-"), "by a proxy with TLS there is")
 for body, why in (({"token": "operator." + "0" * 48}, "a wrong secret"), ({"token": "nobody.x"}, "a name that does not exist"),
                   ({"token": 5}, "a number"), ({}, "nothing"), ({"token": "carl."}, "a name of the proxy")):
