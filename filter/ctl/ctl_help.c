@@ -39,7 +39,7 @@ static const struct help_task help_tasks[] = {
 	    "owner sender alias second identity outlook sql ldap",
 	    "countersign-tables(5)", "owners mailboxes accounts login_map", "table get" },
 	{ "limit how much is sent", "quota rate plan recipients hour day", "countersign-limits(5)",
-	    "plans default_plan plan_of", "quota show, quota suggest" },
+	    "plans default_plan plan_of accounts", "quota show, quota suggest" },
 	{ "give limits to domains and customers", "hosting pool reseller plan",
 	    "countersign-hosting(7)", "domain_plan pool_of pool_plan_of", "plan of, quota show" },
 	{ "allow more for a while", "raise limit exception newsletter", "countersign-watching(7)",
@@ -50,14 +50,14 @@ static const struct help_task help_tasks[] = {
 	    "hacked password spam blocked abuse hold slow country countries",
 	    "countersign-emergencies(7)",
 	    "block_on block_for block_grows block_action"
-	    " allowed_networks", "stolen, block, unblock" },
+	    " allowed_networks", "stolen, block, blocked, unblock" },
 	{ "act when Redis, DNS or the filter is away", "down outage emergency bypass",
 	    "countersign-emergencies(7)", "on_away", "status" },
 	{ "leave a blocklist", "blacklist rbl spamhaus listed", "countersign-emergencies(7)", "",
 	    "report, quota top" },
 	{ "find out why a message was refused",
 	    "bounce reject rejected deferred blocked reason user",
-	    "countersign-watching(7)", "", "last, why, try" },
+	    "countersign-watching(7)", "", "last, why, blocked, try" },
 	{ "change what is refused, and the replies", "action reason text language french",
 	    "countersign-reasons(5)", "replies help_url", "try" },
 	{ "sign with DKIM, and change keys", "key selector rotate leak record",
@@ -70,8 +70,9 @@ static const struct help_task help_tasks[] = {
 	    "countersign-lists(7)", "restricted_recipients accounts", "try" },
 	{ "read the log, be notified, ban guessers", "json event alert monitor fail2ban cron",
 	    "countersign-watching(7)", "log_format event_command history", "events, report" },
-	{ "use a browser, let Dovecot refuse log-ins", "console web http login log-in token dovecot",
-	    "countersign-web(8)", "control control_group control_read_group", "" },
+	{ "use a browser, let Dovecot refuse log-ins",
+	    "console web http login log-in token dovecot", "countersign-web(8)",
+	    "control control_group control_read_group", "" },
 	{ "back up, restore, move to another host", "backup restore disk move",
 	    "countersign-backup(7)", "store history", "" },
 	{ "keep others out", "security permission peers control root", "countersign-security(7)",
@@ -80,12 +81,13 @@ static const struct help_task help_tasks[] = {
 	    "countersign-guide-rapide(7)", "", "" },
 };
 
-/* is_meant - does a word occur in a task? */
+/* is_meant - does a word occur in a task? "countersign", with which each page begins, is skipped */
 static bool
 is_meant(const struct help_task *task, const char *word)
 {
 	return strcasestr(task->task, word) != NULL || strcasestr(task->words, word) != NULL ||
-	    strcasestr(task->page, word) != NULL || strcasestr(task->options, word) != NULL ||
+	    strcasestr(task->page + strlen("countersign"), word) != NULL ||
+	    strcasestr(task->options, word) != NULL ||
 	    strcasestr(task->command, word) != NULL;
 }
 
