@@ -93,6 +93,8 @@ http_renew(struct http *http, struct tokens *tokens)
 	new->tokens = talloc_steal(new, tokens);
 	(void)pthread_mutex_lock(&http->lock);
 	old = http->held;
+	if (old != NULL && tokens != NULL)
+		tokens_inherit(tokens, old->tokens);
 	http->held = new;
 	(void)pthread_mutex_unlock(&http->lock);
 	http_release(old);

@@ -1,8 +1,8 @@
 /*
  * tokens.c - who may ask countersign-web, by a file of tokens
  *
- * crypt(3) is slow on purpose, so a token that was good is remembered by a keyed hash until the
- * file is read again, and wrong ones are counted: TRIES_MAX in a minute for each name, and as many
+ * crypt(3) is slow on purpose, so a token that was good is remembered by a keyed hash as long as
+ * the file has it, and wrong ones are counted: TRIES_MAX in a minute for each name, and as many
  * for all names that do not exist. At most one is computed at a time.
  *
  * Thread rule: the lock guards what is remembered and counted; the rest is set when the file is
@@ -239,6 +239,21 @@ tokens_read(TALLOC_CTX *ctx, const char *path, const char **error_r)
 		return tokens;
 	talloc_free(tokens);
 	return NULL;
+}
+
+void
+tokens_inherit(struct tokens *tokens, struct tokens *old)
+{
+	(void)pthread_mutex_lock(&old->lock);
+	memcpy(tokens->key, old->key, KEY_OCTETS);
+	tokens->states[tokens->n] = old->states[old->n];
+	for (size_t i = 0; i < tokens->n; i++)
+		for (size_t j = 0; j < old->n; j++)
+			if (tokens->items[i].hash != NULL && old->items[j].hash != NULL &&
+			    strcmp(tokens->items[i].name, old->items[j].name) == 0 &&
+			    strcmp(tokens->items[i].hash, old->items[j].hash) == 0)
+				tokens->states[i] = old->states[j];
+	(void)pthread_mutex_unlock(&old->lock);
 }
 
 /* --- checking --- */

@@ -42,6 +42,13 @@ struct tokens;
 /* tokens_read - read a file; NULL and *error_r on ctx, with file:line. A talloc child of ctx. */
 struct tokens *tokens_read(TALLOC_CTX *ctx, const char *path, const char **error_r);
 
+/*
+ * tokens_inherit - take over what is known of tokens that the file had before, too
+ * So a reload neither locks out one that was good before while others try wrong ones for its name,
+ * nor allows more tries. tokens: new, not yet in use; old: may be in use.
+ */
+void tokens_inherit(struct tokens *tokens, struct tokens *old);
+
 enum tokens_result { TOKENS_GOOD, TOKENS_BAD, TOKENS_TOO_MANY };
 
 /*

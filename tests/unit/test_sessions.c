@@ -5,6 +5,7 @@
 #include "config.h"
 #endif
 
+#include <crypt.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -155,6 +156,33 @@ test_proof(void **state)
 	talloc_free(ctx);
 }
 
+/* a reload locks out no one whose token was good before, and allows no further tries */
+static void
+test_inherit(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct crypt_data *data = talloc_zero(ctx, struct crypt_data);
+	const char *hash = crypt_rn("right", "$y$j75$bC0rkSNO1zFGXvkZaPK.K.$", data, sizeof(*data));
+	struct tokens *tokens = two_tokens(ctx, "bob", hash, "read"), *again, *other;
+	const struct token *token = NULL;
+
+	(void)state;
+	again = two_tokens(ctx, "bob", hash, "operator");
+	other = two_tokens(ctx, "bob", OTHER, "operator");
+	assert_int_equal(tokens_check(tokens, "bob.right", START, &token), TOKENS_GOOD);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(tokens_check(tokens, "bob.wrong", START, &token), TOKENS_BAD);
+	tokens_inherit(again, tokens);
+	tokens_inherit(other, tokens);
+	assert_int_equal(tokens_check(again, "bob.wrong", START, &token), TOKENS_TOO_MANY);
+	assert_int_equal(tokens_check(again, "bob.right", START, &token), TOKENS_GOOD);
+	assert_ptr_equal(token, tokens_named(again, "bob"));
+	assert_int_equal(token->role, TOKEN_OPERATOR);
+	/* of another secret nothing is known */
+	assert_int_equal(tokens_check(other, "bob.right", START, &token), TOKENS_BAD);
+	talloc_free(ctx);
+}
+
 int
 main(void)
 {
@@ -163,6 +191,7 @@ main(void)
 		cmocka_unit_test(test_tokens_change),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_proof),
+		cmocka_unit_test(test_inherit),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
