@@ -456,6 +456,14 @@ place_of(struct message *message, const struct table_list *tables, uint64_t *mar
 	return true;
 }
 
+/* charge_is_over - was it refused over a limit? Not by one of 0, which is no sign of anything */
+static bool
+charge_is_over(const struct message *message)
+{
+	return is_refused(message, REASON_OVER) ||
+	    (is_refused(message, REASON_NEVER_FITS) && message->facts.quota.max > 0);
+}
+
 /* shows - whether a decided message shows a sign, and the mark of it */
 static bool
 shows(struct message *message, const struct limit *limit, uint64_t *mark_r)
@@ -470,7 +478,7 @@ shows(struct message *message, const struct limit *limit, uint64_t *mark_r)
 	case LIMIT_OVER:
 		/* What MAIL is refused for is not known to be another message; a shared limit may
 		 * be used up by others. */
-		if (!is_refused(message, REASON_OVER) || message->facts.quota.subject != NULL ||
+		if (!charge_is_over(message) || message->facts.quota.subject != NULL ||
 		    map_count(message->recipients) == 0)
 			return false;
 		*mark_r = mark_of_message(message);

@@ -95,6 +95,7 @@ mt.disconnect(conn)
 
 steal("burst", 1, here)
 steal("bundles", 20, here)
+steal("huge", 51, here)
 steal("spread", 1, everywhere)
 steal("disguised", 1, here, "bank@victim.example")
 
