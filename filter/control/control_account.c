@@ -380,6 +380,22 @@ control_quota_unset(const struct asked *asked)
 	return answer;
 }
 
+/* watch_note - a block that refuses nothing, because the account's mode is watch */
+static const char *
+watch_note(const struct asked *asked, const struct subject *subject)
+{
+	const struct config *config = subject->snapshot->config;
+	const struct account *account = config_account(config, subject->account);
+	enum mode mode = account != NULL && account->mode_set >= 0
+	    ? (enum mode)account->mode_set
+	    : config->mode;
+
+	return mode == MODE_ENFORCE ? NULL : mem_printf(asked->ctx,
+	    "mode watch refuses nothing: mail of %s still passes; to stop it, write "
+	    "accounts = ( { login = \"%s\"  mode = \"enforce\" } ) and reload",
+	    subject->account, subject->account);
+}
+
 /* control_block - no mail from this account */
 json_t *
 control_block(const struct asked *asked)
@@ -404,6 +420,7 @@ control_block(const struct asked *asked)
 		answer = with_held(json_pack("{s:b, s:s, s:I}", "ok", 1, "account",
 		    subject.account, "for_ms", (json_int_t)for_ms), error);
 		(void)with_note(answer, owner_note(asked, &subject, NULL));
+		(void)with_note(answer, watch_note(asked, &subject));
 	}
 	snapshot_release(subject.snapshot);
 	return answer;

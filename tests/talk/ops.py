@@ -123,7 +123,10 @@ ok(ctl("quota", "reset", "alice")[0] == 0 and "0 of 4 " in ctl("quota", "show", 
 # --- block
 
 status, text = ctl("block", "alice", "--for", "1h", "--reason", "password stolen")
-ok(status == 0 and "is blocked for 60 min" in text, "block", text)
+ok(status == 0 and "is blocked for 60 min" in text and "mode watch" not in text, "block", text)
+text = ctl("block", "quiet")[1]
+ok("mode watch refuses nothing" in text and 'login = "quiet@example.org"' in text, "in mode watch it warns that mail passes", text)
+ctl("unblock", "quiet")
 seen, text = send("alice", "Q5")
 ok(seen == "mail y" and "help.example.org" in text, "acts at the very next MAIL", (seen, text))
 ok("blocked" in text and "stolen" not in text, "says that it is blocked and whom to ask, not why", text)
