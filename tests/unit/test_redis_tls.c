@@ -929,7 +929,7 @@ test_sentinel_tls(void **state)
 	expect_not_found(f, "ostname mismatch");
 	f->options.tls.name = NULL;
 	f->options.tls.on = false;
-	expect_not_found(f, "no Sentinel helps");
+	expect_not_found(f, "no Sentinel can be used");
 }
 
 static void
