@@ -249,17 +249,6 @@ edge_refuse(int fd)
 	return -1;
 }
 
-/* is_tcp - or a unix socket? */
-static bool
-is_tcp(int fd)
-{
-	struct sockaddr_storage address;
-	socklen_t len = sizeof(address);
-
-	return getsockname(fd, (struct sockaddr *)&address, &len) == 0 &&
-	    address.ss_family != AF_UNIX;
-}
-
 int
 edge_accept(int listening, struct sockaddr *address, socklen_t *len)
 {
@@ -278,16 +267,16 @@ edge_accept(int listening, struct sockaddr *address, socklen_t *len)
 	}
 	if (!doors_admit(fd))
 		return edge_refuse(fd);
-	/* libmilter refuses a peer of another family than it expects */
-	if (listening == inherited)
-		address->sa_family = AF_INET;
 	/* after all that was done with the number before: see edge_close() */
 	connection = connection_at(fd);
 	(void)atomic_load_explicit(&connection->open, memory_order_acquire);
 	connection->check = (struct packet_check){ 0 };
 	connection->begun_ms = 0;
 	connection->ready = connection->unacknowledged = false;
-	connection->tcp = is_tcp(fd);
+	connection->tcp = address != NULL && address->sa_family != AF_UNIX;
+	/* libmilter refuses a peer of another family than it expects */
+	if (listening == inherited)
+		address->sa_family = AF_INET;
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	atomic_store_explicit(&connection->due_ms, clock_ms(), memory_order_relaxed);
 	atomic_store_explicit(&connection->open, true, memory_order_release);
