@@ -196,6 +196,19 @@ direct(struct ctl *ctl, const char *request)
 	return line;
 }
 
+/* exchange - the line of an answer (talloc, no parent); request is used up */
+static char *
+exchange(struct ctl *ctl, json_t *request)
+{
+	char *dumped = mem_check(json_dumps(request, JSON_COMPACT));
+	char *answer = ctl->direct ? direct(ctl, dumped) :
+	    ctl_talk(ctl, mem_printf(ctl->memory, "%s\n", dumped));
+
+	free(dumped);
+	json_decref(request);
+	return answer;
+}
+
 /* show - the answer for the reader; the exit status; list: what must not be empty, or NULL */
 static int
 show(const struct ctl *ctl, const char *line, void (*print)(const json_t *), const char *list)
@@ -229,23 +242,17 @@ int
 ctl_ask_for(struct ctl *ctl, json_t *request, void (*print)(const json_t *answer),
     const char *list)
 {
-	char *dumped = mem_check(json_dumps(request, JSON_COMPACT));
-	char *answer = ctl->direct ? direct(ctl, dumped) :
-	    ctl_talk(ctl, mem_printf(ctl->memory, "%s\n", dumped));
+	char *answer = exchange(ctl, request);
 	int status = show(ctl, answer, print, list);
 
 	talloc_free(answer);
-	free(dumped);
-	json_decref(request);
 	return status;
 }
 
 json_t *
 ctl_answer(struct ctl *ctl, json_t *request)
 {
-	char *dumped = mem_check(json_dumps(request, JSON_COMPACT));
-	char *line = ctl->direct ? direct(ctl, dumped) :
-	    ctl_talk(ctl, mem_printf(ctl->memory, "%s\n", dumped));
+	char *line = exchange(ctl, request);
 	json_t *answer = json_loads(line, 0, NULL);
 
 	if (answer == NULL)
@@ -254,7 +261,5 @@ ctl_answer(struct ctl *ctl, json_t *request)
 	if (!json_is_true(json_object_get(answer, "ok")))
 		ctl_fail("%s", ctl_text(answer, "error"));
 	talloc_free(line);
-	free(dumped);
-	json_decref(request);
 	return answer;
 }
