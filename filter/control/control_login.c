@@ -12,12 +12,12 @@
 #include "config.h"
 #endif
 
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "filter/base/clock.h"
+#include "filter/base/keyed_mark.h"
 #include "filter/base/log.h"
 #include "filter/base/seldom.h"
 #include "filter/control/control_asked.h"
@@ -64,24 +64,6 @@ struct login {
 	const char *account;
 	const char *client;	/* or NULL */
 };
-
-/* login_mark - 64 bits of a hash of two texts */
-static uint64_t
-login_mark(TALLOC_CTX *ctx, const void *key, size_t key_len, const char *text)
-{
-	size_t len = key_len + strlen(text);
-	unsigned char *both = mem_array(ctx, unsigned char, len + 1), octets[EVP_MAX_MD_SIZE];
-	unsigned int n = 0;
-	uint64_t mark = 0;
-
-	memcpy(both, key, key_len);
-	memcpy(both + key_len, text, strlen(text));
-	if (EVP_Digest(both, len, octets, &n, EVP_sha256(), NULL) != 1)
-		mem_end("OpenSSL has no SHA-256");
-	for (size_t i = 0; i < sizeof(mark); i++)
-		mark = mark << 8 | octets[i];
-	return mark;
-}
 
 /* logins_of - the daemon's, made at first use */
 static struct logins *
@@ -153,8 +135,7 @@ network_of(TALLOC_CTX *ctx, const char *client)
 static uint64_t
 login_mark_of(const struct login *login, const char *text)
 {
-	return login_mark(login->asked->ctx, login->logins->salt, sizeof(login->logins->salt),
-	    text);
+	return keyed_mark(login->logins->salt, sizeof(login->logins->salt), text);
 }
 
 /* login_counts - may a failure of this account be counted? */
@@ -208,7 +189,7 @@ count_failure(const struct login *login, const char *secret)
 			mem_end("OpenSSL has no random numbers");
 		memcpy(&mark, id, sizeof(mark));
 		if (secret != NULL && secret[0] != '\0')
-			mark = login_mark(ctx, login->account, strlen(login->account), secret);
+			mark = keyed_mark(login->account, strlen(login->account), secret);
 		store_offence(login->asked->daemon->store, quota_plan_offence(ctx, plans.parties,
 		    plans.n, &plan->block_on[i], mark, id), &rule);
 		counted = true;

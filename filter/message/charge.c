@@ -12,10 +12,10 @@
 #include "config.h"
 #endif
 
-#include <openssl/evp.h>
 #include <string.h>
 
 #include "filter/base/clock.h"
+#include "filter/base/keyed_mark.h"
 #include "filter/message/charge.h"
 #include "filter/message/owners.h"
 #include "policy/base/address.h"
@@ -213,25 +213,11 @@ charge_known(struct message *message)
 		note_block(message, &known);
 }
 
-/* mark_of - 64 bits of a hash of a text, keyed with the home, so that no two homes can be
- * compared */
+/* mark_of - of a text, keyed with the home */
 static uint64_t
 mark_of(const char *home, const char *text)
 {
-	unsigned char octets[EVP_MAX_MD_SIZE] = { 0 };
-	EVP_MD_CTX *md = mem_check(EVP_MD_CTX_new());
-	unsigned int len = 0;
-	uint64_t mark = 0;
-
-	if (EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1 ||
-	    EVP_DigestUpdate(md, home, strlen(home) + 1) != 1 ||
-	    EVP_DigestUpdate(md, text, strlen(text)) != 1 ||
-	    EVP_DigestFinal_ex(md, octets, &len) != 1)
-		mem_end("OpenSSL has no SHA-256");
-	EVP_MD_CTX_free(md);
-	for (size_t i = 0; i < sizeof(mark); i++)
-		mark = mark << 8 | octets[i];
-	return mark;
+	return keyed_mark(home, strlen(home) + 1, text);
 }
 
 /* charge_client_text - the client's address as it is counted: of IPv6 the /64, for clients
@@ -518,8 +504,7 @@ charge_sign(struct message *message, const struct limit *limit, uint64_t mark, s
 void
 charge_offence(struct message *message)
 {
-	const struct plan *plan =
-	    message->facts.account != NULL ? message->plans.parties[0].plan : NULL;
+	const struct plan *plan = own_plan(message);
 	uint64_t mark;
 
 	for (size_t i = 0; plan != NULL && i < plan->n_block_on; i++)
@@ -531,8 +516,7 @@ charge_offence(struct message *message)
 void
 charge_refused_rcpt(struct message *message, const char *recipient)
 {
-	const struct plan *plan =
-	    message->facts.account != NULL ? message->plans.parties[0].plan : NULL;
+	const struct plan *plan = own_plan(message);
 
 	if (message->rules.mode != MODE_ENFORCE)
 		return;
