@@ -30,6 +30,16 @@ clock_wall_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* clock_pause - wait ms milliseconds, or less if a signal comes. Any thread. */
+static inline void
+clock_pause(int64_t ms)
+{
+	const struct timespec pause = { .tv_sec = (time_t)(ms / 1000),
+		.tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	(void)nanosleep(&pause, NULL);
+}
+
 /* clock_today - the day, UTC, as a number since 1970. Any thread. */
 static inline int64_t
 clock_today(void)

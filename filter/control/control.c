@@ -40,6 +40,7 @@
 
 #define NAME_MAX_OCTETS	64
 #define NO_GROUP	((gid_t)-1)
+#define CONTROL_PAUSE_MS	50	/* when poll() or accept() failed and would at once again */
 
 struct client {
 	int fd;			/* -1: free place */
@@ -290,8 +291,11 @@ accept_client(struct control *control)
 	struct client wanted = { .fd = fd };
 	struct client *place;
 
-	if (fd < 0)
+	if (fd < 0) {
+		/* with no descriptor left it would be ready at once again */
+		clock_pause(CONTROL_PAUSE_MS);
 		return;
+	}
 	if (!admit(control, fd, &wanted)) {
 		control_turn_away(fd, "you are not in a group that may use this socket; see "
 		    "control_group and "
@@ -327,21 +331,30 @@ control_do_serve(void *arg)
 	struct control *control = arg;
 
 	for (;;) {
+		struct client *clients[CONTROL_CLIENTS_MAX + 2];
 		struct pollfd fds[CONTROL_CLIENTS_MAX + 2] = {
 			{ .fd = control->wake[0], .events = POLLIN },
 			{ .fd = control->fd, .events = POLLIN },
 		};
+		nfds_t n = 2;
 
-		for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
-			fds[i + 2] = (struct pollfd){ .fd = control->clients[i].fd,
-			    .events = control->clients[i].out == NULL ? POLLIN : POLLOUT };
-		(void)poll(fds, CONTROL_CLIENTS_MAX + 2, CONTROL_IDLE_MS);
+		/* only those that are there: poll() refuses more than RLIMIT_NOFILE */
+		for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+			struct client *client = &control->clients[i];
+
+			if (client->fd < 0)
+				continue;
+			fds[n] = (struct pollfd){ .fd = client->fd,
+			    .events = client->out == NULL ? POLLIN : POLLOUT };
+			clients[n++] = client;
+		}
+		if (poll(fds, n, CONTROL_IDLE_MS) < 0 && errno != EINTR)
+			clock_pause(CONTROL_PAUSE_MS);
 		if (fds[0].revents != 0)
 			return NULL;
-		for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
-			if (control->clients[i].fd >= 0 &&
-			    control->clients[i].fd == fds[i + 2].fd && fds[i + 2].revents != 0)
-				serve_client(control, &control->clients[i]);
+		for (nfds_t i = 2; i < n; i++)
+			if (clients[i]->fd == fds[i].fd && fds[i].revents != 0)
+				serve_client(control, clients[i]);
 		drop_idle(control);
 		if (fds[1].revents != 0)
 			accept_client(control);

@@ -9,7 +9,6 @@
 #endif
 
 #include <string.h>
-#include <time.h>
 
 #include "filter/base/clock.h"
 #include "filter/base/log.h"
@@ -209,7 +208,6 @@ block_json(const struct store_block *block)
 static void
 await_blocks(const struct asked *asked)
 {
-	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
 	struct store_block *list = NULL;
 	size_t n = 0;
 
@@ -217,7 +215,7 @@ await_blocks(const struct asked *asked)
 		store_blocked(asked->daemon->store, asked->ctx, &list, &n);
 		if (n > 0)
 			break;
-		(void)nanosleep(&pause, NULL);
+		clock_pause(20);
 	}
 }
 

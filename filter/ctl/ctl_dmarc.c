@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "filter/base/clock.h"
 #include "filter/ctl/ctl.h"
 #include "policy/base/mem.h"
 
@@ -86,8 +86,6 @@ sending_now(struct ctl *ctl, const json_t *request)
 static void
 send_reports(struct ctl *ctl, json_t *request)
 {
-	const struct timespec pause = { .tv_nsec = 200 * 1000 * 1000 };
-
 	if (ctl->direct)
 		ctl_misuse(ctl, "takes no --direct with --send: the daemon sends reports");
 	(void)json_object_set_new(request, "send", json_integer(1));
@@ -95,7 +93,7 @@ send_reports(struct ctl *ctl, json_t *request)
 		return;
 	(void)json_object_set_new(request, "send", json_integer(0));
 	for (int i = 0; i < SEND_LOOKS && sending_now(ctl, request) == 1; i++)
-		(void)nanosleep(&pause, NULL);
+		clock_pause(200);
 }
 
 /* ctl_dmarc_report - the reports of a day: which there are, their text */

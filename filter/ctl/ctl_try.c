@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "filter/base/clock.h"
 #include "filter/control/control_try.h"
 #include "filter/ctl/ctl.h"
 #include "filter/ctl/ctl_try_print.h"
@@ -165,7 +166,6 @@ try_running(struct ctl *ctl, int fd, const char *path, const json_t *request, co
 static json_t *
 try_patiently(struct ctl *ctl, int fd, const char *path, const json_t *request, const char *text)
 {
-	const struct timespec pause = { .tv_nsec = 50 * 1000000 };
 	const char *why = NULL;
 	json_t *answer = NULL;
 
@@ -174,7 +174,7 @@ try_patiently(struct ctl *ctl, int fd, const char *path, const json_t *request, 
 		answer = try_running(ctl, fd, path, request, text);
 		if (strcmp(ctl_text(answer, "error"), CONTROL_TRY_BUSY) != 0)
 			break;
-		(void)nanosleep(&pause, NULL);
+		clock_pause(50);
 		fd = ctl_connect(ctl, &path, &why);
 		if (fd < 0)
 			ctl_fail("%s", why);
@@ -200,13 +200,12 @@ same_file(const struct ctl *ctl, const char *file)
 static void
 try_await_blocks(struct ctl *ctl, struct daemon *daemon)
 {
-	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
 	struct store_block *list = NULL;
 	size_t n = 0;
 
 	for (int i = 0; daemon->current->config->store_options.kind == STORE_REDIS && n == 0 &&
 	     i < BLOCKS_WAIT_MS / 20; i++) {
-		(void)nanosleep(&pause, NULL);
+		clock_pause(20);
 		store_blocked(daemon->store, ctl->memory, &list, &n);
 	}
 }

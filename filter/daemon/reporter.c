@@ -140,7 +140,7 @@ send_domain(struct reporter *reporter, TALLOC_CTX *ctx, const struct dmarc_repor
 		goes_on = report_send(
 		    tmp, &sender, day, domain, clock_wall_ms() / 1000, &error) == 0;
 		note_books(reporter, error);
-		(void)usleep(REPORTER_PAUSE_MS * 1000);
+		clock_pause(REPORTER_PAUSE_MS);
 	}
 	talloc_free(tmp);
 	return goes_on;

@@ -696,8 +696,11 @@ dispatch(void *data)
 		for (size_t i = 0; i <= UPSTREAM_PATIENT; i++)
 			fds[1 + i].fd = ub_fd(resolver->unbound[i]);
 		n = health_fds(resolver->health, fds + 3);
-		if (poll(fds, 3 + n, idle && resolver->health->asked_ms == 0 ? -1 : TICK_MS) < 0)
+		if (poll(fds, 3 + n, idle && resolver->health->asked_ms == 0 ? -1 : TICK_MS) < 0) {
+			if (errno != EINTR)
+				clock_pause(TICK_MS);
 			continue;
+		}
 		if (fds[0].revents != 0)
 			wakeup_quiet(&resolver->wakeup);
 		if (!take_queue(resolver, &queue, &idle))

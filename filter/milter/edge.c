@@ -49,7 +49,6 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "filter/base/clock.h"
@@ -100,11 +99,9 @@ edge_open(struct edge_figures *to)
 void
 edge_stopping(void)
 {
-	const struct timespec moment = { .tv_nsec = 10 * 1000 * 1000 };
-
 	/* before it polls, libmilter may not have made the mutex that smfi_stop() takes */
 	for (int i = 0; i < START_MS / 10 && !atomic_load(&polling); i++)
-		(void)nanosleep(&moment, NULL);
+		clock_pause(10);
 	atomic_store(&stopping, true);
 }
 
@@ -154,15 +151,6 @@ edge_connections(void)
 
 /* --- accept and close --- */
 
-/* pause_briefly - leave the processor to those who can get on */
-static void
-pause_briefly(void)
-{
-	const struct timespec moment = { .tv_nsec = PAUSE_MS * 1000 * 1000 };
-
-	(void)nanosleep(&moment, NULL);
-}
-
 /* edge_turn_away - with no descriptor left, give one up to accept the connection and to close it */
 static void
 edge_turn_away(int listening)
@@ -176,7 +164,7 @@ edge_turn_away(int listening)
 	if (fd >= 0)
 		(void)close(fd);
 	else
-		pause_briefly();
+		clock_pause(PAUSE_MS);
 	spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
@@ -192,7 +180,7 @@ accept_failed(int listening)
 	case ENOBUFS:
 	case ENOMEM:
 		atomic_fetch_add(&figures->no_descriptors, 1);
-		pause_briefly();
+		clock_pause(PAUSE_MS);
 		break;
 	case EBADF:
 	case EINVAL:
@@ -461,7 +449,7 @@ poll_inherited(struct pollfd *fd, int timeout)
 		return -1;
 	if (both[1].revents != 0) {
 		fd->revents = 0;
-		pause_briefly();
+		clock_pause(PAUSE_MS);
 		return 0;
 	}
 	fd->revents = both[0].revents;
@@ -526,7 +514,12 @@ edge_poll(struct pollfd *fds, nfds_t n, int timeout)
 	ready = reading_poll_pool(fds, n, timeout);
 	if (ready > 0)
 		note_due(fds, n);
-	return ready;
+	if (ready >= 0 || errno == EINTR)
+		return ready;
+	/* more than RLIMIT_NOFILE, which was lowered, or no memory: libmilter would try at once
+	 * again, and then end the daemon */
+	clock_pause(PAUSE_MS);
+	return 0;
 }
 
 ssize_t

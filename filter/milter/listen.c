@@ -26,9 +26,9 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "filter/base/clock.h"
 #include "filter/base/log.h"
 #include "filter/base/supervisor.h"
 #include "filter/base/unix_socket.h"
@@ -246,7 +246,6 @@ stop_milter(void *arg)
 void
 milter_socket_stop(void)
 {
-	static const struct timespec moment = { .tv_nsec = 50 * 1000 * 1000 };
 	int copies[4];
 	size_t n = edge_inherited() >= 0 ? 0 :
 	    listening_copies(copies, sizeof(copies) / sizeof(copies[0]));
@@ -261,7 +260,7 @@ milter_socket_stop(void)
 	/* the listener holds that lock while it polls; a socket that is shut down wakes it. Should
 	 * it wake before it was told to stop, it complains once and finds out at its next look.
 	 * edge_rest() has woken it from its poll of an inherited socket. */
-	(void)nanosleep(&moment, NULL);
+	clock_pause(50);
 	for (size_t i = 0; i < n; i++) {
 		if (copies[i] < 0)
 			continue;

@@ -11,7 +11,6 @@
 #endif
 
 #include <hiredis/hiredis.h>
-#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -229,7 +228,7 @@ call_cluster(const struct call *call)
 		/* TRYAGAIN: keys of ours lie on both sides of a slot that moves. */
 		if (!call->patient || clock_ms() + TRYAGAIN_MS >= call->deadline_ms)
 			break;
-		(void)poll(NULL, 0, TRYAGAIN_MS);
+		clock_pause(TRYAGAIN_MS);
 	}
 	return outcome;
 }

@@ -450,9 +450,8 @@ workers_ask(struct workers *workers, TALLOC_CTX *ctx, const char *key, int64_t d
 void
 workers_settle(int64_t wait_ms)
 {
-	const struct timespec nap = { .tv_nsec = 5000000 };
 	int64_t until_ms = clock_ms() + wait_ms;
 
 	while (atomic_load(&n_workers) > 0 && clock_ms() < until_ms)
-		(void)nanosleep(&nap, NULL);
+		clock_pause(5);
 }

@@ -152,6 +152,9 @@ for m in sessions:
 # a limit below what is in use: nothing can be accepted at all
 limit("nofile", 5)
 waiting = [socket.create_connection(("127.0.0.1", port), timeout=120) for _ in range(20)]
+asking = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+for s in asking:
+    s.connect(directory + "/control")
 used, started = cpu(), time.monotonic()
 for s in waiting[:10]:
     try:
@@ -165,6 +168,11 @@ used = (cpu() - used) / os.sysconf("SC_CLK_TCK")
 ok(used < 0.5 * (time.monotonic() - started), "no CPU is burnt", used)
 limit("nofile", unlimited)
 for s in waiting:
+    s.close()
+asking[0].settimeout(60)
+asking[0].sendall(b'{"command":"status"}\n')
+ok(b"shortage" in asking[0].makefile("rb").readline(), "who asked meanwhile gets an answer")
+for s in asking:
     s.close()
 ok(kept.message(FIELDS, **login()) == "eom c", "the kept session goes on")
 kept.quit()
