@@ -520,8 +520,7 @@ void
 api_unknown(const struct api_request *request, struct api_reply *reply_r)
 {
 	if (request->too_many)
-		api_problem(request->ctx, 429, "too many wrong tokens for this name; wait a minute",
-		    reply_r);
+		api_problem(request->ctx, 429, API_TOO_MANY, reply_r);
 	else
 		api_problem(request->ctx, 401,
 		    "write the field Authorization: Bearer TOKEN, or log in", reply_r);

@@ -22,6 +22,8 @@
 #define API_WAIT_MS	10000		/* for an answer of the daemon */
 #define API_TRY_WAIT_MS	60000		/* the same of a message to be tried */
 
+#define API_TOO_MANY	"too many wrong tokens; wait a minute"
+
 /*
  * A page without a token is kept for API_FRESH_MS, so that clients who may be anyone ask the daemon
  * once in that time, however many they are.
@@ -43,6 +45,8 @@ struct api_request {
 	const struct pages *files; /* of the console, or NULL */
 	struct sessions *sessions;
 	struct tokens *tokens;	/* in effect */
+	struct guesses *guesses;
+	const char *place;	/* where it comes from: guesses_place() */
 	const char *method;
 	const char *path;	/* decoded, without the query */
 	json_t *query;		/* an object of texts; a name that came twice has null */

@@ -64,13 +64,14 @@ console_log_in(const struct api_request *request, struct api_reply *reply_r)
 	char id[SESSIONS_TEXT];
 
 	if (presented != NULL)
-		result = tokens_check(request->tokens, presented, clock_ms(), &token);
+		result = tokens_check(request->tokens, presented,
+		    &(struct tokens_asked){ request->guesses, request->place, clock_ms() },
+		    &token);
 	if (presented == NULL)
 		api_problem(request->ctx, 400,
 		    "the body must be JSON: {\"token\": \"...\"}", reply_r);
 	else if (result == TOKENS_TOO_MANY)
-		api_problem(request->ctx, 429,
-		    "too many wrong tokens for this name; wait a minute", reply_r);
+		api_problem(request->ctx, 429, API_TOO_MANY, reply_r);
 	else if (result == TOKENS_BAD)
 		api_problem(request->ctx, 401, "this token is not known", reply_r);
 	else if (!sessions_begin(request->sessions, token, clock_ms(), id))

@@ -52,6 +52,7 @@ struct http {
 	struct client *clients;
 	struct api_page pages[API_KEPT];
 	struct sessions *sessions;
+	struct guesses *guesses;
 	atomic_size_t bodies;	/* octets of all bodies that are coming or being answered */
 };
 
@@ -269,6 +270,31 @@ http_is_secure(struct MHD_Connection *connection)
 	    !http_is_loopback(host);
 }
 
+/* http_on_forwarded - libmicrohttpd: a field of the header; the last line is the last proxy's */
+static enum MHD_Result
+http_on_forwarded(void *arg, enum MHD_ValueKind kind, const char *name, const char *text)
+{
+	const char **last = arg;
+
+	(void)kind;
+	if (strcasecmp(name, "X-Forwarded-For") == 0 && text != NULL)
+		*last = text;
+	return MHD_YES;
+}
+
+/* http_place - where a request comes from */
+static const char *
+http_place(TALLOC_CTX *ctx, struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+	    MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const char *forwarded = NULL;
+
+	(void)MHD_get_connection_values(
+	    connection, MHD_HEADER_KIND, http_on_forwarded, (void *)&forwarded);
+	return guesses_place(ctx, info != NULL ? info->connect_fd : -1, forwarded);
+}
+
 /* http_identify_session - by the cookie of the console */
 static void
 http_identify_session(
@@ -291,12 +317,14 @@ http_identify(struct http *http, struct MHD_Connection *connection, struct token
 	const char *field = field_of_request(connection, "Authorization");
 	const char *proxied = field_of_request(connection, "X-Forwarded-User");
 
+	request->place = http_place(request->ctx, connection);
 	request->secure = http_is_secure(connection);
 	request->proof = field_of_request(connection, "X-CSRF-Token");
 	request->own_header = field_of_request(connection, "X-Requested-With") != NULL;
 	if (field != NULL && strncasecmp(field, "Bearer ", 7) == 0)
-		request->too_many = tokens_check(tokens, field + 7, clock_ms(), &request->token) ==
-		    TOKENS_TOO_MANY;
+		request->too_many = tokens_check(tokens, field + 7,
+		    &(struct tokens_asked){ request->guesses, request->place, clock_ms() },
+		    &request->token) == TOKENS_TOO_MANY;
 	else if (proxied != NULL && proxied[0] != '\0' && http->options.is_unix) {
 		request->token = tokens_proxied(tokens, proxied);
 		request->proxied = request->token != NULL;
@@ -365,7 +393,7 @@ http_answer(struct http *http, struct MHD_Connection *connection, const struct c
 	const char *accept = field_of_request(connection, "Accept");
 	struct api_request request = { .ctx = ctx, .control = http->options.control,
 		.pages = http->pages, .files = http->options.files, .sessions = http->sessions,
-		.tokens = held->tokens,
+		.tokens = held->tokens, .guesses = http->guesses,
 		.method = strcmp(method, "HEAD") == 0 ? "GET" : method, .path = path,
 		.query = json_object(), .body = coming->body, .body_len = coming->len,
 		.body_is_json = type != NULL && strncasecmp(type, "application/json", 16) == 0 &&
@@ -495,11 +523,12 @@ http_open(TALLOC_CTX *ctx, const struct http_options *options, struct tokens *to
 	http->options = *options;
 	http->options.control = mem_strdup(http, options->control);
 	http->sessions = sessions_new(http);
+	http->guesses = guesses_new(http);
 	(void)pthread_mutex_init(&http->lock, NULL);
 	for (int i = 0; i < API_KEPT; i++)
 		(void)pthread_mutex_init(&http->pages[i].lock, NULL);
 	http_renew(http, tokens);
-	if (http->sessions != NULL)
+	if (http->sessions != NULL && http->guesses != NULL)
 		http->daemon = http_start(http);
 	if (http->daemon != NULL)
 		return http;

@@ -2,11 +2,11 @@
  * tokens.c - who may ask countersign-web, by a file of tokens
  *
  * crypt(3) is slow on purpose, so a token that was good is remembered by a keyed hash as long as
- * the file has it, and wrong ones are counted: TRIES_MAX in a minute for each name, and as many
- * for all names that do not exist. At most one is computed at a time.
+ * the file has it, and wrong ones are counted (guesses.h). At most one is computed at a time. A
+ * name that does not exist is treated as one that does: its secret is computed against a hash of
+ * the file, always the same one, so that answers and times are alike.
  *
- * Thread rule: the lock guards what is remembered and counted; the rest is set when the file is
- * read.
+ * Thread rule: the lock guards what is remembered; the rest is set when the file is read.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -24,6 +24,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "filter/base/keyed_mark.h"
 #include "filter/base/log.h"
 #include "filter/base/trusted_file.h"
 #include "filter/web/tokens.h"
@@ -33,18 +34,14 @@
 #define SECRET_OCTETS	24
 #define SECRET_MAX	128
 #define TOKENS_MAX	1000
-#define TRIES_MAX	10
-#define TRIES_MS	60000
 #define KEY_OCTETS	32
-/* of nothing; a name that does not exist takes as long as one that does */
+/* of nothing, for a file without a hash */
 #define NO_HASH		"$y$j9T$bC0rkSNO1zFGXvkZaPK.K.$"
 
-/* What is remembered and counted of a name. */
+/* What is remembered of a name. */
 struct tokens_state {
 	bool known;
 	unsigned char seen[KEY_OCTETS];	/* keyed hash of the token that was good */
-	int64_t since_ms;	/* when the first of the wrong ones came */
-	unsigned int wrong;
 };
 
 struct tokens {
@@ -52,7 +49,7 @@ struct tokens {
 	size_t n;
 	unsigned char key[KEY_OCTETS];
 	pthread_mutex_t lock;
-	struct tokens_state *states;	/* n, and one for names that do not exist */
+	struct tokens_state *states;	/* n */
 };
 
 static const char *const tokens_roles[] = { [TOKEN_READ] = "read", [TOKEN_OPERATOR] = "operator",
@@ -179,7 +176,7 @@ tokens_take(TALLOC_CTX *ctx, struct tokens *tokens, const config_t *tree, const 
 	if (n > TOKENS_MAX)
 		return mem_printf(ctx, "%s: more than %d tokens", path, TOKENS_MAX);
 	tokens->items = mem_array(tokens, struct token, (size_t)n);
-	tokens->states = mem_array(tokens, struct tokens_state, (size_t)n + 1);
+	tokens->states = mem_array(tokens, struct tokens_state, (size_t)n);
 	for (int i = 0; i < n; i++) {
 		config_setting_t *entry = config_setting_get_elem(list, (unsigned int)i);
 		const char *problem = tokens_entry(tokens, entry);
@@ -246,7 +243,6 @@ tokens_inherit(struct tokens *tokens, struct tokens *old)
 {
 	(void)pthread_mutex_lock(&old->lock);
 	memcpy(tokens->key, old->key, KEY_OCTETS);
-	tokens->states[tokens->n] = old->states[old->n];
 	for (size_t i = 0; i < tokens->n; i++)
 		for (size_t j = 0; j < old->n; j++)
 			if (tokens->items[i].hash != NULL && old->items[j].hash != NULL &&
@@ -282,53 +278,78 @@ tokens_crypt_same(const char *secret, const char *hash)
 	return same;
 }
 
+/*
+ * tokens_hash - what a secret for a name is computed against
+ * found: its token, or NULL. A name that does not exist has the hash of one that does, as it takes
+ * as long as the file's hashes take.
+ */
+static const char *
+tokens_hash(const struct tokens *tokens, const struct token *found, const char *name)
+{
+	size_t first = (size_t)keyed_mark(tokens->key, KEY_OCTETS, name);
+
+	if (found != NULL)
+		return found->hash;
+	for (size_t i = 0; i < tokens->n; i++)
+		if (tokens->items[(first + i) % tokens->n].hash != NULL)
+			return tokens->items[(first + i) % tokens->n].hash;
+	return NO_HASH;
+}
+
+/* tokens_find - the token of a name that has a secret, or NULL */
+static const struct token *
+tokens_find(const struct tokens *tokens, const char *name)
+{
+	const struct token *token = tokens_named(tokens, name);
+
+	return token != NULL && token->hash != NULL ? token : NULL;
+}
+
 /* tokens_try - as tokens_check(), of one that was not good before (lock held) */
 static enum tokens_result
-tokens_try(struct tokens_state *state, const char *secret, const char *hash, int64_t now_ms)
+tokens_try(const struct tokens *tokens, const struct tokens_asked *asked, const char *name,
+    const char *secret, const struct token *found)
 {
-	if (now_ms - state->since_ms > TRIES_MS) {
-		state->wrong = 0;
-		state->since_ms = now_ms;
-	}
-	if (state->wrong >= TRIES_MAX)
+	size_t len = strlen(name);
+
+	if (!guesses_take(asked->guesses, asked->place, name, len, asked->now_ms))
 		return TOKENS_TOO_MANY;
-	if (tokens_crypt_same(secret, hash != NULL ? hash : NO_HASH) && hash != NULL)
+	if (tokens_crypt_same(secret, tokens_hash(tokens, found, name)) && found != NULL) {
+		guesses_return(asked->guesses, asked->place, name, len, asked->now_ms);
 		return TOKENS_GOOD;
-	state->wrong++;
+	}
+	log_warning("web: a wrong secret for %s from %s",
+	    found != NULL ? found->name : "a name that does not exist", asked->place);
 	return TOKENS_BAD;
 }
 
 enum tokens_result
-tokens_check(
-    struct tokens *tokens, const char *presented, int64_t now_ms, const struct token **token_r)
+tokens_check(struct tokens *tokens, const char *presented, const struct tokens_asked *asked,
+    const struct token **token_r)
 {
 	const char *dot = strchr(presented, '.');
-	size_t i = 0, len = dot != NULL ? (size_t)(dot - presented) : 0;
+	size_t len = dot != NULL ? (size_t)(dot - presented) : 0;
+	char name[TOKENS_NAME_MAX + 1] = "";
 	unsigned char digest[KEY_OCTETS];
-	struct tokens_state *state;
-	enum tokens_result result;
+	enum tokens_result result = TOKENS_GOOD;
+	struct tokens_state *state = NULL;
+	const struct token *found;
 
 	if (dot == NULL || len > TOKENS_NAME_MAX || strlen(dot + 1) > SECRET_MAX)
 		return TOKENS_BAD;
-	while (i < tokens->n && (tokens->items[i].hash == NULL ||
-	    strlen(tokens->items[i].name) != len ||
-	    strncmp(tokens->items[i].name, presented, len) != 0))
-		i++;
-	state = &tokens->states[i];
+	memcpy(name, presented, len);
+	found = tokens_find(tokens, name);
+	if (found != NULL)
+		state = &tokens->states[found - tokens->items];
 	tokens_digest(tokens, presented, digest);
 	(void)pthread_mutex_lock(&tokens->lock);
-	if (state->known && CRYPTO_memcmp(state->seen, digest, sizeof(digest)) == 0)
-		result = TOKENS_GOOD;
-	else
-		result = tokens_try(
-		    state, dot + 1, i < tokens->n ? tokens->items[i].hash : NULL, now_ms);
-	if (result == TOKENS_BAD)
-		log_warning("web: a wrong secret for %s",
-		    i < tokens->n ? tokens->items[i].name : "a name that does not exist");
+	if (state == NULL || !state->known ||
+	    CRYPTO_memcmp(state->seen, digest, sizeof(digest)) != 0)
+		result = tokens_try(tokens, asked, name, dot + 1, found);
 	if (result == TOKENS_GOOD) {
 		state->known = true;
 		memcpy(state->seen, digest, sizeof(digest));
-		*token_r = &tokens->items[i];
+		*token_r = found;
 	}
 	(void)pthread_mutex_unlock(&tokens->lock);
 	return result;

@@ -20,6 +20,8 @@
 #include <stdint.h>
 #include <talloc.h>
 
+#include "filter/web/guesses.h"
+
 #define TOKENS_NAME_MAX	32	/* letters, digits, - and _ */
 
 enum token_role {
@@ -43,22 +45,29 @@ struct tokens;
 struct tokens *tokens_read(TALLOC_CTX *ctx, const char *path, const char **error_r);
 
 /*
- * tokens_inherit - take over what is known of tokens that the file had before, too
- * So a reload neither locks out one that was good before while others try wrong ones for its name,
- * nor allows more tries. tokens: new, not yet in use; old: may be in use.
+ * tokens_inherit - take over which tokens were good, of those that the file had before, too
+ * So a reload locks out no one that was good before while others try wrong ones for its name.
+ * tokens: new, not yet in use; old: may be in use.
  */
 void tokens_inherit(struct tokens *tokens, struct tokens *old);
 
 enum tokens_result { TOKENS_GOOD, TOKENS_BAD, TOKENS_TOO_MANY };
 
+/* Who presents a token, and when. */
+struct tokens_asked {
+	struct guesses *guesses;
+	const char *place;	/* guesses_place() */
+	int64_t now_ms;		/* clock_ms() */
+};
+
 /*
  * tokens_check - whose token is it?
- * TOKENS_TOO_MANY: it was not looked at, because there were too many wrong ones for that name in
- * the last minute. One that was good before is never turned away for that. Takes a while the first
- * time. now_ms: clock_ms().
+ * TOKENS_TOO_MANY: it was not looked at, because there were too many wrong ones in the last minute
+ * (guesses.h). One that was good before is never turned away for that. Takes a while the first
+ * time. Neither the result nor the time says whether there is a token of that name.
  */
-enum tokens_result tokens_check(
-    struct tokens *tokens, const char *presented, int64_t now_ms, const struct token **token_r);
+enum tokens_result tokens_check(struct tokens *tokens, const char *presented,
+    const struct tokens_asked *asked, const struct token **token_r);
 
 /* tokens_named - the one of that name, or NULL */
 const struct token *tokens_named(const struct tokens *tokens, const char *name);

@@ -31,9 +31,10 @@ class Unix(http.client.HTTPConnection):
         self.sock.connect(path)
 
 
-def ask(method, url, who=None, body=None, unix=True, raw=None, **fields):
+def ask(method, url, who=None, body=None, unix=True, raw=None, source=None, **fields):
     """Status, parsed body, fields."""
-    connection = Unix("localhost", timeout=30) if unix else http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = Unix("localhost", timeout=30) if unix else \
+        http.client.HTTPConnection("127.0.0.1", port, timeout=30, source_address=source)
     headers = {name.replace("_", "-"): value for name, value in fields.items()}
     if who is not None:
         headers["Authorization"] = "Bearer " + TOKENS.get(who, who)
@@ -255,6 +256,16 @@ codes = [status("GET", API + "/status", "reader.wrong") for _ in range(12)]
 ok(codes[-1] == 429, "wrong secrets are limited", codes)
 ok(1 <= open(web_log).read().count("a wrong secret for reader") <= 10, "and logged, no more than that")
 ok(status("GET", API + "/status", "reader") == 200, "which does not lock out the right one")
+unknown = [ask("GET", API + "/status", "no-such-name.wrong")[:2] for _ in range(12)]
+ok([code for code, _ in unknown] == [401] * 10 + [429] * 2 and
+   unknown == [ask("GET", API + "/status", "late.wrong")[:2] for _ in range(12)],
+   "a name that does not exist is answered as one that does", unknown)
+ok(status("GET", API + "/status", "late") == 429, "an owner who was not there before waits at the place of the guesses")
+ok(status("GET", API + "/status", "late", X_Forwarded_For="192.0.2.9, 192.0.2.10") == 200, "but gets in from another")
+for _ in range(12):
+    status("GET", API + "/status", "late.wrong", unix=False)
+ok(status("GET", API + "/status", "late", unix=False) == 429, "so over TCP")
+ok(status("GET", API + "/status", "late", unix=False, source=("127.0.0.2", 0)) == 200, "by the address of the client")
 
 # --- the console: its files, and sessions
 code, text, fields = ask("GET", "/")

@@ -1,5 +1,6 @@
 /*
- * test_sessions.c - sessions of the console: when they end, and how many there are
+ * test_sessions.c - sessions of the console: when they end, and how many there are; wrong tokens,
+ * and where they come from
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -156,30 +157,159 @@ test_proof(void **state)
 	talloc_free(ctx);
 }
 
-/* a reload locks out no one whose token was good before, and allows no further tries */
+/* hash_of - a cheap hash of a secret */
+static const char *
+hash_of(TALLOC_CTX *ctx, const char *secret)
+{
+	struct crypt_data *data = talloc_zero(ctx, struct crypt_data);
+
+	return crypt_rn(secret, "$y$j75$bC0rkSNO1zFGXvkZaPK.K.$", data, sizeof(*data));
+}
+
+/* check - a token from a place */
+static enum tokens_result
+check(struct tokens *tokens, struct guesses *guesses, const char *place, const char *presented,
+    int64_t now_ms)
+{
+	const struct token *token = NULL;
+	enum tokens_result result = tokens_check(tokens, presented,
+	    &(struct tokens_asked){ guesses, place, now_ms }, &token);
+
+	assert_int_equal(token != NULL, result == TOKENS_GOOD);
+	return result;
+}
+
+/* a reload locks out no one whose token was good before */
 static void
 test_inherit(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
-	struct crypt_data *data = talloc_zero(ctx, struct crypt_data);
-	const char *hash = crypt_rn("right", "$y$j75$bC0rkSNO1zFGXvkZaPK.K.$", data, sizeof(*data));
+	const char *hash = hash_of(ctx, "right");
 	struct tokens *tokens = two_tokens(ctx, "bob", hash, "read"), *again, *other;
-	const struct token *token = NULL;
+	struct guesses *guesses = guesses_new(ctx);
 
 	(void)state;
 	again = two_tokens(ctx, "bob", hash, "operator");
 	other = two_tokens(ctx, "bob", OTHER, "operator");
-	assert_int_equal(tokens_check(tokens, "bob.right", START, &token), TOKENS_GOOD);
-	for (int i = 0; i < 10; i++)
-		assert_int_equal(tokens_check(tokens, "bob.wrong", START, &token), TOKENS_BAD);
+	assert_int_equal(check(tokens, guesses, "a", "bob.right", START), TOKENS_GOOD);
+	for (int i = 0; i < GUESSES_NAME; i++)
+		assert_int_equal(check(tokens, guesses, "a", "bob.wrong", START), TOKENS_BAD);
 	tokens_inherit(again, tokens);
 	tokens_inherit(other, tokens);
-	assert_int_equal(tokens_check(again, "bob.wrong", START, &token), TOKENS_TOO_MANY);
-	assert_int_equal(tokens_check(again, "bob.right", START, &token), TOKENS_GOOD);
-	assert_ptr_equal(token, tokens_named(again, "bob"));
-	assert_int_equal(token->role, TOKEN_OPERATOR);
+	assert_int_equal(check(again, guesses, "a", "bob.wrong", START), TOKENS_TOO_MANY);
+	assert_int_equal(check(again, guesses, "a", "bob.right", START), TOKENS_GOOD);
+	assert_int_equal(tokens_named(again, "bob")->role, TOKEN_OPERATOR);
 	/* of another secret nothing is known */
-	assert_int_equal(tokens_check(other, "bob.right", START, &token), TOKENS_BAD);
+	assert_int_equal(check(other, guesses, "b", "bob.right", START), TOKENS_BAD);
+	talloc_free(ctx);
+}
+
+/* names that exist and names that do not are answered alike, each by its own count */
+static void
+test_names_alike(void **state)
+{
+	static const char *const names[] = { "bob.x", "nobody.x", "no-one.x", "anna.x", ".x" };
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct tokens *tokens = two_tokens(ctx, "bob", hash_of(ctx, "right"), "read");
+	struct guesses *guesses = guesses_new(ctx);
+
+	(void)state;
+	for (size_t name = 0; name < 4; name++) {
+		for (int i = 0; i < GUESSES_NAME; i++)
+			assert_int_equal(
+			    check(tokens, guesses, "a", names[name], START), TOKENS_BAD);
+		assert_int_equal(check(tokens, guesses, "a", names[name], START), TOKENS_TOO_MANY);
+		assert_int_equal(check(tokens, guesses, "a", names[name], START + GUESSES_MS),
+		    TOKENS_TOO_MANY);
+	}
+	assert_int_equal(check(tokens, guesses, "a", names[4], START), TOKENS_BAD);
+	for (size_t name = 0; name < 5; name++)
+		assert_int_equal(check(tokens, guesses, "a", names[name], START + GUESSES_MS + 1),
+		    TOKENS_BAD);
+	talloc_free(ctx);
+}
+
+/* the owner gets in from a place where no one guesses, also one that was never seen */
+static void
+test_places(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct tokens *tokens = two_tokens(ctx, "bob", hash_of(ctx, "right"), "read");
+	struct guesses *guesses = guesses_new(ctx);
+	char name[16];
+	int taken = 0;
+
+	(void)state;
+	for (int i = 0; i < 2 * GUESSES_PLACE; i++) {
+		(void)snprintf(name, sizeof(name), "n%d", i);
+		taken += guesses_take(guesses, "a", name, strlen(name), START);
+	}
+	assert_int_equal(taken, GUESSES_PLACE);
+	assert_int_equal(check(tokens, guesses, "a", "bob.right", START), TOKENS_TOO_MANY);
+	assert_int_equal(check(tokens, guesses, "b", "bob.right", START), TOKENS_GOOD);
+	/* all places together */
+	for (int i = 0; i < 2 * GUESSES_ALL; i++) {
+		(void)snprintf(name, sizeof(name), "p%d", i);
+		taken += guesses_take(guesses, name, "anna", 4, START + GUESSES_MS - 1);
+	}
+	assert_int_equal(taken, GUESSES_ALL);
+	/* the tables have room for what comes in the next minute, and forget it after that */
+	for (int minute = 1; minute < 4; minute++) {
+		taken = 0;
+		for (int i = 0; i < 2 * GUESSES_ALL; i++) {
+			(void)snprintf(name, sizeof(name), "%d-%d", minute, i);
+			taken += guesses_take(guesses, name, "anna", 4,
+			    START + minute * (GUESSES_MS + INT64_C(1)));
+		}
+		assert_int_equal(taken, GUESSES_ALL);
+	}
+	talloc_free(ctx);
+}
+
+/* secrets that are right are no guesses */
+static void
+test_right(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct guesses *guesses = guesses_new(ctx);
+
+	(void)state;
+	for (int i = 0; i < 2 * GUESSES_ALL; i++) {
+		assert_true(guesses_take(guesses, "a", "bob", 3, START));
+		guesses_return(guesses, "a", "bob", 3, START);
+	}
+	/* none is given back that was not taken */
+	guesses_return(guesses, "a", "bob", 3, START);
+	for (int i = 0; i < GUESSES_NAME; i++)
+		assert_true(guesses_take(guesses, "a", "bob", 3, START));
+	assert_false(guesses_take(guesses, "a", "bob", 3, START));
+	talloc_free(ctx);
+}
+
+/* where a request comes from, by the field of the last proxy */
+static void
+test_place(void **state)
+{
+	static const char *const places[][2] = {
+		{ "192.0.2.7", "192.0.2.7" },
+		{ "198.51.100.1, 192.0.2.7", "192.0.2.7" },
+		{ "192.0.2.7:40000", "192.0.2.7" },
+		{ "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::" },
+		{ "[2001:db8:1:2::9]:443", "2001:db8:1:2::" },
+		{ "::ffff:192.0.2.7", "192.0.2.7" },
+		{ "192.0.2.7, unknown", NULL },
+		{ "", NULL },
+		{ ",", NULL },
+		{ "[", NULL },
+		{ "1.2.3.4 5.6.7.8, ", NULL },
+	};
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *peer = guesses_place(ctx, -1, NULL);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		assert_string_equal(guesses_place(ctx, -1, places[i][0]),
+		    places[i][1] != NULL ? mem_printf(ctx, "%s for %s", peer, places[i][1]) : peer);
 	talloc_free(ctx);
 }
 
@@ -192,6 +322,10 @@ main(void)
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_proof),
 		cmocka_unit_test(test_inherit),
+		cmocka_unit_test(test_names_alike),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_right),
+		cmocka_unit_test(test_place),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
