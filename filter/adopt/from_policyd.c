@@ -14,6 +14,7 @@
 
 #include "filter/adopt/inside.h"
 #include "filter/adopt/policyd_db.h"
+#include "filter/base/plain_file.h"
 #include "policy/base/mem.h"
 
 #define GROUP_DEPTH 5
@@ -152,7 +153,7 @@ is_sqlite(struct adopt *adopt, const char *path)
 {
 	static const char magic[] = "SQLite format 3";
 	char head[sizeof(magic)] = "";
-	FILE *file = fopen(path, "re");
+	FILE *file = plain_file(path);
 
 	(void)adopt;
 	if (file == NULL)

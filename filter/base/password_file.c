@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "filter/base/password_file.h"
+#include "filter/base/plain_file.h"
 #include "policy/base/mem.h"
 
 /* password_file_read - the first line of a file that others cannot read */
@@ -19,13 +20,13 @@ char *
 password_file_read(TALLOC_CTX *ctx, const char *path, const char **error_r)
 {
 	char line[1024] = "";
-	FILE *file = fopen(path, "re");
+	FILE *file = plain_file(path);
 	struct stat st;
 	char *password;
 
 	if (file == NULL) {
 		*error_r =
-		    mem_printf(ctx, "password_file %s cannot be opened: %s", path, strerror(errno));
+		    mem_printf(ctx, "password_file %s cannot be opened: %s", path, plain_file_error(errno));
 		return NULL;
 	}
 	if (fstat(fileno(file), &st) != 0 || (st.st_mode & 07) != 0) {

@@ -22,6 +22,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/base/log.h"
+#include "filter/base/plain_file.h"
 #include "filter/base/talk.h"
 #include "filter/base/unix_socket.h"
 #include "filter/control/control_answer.h"
@@ -55,7 +56,7 @@ path_in_line(TALLOC_CTX *ctx, const char *line)
 static const char *
 path_in_text(struct ctl *ctl)
 {
-	FILE *file = fopen(ctl->file, "re");
+	FILE *file = plain_file(ctl->file);
 	const char *path = NULL;
 	char line[LINE_SIZE];
 

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "filter/base/plain_file.h"
 #include "filter/config/listener.h"
 #include "filter/doctor/inside.h"
 #include "policy/base/mem.h"
@@ -290,7 +291,7 @@ examine_owners(struct exam *exam)
 static bool
 file_holds(const char *path, const char *name, const char *word)
 {
-	FILE *file = fopen(path, "re");
+	FILE *file = plain_file(path);
 	char *line = NULL;
 	size_t size = 0;
 	bool found = false;

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "filter/base/plain_file.h"
 #include "filter/doctor/inside.h"
 #include "policy/base/mem.h"
 #include "policy/base/text.h"
@@ -160,7 +161,7 @@ maps_off(struct exam *exam, const struct postfix_service *service, const char *v
 static void
 maps_file(struct exam *exam, const struct postfix_service *service, const char *path)
 {
-	FILE *file = fopen(path, "re");
+	FILE *file = plain_file(path);
 	char *line = NULL;
 	size_t size = 0;
 
@@ -282,7 +283,7 @@ near_parameter(const struct postfix *postfix, const char *name)
 static int
 file_line(const char *path, const char *name)
 {
-	FILE *file = fopen(path, "re");
+	FILE *file = plain_file(path);
 	char *line = NULL;
 	size_t size = 0, len = strlen(name);
 	int found = 0;

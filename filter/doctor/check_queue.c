@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "filter/base/clock.h"
+#include "filter/base/plain_file.h"
 #include "filter/doctor/inside.h"
 #include "policy/base/mem.h"
 
@@ -220,7 +221,7 @@ examine_log(struct exam *exam)
 	paths[0] = postfix_value(exam->ctx, site->postfix, NULL, "maillog_file");
 	for (size_t i = 0; i < 3 && file == NULL; i++) {
 		path = paths[i];
-		file = path[0] == '/' ? fopen(path, "re") : NULL;
+		file = path[0] == '/' ? plain_file(path) : NULL;
 	}
 	if (file != NULL && fseeko(file, -(off_t)LOG_TAIL, SEEK_END) != 0)
 		rewind(file);

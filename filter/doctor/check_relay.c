@@ -20,6 +20,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/base/interfaces.h"
+#include "filter/base/plain_file.h"
 #include "filter/doctor/inside.h"
 #include "filter/table/open.h"
 #include "filter/table/table.h"
@@ -398,7 +399,7 @@ check_network(struct relay_networks *networks, const char *word)
 static void
 check_network_file(struct relay_networks *networks, const char *path)
 {
-	FILE *file = fopen(path, "re");
+	FILE *file = plain_file(path);
 	char *line = NULL;
 	size_t size = 0;
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "filter/base/clock.h"
+#include "filter/base/plain_file.h"
 #include "filter/config/table_servers.h"
 #include "filter/doctor/inside.h"
 #include "filter/table/open.h"
@@ -120,7 +121,7 @@ table_path(const char *spec)
 static bool
 holds_password(const char *path)
 {
-	FILE *file = fopen(path, "re");
+	FILE *file = plain_file(path);
 	char *line = NULL;
 	size_t size = 0;
 	bool found = false;

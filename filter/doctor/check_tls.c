@@ -22,6 +22,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "filter/base/plain_file.h"
 #include "filter/doctor/tls.h"
 #include "policy/base/mem.h"
 
@@ -249,7 +250,7 @@ find_sendmail(struct exam *exam, struct tls_file *file)
 static bool
 has_key_only(const char *path)
 {
-	FILE *file = fopen(path, "re");
+	FILE *file = plain_file(path);
 	char *line = NULL;
 	bool key = false, cert = false;
 	size_t size = 0;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "filter/base/clock.h"
+#include "filter/base/plain_file.h"
 #include "filter/doctor/dns_probe.h"
 #include "filter/doctor/dns_question.h"
 #include "policy/base/dns.h"
@@ -161,7 +162,7 @@ dns_probe(struct site *site, const char **servers)
 static const char *
 anchor_owner(TALLOC_CTX *ctx, const char *path)
 {
-	FILE *file = fopen(path, "re");
+	FILE *file = plain_file(path);
 	char line[4096], name[DNS_NAME_MAX + 2];
 	const char *found = NULL;
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "filter/base/clock.h"
+#include "filter/base/plain_file.h"
 #include "filter/doctor/inside.h"
 #include "policy/base/dns.h"
 #include "policy/base/mem.h"
@@ -126,7 +127,7 @@ const char *
 exam_file_where(struct exam *exam, const char *name)
 {
 	const char *path = exam->site->config->file;
-	FILE *file = fopen(path, "re");
+	FILE *file = plain_file(path);
 	char *line = NULL;
 	size_t size = 0;
 	int found = 0;

@@ -19,6 +19,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "filter/base/plain_file.h"
 #include "filter/dkim/signers.h"
 #include "filter/doctor/filters.h"
 #include "policy/base/mem.h"
@@ -91,7 +92,7 @@ filters_close(FILE *file, char *line)
 static const char *
 filters_value(struct exam *exam, const char *path, const char *name)
 {
-	FILE *file = path != NULL ? fopen(path, "re") : NULL;
+	FILE *file = plain_file(path);
 	char *line = NULL, *text;
 	const char *found = NULL;
 	size_t size = 0, len = strlen(name);
@@ -115,7 +116,7 @@ filters_value(struct exam *exam, const char *path, const char *name)
 static bool
 filters_mentions(const char *path, const char *domain)
 {
-	FILE *file = fopen(path, "re");
+	FILE *file = plain_file(path);
 	char *line = NULL, *text;
 	size_t size = 0, len = strlen(domain);
 	bool found = false;

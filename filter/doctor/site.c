@@ -22,6 +22,7 @@
 
 #include "filter/base/clock.h"
 #include "filter/base/interfaces.h"
+#include "filter/base/plain_file.h"
 #include "filter/config/load.h"
 #include "filter/dkim/signers.h"
 #include "filter/doctor/dns_probe.h"
@@ -236,7 +237,7 @@ static void
 site_add_keys(struct site *site, const struct site_domains *list, const char *spec)
 {
 	const char *path = spec[0] == '/' ? spec : site_text_table(spec);
-	FILE *file = path != NULL ? fopen(path, "re") : NULL;
+	FILE *file = plain_file(path);
 	char *line = NULL;
 	size_t size = 0;
 

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "filter/base/plain_file.h"
 #include "filter/mta/command.h"
 #include "filter/mta/postfix.h"
 #include "filter/mta/postfix_files.h"
@@ -331,7 +332,7 @@ lines_end(struct lines *lines)
 static void
 find_main_lines(struct postfix *postfix)
 {
-	struct lines lines = { .file = fopen(postfix->main_cf, "re") };
+	struct lines lines = { .file = plain_file(postfix->main_cf) };
 
 	while (lines_next(&lines)) {
 		const struct postfix_parameter *found;
@@ -368,7 +369,7 @@ names_override(const char *line, const char *name)
 static void
 find_master_lines(struct postfix *postfix)
 {
-	struct lines lines = { .file = fopen(postfix->master_cf, "re") };
+	struct lines lines = { .file = plain_file(postfix->master_cf) };
 	struct postfix_service *service = NULL;
 	size_t n = 0;
 

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "filter/base/plain_file.h"
 #include "filter/mta/postfix_files.h"
 #include "policy/base/mem.h"
 
@@ -61,14 +62,14 @@ append(char **text, const char *piece, size_t len, size_t max)
 static char *
 join_lines(TALLOC_CTX *ctx, const char *path, const char **error_r)
 {
-	FILE *file = fopen(path, "re");
+	FILE *file = plain_file(path);
 	char *whole = mem_strdup(ctx, ""), *line = NULL;
 	bool fits = true;
 	size_t size = 0;
 	ssize_t len;
 
 	if (file == NULL) {
-		*error_r = mem_printf(ctx, "%s: %s", path, strerror(errno));
+		*error_r = mem_printf(ctx, "%s: %s", path, plain_file_error(errno));
 		return NULL;
 	}
 	for (int n = 0; fits && n < FILE_LINES_MAX && (len = getline(&line, &size, file)) > 0;

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "filter/base/plain_file.h"
 #include "filter/mta/sendmail.h"
 #include "policy/base/mem.h"
 
@@ -52,13 +53,13 @@ struct sendmail *
 sendmail_read(TALLOC_CTX *ctx, const char *path, const char **error_r)
 {
 	struct sendmail *sendmail = mem_new(ctx, struct sendmail);
-	FILE *file = fopen(path, "re");
+	FILE *file = plain_file(path);
 	char *text = NULL, *whole = NULL;
 	int number = 0, first = 0;
 	size_t size = 0;
 
 	if (file == NULL) {
-		*error_r = mem_printf(ctx, "%s: %s", path, strerror(errno));
+		*error_r = mem_printf(ctx, "%s: %s", path, plain_file_error(errno));
 		return NULL;
 	}
 	sendmail->path = mem_strdup(sendmail, path);

@@ -22,6 +22,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "filter/base/plain_file.h"
 #include "filter/store/embedded.h"
 #include "filter/store/embedded_table.h"
 #include "policy/base/hash.h"
@@ -379,14 +380,14 @@ embedded_file_load(TALLOC_CTX *ctx, struct embedded *table, int64_t now, const c
 {
 	struct loading l = { .ctx = ctx, .table = table, .file = table->file, .now = now,
 	    .sum = HASH_START, .error_r = error_r };
-	FILE *stream = fopen(table->file, "re");
+	FILE *stream = plain_file(table->file);
 	int result;
 
 	if (stream == NULL && errno == ENOENT)
 		return 0;
 	if (stream == NULL) {
 		*error_r = mem_printf(ctx, "cannot read the counters in %s: %s", table->file,
-		    strerror(errno));
+		    plain_file_error(errno));
 		return -1;
 	}
 	result = load_lines(&l, stream);

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "filter/base/plain_file.h"
 #include "filter/table/private_copy.h"
 #include "filter/table/type.h"
 #include "policy/base/mem.h"
@@ -35,7 +36,7 @@ cdb_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, con
 
 	(void)env;
 	if (copy < 0) {
-		*error_r = mem_printf(ctx, "%s: cannot be opened: %s", path, strerror(errno));
+		*error_r = mem_printf(ctx, "%s: cannot be opened: %s", path, plain_file_error(errno));
 		talloc_free(path);
 		return NULL;
 	}

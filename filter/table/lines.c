@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filter/base/plain_file.h"
 #include "filter/table/lines.h"
 #include "policy/base/mem.h"
 #include "policy/base/text.h"
@@ -176,10 +177,10 @@ table_lines_read(TALLOC_CTX *ctx, const char *source,
 	if (source[0] == '{') {
 		good = read_rules(&reader, source);
 	} else {
-		file = fopen(source, "re");
+		file = plain_file(source);
 		if (file == NULL) {
 			*error_r =
-			    mem_printf(ctx, "%s: cannot be opened: %s", source, strerror(errno));
+			    mem_printf(ctx, "%s: cannot be opened: %s", source, plain_file_error(errno));
 			return false;
 		}
 		good = read_file(&reader, file);

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "filter/base/plain_file.h"
 #include "filter/table/private_copy.h"
 #include "filter/table/type.h"
 #include "policy/base/mem.h"
@@ -50,7 +51,7 @@ mmdb_open(TALLOC_CTX *ctx, const struct table_env *env, const char *argument, co
 
 	(void)env;
 	if (copy < 0) {
-		*error_r = mem_printf(ctx, "%s: cannot be opened: %s", argument, strerror(errno));
+		*error_r = mem_printf(ctx, "%s: cannot be opened: %s", argument, plain_file_error(errno));
 		return NULL;
 	}
 	mmdb = mem_new(ctx, MMDB_s);

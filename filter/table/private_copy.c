@@ -6,10 +6,10 @@
 #endif
 
 #include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "filter/base/memory_file.h"
+#include "filter/base/plain_file.h"
 #include "filter/table/private_copy.h"
 
 #define PIECE_OCTETS	65536		/* copied at once */
@@ -30,7 +30,7 @@ private_copy_fill(int copy, int file)
 int
 private_copy(const char *path)
 {
-	int file = open(path, O_RDONLY | O_CLOEXEC);
+	int file = plain_file_open(path);
 	int copy = file >= 0 ? memory_file() : -1;
 	int error;
 

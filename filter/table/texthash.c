@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filter/base/plain_file.h"
 #include "filter/table/type.h"
 #include "policy/base/hash.h"
 #include "policy/base/mem.h"
@@ -324,9 +325,9 @@ texthash_open(
 
 	(void)env;
 	entries->path = mem_strdup(entries, argument);
-	file = fopen(argument, "re");
+	file = plain_file(argument);
 	if (file == NULL) {
-		*error_r = mem_printf(ctx, "%s: cannot be opened: %s", argument, strerror(errno));
+		*error_r = mem_printf(ctx, "%s: cannot be opened: %s", argument, plain_file_error(errno));
 		talloc_free(entries);
 		return NULL;
 	}

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -206,7 +207,7 @@ test_files(void **state)
 	text = mem_printf(ctx, "texthash:%s", place->dir);
 	error = NULL;
 	assert_null(table_open(ctx, text, &error));
-	assert_non_null(strstr(error, "cannot be read"));
+	assert_non_null(strstr(error, "cannot be opened: Is a directory"));
 	/* it is no text */
 	write_octets(place, "a x\nb\0c y\n", 10);
 	error = NULL;
@@ -228,6 +229,30 @@ test_files(void **state)
 	error = NULL;
 	assert_null(table_open(ctx, place->spec, &error));
 	assert_non_null(strstr(error, ":1: the entry is longer than"));
+	talloc_free(ctx);
+}
+
+/* a named pipe without a writer, which open(2) would wait for, and a device, which may be named */
+static void
+test_pipes(void **state)
+{
+	static const char *const types[] = { "texthash", "regexp", "pcre", "cidr", "cdb", "mmdb",
+		"sqlite", "ldap" };
+	const struct place *place = *state;
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *error = NULL;
+
+	(void)unlink(place->path);
+	assert_int_equal(mkfifo(place->path, 0600), 0);
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		error = NULL;
+		assert_null(table_open(ctx, mem_printf(ctx, "%s:%s", types[i], place->path), &error));
+		assert_non_null(error);
+		if (i < 4)
+			assert_non_null(strstr(error, "a pipe or a socket, not a file"));
+	}
+	assert_non_null(table_open(ctx, "texthash:/dev/null", &error));
+	(void)unlink(place->path);
 	talloc_free(ctx);
 }
 
@@ -607,6 +632,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_format, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pipes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_types, setup, teardown),
 		cmocka_unit_test(test_inline),
 		cmocka_unit_test(test_inline_mistakes),
