@@ -664,9 +664,20 @@ api_open(const struct api_request *request, struct api_reply *reply_r)
 }
 
 size_t
-api_body_max(const char *path)
+api_body_max(const struct api_request *request)
 {
-	return strcmp(path, ROUTE_PREFIX "/try") == 0 ? API_TRY_MAX : API_BODY_MAX;
+	const char *path = request->path, *part = NULL;
+	const struct route *route = NULL;
+	char *allow = NULL;
+	struct api_reply none = { 0 };
+
+	if (request->token != NULL && strncmp(path, ROUTE_PREFIX "/", strlen(ROUTE_PREFIX) + 1) == 0)
+		route = api_find(request, path + strlen(ROUTE_PREFIX), &part, &allow);
+	if (route == NULL || strcmp(route->method, "GET") == 0 ||
+	    request->token->role < route->role || !api_changes(request, &none) ||
+	    (route->scope == ROUTE_SITE && request->token->n_domains > 0))
+		return 0;
+	return strcmp(route->command, "try") == 0 ? API_TRY_MAX : API_BODY_MAX;
 }
 
 void

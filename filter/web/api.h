@@ -74,8 +74,9 @@ struct api_reply {
 	bool last;		/* the connection ends after it */
 };
 
-/* api_body_max - how large a body may be */
-size_t api_body_max(const char *path);
+/* api_body_max - how large its body may be, by its header; 0: the answer does not depend on it, for
+ * example because the request is of one that is not known, or that may not do this */
+size_t api_body_max(const struct api_request *request);
 
 /* api_json - a reply in JSON; json is used up */
 void api_json(TALLOC_CTX *ctx, unsigned int status, const char *content_type, json_t *json,

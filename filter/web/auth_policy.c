@@ -62,6 +62,12 @@ is_secret(const struct auth_policy *policy, const char *value)
 	    CRYPTO_memcmp(value, policy->value, len) == 0;
 }
 
+size_t
+auth_policy_body_max(const struct auth_policy *policy, const char *value)
+{
+	return is_secret(policy, value) ? API_BODY_MAX : 0;
+}
+
 /* policy_status - an answer of the protocol */
 static void
 policy_status(TALLOC_CTX *ctx, int status, const char *msg, struct api_reply *reply_r)

@@ -26,6 +26,10 @@ struct auth_policy *auth_policy_read(TALLOC_CTX *ctx, const char *path, const ch
 /* auth_policy_field - the name of the field */
 const char *auth_policy_field(const struct auth_policy *policy);
 
+/* auth_policy_body_max - how large a body may be; 0: the request has not the secret. value: as for
+ * auth_policy_answer() */
+size_t auth_policy_body_max(const struct auth_policy *policy, const char *value);
+
 /* auth_policy_answer - answer a request; value: that of the field, or NULL */
 void auth_policy_answer(struct auth_policy *policy, const struct api_request *request,
     const char *value, struct api_reply *reply_r);

@@ -18,6 +18,8 @@
 #include "filter/web/console.h"
 #include "policy/base/mem.h"
 
+#define TOKEN_BODY_MAX	1024	/* of anyone, for no one is logged in yet */
+
 const char *
 console_cookie(bool secure)
 {
@@ -111,6 +113,13 @@ console_session(const struct api_request *request, struct api_reply *reply_r)
 		console_who(request, request->token, request->session, reply_r);
 	else
 		console_log_out(request, reply_r);
+}
+
+size_t
+console_body_max(const struct api_request *request)
+{
+	return strcmp(request->path, "/session") == 0 && strcmp(request->method, "POST") == 0
+	    ? TOKEN_BODY_MAX : 0;
 }
 
 bool

@@ -31,6 +31,7 @@
 #define DEFAULT_CONSOLE	DATADIR "/countersign/console"
 #define DEFAULT_TOKENS	SYSCONFDIR "/countersign/web-tokens"
 #define BACKLOG		64
+#define SOON_MS		20	/* between looks at connections that are drained */
 #define USAGE		64	/* exit status of a wrong command line */
 
 /* The command line. */
@@ -240,14 +241,14 @@ static void
 web_serve(struct http *http, struct http *policy, const struct web_options *options)
 {
 	struct signals_seen seen = { 0 };
+	bool soon = false, soon_policy = false;
 
 	while (!seen.stop) {
-		signals_wait(1000, &seen);
+		signals_wait(soon || soon_policy ? SOON_MS : 1000, &seen);
 		if (seen.reload)
 			web_reload(http, options);
-		http_tend(http);
-		if (policy != NULL)
-			http_tend(policy);
+		soon = http_tend(http);
+		soon_policy = http_tend(policy);
 	}
 }
 

@@ -1,11 +1,10 @@
 /*
  * http.c - requests of HTTP, with libmicrohttpd
  *
- * libmicrohttpd ends a connection that is silent, but not one that sends an octet now and then. So
- * connections are in a list, and the first thread shuts those down whose request does not come to
- * an end. A request whose answer is awaited is left alone: the daemon has a deadline.
+ * Who asks is found out when the header has come, once for each request. The body is kept only of
+ * one that may do what the request asks for.
  *
- * Threads: the lock guards the tokens in effect and the list of connections.
+ * Threads: the lock guards the tokens in effect.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -16,14 +15,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "filter/base/clock.h"
-#include "filter/base/log.h"
 #include "filter/web/api.h"
+#include "filter/web/clients.h"
 #include "filter/web/console.h"
 #include "filter/web/http.h"
 #include "policy/base/mem.h"
@@ -36,20 +35,12 @@ struct tokens_held {
 	struct tokens *tokens;
 };
 
-/* A connection; a talloc root. */
-struct client {
-	struct client *next, **before;
-	int fd;
-	int64_t since_ms;	/* when it came, or its last request was answered */
-	bool answering;		/* a request is complete, and its answer is awaited */
-};
-
 struct http {
 	struct MHD_Daemon *daemon;
 	struct http_options options;
 	pthread_mutex_t lock;
 	struct tokens_held *held;
-	struct client *clients;
+	struct clients *clients;
 	struct api_page pages[API_KEPT];
 	struct sessions *sessions;
 	struct guesses *guesses;
@@ -58,11 +49,26 @@ struct http {
 
 /* A request while it comes; a talloc root. */
 struct coming {
-	char *body;		/* API_TRY_MAX octets at most */
-	size_t len, room;
-	bool too_large;
 	struct http *http;
+	struct tokens_held *held;
+	struct api_request request; /* its body is set when it has come */
+	const char *secret;	/* the field of the auth policy, or NULL */
+	bool ambiguous;		/* it can be read in two ways */
+	char *body;
+	size_t len, room;
+	size_t body_max;	/* octets of a body that are of use; 0: none */
+	bool too_large;
 };
+
+/* http_fd - the descriptor of a connection, or -1 */
+static int
+http_fd(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+	    MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	return info != NULL ? info->connect_fd : -1;
+}
 
 /* --- tokens --- */
 
@@ -103,24 +109,6 @@ http_renew(struct http *http, struct tokens *tokens)
 
 /* --- connections --- */
 
-/* http_client_came - note a connection (lock held) */
-static struct client *
-http_client_came(struct http *http, struct MHD_Connection *connection)
-{
-	const union MHD_ConnectionInfo *info =
-	    MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	struct client *client = mem_new(NULL, struct client);
-
-	client->fd = info != NULL ? info->connect_fd : -1;
-	client->since_ms = clock_ms();
-	client->before = &http->clients;
-	client->next = http->clients;
-	if (client->next != NULL)
-		client->next->before = &client->next;
-	http->clients = client;
-	return client;
-}
-
 /* http_on_connection - libmicrohttpd: a connection begins or ends */
 static void
 http_on_connection(void *arg, struct MHD_Connection *connection, void **context,
@@ -128,48 +116,28 @@ http_on_connection(void *arg, struct MHD_Connection *connection, void **context,
 {
 	struct http *http = arg;
 
-	(void)pthread_mutex_lock(&http->lock);
 	if (code == MHD_CONNECTION_NOTIFY_STARTED)
-		*context = http_client_came(http, connection);
-	else if (*context != NULL) {
-		struct client *client = *context;
-
-		*client->before = client->next;
-		if (client->next != NULL)
-			client->next->before = client->before;
-		talloc_free(client);
+		*context = clients_came(http->clients, http_fd(connection));
+	else {
+		clients_left(http->clients, *context);
 		*context = NULL;
 	}
-	(void)pthread_mutex_unlock(&http->lock);
 }
 
-/* http_client_note - a request of a connection is complete, or answered */
-static void
-http_client_note(struct http *http, struct MHD_Connection *connection, bool answering)
+/* http_client - the client of a connection, or NULL */
+static struct client *
+http_client(struct MHD_Connection *connection)
 {
 	const union MHD_ConnectionInfo *info =
 	    MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-	struct client *client = info != NULL ? info->socket_context : NULL;
 
-	if (client == NULL)
-		return;
-	(void)pthread_mutex_lock(&http->lock);
-	client->answering = answering;
-	client->since_ms = clock_ms();
-	(void)pthread_mutex_unlock(&http->lock);
+	return info != NULL ? info->socket_context : NULL;
 }
 
-void
+bool
 http_tend(struct http *http)
 {
-	int64_t now = clock_ms();
-
-	(void)pthread_mutex_lock(&http->lock);
-	for (struct client *client = http->clients; client != NULL; client = client->next)
-		if (client->fd >= 0 && !client->answering &&
-		    now - client->since_ms > HTTP_REQUEST_S * INT64_C(1000))
-			(void)shutdown(client->fd, SHUT_RDWR);
-	(void)pthread_mutex_unlock(&http->lock);
+	return http != NULL && clients_tend(http->clients);
 }
 
 /* --- one request --- */
@@ -286,13 +254,11 @@ http_on_forwarded(void *arg, enum MHD_ValueKind kind, const char *name, const ch
 static const char *
 http_place(TALLOC_CTX *ctx, struct MHD_Connection *connection)
 {
-	const union MHD_ConnectionInfo *info =
-	    MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 	const char *forwarded = NULL;
 
 	(void)MHD_get_connection_values(
 	    connection, MHD_HEADER_KIND, http_on_forwarded, (void *)&forwarded);
-	return guesses_place(ctx, info != NULL ? info->connect_fd : -1, forwarded);
+	return guesses_place(ctx, http_fd(connection), forwarded);
 }
 
 /* http_identify_session - by the cookie of the console */
@@ -382,58 +348,127 @@ http_reply(struct MHD_Connection *connection, const struct api_reply *reply)
 	return result;
 }
 
-/* http_answer - a request has come whole: answer it */
-static enum MHD_Result
-http_answer(struct http *http, struct MHD_Connection *connection, const struct coming *coming,
-    const char *method, const char *path)
+/* --- what comes of it --- */
+
+/* http_ask - who asks, and how much of a body is of use? */
+static void
+http_ask(struct coming *coming, struct MHD_Connection *connection)
 {
-	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
-	struct tokens_held *held = http_hold(http);
+	const struct http_options *options = &coming->http->options;
+	struct api_request *request = &coming->request;
+
+	coming->secret = options->policy != NULL
+	    ? field_of_request(connection, auth_policy_field(options->policy)) : NULL;
+	if (coming->ambiguous)
+		return;
+	if (options->policy != NULL) {
+		coming->body_max = auth_policy_body_max(options->policy, coming->secret);
+		return;
+	}
+	request->token = NULL;
+	request->session = NULL;
+	request->proxied = request->too_many = false;
+	http_identify(coming->http, connection, request->tokens, request);
+	coming->body_max = console_body_max(request);
+	if (coming->body_max == 0)
+		coming->body_max = api_body_max(request);
+}
+
+/* http_begin - the header of a request has come */
+static void
+http_begin(struct coming *coming, struct MHD_Connection *connection, const char *path,
+    const char *method)
+{
+	struct http *http = coming->http;
 	const char *type = field_of_request(connection, "Content-Type");
 	const char *accept = field_of_request(connection, "Accept");
-	struct api_request request = { .ctx = ctx, .control = http->options.control,
+
+	coming->held = http_hold(http);
+	coming->ambiguous = http_is_ambiguous(connection);
+	coming->request = (struct api_request){ .ctx = coming, .control = http->options.control,
 		.pages = http->pages, .files = http->options.files, .sessions = http->sessions,
-		.tokens = held->tokens, .guesses = http->guesses,
-		.method = strcmp(method, "HEAD") == 0 ? "GET" : method, .path = path,
-		.query = json_object(), .body = coming->body, .body_len = coming->len,
+		.tokens = coming->held->tokens, .guesses = http->guesses,
+		.method = strcmp(method, "HEAD") == 0 ? "GET" : mem_strdup(coming, method),
+		.path = mem_strdup(coming, path), .query = json_object(),
 		.body_is_json = type != NULL && strncasecmp(type, "application/json", 16) == 0 &&
 		    (type[16] == '\0' || type[16] == ';' || type[16] == ' '),
 		.openmetrics = accept != NULL &&
 		    strstr(accept, "application/openmetrics-text") != NULL };
+	(void)MHD_get_connection_values(
+	    connection, MHD_GET_ARGUMENT_KIND, http_on_value, coming->request.query);
+	http_ask(coming, connection);
+}
+
+/* http_ask_again - if other tokens are in effect than when the header came */
+static void
+http_ask_again(struct coming *coming, struct MHD_Connection *connection)
+{
+	struct tokens_held *held = http_hold(coming->http), *before = coming->held;
+
+	coming->held = held;
+	if (held != before) {
+		coming->request.tokens = held->tokens;
+		http_ask(coming, connection);
+	}
+	http_release(before);
+}
+
+/* http_answer - a request has come as far as it is of use: answer it */
+static enum MHD_Result
+http_answer(struct coming *coming, struct MHD_Connection *connection)
+{
+	struct http *http = coming->http;
+	struct api_request *request = &coming->request;
 	struct api_reply reply = { 0 };
 	enum MHD_Result result;
 
-	http_client_note(http, connection, true);
-	(void)MHD_get_connection_values(
-	    connection, MHD_GET_ARGUMENT_KIND, http_on_value, request.query);
-	if (http_is_ambiguous(connection)) {
-		api_problem(ctx, 400, "a field of the header came twice", &reply);
+	clients_note(http->clients, http_client(connection), true);
+	http_ask_again(coming, connection);
+	request->body = coming->body;
+	request->body_len = coming->len;
+	if (coming->ambiguous) {
+		api_problem(coming, 400, "a field of the header came twice", &reply);
 		reply.last = true;
 	} else if (coming->too_large)
-		api_problem(ctx, 413, "the body is too large", &reply);
+		api_problem(coming, 413, "the body is too large", &reply);
 	else if (http->options.policy != NULL)
-		auth_policy_answer(http->options.policy, &request,
-		    field_of_request(connection, auth_policy_field(http->options.policy)), &reply);
-	else {
-		http_identify(http, connection, held->tokens, &request);
-		if (!console_answer(&request, &reply))
-			api_answer(&request, &reply);
-	}
+		auth_policy_answer(http->options.policy, request, coming->secret, &reply);
+	else if (!console_answer(request, &reply))
+		api_answer(request, &reply);
 	result = http_reply(connection, &reply);
-	http_client_note(http, connection, false);
-	json_decref(request.query);
-	http_release(held);
-	talloc_free(ctx);
+	clients_note(http->clients, http_client(connection), false);
 	return result;
 }
 
-/* http_take_body - a piece of the body; of one that is too large the rest is thrown away */
+/*
+ * http_may_answer - is the answer clear before the body comes?
+ * It is if the body is of no use, as that of one that is not known, or if it is too large by what
+ * the header says. Then no octet of it is kept.
+ */
+static bool
+http_may_answer(struct coming *coming, struct MHD_Connection *connection)
+{
+	const char *length = field_of_request(connection, "Content-Length");
+	const char *coded = field_of_request(connection, "Transfer-Encoding");
+	bool of_no_use = coded != NULL && coming->body_max == 0;
+	bool large = length != NULL && strtoull(length, NULL, 10) > coming->body_max;
+
+	if ((!of_no_use && !large) ||
+	    !clients_may_drain(coming->http->clients, http_client(connection)))
+		return false;
+	coming->too_large = coming->body_max > 0;
+	return true;
+}
+
+/* http_take_body - a piece of the body; one of no use, or the rest of a large one, is not kept */
 static void
-http_take_body(struct coming *coming, const char *path, const char *bytes, size_t len)
+http_take_body(struct coming *coming, const char *bytes, size_t len)
 {
 	size_t room = 2 * (coming->len + len + 1);
 
-	if (coming->too_large || len > api_body_max(path) - coming->len) {
+	if (coming->body_max == 0 || coming->too_large)
+		return;
+	if (len > coming->body_max - coming->len) {
 		coming->too_large = true;
 		return;
 	}
@@ -460,14 +495,16 @@ http_on_request(void *arg, struct MHD_Connection *connection, const char *path, 
 	if (coming == NULL) {
 		coming = *context = mem_new(NULL, struct coming);
 		coming->http = arg;
-		return MHD_YES;
+		http_begin(coming, connection, path, method);
+		return http_may_answer(coming, connection) ? http_answer(coming, connection)
+		    : MHD_YES;
 	}
 	if (*n_bytes > 0) {
-		http_take_body(coming, path, bytes, *n_bytes);
+		http_take_body(coming, bytes, *n_bytes);
 		*n_bytes = 0;
 		return MHD_YES;
 	}
-	return http_answer(arg, connection, coming, method, path);
+	return http_answer(coming, connection);
 }
 
 /* http_on_end - libmicrohttpd: a request is over */
@@ -479,8 +516,11 @@ http_on_end(void *arg, struct MHD_Connection *connection, void **context,
 
 	(void)connection;
 	(void)code;
-	if (coming != NULL)
+	if (coming != NULL) {
 		(void)atomic_fetch_sub(&((struct http *)arg)->bodies, coming->room);
+		json_decref(coming->request.query);
+		http_release(coming->held);
+	}
 	talloc_free(coming);
 	*context = NULL;
 }
@@ -522,6 +562,7 @@ http_open(TALLOC_CTX *ctx, const struct http_options *options, struct tokens *to
 
 	http->options = *options;
 	http->options.control = mem_strdup(http, options->control);
+	http->clients = clients_new(http);
 	http->sessions = sessions_new(http);
 	http->guesses = guesses_new(http);
 	(void)pthread_mutex_init(&http->lock, NULL);

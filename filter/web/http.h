@@ -20,7 +20,6 @@
 #define HTTP_POLICY_THREADS	1	/* a user may have 4 connections to the daemon */
 #define HTTP_CLIENTS		96	/* connections at once; one process may have many */
 #define HTTP_IDLE_S		10	/* without a byte */
-#define HTTP_REQUEST_S		30	/* for a whole request to come */
 #define HTTP_BODIES		(32 * 1024 * 1024) /* octets of all bodies together */
 #define HTTP_MEMORY		(32 * 1024) /* octets of a request without its body */
 
@@ -44,8 +43,9 @@ struct http *http_open(TALLOC_CTX *ctx, const struct http_options *options, stru
 /* http_renew - other tokens from now on; used up */
 void http_renew(struct http *http, struct tokens *tokens);
 
-/* http_tend - end connections whose request takes too long; to be called about every second */
-void http_tend(struct http *http);
+/* http_tend - end connections that take too long; to be called about every second, and soon again
+ * if it returns true. NULL is fine. */
+bool http_tend(struct http *http);
 
 /* http_close - end the threads. NULL is fine. */
 void http_close(struct http *http);

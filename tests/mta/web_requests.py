@@ -179,6 +179,49 @@ for lines, after in ((("Content-Length: 0", "Content-Length: 60"), NEXT),
     ok(answers.startswith(b"HTTP/1.1 400 ") and b"twice" in answers and b"healthy" not in answers,
        "a request that can be read in two ways ends the connection: " + lines[0], answers)
 
+# --- before the body
+
+
+def early(line, length, *lines, sent=b"", later=b""):
+    """The answer to a header whose body has not come; and what comes after the body."""
+    one = socket.socket(socket.AF_UNIX)
+    one.settimeout(8)
+    one.connect(path)
+    one.sendall("\r\n".join((line + " HTTP/1.1", "Host: x", length, "Content-Type: application/json") + lines +
+                             ("", "")).encode() + sent)
+    answer = b""
+    try:
+        while b"\r\n\r\n" not in answer and (piece := one.recv(65536)):
+            answer += piece
+        one.sendall(later)
+        while piece := one.recv(65536):
+            answer += piece
+    except OSError as error:
+        answer += repr(error).encode()
+    one.close()
+    return answer
+
+
+HUGE = "Content-Length: 4000000"
+for line, length, fields, want in (
+        ("POST " + API + "/try", HUGE, (), 401), ("POST " + API + "/try", HUGE, ("Expect: 100-continue",), 401),
+        ("PUT " + ALICE + "/block", "Content-Length: 9", ("Authorization: Bearer nobody.x",), 401),
+        ("PUT " + ALICE + "/block", "Transfer-Encoding: chunked", (), 401),
+        ("POST " + API + "/try", HUGE, ("Authorization: Bearer " + TOKENS["operator"],), 403),
+        ("POST " + API + "/try", HUGE, ("X-Forwarded-User: carl",), 403),
+        ("POST " + API + "/try", "Content-Length: 4194305", ("Authorization: Bearer " + TOKENS["admin"],), 413),
+        ("PUT " + ALICE + "/block", "Content-Length: 65537", ("Authorization: Bearer " + TOKENS["operator"],), 413),
+        ("POST /session", "Content-Length: 65536", (), 413), ("POST /main.js", HUGE, (), 405), ("POST /health", HUGE, (), 405),
+        ("POST /nonsense", HUGE, (), 404)):
+    answer = early(line, length, *fields)
+    ok(answer.startswith(f"HTTP/1.1 {want} ".encode()) and b"problem+json" in answer and b"Error" not in answer,
+       f"{want} before the body: {line} {length} {' '.join(fields)[:30]}", answer)
+answer = early("POST " + API + "/try", HUGE, sent=b"x" * 60000, later=b"x" * 3940000)
+ok(answer.startswith(b"HTTP/1.1 401 ") and b"Error" not in answer, "one that sends its body all the same is let to", answer)
+ok([status("POST", API + "/try", raw=b"x" * 4000000) for _ in range(3)] == [401] * 3, "and any client sees the answer")
+answer = early("POST " + API + "/try", HUGE, "Expect: 100-continue", "Authorization: Bearer " + TOKENS["admin"])
+ok(answer.startswith(b"HTTP/1.1 100 "), "one that may send it is asked for it", answer)
+
 # --- roles and changes
 ok(status("PUT", ALICE + "/block", "reader", {}) == 403, "a reader blocks no one")
 ok(status("POST", API + "/reload", "operator") == 403, "an operator does not reload")
