@@ -38,6 +38,7 @@ struct asking {
 	const char *message;	/* to be tried, or NULL */
 	size_t offset, limit;
 	const char *problem;	/* what is wrong with it, or NULL */
+	const char *field;	/* and with which of its values, or NULL */
 };
 
 /* --- replies --- */
@@ -72,18 +73,28 @@ api_json(TALLOC_CTX *ctx, unsigned int status, const char *content_type, json_t 
 	json_decref(json);
 }
 
-void
-api_problem(TALLOC_CTX *ctx, unsigned int status, const char *detail, struct api_reply *reply_r)
+/* api_problem_of - as api_problem(); field: the value that is wrong, or NULL */
+static void
+api_problem_of(TALLOC_CTX *ctx, unsigned int status, const char *detail, const char *field,
+    struct api_reply *reply_r)
 {
 	char *clean = mem_strdup(ctx, detail);
+	json_t *problem;
 
 	text_replace_controls(clean, ' ', '\0');
 	if (!text_is_utf8(clean, strlen(clean)))
 		clean = mem_strdup(ctx, "the request holds text that is not UTF-8");
-	api_json(ctx, status, "application/problem+json",
-	    json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title", api_title(status),
-		"status", (int)status, "detail", clean),
-	    reply_r);
+	problem = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title",
+	    api_title(status), "status", (int)status, "detail", clean);
+	if (field != NULL)
+		(void)json_object_set_new(problem, "field", json_string(field));
+	api_json(ctx, status, "application/problem+json", problem, reply_r);
+}
+
+void
+api_problem(TALLOC_CTX *ctx, unsigned int status, const char *detail, struct api_reply *reply_r)
+{
+	api_problem_of(ctx, status, detail, NULL, reply_r);
 }
 
 /* --- which operation --- */
@@ -126,11 +137,12 @@ api_find(const struct api_request *request, const char *path, const char **part_
 
 /* --- values --- */
 
-/* api_whole - a value as a whole number: of a body one, of a query its text */
+/* api_whole - a value as a whole number: a number of a body, the text of one in a query */
 static bool
-api_whole(const json_t *value, long long *number_r)
+api_whole(const struct asking *asking, const json_t *value, long long *number_r)
 {
-	const char *text = json_string_value(value);
+	bool query = strcmp(asking->request->method, "GET") == 0;
+	const char *text = query ? json_string_value(value) : NULL;
 	char *end;
 
 	if (json_is_integer(value)) {
@@ -150,7 +162,7 @@ api_number(struct asking *asking, const char *name, const json_t *value, long lo
 {
 	long long number;
 
-	if (api_whole(value, &number) && number >= min && number <= max)
+	if (api_whole(asking, value, &number) && number >= min && number <= max)
 		return json_integer(number * times);
 	asking->problem = mem_printf(asking->request->ctx,
 	    "%s must be a whole number from %lld to %lld", name, min, max);
@@ -273,13 +285,16 @@ api_read(struct asking *asking)
 
 	json_object_foreach(asking->values, name, value) {
 		api_take(asking, name, value);
-		if (asking->problem != NULL)
+		if (asking->problem != NULL) {
+			asking->field = name;
 			return;
+		}
 	}
 	for (const struct route_param *param = route->params; param->name != NULL; param++)
 		if (param->required && json_object_get(asking->values, param->name) == NULL) {
 			asking->problem =
 			    mem_printf(asking->request->ctx, "%s is missing", param->name);
+			asking->field = param->name;
 			return;
 		}
 	if (route->count != NULL) {
@@ -310,8 +325,10 @@ api_domain(struct asking *asking)
 		json_object_set_new(asking->values, "domain", json_string(token->domains[0]));
 		return true;
 	}
-	if (named == NULL)
+	if (named == NULL) {
 		asking->problem = "name one domain: domain=example.org";
+		asking->field = "domain";
+	}
 	return named == NULL || token_has_domain(token, named);
 }
 
@@ -458,7 +475,7 @@ api_operate(struct asking *asking, struct api_reply *reply_r)
 	if (asking->problem == NULL)
 		api_read(asking);
 	if (asking->problem != NULL)
-		api_problem(ctx, 400, asking->problem, reply_r);
+		api_problem_of(ctx, 400, asking->problem, asking->field, reply_r);
 	else
 		api_ask(asking, reply_r);
 }
@@ -483,6 +500,7 @@ api_changes(const struct api_request *request, struct api_reply *reply_r)
 static json_t *
 api_values(const struct api_request *request, struct api_reply *reply_r)
 {
+	json_error_t error = { .text = "" };
 	json_t *values;
 
 	if (strcmp(request->method, "GET") == 0)
@@ -500,11 +518,13 @@ api_values(const struct api_request *request, struct api_reply *reply_r)
 		    request->ctx, 415, "write the field Content-Type: application/json", reply_r);
 		return NULL;
 	}
-	values = json_loadb(request->body, request->body_len, JSON_REJECT_DUPLICATES, NULL);
+	values = json_loadb(request->body, request->body_len, JSON_REJECT_DUPLICATES, &error);
 	if (json_is_object(values))
 		return values;
+	api_problem(request->ctx, 400, mem_printf(request->ctx,
+	    "the body is not an object of JSON%s%s", values == NULL ? ": " : "", error.text),
+	    reply_r);
 	json_decref(values);
-	api_problem(request->ctx, 400, "the body is not an object of JSON", reply_r);
 	return NULL;
 }
 

@@ -225,10 +225,10 @@ routes_openapi(void)
 		json_object_set_new(path, method, operation);
 	}
 	return json_pack("{s:s, s:{s:s, s:s}, s:[{s:s}], s:[{s:[]}], s:{s:{s:{s:s, s:s}}, "
-	    "s:{s:{s:s, s:{s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}}}}}, s:o}",
+	    "s:{s:{s:s, s:{s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}}}}}, s:o}",
 	    "openapi", "3.0.3", "info", "title", "countersign", "version", PACKAGE_VERSION,
 	    "servers", "url", ROUTE_PREFIX, "security", "token", "components", "securitySchemes",
 	    "token", "type", "http", "scheme", "bearer", "schemas", "Problem", "type", "object",
 	    "properties", "type", "type", "string", "title", "type", "string", "status", "type",
-	    "integer", "detail", "type", "string", "paths", paths);
+	    "integer", "detail", "type", "string", "field", "type", "string", "paths", paths);
 }

@@ -245,6 +245,29 @@ ok(status("POST", API + "/reload", "admin") == 200, "an admin reloads")
 code, answer, _ = ask("POST", API + "/try", "admin", {"listener": "users", "login": "alice", "from": "alice@example.org",
                       "rcpt": ["x@elsewhere.example"], "message": "From: alice@example.org\r\nSubject: x\r\n\r\nhello\r\n"})
 ok(code == 200 and answer["verdict"] == "accept", "and tries a message", (code, answer))
+for method, url, who, body, field in (
+        ("PUT", ALICE + "/block", "operator", {"for_seconds": "60"}, "for_seconds"),
+        ("PUT", ALICE + "/block", "operator", {"for_seconds": 60.0}, "for_seconds"),
+        ("PUT", ALICE + "/block", "operator", {"for_seconds": True}, "for_seconds"),
+        ("PUT", ALICE + "/block", "operator", {"reason": ["x"]}, "reason"),
+        ("DELETE", ALICE + "/block", "operator", {"reason": None}, "reason"),
+        ("PUT", ALICE + "/limits", "operator", {"limit": 5, "for_seconds": 60}, "limit"),
+        ("PUT", ALICE + "/limits", "operator", {"limit": "500 recipients per hour", "for_seconds": "60"}, "for_seconds"),
+        ("PUT", ALICE + "/limits", "operator", {"limit": "500 recipients per hour"}, "for_seconds"),
+        ("DELETE", ALICE + "/limits", "operator", {"reason": 0}, "reason"),
+        ("POST", ALICE + "/reset", "operator", {"reason": {}}, "reason"),
+        ("POST", API + "/doctor", "operator", {"x": 1}, "x"), ("POST", API + "/reload", "admin", {"x": None}, "x"),
+        ("POST", API + "/try", "admin", {"from": "", "rcpt": "x@example.org", "message": "x"}, "rcpt"),
+        ("POST", API + "/try", "admin", {"from": "", "rcpt": ["x@example.org", 5], "message": "x"}, "rcpt"),
+        ("POST", API + "/try", "admin", {"from": 5, "rcpt": ["x@example.org"], "message": "x"}, "from"),
+        ("POST", API + "/try", "admin", {"from": "", "rcpt": ["x@example.org"], "message": 5}, "message"),
+        ("GET", API + "/events?limit=x", "reader", None, "limit"), ("GET", API + "/rates?hours=0", "reader", None, "hours"),
+        ("GET", API + "/report?day=1", "reader", None, "day"), ("GET", API + "/suggestion?days=1e1", "reader", None, "days")):
+    code, answer, _ = ask(method, url, who, body)
+    ok(code == 400 and answer["field"] == field and field in answer["detail"],
+       f"a value of a wrong type is refused by its name: {method} {url[len(API):]} {json.dumps(body)}", (code, answer))
+code, answer, _ = ask("PUT", ALICE + "/block", "operator", raw=b'{"reason":"a","reason":"b"}', Content_Type="application/json")
+ok(code == 400 and '"reason"' in answer["detail"], "so is one that comes twice", answer)
 for body, why in (([], "a list"), ({"for_seconds": 0}, "no time"), ({"for_seconds": "x"}, "text for a number"),
                   ({"nonsense": 1}, "what is unknown"), ({"reason": 5}, "a number for a text"),
                   ({"reason": "a\nb"}, "a line break"), ({"person": "root"}, "another person")):
