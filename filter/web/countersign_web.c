@@ -236,6 +236,14 @@ web_reload(struct http *http, const struct web_options *options)
 	talloc_free(ctx);
 }
 
+/* web_remove - the socket of a listener that was opened */
+static void
+web_remove(const struct http *http, const char *where)
+{
+	if (http != NULL && strncmp(where, "unix:", 5) == 0)
+		(void)unlink(where + 5);
+}
+
 /* web_serve - until a signal ends it */
 static void
 web_serve(struct http *http, struct http *policy, const struct web_options *options)
@@ -325,6 +333,8 @@ main(int argc, char **argv)
 	if (http == NULL || !web_start_policy(ctx, &options, &policy, &error) ||
 	    signals_receive() != 0) {
 		log_error("web: %s", error != NULL ? error : "signals cannot be received");
+		web_remove(policy, options.policy);
+		web_remove(http, options.listen);
 		talloc_free(ctx);
 		return EXIT_FAILURE;
 	}
@@ -332,10 +342,10 @@ main(int argc, char **argv)
 	if (policy != NULL)
 		log_info("web: ready for Dovecot on %s", options.policy);
 	web_serve(http, policy, &options);
+	web_remove(policy, options.policy);
+	web_remove(http, options.listen);
 	http_close(policy);
 	http_close(http);
-	if (strncmp(options.listen, "unix:", 5) == 0)
-		(void)unlink(options.listen + 5);
 	log_info("web: stopped");
 	talloc_free(ctx);
 	return EXIT_SUCCESS;
