@@ -126,7 +126,7 @@ static void
 hand_over(struct control *control, struct client *client, size_t line_len)
 {
 	const struct asker asker = { client->may_write, client->name };
-	const char *problem = control_try_start(control->daemon, client->fd, &asker,
+	json_t *problem = control_try_start(control->daemon, client->fd, &asker,
 	    client->request, line_len, client->request + line_len + 1,
 	    client->len - line_len - 1);
 
@@ -134,7 +134,7 @@ hand_over(struct control *control, struct client *client, size_t line_len)
 		client->fd = -1;
 		return;
 	}
-	reply(client, control_failed(problem));
+	reply(client, problem);
 	/* the message that follows is no request */
 	if (client->fd >= 0)
 		drop(client);

@@ -274,7 +274,7 @@ control_answer_run(const struct asked *asked, const char *name)
 		if (strcmp(name, commands[i].name) != 0)
 			continue;
 		if (commands[i].writes && !asked->asker->may_write)
-			return control_failed(mem_printf(
+			return control_failed_as(CONTROL_NOT_PERMITTED, mem_printf(
 			    asked->ctx, "%s may read, but not change anything",
 			    asked->asker->name));
 		if (commands[i].daemon && asked->remote)
@@ -282,11 +282,11 @@ control_answer_run(const struct asked *asked, const char *name)
 			    "this needs the running daemon; leave out --direct");
 		problem = check_fields(asked, &commands[i]);
 		if (problem != NULL)
-			return control_failed(problem);
+			return control_failed_as(CONTROL_REQUEST, problem);
 		return commands[i].writes ? run_logged(asked, &commands[i])
 					  : commands[i].answer(asked);
 	}
-	return control_failed("this command is unknown here");
+	return control_failed_as(CONTROL_REQUEST, "this command is unknown here");
 }
 
 /*
@@ -319,9 +319,10 @@ control_answer(struct daemon *daemon, TALLOC_CTX *ctx, const char *line, size_t 
 	json_t *answer;
 
 	if (name == NULL)
-		answer = control_failed("a request is one line: {\"command\": \"status\"}");
+		answer = control_failed_as(CONTROL_REQUEST,
+		    "a request is one line: {\"command\": \"status\"}");
 	else if (person.name == NULL)
-		answer = control_failed("person must be a name of 1 to 64 bytes");
+		answer = control_failed_as(CONTROL_REQUEST, "person must be a name of 1 to 64 bytes");
 	else
 		answer = control_answer_run(&asked, name);
 

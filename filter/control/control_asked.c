@@ -12,14 +12,21 @@
 #include "policy/quota/quota.h"
 #include "policy/sender/identity.h"
 
-/* control_failed - an answer that says what is wrong */
+/* control_failed_as - an answer that says what is wrong, and of which kind it is */
 json_t *
-control_failed(const char *error)
+control_failed_as(const char *code, const char *error)
 {
 	json_t *text = json_string(error);
 
-	return json_pack("{s:b, s:o}", "ok", 0, "error",
+	return json_pack("{s:b, s:s, s:o}", "ok", 0, "code", code, "error",
 	    text != NULL ? text : json_string("an error that is not UTF-8"));
+}
+
+/* control_failed - the same for what programs need not tell apart */
+json_t *
+control_failed(const char *error)
+{
+	return control_failed_as(CONTROL_FAILED, error);
 }
 
 /* control_text - a text member of the request */
@@ -54,12 +61,12 @@ control_account(const struct asked *asked, json_t **answer_r)
 	if (name != NULL && kind == QUOTA_ACCOUNT)
 		account = identity_account(asked->ctx, name, snapshot->config->realm, &error);
 	if (kind != QUOTA_ACCOUNT)
-		*answer_r = control_failed(mem_printf(asked->ctx,
+		*answer_r = control_failed_as(CONTROL_NOT_ACCOUNT, mem_printf(asked->ctx,
 		    "\"%.100s\" is a %s; this is about one account", name, quota_kind_word(kind)));
 	else if (name == NULL)
-		*answer_r = control_failed("the request names no account");
+		*answer_r = control_failed_as(CONTROL_REQUEST, "the request names no account");
 	else if (account == NULL)
-		*answer_r = control_failed(
+		*answer_r = control_failed_as(CONTROL_NOT_ACCOUNT,
 		    mem_printf(asked->ctx, "\"%.100s\" is not an account: %s", name, error));
 	snapshot_release(snapshot);
 	return account;

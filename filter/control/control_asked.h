@@ -30,7 +30,17 @@ struct asked {
 
 typedef json_t *control_command(const struct asked *asked);
 
-/* control_failed - an answer that says what is wrong */
+/* Kinds of failures, the member "code" of an answer: programs read it, people read "error". */
+#define CONTROL_FAILED		"failed"
+#define CONTROL_BUSY		"busy"		/* the same request may succeed soon */
+#define CONTROL_NOT_ACCOUNT	"not-account"	/* the name is none of an account */
+#define CONTROL_NOT_PERMITTED	"not-permitted"	/* the asker may not do this */
+#define CONTROL_REQUEST		"request"	/* a command or field is unknown, or its value wrong */
+
+/* control_failed_as - an answer that says what is wrong; code: one of the above */
+json_t *control_failed_as(const char *code, const char *error);
+
+/* control_failed - the same as CONTROL_FAILED */
 json_t *control_failed(const char *error);
 
 /* control_text - a text member of the request, or NULL */

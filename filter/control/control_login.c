@@ -248,7 +248,7 @@ login_begin(const struct asked *asked, struct login *login)
 	json_t *answer = NULL;
 
 	if (client != NULL && client[0] != '\0' && !ip_address_parse(client, &ip))
-		return control_failed("client must be an address, such as 192.0.2.7");
+		return control_failed_as(CONTROL_REQUEST, "client must be an address, such as 192.0.2.7");
 	login->asked = asked;
 	login->client = client != NULL && client[0] != '\0' ? client : NULL;
 	login->account = control_account(asked, &answer);
@@ -315,7 +315,8 @@ control_login_report(const struct asked *asked)
 		return answer;
 	if (!asked->asker->may_write) {
 		snapshot_release(login.snapshot);
-		return control_failed("log-ins are reported by members of control_group alone");
+		return control_failed_as(CONTROL_NOT_PERMITTED,
+		    "log-ins are reported by members of control_group alone");
 	}
 	if (control_number(asked, "success", 0, 1, 0) == 1)
 		note_success(&login);

@@ -198,7 +198,7 @@ control_try_new(struct daemon *daemon, const struct trying *sizes, const char *a
 	return trying;
 }
 
-const char *
+json_t *
 control_try_start(struct daemon *daemon, int fd, const struct asker *asker, const char *line,
     size_t len, const char *ahead, size_t n_ahead)
 {
@@ -207,14 +207,15 @@ control_try_start(struct daemon *daemon, int fd, const struct asker *asker, cons
 	const char *error;
 
 	if (!asker->may_write)
-		return "you may read, but not try messages: the answer holds signatures; see "
-		    "control_group";
+		return control_failed_as(CONTROL_NOT_PERMITTED, "you may read, but not try "
+		    "messages: the answer holds signatures; see control_group");
 	error = sizes_of(line, len, &sizes);
 	if (error != NULL)
-		return error;
+		return control_failed_as(CONTROL_REQUEST, error);
 	if (atomic_fetch_add(&daemon->trials, 1) >= CONTROL_TRIALS) {
 		atomic_fetch_sub(&daemon->trials, 1);
-		return CONTROL_TRY_BUSY;
+		return control_failed_as(CONTROL_BUSY,
+		    "other messages are being tried; try again, or use --direct");
 	}
 	trying = control_try_new(daemon, &sizes, ahead, n_ahead);
 	log_info("control: try by %s", asker->name);
@@ -223,5 +224,6 @@ control_try_start(struct daemon *daemon, int fd, const struct asker *asker, cons
 	session_free(trying->guard);
 	talloc_free(trying);
 	atomic_fetch_sub(&daemon->trials, 1);
-	return "there is no thread for a trial; try again, or use --direct";
+	return control_failed_as(CONTROL_BUSY,
+	    "there is no thread for a trial; try again, or use --direct");
 }

@@ -18,19 +18,16 @@
 #define CONTROL_TRIALS		4	/* at once */
 #define CONTROL_TRY_WAIT_MS	10000	/* for the request, and for the answer to be taken */
 
-/* What is answered if so many run; countersignctl then tries again. */
-#define CONTROL_TRY_BUSY	"other messages are being tried; try again, or use --direct"
-
 /* control_try_wanted - is this line, of len octets, the begin of such a request? Any thread. */
 bool control_try_wanted(const char *line, size_t len);
 
 /*
  * control_try_start - answer it in a thread
  * fd: the connection; the thread closes it. ahead: n_ahead octets that came after the line.
- * Returns NULL, or why it is not answered: fd is then the caller's as before. Call in the control
- * thread.
+ * Returns NULL, or an answer that says why not: fd is then the caller's as before. If
+ * CONTROL_TRIALS run, its code is CONTROL_BUSY. Call in the control thread.
  */
-const char *control_try_start(struct daemon *daemon, int fd, const struct asker *asker,
+json_t *control_try_start(struct daemon *daemon, int fd, const struct asker *asker,
     const char *line, size_t len, const char *ahead, size_t n_ahead);
 
 #endif

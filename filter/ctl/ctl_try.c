@@ -172,7 +172,7 @@ try_patiently(struct ctl *ctl, int fd, const char *path, const json_t *request, 
 	for (int i = 0; i < BUSY_TRIES; i++) {
 		json_decref(answer);
 		answer = try_running(ctl, fd, path, request, text);
-		if (strcmp(ctl_text(answer, "error"), CONTROL_TRY_BUSY) != 0)
+		if (strcmp(ctl_text(answer, "code"), CONTROL_BUSY) != 0)
 			break;
 		clock_pause(50);
 		fd = ctl_connect(ctl, &path, &why);

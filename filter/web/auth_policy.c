@@ -8,6 +8,7 @@
 #endif
 
 #include <openssl/crypto.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "filter/base/clock.h"
@@ -87,6 +88,32 @@ log_seldom(struct auth_policy *policy, const char *problem)
 		    problem, skipped);
 }
 
+/* attempt_problem - what is wrong with an attempt, or NULL; other members are not looked at */
+static const char *
+attempt_problem(TALLOC_CTX *ctx, const json_t *attempt)
+{
+	static const struct { const char *name; size_t most; } texts[] = {
+		{ "login", SIZE_MAX }, { "remote", 64 }, { "pwhash", 256 },
+	};
+	static const char *const flags[] = { "success", "policy_reject" };
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		const json_t *value = json_object_get(attempt, texts[i].name);
+
+		if (value != NULL && !json_is_string(value))
+			return mem_printf(ctx, "%s must be a text", texts[i].name);
+		if (value != NULL && json_string_length(value) > texts[i].most)
+			return mem_printf(ctx, "%s is too long", texts[i].name);
+	}
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		const json_t *value = json_object_get(attempt, flags[i]);
+
+		if (value != NULL && !json_is_boolean(value))
+			return mem_printf(ctx, "%s must be true or false", flags[i]);
+	}
+	return NULL;
+}
+
 /* request_of - what the daemon is asked; a new reference, or NULL: nothing */
 static json_t *
 request_of(const json_t *attempt, bool report)
@@ -107,7 +134,11 @@ request_of(const json_t *attempt, bool report)
 		(void)json_object_set_new(request, "success", json_integer(success));
 	if (report && !success && hash != NULL)
 		(void)json_object_set_new(request, "password_hash", json_string(hash));
-	return request;
+	/* a login of that length is no account */
+	if (json_dumpb(request, NULL, 0, JSON_COMPACT) <= ASK_REQUEST_MAX)
+		return request;
+	json_decref(request);
+	return NULL;
 }
 
 /* policy_ask - ask the daemon about an attempt; used up */
@@ -119,13 +150,13 @@ policy_ask(struct auth_policy *policy, const struct api_request *request, json_t
 	json_t *answer = ask_daemon(request->ctx, request->control, question, NULL,
 	    AUTH_POLICY_WAIT_MS, &error);
 	const char *problem = json_string_value(json_object_get(answer, "error"));
+	const char *code = json_string_value(json_object_get(answer, "code"));
 	bool refused = json_is_false(json_object_get(answer, "allow"));
 
 	/* a name that is no account is not a problem of ours */
 	if (answer == NULL)
 		log_seldom(policy, error);
-	else if (problem != NULL && strstr(problem, "is not an account") == NULL &&
-	    strstr(problem, "this is about one account") == NULL)
+	else if (problem != NULL && (code == NULL || strcmp(code, "not-account") != 0))
 		log_seldom(policy, problem);
 	why = json_string_value(json_object_get(answer, "why"));
 	policy_status(request->ctx, refused ? -1 : 0, refused && why != NULL ? why : "", reply_r);
@@ -139,6 +170,7 @@ auth_policy_answer(struct auth_policy *policy, const struct api_request *request
 {
 	const char *command = json_string_value(json_object_get(request->query, "command"));
 	bool report = command != NULL && strcmp(command, "report") == 0;
+	const char *problem;
 	json_t *attempt, *question;
 
 	if (!is_secret(policy, value)) {
@@ -154,9 +186,11 @@ auth_policy_answer(struct auth_policy *policy, const struct api_request *request
 	}
 	attempt = request->body != NULL
 	    ? json_loadb(request->body, request->body_len, 0, NULL) : NULL;
-	if (!json_is_object(attempt)) {
+	problem = json_is_object(attempt) ? attempt_problem(request->ctx, attempt)
+	    : "the body is not a JSON object";
+	if (problem != NULL) {
 		json_decref(attempt);
-		api_problem(request->ctx, 400, "the body is not a JSON object", reply_r);
+		api_problem(request->ctx, 400, problem, reply_r);
 		return;
 	}
 	question = request_of(attempt, report);
