@@ -19,6 +19,7 @@
 #define MESSAGES_MAX	20000
 #define SUBJECTS_MAX	4000
 #define TURNS_MAX	10000
+#define BODIES_MAX	20000
 #define KEY_SIZE	(16 + 1)	/* a mark in hexadecimal */
 
 struct repeats {
@@ -27,6 +28,13 @@ struct repeats {
 	struct map *messages;	/* mark => int64_t, when it was refused last */
 	struct map *subjects;	/* mark => struct merge */
 	struct map *turns;	/* account => int64_t, when it had its last turn */
+	struct map *bodies;	/* mark => struct sent_body */
+};
+
+/* A body, as it was sent last. */
+struct sent_body {
+	int64_t at_ms;
+	uint64_t recipients;
 };
 
 /* repeats_free - talloc destructor */
@@ -52,6 +60,8 @@ repeats_new(TALLOC_CTX *ctx)
 	    &(struct map_options){ .value_size = sizeof(struct merge), .max = SUBJECTS_MAX });
 	repeats->turns = map_new(repeats->memory,
 	    &(struct map_options){ .value_size = sizeof(int64_t), .max = TURNS_MAX });
+	repeats->bodies = map_new(repeats->memory,
+	    &(struct map_options){ .value_size = sizeof(struct sent_body), .max = BODIES_MAX });
 	talloc_set_destructor(repeats, repeats_free);
 	return repeats;
 }
@@ -91,6 +101,26 @@ repeats_refused(struct repeats *repeats, uint64_t message, uint64_t subject, int
 	}
 	(void)pthread_mutex_unlock(&repeats->lock);
 	return counts;
+}
+
+/* repeats_body - whether a body is sent again */
+bool
+repeats_body(struct repeats *repeats, uint64_t body, uint64_t recipients, int64_t now,
+    int64_t window_ms)
+{
+	char key[KEY_SIZE];
+	struct sent_body *sent;
+	bool first, again;
+
+	(void)snprintf(key, sizeof(key), "%016" PRIx64, body);
+	(void)pthread_mutex_lock(&repeats->lock);
+	sent = map_put(repeats->bodies, key, &first);
+	again = !first && now - sent->at_ms < window_ms && now - sent->at_ms > -window_ms &&
+	    sent->recipients != recipients;
+	*sent = (struct sent_body){ now, recipients };
+	map_used(repeats->bodies, sent);
+	(void)pthread_mutex_unlock(&repeats->lock);
+	return again;
 }
 
 /* repeats_turn - whether account may send now */

@@ -2,7 +2,7 @@
  * repeats.h - what this process remembers of accounts that exceed their limits or are blocked
  *
  * Bounded: of more than it has room for, the oldest is forgotten, which counts a message twice or
- * lets one more pass. Only plans with "over N times" or block_action = "slow" use it.
+ * lets one more pass. Only plans with "over N times", duplicates or block_action = "slow" use it.
  *
  * Threads: any number at once. Times are UNIX time in milliseconds.
  */
@@ -24,6 +24,14 @@ struct repeats *repeats_new(TALLOC_CTX *ctx);
  * account. A message that was refused within window_ms before does not count.
  */
 bool repeats_refused(struct repeats *repeats, uint64_t message, uint64_t subject, int64_t now,
+    int64_t window_ms);
+
+/*
+ * repeats_body - whether a body is sent again, and the message is not merely tried again
+ * body: a mark of body and account, recipients: one of those of the envelope. It was sent within
+ * window_ms before, and not last to the same recipients.
+ */
+bool repeats_body(struct repeats *repeats, uint64_t body, uint64_t recipients, int64_t now,
     int64_t window_ms);
 
 /* repeats_turn - whether account may send now, once in every_ms; if so, that was it */

@@ -512,17 +512,23 @@ charge_offence(struct message *message)
 			charge_sign(message, &plan->block_on[i], mark, i);
 }
 
-/* charge_refused_rcpt - count a recipient that the MTA refused */
+/* charge_thing_to - count a thing towards block_on number i */
 void
-charge_refused_rcpt(struct message *message, const char *recipient)
+charge_thing_to(struct message *message, size_t i, const char *thing)
+{
+	charge_sign(message, &message->plans.parties[0].plan->block_on[i],
+	    mark_of(quota_home(message->plans.parties, message->plans.n), thing), i);
+}
+
+/* charge_thing - count a thing that a message shows */
+void
+charge_thing(struct message *message, enum limit_unit unit, const char *thing)
 {
 	const struct plan *plan = own_plan(message);
 
 	if (message->rules.mode != MODE_ENFORCE)
 		return;
 	for (size_t i = 0; plan != NULL && i < plan->n_block_on; i++)
-		if (plan->block_on[i].unit == LIMIT_REFUSED)
-			charge_sign(message, &plan->block_on[i],
-			    mark_of(quota_home(message->plans.parties, message->plans.n),
-				recipient), i);
+		if (plan->block_on[i].unit == unit)
+			charge_thing_to(message, i, thing);
 }

@@ -25,9 +25,12 @@ void charge_message(struct message *message);
 void charge_offence(struct message *message);
 
 /*
- * charge_refused_rcpt - the MTA refused recipient, for good; count it towards block_on
- * recipient: the path of RCPT TO
+ * charge_thing - count a thing of a unit that counts different ones, towards block_on
+ * thing: a text, the same for the same thing. Only in mode enforce.
  */
-void charge_refused_rcpt(struct message *message, const char *recipient);
+void charge_thing(struct message *message, enum limit_unit unit, const char *thing);
+
+/* charge_thing_to - the same towards number i of the block_on that the account's plan has */
+void charge_thing_to(struct message *message, size_t i, const char *thing);
 
 #endif

@@ -17,6 +17,7 @@
 #include "filter/message/plans.h"
 #include "policy/base/facts.h"
 #include "policy/base/netblock.h"
+#include "policy/quota/body_print.h"
 #include "policy/sender/header.h"
 #include "policy/verdict/edits.h"
 #include "policy/verdict/verdict.h"
@@ -61,6 +62,7 @@ struct message {
 	bool block_holds;	/* the account is blocked, and its mail is held (block_action) */
 	struct quota_mark *marks;	/* the limits whose warn_at mark it crossed */
 	size_t n_marks;
+	struct body_print *print;	/* of its body, or NULL: no plan asks for it */
 	uint64_t body_us;	/* what its body took so far, in microseconds */
 };
 

@@ -22,6 +22,7 @@
 #include "filter/base/clock.h"
 #include "filter/base/log.h"
 #include "filter/config/listener.h"
+#include "filter/message/alike.h"
 #include "filter/message/charge.h"
 #include "filter/message/dmarc_gather.h"
 #include "filter/message/lookup.h"
@@ -104,6 +105,7 @@ log_verdict(struct message *message)
 	figures_message(
 	    &message->session->daemon->figures, &message->facts, &message->verdict);
 	charge_offence(message);
+	alike_count(message);
 	if (stage_config_of(message)->log_format == LOG_FORMAT_JSON)
 		log_json(logline_json(made, made));
 	else
@@ -521,7 +523,7 @@ stage_rcpt(struct message *message, const char *path, const char *resolved)
 void
 stage_rcpt_refused(struct message *message, const char *path)
 {
-	charge_refused_rcpt(message, normal_recipient(message, path, NULL));
+	charge_thing(message, LIMIT_REFUSED, normal_recipient(message, path, NULL));
 }
 
 /* add_displays - addresses that display names show, after all other claims */
@@ -667,6 +669,8 @@ stage_header(struct message *message)
 		begin_verification(message);
 	else if (verdict_passes(&message->verdict))
 		start_signing(message);
+	if (verdict_passes(&message->verdict))
+		alike_begin(message);
 	answer_early(message);
 }
 
@@ -678,6 +682,8 @@ stage_body(struct message *message, const char *bytes, size_t len)
 		dkim_sign_body(message->signing, bytes, len);
 	if (message->verification != NULL)
 		dkim_verify_body(message->verification, bytes, len);
+	if (message->print != NULL)
+		body_print_add(message->print, bytes, len);
 }
 
 /* count_verification - the results of DKIM and DMARC, for the metrics */

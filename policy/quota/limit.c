@@ -51,6 +51,7 @@ static const struct {
 	[LIMIT_NETWORKS] =	{ "networks", 'w', true, true },
 	[LIMIT_BLOCKS] =	{ "blocks", 'k', false, true },
 	[LIMIT_LOGINS] =	{ "failed-logins", 'l', true, true },
+	[LIMIT_DUPLICATES] =	{ "duplicates", 'd', true, true },
 };
 
 #define KILO	UINT64_C(1000)
@@ -77,6 +78,8 @@ static const struct unit_word units[] = {
 	{ "networks",	LIMIT_NETWORKS,		1 },
 	{ "failed-login",	LIMIT_LOGINS,	1 },
 	{ "failed-logins",	LIMIT_LOGINS,	1 },
+	{ "duplicate",	LIMIT_DUPLICATES,	1 },
+	{ "duplicates",	LIMIT_DUPLICATES,	1 },
 	{ "byte",	LIMIT_BYTES,		1 },
 	{ "bytes",	LIMIT_BYTES,		1 },
 	{ "KB",		LIMIT_BYTES,		KILO },

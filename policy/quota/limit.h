@@ -13,7 +13,8 @@
  *	number = 1*DIGIT ["." 1*DIGIT]	; a fraction only before KB and larger
  *	unit   = "message" / "recipient" / "external-recipient" / "new-recipient" /
  *		 "client-address" / "foreign-sender" / "refused-recipient" /
- *		 "country" / "network" / "failed-login" / "byte", each also in the plural;
+ *		 "country" / "network" / "failed-login" / "duplicate" / "byte", each also in the
+ *		 plural;
  *		 KB MB GB TB PB (powers of 1000), KiB MiB GiB TiB PiB (of 1024)
  *	span   = "second" / "minute" / "hour" / "day" / "week", also with "s",
  *		 and the short forms of duration.h
@@ -50,9 +51,10 @@ enum limit_unit {
 	LIMIT_COUNTRIES,	/* different countries of clients; for block_on only */
 	LIMIT_NETWORKS,		/* different networks (AS) of clients; for block_on only */
 	LIMIT_BLOCKS,		/* blocks by block_on, for block_grows; has no word */
-	LIMIT_LOGINS		/* different wrong passwords at log-in; for block_on only */
+	LIMIT_LOGINS,		/* different wrong passwords at log-in; for block_on only */
+	LIMIT_DUPLICATES	/* different recipients of a body that was sent before; likewise */
 };
-#define LIMIT_LAST	LIMIT_LOGINS
+#define LIMIT_LAST	LIMIT_DUPLICATES
 
 /* One limit. A limit that is unlimited has no window and is never counted. */
 struct limit {

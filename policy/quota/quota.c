@@ -325,6 +325,7 @@ cost_in(const struct quota_cost *cost, enum limit_unit unit)
 	case LIMIT_NETWORKS:
 	case LIMIT_BLOCKS:
 	case LIMIT_LOGINS:
+	case LIMIT_DUPLICATES:
 		return 0;	/* for quota_plan_offence() */
 	}
 	return 1;

@@ -5,12 +5,12 @@ local BOUND = 60	-- recipients that a thief may reach
 local TRIES = 400
 
 -- message number i of a login to these recipients, from an address
-local function mail(conn, login, i, rcpt, from)
+local function mail(conn, login, i, rcpt, from, body)
 	local head = header(from or login .. "@example.org")
 
 	head[3] = { "Subject", " offer " .. i }
 	return try(conn, { login = login, from = "<" .. (from or login .. "@example.org") .. ">",
-	    rcpt = rcpt, header = head })
+	    rcpt = rcpt, header = head, body = body or login .. i .. "\r\n" })
 end
 
 -- n recipients that nobody wrote to before
@@ -110,6 +110,31 @@ for i = 1, 60 do
 	mt.abort(conn)
 end
 ok(mail(conn, "list", 1, fresh("list", 1, 1)) == "mail replycode", "a list of dead addresses is stopped")
+
+-- one text for everybody, to people that the account knows: no limit stops it
+local function circular(login, first, last, n)
+	local reached = 0
+
+	for i = first, last do
+		local list = {}
+		for k = 1, n do
+			list[k] = "<" .. login .. i .. "-" .. k .. "@x.example>"
+		end
+		if mail(conn, login, i, list, nil, "You have won.\r\n") == "eom continue" then
+			reached = reached + n
+		end
+	end
+	return reached
+end
+ok(circular("choir", 1, 1, 45) == 45, "one message to all members")
+for _ = 1, 20 do
+	circular("choir", 1, 1, 45)
+end
+ok(mail(conn, "choir", 2, { "<choir1-1@x.example>" }) == "eom continue", "which is tried again, is no sign")
+ok(circular("phish", 1, 130, 1) == 130, "one body to each of 130 people")
+ok(mail(conn, "phish", 0, { "<phish1-1@x.example>" }) == "eom continue", "may be a letter")
+ok(circular("phish", 131, 160, 1) < 30, "to more of them it is a sign")
+ok(mail(conn, "phish", 0, { "<phish1-1@x.example>" }) == "mail replycode", "that stops the account")
 
 bad = 0
 for i = 1, 20 do

@@ -24,15 +24,17 @@ from tap import done, ok
 MINUTE, HOUR, DAY = 60, 3600, 86400
 START = 1893456000      # a Tuesday, 1 January 2030, 00:00 UTC
 RECIPIENTS, MINUTES = 60, 3     # a theft is stopped within one of them
+BOUNDS = {"patient": 302}       # save one that stays below every limit
 SEED = int(os.environ.get("COUNTERSIGN_THEFT_SEED", "1"))
 chance = random.Random(SEED)
 
 
 class Mail:
     """One message, and when it is tried next."""
-    def __init__(self, login, at, address, recipients, subject, refused=(), thief=False):
+    def __init__(self, login, at, address, recipients, subject, refused=(), thief=False, body=None):
         self.login, self.at, self.address, self.recipients = login, at, address, recipients
         self.subject, self.refused, self.thief, self.tries = subject, refused, thief, 0
+        self.body = body or "%s at %s\r\n" % (subject, at)
 
 
 def office(number):
@@ -54,7 +56,8 @@ def office(number):
 def invitation():
     """An honest peak: one day, one letter to many who were never written to, and a client that tries again."""
     at = START + 9 * DAY + 10 * HOUR
-    return [Mail("wedding@example.org", at + i, "192.0.2.99", ["guest%d@family.example" % i], "Invitation")
+    return [Mail("wedding@example.org", at + i, "192.0.2.99", ["guest%d@family.example" % i], "Invitation",
+                 body="Please come.\r\n")
             for i in range(90)]
 
 
@@ -68,7 +71,7 @@ def merge():
 def newsletter():
     """An honest list with a plan of its own, each Monday."""
     return [Mail("news@example.org", START + day * DAY + 8 * HOUR + i, "192.0.2.97",
-                 ["s%d.%d@reader.example" % (i, k) for k in range(50)], "News of week %d" % day)
+                 ["s%d.%d@reader.example" % (i, k) for k in range(50)], "News of week %d" % day, body="News of week %d\r\n" % day)
             for day in (6, 13) for i in range(12)]
 
 
@@ -98,6 +101,23 @@ def dead():
         mails.append(Mail("dead@example.org", at + 30 * i, "203.0.113.88", rcpts, "bill %d" % chance.getrandbits(40),
                           refused=rcpts[:7], thief=True))
     return mails
+
+
+def circular():
+    """An honest peak: one letter to each of 200 members, who all wrote back before."""
+    members = ["m%d@choir.example" % i for i in range(200)]
+    known = [Mail("choir@example.org", START + (i // 40) * DAY + 9 * HOUR + i % 40, "192.0.2.96", [member], "Welcome %d" % i)
+             for i, member in enumerate(members)]
+    at = START + 11 * DAY + 18 * HOUR
+    return known + [Mail("choir@example.org", at + 2 * i, "192.0.2.96", [member], "Rehearsal", body="At eight.\r\n")
+                    for i, member in enumerate(members)]
+
+
+def patient():
+    """A theft below every limit: 40 new recipients an hour, from one address, with one body."""
+    at = START + 8 * DAY
+    return [Mail("patient@example.org", at + 90 * i, "203.0.113.99", ["p%d@victim.example" % i],
+                 "parcel %d" % chance.getrandbits(40), thief=True, body="Pay for your parcel.\r\n") for i in range(960)]
 
 
 class Site:
@@ -159,7 +179,7 @@ listeners = { users = { role = "submission"  daemon = ["ORIGINATING"] } }
             m.header(name, value)
         reply = m.eoh()
         if reply == "c":
-            m.body(b"text\r\n")
+            m.body(mail.body.encode())
             reply = m.eom()
         return taken if reply == "c" else reply
 
@@ -180,7 +200,7 @@ def two_weeks(site):
     """All mail in the order of its times, the table, and the bounds."""
     queue, reached, before, first, stopped, lost = [], {}, {}, {}, {}, 0
     for number, mail in enumerate(sum([office(n) for n in range(20)], []) + invitation() + merge() + newsletter() +
-                                  burst() + slow() + fresh_only() + dead()):
+                                  burst() + slow() + fresh_only() + dead() + circular() + patient()):
         heapq.heappush(queue, (mail.at, number, mail))
     number = len(queue)
     while queue:
@@ -205,19 +225,21 @@ def two_weeks(site):
             number += 1
             heapq.heappush(queue, (mail.at, number, mail))
     why = dict(site.blocked())
-    thieves = ("burst", "slow", "fresh", "dead")
+    thieves = ("burst", "slow", "fresh", "dead", "patient")
     print("# %-8s %10s %10s %10s   %s" % ("", "recipients", "minutes", "in all", "seen"))
     for name in thieves:
         login = name + "@example.org"
         minutes = (stopped.get(login, float("inf")) - first[login]) / MINUTE
         print("# %-8s %10d %10.1f %10d   %s" % (name, before.get(login, 0), minutes, reached.get(login, 0), why.get(login)))
         ok(login in stopped, "the theft is stopped: " + name)
-        ok(before.get(login, 0) <= RECIPIENTS or minutes <= MINUTES, "within %d recipients or %d minutes: %s" % (
-            RECIPIENTS, MINUTES, name), (before.get(login), minutes))
+        most = BOUNDS.get(name, RECIPIENTS)
+        ok(before.get(login, 0) <= most or minutes <= MINUTES, "within %d recipients or %d minutes: %s" % (
+            most, MINUTES, name), (before.get(login), minutes))
     honest = sorted(login for login in why if login.split("@")[0] not in thieves)
-    ok(not honest, "no honest account of 23 is blocked", [(login, why[login]) for login in honest])
+    ok(not honest, "no honest account of 24 is blocked", [(login, why[login]) for login in honest])
     ok(reached["news@example.org"] == 1200 and reached["wedding@example.org"] == 90 and
-       reached["invoices@example.org"] == 100, "newsletter, invitation and invoices arrive", reached)
+       reached["invoices@example.org"] == 100 and reached["choir@example.org"] == 400,
+       "newsletter, invitation, invoices and letters arrive", reached)
     ok(lost == 0, "no honest mail is given up", lost)
     ok(site.daemon.stop() == 0, "the daemon stopped cleanly")
     done()
