@@ -54,7 +54,7 @@ web_usage(FILE *to)
 	    "                      (default " DEFAULT_TOKENS ")\n"
 	    "  -c, --console DIR   the pages of the console\n"
 	    "                      (default " DEFAULT_CONSOLE ")\n"
-	    "  -p, --auth-policy WHERE  listen for Dovecot, too: inet:127.0.0.1:8891\n"
+	    "  -p, --auth-policy WHERE  listen for Dovecot, too: inet:127.0.0.1:8892\n"
 	    "  -k, --auth-policy-key FILE  its first line is Dovecot's\n"
 	    "                      auth_policy_server_api_header\n"
 	    "  -S, --syslog        log to syslog, not to standard error\n"
