@@ -122,17 +122,20 @@ is() {
 
 # --- the package
 
-# build_needs - what control says that is needed to build the package, and the source for anyone
+# build_needs [ARCHITECTURE] - what control says that is needed to build the packages (for another
+# architecture), and the source for anyone
 build_needs() {
-	inside 'apt-get update -q && apt-get install -q build-essential && mkdir /srv/depends &&
-	    ln -s /root/countersign/contrib/debian /srv/depends/debian && apt-get build-dep -q -P nocheck /srv/depends &&
-	    cp -R /root/countersign /srv/source && chmod -R go+rX /srv/source'
+	inside "${1:+dpkg --add-architecture $1 &&} apt-get update -q &&
+	    apt-get install -q build-essential ${1:+crossbuild-essential-$1} && mkdir /srv/depends &&
+	    ln -s /root/countersign/contrib/debian /srv/depends/debian &&
+	    apt-get build-dep -q ${1:+-a $1} -P nocheck${1:+,cross} /srv/depends &&
+	    cp -R /root/countersign /srv/source && chmod -R go+rX /srv/source"
 }
 
-# build_deb DIRECTORY - the package, as an unprivileged user without a network
+# build_deb DIRECTORY [OPTION...] - the packages, as an unprivileged user without a network
 build_deb() {
 	inside "install -d -o nobody /srv/$1 && unshare --net setpriv --reuid=nobody --regid=nogroup --clear-groups \
-	    env HOME=/nonexistent TMPDIR=/srv/$1 /srv/source/contrib/make-deb --nocheck --output /srv/$1"
+	    env HOME=/nonexistent TMPDIR=/srv/$1 /srv/source/contrib/make-deb --nocheck --output /srv/$*"
 }
 
 # package_place RELEASE - sets deb: where the package of this source is kept; no other test builds it
