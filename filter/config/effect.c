@@ -359,14 +359,13 @@ has_max_size(const struct place *place)
 	return false;
 }
 
-/* blocks_on - does a plan's block_on count this? */
+/* effect_counts_unit - does a plan count this, in limits or block_on? */
 static bool
-blocks_on(const struct place *place, enum limit_unit unit)
+effect_counts_unit(const struct place *place, enum limit_unit unit)
 {
 	for (size_t i = 0; i < place->config->n_plans; i++)
-		for (size_t k = 0; k < place->config->plans[i].n_block_on; k++)
-			if (place->config->plans[i].block_on[k].unit == unit)
-				return true;
+		if (quota_plan_counts(&place->config->plans[i], unit))
+			return true;
 	return false;
 }
 
@@ -374,13 +373,14 @@ static bool
 has_countries(const struct place *place)
 {
 	/* log-ins that are reported raise new-country */
-	return blocks_on(place, LIMIT_COUNTRIES) || blocks_on(place, LIMIT_LOGINS);
+	return effect_counts_unit(place, LIMIT_COUNTRIES) ||
+	    effect_counts_unit(place, LIMIT_LOGINS);
 }
 
 static bool
 has_networks(const struct place *place)
 {
-	return blocks_on(place, LIMIT_NETWORKS);
+	return effect_counts_unit(place, LIMIT_NETWORKS);
 }
 
 static bool

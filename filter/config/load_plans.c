@@ -60,11 +60,12 @@ add_limit(struct options_reader *reader, config_setting_t *setting, struct plan 
 		return;
 	if (limit_parse(reader->ctx, text, limit, &error) < 0)
 		options_error(reader, setting, "%s", error);
-	else if (limit_is_sign(limit->unit) && !limit->unlimited)
+	else if (!limit_may_limit(limit->unit) && !limit->unlimited)
 		options_error(reader, setting,
-		    "\"%s\" does not limit what may be sent: write block_on = \"%s\" with "
-		    "block_for = \"4 hours\"",
-		    limit->text, limit->text);
+		    "\"%s\" %s: write block_on = \"%s\" with block_for = \"4 hours\"",
+		    limit->text, limit->unit == LIMIT_OVER
+			? "counts messages that other limits refuse, so it cannot be a limit"
+			: "does not limit what may be sent", limit->text);
 	else {
 		check_beside(reader, setting, plan, limit);
 		plan->n_limits++;
@@ -137,8 +138,7 @@ add_block_on(struct options_reader *reader, config_setting_t *setting, struct pl
 		return;
 	if (limit_parse(reader->ctx, text, limit, &error) < 0)
 		options_error(reader, setting, "block_on: %s", error);
-	else if (limit->unlimited ||
-	    !(limit_is_sign(limit->unit) || limit->unit == LIMIT_CLIENTS))
+	else if (limit->unlimited || !limit_is_sign(limit->unit))
 		options_error(reader, setting,
 		    "block_on = \"%s\" must count a sign of a stolen password, for example "
 		    "\"20 foreign-senders per hour\", \"50 refused-recipients per hour\", "
@@ -427,25 +427,21 @@ finish_group(struct options_reader *reader, struct config *config, struct party_
 		    kind, kind, kind);
 }
 
-/* check_places - can what block_on counts be found out? */
+/* check_places - can the places that limits and block_on count be found out? */
 static void
 check_places(
     struct options_reader *reader, const struct config *config, const struct plan *plan)
 {
-	for (size_t i = 0; i < plan->n_block_on; i++) {
-		enum limit_unit unit = plan->block_on[i].unit;
-
-		if (unit == LIMIT_COUNTRIES && config->country_of.n == 0)
-			options_error_at(reader, plan->where,
-			    "block_on of plan \"%s\" counts countries, and nothing knows them; write "
-			    "country_of = \"mmdb:/var/lib/GeoIP/GeoLite2-Country.mmdb\"",
-			    plan->name);
-		if (unit == LIMIT_NETWORKS && config->asn_of.n == 0)
-			options_error_at(reader, plan->where,
-			    "block_on of plan \"%s\" counts networks, and nothing knows them; write "
-			    "asn_of = \"mmdb:/var/lib/GeoIP/GeoLite2-ASN.mmdb\"",
-			    plan->name);
-	}
+	if (quota_plan_counts(plan, LIMIT_COUNTRIES) && config->country_of.n == 0)
+		options_error_at(reader, plan->where,
+		    "plan \"%s\" counts countries, and nothing knows them; write "
+		    "country_of = \"mmdb:/var/lib/GeoIP/GeoLite2-Country.mmdb\"",
+		    plan->name);
+	if (quota_plan_counts(plan, LIMIT_NETWORKS) && config->asn_of.n == 0)
+		options_error_at(reader, plan->where,
+		    "plan \"%s\" counts networks, and nothing knows them; write "
+		    "asn_of = \"mmdb:/var/lib/GeoIP/GeoLite2-ASN.mmdb\"",
+		    plan->name);
 }
 
 /* check_plan - what must stand together in a plan */

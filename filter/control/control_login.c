@@ -163,6 +163,69 @@ login_counts(const struct login *login, const struct plans *plans)
 	return true;
 }
 
+/* login_mode - the mode of the account */
+static enum mode
+login_mode(const struct login *login)
+{
+	const struct account *own =
+	    config_account(login->snapshot->config, login->account);
+	int mode = own != NULL ? own->mode_set : -1;
+
+	return mode >= 0 ? (enum mode)mode : login->snapshot->config->mode;
+}
+
+/* is_enforced - would a block refuse mail of this account? */
+static bool
+is_enforced(const struct login *login)
+{
+	return login_mode(login) == MODE_ENFORCE;
+}
+
+/* count_sign - a wrong password towards block_on */
+static bool
+count_sign(const struct login *login, const struct plans *plans, const struct quota_cost *cost,
+    const uint8_t *id)
+{
+	const struct plan *plan = plans->parties[0].plan;
+	bool counted = false;
+
+	for (size_t i = 0; plan != NULL && i < plan->n_block_on; i++) {
+		const struct store_block_rule rule = { plan->block_for_ms, plan->block_grows };
+		uint8_t own[QUOTA_ID_LEN];
+
+		if (plan->block_on[i].unit != LIMIT_LOGINS)
+			continue;
+		memcpy(own, id, sizeof(own));
+		own[0] ^= (uint8_t)(i + 1);
+		store_offence(login->asked->daemon->store, quota_plan_offence(login->asked->ctx,
+		    plans->parties, plans->n, &plan->block_on[i], cost, own), &rule);
+		counted = true;
+	}
+	return counted;
+}
+
+/* count_level - a wrong password towards limits */
+static bool
+count_level(const struct login *login, const struct plans *plans, const struct quota_cost *cost,
+    const uint8_t *id)
+{
+	TALLOC_CTX *ctx = login->asked->ctx;
+	struct quota_plan *plan = quota_plan_event(
+	    ctx, plans->parties, plans->n, LIMIT_LOGINS, cost, id);
+	struct quota_reply reply;
+	struct quota_mark *marks;
+	size_t n;
+
+	if (plan->n_counters == 0)
+		return false;
+	store_event(login->asked->daemon->store, ctx, plan, clock_ms() + CONTROL_STORE_WAIT_MS,
+	    &reply);
+	n = quota_marks(ctx, plan, &reply, &marks);
+	journal_marks(
+	    login->asked->daemon->journal, login->account, login_mode(login), marks, n);
+	return true;
+}
+
 /* count_failure - a wrong password; secret tells different ones apart, or NULL */
 static bool
 count_failure(const struct login *login, const char *secret)
@@ -170,31 +233,25 @@ count_failure(const struct login *login, const char *secret)
 	TALLOC_CTX *ctx = login->asked->ctx;
 	const char *error = NULL;
 	struct plans plans = { 0 };
-	const struct plan *plan;
-	struct store_block_rule rule;
+	struct quota_cost cost = { 0 };
 	uint8_t id[QUOTA_ID_LEN];
-	uint64_t mark = 0;
-	bool counted = false;
+	uint64_t mark;
+	bool counted;
 
 	if (plans_counters(ctx, login->snapshot, QUOTA_ACCOUNT, login->account,
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &plans, &error) == NULL)
 		return false;
-	plan = plans.parties[0].plan;
-	for (size_t i = 0; plan != NULL && i < plan->n_block_on; i++) {
-		if (plan->block_on[i].unit != LIMIT_LOGINS || plan->block_on[i].unlimited ||
-		    (!counted && !login_counts(login, &plans)))
-			continue;
-		rule = (struct store_block_rule){ plan->block_for_ms, plan->block_grows };
-		if (RAND_bytes(id, sizeof(id)) != 1)
-			mem_end("OpenSSL has no random numbers");
-		memcpy(&mark, id, sizeof(mark));
-		if (secret != NULL && secret[0] != '\0')
-			mark = keyed_mark(login->account, strlen(login->account), secret);
-		store_offence(login->asked->daemon->store, quota_plan_offence(ctx, plans.parties,
-		    plans.n, &plan->block_on[i], mark, id), &rule);
-		counted = true;
-	}
-	return counted;
+	if (!(quota_plan_counts(plans.parties[0].plan, LIMIT_LOGINS) ||
+	    quota_counts(plans.parties, plans.n, LIMIT_LOGINS)) || !login_counts(login, &plans))
+		return false;
+	if (RAND_bytes(id, sizeof(id)) != 1)
+		mem_end("OpenSSL has no random numbers");
+	memcpy(&mark, id, sizeof(mark));
+	if (secret != NULL && secret[0] != '\0')
+		mark = keyed_mark(login->account, strlen(login->account), secret);
+	cost.things[LIMIT_LOGINS] = (struct quota_thing){ true, mark };
+	counted = is_enforced(login) && count_sign(login, &plans, &cost, id);
+	return count_level(login, &plans, &cost, id) || counted;
 }
 
 /* raise_country - an account logged in from a country that it was not in before */
@@ -270,17 +327,6 @@ login_begin(const struct asked *asked, struct login *login)
 	return NULL;
 }
 
-/* is_enforced - would a block refuse mail of this account? */
-static bool
-is_enforced(const struct login *login)
-{
-	const struct account *own =
-	    config_account(login->snapshot->config, login->account);
-	int mode = own != NULL ? own->mode_set : -1;
-
-	return (mode >= 0 ? (enum mode)mode : login->snapshot->config->mode) == MODE_ENFORCE;
-}
-
 /* control_login_allow - may this account log in? */
 json_t *
 control_login_allow(const struct asked *asked)
@@ -320,7 +366,7 @@ control_login_report(const struct asked *asked)
 	}
 	if (control_number(asked, "success", 0, 1, 0) == 1)
 		note_success(&login);
-	else if (is_enforced(&login))
+	else
 		counted = count_failure(&login, control_text(asked, "password_hash"));
 	answer = json_pack("{s:b, s:s, s:b}", "ok", 1, "account", login.account, "counted",
 	    counted);

@@ -298,31 +298,42 @@ is_watched(const struct entry *entry)
 /* raise_limit - an event about a limit: of the account, or of others whom it shares it with;
  * details is used up */
 static void
-raise_limit(struct journal *journal, enum event_kind kind, const struct entry *entry,
+raise_limit(struct journal *journal, enum event_kind kind, const char *account, const char *mode,
     const char *subject, const char *limit, const char *text, json_t *details)
 {
 	if (subject != NULL)
-		json_object_set_new(details, "account", json_string(entry->account));
+		json_object_set_new(details, "account", json_string(account));
 	json_object_set_new(details, "limit", json_string(limit));
-	json_object_set_new(
-	    details, "mode", json_string(journal_or_dash(entry, "mode")));
+	json_object_set_new(details, "mode", json_string(mode));
 	event_raise(journal->events, kind, subject != NULL ? "limit_of" : "account",
-	    subject != NULL ? subject : entry->account, limit, text, details);
+	    subject != NULL ? subject : account, limit, text, details);
 }
 
-/* raise_soft - a message took a limit to its mark */
+/* raise_soft - something of account took a limit to its mark */
 static void
-raise_soft(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry,
+raise_soft(struct journal *journal, TALLOC_CTX *ctx, const char *account, const char *mode,
     const struct quota_mark *mark)
 {
 	const char *text = mem_printf(ctx, "%s has reached %u%% of its limit of %s",
-	    mark->subject != NULL ? mark->subject : entry->account, mark->percent, mark->limit);
+	    mark->subject != NULL ? mark->subject : account, mark->percent, mark->limit);
 
 	if (mark->subject != NULL)
-		text = mem_printf(ctx, "%s; the last message was of %s", text, entry->account);
-	raise_limit(journal, EVENT_SOFT_LEVEL, entry, mark->subject, mark->limit, text,
+		text = mem_printf(ctx, "%s; the last message was of %s", text, account);
+	raise_limit(journal, EVENT_SOFT_LEVEL, account, mode, mark->subject, mark->limit, text,
 	    json_pack("{s:i, s:s}", "percent", (int)mark->percent, "on_over",
 		action_word(mark->on_over)));
+}
+
+/* journal_marks - something other than an accepted message took limits to their mark */
+void
+journal_marks(struct journal *journal, const char *account, enum mode mode,
+    const struct quota_mark *marks, size_t n)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+
+	for (size_t i = 0; journal != NULL && i < n; i++)
+		raise_soft(journal, tmp, account, mode_word(mode), &marks[i]);
+	talloc_free(tmp);
 }
 
 /* fate - what became of a message, in words */
@@ -356,7 +367,8 @@ raise_over(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 
 	if (is_watched(entry))
 		text = mem_printf(ctx, "%s, but mode watch accepts it", text);
-	raise_limit(journal, EVENT_OVER, entry, subject, limit, text,
+	raise_limit(journal, EVENT_OVER, entry->account, journal_or_dash(entry, "mode"), subject,
+	    limit, text,
 	    json_pack("{s:s, s:s, s:s}", "used", used, "action", action_word(entry->action), "would",
 		action_word(entry->would)));
 }
@@ -439,7 +451,8 @@ raise_events(struct journal *journal, const struct entry *entry)
 	bool found = entry->would >= ACTION_TEMPFAIL;
 
 	for (size_t i = 0; entry->account != NULL && i < entry->n_marks; i++)
-		raise_soft(journal, tmp, entry, &entry->marks[i]);
+		raise_soft(journal, tmp, entry->account, journal_or_dash(entry, "mode"),
+		    &entry->marks[i]);
 	if (entry->account != NULL && entry->reason == REASON_OVER &&
 	    entry->would >= ACTION_QUARANTINE)
 		raise_over(journal, tmp, entry);

@@ -6,7 +6,7 @@
  * not fit while the books take nothing is dropped and counted. With Redis and away_file, what waits
  * survives a restart.
  *
- * Threads: journal_message() and event_raise() any; open and close the first.
+ * Threads: journal_message(), journal_marks() and event_raise() any; open and close the first.
  */
 #ifndef FILTER_JOURNAL_JOURNAL_H
 #define FILTER_JOURNAL_JOURNAL_H
@@ -58,6 +58,14 @@ void journal_stop(struct journal *journal);
  */
 void journal_message(struct journal *journal, struct logline *line, const struct facts *facts,
     const struct verdict *verdict, bool connection, const struct quota_mark *marks, size_t n);
+
+/*
+ * journal_marks - something of account other than an accepted message took n limits to their
+ * warn_at mark
+ * Raises the events; mode is that of the account. Never waits.
+ */
+void journal_marks(struct journal *journal, const char *account, enum mode mode,
+    const struct quota_mark *marks, size_t n);
 
 /* The parts. Live as long as the journal. */
 struct books *journal_books(const struct journal *journal);

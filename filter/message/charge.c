@@ -26,6 +26,7 @@
 #define STORE_PATIENCE_MS	30000	/* the store has a shorter deadline of its own */
 #define READINGS_MAX		32	/* addresses looked at for one recipient */
 #define MANY_DOMAINS		16	/* recipients' domains whose owner is remembered */
+#define EVENT_SERIAL		0x80	/* charge ids of events differ from those of signs */
 
 /* charge_config_of - the configuration a message is judged by */
 static const struct config *
@@ -332,6 +333,43 @@ list_recipients(struct message *message)
 	return list;
 }
 
+/* charge_place - what tables say of the client's address; false: they know nothing of it */
+static bool
+charge_place(struct message *message, const struct table_list *tables, uint64_t *mark_r)
+{
+	const struct lookup lookup = message_lookup(message);
+	const char *place;
+
+	if (message->facts.client_addr == NULL ||
+	    lookup_key(&lookup, tables, message->facts.client_addr, false, &place) != TABLE_FOUND)
+		return false;
+	*mark_r = mark_of(quota_home(message->plans.parties, message->plans.n), place);
+	return true;
+}
+
+/* charge_origin - where the message came from, as a unit counts it; false: that is not known, or
+ * the unit counts something else */
+static bool
+charge_origin(struct message *message, enum limit_unit unit, uint64_t *mark_r)
+{
+	const struct config *config = charge_config_of(message);
+
+	switch (unit) {
+	case LIMIT_CLIENTS:
+		if (message->facts.client_addr == NULL)
+			return false;
+		*mark_r = mark_of(quota_home(message->plans.parties, message->plans.n),
+		    charge_client_text(message));
+		return true;
+	case LIMIT_COUNTRIES:
+		return charge_place(message, &config->country_tables, mark_r);
+	case LIMIT_NETWORKS:
+		return charge_place(message, &config->asn_tables, mark_r);
+	default:
+		return false;
+	}
+}
+
 /* cost_of - what the message costs, in the units that its plans count */
 static struct quota_cost
 cost_of(struct message *message)
@@ -350,10 +388,10 @@ cost_of(struct message *message)
 		cost.marks = mark_recipients(message, home, recipients, facts->recipients);
 		cost.n_marks = facts->recipients;
 	}
-	if (facts->client_addr != NULL && quota_counts(parties, message->plans.n, LIMIT_CLIENTS)) {
-		cost.client = mark_of(home, charge_client_text(message));
-		cost.has_client = true;
-	}
+	for (enum limit_unit unit = 0; unit <= LIMIT_LAST; unit++)
+		if (limit_is_distinct(unit) && quota_counts(parties, message->plans.n, unit))
+			cost.things[unit].known =
+			    charge_origin(message, unit, &cost.things[unit].mark);
 	return cost;
 }
 
@@ -428,20 +466,6 @@ counts_as_over(struct message *message, uint64_t mark, int64_t window_ms)
 	    mark_of(home, common) ^ of, clock_wall_ms(), window_ms);
 }
 
-/* place_of - the mark of what tables say of the client's address; false: they know nothing of it */
-static bool
-place_of(struct message *message, const struct table_list *tables, uint64_t *mark_r)
-{
-	const struct lookup lookup = message_lookup(message);
-	const char *place;
-
-	if (message->facts.client_addr == NULL || message->rules.mode != MODE_ENFORCE ||
-	    lookup_key(&lookup, tables, message->facts.client_addr, false, &place) != TABLE_FOUND)
-		return false;
-	*mark_r = mark_of(quota_home(message->plans.parties, message->plans.n), place);
-	return true;
-}
-
 /* charge_is_over - was it refused over a limit? Not by one of 0, which is no sign of anything */
 static bool
 charge_is_over(const struct message *message)
@@ -450,13 +474,13 @@ charge_is_over(const struct message *message)
 	    (is_refused(message, REASON_NEVER_FITS) && message->facts.quota.max > 0);
 }
 
-/* shows - whether a decided message shows a sign, and the mark of it */
+/* shows - whether a decided message shows a sign, and what of it is counted */
 static bool
-shows(struct message *message, const struct limit *limit, uint64_t *mark_r)
+shows(struct message *message, const struct limit *limit, struct quota_cost *cost)
 {
 	const char *home = quota_home(message->plans.parties, message->plans.n);
+	struct quota_thing *thing = &cost->things[limit->unit];
 
-	*mark_r = 0;
 	switch (limit->unit) {
 	case LIMIT_FOREIGN:
 		return message->verdict.action >= ACTION_TEMPFAIL &&
@@ -467,57 +491,105 @@ shows(struct message *message, const struct limit *limit, uint64_t *mark_r)
 		if (!charge_is_over(message) || message->facts.quota.subject != NULL ||
 		    map_count(message->recipients) == 0)
 			return false;
-		*mark_r = mark_of_message(message);
-		return counts_as_over(message, *mark_r, limit->window_ms);
-	case LIMIT_CLIENTS:
-		if (message->facts.client_addr == NULL || message->rules.mode != MODE_ENFORCE)
-			return false;
-		*mark_r = mark_of(home, charge_client_text(message));
-		return true;
-	case LIMIT_COUNTRIES:
-		return place_of(message, &charge_config_of(message)->country_tables, mark_r);
-	case LIMIT_NETWORKS:
-		return place_of(message, &charge_config_of(message)->asn_tables, mark_r);
+		*thing = (struct quota_thing){ true, mark_of_message(message) };
+		return counts_as_over(message, thing->mark, limit->window_ms);
+	case LIMIT_NEW:
+		cost->n_marks = map_count(message->recipients);
+		cost->marks = mark_recipients(
+		    message, home, list_recipients(message), cost->n_marks);
+		return message->rules.mode == MODE_ENFORCE && cost->n_marks > 0;
 	default:
-		return false;
+		thing->known = message->rules.mode == MODE_ENFORCE &&
+		    charge_origin(message, limit->unit, &thing->mark);
+		return thing->known;
 	}
 }
 
-/* charge_sign - count one sign towards one of block_on; serial tells those of a message apart */
+/* event_id - the id of another charge than that of the message; serial tells those of one thing
+ * apart */
 static void
-charge_sign(struct message *message, const struct limit *limit, uint64_t mark, size_t serial)
+event_id(const struct message *message, uint64_t mark, uint8_t serial, uint8_t *id)
+{
+	memcpy(id, message->charge_id, QUOTA_ID_LEN);
+	for (size_t i = 0; i < sizeof(mark); i++)
+		id[i] ^= (uint8_t)(mark >> (8 * i));
+	id[QUOTA_ID_LEN - 1] ^= serial;
+}
+
+/* charge_sign - count one sign towards block_on number i */
+static void
+charge_sign(struct message *message, size_t i, const struct quota_cost *cost)
 {
 	const struct plan *plan = message->plans.parties[0].plan;
 	const struct store_block_rule rule = { plan->block_for_ms, plan->block_grows };
+	const struct limit *limit = &plan->block_on[i];
 	uint8_t id[QUOTA_ID_LEN];
 
-	memcpy(id, message->charge_id, sizeof(id));
-	for (size_t i = 0; i < sizeof(mark); i++)
-		id[i] ^= (uint8_t)(mark >> (8 * i));
-	id[QUOTA_ID_LEN - 1] ^= (uint8_t)(serial + 1);
+	event_id(message, cost->things[limit->unit].mark, (uint8_t)(i + 1), id);
 	store_offence(message->session->daemon->store,
-	    quota_plan_offence(message, message->plans.parties, message->plans.n, limit, mark, id),
+	    quota_plan_offence(
+		message, message->plans.parties, message->plans.n, limit, cost, id),
 	    &rule);
+}
+
+/* charge_level - count what happened towards the limits on a level, at once: a message that comes
+ * next must know it */
+static void
+charge_level(struct message *message, enum limit_unit unit, const struct quota_cost *cost)
+{
+	struct quota_plan *plan;
+	struct quota_reply reply;
+	struct quota_mark *marks;
+	uint8_t id[QUOTA_ID_LEN];
+	size_t n;
+
+	if (!quota_counts(message->plans.parties, message->plans.n, unit))
+		return;
+	event_id(message, cost->things[unit].mark, (uint8_t)(EVENT_SERIAL + unit), id);
+	plan = quota_plan_event(message, message->plans.parties, message->plans.n, unit, cost, id);
+	store_event(message->session->daemon->store, message, plan,
+	    clock_ms() + STORE_PATIENCE_MS, &reply);
+	n = quota_marks(message, plan, &reply, &marks);
+	journal_marks(message->session->daemon->journal, message->facts.account,
+	    message->rules.mode, marks, n);
 }
 
 /* charge_offence - count the signs that a decided message shows */
 void
 charge_offence(struct message *message)
 {
+	static const struct limit foreign = { .unit = LIMIT_FOREIGN };
 	const struct plan *plan = own_plan(message);
-	uint64_t mark;
 
-	for (size_t i = 0; plan != NULL && i < plan->n_block_on; i++)
-		if (shows(message, &plan->block_on[i], &mark))
-			charge_sign(message, &plan->block_on[i], mark, i);
+	for (size_t i = 0; plan != NULL && i < plan->n_block_on; i++) {
+		struct quota_cost cost = { 0 };
+
+		if (shows(message, &plan->block_on[i], &cost))
+			charge_sign(message, i, &cost);
+	}
+	if (message->facts.account != NULL && shows(message, &foreign, &(struct quota_cost){ 0 }))
+		charge_level(message, LIMIT_FOREIGN, &(struct quota_cost){ 0 });
+}
+
+/* charge_cost_of - what a thing costs */
+static struct quota_cost
+charge_cost_of(const struct message *message, enum limit_unit unit, const char *thing)
+{
+	struct quota_cost cost = { 0 };
+
+	cost.things[unit] = (struct quota_thing){ true,
+		mark_of(quota_home(message->plans.parties, message->plans.n), thing) };
+	return cost;
 }
 
 /* charge_thing_to - count a thing towards block_on number i */
 void
 charge_thing_to(struct message *message, size_t i, const char *thing)
 {
-	charge_sign(message, &message->plans.parties[0].plan->block_on[i],
-	    mark_of(quota_home(message->plans.parties, message->plans.n), thing), i);
+	enum limit_unit unit = message->plans.parties[0].plan->block_on[i].unit;
+	const struct quota_cost cost = charge_cost_of(message, unit, thing);
+
+	charge_sign(message, i, &cost);
 }
 
 /* charge_thing - count a thing that a message shows */
@@ -525,10 +597,15 @@ void
 charge_thing(struct message *message, enum limit_unit unit, const char *thing)
 {
 	const struct plan *plan = own_plan(message);
+	struct quota_cost cost;
 
+	if (message->facts.account == NULL)
+		return;
+	cost = charge_cost_of(message, unit, thing);
+	charge_level(message, unit, &cost);
 	if (message->rules.mode != MODE_ENFORCE)
 		return;
 	for (size_t i = 0; plan != NULL && i < plan->n_block_on; i++)
 		if (plan->block_on[i].unit == unit)
-			charge_thing_to(message, i, thing);
+			charge_sign(message, i, &cost);
 }

@@ -21,12 +21,13 @@ void charge_known(struct message *message);
 void charge_message(struct message *message);
 
 /* charge_offence - a message was decided: count the signs of a stolen account that it shows towards
- * block_on: that it was refused for a foreign sender or over a limit, and where it came from */
+ * block_on (that it was refused for a foreign sender or over a limit, to whom it went and where it
+ * came from), and a foreign sender towards limits */
 void charge_offence(struct message *message);
 
 /*
- * charge_thing - count a thing of a unit that counts different ones, towards block_on
- * thing: a text, the same for the same thing. Only in mode enforce.
+ * charge_thing - count a thing of a unit that counts different ones, towards limits and block_on
+ * thing: a text, the same for the same thing. block_on counts in mode enforce only.
  */
 void charge_thing(struct message *message, enum limit_unit unit, const char *thing);
 

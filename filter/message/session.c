@@ -79,9 +79,8 @@ session_wants_refused_rcpt(const struct session *session)
 	const struct config *config = session->snapshot->config;
 
 	for (size_t i = 0; i < config->n_plans; i++)
-		for (size_t k = 0; k < config->plans[i].n_block_on; k++)
-			if (config->plans[i].block_on[k].unit == LIMIT_REFUSED)
-				return true;
+		if (quota_plan_counts(&config->plans[i], LIMIT_REFUSED))
+			return true;
 	return false;
 }
 

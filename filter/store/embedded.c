@@ -176,6 +176,20 @@ base_now(const struct seat *seat, int64_t now)
 	return seat->more != NULL && now < seat->more->base_until ? seat->more->base : 0;
 }
 
+/* embedded_max_of - what a message must fit under: a level, until it is exceeded */
+static uint64_t
+embedded_max_of(const struct quota_counter *asked, const struct seat *seat)
+{
+	return seat->max + asked->level;
+}
+
+/* embedded_cost_of - what counts of a message that would cost so much */
+static uint64_t
+embedded_cost_of(const struct quota_counter *asked, uint64_t cost)
+{
+	return asked->level ? 1 : cost;
+}
+
 /* clients_now - a copy of a set of clients as of now, on ctx */
 static struct recent
 clients_now(TALLOC_CTX *ctx, const struct recent *set, int64_t width, int64_t now)
@@ -192,7 +206,7 @@ clients_now(TALLOC_CTX *ctx, const struct recent *set, int64_t width, int64_t no
 
 /* look_clients - used and cost of a counter of clients */
 static void
-look_clients(struct seat *seat, const struct quota_plan *plan, int64_t now)
+look_clients(struct seat *seat, const struct quota_counter *asked, int64_t now)
 {
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	const struct counter *counter = seat->counter;
@@ -203,8 +217,8 @@ look_clients(struct seat *seat, const struct quota_plan *plan, int64_t now)
 	    clients_now(tmp, more != NULL ? &more->included : NULL, counter->width_ms, now);
 
 	seat->used = own.n + base_now(seat, now);
-	if (plan->has_client && (recent_find(&own, plan->client) >= 0 ||
-	    recent_find(&included, plan->client) >= 0))
+	if (asked->cost > 0 && (recent_find(&own, asked->mark) >= 0 ||
+	    recent_find(&included, asked->mark) >= 0))
 		seat->cost = 0;
 	talloc_free(tmp);
 }
@@ -249,7 +263,7 @@ embedded_look(const struct judging *j, const struct quota_counter *asked, struct
 	if (seat->more != NULL && seat->more->raised_until > j->now)
 		seat->max = seat->more->raised_max;
 	if (limit_is_distinct(asked->unit)) {
-		look_clients(seat, j->plan, j->now);
+		look_clients(seat, asked, j->now);
 		return;
 	}
 	seat->used = used_now(seat, j->now) + base_now(seat, j->now);
@@ -295,10 +309,12 @@ static bool
 would_refuse(const struct judging *j)
 {
 	for (size_t i = 0; i < j->plan->n_counters; i++) {
-		const struct seat *seat = &j->seats[i];
+		const struct quota_counter *asked = &j->plan->counters[i];
+		uint64_t max = embedded_max_of(asked, &j->seats[i]);
+		uint64_t cost = embedded_cost_of(asked, j->seats[i].cost);
 
-		if (j->plan->counters[i].binding && seat->cost > 0 &&
-		    (seat->cost > seat->max || seat->used > seat->max - seat->cost))
+		if (asked->binding && cost > 0 &&
+		    (cost > max || j->seats[i].used > max - cost))
 			return true;
 	}
 	return false;
@@ -348,14 +364,17 @@ static int64_t
 embedded_wait_for(
     const struct seat *seat, const struct quota_counter *asked, int64_t now, uint64_t cost)
 {
+	uint64_t max = embedded_max_of(asked, seat);
+
+	cost = embedded_cost_of(asked, cost);
 	if (cost == 0)
 		return 0;
-	if (cost > seat->max)
+	if (cost > max)
 		return -1;
 	if (seat->counter == NULL)
 		return 0;
-	return limit_is_distinct(asked->unit) ? wait_clients(seat, now, seat->max, cost) :
-	    wait_sum(seat, now, seat->max, cost);
+	return limit_is_distinct(asked->unit) ? wait_clients(seat, now, max, cost) :
+	    wait_sum(seat, now, max, cost);
 }
 
 /* first_out - how long until some of what was charged here leaves */
@@ -469,16 +488,17 @@ remember_recipients(const struct judging *j, struct subject *subject, int64_t wh
 	recent_trim(known, j->table->max_known);
 }
 
-/* add_client - the client of the message was seen age_ms ago */
+/* add_client - the client of the message, or another thing, was seen age_ms ago */
 static void
-add_client(const struct judging *j, struct seat *seat, int64_t age_ms)
+add_client(const struct judging *j, const struct quota_counter *asked, struct seat *seat,
+    int64_t age_ms)
 {
 	int64_t width = seat->counter->width_ms,
 		time = recent_turn(&seat->more->clients, width, j->now);
 	int64_t seen = age_ms == 0 ? time : j->now - age_ms;
 
-	if (j->plan->has_client && time - seen < width)
-		recent_see(seat->subject, &seat->more->clients, j->plan->client, seen,
+	if (asked->cost > 0 && time - seen < width)
+		recent_see(seat->subject, &seat->more->clients, asked->mark, seen,
 		    (uint32_t)seat->max + 1);
 }
 
@@ -515,7 +535,7 @@ add_all(struct judging *j, int64_t age_ms)
 		uint64_t cost = seat->cost;
 
 		if (limit_is_distinct(j->plan->counters[i].unit))
-			add_client(j, seat, age_ms);
+			add_client(j, &j->plan->counters[i], seat, age_ms);
 		else
 			embedded_add_sum(j, seat, age_ms);
 		if (j->plan->counters[i].unit == LIMIT_NEW)
@@ -718,8 +738,8 @@ embedded_unraise(struct embedded *table, const struct quota_plan *plan, int64_t 
 
 /* embedded_note - the total of one counter as Redis reported it */
 static void
-embedded_note(const struct judging *j, struct seat *seat, const struct quota_count *count,
-    int64_t stamp, bool charged, bool forget_own)
+embedded_note(const struct judging *j, const struct quota_counter *asked, struct seat *seat,
+    const struct quota_count *count, int64_t stamp, bool charged, bool forget_own)
 {
 	struct counter *counter = seat->counter;
 	struct counter_more *more = seat->more;
@@ -743,10 +763,10 @@ embedded_note(const struct judging *j, struct seat *seat, const struct quota_cou
 			    more->clients.marks[i].seen, LIMIT_MAX_CLIENTS);
 		recent_forget(&more->clients);
 	}
-	if (charged && table_is_clients(counter) && j->plan->has_client) {
+	if (charged && table_is_clients(counter) && asked->cost > 0) {
 		(void)recent_turn(&more->included, counter->width_ms, j->now);
 		recent_see(
-		    seat->subject, &more->included, j->plan->client, j->now, LIMIT_MAX_CLIENTS);
+		    seat->subject, &more->included, asked->mark, j->now, LIMIT_MAX_CLIENTS);
 	}
 }
 
@@ -765,7 +785,8 @@ embedded_seen(struct embedded *table, const struct quota_plan *plan,
 	embedded_make_all(&j);
 	for (size_t i = 0; i < plan->n_counters; i++) {
 		j.seats[i].more = table_make_more(j.seats[i].subject, j.seats[i].counter);
-		embedded_note(&j, &j.seats[i], &reply->counts[i], stamp, charged, forget_own);
+		embedded_note(&j, &plan->counters[i], &j.seats[i], &reply->counts[i], stamp,
+		    charged, forget_own);
 		if (charged && plan->counters[i].unit == LIMIT_NEW)
 			remember_recipients(&j, j.seats[i].subject, now);
 	}

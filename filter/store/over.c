@@ -147,6 +147,7 @@ over_fact(TALLOC_CTX *ctx, const char *account, const struct over *over, int64_t
 	fact->subject = mem_strdup_or_null(ctx, over->subject);
 	fact->used = over->used;
 	fact->max = over->max;
+	fact->level = limit_is_level(over->unit);
 	fact->store = "cache";
 	if (over->room_at >= 0)
 		fact->retry_after = (uint32_t)((over->room_at - now + 999) / 1000);

@@ -19,7 +19,8 @@
 #include "policy/base/mem.h"
 #include "policy/quota/window.h"
 
-#define LINE_VERSION		"1"
+#define LINE_VERSION		"2"
+#define LINE_BEFORE		"1"	/* one mark for all counters, and no levels */
 #define NONE		"!"	/* no name: quota_encode() gives no such word */
 #define SUBJECTS_MAX	16
 #define COUNTERS_MAX	1024
@@ -65,6 +66,7 @@ plan_text_add_counter(char **text, const struct quota_counter *counter)
 	plan_text_add_number(text, counter->cost);
 	plan_text_add_number(text, counter->one);
 	plan_text_add_number(text, counter->binding);
+	plan_text_add_number(text, counter->mark);
 }
 
 /* plan_text_write - all that the store needs of a plan */
@@ -79,8 +81,6 @@ plan_text_write(TALLOC_CTX *ctx, const struct quota_plan *plan)
 	for (size_t i = 0; i < QUOTA_ID_LEN; i++)
 		plan_text_add_number(&text, plan->id[i]);
 	plan_text_add_number(&text, plan->recipients);
-	plan_text_add_number(&text, plan->has_client);
-	plan_text_add_number(&text, plan->client);
 	plan_text_add_number(&text, plan->n_subjects);
 	for (size_t i = 0; i < plan->n_subjects; i++) {
 		plan_text_add_number(&text, plan->subjects[i].kind);
@@ -156,7 +156,7 @@ static void
 read_subject(struct reading *r, struct quota_subject *subject)
 {
 	static const enum quota_subject_kind kinds[] = { QUOTA_ACCOUNT, QUOTA_DOMAIN, QUOTA_POOL,
-		QUOTA_NETWORK };
+		QUOTA_NETWORK, QUOTA_SIGNS };
 	uint64_t kind = plan_text_number(r, UINT8_MAX);
 	bool known = false;
 
@@ -169,9 +169,10 @@ read_subject(struct reading *r, struct quota_subject *subject)
 	subject->known_key = plan_text_name(r);
 }
 
-/* read_counter - a counter of one of n_subjects */
+/* read_counter - a counter of one of n_subjects; before: the one mark of an older line */
 static void
-read_counter(struct reading *r, struct quota_counter *counter, size_t n_subjects)
+read_counter(struct reading *r, struct quota_counter *counter, size_t n_subjects,
+    const struct quota_thing *before)
 {
 	counter->subject = (size_t)plan_text_number(r, n_subjects - 1);
 	counter->field = mem_strdup(r->ctx, plan_text_word(r));
@@ -184,6 +185,10 @@ read_counter(struct reading *r, struct quota_counter *counter, size_t n_subjects
 	counter->cost = plan_text_number(r, LIMIT_MAX_COUNT);
 	counter->one = plan_text_number(r, LIMIT_MAX_COUNT);
 	counter->binding = plan_text_number(r, 1) == 1;
+	counter->level = limit_is_level(counter->unit);
+	counter->mark = before != NULL ? before->mark : plan_text_number(r, UINT64_MAX);
+	if (before != NULL && limit_is_distinct(counter->unit) && !before->known)
+		counter->cost = 0;
 }
 
 /* read_marks - the marks of recipients */
@@ -201,16 +206,20 @@ read_marks(struct reading *r, struct quota_plan *plan)
 
 /* read_plan - the whole line after its version */
 static void
-read_plan(struct reading *r, struct quota_plan *plan)
+read_plan(struct reading *r, struct quota_plan *plan, bool before)
 {
+	struct quota_thing thing = { 0 };
+
 	plan->account = need_name(r);
 	plan->home = need_name(r);
 	plan->hand_key = need_name(r);
 	for (size_t i = 0; i < QUOTA_ID_LEN; i++)
 		plan->id[i] = (uint8_t)plan_text_number(r, UINT8_MAX);
 	plan->recipients = plan_text_number(r, UINT64_MAX);
-	plan->has_client = plan_text_number(r, 1) == 1;
-	plan->client = plan_text_number(r, UINT64_MAX);
+	if (before) {
+		thing.known = plan_text_number(r, 1) == 1;
+		thing.mark = plan_text_number(r, UINT64_MAX);
+	}
 	plan->n_subjects = (size_t)plan_text_number(r, SUBJECTS_MAX);
 	r->bad = r->bad || plan->n_subjects == 0;
 	plan->subjects = mem_array(plan, struct quota_subject, plan->n_subjects + 1);
@@ -219,7 +228,7 @@ read_plan(struct reading *r, struct quota_plan *plan)
 	plan->n_counters = (size_t)plan_text_number(r, COUNTERS_MAX);
 	plan->counters = mem_array(plan, struct quota_counter, plan->n_counters + 1);
 	for (size_t i = 0; i < plan->n_counters && !r->bad; i++)
-		read_counter(r, &plan->counters[i], plan->n_subjects);
+		read_counter(r, &plan->counters[i], plan->n_subjects, before ? &thing : NULL);
 	read_marks(r, plan);
 	r->bad = r->bad || r->rest != NULL;
 }
@@ -231,10 +240,14 @@ plan_text_read(TALLOC_CTX *ctx, const char *text)
 	struct quota_plan *plan = mem_new(ctx, struct quota_plan);
 	char *copy = mem_strdup(NULL, text);
 	struct reading r = { .ctx = plan, .rest = copy };
+	const char *version;
+	bool before;
 
-	r.bad = strcmp(plan_text_word(&r), LINE_VERSION) != 0;
+	version = plan_text_word(&r);
+	before = strcmp(version, LINE_BEFORE) == 0;
+	r.bad = !before && strcmp(version, LINE_VERSION) != 0;
 	if (!r.bad)
-		read_plan(&r, plan);
+		read_plan(&r, plan, before);
 	talloc_free(copy);
 	if (!r.bad)
 		return plan;

@@ -12,8 +12,9 @@
 --	name: the letter of the unit and the length of the window in ms (6 octets);
 --	width of a bucket in ms, limit, cost (3 doubles);
 --	cost of the smallest message (double);
---	subject (1 is KEYS[3]), 1 if the limit is binding, kind: 0 a sum, 1 different clients, else a
---	sum of new recipients, and the number in KEYS of who is not new (3 octets).
+--	subject (1 is KEYS[3]), 1 if the limit is binding and 2 more if no message passes while the
+--	count is over it, kind: 0 a sum, 1 different things, else a sum of new recipients, and the
+--	number in KEYS of who is not new (3 octets).
 -- The counters are in the order of their subjects.
 --
 -- Windows: how many there are (2 octets); then, each for all in turn:

@@ -24,7 +24,8 @@
 --		block to unraise: when the operator did it, in milliseconds; 0: now,
 --		whatever was changed when
 -- ARGV[6]	the marks of the recipients, 8 octets each
--- ARGV[7]	the mark of the client's address, 8 octets, or ""
+-- ARGV[7]	8 octets for each counter of different things: the mark of that of the message, if its
+--		cost is not 0
 -- then for
 --	block:	for how long in ms (0: no end), reason
 --	raise:	for how long in ms, field, limit
@@ -32,8 +33,8 @@
 -- The windows of other subjects are in the field "w" of their hash. Releases before quick.lua kept
 -- each window in a field of its own, named by the limit ("r3600000.48"): cmsgpack {number of the
 -- newest bucket, total, counts from the newest bucket to the oldest}. Such a window moves when it
--- is charged next. Clients are in fields of that kind, too: cmsgpack {mark, when seen last, ...},
--- the oldest first.
+-- is charged next. Different things (client addresses, countries and such) are in fields of that
+-- kind, too: cmsgpack {mark, when seen last, ...}, the oldest first.
 --
 -- Answer: {state, now, then for each counter: used, wait, one, next, cost, then for each raised
 -- limit: its counter (from 0), the limit in effect, for how long}; see struct quota_count.
@@ -43,8 +44,8 @@
 -- {8, now, then for each counter: used} charged, each counter with the cost that was asked.
 
 local op, id_ttl = ARGV[1] == 'quick' and 'charge' or ARGV[1], ARGV[2]
-local said, client = ARGV[5], ARGV[7] or ''
-local CLIENTS = 1		-- a kind of counter
+local said = ARGV[5]
+local THINGS = 1		-- a kind of counter
 local FEW = 16			-- windows of a key
 local LIFE, FRESH, MOST_KNOWN = 2592000000, 86400000, 10000	-- policy/quota/recent.h
 
@@ -164,7 +165,7 @@ local function next_out(window, width)
 	return 0
 end
 
--- Clients: a list of { mark, seen }, the oldest first.
+-- Different things: a list of { mark, seen }, the oldest first.
 
 local function older(a, b)
 	if a[2] ~= b[2] then
@@ -173,9 +174,9 @@ local function older(a, b)
 	return a[1] < b[1]
 end
 
--- The clients of the window as of now, and the time that holds: as for windows it stands still at
+-- The things of the window as of now, and the time that holds: as for windows it stands still at
 -- the newest, and a newest that is more than a window ahead was stamped by a wrong clock.
-local function clients_of(held, length)
+local function things_of(held, length)
 	local list, newest, shift, time = {}, 0, 0, now
 	for i = 1, #held, 2 do
 		newest = math.max(newest, held[i + 1])
@@ -194,16 +195,16 @@ local function clients_of(held, length)
 	return list, time
 end
 
-local function client_index(list, mark)
-	for i, client in ipairs(list) do
-		if client[1] == mark then
+local function thing_index(list, mark)
+	for i, thing in ipairs(list) do
+		if thing[1] == mark then
 			return i
 		end
 	end
 end
 
-local function see_client(list, mark, seen, most)
-	local i = client_index(list, mark)
+local function see_thing(list, mark, seen, most)
+	local i = thing_index(list, mark)
 	if not i then
 		list[#list + 1] = { mark, seen }
 	elseif list[i][2] < seen then
@@ -215,11 +216,11 @@ local function see_client(list, mark, seen, most)
 	end
 end
 
-local function packed_clients(list)
+local function packed_things(list)
 	local flat = {}
-	for _, client in ipairs(list) do
-		flat[#flat + 1] = client[1]
-		flat[#flat + 1] = client[2]
+	for _, thing in ipairs(list) do
+		flat[#flat + 1] = thing[1]
+		flat[#flat + 1] = thing[2]
 	end
 	return cmsgpack.pack(flat)
 end
@@ -402,23 +403,28 @@ end
 
 -- Counters, as the plan lists them.
 local function asked_counters()
-	local list, n = {}, byte(plan) + 256 * byte(plan, 2)
+	local list, n, marked = {}, byte(plan) + 256 * byte(plan, 2), 1
 	for i = 1, n do
 		local width, most, cost = read('<ddd', plan, 6 * n + 24 * i - 20)
-		local subject, binding, kind = byte(plan, 38 * n + 3 * i + 1, 38 * n + 3 * i + 3)
+		local subject, rule, kind = byte(plan, 38 * n + 3 * i + 1, 38 * n + 3 * i + 3)
 		local name = sub(plan, 6 * i - 2, 6 * i + 3)
 		list[i] = {
 			key = KEYS[subject + 2],
 			name = name,
 			field = sub(name, 1, 1) .. string.format('%.0f', (read('<I5', name, 2))) ..
-			    (kind == CLIENTS and '' or '.' .. BUCKETS),
+			    (kind == THINGS and '' or '.' .. BUCKETS),
 			width = width,
 			most = most,
 			cost = cost,
 			one = read('<d', plan, 30 * n + 8 * i - 4),
-			binding = binding == 1,
+			binding = rule % 2 == 1,
+			level = rule > 1,
 			kind = kind,
 		}
+		if kind == THINGS then
+			list[i].mark = cost > 0 and sub(ARGV[7], marked, marked + 7)
+			marked = marked + 8
+		end
 	end
 	return list
 end
@@ -450,17 +456,17 @@ local function fill(counter, held, beside)
 	local width = counter.width
 	local most, left = raised(beside or by_hand['max:' .. counter.field])
 	counter.most, counter.raised = most or counter.most, left
-	if counter.kind == CLIENTS then
-		local list, time = clients_of(held, width)
-		local new = client ~= '' and not client_index(list, client)
+	if counter.kind == THINGS then
+		local list, time = things_of(held, width)
+		local new = counter.mark and not thing_index(list, counter.mark)
 		local last = list[#list]
-		counter.clients, counter.time, counter.dynamic = list, time, true
+		counter.things, counter.time, counter.dynamic = list, time, true
 		counter.cost = new and 1 or 0
 		counter.entered = not last or time - last[2] > width / BUCKETS
 		counter.life = width + math.ceil(width / BUCKETS) * 2
 		return
 	end
-	if counter.kind > CLIENTS then
+	if counter.kind > THINGS then
 		counter.known = KEYS[counter.kind]
 		counter.cost, counter.dynamic = count_new(counter.known), true
 	end
@@ -471,7 +477,7 @@ end
 
 -- Whether a counter is known without the fields of its key.
 local function is_held(counter, windows)
-	return counter.kind ~= CLIENTS and windows.by_name[counter.name]
+	return counter.kind ~= THINGS and windows.by_name[counter.name]
 end
 
 -- What is in the hash of a key: the fields of the counters, and beside each what was set there.
@@ -502,11 +508,11 @@ local function fill_all(key, list)
 	end
 	for i, counter in ipairs(list) do
 		local value = values[2 * i - 1]
-		if value and counter.kind ~= CLIENTS and not windows.by_name[counter.name] then
+		if value and counter.kind ~= THINGS and not windows.by_name[counter.name] then
 			take_old_window(windows, counter, value)
 		end
 		counter.windows = windows
-		fill(counter, counter.kind == CLIENTS and unpacked(value) or
+		fill(counter, counter.kind == THINGS and unpacked(value) or
 		    windows.by_name[counter.name], shared and (values[2 * i] or ''))
 	end
 end
@@ -531,13 +537,22 @@ local function counters()
 end
 
 local function used_of(counter)
-	return counter.clients and #counter.clients or (counter.window or counter.held)[2]
+	return counter.things and #counter.things or (counter.window or counter.held)[2]
+end
+
+-- What a message must fit under, and what counts of it. Under a level it fits until that is exceeded.
+local function bar_of(counter, cost)
+	if counter.level then
+		return counter.most + 1, 1
+	end
+	return counter.most, cost
 end
 
 local function any_over(list)
 	for _, counter in ipairs(list) do
-		if counter.binding and counter.cost > 0 and (counter.cost > counter.most or
-		    used_of(counter) > counter.most - counter.cost) then
+		local most, cost = bar_of(counter, counter.cost)
+		if counter.binding and cost > 0 and
+		    (cost > most or used_of(counter) > most - cost) then
 			return true
 		end
 	end
@@ -546,10 +561,10 @@ end
 
 -- Count the message in one counter as of a stamp; nil is now.
 local function charge(counter, stamp)
-	if counter.clients then
+	if counter.things then
 		local seen = stamp or counter.time
-		if client ~= '' and counter.time - seen < counter.width then
-			see_client(counter.clients, client, seen, counter.most)
+		if counter.mark and counter.time - seen < counter.width then
+			see_thing(counter.things, counter.mark, seen, counter.most)
 		end
 		return
 	end
@@ -570,10 +585,11 @@ end
 
 -- Take back what a charge at stamp cost.
 local function take_back(counter, stamp)
-	if counter.clients then
-		local i = counter.cost > 0 and client_index(counter.clients, client)
-		if i and counter.clients[i][2] <= stamp then
-			table.remove(counter.clients, i)
+	if counter.things then
+		local i = counter.cost > 0 and counter.mark and
+		    thing_index(counter.things, counter.mark)
+		if i and counter.things[i][2] <= stamp then
+			table.remove(counter.things, i)
 		end
 		return
 	end
@@ -655,11 +671,11 @@ local function save_all(key, list)
 	local windows, values, life = list[1].windows, {}, 0
 	local value = packed_windows(windows, list)
 	for _, counter in ipairs(list) do
-		if counter.clients then
+		if counter.things then
 			values[#values + 1] = counter.field
-			values[#values + 1] = packed_clients(counter.clients)
+			values[#values + 1] = packed_things(counter.things)
 		end
-		if counter.entered and (counter.clients or not is_account(key)) then
+		if counter.entered and (counter.things or not is_account(key)) then
 			life = math.max(life, counter.life)
 		end
 	end
@@ -683,29 +699,37 @@ local function save(list)
 	for_each_key(list, save_all)
 end
 
--- Milliseconds until cost more clients would fit; 0 now, -1 never.
-local function wait_clients(counter, cost)
-	local list = counter.clients
-	local excess = #list + cost - counter.most
+-- Milliseconds until cost more things would fit under most; 0 now, -1 never.
+local function wait_things(counter, most, cost)
+	local list = counter.things
+	local excess = #list + cost - most
 	if cost == 0 or excess <= 0 then
 		return 0
 	end
-	if cost > counter.most then
+	if cost > most then
 		return -1
 	end
 	return list[excess][2] + counter.width - now
 end
 
+local function wait_of(counter, asked)
+	local most, cost = bar_of(counter, asked)
+	if counter.things then
+		return wait_things(counter, most, cost)
+	end
+	return wait(window_of(counter), counter.width, most, cost)
+end
+
 -- How long until cost and until the smallest message would fit, and until something leaves.
 local function waits_of(counter)
-	if counter.clients then
-		local first = counter.clients[1]
-		return wait_clients(counter, counter.cost), wait_clients(counter, counter.one),
-		    first and first[2] + counter.width - now or 0
+	local out
+	if counter.things then
+		local first = counter.things[1]
+		out = first and first[2] + counter.width - now or 0
+	else
+		out = next_out(window_of(counter), counter.width)
 	end
-	local window, width, most = window_of(counter), counter.width, counter.most
-	return wait(window, width, most, counter.cost), wait(window, width, most, counter.one),
-	    next_out(window, width)
+	return wait_of(counter, counter.cost), wait_of(counter, counter.one), out
 end
 
 -- Only a refused or a read message wants to know how long to wait.
@@ -797,7 +821,7 @@ end
 if op == 'merge' then
 	local stamp = now - tonumber(said)
 	for _, counter in ipairs(list) do
-		charge(counter, stamp)
+		charge(counter, stamp < now and stamp or nil)
 	end
 	save(list)
 	remember(math.max(stamp, 1), list)

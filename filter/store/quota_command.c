@@ -130,20 +130,24 @@ quota_command_put_mark(char *to, uint64_t mark)
 		to[i] = (char)(mark >> (8 * (MARK_LEN - 1 - i)) & 0xff);
 }
 
-/* push_marks - those of the recipients, and that of the client */
+/* push_marks - those of the recipients, and that of the thing of each counter */
 static void
 push_marks(struct quota_command *command, const struct quota_plan *plan)
 {
-	size_t len = plan->n_marks * MARK_LEN;
-	char *octets = mem_array(command->argv, char, len + MARK_LEN);
+	size_t len = plan->n_marks * MARK_LEN, things = 0;
+	char *octets = mem_array(
+	    command->argv, char, len + plan->n_counters * MARK_LEN + 1);
 
 	for (size_t i = 0; i < plan->n_marks; i++)
 		quota_command_put_mark(octets + i * MARK_LEN, plan->marks[i]);
-	quota_command_put_mark(octets + len, plan->client);
+	for (size_t i = 0; i < plan->n_counters; i++)
+		if (limit_is_distinct(plan->counters[i].unit))
+			quota_command_put_mark(
+			    octets + len + things++ * MARK_LEN, plan->counters[i].mark);
 	command->argv[command->argc] = octets;
 	command->argv_len[command->argc++] = len;
 	command->argv[command->argc] = octets + len;
-	command->argv_len[command->argc++] = plan->has_client ? MARK_LEN : 0;
+	command->argv_len[command->argc++] = things * MARK_LEN;
 }
 
 /* kind_of - what kind of counter it is, as quick.lua distinguishes them */
@@ -200,7 +204,7 @@ push_plan(struct quota_command *command, const struct quota_plan *plan)
 		to = put_double(to, (int64_t)c->one);
 	for (const struct quota_counter *c = plan->counters; c < end; c++) {
 		*to++ = (unsigned char)(c->subject + 1);
-		*to++ = c->binding;
+		*to++ = (unsigned char)(c->binding + 2 * c->level);
 		*to++ = kind_of(plan, c);
 	}
 	command->argv[command->argc] = (const char *)octets;
@@ -215,7 +219,7 @@ is_quick(const struct quota_plan *plan)
 	    plan->n_counters == 0 || plan->n_counters > QUICK_COUNTERS)
 		return false;
 	for (size_t i = 0; i < plan->n_counters; i++)
-		if (kind_of(plan, &plan->counters[i]) != 0)
+		if (kind_of(plan, &plan->counters[i]) != 0 || plan->counters[i].level)
 			return false;
 	return true;
 }

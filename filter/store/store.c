@@ -189,6 +189,16 @@ store_charge(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan
 		store->ops->look(store->impl);
 }
 
+/* store_event - count what happened apart from messages */
+void
+store_event(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, struct quota_reply *reply_r)
+{
+	memset(reply_r, 0, sizeof(*reply_r));
+	if (plan->n_counters > 0)
+		store->ops->charge(store->impl, ctx, plan, deadline_ms, reply_r);
+}
+
 /* store_read - the counters of plan without charging */
 void
 store_read(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
@@ -222,12 +232,9 @@ int
 store_reset(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, const char **error_r)
 {
-	struct quota_plan own = *plan;
-	int result;
+	int result = store->ops->reset(
+	    store->impl, ctx, quota_plan_owner(ctx, plan), deadline_ms, error_r);
 
-	own.n_subjects = 1;	/* the first is the owner */
-	own.n_counters = 0;
-	result = store->ops->reset(store->impl, ctx, &own, deadline_ms, error_r);
 	if (result >= 0)
 		over_changed(store->over);
 	return result;

@@ -67,6 +67,13 @@ void store_charge(struct store *store, TALLOC_CTX *ctx, const struct quota_plan 
     int64_t deadline_ms, struct quota_reply *reply_r);
 
 /*
+ * store_event - count what happened apart from messages (quota_plan_event)
+ * As store_charge(), but neither blocks nor the figures of messages are touched.
+ */
+void store_event(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
+    int64_t deadline_ms, struct quota_reply *reply_r);
+
+/*
  * store_read - the counters of plan without charging; state QUOTA_READ or QUOTA_UNKNOWN
  */
 void store_read(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,

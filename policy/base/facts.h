@@ -218,6 +218,7 @@ struct quota_fact {
 	enum action on_over;	/* what that limit does when it is exceeded */
 	uint64_t used;		/* of that limit, with this message where charged */
 	uint64_t max;		/* its size */
+	bool level;		/* it counts what happened before, and not this message */
 	uint32_t retry_after;	/* seconds until one message would fit; 0 unless over. Of a blocked
 				 * account: until the block ends, 0: not known */
 	const char *store;	/* "redis", "embedded", "local" (Redis is away), "cache" */

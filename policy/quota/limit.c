@@ -31,27 +31,32 @@ struct unit_word {
 	uint64_t factor;	/* one of it is so many */
 };
 
+#define FOR_LIMITS	1U	/* see limit_may_limit() */
+#define FOR_BLOCK_ON	2U	/* see limit_is_sign() */
+#define FOR_BOTH	(FOR_LIMITS | FOR_BLOCK_ON)
+#define FOR_LEVEL	4U	/* see limit_is_level() */
+
 /* The units. */
 static const struct {
 	const char *name;	/* plural */
 	char letter;		/* in store fields; never changes */
 	bool distinct;		/* see limit_is_distinct() */
-	bool sign;		/* see limit_is_sign() */
+	unsigned int uses;	/* FOR_... */
 } kinds[] = {
-	[LIMIT_MESSAGES] =	{ "messages", 'm', false, false },
-	[LIMIT_RECIPIENTS] =	{ "recipients", 'r', false, false },
-	[LIMIT_BYTES] =		{ "bytes", 'b', false, false },
-	[LIMIT_EXTERNAL] =	{ "external-recipients", 'x', false, false },
-	[LIMIT_NEW] =		{ "new-recipients", 'n', false, false },
-	[LIMIT_CLIENTS] =	{ "client-addresses", 'c', true, false },
-	[LIMIT_FOREIGN] =	{ "foreign-senders", 'f', false, true },
-	[LIMIT_REFUSED] =	{ "refused-recipients", 'j', true, true },
-	[LIMIT_OVER] =		{ "times", 'o', true, true },
-	[LIMIT_COUNTRIES] =	{ "countries", 'y', true, true },
-	[LIMIT_NETWORKS] =	{ "networks", 'w', true, true },
-	[LIMIT_BLOCKS] =	{ "blocks", 'k', false, true },
-	[LIMIT_LOGINS] =	{ "failed-logins", 'l', true, true },
-	[LIMIT_DUPLICATES] =	{ "duplicates", 'd', true, true },
+	[LIMIT_MESSAGES] =	{ "messages", 'm', false, FOR_LIMITS },
+	[LIMIT_RECIPIENTS] =	{ "recipients", 'r', false, FOR_LIMITS },
+	[LIMIT_BYTES] =		{ "bytes", 'b', false, FOR_LIMITS },
+	[LIMIT_EXTERNAL] =	{ "external-recipients", 'x', false, FOR_LIMITS },
+	[LIMIT_NEW] =		{ "new-recipients", 'n', false, FOR_BOTH },
+	[LIMIT_CLIENTS] =	{ "client-addresses", 'c', true, FOR_BOTH },
+	[LIMIT_FOREIGN] =	{ "foreign-senders", 'f', false, FOR_BOTH | FOR_LEVEL },
+	[LIMIT_REFUSED] =	{ "refused-recipients", 'j', true, FOR_BOTH | FOR_LEVEL },
+	[LIMIT_OVER] =		{ "times", 'o', true, FOR_BLOCK_ON },
+	[LIMIT_COUNTRIES] =	{ "countries", 'y', true, FOR_BOTH },
+	[LIMIT_NETWORKS] =	{ "networks", 'w', true, FOR_BOTH },
+	[LIMIT_BLOCKS] =	{ "blocks", 'k', false, 0 },
+	[LIMIT_LOGINS] =	{ "failed-logins", 'l', true, FOR_BOTH | FOR_LEVEL },
+	[LIMIT_DUPLICATES] =	{ "duplicates", 'd', true, FOR_BLOCK_ON },
 };
 
 #define KILO	UINT64_C(1000)
@@ -754,11 +759,25 @@ limit_is_distinct(enum limit_unit unit)
 	return kinds[unit].distinct;
 }
 
-/* limit_is_sign - whether a unit is for block_on alone */
+/* limit_is_sign - whether a unit may be in block_on */
 bool
 limit_is_sign(enum limit_unit unit)
 {
-	return kinds[unit].sign;
+	return (kinds[unit].uses & FOR_BLOCK_ON) != 0;
+}
+
+/* limit_may_limit - whether a unit may be in limits */
+bool
+limit_may_limit(enum limit_unit unit)
+{
+	return (kinds[unit].uses & FOR_LIMITS) != 0;
+}
+
+/* limit_is_level - whether a unit counts what happens apart from accepted messages */
+bool
+limit_is_level(enum limit_unit unit)
+{
+	return (kinds[unit].uses & FOR_LEVEL) != 0;
 }
 
 /* limit_unit_name - the plural name of a unit */

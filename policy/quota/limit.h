@@ -45,14 +45,14 @@ enum limit_unit {
 	LIMIT_EXTERNAL,		/* recipients outside our own domains */
 	LIMIT_NEW,		/* recipients that were not written to for 30 days */
 	LIMIT_CLIENTS,		/* different addresses of clients */
-	LIMIT_FOREIGN,		/* messages refused for a foreign sender; for block_on only */
-	LIMIT_REFUSED,		/* different recipients that the MTA refused; for block_on only */
+	LIMIT_FOREIGN,		/* messages refused for a foreign sender */
+	LIMIT_REFUSED,		/* different recipients that the MTA refused */
 	LIMIT_OVER,		/* different messages refused over a limit; for block_on only */
-	LIMIT_COUNTRIES,	/* different countries of clients; for block_on only */
-	LIMIT_NETWORKS,		/* different networks (AS) of clients; for block_on only */
+	LIMIT_COUNTRIES,	/* different countries of clients */
+	LIMIT_NETWORKS,		/* different networks (AS) of clients */
 	LIMIT_BLOCKS,		/* blocks by block_on, for block_grows; has no word */
-	LIMIT_LOGINS,		/* different wrong passwords at log-in; for block_on only */
-	LIMIT_DUPLICATES	/* different recipients of a body that was sent before; likewise */
+	LIMIT_LOGINS,		/* different wrong passwords at log-in */
+	LIMIT_DUPLICATES	/* different recipients of a body that was sent before */
 };
 #define LIMIT_LAST	LIMIT_DUPLICATES
 
@@ -102,8 +102,17 @@ const char *limit_unit_name(enum limit_unit unit);
  */
 bool limit_is_distinct(enum limit_unit unit);
 
-/* limit_is_sign - whether a unit is for block_on alone: it has no place in limits */
+/* limit_is_sign - whether a unit may be in block_on */
 bool limit_is_sign(enum limit_unit unit);
+
+/* limit_may_limit - whether a unit may be in limits */
+bool limit_may_limit(enum limit_unit unit);
+
+/*
+ * limit_is_level - whether a unit counts what happens apart from accepted messages
+ * A message costs nothing in such a unit; while the count is over the limit, none passes.
+ */
+bool limit_is_level(enum limit_unit unit);
 
 /*
  * limit_unit_letter - the letter that stands for a unit in store fields

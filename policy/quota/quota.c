@@ -239,6 +239,8 @@ quota_kind_word(enum quota_subject_kind kind)
 		return "pool";
 	case QUOTA_NETWORK:
 		return "network";
+	case QUOTA_SIGNS:
+		return "signs";
 	}
 	return "?";
 }
@@ -317,18 +319,27 @@ cost_in(const struct quota_cost *cost, enum limit_unit unit)
 	case LIMIT_NEW:
 		return at_most(cost->n_marks);
 	case LIMIT_CLIENTS:
-		return cost->has_client ? 1 : 0;
+	case LIMIT_COUNTRIES:
+	case LIMIT_NETWORKS:
+		return cost->things[unit].known ? 1 : 0;
 	case LIMIT_FOREIGN:
 	case LIMIT_REFUSED:
 	case LIMIT_OVER:
-	case LIMIT_COUNTRIES:
-	case LIMIT_NETWORKS:
 	case LIMIT_BLOCKS:
 	case LIMIT_LOGINS:
 	case LIMIT_DUPLICATES:
-		return 0;	/* for quota_plan_offence() */
+		return 0;	/* no message costs any: see event_cost() */
 	}
 	return 1;
+}
+
+/* event_cost - what an event costs in the unit that counts it */
+static uint64_t
+event_cost(const struct quota_cost *cost, enum limit_unit unit)
+{
+	if (unit == LIMIT_NEW)
+		return at_most(cost->n_marks);
+	return limit_is_distinct(unit) && !cost->things[unit].known ? 0 : 1;
 }
 
 /* one_in - what the smallest message costs in a unit: to one of us, written to before, from a known
@@ -363,6 +374,16 @@ quota_home(const struct quota_party *parties, size_t n)
 	return home->name;
 }
 
+/* counts_in - whether one of n limits counts unit */
+static bool
+counts_in(const struct limit *limits, size_t n, enum limit_unit unit)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!limits[i].unlimited && limits[i].unit == unit)
+			return true;
+	return false;
+}
+
 /* quota_counts - whether some limit of some party counts unit */
 bool
 quota_counts(const struct quota_party *parties, size_t n, enum limit_unit unit)
@@ -370,11 +391,18 @@ quota_counts(const struct quota_party *parties, size_t n, enum limit_unit unit)
 	for (size_t i = 0; i < n; i++) {
 		const struct plan *plan = parties[i].plan;
 
-		for (size_t k = 0; plan != NULL && k < plan->n_limits; k++)
-			if (!plan->limits[k].unlimited && plan->limits[k].unit == unit)
-				return true;
+		if (plan != NULL && counts_in(plan->limits, plan->n_limits, unit))
+			return true;
 	}
 	return false;
+}
+
+/* quota_plan_counts - whether limits or block_on of a plan count unit */
+bool
+quota_plan_counts(const struct plan *plan, enum limit_unit unit)
+{
+	return plan != NULL && (counts_in(plan->limits, plan->n_limits, unit) ||
+	    counts_in(plan->block_on, plan->n_block_on, unit));
 }
 
 /* key_of - "{HOME}:KIND:NAME" of two encoded names; a printf would cost a charge a tenth of its
@@ -448,7 +476,7 @@ find_counter(struct quota_plan *asked, size_t subject, const struct limit *limit
  * counts */
 static void
 add_counter(struct quota_plan *asked, size_t subject, const struct limit *limit,
-    const struct quota_party *party, uint64_t cost)
+    const struct quota_party *party, uint64_t cost, uint64_t mark)
 {
 	struct quota_counter *counter = find_counter(asked, subject, limit);
 
@@ -470,6 +498,8 @@ add_counter(struct quota_plan *asked, size_t subject, const struct limit *limit,
 		    window_width(limit->window_ms),
 		.max = limit->max,
 		.cost = cost,
+		.mark = limit_is_distinct(limit->unit) ? mark : 0,
+		.level = limit_is_level(limit->unit),
 		.one = one_in(limit->unit),
 		.on_over = party->on_over,
 		.warn_at = party->plan != NULL ? party->plan->warn_at : 0,
@@ -487,17 +517,31 @@ add_party(struct quota_plan *asked, const struct quota_party *party, const char 
 	const struct plan *plan = party->plan;
 	size_t subject = add_subject(asked, party, home);
 
-	for (size_t i = 0; plan != NULL && i < plan->n_limits; i++)
-		if (!plan->limits[i].unlimited)
-			add_counter(asked, subject, &plan->limits[i], party,
-			    cost_in(cost, plan->limits[i].unit));
+	for (size_t i = 0; plan != NULL && i < plan->n_limits; i++) {
+		const struct limit *limit = &plan->limits[i];
+
+		if (!limit->unlimited)
+			add_counter(asked, subject, limit, party, cost_in(cost, limit->unit),
+			    cost->things[limit->unit].mark);
+	}
 }
 
-/* quota_begin - a plan without counters yet, with room for so many; its parts come from one
- * piece of memory */
+/* n_limits_of - how many limits the parties have */
+static size_t
+n_limits_of(const struct quota_party *parties, size_t n)
+{
+	size_t n_limits = 0;
+
+	for (size_t i = 0; i < n; i++)
+		n_limits += parties[i].plan != NULL ? parties[i].plan->n_limits : 0;
+	return n_limits;
+}
+
+/* quota_begin - a plan without counters yet, with room for so many, and for more subjects than
+ * parties; its parts come from one piece of memory */
 static struct quota_plan *
 quota_begin(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n, size_t n_limits,
-    const uint8_t *id)
+    size_t more, const uint8_t *id)
 {
 	const char *home = quota_home(parties, n);
 	size_t names = strlen(home);
@@ -506,12 +550,13 @@ quota_begin(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n, size_t
 	for (size_t i = 0; i < n; i++)
 		names += strlen(parties[i].name);
 	asked = mem_check(talloc_pooled_object(ctx, struct quota_plan, (unsigned int)(6 + 4 * n),
-	    n_limits * sizeof(struct quota_counter) + n * sizeof(struct quota_subject) +
+	    n_limits * sizeof(struct quota_counter) + (n + more) * sizeof(struct quota_subject) +
 		16 * names + 256));
 	memset(asked, 0, sizeof(*asked));
 	asked->account = mem_strdup(asked, parties[0].name);
 	asked->home = quota_encode(asked, home);
-	asked->subjects = mem_check(talloc_array(asked, struct quota_subject, (unsigned int)n));
+	asked->subjects =
+	    mem_check(talloc_array(asked, struct quota_subject, (unsigned int)(n + more)));
 	asked->counters =
 	    mem_check(talloc_array(asked, struct quota_counter, (unsigned int)n_limits));
 	if (id != NULL)
@@ -524,8 +569,6 @@ static void
 take_marks(struct quota_plan *asked, const struct quota_cost *cost)
 {
 	asked->recipients = cost->recipients;
-	asked->client = cost->client;
-	asked->has_client = cost->has_client;
 	asked->n_marks = cost->n_marks;
 	if (cost->n_marks > 0)
 		asked->marks =
@@ -538,12 +581,8 @@ quota_plan_of(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
     const struct quota_cost *cost, bool observe_only, const uint8_t *id)
 {
 	static const struct quota_cost nothing;
-	struct quota_plan *asked;
-	size_t n_limits = 0;
+	struct quota_plan *asked = quota_begin(ctx, parties, n, n_limits_of(parties, n), 0, id);
 
-	for (size_t i = 0; i < n; i++)
-		n_limits += parties[i].plan != NULL ? parties[i].plan->n_limits : 0;
-	asked = quota_begin(ctx, parties, n, n_limits, id);
 	asked->observe_only = observe_only;
 	if (cost != NULL)
 		take_marks(asked, cost);
@@ -557,18 +596,64 @@ quota_plan_of(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
 /* quota_plan_offence - the counter that decides whether the account is to be blocked */
 struct quota_plan *
 quota_plan_offence(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
-    const struct limit *limit, uint64_t mark, const uint8_t *id)
+    const struct limit *limit, const struct quota_cost *cost, const uint8_t *id)
 {
 	const struct quota_party observed = { .kind = QUOTA_ACCOUNT, .name = parties[0].name,
 	    .on_over = ACTION_WARN };
-	struct quota_plan *asked = quota_begin(ctx, parties, n, 1, id);
+	const struct quota_party signs = { .kind = QUOTA_SIGNS, .name = parties[0].name,
+	    .on_over = ACTION_WARN };
+	struct quota_plan *asked = quota_begin(ctx, parties, n, 1, 1, id);
+	const char *home = quota_home(parties, n);
 
 	asked->observe_only = true;
-	asked->client = mark;
-	asked->has_client = limit_is_distinct(limit->unit);
-	add_counter(
-	    asked, add_subject(asked, &observed, quota_home(parties, n)), limit, &observed, 1);
+	if (limit->unit == LIMIT_NEW)
+		take_marks(asked, cost);
+	(void)add_subject(asked, &observed, home);
+	add_counter(asked, add_subject(asked, &signs, home), limit, &signs,
+	    event_cost(cost, limit->unit), cost->things[limit->unit].mark);
 	return asked;
+}
+
+/* quota_plan_event - the counters of all limits of the parties that count unit */
+struct quota_plan *
+quota_plan_event(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
+    enum limit_unit unit, const struct quota_cost *cost, const uint8_t *id)
+{
+	struct quota_plan *asked = quota_begin(ctx, parties, n, n_limits_of(parties, n), 0, id);
+	const char *home = quota_home(parties, n);
+
+	asked->observe_only = true;
+	for (size_t i = 0; i < n; i++) {
+		const struct plan *plan = parties[i].plan;
+		size_t subject;
+
+		if (i > 0 && !quota_counts(&parties[i], 1, unit))
+			continue;
+		subject = add_subject(asked, &parties[i], home);
+		for (size_t k = 0; plan != NULL && k < plan->n_limits; k++)
+			if (!plan->limits[k].unlimited && plan->limits[k].unit == unit)
+				add_counter(asked, subject, &plan->limits[k], &parties[i],
+				    event_cost(cost, unit), cost->things[unit].mark);
+	}
+	return asked;
+}
+
+/* quota_plan_owner - the owner of plan alone, and an account's signs */
+struct quota_plan *
+quota_plan_owner(TALLOC_CTX *ctx, const struct quota_plan *plan)
+{
+	struct quota_plan *owner = mem_memdup(ctx, plan, sizeof(*plan));
+	const char *rest = strstr(plan->subjects[0].key, "}:") + 2;
+
+	owner->n_counters = 0;
+	owner->n_subjects = plan->subjects[0].kind == QUOTA_ACCOUNT ? 2 : 1;
+	owner->subjects = mem_array(owner, struct quota_subject, 2);
+	owner->subjects[0] = owner->subjects[1] = plan->subjects[0];
+	owner->subjects[1].kind = QUOTA_SIGNS;
+	owner->subjects[1].known_key = NULL;
+	owner->subjects[1].key = mem_printf(owner, "%.*s%c%s",
+	    (int)(rest - plan->subjects[0].key), plan->subjects[0].key, QUOTA_SIGNS, rest + 1);
+	return owner;
 }
 
 /* quota_left_out - are accounts of a plan left out of the limits of such a party? */
@@ -632,7 +717,7 @@ quota_plan_blocks(TALLOC_CTX *ctx, const struct quota_plan *offence, int64_t now
 		hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
 	memcpy(asked->id, &hash, sizeof(hash));
 	memcpy(asked->id + sizeof(hash), &span, sizeof(span));
-	asked->has_client = false;
+	asked->n_marks = 0;
 	asked->n_counters = 1;
 	asked->counters[0] = (struct quota_counter){
 		.unit = LIMIT_BLOCKS,
@@ -778,6 +863,7 @@ quota_name_limit(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct qu
 	fact->used = reply->counts[i].used;
 	fact->max = reply->counts[i].max;
 	fact->on_over = plan->counters[i].on_over;
+	fact->level = plan->counters[i].level;
 	fact->subject = quota_subject_text(ctx, subject->kind, subject->name);
 }
 

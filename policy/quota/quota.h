@@ -10,6 +10,9 @@
  * anyway: the caller asked to observe (mode watch), or the plan's on_over is
  * accept, warn or quarantine. Observed limits are charged past their size.
  *
+ * Signs. What block_on counts of an account is a subject of its own, because a limit on the same
+ * unit and window counts otherwise: only what passes, and up to another bound.
+ *
  * Parties. A message is charged to its account, to the account's domain where that has a
  * plan, to its pool (a customer's accounts together), and to the client's network.
  *
@@ -89,6 +92,12 @@ struct plan {
 int quota_plans_resolve(TALLOC_CTX *ctx, struct plan *plans, size_t n, size_t *culprit_r,
     const char **error_r);
 
+/* A thing that a unit counts (limit_is_distinct()). */
+struct quota_thing {
+	bool known;
+	uint64_t mark;		/* keyed as those of recipients */
+};
+
 /* What one message costs. The first three count as 1 at least. */
 struct quota_cost {
 	uint64_t messages;
@@ -97,8 +106,7 @@ struct quota_cost {
 	uint64_t external;	/* of the recipients, those outside our own domains */
 	const uint64_t *marks;	/* one for each recipient (recent.h), keyed with quota_home(); */
 	size_t n_marks;		/* only where quota_counts() LIMIT_NEW */
-	uint64_t client;	/* of the client's address, keyed as marks; LIMIT_CLIENTS */
-	bool has_client;	/* the address is known */
+	struct quota_thing things[LIMIT_LAST + 1]; /* by unit; what message or event shows of it */
 };
 
 /* Kinds of subjects; the letter in the key. */
@@ -106,7 +114,8 @@ enum quota_subject_kind {
 	QUOTA_ACCOUNT = 'a',
 	QUOTA_DOMAIN = 'd',
 	QUOTA_POOL = 'p',
-	QUOTA_NETWORK = 'n'
+	QUOTA_NETWORK = 'n',
+	QUOTA_SIGNS = 'b'	/* what block_on counts of an account, apart from its limits */
 };
 
 /* Somebody whom a message is charged to. */
@@ -135,11 +144,13 @@ struct quota_counter {
 	int64_t width_ms;	/* of a bucket (window.h) */
 	uint64_t max;
 	uint64_t cost;		/* of this message, 0 .. LIMIT_MAX_COUNT; for LIMIT_NEW and
-				 * LIMIT_CLIENTS the most it may be, as the store alone knows */
+				 * different things the most it may be, as the store alone knows */
+	uint64_t mark;		/* of the thing, if the unit counts different ones and cost is 1 */
 	uint64_t one;		/* of the smallest message: one recipient, written to before */
 	enum action on_over;
 	unsigned int warn_at;	/* percent, 0: no warning */
 	bool binding;
+	bool level;		/* limit_is_level(): while used is over max, no message passes */
 };
 
 /* What a message asks of the store. */
@@ -154,8 +165,6 @@ struct quota_plan {
 	size_t n_counters;	/* 0: nothing to ask */
 	const uint64_t *marks;	/* of the recipients */
 	size_t n_marks;
-	uint64_t client;	/* mark of the client, or of what an offence was about */
-	bool has_client;
 	bool observe_only;	/* as given */
 	bool block_binds;	/* a blocked account is refused; else its block is only reported.
 				 * false; for the caller to set */
@@ -183,6 +192,9 @@ bool quota_left_out(const struct plan *plan, enum quota_subject_kind kind);
 /* quota_counts - whether some limit of some party counts unit */
 bool quota_counts(const struct quota_party *parties, size_t n, enum limit_unit unit);
 
+/* quota_plan_counts - whether limits or block_on of a plan (or NULL) count unit */
+bool quota_plan_counts(const struct plan *plan, enum limit_unit unit);
+
 /*
  * quota_plan_of - list the counters that one message of n parties touches
  * parties[0] is the account. Each party's limits are binding or observed by its own on_over; the
@@ -193,11 +205,24 @@ struct quota_plan *quota_plan_of(TALLOC_CTX *ctx, const struct quota_party *part
 
 /*
  * quota_plan_offence - the counter that decides whether the account is to be blocked
- * Charges one to limit (one of a plan's block_on), observed. mark: the thing seen, if the unit
- * counts different ones (limit_is_distinct()). *ctx owns the result.
+ * Charges limit (one of a plan's block_on), observed: the thing in cost, its new recipients, or
+ * one. *ctx owns the result.
  */
 struct quota_plan *quota_plan_offence(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
-    const struct limit *limit, uint64_t mark, const uint8_t *id);
+    const struct limit *limit, const struct quota_cost *cost, const uint8_t *id);
+
+/*
+ * quota_plan_event - the counters of all limits of the parties that count unit, a level
+ * Charges each as quota_plan_offence() does. n_counters 0: there are none. *ctx owns the result.
+ */
+struct quota_plan *quota_plan_event(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
+    enum limit_unit unit, const struct quota_cost *cost, const uint8_t *id);
+
+/*
+ * quota_plan_owner - the owner of plan alone, without counters; of an account with its signs
+ * *ctx owns the result, which points into plan.
+ */
+struct quota_plan *quota_plan_owner(TALLOC_CTX *ctx, const struct quota_plan *plan);
 
 /*
  * quota_plan_blocks - the counter of the blocks of the account of offence

@@ -413,6 +413,8 @@ reply_index(const struct reply_source *source, enum reason reason)
 {
 	const struct facts *facts = source->facts;
 
+	if (reason == REASON_OVER && facts->quota.level)
+		return facts->quota.subject != NULL ? REPLY_OVER_LEVEL_SHARED : REPLY_OVER_LEVEL;
 	if (reason == REASON_OVER && source->style->action == ACTION_QUARANTINE)
 		return REPLY_OVER_HELD;
 	if (reason == REASON_OVER && facts->quota.subject != NULL)

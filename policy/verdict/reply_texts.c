@@ -25,6 +25,10 @@ static const struct {
 } reply_pieces[REPLY_TEXTS - REASON_COUNT] = {
 	[REPLY_OVER_SHARED - REASON_COUNT] = { "over_shared",
 	    "this message would exceed a sending limit of %{party}%{retry}" },
+	[REPLY_OVER_LEVEL - REASON_COUNT] = { "over_level",
+	    "a limit of %{party} is exceeded (%{limit}, %{used} counted)%{retry}" },
+	[REPLY_OVER_LEVEL_SHARED - REASON_COUNT] = { "over_level_shared",
+	    "a limit of %{party} is exceeded%{retry}" },
 	[REPLY_OVER_HELD - REASON_COUNT] = { "over_held",
 	    "this message exceeds the sending limit of %{party} (%{limit}, %{used} used)" },
 	[REPLY_NEVER_FITS_ZERO - REASON_COUNT] = { "never_fits_zero",
@@ -76,6 +80,12 @@ static const char *const french_words[][2] = {
 	{ "new-recipient", "nouveau destinataire" },
 	{ "client-addresses", "adresses de connexion" },
 	{ "client-address", "adresse de connexion" },
+	{ "foreign-senders", "expéditeurs usurpés" }, { "foreign-sender", "expéditeur usurpé" },
+	{ "refused-recipients", "destinataires refusés" },
+	{ "refused-recipient", "destinataire refusé" },
+	{ "countries", "pays" }, { "country", "pays" },
+	{ "networks", "réseaux" }, { "network", "réseau" },
+	{ "failed-logins", "échecs de connexion" }, { "failed-login", "échec de connexion" },
 	{ "bytes", "octets" }, { "byte", "octet" },
 	{ "KB", "Ko" }, { "MB", "Mo" }, { "GB", "Go" }, { "TB", "To" }, { "PB", "Po" },
 	{ "KiB", "Kio" }, { "MiB", "Mio" }, { "GiB", "Gio" }, { "TiB", "Tio" }, { "PiB", "Pio" },
@@ -214,6 +224,10 @@ static const struct reply_texts french = {
 		    "les limites d'envoi ne peuvent pas être vérifiées pour le moment",
 		[REPLY_OVER_SHARED] =
 		    "ce message dépasserait une limite d'envoi de %{party}%{retry}",
+		[REPLY_OVER_LEVEL] =
+		    "une limite de %{party} est dépassée (%{limit}, compté : %{used})%{retry}",
+		[REPLY_OVER_LEVEL_SHARED] =
+		    "une limite de %{party} est dépassée%{retry}",
 		[REPLY_OVER_HELD] =
 		    "ce message dépasse la limite d'envoi de %{party} (%{limit}, déjà %{used})",
 		[REPLY_NEVER_FITS_ZERO] =

@@ -16,6 +16,8 @@
 /* The texts: one for each reason, and these. */
 enum reply_piece {
 	REPLY_OVER_SHARED = REASON_COUNT, /* over, for a limit that accounts share */
+	REPLY_OVER_LEVEL,	/* over, for a limit that counts what happened before */
+	REPLY_OVER_LEVEL_SHARED, /* the same, for a limit that accounts share */
 	REPLY_OVER_HELD,	/* over, of a message that is held */
 	REPLY_NEVER_FITS_ZERO,	/* never-fits, for a limit of 0 */
 	REPLY_BAD_LOGIN_UNKNOWN, /* bad-login, if the MTA does not send the login */

@@ -124,7 +124,7 @@ make_plan(TALLOC_CTX *ctx)
 		"5 client-addresses per hour" };
 	static const uint64_t marks[] = { 1, 2 };
 	const struct quota_cost cost = { .messages = 1, .recipients = 2, .bytes = 1000,
-		.marks = marks, .n_marks = 2, .client = 3, .has_client = true };
+		.marks = marks, .n_marks = 2, .things[LIMIT_CLIENTS] = { true, 3 } };
 	struct limit *limits = mem_array(ctx, struct limit, 3);
 	struct plan *plan = mem_new(ctx, struct plan);
 	const char *error;

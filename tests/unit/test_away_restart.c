@@ -161,8 +161,7 @@ ask(struct fixture *f, uint64_t recipients, uint64_t client, const uint64_t *mar
 	struct quota_cost cost = { .messages = 1,
 		.recipients = recipients,
 		.bytes = 1,
-		.client = client,
-		.has_client = true,
+		.things[LIMIT_CLIENTS] = { true, client },
 		.marks = marks,
 		.n_marks = marks != NULL ? (size_t)recipients : 0 };
 	uint8_t id[QUOTA_ID_LEN] = { 0 };

@@ -515,8 +515,8 @@ test_plans_mistakes(void **state)
 		    "\"0\" lets nothing pass, so \"9 recipients per day\" has no effect" },
 		{ "plans = { a = { limits = [\n\"5 messages\"] } }", 3,
 		    "has no length of time" },
-		{ "plans = { a = { limits = [\n\"5 foreign-senders per day\"] } }", 3,
-		    "write block_on = \"5 foreign-senders per day\"" },
+		{ "plans = { a = { limits = [\n\"over 2 times per day\"] } }", 3,
+		    "counts messages that other limits refuse, so it cannot be a limit" },
 		{ "plans = { a = { limits = [\"1 message per day\", \"2 messages per day\", \"3 messages per day\", "
 		  "\"4 messages per day\", \"5 messages per day\", \"6 messages per day\", \"7 messages per day\", "
 		  "\"8 messages per day\", \"9 messages per day\", \"10 messages per day\", \"11 messages per day\", "
@@ -563,6 +563,10 @@ test_late_mistakes(void **state)
 		{ "\nplans = {\n a = { block_on = \"2 countries per day\" block_for = \"1 hour\" } }", 4,
 		    "nothing knows them; write country_of = \"mmdb:/" },
 		{ "\nplans = {\n a = { block_on = [\"2 networks per day\"] block_for = \"1 hour\" } }", 4,
+		    "nothing knows them; write asn_of = \"mmdb:/" },
+		{ "\nplans = {\n a = { limits = \"2 countries per day\" } }", 4,
+		    "nothing knows them; write country_of = \"mmdb:/" },
+		{ "\nplans = {\n a = { limits = [\"9 messages per day\", \"2 networks per day\"] } }", 4,
 		    "nothing knows them; write asn_of = \"mmdb:/" },
 		{ "\nplans = {\n a = { block_for = \"1 hour\" } }", 4,
 		    "block_for has no effect here: it needs a reason: block_on" },

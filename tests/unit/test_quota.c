@@ -131,6 +131,44 @@ test_binding(void **state)
 	}
 }
 
+/* Each counter has the mark of its own unit; what a level counts costs a message nothing. */
+static void
+test_things(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct quota_cost cost = { .messages = 1, .things = {
+	    [LIMIT_CLIENTS] = { true, 1 }, [LIMIT_COUNTRIES] = { true, 2 },
+	    [LIMIT_REFUSED] = { true, 3 } } };
+	struct plan *plan = plan_of(ctx, ACTION_REJECT, "9 countries per day",
+	    "9 client-addresses per day", "9 refused-recipients per day");
+	const struct quota_party parties[] = { { QUOTA_ACCOUNT, "a", plan, ACTION_REJECT },
+		{ QUOTA_DOMAIN, "d", NULL, ACTION_ACCEPT },
+		{ QUOTA_POOL, "p", plan, ACTION_REJECT } };
+	struct quota_plan *asked = quota_plan_of(ctx, parties, 3, &cost, false, id);
+
+	(void)state;
+	assert_int_equal(asked->n_counters, 6);
+	assert_int_equal(asked->counters[0].mark, 2);
+	assert_int_equal(asked->counters[1].mark, 1);
+	assert_int_equal(asked->counters[1].cost, 1);
+	assert_int_equal(asked->counters[2].cost, 0);
+	assert_true(asked->counters[2].level && asked->counters[2].binding);
+	asked = quota_plan_event(ctx, parties, 3, LIMIT_REFUSED, &cost, id);
+	assert_int_equal(asked->n_counters, 2);
+	assert_string_equal(asked->subjects[asked->counters[1].subject].key, "{p}:p:p");
+	assert_int_equal(asked->counters[0].cost, 1);
+	assert_int_equal(asked->counters[0].mark, 3);
+	assert_false(asked->counters[0].binding);
+	assert_int_equal(
+	    quota_plan_event(ctx, parties, 3, LIMIT_LOGINS, &cost, id)->n_counters, 0);
+	asked = quota_plan_offence(ctx, parties, 3, &plan->limits[0], &cost, id);
+	assert_string_equal(asked->subjects[asked->counters[0].subject].key, "{p}:b:a");
+	asked = quota_plan_owner(ctx, asked);
+	assert_string_equal(asked->subjects[0].key, "{p}:a:a");
+	assert_string_equal(asked->subjects[1].key, "{p}:b:a");
+	talloc_free(ctx);
+}
+
 /* One judgement: a plan of "10 recipients per hour", "20 messages per day". */
 struct judgement {
 	const char *label;
@@ -448,6 +486,7 @@ main(void)
 		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_same_window),
 		cmocka_unit_test(test_binding),
+		cmocka_unit_test(test_things),
 		cmocka_unit_test(test_judge),
 		cmocka_unit_test(test_nothing_passes),
 		cmocka_unit_test(test_warned),
