@@ -33,6 +33,9 @@ LAB_SERVER_PACKAGES="nsd postfix redis-server redis-tools sasl2-bin"
 # Dovecot, for tests of log-ins.
 LAB_DOVECOT_PACKAGES="dovecot-core"
 
+# Programs that the guides use.
+LAB_FAIL2BAN_PACKAGES="fail2ban"
+
 # Plain tools that the lab calls; none of them brings a service.
 LAB_TOOL_PACKAGES="libnet-ssleay-perl libsasl2-2 libsasl2-modules libsasl2-modules-db
 	openssl perl python3 python3-dkim swaks util-linux"
