@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#define CLOCK_MINUTE_MS	(INT64_C(60) * 1000)
+#define CLOCK_HOUR_MS	(INT64_C(3600) * 1000)
 #define CLOCK_DAY_MS	(INT64_C(24) * 3600 * 1000)
 
 /* clock_ms - CLOCK_MONOTONIC in milliseconds, for deadlines. Any thread. */

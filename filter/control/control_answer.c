@@ -141,7 +141,9 @@ static const struct command {
 } commands[] = {
 	{ "status", answer_status, false, true, { { 0 } } },
 	{ "metrics", control_metrics, false, true, { NUMBER("openmetrics", 0, 1) } },
-	{ "rates", control_rates, false, true, { NUMBER("hours", 1, 24) } },
+	{ "rates", control_rates, false, false,
+	    { NUMBER("hours", 1, BOOKS_HOURS_DAYS * DAYBOOK_HOURS), TEXT("host") } },
+	{ "hours", control_hours, false, false, { ACCOUNT, NUMBER("days", 1, BOOKS_HOURS_DAYS) } },
 	{ "reload", answer_reload, true, true, { { 0 } } },
 	{ "dkim look", answer_dkim_look, true, true, { { 0 } } },
 	{ "domains", control_domains, false, true, { { 0 } } },

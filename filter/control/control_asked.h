@@ -80,7 +80,8 @@ control_command control_dmarc_report;				/* control_dmarc.c */
 control_command control_doctor, control_doctor_look, control_domains;	/* control_domains.c */
 control_command control_events, control_last, control_queued, control_sent,
     control_why; /* control_history.c */
-control_command control_metrics, control_rates;			/* control_metrics.c */
+control_command control_metrics;					/* control_metrics.c */
+control_command control_hours, control_rates;			/* control_rates.c */
 control_command control_login_allow, control_login_report;		/* control_login.c */
 control_command control_stolen;					/* control_stolen.c */
 control_command control_quota_top;					/* control_top.c */

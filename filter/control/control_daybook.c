@@ -215,7 +215,7 @@ take_use(void *arg, const char *account, const struct daybook_row *row)
 	if (uses->n % 1024 == 0)
 		uses->items = mem_grow(uses->ctx, uses->items, struct suggest_use, uses->n + 1024);
 	uses->items[uses->n++] = (struct suggest_use){ mem_strdup(uses->ctx, account), uses->day,
-	    row->peak.recipients, row->day.recipients };
+	    row->peak_recipients, row->day.recipients };
 }
 
 /* plan_of_proposal - as JSON */

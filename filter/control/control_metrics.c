@@ -421,19 +421,3 @@ control_metrics(const struct asked *asked)
 			: "text/plain; version=0.0.4; charset=utf-8",
 	    "metrics", exposition_text(out));
 }
-
-/* control_rates - decisions of the last hour by minute, or of the last day by ten minutes */
-json_t *
-control_rates(const struct asked *asked)
-{
-	struct daemon *daemon = asked->daemon;
-	bool day = control_number(asked, "hours", 1, 24, 1) > 1;
-	int64_t now = clock_wall_ms();
-	char host[256] = "";
-
-	(void)gethostname(host, sizeof(host) - 1);
-	rates_note(daemon->rates, &daemon->figures, now);
-	return json_pack("{s:b, s:s, s:I, s:i, s:o}", "ok", 1, "filter", host, "now",
-	    (json_int_t)now, "step_s", day ? 600 : 60, "places",
-	    rates_json(daemon->rates, day, now));
-}

@@ -58,8 +58,8 @@ sums_add_row(struct sums_table *table, const char *name, const struct daybook_ro
 	struct sums_line *line = line_of(table, name);
 
 	add_sums(line, &row->day, row->connections);
-	if (row->peak.recipients > line->peak)
-		line->peak = row->peak.recipients;
+	if (row->peak_recipients > line->peak)
+		line->peak = row->peak_recipients;
 	add_reasons(table, line, row->refused, 0);
 	add_reasons(table, line, row->would, REASON_COUNT);
 }

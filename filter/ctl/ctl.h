@@ -169,6 +169,7 @@ ctl_run ctl_adopt;					/* ctl_adopt.c */
 ctl_run ctl_metrics, ctl_reload, ctl_status;				/* ctl_admin.c */
 ctl_run ctl_events, ctl_hold_queue, ctl_last, ctl_why;	/* ctl_history.c */
 ctl_run ctl_quota_suggest, ctl_report;			/* ctl_daybook.c */
+ctl_run ctl_hours, ctl_rates;				/* ctl_rates.c */
 ctl_run ctl_block, ctl_blocked, ctl_plan_of, ctl_quota_reset, ctl_quota_set, ctl_quota_show,
     ctl_quota_top, ctl_quota_unset, ctl_unblock;        /* ctl_quota.c */
 ctl_run ctl_login_failed;				/* ctl_login.c */

@@ -164,7 +164,6 @@ static int
 open_parts(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first, const char **error_r)
 {
 	daemon->started_ms = clock_ms();
-	daemon->rates = rates_new(NULL);
 	atomic_store(&daemon->figures.reloaded_ms, clock_wall_ms());
 	if (make_locks(daemon, error_r) != 0)
 		return -1;
@@ -209,8 +208,6 @@ void
 daemon_close(struct daemon *daemon)
 {
 	forget_unmatched(daemon);
-	talloc_free(daemon->rates);
-	daemon->rates = NULL;
 	figures_free(&daemon->figures);
 	talloc_free(daemon->journal);
 	daemon->journal = NULL;

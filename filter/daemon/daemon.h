@@ -12,7 +12,6 @@
 #include <talloc.h>
 
 #include "filter/daemon/figures.h"
-#include "filter/daemon/rates.h"
 #include "filter/daemon/probe.h"
 #include "filter/daemon/repeats.h"
 #include "filter/daemon/snapshot.h"
@@ -68,7 +67,6 @@ struct daemon {
 	atomic_ulong reloads;
 	struct edge_figures edge;
 	struct figures figures;
-	struct rates *rates;	/* of the figures; a talloc root */
 	struct probe_address listening; /* set before threads start */
 };
 

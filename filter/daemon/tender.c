@@ -60,8 +60,6 @@ tender_tend(void *arg)
 		for (size_t i = 0; i < snapshot->config->tables.n; i++)
 			table_tend(snapshot->tables[i]);
 		snapshot_release(snapshot);
-		rates_note(
-		    tender->daemon->rates, &tender->daemon->figures, clock_wall_ms());
 	}
 	return NULL;
 }

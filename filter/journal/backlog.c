@@ -18,7 +18,7 @@
 #include "filter/journal/backlog.h"
 #include "policy/base/mem.h"
 
-#define GENERATION_STEP	8	/* the three bits below say what of an entry was written */
+#define GENERATION_STEP	16	/* the four bits below say what of an entry was written */
 
 struct backlog {
 	struct database *db;
@@ -37,14 +37,14 @@ static const char backlog_schema[] =
     " at INTEGER NOT NULL,"
     " account TEXT,"
     " queue_id TEXT,"
-    " passed INTEGER NOT NULL,"
-    " refused INTEGER NOT NULL,"	/* or would be */
+    " passed INTEGER NOT NULL,"		/* backlog_passed() */
+    " refused INTEGER NOT NULL,"	/* backlog_refused() */
     " reason TEXT NOT NULL,"
     " recipients INTEGER NOT NULL,"
     " bytes INTEGER NOT NULL,"
     " connection INTEGER NOT NULL,"
     " text TEXT,"			/* NULL: it is in the history */
-    " sums INTEGER NOT NULL,"		/* 1: it is in the sums */
+    " sums INTEGER NOT NULL,"		/* 1: it is in the sums; 2: in those of minutes */
     " domain TEXT,"			/* and these for reports of DMARC; NULL: none */
     " record TEXT,"
     " row TEXT,"
@@ -121,12 +121,53 @@ backlog_reason(const char *word)
 	return REASON_NONE;
 }
 
-/* backlog_parts - what of an entry is in the books, as three bits */
+/* backlog_parts - what of an entry is in the books, as four bits */
 static unsigned int
 backlog_parts(const struct entry *entry)
 {
 	return (entry->in_history ? 1U : 0) | (entry->in_usage ? 2U : 0) |
-	    (entry->in_dmarc ? 4U : 0);
+	    (entry->in_dmarc ? 4U : 0) | (entry->in_rates ? 8U : 0);
+}
+
+/* backlog_passed - 0 if it did not pass, else 1 and its action, and 3 more if it would be held */
+static int
+backlog_passed(const struct entry *entry)
+{
+	if (entry->action >= ACTION_TEMPFAIL)
+		return 0;
+	return 1 + (int)entry->action +
+	    (entry->action < ACTION_QUARANTINE && entry->would == ACTION_QUARANTINE ? 3 : 0);
+}
+
+/* backlog_refused - 1 if it was or would be rejected, 2 if deferred, else 0 */
+static int
+backlog_refused(const struct entry *entry)
+{
+	return entry->would == ACTION_REJECT ? 1 : entry->would == ACTION_TEMPFAIL ? 2 : 0;
+}
+
+/* backlog_read_actions - both numbers read; an earlier version knew 0 and 1 */
+static void
+backlog_read_actions(struct entry *entry, int passed, int refused)
+{
+	enum action would = refused == 2 ? ACTION_TEMPFAIL : ACTION_REJECT;
+
+	switch (passed) {
+	case 0:
+		entry->action = would;
+		break;
+	case 2:
+	case 5:
+		entry->action = ACTION_WARN;
+		break;
+	case 3:
+		entry->action = ACTION_QUARANTINE;
+		break;
+	default:
+		entry->action = ACTION_ACCEPT;
+		break;
+	}
+	entry->would = refused != 0 ? would : passed > 3 ? ACTION_QUARANTINE : entry->action;
 }
 
 /* backlog_entry_of - an entry of a row */
@@ -141,15 +182,15 @@ backlog_entry_of(const struct backlog *backlog, sqlite3_stmt *row)
 	entry->at_ms = sqlite3_column_int64(row, 1);
 	entry->account = backlog_column(entry, row, 2);
 	entry->queue_id = backlog_column(entry, row, 3);
-	entry->action = sqlite3_column_int(row, 4) != 0 ? ACTION_ACCEPT : ACTION_REJECT;
-	entry->would = sqlite3_column_int(row, 5) != 0 ? ACTION_REJECT : ACTION_ACCEPT;
+	backlog_read_actions(entry, sqlite3_column_int(row, 4), sqlite3_column_int(row, 5));
 	entry->reason = backlog_reason(database_column(row, 6));
 	entry->recipients = (size_t)sqlite3_column_int64(row, 7);
 	entry->bytes = (uint64_t)sqlite3_column_int64(row, 8);
 	entry->connection = sqlite3_column_int(row, 9) != 0;
 	entry->text = backlog_column(entry, row, 10);
 	entry->in_history = entry->text == NULL;
-	entry->in_usage = entry->account == NULL || sqlite3_column_int(row, 11) != 0;
+	entry->in_usage = entry->account == NULL || (sqlite3_column_int(row, 11) & 1) != 0;
+	entry->in_rates = (sqlite3_column_int(row, 11) & 2) != 0;
 	entry->in_dmarc = domain == NULL;
 	if (domain != NULL) {
 		sum = mem_new(entry, struct dmarc_sum);
@@ -304,15 +345,15 @@ backlog_put_entry(struct backlog *backlog, struct entry *entry)
 	(void)sqlite3_bind_int64(statement, 2, entry->at_ms);
 	database_text(statement, 3, entry->account);
 	database_text(statement, 4, entry->queue_id);
-	(void)sqlite3_bind_int(statement, 5, entry->action < ACTION_TEMPFAIL);
-	(void)sqlite3_bind_int(statement, 6, entry->would >= ACTION_TEMPFAIL);
+	(void)sqlite3_bind_int(statement, 5, backlog_passed(entry));
+	(void)sqlite3_bind_int(statement, 6, backlog_refused(entry));
 	database_text(statement, 7,
 	    entry->reason != REASON_NONE ? reply_row(entry->reason)->word : "");
 	(void)sqlite3_bind_int64(statement, 8, (int64_t)entry->recipients);
 	(void)sqlite3_bind_int64(statement, 9, (int64_t)entry->bytes);
 	(void)sqlite3_bind_int(statement, 10, entry->connection);
 	database_text(statement, 11, entry->in_history ? NULL : entry->text);
-	(void)sqlite3_bind_int(statement, 12, entry->in_usage);
+	(void)sqlite3_bind_int(statement, 12, entry->in_usage + 2 * entry->in_rates);
 	backlog_bind_dmarc(statement, entry);
 	backlog_run(backlog, statement);
 	if (!backlog->failed)

@@ -10,12 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filter/base/clock.h"
 #include "filter/journal/books.h"
 #include "filter/journal/books_kind.h"
 #include "policy/base/mem.h"
 
 struct books {
 	const struct books_kind *kind;
+	const struct books_sums_kind *sums;
 	const struct books_dmarc_kind *dmarc;
 	void *impl;
 	bool keep_decisions;
@@ -29,9 +31,11 @@ books_open(TALLOC_CTX *ctx, const struct books_options *options, const char **er
 
 	if (options->store->kind == STORE_REDIS) {
 		books->kind = &books_redis;
+		books->sums = &books_redis_sums;
 		books->dmarc = &books_redis_dmarc;
 	} else {
 		books->kind = &books_sqlite;
+		books->sums = &books_sqlite_sums;
 		books->dmarc = &books_sqlite_dmarc;
 	}
 	books->keep_decisions = options->decisions > 0;
@@ -102,7 +106,7 @@ int
 books_add_sums(struct books *books, TALLOC_CTX *ctx, int64_t at_ms,
     const struct daybook_delta *deltas, size_t n, const char **error_r)
 {
-	return books->kind->add_sums(books->impl, ctx, at_ms, deltas, n, error_r);
+	return books->sums->add(books->impl, ctx, at_ms, deltas, n, error_r);
 }
 
 /* books_read_sums - each account of a day */
@@ -110,7 +114,45 @@ int
 books_read_sums(struct books *books, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
     const char **error_r)
 {
-	return books->kind->read_sums(books->impl, ctx, day, each, arg, error_r);
+	return books->sums->read(books->impl, ctx, day, each, arg, error_r);
+}
+
+/* books_read_hours - what an account did in the last n hours */
+int
+books_read_hours(struct books *books, TALLOC_CTX *ctx, const char *account, int64_t now_ms,
+    struct daybook_hour *hours_r, size_t n, const char **error_r)
+{
+	int64_t first = now_ms / CLOCK_HOUR_MS - (int64_t)n + 1;
+
+	memset(hours_r, 0, n * sizeof(*hours_r));
+	for (size_t i = 0; i < n;) {
+		int64_t at_ms = (first + (int64_t)i) * CLOCK_HOUR_MS;
+		struct daybook_hour day[DAYBOOK_HOURS] = { { 0 } };
+
+		if (books->sums->read_hours(
+			books->impl, ctx, account, daybook_day(at_ms), day, error_r) != 0)
+			return -1;
+		for (size_t hour = daybook_hour(at_ms); hour < DAYBOOK_HOURS && i < n; hour++)
+			hours_r[i++] = day[hour];
+	}
+	return 0;
+}
+
+/* books_add_rates - what the filter of a host did in a minute */
+int
+books_add_rates(struct books *books, TALLOC_CTX *ctx, int64_t at_ms, const char *host,
+    const struct rates *rates, const char **error_r)
+{
+	return books->sums->add_rates(books->impl, ctx, at_ms, host, rates, error_r);
+}
+
+/* books_read_rates - what filters did from a time on */
+int
+books_read_rates(struct books *books, TALLOC_CTX *ctx, bool by_hour, int64_t from_ms,
+    int64_t to_ms, books_rates_each *each, void *arg, const char **error_r)
+{
+	return books->sums->read_rates(
+	    books->impl, ctx, by_hour, from_ms, to_ms, each, arg, error_r);
 }
 
 /* books_add_dmarc - add to the rows of a day */

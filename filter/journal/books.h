@@ -63,14 +63,38 @@ json_t *books_find(struct books *books, TALLOC_CTX *ctx, const struct books_quer
 
 /* --- sums --- */
 
-/* books_add_sums - add to the sums of the day and hour of at_ms (UNIX time); how many of the deltas
- * went to "*", or -1 and *error_r on ctx */
+/* books_add_sums - add to the sums of the day and hour of at_ms (UNIX time), each account once; how
+ * many of the deltas went to "*", or -1 and *error_r on ctx */
 int books_add_sums(struct books *books, TALLOC_CTX *ctx, int64_t at_ms,
     const struct daybook_delta *deltas, size_t n, const char **error_r);
 
-/* books_read_sums - each account of a day (daybook_day()) once, in no order */
+/*
+ * books_read_sums - each account of a day (daybook_day()), in no order
+ * Once; or twice on the day on which a filter of an earlier version wrote to the same Redis: then
+ * its rows add up.
+ */
 int books_read_sums(struct books *books, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
     const char **error_r);
+
+/*
+ * books_read_hours - what an account did in the last n hours, that of now_ms (UNIX time) the last
+ * n: BOOKS_HOURS_DAYS * 24 at most. hours_r[0] is the oldest; of hours without mail all is 0.
+ */
+int books_read_hours(struct books *books, TALLOC_CTX *ctx, const char *account, int64_t now_ms,
+    struct daybook_hour *hours_r, size_t n, const char **error_r);
+
+/* books_add_rates - what the filter of a host did in the minute of at_ms (UNIX time); it counts for
+ * the hour, too */
+int books_add_rates(struct books *books, TALLOC_CTX *ctx, int64_t at_ms, const char *host,
+    const struct rates *rates, const char **error_r);
+
+/*
+ * books_read_rates - what filters did from a time on, in no order
+ * By minute for BOOKS_MINUTES_DAYS, by hour for BOOKS_HOURS_DAYS. Times without mail are left out.
+ * to_ms: now. A row of host "*" may come more than once for a time.
+ */
+int books_read_rates(struct books *books, TALLOC_CTX *ctx, bool by_hour, int64_t from_ms,
+    int64_t to_ms, books_rates_each *each, void *arg, const char **error_r);
 
 /* --- what aggregate reports of DMARC say --- */
 

@@ -23,10 +23,6 @@ struct books_kind {
 	    const char **error_r);
 	json_t *(*find)(
 	    void *impl, TALLOC_CTX *, const struct books_query *, const char **error_r);
-	int (*add_sums)(void *impl, TALLOC_CTX *, int64_t at_ms, const struct daybook_delta *,
-	    size_t n, const char **error_r);
-	int (*read_sums)(void *impl, TALLOC_CTX *, int day, books_sums_each *, void *arg,
-	    const char **error_r);
 	bool (*event_is_news)(
 	    void *impl, TALLOC_CTX *, const struct books_event *, int64_t quiet_ms);
 	size_t (*add_events)(void *impl, TALLOC_CTX *, const struct books_event *, size_t n,
@@ -35,6 +31,22 @@ struct books_kind {
 };
 
 extern const struct books_kind books_redis, books_sqlite;
+
+/* Sums, in books of the same kind: impl is theirs. */
+struct books_sums_kind {
+	int (*add)(void *impl, TALLOC_CTX *, int64_t at_ms, const struct daybook_delta *, size_t n,
+	    const char **error_r);
+	int (*read)(void *impl, TALLOC_CTX *, int day, books_sums_each *, void *arg,
+	    const char **error_r);
+	int (*read_hours)(void *impl, TALLOC_CTX *, const char *account, int day,
+	    struct daybook_hour hours[DAYBOOK_HOURS], const char **error_r);
+	int (*add_rates)(void *impl, TALLOC_CTX *, int64_t at_ms, const char *host,
+	    const struct rates *, const char **error_r);
+	int (*read_rates)(void *impl, TALLOC_CTX *, bool by_hour, int64_t from_ms, int64_t to_ms,
+	    books_rates_each *, void *arg, const char **error_r);
+};
+
+extern const struct books_sums_kind books_redis_sums, books_sqlite_sums;
 
 /* What aggregate reports of DMARC say, in books of the same kind: impl is theirs. */
 struct books_dmarc_kind {

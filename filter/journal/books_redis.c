@@ -1,9 +1,9 @@
 /*
  * books_redis.c - the books in Redis, which all filters share
  *
- * Decisions are one stream of all, and a short list for each account (history.lua), so that those
- * of a quiet account outlive the traffic of busy ones: 2 * decisions entries of some 500 octets at
- * most. Sums are a hash a day (daybook.lua), events a stream.
+ * Decisions are one stream of batches, and a short list for each account (history.lua), so that
+ * those of a quiet account outlive the traffic of busy ones: 2 * decisions of some 500 octets at
+ * most. Events are a stream. books_redis_sums.c has the sums.
  *
  * Searching for a queue id or an account reads the whole stream, newest first, in pages: that is
  * some thousand decisions and an operator's question, and an index would cost every message.
@@ -25,14 +25,15 @@
 #include "filter/journal/dmarc_lua.h"
 #include "filter/journal/history_lua.h"
 #include "filter/journal/journal_redis.h"
-#include "policy/base/hash.h"
+#include "filter/journal/rates_lua.h"
 #include "policy/base/mem.h"
 #include "policy/quota/quota.h"
 
-#define BATCH	25	/* decisions or accounts in a call: Redis serves nobody else meanwhile */
 #define DAY_S	86400
 
-#define STREAM_KEY	"{history}:all"
+#define STREAM_KEY	"{history}:batches"
+#define SIZES_KEY	"{history}:sizes"
+#define OLD_STREAM_KEY	"{history}:all"	/* of earlier versions, a decision an entry; only read */
 #define ACCOUNTS_KEY	"{history}:accounts"
 #define LIST_KEY	"{history}:a:"
 #define EVENTS_KEY	"{events}"
@@ -48,6 +49,7 @@ redis_books_open(TALLOC_CTX *ctx, const struct books_options *options, const cha
 	books->accounts = options->accounts;
 	redis_script_init(&books->history, history_lua, history_lua_len);
 	redis_script_init(&books->daybook, daybook_lua, daybook_lua_len);
+	redis_script_init(&books->rates, rates_lua, rates_lua_len);
 	redis_script_init(&books->dmarc, dmarc_lua, dmarc_lua_len);
 	books->redis = talloc_steal(books, journal_redis_new(ctx, options->store, error_r));
 	if (books->redis != NULL)
@@ -90,9 +92,10 @@ redis_books_add_decisions(void *impl, TALLOC_CTX *ctx, const struct books_decisi
 	struct journal_words *words = journal_words_new(ctx);
 
 	journal_script(words, &books->history);
-	journal_number(words, 2);
+	journal_number(words, 3);
 	journal_key(books->redis, words, STREAM_KEY);
 	journal_key(books->redis, words, ACCOUNTS_KEY);
+	journal_key(books->redis, words, SIZES_KEY);
 	journal_number(words, (long long)books->decisions);
 	journal_number(words, (long long)books->days * DAY_S);
 	journal_number(words, BOOKS_PER_ACCOUNT);
@@ -152,24 +155,39 @@ consider(const struct search *search, const char *text)
 	return young && json_array_size(search->answer) < query->n;
 }
 
-/* read_entry - one entry of the stream: {id, {"a", account, "v", text}}; false: enough */
+/* consider_of - the same of an entry's decision, of whatever account */
+static bool
+consider_of(const struct search *search, const redisReply *account, const redisReply *text)
+{
+	if (journal_redis_text(account) == NULL || journal_redis_text(text) == NULL ||
+	    (search->encoded != NULL && strcmp(account->str, search->encoded) != 0))
+		return true;
+	return consider(search, text->str);
+}
+
+/* read_entry - one entry of a stream: {id, {"n", number, account, text, ...}}, the newest at the
+ * end, or that of an earlier version: {id, {"a", account, "v", text}}; false: enough */
 static bool
 read_entry(const struct search *search, const redisReply *entry, const char **id_r)
 {
 	const redisReply *fields;
+	const char *first;
+	bool more = true;
 
 	if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
 	    journal_redis_text(entry->element[0]) == NULL)
 		return false;
 	*id_r = entry->element[0]->str;
 	fields = entry->element[1];
-	if (fields->type != REDIS_REPLY_ARRAY || fields->elements != 4 ||
-	    journal_redis_text(fields->element[1]) == NULL ||
-	    journal_redis_text(fields->element[3]) == NULL)
+	first = fields->type == REDIS_REPLY_ARRAY && fields->elements >= 4 ?
+	    journal_redis_text(fields->element[0]) : NULL;
+	if (first == NULL)
 		return true;
-	if (search->encoded != NULL && strcmp(fields->element[1]->str, search->encoded) != 0)
-		return true;
-	return consider(search, fields->element[3]->str);
+	if (strcmp(first, "a") == 0)
+		return consider_of(search, fields->element[1], fields->element[3]);
+	for (size_t i = fields->elements - fields->elements % 2; more && i >= 4; i -= 2)
+		more = consider_of(search, fields->element[i - 2], fields->element[i - 1]);
+	return more;
 }
 
 /* read_back - n entries of a stream before an id (NULL: the last ones), newest first */
@@ -191,44 +209,112 @@ read_back(struct redis_books *books, TALLOC_CTX *ctx, const char *key, const cha
 	return reply;
 }
 
-/* read_page - a page of the stream, newest first; the id before it in *before_r, NULL at the end;
- * -1: no answer */
-static int
-read_page(struct redis_books *books, TALLOC_CTX *ctx, const struct search *search, char **before_r,
-    const char **error_r)
+/* Where a search of a stream is. */
+struct search_place {
+	const char *key;
+	char *before;		/* id of the last entry that was read, or NULL */
+	size_t page;		/* entries to be read next */
+};
+
+/* next_page - entries that make about JOURNAL_PAGE decisions, after a page of this size */
+static size_t
+next_page(const redisReply *reply)
 {
-	redisReply *reply = read_back(books, ctx, STREAM_KEY, *before_r, JOURNAL_PAGE, error_r);
+	size_t fields = 1, entries;
+
+	for (size_t i = 0; i < reply->elements; i++)
+		if (reply->element[i]->type == REDIS_REPLY_ARRAY &&
+		    reply->element[i]->elements == 2)
+			fields += reply->element[i]->element[1]->elements;
+	entries = 1 + JOURNAL_PAGE * reply->elements * 2 / fields;
+	return entries < JOURNAL_PAGE ? entries : JOURNAL_PAGE;
+}
+
+/* read_page - a page of a stream, newest first; -1: no answer */
+static int
+read_page(struct redis_books *books, TALLOC_CTX *ctx, const struct search *search,
+    struct search_place *place, const char **error_r)
+{
+	/* a later page begins with the end of the one before */
+	size_t first = place->before != NULL ? 1 : 0;
+	redisReply *reply =
+	    read_back(books, ctx, place->key, place->before, place->page + first, error_r);
 	const char *last = NULL;
 	bool more = true;
 
 	if (reply == NULL)
 		return -1;
-	/* the first entry of a later page is the last of the page before */
-	for (size_t i = *before_r != NULL ? 1 : 0;
+	for (size_t i = first;
 	     more && reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
 		more = read_entry(search, reply->element[i], &last);
-	more = more && last != NULL && reply->elements == JOURNAL_PAGE;
-	talloc_free(*before_r);
-	*before_r = more ? mem_strdup(ctx, last) : NULL;
+	more = more && last != NULL && reply->elements == place->page + first;
+	talloc_free(place->before);
+	place->before = more ? mem_strdup(ctx, last) : NULL;
+	if (more)
+		place->page = next_page(reply);
 	freeReplyObject(reply);
 	return 0;
 }
 
-/* search_stream - all filters' decisions; -1: no answer */
+/* search_stream - all filters' decisions in a stream; -1: no answer */
 static int
 search_stream(struct redis_books *books, TALLOC_CTX *ctx, const struct search *search,
-    const char **error_r)
+    const char *key, const char **error_r)
 {
-	char *before = NULL;
+	struct search_place place = { key, NULL, JOURNAL_PAGE / REDIS_BOOKS_BATCH };
 
 	for (int step = 0; step < JOURNAL_SCAN_STEPS; step++) {
-		if (read_page(books, ctx, search, &before, error_r) != 0)
+		if (read_page(books, ctx, search, &place, error_r) != 0)
 			return -1;
-		if (before == NULL)
+		if (place.before == NULL)
 			return 0;
 	}
 	*error_r = "Redis did not come to the end of the decisions";
 	return -1;
+}
+
+/* decided_at - when a decision of an answer was made */
+static json_int_t
+decided_at(const json_t *answer, size_t i)
+{
+	return json_integer_value(json_object_get(json_array_get(answer, i), "at"));
+}
+
+/* merge_older - put the decisions of an earlier version's stream where they belong, and of all the
+ * newest n are kept */
+static void
+merge_older(json_t *answer, const json_t *older, size_t n)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < json_array_size(older); i++) {
+		while (at < json_array_size(answer) &&
+		    decided_at(answer, at) >= decided_at(older, i))
+			at++;
+		if (at >= n)
+			break;
+		json_array_insert(answer, at++, json_array_get(older, i));
+	}
+	while (json_array_size(answer) > n)
+		json_array_remove(answer, json_array_size(answer) - 1);
+}
+
+/* search_streams - that of this version, and that of earlier ones until it expires; -1: no
+ * answer */
+static int
+search_streams(struct redis_books *books, TALLOC_CTX *ctx, const struct search *search,
+    const char **error_r)
+{
+	struct search older = *search;
+	int result = search_stream(books, ctx, search, STREAM_KEY, error_r);
+
+	older.answer = json_array();
+	if (result == 0)
+		result = search_stream(books, ctx, &older, OLD_STREAM_KEY, error_r);
+	if (result == 0)
+		merge_older(search->answer, older.answer, search->query->n);
+	json_decref(older.answer);
+	return result;
 }
 
 /* search_list - an account's own list; -1: no answer */
@@ -269,140 +355,12 @@ redis_books_find(
 	bool own_list = query->account != NULL && query->queue_id == NULL && !query->passed &&
 	    query->n <= BOOKS_PER_ACCOUNT;
 	int result = own_list ? search_list(books, ctx, &search, error_r) :
-	    search_stream(books, ctx, &search, error_r);
+	    search_streams(books, ctx, &search, error_r);
 
 	if (result == 0)
 		return search.answer;
 	json_decref(search.answer);
 	return NULL;
-}
-
-/* --- sums --- */
-
-/* day_name - the key of a day's sums, without the prefix */
-static const char *
-day_name(TALLOC_CTX *ctx, int day)
-{
-	return mem_printf(ctx, "{daybook}:%d", day);
-}
-
-/* push_delta - the arguments of an account */
-static void
-push_delta(struct journal_words *words, const struct daybook_delta *delta)
-{
-	journal_word(words, delta->account);
-	journal_number(words, (long long)delta->sums.messages);
-	journal_number(words, (long long)delta->sums.recipients);
-	journal_number(words, (long long)delta->sums.bytes);
-	journal_number(words, (long long)delta->connections);
-	journal_word(words, daybook_write_reasons(words, delta->refused, delta->would));
-}
-
-static int
-redis_books_add_sums(void *impl, TALLOC_CTX *ctx, int64_t at_ms, const struct daybook_delta *deltas,
-    size_t n, const char **error_r)
-{
-	struct redis_books *books = impl;
-	int beyond = 0;
-	size_t next;
-
-	for (size_t i = 0; i < n; i = next) {
-		struct journal_words *words = journal_words_new(ctx);
-		int sent;
-
-		journal_script(words, &books->daybook);
-		journal_number(words, 1);
-		journal_key(books->redis, words, day_name(words, daybook_day(at_ms)));
-		journal_number(words, (DAYBOOK_DAYS + 1) * DAY_S);
-		journal_number(words, daybook_hour(at_ms));
-		journal_number(words, (long long)books->accounts);
-		for (next = i; next < n && next < i + BATCH; next++)
-			push_delta(words, &deltas[next]);
-		sent = journal_redis_number(books->redis, ctx, words, error_r);
-		if (sent < 0)
-			return -1;
-		beyond += sent;
-	}
-	return beyond;
-}
-
-/* The accounts of a day that were read, by their hashes; a hash that grows while it is scanned may
- * name one twice. */
-struct seen {
-	TALLOC_CTX *ctx;
-	uint64_t *hashes;	/* 0: empty */
-	size_t n_places;	/* a power of two */
-	size_t n;
-};
-
-/* put_seen - put a hash in; false: it was there */
-static bool
-put_seen(struct seen *seen, uint64_t hash)
-{
-	size_t mask = seen->n_places - 1;
-	size_t i;
-
-	for (i = hash & mask; seen->hashes[i] != 0; i = (i + 1) & mask)
-		if (seen->hashes[i] == hash)
-			return false;
-	seen->hashes[i] = hash;
-	return true;
-}
-
-/* see - is this the first time that an account is read? */
-static bool
-see(struct seen *seen, const char *account)
-{
-	uint64_t hash = hash_mix(hash_text(HASH_START, account)) | 1;
-
-	if (2 * (seen->n + 1) > seen->n_places) {
-		struct seen larger = { .ctx = seen->ctx,
-			.n_places = seen->n_places > 0 ? 2 * seen->n_places : 1024, .n = seen->n };
-
-		larger.hashes = mem_array(seen->ctx, uint64_t, larger.n_places);
-		for (size_t i = 0; i < seen->n_places; i++)
-			if (seen->hashes[i] != 0)
-				(void)put_seen(&larger, seen->hashes[i]);
-		talloc_free(seen->hashes);
-		*seen = larger;
-	}
-	if (!put_seen(seen, hash))
-		return false;
-	seen->n++;
-	return true;
-}
-
-/* What is read of a day's sums. */
-struct sums_reader {
-	struct seen seen;
-	books_sums_each *each;
-	void *arg;
-};
-
-/* read_sums_row - one account; the second time it is passed over */
-static void
-read_sums_row(void *arg, const char *account, const char *text)
-{
-	struct sums_reader *reader = arg;
-	struct daybook_row row;
-
-	if (!see(&reader->seen, account))
-		return;
-	daybook_parse(text, &row);
-	reader->each(reader->arg, account, &row);
-}
-
-static int
-redis_books_read_sums(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
-    const char **error_r)
-{
-	struct redis_books *books = impl;
-	struct sums_reader reader = { { .ctx = ctx }, each, arg };
-	int result = journal_redis_scan(
-	    books->redis, ctx, day_name(ctx, day), read_sums_row, &reader, error_r);
-
-	talloc_free(reader.seen.hashes);
-	return result;
 }
 
 /* --- events --- */
@@ -495,11 +453,9 @@ const struct books_kind books_redis = {
 	.renew = redis_books_renew,
 	.hurry = redis_books_hurry,
 	.place = redis_books_place,
-	.batch = BATCH,
+	.batch = REDIS_BOOKS_BATCH,
 	.add_decisions = redis_books_add_decisions,
 	.find = redis_books_find,
-	.add_sums = redis_books_add_sums,
-	.read_sums = redis_books_read_sums,
 	.event_is_news = redis_books_event_is_news,
 	.add_events = redis_books_add_events,
 	.last_events = redis_books_last_events,

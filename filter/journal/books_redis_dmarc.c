@@ -105,10 +105,11 @@ struct hash {
 
 /* take_field - one more name and value */
 static void
-take_field(void *arg, const char *name, const char *value)
+take_field(void *arg, const char *name, const char *value, size_t len)
 {
 	struct hash *hash = arg;
 
+	(void)len;
 	if (hash->n % JOURNAL_PAGE == 0) {
 		hash->names =
 		    mem_grow(hash->ctx, hash->names, const char *, hash->n + JOURNAL_PAGE);

@@ -48,8 +48,8 @@ static const char schema[] =
     " connections INTEGER NOT NULL,"
     " peak_messages INTEGER NOT NULL,"	/* of the fullest hour, each for itself */
     " peak_recipients INTEGER NOT NULL,"
-    " peak_bytes INTEGER NOT NULL,"
-    " hour INTEGER NOT NULL,"		/* 0 to 23, and what it has so far */
+    " peak_bytes INTEGER NOT NULL,"	/* from here on unused since version 3 */
+    " hour INTEGER NOT NULL,"
     " hour_messages INTEGER NOT NULL,"
     " hour_recipients INTEGER NOT NULL,"
     " hour_bytes INTEGER NOT NULL,"
@@ -67,29 +67,21 @@ static const char schema[] =
     " key TEXT NOT NULL,"		/* what it is about, to raise it once */
     " text TEXT NOT NULL);"		/* JSON */
     "CREATE INDEX events_key ON events (kind, key, at);"
-    BOOKS_SQLITE_DMARC_SCHEMA;
+    BOOKS_SQLITE_DMARC_SCHEMA
+    BOOKS_SQLITE_HOURS_SCHEMA;
 
-static const char *const steps[] = { BOOKS_SQLITE_DMARC_SCHEMA };
+static const char *const steps[] = { BOOKS_SQLITE_DMARC_SCHEMA, BOOKS_SQLITE_HOURS_SCHEMA };
 
 /* Every transaction is synced: that is one sync a second, off the message's path. */
 static const struct database_kind books_file = {
 	.name = "the books",
 	.without = "with empty books",
 	.id = 0x4353424b,	/* "CSBK" */
-	.version = 2,
+	.version = 3,
 	.schema = schema,
 	.steps = steps,
 	.settings = "PRAGMA synchronous = FULL;",
 };
-
-/* What a column has so far if its hour goes on. */
-#define SO_FAR(what)	"CASE hour WHEN ?3 THEN hour_" what " ELSE 0 END"
-
-/* The oldest days when there are more than ?1; each day is found in the key, not by its rows. */
-#define OLD_DAYS \
-	"(WITH RECURSIVE d(day) AS (SELECT min(day) FROM sums UNION ALL" \
-	" SELECT (SELECT min(day) FROM sums WHERE day > d.day) FROM d WHERE d.day IS NOT NULL)" \
-	" SELECT day FROM d WHERE day IS NOT NULL ORDER BY day DESC LIMIT -1 OFFSET ?1)"
 
 static const char *const statements[] = {
 	[ADD_DECISION] = "INSERT INTO decisions (at, account, queue_id, passed, text)"
@@ -97,24 +89,10 @@ static const char *const statements[] = {
 	[DELETE_MANY] = "DELETE FROM decisions WHERE id <= (SELECT max(id) FROM decisions) - ?1",
 	[DELETE_OLD] = "DELETE FROM decisions WHERE at < ?1 AND id IN"
 		       " (SELECT id FROM decisions ORDER BY id LIMIT " SOME ")",
-	/* what stands on the right are the values before; as daybook.lua does it */
-	[ADD_SUM] = "UPDATE sums SET messages = messages + ?4, recipients = recipients + ?5,"
-		    " bytes = bytes + ?6, connections = connections + ?7, hour = ?3,"
-		    " hour_messages = ?4 + " SO_FAR("messages") ","
-		    " hour_recipients = ?5 + " SO_FAR("recipients") ","
-		    " hour_bytes = ?6 + " SO_FAR("bytes") ","
-		    " peak_messages = max(peak_messages, ?4 + " SO_FAR("messages") "),"
-		    " peak_recipients = max(peak_recipients, ?5 + " SO_FAR("recipients") "),"
-		    " peak_bytes = max(peak_bytes, ?6 + " SO_FAR("bytes") ")"
-		    " WHERE day = ?1 AND account = ?2",
-	[MAKE_SUM] = "INSERT INTO sums VALUES (?1, ?2, ?4, ?5, ?6, ?7, ?4, ?5, ?6, ?3, ?4, ?5, ?6)",
 	[PUT_SUM] = "INSERT OR REPLACE INTO sums VALUES"
-		    " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+		    " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0, 0, 0)",
 	[ADD_REFUSAL] = "INSERT INTO refusals VALUES (?1, ?2, ?3, ?4)"
 			" ON CONFLICT (day, account, reason) DO UPDATE SET n = n + ?4",
-	[COUNT_DAY] = "SELECT count(*) FROM sums WHERE day = ?1",
-	[DELETE_REFUSALS] = "DELETE FROM refusals WHERE day IN " OLD_DAYS,
-	[DELETE_SUMS] = "DELETE FROM sums WHERE day IN " OLD_DAYS,
 	[ADD_EVENT] = "INSERT INTO events (at, kind, key, text) VALUES (?1, ?2, ?3, ?4)",
 	[DELETE_EVENTS] = "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?1",
 	[FIND_EVENT] = "SELECT 1 FROM events WHERE kind = ?1 AND key = ?2 AND at > ?3 LIMIT 1",
@@ -184,7 +162,7 @@ add_decision(struct sqlite_books *books, const struct books_decision *item)
 	return database_run(statement);
 }
 
-/* delete_bound - run a deletion that has one number; 0 or -1 */
+/* delete_bound - as sqlite_books_delete() */
 static int
 delete_bound(struct sqlite_books *books, enum statement which, int64_t number)
 {
@@ -267,31 +245,9 @@ sqlite_books_find(
 	return answer;
 }
 
-/* --- sums --- */
-
-/* sqlite_books_add_sum - to a row, or by making it; how many rows that changed, or -1 */
-static int
-sqlite_books_add_sum(struct sqlite_books *books, enum statement which, int64_t at_ms,
-    const char *account, const struct daybook_delta *delta)
-{
-	sqlite3_stmt *statement = prepared(books, which);
-
-	if (statement == NULL)
-		return -1;
-	(void)sqlite3_bind_int(statement, 1, daybook_day(at_ms));
-	database_text(statement, 2, account);
-	(void)sqlite3_bind_int(statement, 3, (int)daybook_hour(at_ms));
-	(void)sqlite3_bind_int64(statement, 4, (int64_t)delta->sums.messages);
-	(void)sqlite3_bind_int64(statement, 5, (int64_t)delta->sums.recipients);
-	(void)sqlite3_bind_int64(statement, 6, (int64_t)delta->sums.bytes);
-	(void)sqlite3_bind_int64(statement, 7, (int64_t)delta->connections);
-	return database_run(statement) == 0 ? sqlite3_changes(books->writer->db) : -1;
-}
-
-/* add_refusals - the reasons of one of the two kinds */
-static int
-add_refusals(struct sqlite_books *books, int day, const char *account, const uint32_t *counts,
-    bool would)
+int
+sqlite_books_add_refusals(struct sqlite_books *books, int day, const char *account,
+    const uint32_t *counts, bool would)
 {
 	for (int reason = 0; reason < REASON_COUNT; reason++) {
 		sqlite3_stmt *statement;
@@ -310,152 +266,6 @@ add_refusals(struct sqlite_books *books, int day, const char *account, const uin
 			return -1;
 	}
 	return 0;
-}
-
-/* begin_day - what day is added to: its accounts are counted, and the oldest day may go */
-static int
-begin_day(struct sqlite_books *books, int day)
-{
-	sqlite3_stmt *statement = prepared(books, COUNT_DAY);
-
-	if (day == books->day)
-		return 0;
-	if (statement == NULL)
-		return -1;
-	(void)sqlite3_bind_int(statement, 1, day);
-	if (sqlite3_step(statement) == SQLITE_ROW)
-		books->n_day = (size_t)sqlite3_column_int64(statement, 0);
-	if (database_run(statement) != 0)
-		return -1;
-	books->day = day;
-	return 0;
-}
-
-/* add_delta - what one account did; 1: as "*", because there are too many; 0, or -1 */
-static int
-add_delta(struct sqlite_books *books, int64_t at_ms, const struct daybook_delta *delta)
-{
-	const char *account = delta->account;
-	int changed = sqlite_books_add_sum(books, ADD_SUM, at_ms, account, delta);
-
-	if (changed == 0 && books->n_day >= books->accounts && strcmp(account, "*") != 0) {
-		account = "*";
-		changed = sqlite_books_add_sum(books, ADD_SUM, at_ms, account, delta);
-	}
-	if (changed == 0) {
-		changed = sqlite_books_add_sum(books, MAKE_SUM, at_ms, account, delta);
-		books->n_day++;
-	}
-	if (changed < 0 ||
-	    add_refusals(books, daybook_day(at_ms), account, delta->refused, false) != 0 ||
-	    add_refusals(books, daybook_day(at_ms), account, delta->would, true) != 0)
-		return -1;
-	return account != delta->account;
-}
-
-/* end_day - where a day is new, the oldest goes */
-static int
-end_day(struct sqlite_books *books)
-{
-	if (delete_bound(books, DELETE_REFUSALS, DAYBOOK_DAYS) != 0)
-		return -1;
-	return delete_bound(books, DELETE_SUMS, DAYBOOK_DAYS);
-}
-
-static int
-sqlite_books_add_sums(void *impl, TALLOC_CTX *ctx, int64_t at_ms,
-    const struct daybook_delta *deltas, size_t n, const char **error_r)
-{
-	struct sqlite_books *books = impl;
-	int beyond = 0, added = 0;
-	bool is_new;
-	int result = sqlite_books_begin(books);
-
-	is_new = books->day != daybook_day(at_ms);
-	if (result == 0)
-		result = begin_day(books, daybook_day(at_ms));
-	for (size_t i = 0; i < n && result == 0; i++) {
-		added = add_delta(books, at_ms, &deltas[i]);
-		beyond += added > 0;
-		result = added < 0 ? -1 : 0;
-	}
-	if (result == 0 && is_new)
-		result = end_day(books);
-	return sqlite_books_end(books, ctx, result, error_r) == 0 ? beyond : -1;
-}
-
-static const char read_sums_sql[] =
-    "SELECT s.account, messages, recipients, bytes, connections, peak_messages, peak_recipients,"
-    " peak_bytes, hour, hour_messages, hour_recipients, hour_bytes, r.reason, r.n"
-    " FROM sums AS s LEFT JOIN refusals AS r ON r.day = s.day AND r.account = s.account"
-    " WHERE s.day = ?1 ORDER BY s.account";
-
-/* sqlite_books_row_of - the sums of a row of that query, without refusals */
-static void
-sqlite_books_row_of(sqlite3_stmt *statement, struct daybook_row *row)
-{
-	uint64_t n[12];
-
-	for (int i = 1; i < 12; i++)
-		n[i] = (uint64_t)sqlite3_column_int64(statement, i);
-	*row = (struct daybook_row){
-		.day = { n[1], n[2], n[3] }, .connections = n[4], .peak = { n[5], n[6], n[7] },
-		.hour = daybook_hour_of(n[8]), .of_hour = { n[9], n[10], n[11] },
-	};
-}
-
-/* each_sum - call each for every account: a row of the query for each of its reasons, at least
- * one */
-static int
-each_sum(sqlite3_stmt *statement, books_sums_each *each, void *arg)
-{
-	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
-	struct daybook_row row = { 0 };
-	char *account = NULL;
-	int code;
-
-	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-		const char *name = database_column(statement, 0);
-		const char *reason;
-
-		if (account == NULL || strcmp(account, name) != 0) {
-			if (account != NULL)
-				each(arg, account, &row);
-			talloc_free(account);
-			account = mem_strdup(tmp, name);
-			sqlite_books_row_of(statement, &row);
-		}
-		reason = (const char *)sqlite3_column_text(statement, 12);
-		if (reason != NULL)
-			daybook_set_reason(&row, reason, strlen(reason),
-			    (uint32_t)sqlite3_column_int64(statement, 13));
-	}
-	if (account != NULL)
-		each(arg, account, &row);
-	talloc_free(tmp);
-	return code == SQLITE_DONE ? 0 : -1;
-}
-
-static int
-sqlite_books_read_sums(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
-    const char **error_r)
-{
-	struct sqlite_books *books = impl;
-	struct database *db = sqlite_books_reader(books, ctx, error_r);
-	sqlite3_stmt *statement = NULL;
-	int result = -1;
-
-	if (db == NULL)
-		return -1;
-	if (sqlite3_prepare_v2(db->db, read_sums_sql, -1, &statement, NULL) == SQLITE_OK) {
-		(void)sqlite3_bind_int(statement, 1, day);
-		result = each_sum(statement, each, arg);
-	}
-	if (result != 0)
-		*error_r = database_error(db, ctx);
-	(void)sqlite3_finalize(statement);
-	(void)pthread_mutex_unlock(books->read_lock);
-	return result;
 }
 
 /* --- events --- */
@@ -543,25 +353,22 @@ static int
 import_sums(void *arg, int day, const char *account, const struct daybook_row *row)
 {
 	struct sqlite_books *books = arg;
-	const struct daybook_sums *const sums[] = { &row->day, &row->peak, &row->of_hour };
-	static const int at[] = { 3, 7, 11 };	/* where the three of each begin */
 	sqlite3_stmt *statement = prepared(books, PUT_SUM);
 
 	if (statement == NULL)
 		return -1;
 	(void)sqlite3_bind_int(statement, 1, day);
 	database_text(statement, 2, account);
-	for (size_t i = 0; i < 3; i++) {
-		(void)sqlite3_bind_int64(statement, at[i], (int64_t)sums[i]->messages);
-		(void)sqlite3_bind_int64(statement, at[i] + 1, (int64_t)sums[i]->recipients);
-		(void)sqlite3_bind_int64(statement, at[i] + 2, (int64_t)sums[i]->bytes);
-	}
+	(void)sqlite3_bind_int64(statement, 3, (int64_t)row->day.messages);
+	(void)sqlite3_bind_int64(statement, 4, (int64_t)row->day.recipients);
+	(void)sqlite3_bind_int64(statement, 5, (int64_t)row->day.bytes);
 	(void)sqlite3_bind_int64(statement, 6, (int64_t)row->connections);
-	(void)sqlite3_bind_int(statement, 10, (int)row->hour);
+	(void)sqlite3_bind_int64(statement, 7, (int64_t)row->peak_messages);
+	(void)sqlite3_bind_int64(statement, 8, (int64_t)row->peak_recipients);
 	if (database_run(statement) != 0 ||
-	    add_refusals(books, day, account, row->refused, false) != 0)
+	    sqlite_books_add_refusals(books, day, account, row->refused, false) != 0)
 		return -1;
-	return add_refusals(books, day, account, row->would, true);
+	return sqlite_books_add_refusals(books, day, account, row->would, true);
 }
 
 /* sqlite_books_fill - new tables are filled with what an earlier version kept; 0 or -1 */
@@ -693,8 +500,6 @@ const struct books_kind books_sqlite = {
 	.batch = BOOKS_BATCH_MAX,
 	.add_decisions = sqlite_books_add_decisions,
 	.find = sqlite_books_find,
-	.add_sums = sqlite_books_add_sums,
-	.read_sums = sqlite_books_read_sums,
 	.event_is_news = sqlite_books_event_is_news,
 	.add_events = sqlite_books_add_events,
 	.last_events = sqlite_books_last_events,

@@ -1,5 +1,5 @@
 /*
- * books_sqlite.h - the books in SQLite, as their two files share them
+ * books_sqlite.h - the books in SQLite, as their files share them
  *
  * Threads: as in books_sqlite.c.
  */
@@ -36,17 +36,13 @@ enum statement {
 	ADD_DECISION,
 	DELETE_MANY,
 	DELETE_OLD,
-	ADD_SUM,
-	MAKE_SUM,
 	PUT_SUM,
 	ADD_REFUSAL,
-	COUNT_DAY,
-	DELETE_SUMS,
-	DELETE_REFUSALS,
 	ADD_EVENT,
 	DELETE_EVENTS,
 	FIND_EVENT,
 	SQLITE_STATEMENTS,	/* books_sqlite_dmarc.c goes on from here */
+	SQLITE_SUMS_STATEMENTS = 20, /* and books_sqlite_sums.c from here */
 };
 
 /* What version 2 added. */
@@ -66,6 +62,31 @@ enum statement {
 	" row TEXT NOT NULL,"		/* JSON: what a report says of these messages */ \
 	" n INTEGER NOT NULL," \
 	" PRIMARY KEY (day, domain, row)) WITHOUT ROWID;"
+
+/* What version 3 added. */
+#define BOOKS_SQLITE_HOURS_SCHEMA \
+	"CREATE TABLE hours (" \
+	" day INTEGER NOT NULL,"	/* 20261122, UTC */ \
+	" account TEXT NOT NULL," \
+	" hour INTEGER NOT NULL,"	/* 0 to 23 */ \
+	" messages INTEGER NOT NULL," \
+	" recipients INTEGER NOT NULL," \
+	" refused INTEGER NOT NULL," \
+	" PRIMARY KEY (day, account, hour)) WITHOUT ROWID;" \
+	"CREATE TABLE rates (" \
+	" seconds INTEGER NOT NULL,"	/* 60: of a minute; 3600: of an hour */ \
+	" at INTEGER NOT NULL,"		/* its begin, UNIX time in ms */ \
+	" host TEXT NOT NULL," \
+	" word TEXT NOT NULL,"		/* "action:accept", "reason:over", "would:over" */ \
+	" n INTEGER NOT NULL," \
+	" PRIMARY KEY (seconds, at, host, word)) WITHOUT ROWID;" \
+	"INSERT INTO hours SELECT day, account, hour, hour_messages, hour_recipients, 0 FROM sums" \
+	" WHERE day = (SELECT max(day) FROM sums);"	/* the hour of the upgrade goes on */
+
+/* sqlite_books_add_refusals - what an account was refused on a day, or would have been; 0 or -1.
+ * With the writer. */
+int sqlite_books_add_refusals(struct sqlite_books *books, int day, const char *account,
+    const uint32_t *counts, bool would);
 
 /* sqlite_books_begin - take the writer, and begin a transaction; 0 or -1. Then always
  * sqlite_books_end(). */

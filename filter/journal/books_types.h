@@ -10,6 +10,7 @@
 
 #include "filter/journal/daybook.h"
 #include "filter/journal/dmarc_sums.h"
+#include "filter/journal/rates.h"
 #include "filter/store/types.h"
 
 #define BOOKS_PER_ACCOUNT	20	/* decisions in an account's own list in Redis */
@@ -45,6 +46,14 @@ struct books_query {
 
 /* What books_read_sums() calls; account "*" stands for those beyond the bound. */
 typedef void books_sums_each(void *arg, const char *account, const struct daybook_row *row);
+
+#define BOOKS_HOURS_DAYS	14	/* for so long, what accounts and filters did by hour */
+#define BOOKS_MINUTES_DAYS	1	/* for so long, what filters did by minute */
+#define BOOKS_HOSTS		64	/* whose filters are counted; what others do is "*" */
+
+/* What books_read_rates() calls: what the filter of a host did in the minute or hour of at_ms. */
+typedef void books_rates_each(
+    void *arg, int64_t at_ms, const char *host, const struct rates *rates);
 
 #define BOOKS_DMARC_DAYS	7	/* kept for reports */
 #define BOOKS_DMARC_DOMAINS	10000	/* a day, whose reports are prepared */

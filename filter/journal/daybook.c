@@ -1,5 +1,5 @@
 /*
- * daybook.c - the sums of an account on a day, and as text
+ * daybook.c - the sums of an account on a day, as they are written and read
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -15,7 +15,6 @@
 #include "policy/base/mem.h"
 
 #define DAY_S	86400
-#define HOUR_MAX 23
 #define WOULD	"would-" /* in front of a reason that mode watch let pass */
 
 /* daybook_day - the day of a time as a number */
@@ -36,13 +35,24 @@ daybook_hour(int64_t at_ms)
 	return (unsigned int)(at_ms / 1000 % DAY_S / 3600);
 }
 
-unsigned int
-daybook_hour_of(uint64_t n)
+/* daybook_add - to a count that stays at its most */
+static uint32_t
+daybook_add(uint64_t count, uint64_t more)
 {
-	return n <= HOUR_MAX ? (unsigned int)n : 0;
+	return more > UINT32_MAX - count ? UINT32_MAX : (uint32_t)(count + more);
 }
 
-/* --- a row as text --- */
+uint32_t
+daybook_refused(const struct daybook_delta *delta)
+{
+	uint32_t n = 0;
+
+	for (int reason = 0; reason < REASON_COUNT; reason++)
+		n = daybook_add(n, delta->refused[reason]);
+	return n;
+}
+
+/* --- refusals --- */
 
 /* write_reasons - ",word=n" for each that is not 0 */
 static void
@@ -72,24 +82,6 @@ daybook_word(char word[DAYBOOK_WORD_MAX], enum reason reason, bool would)
 {
 	(void)snprintf(word, DAYBOOK_WORD_MAX, "%s%s", would ? WOULD : "", reply_row(reason)->word);
 	return word;
-}
-
-/* daybook_write - a row as text */
-char *
-daybook_write(TALLOC_CTX *ctx, const struct daybook_row *row)
-{
-	char *reasons = daybook_write_reasons(ctx, row->refused, row->would);
-	char *text;
-
-	text = mem_printf(ctx,
-	    "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-	    " %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %s",
-	    row->day.messages, row->day.recipients, row->day.bytes, row->connections,
-	    row->peak.messages, row->peak.recipients, row->peak.bytes, row->hour,
-	    row->of_hour.messages, row->of_hour.recipients, row->of_hour.bytes,
-	    reasons[0] != '\0' ? reasons : "-");
-	talloc_free(reasons);
-	return text;
 }
 
 /* daybook_set_reason - how often a row was refused for the reason of a word */
@@ -122,7 +114,23 @@ parse_reason(const char *text, size_t len, struct daybook_row *row)
 		    (uint32_t)strtoul(equals + 1, NULL, 10));
 }
 
-/* daybook_parse - text as a row */
+/* parse_reasons - "word=n,word=n" */
+static void
+parse_reasons(const char *text, size_t len, struct daybook_row *row)
+{
+	while (len > 0) {
+		const char *comma = memchr(text, ',', len);
+		size_t one = comma != NULL ? (size_t)(comma - text) : len;
+
+		parse_reason(text, one, row);
+		one += comma != NULL;
+		text += one;
+		len -= one;
+	}
+}
+
+/* --- rows of earlier versions --- */
+
 void
 daybook_parse(const char *text, struct daybook_row *row_r)
 {
@@ -134,15 +142,108 @@ daybook_parse(const char *text, struct daybook_row *row_r)
 		if (end == text)
 			break;
 	}
-	*row_r = (struct daybook_row){
-		.day = { n[0], n[1], n[2] }, .connections = n[3], .peak = { n[4], n[5], n[6] },
-		.hour = daybook_hour_of(n[7]), .of_hour = { n[8], n[9], n[10] },
-	};
+	*row_r = (struct daybook_row){ .day = { n[0], n[1], n[2] }, .connections = n[3],
+		.peak_messages = n[4], .peak_recipients = n[5] };
+	if (n[7] < DAYBOOK_HOURS)
+		row_r->hours[n[7]] = (struct daybook_hour){ .messages = daybook_add(0, n[8]),
+			.recipients = daybook_add(0, n[9]) };
 	text += strspn(text, " ");
-	while (*text != '\0') {
-		size_t len = strcspn(text, ",");
+	parse_reasons(text, strlen(text), row_r);
+}
 
-		parse_reason(text, len, row_r);
-		text += len + (text[len] == ',');
+/* --- packed --- */
+
+#define ROW_HEAD	14	/* octets before the refusals */
+#define HOUR_BITS	31	/* of the last octet of an hour; the others are the width */
+
+/* daybook_read_octets - a whole number of n octets */
+static uint64_t
+daybook_read_octets(const char *data, size_t n)
+{
+	uint64_t number = 0;
+
+	while (n-- > 0)
+		number = number << 8 | (unsigned char)data[n];
+	return number;
+}
+
+/* daybook_write_octets - the same, written */
+static void
+daybook_write_octets(char *data, size_t n, uint64_t number)
+{
+	for (size_t i = 0; i < n; i++, number >>= 8)
+		data[i] = (char)(number & 0xff);
+}
+
+/* read_double - a whole number that is kept as a double; 0 for what is none */
+static uint64_t
+read_double(const char *data)
+{
+	uint64_t bits = daybook_read_octets(data, sizeof(bits));
+	double number;
+
+	memcpy(&number, &bits, sizeof(number));
+	return number >= 0 && number < (double)(UINT64_C(1) << 62) ? (uint64_t)number : 0;
+}
+
+/* unpack_hour - the last hour of len octets; how many octets before it, or 0 if it is none */
+static size_t
+unpack_hour(const char *data, size_t len, struct daybook_row *row)
+{
+	unsigned int tag = (unsigned char)data[len - 1];
+	size_t hour = tag & HOUR_BITS, width = (size_t)1 << (tag >> 5);
+	struct daybook_hour *to = &row->hours[hour % DAYBOOK_HOURS];
+
+	if (hour >= DAYBOOK_HOURS || width > 4 || len < 3 * width + 1)
+		return 0;
+	data += len - 1 - 3 * width;
+	to->messages = daybook_add(to->messages, daybook_read_octets(data, width));
+	to->recipients = daybook_add(to->recipients, daybook_read_octets(data + width, width));
+	to->refused = daybook_add(to->refused, daybook_read_octets(data + 2 * width, width));
+	return len - 1 - 3 * width;
+}
+
+void
+daybook_unpack(const char *data, size_t len, struct daybook_row *row_r)
+{
+	size_t reasons;
+
+	*row_r = (struct daybook_row){ 0 };
+	if (len < ROW_HEAD)
+		return;
+	row_r->day.bytes = read_double(data);
+	row_r->connections = daybook_read_octets(data + 8, 4);
+	reasons = (size_t)daybook_read_octets(data + 12, 2);
+	data += ROW_HEAD;
+	len -= ROW_HEAD;
+	if (reasons > len)
+		return;
+	parse_reasons(data, reasons, row_r);
+	data += reasons;
+	for (len -= reasons; len > 0;)
+		len = unpack_hour(data, len, row_r);
+	for (size_t i = 0; i < DAYBOOK_HOURS; i++) {
+		const struct daybook_hour *hour = &row_r->hours[i];
+
+		row_r->day.messages += hour->messages;
+		row_r->day.recipients += hour->recipients;
+		if (hour->messages > row_r->peak_messages)
+			row_r->peak_messages = hour->messages;
+		if (hour->recipients > row_r->peak_recipients)
+			row_r->peak_recipients = hour->recipients;
 	}
+}
+
+void
+daybook_pack(const struct daybook_delta *delta, char data[DAYBOOK_DELTA_MAX])
+{
+	double bytes = (double)delta->sums.bytes;
+	uint64_t bits;
+
+	memcpy(&bits, &bytes, sizeof(bits));
+	daybook_write_octets(data, 8, bits);
+	daybook_write_octets(data + 8, 4, daybook_add(0, delta->sums.messages));
+	daybook_write_octets(data + 12, 4, daybook_add(0, delta->sums.recipients));
+	daybook_write_octets(data + 16, 4, daybook_refused(delta));
+	daybook_write_octets(data + 20, 4, daybook_add(0, delta->connections));
 }

@@ -1,8 +1,8 @@
 /*
- * daybook.h - what an account sent on a day and what it was refused: the sums, and as text
+ * daybook.h - what an account sent on a day and what it was refused, by hour
  *
- * For reports, and for limits proposed from what accounts really send. Days are UTC, so that
- * filters in different places mean the same one. books.h keeps DAYBOOK_DAYS of them.
+ * For reports, for plots, and for limits proposed from what accounts really send. Days are UTC, so
+ * that filters in different places mean the same one. books.h keeps DAYBOOK_DAYS of them.
  */
 #ifndef FILTER_JOURNAL_DAYBOOK_H
 #define FILTER_JOURNAL_DAYBOOK_H
@@ -23,13 +23,21 @@ struct daybook_sums {
 	uint64_t bytes;
 };
 
+#define DAYBOOK_HOURS		24	/* of a day */
+
+/* An account's hour. */
+struct daybook_hour {
+	uint32_t messages;	/* accepted or held */
+	uint32_t recipients;	/* of those */
+	uint32_t refused;	/* answers with tempfail or reject */
+};
+
 /* An account's day. */
 struct daybook_row {
 	struct daybook_sums day;
 	uint64_t connections;	/* on which it sent, or tried to */
-	struct daybook_sums peak;	/* of the fullest clock hour, each for itself */
-	unsigned int hour;	/* 0 to 23: */
-	struct daybook_sums of_hour; /* so far */
+	uint64_t peak_messages, peak_recipients; /* of the fullest clock hour, each for itself */
+	struct daybook_hour hours[DAYBOOK_HOURS]; /* as far as they are known */
 	uint32_t refused[REASON_COUNT];	/* answers with tempfail or reject, by reason */
 	uint32_t would[REASON_COUNT];	/* the same that passed because of mode watch */
 };
@@ -49,19 +57,32 @@ int daybook_day(int64_t at_ms);
 /* daybook_hour - the hour of a time, 0 to 23. Any thread. */
 unsigned int daybook_hour(int64_t at_ms);
 
-/* daybook_hour_of - an hour that was read back: 0 if it is none. Any thread. */
-unsigned int daybook_hour_of(uint64_t n);
+/* daybook_refused - all refusals of a delta, whatever the reason. Any thread. */
+uint32_t daybook_refused(const struct daybook_delta *delta);
 
 /*
- * daybook_write, daybook_parse - a row as text and back
- * "messages recipients bytes connections", the three of the fullest hour, an hour, the three of
- * that hour, and refusals as "over=2,would-foreign-from=1" or "-". daybook_write: on ctx.
- * daybook_parse takes what it understands. Any thread.
+ * daybook_unpack - a row as daybook.lua writes it: numbers are little-endian
+ * Bytes (double), connections (4 octets), the length of the refusals (2 octets) and these as
+ * "over=2,would-foreign-from=1"; then the hours in their order: messages, recipients and refusals in
+ * 1, 2 or 4 octets each, and an octet with the hour and 0, 32 or 64 for this width. Takes what it
+ * understands. Any thread.
  */
-char *daybook_write(TALLOC_CTX *ctx, const struct daybook_row *row);
+void daybook_unpack(const char *data, size_t len, struct daybook_row *row_r);
+
+#define DAYBOOK_DELTA_MAX	24
+
+/* daybook_pack - a delta as daybook.lua reads it: bytes (double), messages, recipients, refusals
+ * and connections (4 octets each); DAYBOOK_DELTA_MAX octets. Any thread. */
+void daybook_pack(const struct daybook_delta *delta, char data[DAYBOOK_DELTA_MAX]);
+
+/*
+ * daybook_parse - a row as earlier versions wrote it, as text
+ * "messages recipients bytes connections", the three of the fullest hour, the last hour and its
+ * three so far, and refusals as above or "-". Takes what it understands. Any thread.
+ */
 void daybook_parse(const char *text, struct daybook_row *row_r);
 
-/* daybook_write_reasons - the refusals as in daybook_write(), "" for none; on ctx */
+/* daybook_write_reasons - refusals as in daybook_unpack(), "" for none; on ctx */
 char *daybook_write_reasons(TALLOC_CTX *ctx, const uint32_t *refused, const uint32_t *would);
 
 #define DAYBOOK_WORD_MAX	64

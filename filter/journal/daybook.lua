@@ -1,79 +1,117 @@
--- daybook.lua - add what accounts did to the sums of a day
+-- daybook.lua - add what accounts did within an hour to their rows of the day
 --
--- KEYS[1]	hash of the day: account -> sums
+-- KEYS[1]	hash of the day: account -> row, see daybook_unpack() in daybook.h
 -- ARGV[1]	seconds until the day is forgotten
 -- ARGV[2]	hour of the day, 0 to 23
 -- ARGV[3]	accounts kept a day at most; what others do is added up under "*"
--- then for each account: account, messages, recipients, bytes, connections, refusals ("over=2,...")
+-- then for each account, once: account, what it did (daybook_pack()), refusals ("over=2,...")
 -- -> how many of them went to "*"
---
--- Sums are text, as daybook.h says: messages recipients bytes connections, the same three of the fullest
--- hour, then an hour and the three of that hour so far, then the refusals or "-".
 
-local FIELDS = 11
+local byte, sub, unpack_from, pack = string.byte, string.sub, struct.unpack, struct.pack
+local hour = tonumber(ARGV[2])
+local MOST = 4294967295
+local WIDTHS = { [0] = { 4, '<BBBB', 256 }, { 7, '<HHHB', 65536 }, { 13, '<I4I4I4B', MOST + 1 } }
 
-local function numbers_of(text)
-	local numbers = {}
+local function sum(a, b)
+	local c = a + b
 
-	for word in string.gmatch(text or '', '%d+') do
-		numbers[#numbers + 1] = tonumber(word)
-		if #numbers == FIELDS then
-			break
+	return c < MOST and c or MOST
+end
+
+-- added - refusals as text, and more of them
+local function added(old, more)
+	local counts, words = {}, {}
+
+	for word, n in string.gmatch(old .. ',' .. more, '([%a%-]+)=(%d+)') do
+		if not counts[word] then
+			words[#words + 1] = word
 		end
-	end
-	for i = #numbers + 1, FIELDS do
-		numbers[i] = 0
-	end
-	return numbers
-end
-
-local function refusals_of(text, sums)
-	for word, n in string.gmatch(text or '', '([%a%-]+)=(%d+)') do
-		sums[word] = (sums[word] or 0) + tonumber(n)
-	end
-	return sums
-end
-
-local function written(numbers, refusals)
-	local words, parts = {}, {}
-
-	for i = 1, FIELDS do
-		parts[i] = string.format('%.0f', numbers[i])
-	end
-	for word in pairs(refusals) do
-		words[#words + 1] = word
+		counts[word] = sum(counts[word] or 0, tonumber(n))
 	end
 	table.sort(words)
 	for i, word in ipairs(words) do
-		words[i] = string.format('%s=%.0f', word, refusals[word])
+		words[i] = string.format('%s=%.0f', word, counts[word])
 	end
-	parts[FIELDS + 1] = #words > 0 and table.concat(words, ',') or '-'
-	return table.concat(parts, ' ')
+	return table.concat(words, ',')
 end
 
-local beyond = 0
+-- place - where the hour is among the hours of a row, or belongs: its first octet, and the one
+-- after it
+local function place(hours)
+	local last = #hours
 
-for i = 4, #ARGV, 6 do
-	local account, hour = ARGV[i], tonumber(ARGV[2])
-	local old = redis.call('HGET', KEYS[1], account)
+	while last > 0 do
+		local tag = byte(hours, last)
+		local width = WIDTHS[(tag - tag % 32) / 32]
 
-	if not old and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then
-		account = '*'
+		if not width or width[1] > last then
+			break
+		end
+		if tag % 32 == hour then
+			return last - width[1] + 1, last + 1
+		end
+		if tag % 32 < hour then
+			break
+		end
+		last = last - width[1]
+	end
+	return last + 1, last + 1
+end
+
+-- row - an account's row with what it did
+local function row(old, delta, refusals)
+	local total, connections, words, hours = 0, 0, '', ''
+	local bytes, m, r, f, more = unpack_from('<dI4I4I4I4', delta)
+
+	if old and #old >= 14 then
+		local len
+
+		total, connections, len = unpack_from('<dI4I2', old)
+		words, hours = sub(old, 15, 14 + len), sub(old, 15 + len)
+	end
+	local first, after = place(hours)
+	if after - first >= 4 then
+		local tag = byte(hours, after - 1)
+		local a, b, c = unpack_from(WIDTHS[(tag - tag % 32) / 32][2], hours, first)
+
+		m, r, f = sum(m, a), sum(r, b), sum(f, c)
+	end
+	local most, code = math.max(m, r, f), 0
+	while most >= WIDTHS[code][3] do
+		code = code + 1
+	end
+	if refusals ~= '' then
+		words = added(words, refusals)
+	end
+	return pack('<dI4I2', total + bytes, sum(connections, more), #words) .. words ..
+	    sub(hours, 1, first - 1) .. pack(WIDTHS[code][2], m, r, f, hour + 32 * code) ..
+	    sub(hours, after)
+end
+
+local names, rows, rest, beyond = {}, {}, nil, 0
+
+for i = 4, #ARGV, 3 do
+	names[#names + 1] = ARGV[i]
+end
+local olds = redis.call('HMGET', KEYS[1], unpack(names))
+local room = tonumber(ARGV[3]) - redis.call('HLEN', KEYS[1])
+
+for i, name in ipairs(names) do
+	local delta, refusals = ARGV[2 + 3 * i], ARGV[3 + 3 * i]
+
+	if not olds[i] and room <= 0 then
+		rest = row(rest or redis.call('HGET', KEYS[1], '*'), delta, refusals)
 		beyond = beyond + 1
-		old = redis.call('HGET', KEYS[1], account)
+	else
+		room = olds[i] and room or room - 1
+		rows[#rows + 1] = name
+		rows[#rows + 1] = row(olds[i], delta, refusals)
 	end
-	local n = numbers_of(old)
-	if n[8] ~= hour then
-		n[8], n[9], n[10], n[11] = hour, 0, 0, 0
-	end
-	for k = 1, 4 do
-		n[k] = n[k] + tonumber(ARGV[i + k])
-	end
-	for k = 1, 3 do
-		n[8 + k] = n[8 + k] + tonumber(ARGV[i + k])
-		n[4 + k] = math.max(n[4 + k], n[8 + k])
-	end
-	redis.call('HSET', KEYS[1], account, written(n, refusals_of(ARGV[i + 5], refusals_of(old, {}))))
 end
+if rest then
+	rows[#rows + 1] = '*'
+	rows[#rows + 1] = rest
+end
+redis.call('HSET', KEYS[1], unpack(rows))
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 return beyond

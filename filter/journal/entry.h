@@ -39,6 +39,7 @@ struct entry {
 	const struct dmarc_sum *dmarc; /* what an aggregate report says of it, or NULL */
 	bool in_history;	/* was written */
 	bool in_usage;
+	bool in_rates;
 	bool in_dmarc;
 	int64_t number;		/* of its row in the backlog (backlog.h); 0: it has none */
 	unsigned int kept;	/* what backlog_put_entry() noted */

@@ -1,48 +1,88 @@
--- history.lua - add verdicts to the history that all filters share
+-- history.lua - add decisions to the history that all filters share
 --
--- KEYS[1]	a stream of all verdicts, the newest at the end
--- KEYS[2]	a sorted set: accounts by the time of their last verdict
--- ARGV[1]	how many verdicts the stream keeps, about
+-- KEYS[1]	a stream of batches, the newest at the end: "n" and how many decisions, then of each its
+--		account and text
+-- KEYS[2]	a sorted set: accounts by the time of their last decision
+-- KEYS[3]	a list, the newest first: the id of each batch in the stream, and how many decisions
+--		there were up to it
+-- ARGV[1]	how many it keeps, about
 -- ARGV[2]	for how many seconds
--- ARGV[3]	how many of its last verdicts each account keeps in a list of its own
+-- ARGV[3]	how many of its last decisions each account keeps in a list of its own
 -- ARGV[4]	how many accounts have such a list at most
 -- ARGV[5]	what stands before an account in the key of its list; same hash tag
--- then for each verdict: account (percent-encoded, "" for none), text
+-- then for each decision: account (percent-encoded, "" for none), text
 
 if redis.replicate_commands then
 	redis.replicate_commands()
 end
 
 local stream, accounts = KEYS[1], KEYS[2]
-local age = tonumber(ARGV[2])
+local most, age, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
-local now = tonumber(time[1])
--- microseconds, so that the order of accounts is that of their verdicts also within a second
-local score = now * 1000000 + tonumber(time[2])
+local n = (#ARGV - 5) / 2
 
+local last = redis.call('LRANGE', KEYS[3], 0, 0)[1]
+local total = n + (last and tonumber(string.match(last, '%d+$')) or 0)
+local id = redis.call('XADD', stream, 'MAXLEN', '~', most, '*', 'n', n, unpack(ARGV, 6))
+local batches = redis.call('LPUSH', KEYS[3], string.format('%s %.0f', id, total))
+
+-- the oldest batches go once there are enough decisions without them, or they are too old; they are
+-- not read for it, which would cost more than all else here
+local too_old, gone = (tonumber(time[1]) - age) * 1000, 0
+local oldest = redis.call('LRANGE', KEYS[3], -4, -1)
+for i = #oldest, 1, -1 do
+	local at, before = string.match(oldest[i], '^(%d+)%-%d+ (%d+)$')
+
+	if total - tonumber(before) < most and tonumber(at) > too_old then
+		break
+	end
+	gone = gone + 1
+end
+if gone > 0 then
+	redis.call('XTRIM', stream, 'MAXLEN', batches - gone)
+	redis.call('LTRIM', KEYS[3], 0, -1 - gone)
+end
+redis.call('EXPIRE', stream, age)
+redis.call('EXPIRE', KEYS[3], age)
+
+-- an account's list is written once, however many of its decisions are in the batch
+local texts, names = {}, {}
 for i = 6, #ARGV, 2 do
-	local account, text = ARGV[i], ARGV[i + 1]
+	local list = texts[ARGV[i]]
 
-	redis.call('XADD', stream, 'MAXLEN', '~', ARGV[1], '*', 'a', account, 'v', text)
-	if account ~= '' then
-		local list = ARGV[5] .. account
-
-		redis.call('LPUSH', list, text)
-		redis.call('LTRIM', list, 0, tonumber(ARGV[3]) - 1)
-		redis.call('EXPIRE', list, age)
-		redis.call('ZADD', accounts, string.format('%.0f', score + i), account)
+	if list then
+		list[#list + 1] = ARGV[i + 1]
+	elseif ARGV[i] ~= '' then
+		texts[ARGV[i]] = { ARGV[i + 1] }
+		names[#names + 1] = ARGV[i]
 	end
 end
+if #names == 0 then
+	return 1
+end
+local score, marks = time[1] .. string.format('%06d', time[2]), {}
+for i, account in ipairs(names) do
+	local list = ARGV[5] .. account
 
--- MINID came with Redis 6.2; before it the number alone bounds the stream until it expires
-redis.pcall('XTRIM', stream, 'MINID', '~', (now - age) * 1000)
-redis.call('EXPIRE', stream, age)
+	if redis.call('LPUSH', list, unpack(texts[account])) > keep then
+		redis.call('LTRIM', list, 0, keep - 1)
+	end
+	redis.call('EXPIRE', list, age)
+	marks[2 * i - 1], marks[2 * i] = score, account
+end
+redis.call('ZADD', accounts, unpack(marks))
 redis.call('EXPIRE', accounts, age)
+
+-- batches of 25 add no more accounts than go here
 local many = redis.call('ZCARD', accounts) - tonumber(ARGV[4])
 if many > 0 then
-	for _, account in ipairs(redis.call('ZRANGE', accounts, 0, many - 1)) do
-		redis.call('DEL', ARGV[5] .. account)
+	many = math.min(many, 50)
+	local lists = redis.call('ZRANGE', accounts, 0, many - 1)
+
+	for i, account in ipairs(lists) do
+		lists[i] = ARGV[5] .. account
 	end
+	redis.call('DEL', unpack(lists))
 	redis.call('ZREMRANGEBYRANK', accounts, 0, many - 1)
 end
 return 1

@@ -33,9 +33,8 @@
 #define TURN_MS		1000	/* how often it writes at least */
 #define MANY		200	/* entries that wake the thread early */
 #define FAILING_MS	3000	/* the books may fail for so long before that is an event */
-#define HOUR_MS		(60 * 60 * 1000)
 #define BURST		10	/* refused foreign senders within an hour that make an event */
-#define BURST_MS	HOUR_MS
+#define BURST_MS	CLOCK_HOUR_MS
 #define BURST_MAX	1024	/* accounts that are counted; of more, the last ones */
 
 /* Refused foreign senders of an account. */
@@ -45,7 +44,14 @@ struct burst {
 };
 
 /* What the journal writes. */
-enum written { WRITTEN_HISTORY, WRITTEN_SUMS, WRITTEN_DMARC, WRITTEN_EVENTS, WRITTEN_COUNT };
+enum written {
+	WRITTEN_HISTORY,
+	WRITTEN_SUMS,
+	WRITTEN_RATES,
+	WRITTEN_DMARC,
+	WRITTEN_EVENTS,
+	WRITTEN_COUNT
+};
 
 struct journal {
 	struct books *books;
@@ -549,6 +555,7 @@ static void
 note_written(struct journal *journal, enum written what, const char *error)
 {
 	static const char *const names[] = { "the history of decisions", "the sums of a day",
+		"the counts by minute",
 		"the counts for DMARC reports", "the events" };
 	bool failed = error != NULL;
 	bool any = false;
@@ -636,7 +643,7 @@ write_history(struct journal *journal, TALLOC_CTX *ctx)
 static int64_t
 hour_of(const struct entry *entry)
 {
-	return entry->at_ms / HOUR_MS;
+	return entry->at_ms / CLOCK_HOUR_MS;
 }
 
 static int
@@ -734,6 +741,40 @@ write_usage(struct journal *journal, TALLOC_CTX *ctx)
 	return true;
 }
 
+/* write_rates - what was done in each minute; false: not now */
+static bool
+write_rates(struct journal *journal, TALLOC_CTX *ctx)
+{
+	const char *error = NULL;
+	bool any = false;
+
+	for (size_t i = 0; i < journal->n_pending; i++) {
+		int64_t minute = journal->pending[i]->at_ms / CLOCK_MINUTE_MS;
+		struct rates rates = { .actions = { 0 } };
+
+		if (journal->pending[i]->in_rates)
+			continue;
+		for (size_t k = i; k < journal->n_pending; k++) {
+			const struct entry *entry = journal->pending[k];
+
+			if (!entry->in_rates && entry->at_ms / CLOCK_MINUTE_MS == minute)
+				rates_count(&rates, entry->action, entry->would, entry->reason);
+		}
+		if (books_add_rates(journal->books, ctx, minute * CLOCK_MINUTE_MS, journal->host,
+			&rates, &error) != 0) {
+			note_written(journal, WRITTEN_RATES, error);
+			return false;
+		}
+		for (size_t k = i; k < journal->n_pending; k++)
+			if (journal->pending[k]->at_ms / CLOCK_MINUTE_MS == minute)
+				journal->pending[k]->in_rates = true;
+		any = true;
+	}
+	if (any)
+		note_written(journal, WRITTEN_RATES, NULL);
+	return true;
+}
+
 /* compare_dmarc - by day, domain and row; the domain's last record comes last */
 static int
 compare_dmarc(const void *a, const void *b)
@@ -821,7 +862,7 @@ write_dmarc(struct journal *journal, TALLOC_CTX *ctx)
 static bool
 is_written(const struct entry *entry)
 {
-	return entry->in_history && entry->in_usage && entry->in_dmarc;
+	return entry->in_history && entry->in_usage && entry->in_rates && entry->in_dmarc;
 }
 
 /* forget_written - what is written everywhere, and, beyond the bound, the oldest of the rest */
@@ -862,7 +903,7 @@ write_pending(struct journal *journal)
 	if (journal->n_pending > 0) {
 		/* books that do not take the one will not take the other: one wait is enough */
 		written = write_history(journal, tmp) && write_usage(journal, tmp) &&
-		    write_dmarc(journal, tmp);
+		    write_rates(journal, tmp) && write_dmarc(journal, tmp);
 		forget_written(journal);
 	}
 	talloc_free(tmp);

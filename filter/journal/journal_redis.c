@@ -72,16 +72,23 @@ journal_script(struct journal_words *words, const struct redis_script *script)
 	journal_word(words, script->digest);
 }
 
-/* journal_word - one more word */
+/* journal_octets - one more word, of any octets */
 void
-journal_word(struct journal_words *words, const char *word)
+journal_octets(struct journal_words *words, const char *data, size_t len)
 {
 	if (words->n % 32 == 0) {
 		words->items = mem_grow(words, words->items, const char *, words->n + 32);
 		words->lens = mem_grow(words, words->lens, size_t, words->n + 32);
 	}
-	words->items[words->n] = word;
-	words->lens[words->n++] = strlen(word);
+	words->items[words->n] = data;
+	words->lens[words->n++] = len;
+}
+
+/* journal_word - one more word */
+void
+journal_word(struct journal_words *words, const char *word)
+{
+	journal_octets(words, word, strlen(word));
 }
 
 /* journal_number - one more word, a number */
@@ -189,7 +196,7 @@ journal_redis_scan(struct journal_redis *redis, TALLOC_CTX *ctx, const char *key
 			const char *value = journal_redis_text(page->element[i + 1]);
 
 			if (field != NULL && value != NULL)
-				each(arg, field, value);
+				each(arg, field, value, page->element[i + 1]->len);
 		}
 		(void)snprintf(cursor, sizeof(cursor), "%s", reply->element[0]->str);
 		freeReplyObject(reply);

@@ -52,6 +52,9 @@ void journal_script(struct journal_words *words, const struct redis_script *scri
 /* journal_word - one more word; it must live as long as the list */
 void journal_word(struct journal_words *words, const char *word);
 
+/* journal_octets - one more word, of any octets */
+void journal_octets(struct journal_words *words, const char *data, size_t len);
+
 /* journal_number - one more word, a number */
 void journal_number(struct journal_words *words, long long number);
 
@@ -81,7 +84,7 @@ const char *journal_redis_text(const struct redisReply *reply);
  * key: without the prefix. A field may come twice if the hash grows meanwhile. Returns 0, or -1 and
  * *error_r: no answer, one of another shape, or no end after JOURNAL_SCAN_STEPS answers.
  */
-typedef void journal_scan_each(void *arg, const char *field, const char *value);
+typedef void journal_scan_each(void *arg, const char *field, const char *value, size_t len);
 int journal_redis_scan(struct journal_redis *redis, TALLOC_CTX *ctx, const char *key,
     journal_scan_each *each, void *arg, const char **error_r);
 

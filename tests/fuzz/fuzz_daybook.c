@@ -1,9 +1,9 @@
 /*
- * fuzz_daybook.c - a row of an account's day as text, and the files of earlier versions
+ * fuzz_daybook.c - a row of an account's day, packed and as text, and the files of earlier versions
  *
  * An input that begins with "history" or "daybook" and a line break is the old file of that name,
- * which is imported; any other is a row. What was read must be the same once it was written and
- * read again.
+ * which is imported; any other is a row, and the counts of a minute. Counts that were read must be
+ * the same once they were written and read again.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -16,6 +16,7 @@
 #include "filter/base/log.h"
 #include "filter/journal/books_import.h"
 #include "filter/journal/daybook.h"
+#include "filter/journal/rates.h"
 #include "policy/base/mem.h"
 #include "tests/fuzz/folder.h"
 
@@ -29,17 +30,30 @@ must(bool holds)
 		abort();
 }
 
-/* check_row - an hour of the day, and the same after it was written and read */
+/* check_row - a packed row adds up, and no hour has more than the fullest one */
 static void
-check_row(const struct daybook_row *row)
+check_row(const struct daybook_row *row, bool packed)
 {
-	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
-	struct daybook_row again;
+	uint64_t messages = 0;
 
-	must(row->hour <= 23);
-	daybook_parse(daybook_write(ctx, row), &again);
-	must(memcmp(row, &again, sizeof(again)) == 0);
-	talloc_free(ctx);
+	for (int i = 0; i < DAYBOOK_HOURS; i++) {
+		messages += row->hours[i].messages;
+		must(!packed || row->hours[i].recipients <= row->peak_recipients);
+	}
+	must(!packed || messages == row->day.messages);
+}
+
+/* check_rates - what was read is the same once it was written and read again */
+static void
+check_rates(TALLOC_CTX *ctx, const char *text)
+{
+	struct rates rates = { .actions = { 0 } }, again = { .actions = { 0 } };
+	const char *written;
+
+	rates_parse(text, strlen(text), &rates);
+	written = rates_write(ctx, &rates);
+	rates_parse(written, strlen(written), &again);
+	must(memcmp(&rates, &again, sizeof(again)) == 0);
 }
 
 /* take_decision - of the history */
@@ -57,7 +71,7 @@ take_sums(void *arg, int day, const char *account, const struct daybook_row *row
 {
 	(void)arg;
 	must(day >= 20000000 && account[0] != '\0');
-	check_row(row);
+	check_row(row, false);
 	return 0;
 }
 
@@ -89,8 +103,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else if (size > 8 && memcmp(data, "daybook\n", 8) == 0) {
 		import(ctx, "daybook", data + 8, size - 8);
 	} else {
-		daybook_parse(mem_strndup(ctx, (const char *)data, size), &row);
-		check_row(&row);
+		const char *text = mem_strndup(ctx, (const char *)data, size);
+
+		daybook_parse(text, &row);
+		check_row(&row, false);
+		daybook_unpack((const char *)data, size, &row);
+		check_row(&row, true);
+		check_rates(ctx, text);
 	}
 	talloc_free(ctx);
 	return 0;

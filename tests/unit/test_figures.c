@@ -17,7 +17,6 @@
 
 #include "filter/base/exposition.h"
 #include "filter/daemon/figures.h"
-#include "filter/daemon/rates.h"
 #include "policy/base/mem.h"
 
 #define THREADS	4
@@ -147,69 +146,6 @@ test_spellings(void **state)
 	}
 }
 
-/* places_of - how many places, and the sum of what was accepted in them */
-static size_t
-places_of(struct rates *rates, bool day, int64_t now_ms, json_int_t *accepted_r)
-{
-	json_t *places = rates_json(rates, day, now_ms), *place;
-	size_t n = json_array_size(places), i;
-
-	*accepted_r = 0;
-	json_array_foreach(places, i, place) {
-		json_int_t accepted = json_integer_value(
-		    json_object_get(json_object_get(place, "actions"), "accept"));
-
-		*accepted_r += accepted;
-		assert_int_equal(json_integer_value(json_object_get(
-		    json_object_get(place, "would"), "over")), accepted);
-		assert_true(json_integer_value(json_object_get(place, "at")) <= now_ms);
-	}
-	json_decref(places);
-	return n;
-}
-
-/* decisions are in their minute for an hour, and in their ten minutes for a day */
-static void
-test_rates(void **state)
-{
-	static struct figures figures;
-	struct rates *rates = rates_new(NULL);
-	const int64_t minute = 60000, start = 1000000 * 10 * minute;
-	json_int_t n;
-
-	(void)state;
-	rates_note(rates, &figures, start);
-	assert_int_equal(places_of(rates, false, start, &n), 0);
-	for (int i = 0; i < 3; i++)
-		count(&figures, "users");
-	rates_note(rates, &figures, start + minute - 1);
-	count(&figures, "users");
-	count(&figures, "php");
-	rates_note(rates, &figures, start + minute);
-	rates_note(rates, &figures, start + minute);
-	assert_int_equal(places_of(rates, false, start + minute, &n), 2);
-	assert_int_equal(n, 5);
-	assert_int_equal(places_of(rates, true, start + minute, &n), 1);
-	assert_int_equal(n, 5);
-	assert_int_equal(places_of(rates, false, start + 60 * minute, &n), 1);
-	assert_int_equal(n, 2);
-	assert_int_equal(places_of(rates, false, start + 61 * minute, &n), 0);
-	count(&figures, "php");
-	rates_note(rates, &figures, start + 60 * minute);
-	assert_int_equal(places_of(rates, false, start + 60 * minute, &n), 2);
-	assert_int_equal(n, 3);
-	assert_int_equal(places_of(rates, true, start + 1439 * minute, &n), 2);
-	assert_int_equal(n, 6);
-	assert_int_equal(places_of(rates, true, start + 1440 * minute, &n), 1);
-	assert_int_equal(n, 1);
-	assert_int_equal(places_of(rates, true, start + 3000 * minute, &n), 0);
-	/* nor does a clock that is far off harm anything */
-	rates_note(rates, &figures, -5);
-	assert_int_equal(places_of(rates, true, 0, &n), 0);
-	talloc_free(rates);
-	figures_free(&figures);
-}
-
 int
 main(void)
 {
@@ -218,7 +154,6 @@ main(void)
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_histogram),
 		cmocka_unit_test(test_spellings),
-		cmocka_unit_test(test_rates),
 	};
 
 	(void)cmocka_set_message_output(CM_OUTPUT_TAP);

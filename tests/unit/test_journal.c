@@ -127,27 +127,70 @@ remove_directory(const char *file)
 
 /* --- daybook --- */
 
+/* row_text - an account's day: messages, recipients, bytes, connections, the two of the fullest
+ * hour, refusals, and the hours with something in them */
+static char *
+row_text(TALLOC_CTX *ctx, const struct daybook_row *row, bool with_hours)
+{
+	const char *reasons = daybook_write_reasons(ctx, row->refused, row->would);
+	char *text = mem_printf(ctx, "%d %d %lld %d peak %d %d %s", (int)row->day.messages,
+	    (int)row->day.recipients, (long long)row->day.bytes, (int)row->connections,
+	    (int)row->peak_messages, (int)row->peak_recipients,
+	    reasons[0] != '\0' ? reasons : "-");
+
+	for (int i = 0; with_hours && i < DAYBOOK_HOURS; i++) {
+		const struct daybook_hour *hour = &row->hours[i];
+
+		if (hour->messages != 0 || hour->recipients != 0 || hour->refused != 0)
+			text = mem_printf(ctx, "%s %d:%u/%u/%u", text, i, hour->messages,
+			    hour->recipients, hour->refused);
+	}
+	return text;
+}
+
+/* Rows as earlier versions wrote them are understood. */
 static void
-test_row_as_text(void **state)
+test_old_row(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
-	struct daybook_row row = {
-		.day = { 10, 250, 99 },
-		.connections = 7,
-		.peak = { 4, 100, 50 },
-		.hour = 23,
-		.of_hour = { 1, 2, 3 },
-	};
-	struct daybook_row back;
+	struct daybook_row row;
 
 	(void)state;
-	assert_string_equal(daybook_write(ctx, &row), "10 250 99 7 4 100 50 23 1 2 3 -");
-	row.refused[REASON_OVER] = 5;
-	row.would[REASON_FOREIGN_FROM] = 2;
-	assert_string_equal(
-	    daybook_write(ctx, &row), "10 250 99 7 4 100 50 23 1 2 3 over=5,would-foreign-from=2");
-	daybook_parse(daybook_write(ctx, &row), &back);
-	assert_memory_equal(&row, &back, sizeof(row));
+	daybook_parse("10 250 99 7 4 100 50 23 1 2 3 -", &row);
+	assert_string_equal(row_text(ctx, &row, true), "10 250 99 7 peak 4 100 - 23:1/2/0");
+	daybook_parse("10 250 99 7 4 100 50 23 1 2 3 over=5,would-foreign-from=2", &row);
+	assert_string_equal(row_text(ctx, &row, false),
+	    "10 250 99 7 peak 4 100 over=5,would-foreign-from=2");
+	talloc_free(ctx);
+}
+
+/* A packed row, and whatever is none. */
+static void
+test_packed_row(void **state)
+{
+	/* 5 octets in doubles, 7 connections, "over=2", hour 3 narrow, hour 9 wide */
+	static const char row[] = "\0\0\0\0\0\0\x14\x40\7\0\0\0\6\0over=2"
+				  "\1\2\3\3" "\4\1\5\0\0\0\x29";
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct daybook_row got;
+
+	(void)state;
+	daybook_unpack(row, sizeof(row) - 1, &got);
+	assert_string_equal(row_text(ctx, &got, true),
+	    "261 7 5 7 peak 260 5 over=2 3:1/2/3 9:260/5/0");
+	for (size_t len = 0; len < sizeof(row); len++)
+		daybook_unpack(mem_memdup(ctx, row, len + 1), len, &got);
+	srandom(20261129);
+	for (int i = 0; i < 20000; i++) {
+		char octets[40];
+		size_t len = (size_t)random() % sizeof(octets);
+
+		for (size_t k = 0; k < len; k++)
+			octets[k] = (char)random();
+		if (len > 13)
+			octets[13] = 0;
+		daybook_unpack(mem_memdup(ctx, octets, len + 1), len, &got);
+	}
 	talloc_free(ctx);
 }
 
@@ -171,7 +214,6 @@ test_row_nonsense(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		daybook_parse(texts[i], &row);
-		assert_in_range(row.hour, 0, 23);
 		for (int reason = 0; reason < REASON_COUNT; reason++)
 			assert_true(row.refused[reason] == 0 && row.would[reason] == 0);
 	}
@@ -190,7 +232,7 @@ test_day(void **state)
 /* A day as text, sorted by account. */
 struct dump {
 	TALLOC_CTX *ctx;
-	char *lines[64];
+	char *lines[64 * 64];
 	size_t n;
 };
 
@@ -199,9 +241,9 @@ dump_row(void *arg, const char *account, const struct daybook_row *row)
 {
 	struct dump *dump = arg;
 
-	assert_true(dump->n < 64);
+	assert_true(dump->n < 64 * 64);
 	dump->lines[dump->n++] =
-	    mem_printf(dump->ctx, "%s %s", account, daybook_write(dump->ctx, row));
+	    mem_printf(dump->ctx, "%s %s", account, row_text(dump->ctx, row, false));
 }
 
 static int
@@ -219,6 +261,23 @@ dump_day(TALLOC_CTX *ctx, struct books *books, int day)
 	assert_int_equal(books_read_sums(books, ctx, day, dump_row, &dump, &error), 0);
 	qsort(dump.lines, dump.n, sizeof(dump.lines[0]), compare_lines);
 	return dump;
+}
+
+/* dump_hours - the last days of an account by hour, as text: how many hours ago, and what it did */
+static char *
+dump_hours(TALLOC_CTX *ctx, struct books *books, const char *account, int64_t now_ms)
+{
+	struct daybook_hour hours[BOOKS_HOURS_DAYS * DAYBOOK_HOURS];
+	size_t n = sizeof(hours) / sizeof(hours[0]);
+	char *text = mem_strdup(ctx, "");
+	const char *error = NULL;
+
+	assert_int_equal(books_read_hours(books, ctx, account, now_ms, hours, n, &error), 0);
+	for (size_t i = 0; i < n; i++)
+		if (hours[i].messages != 0 || hours[i].recipients != 0 || hours[i].refused != 0)
+			text = mem_printf(ctx, "%s %zu:%u/%u/%u", text, n - 1 - i, hours[i].messages,
+			    hours[i].recipients, hours[i].refused);
+	return text;
 }
 
 /* count_row - books_sums_each: how many there are */
@@ -262,9 +321,13 @@ test_script_and_rules(void **state)
 	srandom(20261122);
 	for (int i = 0; i < 400; i++, at += random() % (HOUR_MS / 2)) {
 		struct daybook_delta delta = random_delta(ctx);
+		/* one in a while comes late, and some are many */
+		int64_t when = random() % 10 == 0 ? at - random() % 5 * HOUR_MS : at;
 
-		assert_int_equal(books_add_sums(here, ctx, at, &delta, 1, &error), 0);
-		assert_int_equal(books_add_sums(there, ctx, at, &delta, 1, &error), 0);
+		if (random() % 20 == 0)
+			delta.sums.recipients += (uint64_t)1 << random() % 24;
+		assert_int_equal(books_add_sums(here, ctx, when, &delta, 1, &error), 0);
+		assert_int_equal(books_add_sums(there, ctx, when, &delta, 1, &error), 0);
 	}
 	for (int64_t day = INT64_C(1795384935029); day <= at; day += CLOCK_DAY_MS) {
 		one = dump_day(ctx, here, daybook_day(day));
@@ -273,6 +336,13 @@ test_script_and_rules(void **state)
 		assert_true(one.n > 0);
 		for (size_t i = 0; i < one.n; i++)
 			assert_string_equal(one.lines[i], two.lines[i]);
+	}
+	for (int user = 0; user < 5; user++) {
+		const char *account = mem_printf(ctx, "user%d@example.org", user);
+
+		assert_string_equal(dump_hours(ctx, here, account, at),
+		    dump_hours(ctx, there, account, at));
+		assert_true(strlen(dump_hours(ctx, here, account, at)) > 20);
 	}
 	talloc_free(ctx);
 }
@@ -287,7 +357,6 @@ test_peak_hour(void **state)
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	struct books *books = in_file(ctx, NULL, 0);
 	const char *error = NULL;
-	struct daybook_row row;
 	struct dump dump;
 
 	(void)state;
@@ -299,10 +368,7 @@ test_peak_hour(void **state)
 		    books, ctx, 20 * CLOCK_DAY_MS + steps[i].minute * 60000, &delta, 1, &error);
 	}
 	dump = dump_day(ctx, books, 19700121);
-	daybook_parse(strchr(dump.lines[0], ' ') + 1, &row);
-	assert_int_equal(row.day.recipients, 85);
-	assert_int_equal(row.peak.recipients, 30);
-	assert_int_equal(row.peak.messages, 2);
+	assert_string_equal(dump.lines[0], "a@example.org 5 85 5 0 peak 2 30 -");
 	talloc_free(ctx);
 }
 
@@ -331,9 +397,116 @@ test_days_and_file(void **state)
 	talloc_free(books);
 	books = in_file(ctx, path, 0);
 	assert_string_equal(dump_day(ctx, books, daybook_day(20001 * CLOCK_DAY_MS)).lines[0],
-	    "a@example.org 1 2 3 0 1 2 3 0 1 2 3 over=4");
+	    "a@example.org 1 2 3 0 peak 1 2 over=4");
 	talloc_free(books);
 	remove_directory(path);
+	talloc_free(ctx);
+}
+
+/* --- the counts by minute and hour --- */
+
+/* dump_rates_row - books_rates_each */
+static void
+dump_rates_row(void *arg, int64_t at_ms, const char *host, const struct rates *rates)
+{
+	struct dump *dump = arg;
+
+	assert_true(dump->n < 64 * 64);
+	dump->lines[dump->n++] = mem_printf(dump->ctx, "%lld %s %s",
+	    (long long)at_ms / CLOCK_MINUTE_MS, host, rates_write(dump->ctx, rates));
+}
+
+/* dump_rates - what filters did from one time to another, in lines: minute, host, counts */
+static char *
+dump_rates(TALLOC_CTX *ctx, struct books *books, bool by_hour, int64_t from, int64_t to)
+{
+	struct dump dump = { .ctx = ctx };
+	char *text = mem_strdup(ctx, "");
+	const char *error = NULL;
+
+	assert_int_equal(
+	    books_read_rates(books, ctx, by_hour, from, to, dump_rates_row, &dump, &error), 0);
+	qsort(dump.lines, dump.n, sizeof(dump.lines[0]), compare_lines);
+	for (size_t i = 0; i < dump.n; i++)
+		text = mem_printf(ctx, "%s%s\n", text, dump.lines[i]);
+	return text;
+}
+
+/* check_rates - minutes are added up by host, and hours */
+static void
+check_rates(TALLOC_CTX *ctx, struct books *books)
+{
+	int64_t at = (int64_t)30000000 * CLOCK_MINUTE_MS;	/* a whole hour */
+	struct rates rates = { .actions = { 0 } };
+	const char *error = NULL;
+
+	rates_count(&rates, ACTION_ACCEPT, ACTION_ACCEPT, REASON_NONE);
+	rates_count(&rates, ACTION_REJECT, ACTION_REJECT, REASON_OVER);
+	rates_count(&rates, ACTION_WARN, ACTION_TEMPFAIL, REASON_OVER);
+	rates_count(&rates, ACTION_WARN, ACTION_WARN, REASON_OVER);
+	assert_int_equal(books_add_rates(books, ctx, at + 59999, "mx1", &rates, &error), 0);
+	assert_int_equal(books_add_rates(books, ctx, at, "mx1", &rates, &error), 0);
+	assert_int_equal(books_add_rates(books, ctx, at + 60000, "mx1", &rates, &error), 0);
+	rates = (struct rates){ .actions = { 0 } };
+	rates_count(&rates, ACTION_QUARANTINE, ACTION_QUARANTINE, REASON_OVER);
+	assert_int_equal(books_add_rates(books, ctx, at, "mx2", &rates, &error), 0);
+	assert_string_equal(dump_rates(ctx, books, false, at, at + 120000),
+	    "30000000 mx1 action:accept=2,action:warn=4,action:reject=2,"
+	    "reason:over=2,would:over=2\n"
+	    "30000000 mx2 action:quarantine=1,reason:over=1\n"
+	    "30000001 mx1 action:accept=1,action:warn=2,action:reject=1,"
+	    "reason:over=1,would:over=1\n");
+	assert_string_equal(dump_rates(ctx, books, true, at, at + CLOCK_HOUR_MS),
+	    "30000000 mx1 action:accept=3,action:warn=6,action:reject=3,"
+	    "reason:over=3,would:over=3\n"
+	    "30000000 mx2 action:quarantine=1,reason:over=1\n");
+	assert_string_equal(dump_rates(ctx, books, false, at + 120000, at + 240000), "");
+	/* the same over midnight and hours, and what is not in the span is not answered */
+	assert_int_equal(books_add_rates(books, ctx, at - 60000, "mx2", &rates, &error), 0);
+	assert_string_equal(dump_rates(ctx, books, false, at - 60000, at - 1),
+	    "29999999 mx2 action:quarantine=1,reason:over=1\n");
+	assert_string_equal(dump_rates(ctx, books, true, at - CLOCK_DAY_MS, at - 1),
+	    "29999940 mx2 action:quarantine=1,reason:over=1\n");
+}
+
+static void
+test_rates_here(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct books *books = in_file(ctx, NULL, 0);
+	int64_t at = (int64_t)30000000 * CLOCK_MINUTE_MS;
+	struct rates rates = { .actions = { [ACTION_ACCEPT] = 1 } };
+	const char *error = NULL;
+
+	(void)state;
+	check_rates(ctx, books);
+	/* minutes go after a day, hours after fourteen */
+	assert_int_equal(
+	    books_add_rates(books, ctx, at + 2 * CLOCK_DAY_MS, "mx1", &rates, &error), 0);
+	assert_string_equal(dump_rates(ctx, books, false, at, at + 120000), "");
+	assert_true(strlen(dump_rates(ctx, books, true, at, at + 120000)) > 0);
+	assert_int_equal(
+	    books_add_rates(books, ctx, at + 15 * CLOCK_DAY_MS, "mx1", &rates, &error), 0);
+	assert_string_equal(dump_rates(ctx, books, true, at, at + 120000), "");
+	talloc_free(ctx);
+}
+
+static void
+test_rates_shared(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct books *books = shared(ctx, "rates:", 0);
+	int64_t at = (int64_t)40000000 * CLOCK_MINUTE_MS;
+	const struct rates rates = { .actions = { [ACTION_ACCEPT] = 1 } };
+	const char *error = NULL;
+
+	(void)state;
+	check_rates(ctx, books);
+	/* hosts beyond the bound are one */
+	for (int i = 0; i < 60 * BOOKS_HOSTS + 5; i++)
+		assert_int_equal(books_add_rates(books, ctx, at,
+				     mem_printf(ctx, "h%d", i), &rates, &error), 0);
+	assert_non_null(strstr(dump_rates(ctx, books, false, at, at + 1), " * action:accept=5\n"));
 	talloc_free(ctx);
 }
 
@@ -462,11 +635,18 @@ test_dmarc_old_file(void **state)
 	talloc_free(books);
 	assert_int_equal(sqlite3_open(mem_printf(ctx, "%s.books", path), &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, "DROP TABLE dmarc_rows; DROP TABLE dmarc_domains;"
+	    "UPDATE sums SET hour = 0, hour_messages = 5, hour_recipients = 7, peak_recipients = 8;"
+	    "DROP TABLE hours; DROP TABLE rates;"
 	    "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
 	(void)sqlite3_close(db);
 	books = in_file(ctx, path, 0);
 	check_dmarc(ctx, books);
 	assert_int_equal(dump_day(ctx, books, daybook_day(20000 * CLOCK_DAY_MS)).n, 1);
+	assert_int_equal(books_add_sums(books, ctx, 20000 * CLOCK_DAY_MS, &delta, 1, &error), 0);
+	assert_string_equal(dump_hours(ctx, books, "a@example.org", 20000 * CLOCK_DAY_MS),
+	    " 0:6/9/0");
+	assert_string_equal(dump_day(ctx, books, daybook_day(20000 * CLOCK_DAY_MS)).lines[0],
+	    "a@example.org 2 4 6 0 peak 6 9 -");
 	talloc_free(books);
 	remove_directory(path);
 	talloc_free(ctx);
@@ -670,6 +850,57 @@ test_bounds_there(void **state)
 	talloc_free(ctx);
 }
 
+/* What an earlier version left in Redis is read beside what this one writes, until it expires. */
+static void
+test_old_layout(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct books *books = shared(ctx, "old:", 100);
+	redisContext *context = redisConnectUnix(server.socket);
+	int64_t now = clock_wall_ms();
+	int day = daybook_day(now);
+	const struct daybook_delta delta = { .account = "a@example.org", .sums = { 1, 2, 3 } };
+	const char *error = NULL;
+	struct dump dump;
+	json_t *answer;
+
+	(void)state;
+	freeReplyObject(redisCommand(context, "HSET old:{daybook}:%d a@example.org %s", day,
+	    "10 250 99 7 4 100 50 23 1 2 3 over=5"));
+	freeReplyObject(redisCommand(context, "HSET old:{daybook}:%d b@example.org %s", day - 1,
+	    "1 2 3 4 1 2 3 5 1 2 3 -"));
+	for (int i = 0; i < 3; i++)
+		freeReplyObject(redisCommand(context, "XADD old:{history}:all * a a@example.org v %s",
+		    mem_printf(ctx, "{\"at\":%lld,\"queue_id\":\"OLD%d\",\"action\":\"accept\"}",
+			(long long)now + 10LL * i, i)));
+	redisFree(context);
+	assert_int_equal(books_add_sums(books, ctx, now, &delta, 1, &error), 0);
+	dump = dump_day(ctx, books, day);
+	assert_int_equal(dump.n, 2);
+	assert_string_equal(dump.lines[0], "a@example.org 1 2 3 0 peak 1 2 -");
+	assert_string_equal(dump.lines[1], "a@example.org 10 250 99 7 peak 4 100 over=5");
+	dump = dump_day(ctx, books, day - 1);
+	assert_int_equal(dump.n, 1);
+	assert_string_equal(dump.lines[0], "b@example.org 1 2 3 4 peak 1 2 -");
+	/* another filter still is of that version */
+	add(books, ctx, now + 5, "a@example.org", "NEW0", "accept");
+	add(books, ctx, now + 15, "a@example.org", "NEW1", "accept");
+	assert_int_equal(json_array_size(answer = why(books, ctx, "OLD1")), 1);
+	json_decref(answer);
+	answer = last(books, ctx, "a@example.org", 50);
+	assert_int_equal(json_array_size(answer), 5);
+	assert_string_equal(id_of(answer, 0), "OLD2");
+	assert_string_equal(id_of(answer, 1), "NEW1");
+	assert_string_equal(id_of(answer, 2), "OLD1");
+	assert_string_equal(id_of(answer, 3), "NEW0");
+	json_decref(answer);
+	answer = accepted(books, ctx, "a@example.org", 2);
+	assert_int_equal(json_array_size(answer), 2);
+	assert_string_equal(id_of(answer, 1), "NEW1");
+	json_decref(answer);
+	talloc_free(ctx);
+}
+
 /* --- files --- */
 
 /* put_file - a file beside that of the counters */
@@ -768,7 +999,7 @@ test_foreign_databases(void **state)
 	talloc_free(books);
 	alter(ctx, path, "PRAGMA user_version = 99");
 	assert_refused(path, "newer version");
-	alter(ctx, path, "PRAGMA user_version = 2");
+	alter(ctx, path, "PRAGMA user_version = 3");
 	talloc_free(in_file(ctx, path, 100));
 	memset(page, 'x', sizeof(page));
 	file = fopen(name, "r+");
@@ -816,7 +1047,7 @@ test_import(void **state)
 	dump = dump_day(ctx, books, day);
 	assert_int_equal(dump.n, 1);
 	assert_string_equal(dump.lines[0],
-	    "a@example.org 1 2 3 4 1 2 3 5 1 2 3 over=4,would-foreign-from=2");
+	    "a@example.org 1 2 3 4 peak 1 2 over=4,would-foreign-from=2");
 	talloc_free(books);
 	assert_int_equal(access(old_history, F_OK), -1);
 	assert_int_equal(access(mem_printf(ctx, "%s.imported", old_history), F_OK), 0);
@@ -1114,12 +1345,16 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_backlog),
 		cmocka_unit_test(test_backlog_fails),
-		cmocka_unit_test(test_row_as_text),
+		cmocka_unit_test(test_old_row),
+		cmocka_unit_test(test_packed_row),
 		cmocka_unit_test(test_row_nonsense),
 		cmocka_unit_test(test_day),
 		cmocka_unit_test(test_script_and_rules),
 		cmocka_unit_test(test_peak_hour),
 		cmocka_unit_test(test_days_and_file),
+		cmocka_unit_test(test_rates_here),
+		cmocka_unit_test(test_rates_shared),
+		cmocka_unit_test(test_old_layout),
 		cmocka_unit_test(test_dmarc_here),
 		cmocka_unit_test(test_dmarc_shared),
 		cmocka_unit_test(test_dmarc_old_file),

@@ -66,10 +66,11 @@ redis_pool_batch(struct redis_pool *pool, TALLOC_CTX *ctx, struct redis_pool_com
 
 /* add_field - append "field=value " */
 static void
-add_field(void *arg, const char *field, const char *value)
+add_field(void *arg, const char *field, const char *value, size_t len)
 {
 	char **text = arg;
 
+	assert_int_equal(strlen(value), len);
 	*text = mem_check(talloc_asprintf_append(*text, "%s=%s ", field, value));
 }
 

@@ -1,0 +1,198 @@
+/*
+ * control_rates.c - commands about the sums by time: rates, hours
+ *
+ * They are those of the books, which get to know a message within a second or two, and those of
+ * all filters if these share a Redis.
+ *
+ * Thread rule: no state.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "filter/base/clock.h"
+#include "filter/control/control_asked.h"
+#include "policy/base/map.h"
+#include "policy/base/mem.h"
+
+#define MINUTES_HOURS	6	/* up to so many hours the answer is by minute */
+#define TENS_HOURS	24	/* and up to so many by ten minutes, then by hour */
+#define HOURS_MAX	(BOOKS_HOURS_DAYS * DAYBOOK_HOURS)
+
+/* One place of the answer. */
+struct place {
+	int64_t at_ms;
+	const char *host;	/* in the key of the place */
+	struct rates rates;
+};
+
+/* What is read. */
+struct rates_read {
+	TALLOC_CTX *ctx;
+	struct map *places;	/* "time host" => struct place */
+	int64_t step_ms;
+	const char *host;	/* this one only, or NULL */
+};
+
+/* take_rates - books_rates_each: a minute or hour of a host */
+static void
+take_rates(void *arg, int64_t at_ms, const char *host, const struct rates *rates)
+{
+	struct rates_read *read = arg;
+	struct place *place;
+	char *key;
+
+	if (read->host != NULL && strcmp(host, read->host) != 0)
+		return;
+	at_ms -= at_ms % read->step_ms;
+	key = mem_printf(read->ctx, "%lld %s", (long long)at_ms, host);
+	place = map_put(read->places, key, NULL);
+	place->at_ms = at_ms;
+	place->host = strchr(map_key(read->places, place), ' ') + 1;
+	rates_sum(&place->rates, rates);
+	talloc_free(key);
+}
+
+/* compare_places - by time, then by host */
+static int
+compare_places(const void *a, const void *b)
+{
+	const struct place *one = *(struct place *const *)a, *two = *(struct place *const *)b;
+
+	if (one->at_ms != two->at_ms)
+		return one->at_ms < two->at_ms ? -1 : 1;
+	return strcmp(one->host, two->host);
+}
+
+/* rates_counts_json - counts by reason */
+static json_t *
+rates_counts_json(const uint32_t *counts)
+{
+	json_t *object = json_object();
+
+	for (int reason = 0; reason < REASON_COUNT; reason++)
+		if (counts[reason] > 0)
+			json_object_set_new(object, reply_row((enum reason)reason)->word,
+			    json_integer(counts[reason]));
+	return object;
+}
+
+/* place_json - what one filter did in a time */
+static json_t *
+place_json(const struct place *place)
+{
+	json_t *actions = json_object();
+
+	for (int action = 0; action < RATES_ACTIONS; action++)
+		if (place->rates.actions[action] > 0)
+			json_object_set_new(actions, action_word((enum action)action),
+			    json_integer(place->rates.actions[action]));
+	return json_pack("{s:I, s:s, s:o, s:o, s:o}", "at", (json_int_t)place->at_ms, "host",
+	    place->host, "actions", actions, "reasons",
+	    rates_counts_json(place->rates.reasons), "would",
+	    rates_counts_json(place->rates.would));
+}
+
+/* places_json - all of them, the oldest first */
+static json_t *
+places_json(const struct rates_read *read)
+{
+	size_t n = 0, count = map_count(read->places);
+	struct place **sorted = mem_array(read->ctx, struct place *, count + 1);
+	struct place *place = NULL;
+	json_t *array = json_array();
+
+	while ((place = map_next(read->places, place)) != NULL)
+		sorted[n++] = place;
+	qsort(sorted, n, sizeof(sorted[0]), compare_places);
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, place_json(sorted[i]));
+	return array;
+}
+
+static int
+rates_compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* hosts_json - the hosts of the places, each once, sorted */
+static json_t *
+hosts_json(const struct rates_read *read)
+{
+	size_t n = 0, count = map_count(read->places);
+	const char **names = mem_array(read->ctx, const char *, count + 1);
+	struct place *place = NULL;
+	json_t *array = json_array();
+
+	while ((place = map_next(read->places, place)) != NULL)
+		names[n++] = place->host;
+	qsort(names, n, sizeof(names[0]), rates_compare_names);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || strcmp(names[i - 1], names[i]) != 0)
+			json_array_append_new(array, json_string(names[i]));
+	return array;
+}
+
+/* control_rates - decisions by time and filter */
+json_t *
+control_rates(const struct asked *asked)
+{
+	int64_t hours = control_number(asked, "hours", 1, HOURS_MAX, 1), now = clock_wall_ms();
+	struct rates_read read = { .ctx = asked->ctx, .host = control_text(asked, "host"),
+		.places = map_new(asked->ctx,
+		    &(struct map_options){ .value_size = sizeof(struct place) }),
+		.step_ms = hours <= MINUTES_HOURS ? CLOCK_MINUTE_MS
+		    : hours <= TENS_HOURS	  ? 10 * CLOCK_MINUTE_MS
+						  : CLOCK_HOUR_MS };
+	/* whole steps, the one that is now among them */
+	int64_t from = now - now % read.step_ms - hours * CLOCK_HOUR_MS + read.step_ms;
+	char this_host[256] = "";
+	const char *error = NULL;
+
+	(void)gethostname(this_host, sizeof(this_host) - 1);
+	if (books_read_rates(journal_books(asked->daemon->journal), asked->ctx, hours > TENS_HOURS,
+		from, now, take_rates, &read, &error) != 0)
+		return control_failed(
+		    mem_printf(asked->ctx, "the counts by time cannot be read: %s", error));
+	return json_pack("{s:b, s:s, s:I, s:I, s:o, s:o}", "ok", 1, "filter", this_host, "now",
+	    (json_int_t)now, "step_s", (json_int_t)(read.step_ms / 1000), "hosts",
+	    hosts_json(&read), "places", places_json(&read));
+}
+
+/* control_hours - what an account sent and was refused by hour */
+json_t *
+control_hours(const struct asked *asked)
+{
+	struct daybook_hour hours[HOURS_MAX];
+	size_t n = DAYBOOK_HOURS * (size_t)control_number(asked, "days", 1, BOOKS_HOURS_DAYS, 1);
+	int64_t now = clock_wall_ms(), first = now / CLOCK_HOUR_MS - (int64_t)n + 1;
+	const char *error = NULL;
+	json_t *answer = NULL, *array;
+	const char *account = control_account(asked, &answer);
+
+	if (account == NULL)
+		return answer;
+	if (books_read_hours(journal_books(asked->daemon->journal), asked->ctx, account, now, hours,
+		n, &error) != 0)
+		return control_failed(
+		    mem_printf(asked->ctx, "the sums by hour cannot be read: %s", error));
+	array = json_array();
+	for (size_t i = 0; i < n; i++) {
+		const struct daybook_hour *hour = &hours[i];
+
+		if (hour->messages == 0 && hour->recipients == 0 && hour->refused == 0)
+			continue;
+		json_array_append_new(array,
+		    json_pack("{s:I, s:I, s:I, s:I}", "at",
+			(json_int_t)(first + (int64_t)i) * CLOCK_HOUR_MS, "messages",
+			(json_int_t)hour->messages, "recipients", (json_int_t)hour->recipients,
+			"refused", (json_int_t)hour->refused));
+	}
+	return json_pack("{s:b, s:s, s:I, s:o}", "ok", 1, "account", account, "now",
+	    (json_int_t)now, "hours", array);
+}
