@@ -1,9 +1,10 @@
 -- quick.lua - the windows of a key as one string, and the charge that nearly all messages are
 --
--- The front part of the script; quota.lua follows it, and Makefile.am joins the two. A message of
--- one account whose limits are plain windows is charged here, by four commands, if nothing is set
--- by hand, no limit is exceeded, the clock has not run back and the id is new. For every other
--- message this part writes nothing, and quota.lua decides from the start. So it stays one call.
+-- The front part of the script; quota.lua follows it, and Makefile.am joins the two. A message of an
+-- account, with its domain, pool and network, whose limits are plain windows is charged here, by
+-- four commands and three more for each of the others, if nothing is set by hand, no limit is
+-- exceeded, the clock has not run back and the id is new. For every other message this part writes
+-- nothing, and quota.lua decides from the start. So it stays one call.
 --
 -- KEYS, ARGV and the answer are described in quota.lua. Numbers below are little-endian.
 --
@@ -24,7 +25,8 @@
 --	the older counts, the one next to the newest first. Zeros at the end may be left out.
 -- The windows of the plan that was charged last come first, in its order.
 --
--- An account's windows are a string, KEYS[#KEYS]: in a hash they would take 120 octets more.
+-- An account's windows are a string, KEYS[#KEYS]: in a hash they would take 120 octets more. Those of
+-- others are in the field "w" of their hash.
 
 -- Before Redis 5 a script that asks for the time may not write unless it says this.
 if redis.replicate_commands then
@@ -112,24 +114,50 @@ local function life_of(value, all)
 	return math.ceil(longest / BUCKETS) * (BUCKETS + 2)
 end
 
--- The answer, or nothing if this is for quota.lua.
-local function charge_quickly()
-	local n, value = byte(plan), redis.call('GET', KEYS[4])
-	if not value or sub(value, 3, 6 * n + 2) ~= sub(plan, 4, 6 * n + 3) or
-	    redis.call('HLEN', KEYS[2]) > 0 then
+-- A hash lives two buckets longer than its longest window, so it need be prolonged only when
+-- one of its windows enters a new bucket; and a quarter more, so that not even then always. It is
+-- never made to expire earlier: windows that the plan no longer has may come back.
+local function prolong(key, life)
+	if life > 0 and redis.call('PTTL', key) < life then
+		redis.call('PEXPIRE', key, string.format('%.0f', life + math.floor(life / 4)))
+	end
+end
+
+-- Whether a limit of counters first to last is raised, in the hash of a domain, pool or network.
+local function is_raised(key, first, last)
+	if redis.call('HLEN', key) == 1 then
+		return false
+	end
+	local fields = {}
+	for i = first, last do
+		local at = 6 * i - 2
+		fields[#fields + 1] = string.format('max:%s%.0f.%d', sub(plan, at, at),
+		    read('<I5', plan, at + 1), BUCKETS)
+	end
+	for _, value in ipairs(redis.call('HMGET', key, unpack(fields))) do
+		local ending = value and tonumber(string.match(value, '^%d+'))
+		if ending and (ending == 0 or ending > now) then
+			return true
+		end
+	end
+	return false
+end
+
+-- Counters first to last of a key, whose windows are value, with the message: the new windows, and
+-- whether one went on. Nothing if this is for quota.lua.
+local function charged(value, first, last, asked, answer)
+	local n, before, went_on = last - first + 1, 3 * first - 3, false
+	if not value or sub(value, 3, 6 * n + 2) ~= sub(plan, 6 * first - 2, 6 * last + 3) then
 		return
 	end
-	local all = byte(value) + 256 * byte(value, 2)
+	local all, flags = byte(value) + 256 * byte(value, 2), 38 * #asked / 3 + 2
 	if all < n or #value < 27 * all + 2 then
 		return
 	end
-	local asked = { read('<' .. rep('d', 3 * n), plan, 6 * n + 4) }
-	local held = { read('<' .. rep('I5I7I7', all), value, 6 * all + 3) }
-	local answer, wides, olders = { 8, now }
-	for i = 1, n do
-		local c = 3 * i
-		local a, b = c - 2, c - 1
-		local width, cost = asked[a], asked[c]
+	local held, wides, olders = { read('<' .. rep('I5I7I7', all), value, 6 * all + 3) }
+	for c = 3, 3 * n, 3 do
+		local a, b, ask = c - 2, c - 1, before + c
+		local width, cost = asked[ask - 2], asked[ask]
 		local bucket = (now - now % width) / width
 		local ahead = bucket - held[a]
 		if ahead < 0 then
@@ -141,28 +169,67 @@ local function charge_quickly()
 					return
 				end
 			end
+			local i = c / 3
 			held[b], wides[i], olders[i] =
 			    turn(ahead, held[b], held[c], wides[i], olders[i])
-			held[a], held[c] = bucket, 0
+			held[a], held[c], went_on = bucket, 0, true
 		end
 		local used = held[b] + cost
 		if used > MOST or
-		    used > asked[b] and cost > 0 and byte(plan, 38 * n + 3 * i + 2) == 1 then
+		    used > asked[ask - 1] and cost > 0 and byte(plan, flags + ask) == 1 then
 			return
 		end
-		held[b], held[c], answer[i + 2] = used, held[c] + cost, used
+		held[b], held[c], answer[2 + ask / 3] = used, held[c] + cost, used
+	end
+	local start = sub(value, 1, 6 * all + 2)
+	if wides then
+		return value_of(start, held, wides, olders), all, went_on
+	end
+	return start .. write('<' .. rep('I5I7I7', all), unpack(held)) .. sub(value, 25 * all + 3),
+	    all, went_on
+end
+
+-- The answer, or nothing if this is for quota.lua.
+local function charge_quickly()
+	local n, answer, keys, first = byte(plan), { 8, now }, {}, 1
+	local asked, subjects = { read('<' .. rep('d', 3 * n), plan, 6 * n + 4) }, 38 * n + 1
+	asked[#asked] = nil		-- where reading ended
+	if redis.call('HLEN', KEYS[2]) > 0 then
+		return
+	end
+	while first <= n do
+		local subject, last, value, all, went_on = byte(plan, subjects + 3 * first), first
+		while last < n and byte(plan, subjects + 3 * last + 3) == subject do
+			last = last + 1
+		end
+		local key = KEYS[subject + 2]
+		if subject == 1 then
+			value = redis.call('GET', KEYS[#KEYS])
+		elseif not is_raised(key, first, last) then
+			value = redis.call('HGET', key, 'w')
+		end
+		value, all, went_on = charged(value, first, last, asked, answer)
+		if not value then
+			return
+		end
+		keys[#keys + 1] = { subject, value, all, went_on }
+		first = last + 1
 	end
 	if now < 1 or not redis.call('SET', KEYS[1], now, 'NX', 'PX', ARGV[2]) then
 		return
 	end
-	local start = sub(value, 1, 6 * all + 2)
-	if wides then
-		value = value_of(start, held, wides, olders)
-	else
-		value = start .. write('<' .. rep('I5I7I7', all), unpack(held)) ..
-		    sub(value, 25 * all + 3)
+	for _, one in ipairs(keys) do
+		local subject, value, all, went_on = unpack(one)
+		if subject == 1 then
+			redis.call('SET', KEYS[#KEYS], value, 'PX', life_of(value, all))
+		else
+			local key = KEYS[subject + 2]
+			redis.call('HSET', key, 'w', value)
+			if went_on then
+				prolong(key, life_of(value, all))
+			end
+		end
 	end
-	redis.call('SET', KEYS[4], value, 'PX', life_of(value, all))
 	return answer
 end
 
@@ -172,4 +239,3 @@ if ARGV[1] == 'quick' then
 		return answer
 	end
 end
-

@@ -657,15 +657,6 @@ local function packed_windows(windows, list)
 	return value_of(write('<H', #order) .. table.concat(order), held, wides, olders)
 end
 
--- A hash lives two buckets longer than its longest window, so it need be prolonged only when
--- one of its windows enters a new bucket; and a quarter more, so that not even then always. It is
--- never made to expire earlier: windows that the plan no longer has may come back.
-local function prolong(key, life)
-	if life > 0 and redis.call('PTTL', key) < life then
-		redis.call('PEXPIRE', key, string.format('%.0f', life + math.floor(life / 4)))
-	end
-end
-
 -- Write the counters of one key back.
 local function save_all(key, list)
 	local windows, values, life = list[1].windows, {}, 0

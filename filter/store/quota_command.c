@@ -211,12 +211,12 @@ push_plan(struct quota_command *command, const struct quota_plan *plan)
 	command->argv_len[command->argc++] = len;
 }
 
-/* is_quick - whether quick.lua may charge a plan: an account with nothing but windows */
+/* is_quick - whether quick.lua may charge a plan: an account and others with nothing but windows */
 static bool
 is_quick(const struct quota_plan *plan)
 {
-	if (plan->n_subjects != 1 || plan->subjects[0].kind != QUOTA_ACCOUNT ||
-	    plan->n_counters == 0 || plan->n_counters > QUICK_COUNTERS)
+	if (plan->subjects[0].kind != QUOTA_ACCOUNT || plan->n_counters == 0 ||
+	    plan->n_counters > QUICK_COUNTERS)
 		return false;
 	for (size_t i = 0; i < plan->n_counters; i++)
 		if (kind_of(plan, &plan->counters[i]) != 0 || plan->counters[i].level)
