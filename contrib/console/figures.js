@@ -1,60 +1,36 @@
 // figures.js - what was counted, as points of a plot
 
-import { get } from "./ask.js";
 import { chart } from "./chart.js";
 import { h } from "./dom.js";
 import { nothing, reason } from "./parts.js";
-import { date, hour, moment, number, t, time } from "./text.js";
-import { sum } from "./page-day.js";
+import { date, hour, midnight, moment, number, plural, round, t } from "./text.js";
 
-const DAY = 86400000;
-const dayText = (ms) => new Date(ms).toISOString().slice(0, 10);
+const HOUR = 3600000, FORTNIGHT = 14 * 24;
 
-const OUTCOMES = () => [
-	{ name: t("count.accept"), kind: "accept", always: true },
-	{ name: t("count.refused"), kind: "refused", always: true },
-];
+// The periods of the page Now: hours, and where the axis has a mark.
+export const PERIODS = {
+	hour: { hours: 1, marked: (at) => round(at, 10), mark: hour },
+	day: { hours: 24, marked: (at) => round(at, 60), mark: hour },
+	fortnight: { hours: FORTNIGHT, marked: midnight, mark: date },
+};
 
-// days - one report for each of the last 14 days
-async function days(values, signal) {
-	const now = Date.now(), reports = [];
+// places - the time of each of the last n bars of step ms; the one of now is the last
+function places(now, step, n) {
+	const last = Math.floor(now / step) * step;
 
-	for (let i = 13; i >= 0; i--) {
-		const day = dayText(now - i * DAY);
-
-		reports.push({ at: Date.parse(day), report: await get("report", { day, limit: 1, ...values }, signal) });
-	}
-	return reports;
+	return Array.from({ length: n }, (_, i) => last - (n - 1 - i) * step);
 }
 
-const onDay = (ms) => date(ms, "UTC");
+// together - the sum of some counts by word
+function together(counts) {
+	const all = {};
 
-const HOUR = 3600000, HOURS = 14 * 24;
-
-// sentByHour - as far back as decisions of the account are kept and handed out
-export function sentByHour(verdicts) {
-	const last = Math.floor(Date.now() / HOUR) * HOUR, points = Array.from({ length: HOURS }, (_, i) => ({ at: last - (HOURS - 1 - i) * HOUR, values: [0, 0] }));
-
-	for (const verdict of verdicts) {
-		const point = points[HOURS - 1 - Math.round((last - Math.floor(verdict.at / HOUR) * HOUR) / HOUR)];
-
-		if (point)
-			point.values[["accept", "warn", "quarantine"].includes(verdict.action) ? 0 : 1]++;
-	}
-	return [chart(t("account.hours"), points, OUTCOMES(), moment, date),
-		h("p", { class: "quiet" }, t("account.hours.note", { n: number(verdicts.length), since: time(verdicts.at(-1).at) }))];
+	for (const [word, n] of counts.flatMap((one) => Object.entries(one ?? {})))
+		all[word] = (all[word] ?? 0) + n;
+	return all;
 }
 
-export async function sentByDay(name, signal) {
-	const at = name.lastIndexOf("@"), domain = at > 0 ? name.slice(at + 1) : undefined;
-	const points = (await days({ match: name, domain }, signal)).map(({ at, report }) => {
-		const line = report.accounts.find((row) => row.name === name);
-
-		return { at, values: [line?.messages ?? 0, sum(line?.refused)] };
-	});
-
-	return chart(t("account.days"), points, OUTCOMES(), onDay, onDay);
-}
+// --- the site
 
 const ACTIONS = () => [
 	{ name: t("count.accept"), kind: "accept", always: true, of: ["accept", "warn"] },
@@ -66,49 +42,64 @@ const ACTIONS = () => [
 const REASONS_SHOWN = 5;
 
 // byReason - the most frequent reasons, and all others together
-function byReason(title, points, when, tick) {
-	const sums = new Map();
-
-	for (const point of points)
-		for (const [word, n] of Object.entries(point.reasons))
-			sums.set(word, (sums.get(word) ?? 0) + n);
-	const words = [...sums.keys()].sort((a, b) => sums.get(b) - sums.get(a)), first = words.slice(0, REASONS_SHOWN), rest = words.slice(REASONS_SHOWN);
+function byReason(points, axis) {
+	const sums = together(points.map((point) => point.reasons));
+	const words = Object.keys(sums).sort((a, b) => sums[b] - sums[a]), first = words.slice(0, REASONS_SHOWN), rest = words.slice(REASONS_SHOWN);
 	const series = first.map((word, i) => ({ name: reason(word), kind: `other${i + 1}` }));
 
 	if (words.length === 0)
 		return nothing(t("now.by-reason.none"));
 	if (rest.length > 0)
 		series.push({ name: t("now.other"), kind: "other6" });
-	return chart(title, points.map((point) => ({ at: point.at, values: [...first.map((word) => point.reasons[word] ?? 0),
-		...(rest.length > 0 ? [rest.reduce((n, word) => n + (point.reasons[word] ?? 0), 0)] : [])] })), series, when, tick);
+	return chart(t("now.by-reason"), points.map((point) => ({ at: point.at, values: [...first.map((word) => point.reasons[word] ?? 0),
+		...(rest.length > 0 ? [rest.reduce((n, word) => n + (point.reasons[word] ?? 0), 0)] : [])] })), series, axis);
 }
 
-const together = (points) => points.reduce((all, counts) => {
-	for (const [word, n] of Object.entries(counts ?? {}))
-		all[word] = (all[word] ?? 0) + n;
-	return all;
-}, {});
+// ratePlots - of an answer of /rates: what there is to see of one host, or of all (""), and the counts of mode watch
+export function ratePlots(answer, period, host) {
+	const step = answer.step_s * 1000, axis = { when: moment, step, ...PERIODS[period] };
+	const points = places(answer.now, step, PERIODS[period].hours * HOUR / step).map((at) => {
+		const here = answer.places.filter((place) => place.at === at && (host === "" || place.host === host));
+		const actions = together(here.map((place) => place.actions));
 
-async function shortRates(hours, signal) {
-	const answer = await get("rates", { hours }, signal), step = answer.step_s * 1000, n = hours === 1 ? 60 : 144;
-	const last = Math.floor(answer.now / step) * step, found = new Map(answer.places.map((place) => [place.at, place]));
-	const points = Array.from({ length: n }, (_, i) => {
-		const at = last - (n - 1 - i) * step, place = found.get(at);
-
-		return { at, reasons: place?.reasons ?? {}, values: ACTIONS().map((one) => one.of.reduce((sum, action) => sum + (place?.actions[action] ?? 0), 0)) };
+		return { at, reasons: together(here.map((place) => place.reasons)), would: together(here.map((place) => place.would)),
+			n: here.length, values: ACTIONS().map((one) => one.of.reduce((sum, action) => sum + (actions[action] ?? 0), 0)) };
 	});
+	const note = answer.hosts.length > 1 && host === "" ? h("p", { class: "quiet" }, t("now.rates.all", { n: number(answer.hosts.length) })) : null;
 
-	return { note: t("now.rates.one", { filter: answer.filter }), would: together(answer.places.map((place) => place.would)),
-		plots: [chart(t("now.by-action"), points, ACTIONS(), moment, hour), byReason(t("now.by-reason"), points, moment, hour)] };
+	return { would: together(points.map((point) => point.would)), plots: points.every((point) => point.n === 0) ? [nothing(t("now.none"))] :
+		[note, chart(t("now.by-action"), points, ACTIONS(), axis), byReason(points, axis)] };
 }
 
-// rates - of a period: plots, what mode watch would have refused, and whose figures these are
-export async function rates(period, signal) {
-	if (period !== "fortnight")
-		return shortRates(period === "hour" ? 1 : 24, signal);
-	const reports = await days({}, signal);
-	const points = reports.map(({ at, report }) => ({ at, reasons: report.total.refused ?? {}, values: [report.total.messages, sum(report.total.refused)] }));
+// --- an account
 
-	return { note: t("now.rates.all"), would: together(reports.map(({ report }) => report.total.would_be_refused)),
-		plots: [chart(t("now.by-action"), points, OUTCOMES(), onDay, onDay), byReason(t("now.by-reason"), points, onDay, onDay)] };
+const OUTCOMES = () => [
+	{ name: t("count.accept"), kind: "accept", always: true },
+	{ name: t("count.refused"), kind: "refused", always: true },
+];
+
+// byDay - sums of the days of the reader
+function byDay(points) {
+	const days = [];
+
+	for (const point of points) {
+		if (days.length === 0 || date(days.at(-1).at) !== date(point.at))
+			days.push({ at: point.at, values: [0, 0] });
+		point.values.forEach((value, i) => days.at(-1).values[i] += value);
+	}
+	return days;
+}
+
+// hourPlots - of an answer of /accounts/{account}/hours: by hour, and by day
+export function hourPlots(answer) {
+	const found = new Map(answer.hours.map((row) => [row.at, row]));
+	const points = places(answer.now, HOUR, FORTNIGHT).map((at) => ({ at, values: [found.get(at)?.messages ?? 0, found.get(at)?.refused ?? 0] }));
+	const sum = (name) => answer.hours.reduce((all, row) => all + row[name], 0);
+
+	if (answer.hours.length === 0)
+		return [nothing(t("account.sent.none"))];
+	return [h("p", {}, t("account.sent.sum", { messages: plural("account.sent.messages", sum("messages")),
+		recipients: plural("account.sent.recipients", sum("recipients")), refused: number(sum("refused")) })),
+	chart(t("account.hours"), points, OUTCOMES(), { when: moment, step: HOUR, ...PERIODS.fortnight }),
+	chart(t("account.days"), byDay(points), OUTCOMES(), { when: date, marked: () => true, mark: date })];
 }

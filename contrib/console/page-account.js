@@ -4,7 +4,7 @@ import { account as path, change, get } from "./ask.js";
 import { announce, h, s } from "./dom.js";
 import { ask, badge, choice, choose, field, load, nothing, outcome, reason, section } from "./parts.js";
 import { bytes, number, percent, plural, span, t, time, zone } from "./text.js";
-import { sentByDay, sentByHour } from "./figures.js";
+import { hourPlots } from "./figures.js";
 
 const day = (ms) => new Date(ms).toISOString().slice(0, 10);
 
@@ -181,11 +181,7 @@ async function one({ body, title, session, signal }, name) {
 				(head.element.querySelector(".buttons button") ?? title).focus();
 			}), limits.limits.length === 0 ? nothing(t("account.limits.none")) : limits.limits.map(limitBar)];
 		}),
-		load(sent, async () => {
-			const [{ verdicts }, byDay] = await Promise.all([get(path(name, "history"), { limit: 100 }, signal), sentByDay(name, signal)]);
-
-			return [verdicts.length > 0 ? sentByHour(verdicts) : null, byDay];
-		}),
+		load(sent, async () => hourPlots(await get(path(name, "hours"), { days: 14 }, signal))),
 		load(last, async () => {
 			const { verdicts } = await get(path(name, "history"), { limit: 50 }, signal);
 

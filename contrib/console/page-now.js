@@ -2,9 +2,9 @@
 
 import { get } from "./ask.js";
 import { announce, h } from "./dom.js";
-import { badge, choose, load, loading, nothing, reason, section, table } from "./parts.js";
+import { badge, choice, choose, field, load, loading, nothing, reason, section, table } from "./parts.js";
 import { number, plural, span, t, time, zone } from "./text.js";
-import { rates } from "./figures.js";
+import { PERIODS, ratePlots } from "./figures.js";
 import { eventTable } from "./page-events.js";
 
 const EVERY_MS = 10000;
@@ -45,20 +45,48 @@ function watched(counts) {
 export async function showNow({ body, signal }) {
 	const state = section(t("now.state")), plots = section(t("now.rates")), range = h("div", {}), watch = section(t("now.watch"));
 	const blocked = section(t("now.blocked")), events = section(t("now.events"));
-	let good = null, period = "hour", age = 0;
+	const hosts = h("div", { class: "bar-of-fields" });
+	let good = null, period = "hour", host = "", latest = null, age = 0;
 
-	// plot - the plots of the period, and what mode watch let pass in it; quiet: only when it is here
+	// paint - the plots of the latest answer, and what mode watch let pass
+	function paint() {
+		const found = ratePlots(latest, period, host);
+
+		watch.fill(watched(found.would));
+		return h("div", {}, found.plots);
+	}
+
+	// offer - the choice of a host, if there is one
+	function offer(answer) {
+		if (!answer.hosts.includes(host))
+			host = "";
+		const select = choice([["", t("all")], ...answer.hosts.map((name) => [name, name === "*" ? t("now.hosts.others") : name])], host);
+
+		select.addEventListener("change", () => {
+			host = select.value;
+			plots.fill(paint());
+		});
+		// one that has the focus stays as long as it is good
+		if (answer.hosts.join() !== latest?.hosts.join() || !hosts.contains(document.activeElement))
+			hosts.replaceChildren(...(answer.hosts.length > 1 ? [field(t("filter"), select)] : []));
+		latest = answer;
+	}
+
+	// plot - the plots of the period; quiet: only when it is here
 	async function plot(quiet) {
-		const ask = async () => {
-			const wanted = period, found = await rates(wanted, signal);
+		const wanted = period;
+		const into = { fill: (child) => wanted !== period || (quiet && child.hasAttribute?.("aria-busy")) || plots.fill(child) };
+
+		await load(into, async () => {
+			const answer = await get("rates", { hours: PERIODS[wanted].hours }, signal);
 
 			if (wanted !== period)
 				return loading();
-			watch.fill(watched(found.would));
-			return h("div", {}, h("p", { class: "quiet" }, found.note), found.plots);
-		};
-
-		await load(quiet ? { fill: (child) => child.hasAttribute("aria-busy") || plots.fill(child) } : plots, ask);
+			offer(answer);
+			return paint();
+		});
+		if (wanted === period && watch.element.querySelector("[aria-busy]") !== null)
+			watch.fill(nothing());
 	}
 
 	async function look() {
@@ -70,17 +98,19 @@ export async function showNow({ body, signal }) {
 			announce(`${t("now.state")}: ${state.element.textContent}`);
 		good = now;
 	}
-	range.append(choose(t("now.range"), [["hour", t("now.hour")], ["day", t("now.day")], ["fortnight", t("now.fortnight")]], period, (value) => {
+	range.append(choose(t("now.range"), [["hour", t("now.hour")], ["day", t("now.day")], ["fortnight", t("now.fortnight")]], period, async (value) => {
 		period = value;
-		plot();
+		await plot();
+		if (value === period)
+			announce(plots.element.querySelector("figcaption")?.textContent ?? t("now.none"));
 	}));
 	watch.fill(loading());
-	plots.element.querySelector("h2").after(range);
+	plots.element.querySelector("h2").after(range, hosts);
 	body.append(state.element, plots.element, watch.element, blocked.element, events.element, h("p", { class: "quiet" }, t("zone", { zone: zone() })));
 	const timer = setInterval(() => document.hidden || load({ fill: (child) => child.hasAttribute?.("aria-busy") || state.fill(child) }, async () => {
 		await look();
-		// plots once a minute, and none while their table is open
-		if (++age % 6 === 0 && period === "hour" && plots.element.querySelector("details[open]") === null)
+		// plots once a minute, those of two weeks once in ten; and none while their table is open
+		if (++age % (period === "fortnight" ? 60 : 6) === 0 && plots.element.querySelector("details[open]") === null)
 			await plot(true);
 		return state.element.querySelector(".tiles");
 	}), EVERY_MS);

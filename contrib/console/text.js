@@ -68,13 +68,17 @@ export function hour(ms) {
 	return new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" }).format(ms);
 }
 
-export function date(ms, zone) {
-	return new Intl.DateTimeFormat(language, { day: "numeric", month: "short", timeZone: zone }).format(ms);
+export function date(ms) {
+	return new Intl.DateTimeFormat(language, { day: "numeric", month: "short" }).format(ms);
 }
 
 export function moment(ms) {
 	return new Intl.DateTimeFormat(language, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }).format(ms);
 }
+
+// round, midnight - is it a whole number of minutes of the hour, or does a day begin, for the reader?
+export const round = (ms, minutes) => new Date(ms).getMinutes() % minutes === 0;
+export const midnight = (ms) => new Date(ms).getDate() !== new Date(ms - 3600000).getDate();
 
 export function zone() {
 	return new Intl.DateTimeFormat(language, { timeZoneName: "long" }).formatToParts().find((part) => part.type === "timeZoneName").value;

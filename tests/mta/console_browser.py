@@ -2,7 +2,7 @@
 
 usage: console_browser.py PORT SUBMISSION-PORT PASSWORD DIRECTORY HOSTILE-LOGIN SECOND
 DIRECTORY has the file tokens, with lines NAME TOKEN. SECOND is the host of a second filter, or
-empty; bob has been refused by both. Writes TAP.
+empty; bob has been refused by both, and has sent a message through it five days ago. Writes TAP.
 """
 import json
 import os
@@ -229,7 +229,7 @@ def logging_in(browser):
 
 def now(browser):
     browser.shows("day", "8 messages")
-    browser.go("now")
+    browser.go("now", fresh=True)
     ok(browser.sees("redis, available", "none is withheld", "Redis, available", "Accepted: 8"), "Now shows the state", browser.text())
     ok(browser.until(lambda: browser.js("return document.querySelectorAll('.chart svg rect.bar').length") >= 2), "and a chart")
     label = browser.find(".chart svg").get_attribute("aria-label")
@@ -238,10 +238,19 @@ def now(browser):
     ok(browser.until(lambda: browser.js("return document.querySelectorAll('.chart table tbody tr').length") >= 1), "and as a table")
     ok("By outcome" in browser.text() and "Refused, by reason" in browser.text() and
        "the envelope sender belongs to someone else" in browser.text(".chart:nth-of-type(2)"), "and reasons", browser.text())
-    for period, what in (("24 hours", "of the filter on"), ("14 days", "of all filters")):
+    ok("Each bar is 1 minute" in browser.text(), "by minute", browser.text())
+    for period, what, accepted in (("24 hours", "10 minutes", 8), ("14 days", "1 hour", 9 if SECOND else 8)):
         browser.press(period, ".choose label")
-        ok(browser.sees(what, "Accepted", "the From address is of another domain"), period + ", too", browser.text())
+        ok(browser.sees(f"Each bar is {what}.", f"Accepted {accepted}", "the From address is of another domain"), period + ", too", browser.text())
+        ok(browser.sees(f"Accepted {accepted}", selector="#live"), "a screen reader hears it", browser.text("#live"))
         browser.ready()
+    marks = browser.js("return [...document.querySelectorAll('.chart:first-of-type .axis')].map((one) => one.textContent).filter((one) => /[a-z]/i.test(one))")
+    ok(len(marks) == 14 and len(set(marks)) == 14, "two weeks have a mark for each day", marks)
+    asked = browser.js("return performance.getEntriesByType('resource').map((one) => one.name).filter((one) => /report/.test(one))")
+    ok(asked == [], "no report of a day is asked for", asked)
+    browser.size(360)
+    ok(browser.sees("Each bar is 3 hours."), "on a telephone with wider bars", browser.text())
+    browser.size(1200)
 
 
 def account(browser):
@@ -260,8 +269,27 @@ def account(browser):
                     "rejected: the From address is of another domain", "accepted"), "and the last decisions in plain words with the reply",
        browser.text())
     titles = browser.js("return [...document.querySelectorAll('.chart figcaption')].map((one) => one.firstChild.textContent)")
-    ok(len(titles) == 2 and "by hour" in titles[0] and "by day" in titles[1] and "since" in browser.text(".chart + .quiet"),
-       "and plots by hour and day", titles)
+    ok(len(titles) == 2 and "by hour" in titles[0] and "by day" in titles[1] and "In 14 days: 6 messages to 6 recipients, 3 refused." in browser.text(),
+       "and plots by hour and day", (titles, browser.text()))
+    sums = [[sum(int(row[i]) for row in rows) for i in (1, 2)] for rows in tables(browser)]
+    ok(sums == [[6, 3], [6, 3]], "which are tables, too", tables(browser))
+    asked = browser.js("return performance.getEntriesByType('resource').map((one) => one.name).filter((one) => /report\\?day/.test(one))")
+    ok(asked == [], "without a report of each day", asked)
+    for zone in ("Pacific/Kiritimati", "Asia/Kolkata"):
+        browser.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": zone})
+        browser.go("account/alice%40example.org", fresh=True)
+        seen = tables(browser)
+        want = browser.js("""const at = Math.floor(Date.now() / 3600000) * 3600000, when = { day: "numeric", month: "short", timeZone: arguments[0] };
+            return [new Intl.DateTimeFormat("en", { ...when, hour: "2-digit", minute: "2-digit" }), new Intl.DateTimeFormat("en", when)].map((one) =>
+            [one.format(at), one.format(at - 3600000)])""", zone)
+        ok(all(table[0][0] in near for table, near in zip(seen, want)), "in the time zone of the reader: " + zone, (seen, want))
+    browser.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
+
+
+def tables(browser):
+    """The rows of the table below each plot."""
+    return browser.js("""return [...document.querySelectorAll(".chart tbody")].map((one) =>
+        [...one.rows].map((row) => [...row.cells].map((cell) => cell.textContent)))""")
 
 
 def two_filters(browser):
@@ -279,6 +307,19 @@ def two_filters(browser):
        browser.text())
     browser.go("now")
     ok(browser.sees("running on " + first), "the page Now says whose state it is", browser.text())
+    browser.press("14 days", ".choose label")
+    ok(browser.sees("These are the sums of 2 hosts.", "Accepted 9"), "its plots are those of both", browser.text())
+    both = tables(browser)[0]
+    ok(len(both) >= 2 and both[-1][1] == "1", "with the mail of five days ago", both)
+    for host, accepted in ((SECOND, 1), (first, 8), ("", 9)):
+        browser.js("""const label = [...document.querySelectorAll("label")].find((one) => one.innerText === "Host");
+            const select = document.getElementById(label.htmlFor); select.value = arguments[0];
+            select.dispatchEvent(new Event("change"))""", host)
+        ok(browser.sees(f"Accepted {accepted}") and ("sums of" in browser.text()) == (host == ""), f"or of one: {host or 'both'}", browser.text())
+    browser.go("account/bob%40example.net", fresh=True)
+    rows = tables(browser)
+    ok("In 14 days: 3 messages to 5 recipients" in browser.text() and len(rows[0]) >= 2 and len(rows[1]) == 2 and rows[0][-1][1] == "1",
+       "an account has its mail of five days ago, too", (rows, browser.text()))
 
 
 def hostile(browser):
