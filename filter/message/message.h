@@ -18,6 +18,7 @@
 #include "policy/base/facts.h"
 #include "policy/base/netblock.h"
 #include "policy/quota/body_print.h"
+#include "policy/sender/bounce.h"
 #include "policy/sender/header.h"
 #include "policy/verdict/edits.h"
 #include "policy/verdict/verdict.h"
@@ -63,6 +64,7 @@ struct message {
 	struct quota_mark *marks;	/* the limits whose warn_at mark it crossed */
 	size_t n_marks;
 	struct body_print *print;	/* of its body, or NULL: no plan asks for it */
+	struct bounce *bounce;	/* what it reports, or NULL: it is no report, or no plan asks */
 	uint64_t body_us;	/* what its body took so far, in microseconds */
 };
 

@@ -23,6 +23,7 @@
 #include "filter/base/log.h"
 #include "filter/config/listener.h"
 #include "filter/message/alike.h"
+#include "filter/message/bounces.h"
 #include "filter/message/charge.h"
 #include "filter/message/dmarc_gather.h"
 #include "filter/message/lookup.h"
@@ -106,6 +107,7 @@ log_verdict(struct message *message)
 	    &message->session->daemon->figures, &message->facts, &message->verdict);
 	charge_offence(message);
 	alike_count(message);
+	bounces_count(message);
 	if (stage_config_of(message)->log_format == LOG_FORMAT_JSON)
 		log_json(logline_json(made, made));
 	else
@@ -669,8 +671,10 @@ stage_header(struct message *message)
 		begin_verification(message);
 	else if (verdict_passes(&message->verdict))
 		start_signing(message);
-	if (verdict_passes(&message->verdict))
+	if (verdict_passes(&message->verdict)) {
 		alike_begin(message);
+		bounces_begin(message);
+	}
 	answer_early(message);
 }
 
@@ -684,6 +688,8 @@ stage_body(struct message *message, const char *bytes, size_t len)
 		dkim_verify_body(message->verification, bytes, len);
 	if (message->print != NULL)
 		body_print_add(message->print, bytes, len);
+	if (message->bounce != NULL)
+		bounce_add(message->bounce, bytes, len);
 }
 
 /* count_verification - the results of DKIM and DMARC, for the metrics */

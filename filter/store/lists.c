@@ -242,7 +242,8 @@ count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *
 
 	if (charge_one(redis, ctx, offence->plan, &reply) < 0)
 		return -1;
-	return reply.counts != NULL && reply.counts[0].used > reply.counts[0].max
+	return offence->rule.for_ms > 0 && reply.counts != NULL &&
+	    reply.counts[0].used > reply.counts[0].max
 	    ? block_offender(redis, ctx, offence)
 	    : 0;
 }

@@ -84,7 +84,7 @@ struct store_status {
 
 #define STORE_BY_SIGNS	"block_on"	/* who blocked it, if a plan's signs did */
 
-/* For how long block_on blocks. */
+/* For how long block_on blocks; 0: it only counts, and blocks nobody. */
 struct store_block_rule {
 	int64_t for_ms;
 	long grows;		/* times longer each further time (quota_block_length); 0, 1: not */

@@ -57,6 +57,8 @@ static const struct {
 	[LIMIT_BLOCKS] =	{ "blocks", 'k', false, 0 },
 	[LIMIT_LOGINS] =	{ "failed-logins", 'l', true, FOR_BOTH | FOR_LEVEL },
 	[LIMIT_DUPLICATES] =	{ "duplicates", 'd', true, FOR_BLOCK_ON },
+	[LIMIT_BOUNCES] =	{ "bounces", 'e', true, FOR_BLOCK_ON },
+	[LIMIT_SENT] =		{ "sent messages", 'i', true, 0 },
 };
 
 #define KILO	UINT64_C(1000)
@@ -85,6 +87,8 @@ static const struct unit_word units[] = {
 	{ "failed-logins",	LIMIT_LOGINS,	1 },
 	{ "duplicate",	LIMIT_DUPLICATES,	1 },
 	{ "duplicates",	LIMIT_DUPLICATES,	1 },
+	{ "bounce",	LIMIT_BOUNCES,		1 },
+	{ "bounces",	LIMIT_BOUNCES,		1 },
 	{ "byte",	LIMIT_BYTES,		1 },
 	{ "bytes",	LIMIT_BYTES,		1 },
 	{ "KB",		LIMIT_BYTES,		KILO },

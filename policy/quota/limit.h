@@ -13,8 +13,8 @@
  *	number = 1*DIGIT ["." 1*DIGIT]	; a fraction only before KB and larger
  *	unit   = "message" / "recipient" / "external-recipient" / "new-recipient" /
  *		 "client-address" / "foreign-sender" / "refused-recipient" /
- *		 "country" / "network" / "failed-login" / "duplicate" / "byte", each also in the
- *		 plural;
+ *		 "country" / "network" / "failed-login" / "duplicate" / "bounce" / "byte", each
+ *		 also in the plural;
  *		 KB MB GB TB PB (powers of 1000), KiB MiB GiB TiB PiB (of 1024)
  *	span   = "second" / "minute" / "hour" / "day" / "week", also with "s",
  *		 and the short forms of duration.h
@@ -52,9 +52,11 @@ enum limit_unit {
 	LIMIT_NETWORKS,		/* different networks (AS) of clients */
 	LIMIT_BLOCKS,		/* blocks by block_on, for block_grows; has no word */
 	LIMIT_LOGINS,		/* different wrong passwords at log-in */
-	LIMIT_DUPLICATES	/* different recipients of a body that was sent before */
+	LIMIT_DUPLICATES,	/* different recipients of a body that was sent before */
+	LIMIT_BOUNCES,		/* different messages that came back */
+	LIMIT_SENT		/* Message-IDs of accepted mail, for bounces; has no word */
 };
-#define LIMIT_LAST	LIMIT_DUPLICATES
+#define LIMIT_LAST	LIMIT_SENT
 
 /* One limit. A limit that is unlimited has no window and is never counted. */
 struct limit {

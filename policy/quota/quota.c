@@ -328,6 +328,8 @@ cost_in(const struct quota_cost *cost, enum limit_unit unit)
 	case LIMIT_BLOCKS:
 	case LIMIT_LOGINS:
 	case LIMIT_DUPLICATES:
+	case LIMIT_BOUNCES:
+	case LIMIT_SENT:
 		return 0;	/* no message costs any: see event_cost() */
 	}
 	return 1;

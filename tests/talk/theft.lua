@@ -136,6 +136,50 @@ ok(mail(conn, "phish", 0, { "<phish1-1@x.example>" }) == "eom continue", "may be
 ok(circular("phish", 131, 160, 1) < 30, "to more of them it is a sign")
 ok(mail(conn, "phish", 0, { "<phish1-1@x.example>" }) == "mail replycode", "that stops the account")
 
+-- message number i of an account, whose report may come back
+local function post(login, id)
+	local head = header(login .. "@example.org")
+
+	head[3] = { "Subject", " post " .. id }
+	head[5] = { "Message-ID", " <" .. id .. "@client.example>" }
+	return try(conn, { login = login, from = "<" .. login .. "@example.org>", rcpt = { "<friend1@x.example>" },
+	    header = head, body = login .. id .. "\r\n" })
+end
+
+-- a delivery report to an address about the message of that id
+local mx = open("INBOUND", "203.0.113.9")
+local function report(to, id, action, from)
+	local body = "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; there.example\r\n\r\n" ..
+	    "Action: " .. (action or "failed") .. "\r\n\r\n--b\r\nContent-Type: text/rfc822-headers\r\n\r\n" ..
+	    "From: someone\r\nMessage-ID: <" .. id .. "@client.example>\r\n\r\n--b--\r\n"
+	return try(mx, { from = from or "<>", rcpt = { "<" .. to .. ">" }, body = body, header = {
+	    { "From", " MAILER-DAEMON@there.example" }, { "Subject", " Undelivered" },
+	    { "Content-Type", ' multipart/report; report-type=delivery-status;\n boundary="b"' } } })
+end
+for i = 1, 40 do
+	post("dora", "dora" .. i)
+	post("quiet", "quiet" .. i)
+end
+-- nobody is blocked by these: forged ones, the same again, reports of delay, and those with a sender
+for i = 1, 60 do
+	report("quiet@example.org", "guess" .. i)
+	report("quiet@example.org", "dora" .. i)
+	report("quiet@example.org", "quiet1")
+	report("quiet@example.org", "quiet" .. i, "delayed")
+	report("quiet@example.org", "quiet" .. i, "failed", "<friend@x.example>")
+end
+ok(post("quiet", "more") == "eom continue", "forged reports, repeated ones and delays block nobody")
+for i = 1, 30 do
+	ok(report("dora+x@example.org", "dora" .. i) == "eom continue", "a report is delivered")
+end
+ok(post("dora", "thirty") == "eom continue", "thirty messages that come back are not too many")
+report("info@example.org", "dora31")
+for _ = 1, 100 do
+	if post("dora", "more") ~= "eom continue" then break end
+end
+ok(post("dora", "last") == "mail replycode", "one more, to an alias, is")
+mt.disconnect(mx)
+
 bad = 0
 for i = 1, 20 do
 	bad = bad + honest(conn, "user" .. i, 21, 30)

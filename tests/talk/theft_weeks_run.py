@@ -24,16 +24,17 @@ from tap import done, ok
 MINUTE, HOUR, DAY = 60, 3600, 86400
 START = 1893456000      # a Tuesday, 1 January 2030, 00:00 UTC
 RECIPIENTS, MINUTES = 60, 3     # a theft is stopped within one of them
-BOUNDS = {"patient": 302}       # save one that stays below every limit
+BOUNDS = {"patient": 302}       # save one that stays below every limit, and is seen by its body alone
 SEED = int(os.environ.get("COUNTERSIGN_THEFT_SEED", "1"))
 chance = random.Random(SEED)
 
 
 class Mail:
     """One message, and when it is tried next."""
-    def __init__(self, login, at, address, recipients, subject, refused=(), thief=False, body=None):
+    def __init__(self, login, at, address, recipients, subject, refused=(), thief=False, body=None, back=False):
         self.login, self.at, self.address, self.recipients = login, at, address, recipients
         self.subject, self.refused, self.thief, self.tries = subject, refused, thief, 0
+        self.back, self.id = back, "<%d.%s>" % (chance.getrandbits(48), login)
         self.body = body or "%s at %s\r\n" % (subject, at)
 
 
@@ -120,6 +121,13 @@ def patient():
                  "parcel %d" % chance.getrandbits(40), thief=True, body="Pay for your parcel.\r\n") for i in range(960)]
 
 
+def returned():
+    """The same with another body each, to a list of which 7 of 10 addresses are dead: reports come back."""
+    at = START + 8 * DAY
+    return [Mail("returned@example.org", at + 90 * i, "203.0.113.98", ["r%d@victim.example" % i],
+                 "bill %d" % chance.getrandbits(40), thief=True, back=i % 10 < 7) for i in range(960)]
+
+
 class Site:
     def __init__(self, program, library, plans):
         self.directory = tempfile.mkdtemp(prefix="theft-weeks.")
@@ -143,7 +151,7 @@ history = { messages = 0 }
 require_tls = false
 plans_file = "%s/plans.conf"
 accounts = ( { login = "news@example.org"  plan = "business" } )
-listeners = { users = { role = "submission"  daemon = ["ORIGINATING"] } }
+listeners = { users = { role = "submission"  daemon = ["ORIGINATING"] }  mx = { role = "inbound"  daemon = ["MX"] } }
 """ % (port, self.directory)
 
     def set_clock(self, at):
@@ -159,9 +167,23 @@ listeners = { users = { role = "submission"  daemon = ["ORIGINATING"] } }
         finally:
             m.quit()
 
+    def report(self, mail):
+        """The report that a message was not delivered, from the host that had taken it."""
+        m = Milter(self.daemon.port).begin(daemon="MX", address="192.0.2.200")
+        body = ("--b\r\nContent-Type: message/delivery-status\r\n\r\nAction: failed\r\n\r\n--b\r\n"
+                "Content-Type: message/rfc822\r\n\r\nMessage-ID: %s\r\n\r\n--b--\r\n" % mail.id)
+        try:
+            reply = m.message([(b"From", b" MAILER-DAEMON@there.example"), (b"Content-Type",
+                b" multipart/report; report-type=delivery-status; boundary=b")], body.encode(), b"<>",
+                [b"<%s>" % mail.login.encode()])
+            assert reply == "eom c", reply
+        finally:
+            m.quit()
+
     @staticmethod
     def say(m, mail):
-        fields = [(b"From", b" " + mail.login.encode()), (b"To", b" you@there.example"), (b"Subject", b" " + mail.subject.encode())]
+        fields = [(b"From", b" " + mail.login.encode()), (b"To", b" you@there.example"), (b"Subject", b" " + mail.subject.encode()),
+                  (b"Message-ID", b" " + mail.id.encode())]
         reply = m.mail(b"<%s>" % mail.login.encode(), i="W1", auth_type="PLAIN", auth_authen=mail.login)
         taken = 0
         if reply != "c":
@@ -200,7 +222,7 @@ def two_weeks(site):
     """All mail in the order of its times, the table, and the bounds."""
     queue, reached, before, first, stopped, lost = [], {}, {}, {}, {}, 0
     for number, mail in enumerate(sum([office(n) for n in range(20)], []) + invitation() + merge() + newsletter() +
-                                  burst() + slow() + fresh_only() + dead() + circular() + patient()):
+                                  burst() + slow() + fresh_only() + dead() + circular() + patient() + returned()):
         heapq.heappush(queue, (mail.at, number, mail))
     number = len(queue)
     while queue:
@@ -210,6 +232,8 @@ def two_weeks(site):
             first.setdefault(mail.login, mail.at)
         if isinstance(seen, int):
             reached[mail.login] = reached.get(mail.login, 0) + seen
+            if mail.back:
+                site.report(mail)
             if mail.login not in stopped:
                 before[mail.login] = reached[mail.login]
             continue
@@ -225,7 +249,7 @@ def two_weeks(site):
             number += 1
             heapq.heappush(queue, (mail.at, number, mail))
     why = dict(site.blocked())
-    thieves = ("burst", "slow", "fresh", "dead", "patient")
+    thieves = ("burst", "slow", "fresh", "dead", "patient", "returned")
     print("# %-8s %10s %10s %10s   %s" % ("", "recipients", "minutes", "in all", "seen"))
     for name in thieves:
         login = name + "@example.org"
