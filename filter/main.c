@@ -109,7 +109,7 @@ print_versions(void)
 	talloc_free(ctx);
 }
 
-/* parse_arguments - the command line; ends the process where it says so */
+/* parse_arguments - the command line; ends the process if it says so */
 static struct arguments
 parse_arguments(int argc, char **argv)
 {

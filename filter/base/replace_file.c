@@ -44,7 +44,7 @@ write_whole(const char *path, replace_file_fn *write, void *arg)
 	return error == 0 ? 0 : -1;
 }
 
-/* sync_folder - so that the new name survives a crash; where it cannot, the old one does */
+/* sync_folder - so that the new name survives a crash; if it cannot, the old one does */
 static void
 sync_folder(TALLOC_CTX *ctx, const char *path)
 {

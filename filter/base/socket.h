@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-/* socket_wait - until fd is ready for events, as of poll(); false at the deadline, or where fd is
+/* socket_wait - until fd is ready for events, as of poll(); false at the deadline, or if fd is
  * none */
 bool socket_wait(int fd, short events, int64_t deadline_ms);
 

@@ -18,7 +18,7 @@
 #include "filter/base/unix_socket.h"
 #include "policy/base/mem.h"
 
-/* address_of - a path as a socket address; -1 with errno where it is too long */
+/* address_of - a path as a socket address; -1 with errno if it is too long */
 static int
 address_of(const char *path, struct sockaddr_un *address_r)
 {

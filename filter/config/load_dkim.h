@@ -11,7 +11,7 @@
 /* The options of the group, and of a section of its domains. */
 extern const struct option_group configuration_dkim_group, configuration_dkim_domain_group;
 
-/* configuration_dkim_defaults - what is in force where nothing is written */
+/* configuration_dkim_defaults - what is in force if nothing is written */
 void configuration_dkim_defaults(struct config *config);
 
 /* configuration_dkim_read - dkim = { ... }; target: the struct config */

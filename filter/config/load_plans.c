@@ -340,7 +340,7 @@ configuration_plans_read(struct options_reader *reader, config_setting_t *settin
 	}
 }
 
-/* given_before - note a mistake where an option stands in the other file already */
+/* given_before - note a mistake if an option stands in the other file already */
 static bool
 given_before(struct options_reader *reader, const config_setting_t *setting, const char *where)
 {

@@ -6,7 +6,7 @@
  * reference. Requests are answered one at a time (control_answer.c).
  *
  * The kernel reports who may do what: user and groups of the peer as it connected. A socket file
- * belongs to one group only, so where a second one may read, the file is open to all and
+ * belongs to one group only, so if a second one may read, the file is open to all and
  * strangers are turned away here, before they can say a word.
  *
  * Thread rule: opened and closed by the first thread; in between everything
@@ -361,7 +361,7 @@ control_do_serve(void *arg)
 	}
 }
 
-/* find_group - the number of a group that may be NULL; -1 and an error where there is no such
+/* find_group - the number of a group that may be NULL; -1 and an error if there is no such
  * group */
 static int
 find_group(TALLOC_CTX *ctx, const char *name, gid_t *gid_r, const char **error_r)

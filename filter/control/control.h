@@ -2,7 +2,7 @@
  * control.h - the control socket: answers for countersignctl
  *
  * A unix stream socket; a request is one line of JSON, an object with "command"; so is the
- * answer, with "ok" and, where that is false, "error". countersignctl(8) lists them.
+ * answer, with "ok" and, if that is false, "error". countersignctl(8) lists them.
  */
 #ifndef FILTER_CONTROL_CONTROL_H
 #define FILTER_CONTROL_CONTROL_H
@@ -22,7 +22,7 @@ struct control;
 /*
  * control_open - bind the socket
  * Root, the daemon's user and members of group (NULL: the process's own) may do everything; members
- * of read_group, where given, may only ask. Mode 0660, or 0666 with a read_group. A socket that
+ * of read_group, if given, may only ask. Mode 0660, or 0666 with a read_group. A socket that
  * another process listens on is an error; a stale one is removed. Returns NULL and *error_r on ctx.
  * Call before rights are dropped.
  */

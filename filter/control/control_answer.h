@@ -1,7 +1,7 @@
 /*
  * control_answer.h - what a request of countersignctl is answered
  *
- * The commands, apart from the socket they come through: countersignctl calls them itself where it
+ * The commands, apart from the socket they come through: countersignctl calls them itself if it
  * works on the store without a daemon. Each is a row in control_answer.c and a
  * function in a file about its subject. A request and an answer are JSON objects.
  *

@@ -50,7 +50,7 @@ const char *control_text(const struct asked *asked, const char *name);
 long long control_number(const struct asked *asked, const char *name, long long min, long long max,
     long long otherwise);
 
-/* control_account - the account the request names, in normal form; NULL and an answer where it
+/* control_account - the account the request names, in normal form; NULL and an answer if it
  * names none */
 const char *control_account(const struct asked *asked, json_t **answer_r);
 

@@ -64,7 +64,7 @@ take_row(void *arg, const char *account, const struct daybook_row *row)
 		sums_add_row(&reading->accounts, account, row);
 }
 
-/* reasons_json - refusals by reason, or NULL where there are none */
+/* reasons_json - refusals by reason, or NULL if there are none */
 static json_t *
 reasons_json(const uint32_t *counts)
 {

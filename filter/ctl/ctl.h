@@ -129,11 +129,11 @@ int ctl_connect(struct ctl *ctl, const char **path_r, const char **why_r);
 /* ctl_hear - read one line of answer (talloc, no parent); ends the program if none comes in time */
 char *ctl_hear(int fd, const char *path, long wait_s);
 
-/* ctl_text, ctl_number - a member of an answer; "" and 0 where it has none */
+/* ctl_text, ctl_number - a member of an answer; "" and 0 if it has none */
 const char *ctl_text(const json_t *object, const char *name);
 long long ctl_number(const json_t *object, const char *name);
 
-/* ctl_set - a text into a request; ends the program where it is no UTF-8 */
+/* ctl_set - a text into a request; ends the program if it is no UTF-8 */
 void ctl_set(json_t *request, const char *name, const char *text);
 
 /* ctl_option, ctl_flag - the value of an option of the command, NULL if it is not given */

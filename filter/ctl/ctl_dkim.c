@@ -126,7 +126,7 @@ ctl_dkim_keys(struct ctl *ctl, const struct signers *signers, const char *domain
 	return keys;
 }
 
-/* list_key - one key for the reader, or as an object; false where it cannot be used */
+/* list_key - one key for the reader, or as an object; false if it cannot be used */
 static bool
 list_key(struct ctl *ctl, const struct keyring_key *key, json_t *list)
 {

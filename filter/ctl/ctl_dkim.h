@@ -24,14 +24,14 @@ void ctl_dkim_reader(struct ctl *ctl, const struct config *config, const char *p
 /* ctl_dkim_place - the directory, or the file, that says where keys are; config signs */
 const char *ctl_dkim_place(struct ctl *ctl, const struct config *config);
 
-/* ctl_dkim_domain - a domain of the command line in its normal form; ends the program where it is
+/* ctl_dkim_domain - a domain of the command line in its normal form; ends the program if it is
  * none */
 const char *ctl_dkim_domain(struct ctl *ctl, const char *text);
 
 /* ctl_dkim_type - "rsa" or "ed25519" */
 const char *ctl_dkim_type(enum keyring_type type);
 
-/* ctl_dkim_load - the keys of the configuration; where the daemon would not start with them, the
+/* ctl_dkim_load - the keys of the configuration; if the daemon would not start with them, the
  * program ends */
 struct signers *ctl_dkim_load(struct ctl *ctl, const struct config *config);
 
@@ -39,7 +39,7 @@ struct signers *ctl_dkim_load(struct ctl *ctl, const struct config *config);
 struct keyring_key *ctl_dkim_keys(
     struct ctl *ctl, const struct signers *signers, const char *domain, size_t *n_r);
 
-/* ctl_dkim_finish - print an answer, where it is JSON, and free it; the exit status */
+/* ctl_dkim_finish - print an answer, if it is JSON, and free it; the exit status */
 int ctl_dkim_finish(const struct ctl *ctl, json_t *answer, int status);
 
 #endif

@@ -174,7 +174,7 @@ ctl_dkim_check_ask_ahead(const struct check *check, size_t i)
 	talloc_free(name);
 }
 
-/* ctl_dkim_check_choose - the keys asked for; where the KeyTable has % for a domain, those that
+/* ctl_dkim_check_choose - the keys asked for; if the KeyTable has % for a domain, those that
  * sign its mail */
 static void
 ctl_dkim_check_choose(

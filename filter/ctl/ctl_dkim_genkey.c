@@ -4,7 +4,7 @@
  * Writes <selector>.txt, the record as it stands in a zone file, and <selector>.pem, the key,
  * where the daemon looks for it, with the owner and mode that the daemon asks for.
  * Each file appears whole or not at all: it is written under a name that the daemon
- * does not look at, and linked to its own, which fails where there is one already. The record comes
+ * does not look at, and linked to its own, which fails if there is one already. The record comes
  * first, so that a key never exists without its record.
  *
  * Nothing signs with the new key before the daemon looks (reload).
@@ -116,7 +116,7 @@ place(struct order *order, const char *given)
 
 /*
  * give - owner, group and mode of what this makes
- * Root's things are readable for the daemon's group; where that is root's too, they become the
+ * Root's things are readable for the daemon's group; if that is root's too, they become the
  * daemon's.
  */
 static bool
@@ -129,7 +129,7 @@ give(const struct order *order, int fd, mode_t alone, mode_t group)
 	    fchmod(fd, shared ? group : alone) == 0;
 }
 
-/* open_folder - open a directory, and make it where it is not there */
+/* open_folder - open a directory, and make it if it is not there */
 static int
 open_folder(const struct order *order, const char *path)
 {
@@ -164,7 +164,7 @@ count_keys(const struct order *order)
 		    order->folder, n);
 }
 
-/* write_all - true where every octet is on the disk */
+/* write_all - true if every octet is on the disk */
 static bool
 write_all(int fd, const char *text, size_t len)
 {

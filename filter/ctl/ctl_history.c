@@ -11,7 +11,7 @@
 
 #include "filter/ctl/ctl.h"
 
-/* print_member - "  name  value" where there is a value */
+/* print_member - "  name  value" if there is a value */
 static void
 print_member(const json_t *verdict, const char *name, const char *shown)
 {

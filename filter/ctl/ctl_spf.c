@@ -4,7 +4,7 @@
  * Works on its own, with the configuration file and the DNS servers it names, because
  * the daemon's answer to the same question would take no other way: the same
  * service, the same limits, the same overriding records, and the verdict of each
- * listener for strangers. Where there is no configuration file the defaults hold.
+ * listener for strangers. If there is no configuration file the defaults hold.
  *
  * Threads: one, and those of the resolver.
  */
@@ -252,7 +252,7 @@ client_note(const struct setting *setting, const char *address)
 	return NULL;
 }
 
-/* ctl_spf_finish - print the answer where it is JSON; the exit status */
+/* ctl_spf_finish - print the answer if it is JSON; the exit status */
 static int
 ctl_spf_finish(const struct setting *setting, json_t *answer, bool good)
 {
@@ -305,7 +305,7 @@ check_stranger(struct setting *setting, const struct request *request)
 	return ctl_spf_finish(setting, answer, true);
 }
 
-/* find_own - the addresses of this host, where none were given */
+/* find_own - the addresses of this host, if none were given */
 static void
 find_own(struct ctl *ctl, struct request *request)
 {

@@ -11,7 +11,7 @@ struct tender;
 
 /*
  * tender_start - about every second, table_tend() for each table of the snapshot in force
- * daemon must be open. NULL where no thread can be started.
+ * daemon must be open. NULL if no thread can be started.
  */
 struct tender *tender_start(TALLOC_CTX *ctx, struct daemon *daemon);
 

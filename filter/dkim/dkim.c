@@ -5,7 +5,7 @@
  * what strangers' input can do to it; each bar of the cage answers one thing:
  *
  * - Memory comes from our allocator, with some octets of slack. The library
- *   writes one pointer past an array where h= names more fields than there are
+ *   writes one pointer past an array if h= names more fields than there are
  *   (dkim_canon_selecthdrs); the slack takes it. All memory
  *   belongs to the message, so what the library forgets to free goes with that.
  * - It keeps a reference to each Ed25519 key it signed with. Whether this build does
@@ -163,7 +163,7 @@ prepare_signing(const struct dkim_options *options, DKIM_LIB *lib, const char *c
 	return set_option(lib, DKIM_OPTS_OVERSIGNHDRS, names, sizeof(names));
 }
 
-/* new_ref - a new member of the pool; takes over names; NULL where the library refuses */
+/* new_ref - a new member of the pool; takes over names; NULL if the library refuses */
 static struct dkim_lib_ref *
 new_ref(
     const struct dkim_options *options, char *names, const char *const *oversigned, uint64_t ttl)

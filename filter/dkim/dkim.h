@@ -63,7 +63,7 @@ struct dkim_options {
 
 /*
  * dkim_service_new - the library objects for these options
- * Returns NULL and *error_r on ctx where the library lacks what is needed (SHA-256), or is out of
+ * Returns NULL and *error_r on ctx if the library lacks what is needed (SHA-256), or is out of
  * memory. options is copied; dns.state must outlive the service. A talloc
  * child of ctx; to be freed when no message uses it.
  */
@@ -86,7 +86,7 @@ bool dkim_service_ed25519_leaks(const struct dkim_service *service);
  *
  * The list is a property of the library object, and so is the time until signatures expire (ttl, in
  * seconds; 0: they do not). So there is one for each of both in use; idle ones are kept, up
- * to a bound. oversigned: NULL-terminated; NULL: the one for verifying. Returns NULL where there
+ * to a bound. oversigned: NULL-terminated; NULL: the one for verifying. Returns NULL if there
  * is no memory.
  */
 struct dkim_lib_ref;
@@ -152,7 +152,7 @@ int dkim_tags_read(const char *text, size_t len, struct dkim_tags *tags_r, const
 /* The value of a tag, or NULL. Names are case-sensitive. */
 const struct span *dkim_tags_find(const struct dkim_tags *tags, const char *name);
 
-/* A tag's value without any white space, NUL-terminated; NULL where absent or longer than max. */
+/* A tag's value without any white space, NUL-terminated; NULL if absent or longer than max. */
 char *dkim_tags_text(TALLOC_CTX *ctx, const struct dkim_tags *tags, const char *name, size_t max);
 
 /* For struct dkim_dns: the resolver. */

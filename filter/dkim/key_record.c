@@ -125,7 +125,7 @@ has_word(const char *list, const char *word)
 	return false;
 }
 
-/* compare_octets - is p= this key? Sets state, and problem where there is more to say. */
+/* compare_octets - is p= this key? Sets state, and problem if there is more to say. */
 static void
 compare_octets(const struct keyring_public *key, const unsigned char *octets, size_t len,
     struct key_finding *finding)

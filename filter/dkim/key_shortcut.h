@@ -6,7 +6,7 @@
  * key, and the function it calls to parse it is ours (key_shortcut.c describes how
  * and why). THE PROGRAM MUST BE LINKED WITH -Wl,--export-dynamic, or with a
  * dynamic list that names PEM_read_bio_PrivateKey and d2i_PUBKEY_bio;
- * key_shortcut_selftest() fails where it was not. With ./configure --disable-key-shortcut handles
+ * key_shortcut_selftest() fails if it was not. With ./configure --disable-key-shortcut handles
  * remain, libopendkim is given the key itself, and no function of OpenSSL is replaced.
  *
  * Threads: all functions may be called by any thread at any time.
@@ -25,7 +25,7 @@
 /*
  * key_shortcut_add - register a private key
  * Takes a reference of its own on the key. Writes the handle: a line of text that
- * begins with five hyphens and that cannot be guessed. Returns 0, or -1 where
+ * begins with five hyphens and that cannot be guessed. Returns 0, or -1 if
  * there is no memory or no randomness.
  */
 int key_shortcut_add(EVP_PKEY *key, char handle_r[KEY_SHORTCUT_HANDLE]);

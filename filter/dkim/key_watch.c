@@ -222,7 +222,7 @@ key_watch_ask(struct key_watch *watch, TALLOC_CTX *scratch, const char *name,
 
 /* --- for a message ----------------------------------------------------- */
 
-/* must_ask - is nothing recent known? Where something is known, others meanwhile go by that (lock
+/* must_ask - is nothing recent known? If something is known, others meanwhile go by that (lock
  * held) */
 static bool
 must_ask(struct entry *entry, int64_t now_ms)
@@ -533,7 +533,7 @@ look_on(void *data)
 }
 
 /* start_looking - the thread, with all signals blocked: they are for the first thread only
- * Where the system refuses it, the tick does what it did. */
+ * If the system refuses it, the tick does what it did. */
 static void
 start_looking(struct key_watch *watch)
 {

@@ -41,7 +41,7 @@
 struct key_watch;
 
 /*
- * key_watch_new - with a thread, where dns has an authority: it looks there for keys that are not
+ * key_watch_new - with a thread, if dns has an authority: it looks there for keys that are not
  * used but wanted, every KEY_WATCH_UNSEEN_S. dns: whom to ask; its state must outlive the watch.
  * A talloc child of ctx.
  */
@@ -50,10 +50,10 @@ struct key_watch *key_watch_new(TALLOC_CTX *ctx, const struct dkim_dns *dns);
 /*
  * key_watch_filter - leave in a choice only signatures that others can verify
  *
- * Where no key is left, or no RSA key of those there were (Ed25519 alone verifies at few receivers,
+ * If no key is left, or no RSA key of those there were (Ed25519 alone verifies at few receivers,
  * RFC 8463 section 6), the outcome becomes FAIL with a problem on ctx. Keys that cannot be read
  * stay: signing reports them. now_ms: clock_ms(). Waits for DNS, at most KEY_WATCH_WAIT_MS in
- * all, and only where nothing recent is known of a key.
+ * all, and only if nothing recent is known of a key.
  */
 void key_watch_filter(
     struct key_watch *watch, TALLOC_CTX *ctx, struct sign_choice *choice, int64_t now_ms);
@@ -73,7 +73,7 @@ void key_watch_count(struct key_watch *watch, size_t *known_r, size_t *withheld_
 /*
  * key_watch_look - ask for the keys past every cache; what is seen holds at once
  * Those that are not used come first; of all together KEY_WATCH_LOOK_MAX are looked for. Waits
- * KEY_WATCH_LOOK_MS at most. Does nothing where dns has no authority.
+ * KEY_WATCH_LOOK_MS at most. Does nothing if dns has no authority.
  */
 void key_watch_look(struct key_watch *watch);
 

@@ -5,10 +5,10 @@
  * libopendkim, which then signs all it was given, so that its pattern
  * matching is not needed. Each key makes a signature of its own over the same octets. RSA keys
  * come first, so that the first field and the log show the signature that everybody can verify;
- * where a domain has RSA keys and none of them works, nothing is signed, because
+ * if a domain has RSA keys and none of them works, nothing is signed, because
  * Ed25519 alone verifies at few receivers (RFC 8463 section 6).
  *
- * The private key is named to the library by its handle (key_shortcut.h). Where the
+ * The private key is named to the library by its handle (key_shortcut.h). If the
  * library keeps a reference to Ed25519 keys (dkim.c), it is given back here; the
  * explicit dkim_privkey_load() returns for certain whether one was taken.
  *
@@ -315,7 +315,7 @@ complete(struct dkim_signing *signing, struct signature *signature, TALLOC_CTX *
 	return NULL;
 }
 
-/* sign_make_all - all signatures; false where the one that matters most failed */
+/* sign_make_all - all signatures; false if the one that matters most failed */
 static bool
 sign_make_all(struct dkim_signing *signing, TALLOC_CTX *ctx, struct sign_fact *fact_r,
     const char **values)

@@ -39,8 +39,8 @@ void dkim_sign_body(struct dkim_signing *signing, const char *bytes, size_t len)
 /*
  * dkim_sign_finish - make the signatures, once
  *
- * fact_r: PASS with the domain, the selector and the value of the first signature; FAIL where
- * there is no usable key; PERMERROR where this message cannot be signed; TEMPERROR where
+ * fact_r: PASS with the domain, the selector and the value of the first signature; FAIL if
+ * there is no usable key; PERMERROR if this message cannot be signed; TEMPERROR if
  * signing went wrong. problem may be set with PASS, too: a second key did not work.
  * values_r: with PASS, the value of each DKIM-Signature field to insert, a
  * NULL-terminated array: leading space, LF folds; else NULL. All on ctx.

@@ -31,7 +31,7 @@ signature_settle(struct check *check, enum dkim_result result, const char *probl
 	check->fact.problem = problem;
 }
 
-/* signature_number - digits only; -1 where absent, -2 where malformed or beyond max */
+/* signature_number - digits only; -1 if absent, -2 if malformed or beyond max */
 static int64_t
 signature_number(const char *text, int64_t max)
 {
@@ -145,7 +145,7 @@ read_identity(TALLOC_CTX *ctx, struct check *check)
 	return read_auid(ctx, check);
 }
 
-/* read_algorithm - a=; settles the check where it is not verified */
+/* read_algorithm - a=; settles the check if it is not verified */
 static void
 read_algorithm(struct check *check)
 {

@@ -26,7 +26,7 @@ struct check {
 	size_t field;		/* index in the header list */
 	struct stand_in *stand_in; /* what the library gets instead; NULL: the field itself */
 	bool fed;		/* the library has it */
-	DKIM_SIGINFO *sig;	/* the library's; NULL where it was not given */
+	DKIM_SIGINFO *sig;	/* the library's; NULL if it was not given */
 	char *key_name;		/* where its key record is */
 	const char *p;		/* of the record that was chosen */
 	struct dns_answer *answer; /* for that; NULL before */

@@ -200,7 +200,7 @@ replace_unreadable(struct dkim_verification *v, const struct header_list *list)
 
 /* --- feeding the library ----------------------------------------------- */
 
-/* verify_feed_header - the marked fields and the open signatures; false where the library fails */
+/* verify_feed_header - the marked fields and the open signatures; false if the library fails */
 static bool
 verify_feed_header(struct dkim_verification *v, const struct header_list *list, const bool *marks)
 {
@@ -290,7 +290,7 @@ verification_free(struct dkim_verification *v)
 	return 0;
 }
 
-/* open_library - a library context for the open signatures; false where that fails */
+/* open_library - a library context for the open signatures; false if that fails */
 static bool
 open_library(struct dkim_verification *v, const struct header_list *list, const bool *marks)
 {

@@ -23,7 +23,7 @@ struct dkim_verification;
  * dkim_verify_start - begin, with the header as the MTA gave it
  *
  * author: domain of the From mailbox in normal form, or NULL; signatures of this domain
- * or one above it are verified first where there are more than the limit. Key records
+ * or one above it are verified first if there are more than the limit. Key records
  * are asked for now, so that they arrive while the body does. service must outlive
  * the verification; list is not looked at again. Never returns NULL. A talloc child of ctx.
  */
@@ -37,7 +37,7 @@ struct dkim_verification *dkim_verify_start(TALLOC_CTX *ctx, struct dkim_service
 size_t dkim_verify_domains(const struct dkim_verification *verification, const char **domains_r,
     size_t max);
 
-/* Is the body of use at all? False where no signature can verify anyway. */
+/* Is the body of use at all? False if no signature can verify anyway. */
 bool dkim_verify_wants_body(const struct dkim_verification *verification);
 
 /* The next octets of the body, with CRLF line ends. */

@@ -48,7 +48,7 @@ dns_answer_new(TALLOC_CTX *ctx, enum dns_status status, const char *problem)
 	return answer;
 }
 
-/* no_records - the answer where no record of a set could be read
+/* no_records - the answer if no record of a set could be read
  * A host name that no host can have is as good as none. Other data that is malformed says
  * that the server is in error, which is not the same as "there is none". */
 static struct dns_answer *

@@ -28,7 +28,7 @@ struct dns_answer {
 	bool secure;		/* validated by DNSSEC */
 	bool alias;		/* the name has a CNAME; status is about where that leads */
 	bool stale;		/* DNS fails now; this is what it said last (RFC 8767) */
-	uint32_t ttl;		/* seconds; 0 where stale */
+	uint32_t ttl;		/* seconds; 0 if stale */
 	size_t count;		/* > 0 only with DNS_OK */
 	struct dns_record *records; /* MX by preference, MX and PTR then by name */
 	const char *problem;	/* for the log: DNS_TIMEOUT, DNS_FAILURE, or stale */

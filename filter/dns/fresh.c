@@ -9,7 +9,7 @@
  *	3. the names once more, in a context of libunbound in which those zones are
  *	   stubs with these addresses.
  *
- * Where the third step fails - port 53 may be closed to the outside - the first answer stands.
+ * If the third step fails - port 53 may be closed to the outside - the first answer stands.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -149,7 +149,7 @@ add_addresses(struct fresh *fresh, const char *zone, char *host, int family)
 	ub_resolve_free(result);
 }
 
-/* add_servers - the name servers of a zone; false where the name is no zone */
+/* add_servers - the name servers of a zone; false if the name is no zone */
 static bool
 add_servers(struct fresh *fresh, char *zone)
 {

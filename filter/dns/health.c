@@ -76,7 +76,7 @@ health_new(TALLOC_CTX *ctx, const char **servers)
 }
 
 /* health_send - one probe to each server
- * From new sockets where a series begins or nothing was heard for long: addresses and routes of
+ * From new sockets if a series begins or nothing was heard for long: addresses and routes of
  * this host may have changed. */
 static void
 health_send(struct health *health, int64_t now_ms)

@@ -47,7 +47,7 @@ void health_look(struct health *health, int64_t now_ms);
 
 /*
  * health_heard - a question that was sent at asked_ms has an answer
- * Where a probe is under way and was sent before, this is as good: there are resolvers that
+ * If a probe is under way and was sent before, this is as good: there are resolvers that
  * take no probes.
  */
 void health_heard(struct health *health, int64_t asked_ms, int64_t now_ms);

@@ -314,7 +314,7 @@ is_old(const struct question *question)
 	return question->done && question->expires_ms <= clock_ms();
 }
 
-/* resolver_inherit - keep what DNS said before, where it is still of use (lock held) */
+/* resolver_inherit - keep what DNS said before, if it is still of use (lock held) */
 static void
 resolver_inherit(struct question *question, const struct question *before)
 {
@@ -377,7 +377,7 @@ close_unbound(struct ub_ctx **unbound)
 			ub_ctx_delete(unbound[i]);
 }
 
-/* open_unbound - make the contexts; false and an error on ctx where that fails */
+/* open_unbound - make the contexts; false and an error on ctx if that fails */
 static bool
 open_unbound(const struct resolver *resolver, TALLOC_CTX *ctx, struct ub_ctx **unbound,
     const char **error_r)

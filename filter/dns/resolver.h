@@ -40,7 +40,7 @@ struct resolver *resolver_new(TALLOC_CTX *ctx, const struct resolver_options *op
 /* Whom it asks, and whether they answer. */
 struct resolver_status {
 	bool away;		/* none of the servers answers, whatever it is asked */
-	int64_t since_ms;	/* CLOCK_MONOTONIC; since the start where that never changed */
+	int64_t since_ms;	/* CLOCK_MONOTONIC; since the start if that never changed */
 	const char *servers;	/* lives as long as the resolver */
 };
 
@@ -63,7 +63,7 @@ const struct resolver_figures *resolver_figures(const struct resolver *resolver)
  * resolver_ask - one question, waiting until the answer or the deadline
  * name is raw octets (no backslash escapes), labels separated by dots; deadline_ms is
  * CLOCK_MONOTONIC in milliseconds. Never returns NULL: failures are in status, and problem says
- * whether our resolver is silent or the domain's servers. Where they fail and DNS knew better some
+ * whether our resolver is silent or the domain's servers. If they fail and DNS knew better some
  * hours ago, the answer is that one, with stale set.
  * The answer is allocated on ctx and belongs to the caller. Any thread.
  */
@@ -72,7 +72,7 @@ struct dns_answer *resolver_ask(struct resolver *resolver, TALLOC_CTX *ctx,
 
 /*
  * resolver_ask_authority - some questions past every cache, ours and that of our resolver
- * The name servers of the zones are asked themselves; where they cannot be, our resolver is. Takes
+ * The name servers of the zones are asked themselves; if they cannot be, our resolver is. Takes
  * a context of libunbound of its own, so it is not for messages. names: n of them, as for
  * resolver_ask(). Returns n answers, each as resolver_ask() gives it, never stale. Waits until
  * the deadline at most. Any thread.

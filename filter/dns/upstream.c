@@ -71,7 +71,7 @@ static const struct upstream_option patient_options[] = {
 	{ "outbound-msg-retry:", "1", false },
 };
 
-/* The same where another server can be asked: it must have its turn. */
+/* The same if another server can be asked: it must have its turn. */
 static const struct upstream_option turns_options[] = {
 	{ "infra-cache-min-rtt:", "6000", false },
 	{ "unknown-server-time-limit:", "6000", false },

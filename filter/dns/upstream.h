@@ -16,13 +16,13 @@
 
 /* What a context is for. */
 enum upstream_kind {
-	UPSTREAM_QUICK,		/* asks again where a packet may be lost, and another server */
+	UPSTREAM_QUICK,		/* asks again if a packet may be lost, and another server */
 	UPSTREAM_PATIENT	/* asks once and waits: some names take their resolver seconds */
 };
 
 /*
  * upstream_servers - the servers to ask, as "ADDRESS" or "ADDRESS@PORT", NULL-terminated
- * wanted, or where that is NULL or empty those of /etc/resolv.conf, or 127.0.0.1 as resolv.conf(5)
+ * wanted, or if that is NULL or empty those of /etc/resolv.conf, or 127.0.0.1 as resolv.conf(5)
  * has it. On ctx.
  */
 const char **upstream_servers(TALLOC_CTX *ctx, const char *const *wanted);
@@ -37,7 +37,7 @@ struct upstream_stub {
  * upstream_open - a context that asks these servers
  * stubs: exceptions, or NULL.
  * trust_anchor: as in struct resolver_options. Nothing was asked for before, so nothing is in its
- * cache. Returns NULL and *error_r on ctx where libunbound does not take the servers, the
+ * cache. Returns NULL and *error_r on ctx if libunbound does not take the servers, the
  * anchor or an option, or if there is no thread for it. To be freed with ub_ctx_delete().
  */
 struct ub_ctx *upstream_open(TALLOC_CTX *ctx, enum upstream_kind kind, const char **servers,

@@ -31,7 +31,7 @@
 #define REDIS_OLDEST	5
 #define REDIS_CLOCK_MS	2000
 #define REDIS_CLOCK_OFF_MS 300000
-#define REDIS_DEADLINE_MS 200	/* of struct store_options, where none is given */
+#define REDIS_DEADLINE_MS 200	/* of struct store_options, if none is given */
 
 /* --- Redis: asking --------------------------------------------------------- */
 

@@ -161,7 +161,7 @@ const char *site_text_table(const char *spec);
 /* site_sendmail_asks - has Sendmail a listener that asks for logins (M=a)? */
 bool site_sendmail_asks(TALLOC_CTX *ctx, const struct sendmail *sendmail);
 
-/* site_reads, site_writes - may the daemon's account read a file, write to a directory? True where
+/* site_reads, site_writes - may the daemon's account read a file, write to a directory? True if
  * that account or the file is not known. */
 bool site_reads(const struct site *site, const char *path);
 bool site_writes(const struct site *site, const char *path);

@@ -434,7 +434,7 @@ try_open(struct sqlite_books *books, TALLOC_CTX *ctx, bool *full_r, const char *
 	return 0;
 }
 
-/* open_files - again, where the disk was full at the start; 0, or -1 and books->problem */
+/* open_files - again, if the disk was full at the start; 0, or -1 and books->problem */
 static int
 open_files(struct sqlite_books *books)
 {

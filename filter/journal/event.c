@@ -180,7 +180,7 @@ event_put(struct events *events, enum event_kind kind, const struct backlog_even
 	return true;
 }
 
-/* event_enqueue - on the list, or, where there is no room, nowhere; json is used up */
+/* event_enqueue - on the list, or, if there is no room, nowhere; json is used up */
 static void
 event_enqueue(struct events *events, enum event_kind kind, const char *key, char *json)
 {

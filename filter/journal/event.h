@@ -41,7 +41,7 @@ enum event_kind {
 	EVENT_BOOKS_BACK,
 	EVENT_RELOAD,
 	EVENT_RELOAD_FAILED,
-	EVENT_KEY_FAILURE,	/* no signature could be made where one was due */
+	EVENT_KEY_FAILURE,	/* no signature could be made although one was due */
 	EVENT_SIGN_RISK,	/* the MTA will change what was signed */
 	EVENT_FOREIGN_BURST,	/* an account was refused many foreign senders within an hour */
 	EVENT_CHECK_FAILED,	/* a check of the doctor that the daemon makes found an error */
@@ -76,7 +76,7 @@ size_t events_waiting(struct events *events, size_t *unkept_r);
 
 /*
  * event_raise - something happened
- * member: what the subject is called in JSON ("account", "domain"), or NULL where there is none;
+ * member: what the subject is called in JSON ("account", "domain"), or NULL if there is none;
  * about: what distinguishes it from other news of this kind and subject, or NULL; text: a sentence
  * without newline; details: more members, used up, or NULL. Logged at once, the rest follows.
  */

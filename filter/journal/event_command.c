@@ -263,7 +263,7 @@ listen_to(struct running *running)
 	running->said[running->said_len] = '\0';
 }
 
-/* event_runner_tell - how a program ended, where that was not well */
+/* event_runner_tell - how a program ended, if that was not well */
 static void
 event_runner_tell(const struct running *running, int status)
 {

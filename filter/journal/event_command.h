@@ -6,7 +6,7 @@
  * told in the log. Nothing of this is on a message's path.
  *
  * A program runs as the daemon's user, in a process group of its own, with the daemon's environment
- * and none of its descriptors. What it prints goes to the log where it fails.
+ * and none of its descriptors. What it prints goes to the log if it fails.
  */
 #ifndef FILTER_JOURNAL_EVENT_COMMAND_H
 #define FILTER_JOURNAL_EVENT_COMMAND_H
@@ -19,7 +19,7 @@
 
 struct event_runner;
 
-/* event_runner_new - start the thread; NULL and *error_r on ctx where that fails. A talloc child of
+/* event_runner_new - start the thread; NULL and *error_r on ctx if that fails. A talloc child of
  * ctx. */
 struct event_runner *event_runner_new(TALLOC_CTX *ctx, const char **error_r);
 

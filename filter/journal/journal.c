@@ -379,7 +379,7 @@ raise_over(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 		action_word(entry->would)));
 }
 
-/* raise_key - no signature where one was due */
+/* raise_key - no signature although one was due */
 static void
 raise_key(struct journal *journal, TALLOC_CTX *ctx, const struct entry *entry)
 {

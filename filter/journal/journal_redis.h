@@ -22,7 +22,7 @@ struct redisReply;
 
 /*
  * journal_redis_new - prepare connections; connects to nothing yet
- * options as the store's, passwords included; they are copied. NULL and *error_r (on ctx) where the
+ * options as the store's, passwords included; they are copied. NULL and *error_r (on ctx) if the
  * server cannot be read. A talloc child of ctx.
  */
 struct journal_redis *journal_redis_new(TALLOC_CTX *ctx, const struct store_options *options,
@@ -64,7 +64,7 @@ void journal_key(const struct journal_redis *redis, struct journal_words *words,
 /*
  * journal_redis_call - one command, one answer
  * Returns the reply, for freeReplyObject(), or NULL and *error_r on ctx. again: whether the command
- * may be sent twice where a connection breaks.
+ * may be sent twice if a connection breaks.
  */
 struct redisReply *journal_redis_call(struct journal_redis *redis, TALLOC_CTX *ctx,
     struct journal_words *words, bool again, const char **error_r);

@@ -3,7 +3,7 @@
  *
  * Plans are looked up at MAIL, so that a table that fails is reported early; all else waits for
  * the end of the message, when it is known to pass everything else. What only some limits need (who
- * of the recipients is ours, marks of recipients and client) is found out only where a plan asks
+ * of the recipients is ours, marks of recipients and client) is found out only if a plan asks
  * for it.
  *
  * Thread rule: a message belongs to one thread at a time.
@@ -50,7 +50,7 @@ over_action(const struct message *message, const struct plan *plan)
 	return message->listener->actions[REASON_OVER];
 }
 
-/* smaller - the smaller of two bounds, where 0 is none */
+/* smaller - the smaller of two bounds, of which 0 is none */
 static uint64_t
 smaller(uint64_t a, uint64_t b)
 {
@@ -395,7 +395,7 @@ cost_of(struct message *message)
 	return cost;
 }
 
-/* charge_message - charge the message where it is not over */
+/* charge_message - charge the message if it is not over */
 void
 charge_message(struct message *message)
 {

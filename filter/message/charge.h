@@ -16,7 +16,7 @@ void charge_plan(struct message *message);
  * nobody */
 void charge_known(struct message *message);
 
-/* charge_message - at the end: charge the message where it is not over, and gather what came of
+/* charge_message - at the end: charge the message if it is not over, and gather what came of
  * it */
 void charge_message(struct message *message);
 

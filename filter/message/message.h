@@ -55,7 +55,7 @@ struct message {
 	struct header_list *header;
 	struct map *recipients;	/* address in normal form => nothing */
 	struct dkim_signing *signing;	/* or NULL */
-	const struct sign_plan *sign_plan; /* what it covers; NULL where signing is */
+	const struct sign_plan *sign_plan; /* what it covers; NULL if signing is NULL */
 	struct dkim_verification *verification; /* or NULL */
 	struct dmarc_authors *authors; /* whom DMARC is evaluated for, or NULL: it is not */
 	struct edits edits;		/* after message_end() passed the message */

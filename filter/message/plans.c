@@ -83,7 +83,7 @@ is_left_out(const struct plans *plans, enum quota_subject_kind kind)
 	    quota_left_out(plans->parties[0].plan, kind);
 }
 
-/* plans_add - one more party, where it has a plan */
+/* plans_add - one more party, if it has a plan */
 static void
 plans_add(const struct asking *a, enum quota_subject_kind kind, const char *name,
     const struct plan *plan, const char *from)

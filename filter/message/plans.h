@@ -25,7 +25,7 @@ struct plans {
 };
 
 /*
- * plans_assign - find the parties of an account (normal form) and, where not NULL, of a client's
+ * plans_assign - find the parties of an account (normal form) and, if not NULL, of a client's
  *address
  *
  *	account	its own plan in `accounts`, else plan_of (user@domain, user, @domain), else

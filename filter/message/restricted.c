@@ -57,7 +57,7 @@ restricted_add(
 		spellings_add(spellings, base);
 }
 
-/* add_path - what a path says; false where it cannot be read */
+/* add_path - what a path says; false if it cannot be read */
 static bool
 add_path(
     TALLOC_CTX *ctx, const struct config *config, struct spellings *spellings, const char *path)
@@ -94,7 +94,7 @@ add_inner(TALLOC_CTX *ctx, const struct config *config, struct spellings *spelli
 	}
 }
 
-/* restricted_ask - look up one address; false where the account may not post there, or that
+/* restricted_ask - look up one address; false if the account may not post there, or that
  * cannot be told */
 static bool
 restricted_ask(const struct lookup *lookup, struct facts *facts, const char *address)

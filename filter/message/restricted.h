@@ -17,7 +17,7 @@
  * hold by percent hack, bang path, quoted at sign or address literal. A path that
  * cannot be read, and of which the MTA does not send its reading, counts as
  * restricted: who may post there cannot be known. Sets facts->restricted or
- * facts->lookup_failed, on lookup->ctx; leaves them where the account may post. Any thread.
+ * facts->lookup_failed, on lookup->ctx; leaves them if the account may post. Any thread.
  */
 void restricted_check(const struct lookup *lookup, struct facts *facts, const char *path,
     const char *resolved);

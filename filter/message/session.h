@@ -20,7 +20,7 @@
 #include "filter/message/witness.h"
 #include "policy/verdict/verdict.h"
 
-/* The macros that come with MAIL; NULL where not sent. */
+/* The macros that come with MAIL; NULL if not sent. */
 struct mail_macros {
 	const char *auth_authen;
 	const char *auth_type;

@@ -2,7 +2,7 @@
  * spf_gather.h - the SPF facts of a message on role inbound
  *
  * Which client is judged, whether at all, and when: at MAIL, or at the end of the
- * header where a trusted relay brings the mail. Facts are written, nothing is decided.
+ * header if a trusted relay brings the mail. Facts are written, nothing is decided.
  */
 #ifndef FILTER_MESSAGE_SPF_GATHER_H
 #define FILTER_MESSAGE_SPF_GATHER_H

@@ -57,7 +57,7 @@ apply_reply(SMFICTX *ctx, const struct verdict *verdict)
 	return verdict->action == ACTION_REJECT ? SMFIS_REJECT : SMFIS_TEMPFAIL;
 }
 
-/* apply_edits - carry out the header edits; -1 where the MTA or libmilter refused one */
+/* apply_edits - carry out the header edits; -1 if the MTA or libmilter refused one */
 static int
 apply_edits(SMFICTX *ctx, const struct edits *edits)
 {

@@ -16,8 +16,8 @@
 sfsistat apply_reply(SMFICTX *ctx, const struct verdict *verdict);
 
 /*
- * apply_end - the same at end of message: header edits or quarantine where it passes
- * Where the MTA refuses an edit the message is tempfailed: better late than half done.
+ * apply_end - the same at end of message: header edits or quarantine if it passes
+ * If the MTA refuses an edit the message is tempfailed: better late than half done.
  */
 sfsistat apply_end(SMFICTX *ctx, const struct verdict *verdict, const struct edits *edits);
 

@@ -3,7 +3,7 @@
  *
  * Nothing else happens here. Negotiated away is what no listener uses (DATA,
  * unknown commands, HELO without SPF). Header fields and body pieces are taken
- * without reply where the MTA offers it: answering them is most of a filter's
+ * without reply if the MTA offers it: answering them is most of a filter's
  * CPU time. Under a no-reply bit every return but SMFIS_NOREPLY is an error,
  * so those callbacks only store, and what they found is said at the next
  * command that has a reply. CONNECT and end of header keep theirs.
@@ -174,7 +174,7 @@ on_helo(SMFICTX *ctx, char *helo)
 	return SMFIS_CONTINUE;
 }
 
-/* declared_size - SIZE= among the parameters of MAIL, 0 where there is none */
+/* declared_size - SIZE= among the parameters of MAIL, 0 if there is none */
 static uint64_t
 declared_size(char **argv)
 {

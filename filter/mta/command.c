@@ -62,7 +62,7 @@ command_find(TALLOC_CTX *ctx, const char *name)
 	return found != NULL ? found : find_in(ctx, USUAL, name);
 }
 
-/* stream_read - what is there; false at the end or where it is too much */
+/* stream_read - what is there; false at the end or if it is too much */
 static bool
 stream_read(TALLOC_CTX *ctx, struct stream *stream)
 {

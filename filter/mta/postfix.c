@@ -546,7 +546,7 @@ reference(TALLOC_CTX *ctx, const char *at, const char **end_r)
 
 /*
  * with_overrides - a value of main.cf that may refer to what a service overrides
- * NULL where it does not, so that the value that postconf expanded is the right one.
+ * NULL if it does not, so that the value that postconf expanded is the right one.
  */
 static const char *
 with_overrides(TALLOC_CTX *ctx, const struct postfix *postfix,

@@ -73,7 +73,7 @@ struct postfix *postfix_read_files(
     TALLOC_CTX *ctx, const char *directory, const char **error_r);
 
 /*
- * postfix_value - the value in effect for a service (NULL: main.cf), expanded; "" where it has none
+ * postfix_value - the value in effect for a service (NULL: main.cf), expanded; "" if it has none
  * On ctx, or part of postfix.
  */
 const char *postfix_value(TALLOC_CTX *ctx, const struct postfix *postfix,
@@ -100,7 +100,7 @@ bool postfix_set(const struct postfix *postfix, const char *name);
 /* postfix_raw - the value of main.cf as written, not expanded; "" if it has none */
 const char *postfix_raw(const struct postfix *postfix, const char *name);
 
-/* postfix_where - "file:line" of the setting in effect; of the service where it is a default */
+/* postfix_where - "file:line" of the setting in effect; of the service if it is a default */
 const char *postfix_where(TALLOC_CTX *ctx, const struct postfix *postfix,
     const struct postfix_service *service, const char *name);
 

@@ -142,7 +142,7 @@ call_once(const struct call *call, struct redis_node *node, bool asking, bool *a
 	return how == WIRE_UNSENT ? POOL_NOT_SENT : POOL_LOST;
 }
 
-/* call_node - one command to one node, sent a second time where an idle connection was closed under
+/* call_node - one command to one node, sent a second time if an idle connection was closed under
  * us */
 static enum pool_outcome
 call_node(const struct call *call, struct redis_node *node, bool asking)

@@ -57,7 +57,7 @@ connection_password(struct redis_pool *pool, TALLOC_CTX *ctx, bool sentinel)
 	return copy;
 }
 
-/* authenticate - AUTH, where there is a password; -1 with an error */
+/* authenticate - AUTH, if there is a password; -1 with an error */
 static int
 authenticate(struct redis_pool *pool, struct redis_connection *connection, bool sentinel,
     TALLOC_CTX *ctx, int64_t deadline_ms, const char **error_r)
@@ -104,7 +104,7 @@ is_let_in(const struct redis_pool *pool, struct redis_connection *connection, TA
 	return false;
 }
 
-/* redis_connection_introduce - AUTH and SELECT, where configured */
+/* redis_connection_introduce - AUTH and SELECT, if configured */
 static int
 redis_connection_introduce(struct redis_pool *pool, struct redis_connection *connection,
     TALLOC_CTX *ctx, int64_t deadline_ms, const char **error_r)

@@ -83,7 +83,7 @@ struct redis_connection *redis_connection_open(struct redis_pool *pool,
 void redis_connection_close(struct redis_connection *connection);
 
 /*
- * redis_greet - one command of at most three words whose answer matters only where it is an error
+ * redis_greet - one command of at most three words whose answer matters only if it is an error
  * Returns 0, or -1 and *error_r on ctx, which holds no secret.
  */
 int redis_greet(struct redis_connection *connection, TALLOC_CTX *ctx, int argc, const char **argv,
@@ -102,7 +102,7 @@ int64_t redis_sooner(const struct redis_pool *pool, int64_t deadline_ms);
 bool redis_same_place(const struct redis_node *node, const struct redis_place *place);
 
 /*
- * redis_node_at - the index of the Cluster's node at a host and port, added where new; with the
+ * redis_node_at - the index of the Cluster's node at a host and port, added if new; with the
  * lock held A node that no slot has may become it. -1: there are too many. A node named by a host
  * name has no address until redis_pool_resolve().
  */

@@ -104,7 +104,7 @@ read_seeds(TALLOC_CTX *ctx, struct redis_pool *pool, const char **error_r)
 	return -1;
 }
 
-/* use_tls - read the files of TLS, where it is wanted */
+/* use_tls - read the files of TLS, if it is wanted */
 static int
 use_tls(TALLOC_CTX *ctx, struct redis_pool *pool, const struct redis_tls_options *options,
     const char **error_r)
@@ -326,7 +326,7 @@ reuse_node(struct redis_pool *pool)
 	return -1;
 }
 
-/* redis_node_at - the index of the Cluster's node at a host and port, added where new; -1: too
+/* redis_node_at - the index of the Cluster's node at a host and port, added if new; -1: too
  * many; with the lock held */
 int
 redis_node_at(struct redis_pool *pool, const char *host, const char *port)

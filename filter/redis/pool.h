@@ -39,7 +39,7 @@ int redis_pool_resolve(struct redis_pool *pool, TALLOC_CTX *ctx, const char **er
  * redis_pool_call - one command, one answer
  * In a Cluster it goes to the node of its first key, which is argv[3] of EVAL and EVALSHA, else
  * argv[1]. argv are argc octet strings with lengths. On POOL_ANSWERED *reply_r belongs to the
- * caller (freeReplyObject); else it is NULL and *error_r (on ctx) says why. Where an idle
+ * caller (freeReplyObject); else it is NULL and *error_r (on ctx) says why. If an idle
  * connection turns out to have been closed by the server, resend says whether the command may be
  * sent a second time on a new one (it is idempotent).
  */
@@ -70,7 +70,7 @@ enum pool_outcome redis_pool_command(struct redis_pool *pool, TALLOC_CTX *ctx,
 
 /*
  * redis_pool_batch - many commands, which do not wait for each other's answers
- * Those of one node go over one connection. Where an answer is a redirection, the command is sent
+ * Those of one node go over one connection. If an answer is a redirection, the command is sent
  * again by itself. Commands that share a node are executed in their order, but for those that were
  * redirected. What had no answer by the deadline, or when the connection broke, is POOL_LOST. Each
  * command must be one that may be executed twice.

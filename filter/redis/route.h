@@ -14,7 +14,7 @@
 
 struct redisReply;
 
-/* redis_slot - the slot of a key: of what stands between its first { and the next }, where that is
+/* redis_slot - the slot of a key: of what stands between its first { and the next }, if that is
  * something */
 unsigned int redis_slot(const char *key, size_t len);
 

@@ -141,7 +141,7 @@ redis_tls_load(TALLOC_CTX *ctx, const struct redis_tls_options *options, const c
 	(void)SSL_CTX_set_min_proto_version(ssl_ctx, TLS1_2_VERSION);
 	SSL_CTX_set_verify(ssl_ctx, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_default_passwd_cb(ssl_ctx, redis_tls_no_passphrase);
-	/* A certificate in ca_file is trusted, also where it is not that of an authority. */
+	/* A certificate in ca_file is trusted, even if it is not that of an authority. */
 	(void)X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl_ctx), X509_V_FLAG_PARTIAL_CHAIN);
 	if (load_trusted(ctx, ssl_ctx, options->ca_file, error_r) == 0 &&
 	    load_own(ctx, ssl_ctx, options, error_r) == 0)
@@ -191,7 +191,7 @@ redis_tls_new(TALLOC_CTX *ctx, const struct redis_tls_options *options, const ch
 	return tls;
 }
 
-/* expect - whose certificate it has to be; false where that cannot be said */
+/* expect - whose certificate it has to be; false if that cannot be said */
 static bool
 expect(SSL *ssl, const char *name)
 {

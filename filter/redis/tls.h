@@ -21,7 +21,7 @@ struct redis_tls_options {
 	const char *ca_file;	/* certificates that are trusted; NULL: those of the system */
 	const char *cert_file;	/* our certificate with its chain, or NULL */
 	const char
-	    *key_file; /* its key, which others must not be able to read; NULL where cert_file is */
+	    *key_file; /* its key, which others must not be able to read; NULL if cert_file is */
 	const char *name; /* whose certificate the server must show; NULL: that of the host it is
 			     reached by */
 };

@@ -59,7 +59,7 @@ enum wire_outcome redis_wire_exchange(struct redis_wire *wire, int argc, const c
 /*
  * redis_wire_exchange_many - n commands, written before any answer is read, and the answers
  * octets are the commands, formatted. replies_r has room for n; those of the first, as many as are
- * returned, are the caller's. Where that is less than n, *why_r and wire are as above, and nobody
+ * returned, are the caller's. If that is less than n, *why_r and wire are as above, and nobody
  * knows what became of the others. The answers must be small: they wait in the server meanwhile.
  */
 size_t redis_wire_exchange_many(struct redis_wire *wire, const char *octets, size_t len, size_t n,

@@ -74,7 +74,7 @@ spf_ask_until(struct check *check, const char *name, size_t len, enum dns_type t
 		return made_answer(check, DNS_FAILURE, check->problem);
 	}
 	/* One silent server is an error of its own; the end of our time is one of
-	 * the whole check, also where RFC 7208 forgives errors (sections 4.6.4, 5.5). */
+	 * the whole check, even if RFC 7208 forgives errors (sections 4.6.4, 5.5). */
 	if (answer->status == DNS_TIMEOUT && clock_ms() >= check->deadline_ms)
 		spf_force(check, SPF_IS_TEMPERROR, "time limit");
 	return answer;
@@ -139,7 +139,7 @@ spf_count_void(struct check *check, bool is_void)
 
 /* spf_answer_is_void - whether a question was asked and answered without records
  * A name that exists, only without an address of the kind that this client has, is no sign of a
- * record that makes others ask in vain; it counts where the letter of RFC 7208 is wanted. */
+ * record that makes others ask in vain; it counts if the letter of RFC 7208 is wanted. */
 bool
 spf_answer_is_void(const struct check *check, const struct dns_answer *answer, const char *name,
     size_t len, enum dns_type type)

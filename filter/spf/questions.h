@@ -38,7 +38,7 @@ bool spf_count_void(struct check *check, bool is_void);
 
 /* spf_answer_is_void - whether a question was asked and answered without records
  * A name that exists, only without an address of the kind that this client has, is no sign of a
- * record that makes others ask in vain; it counts where the letter of RFC 7208 is wanted. */
+ * record that makes others ask in vain; it counts if the letter of RFC 7208 is wanted. */
 bool spf_answer_is_void(const struct check *check, const struct dns_answer *answer,
     const char *name, size_t len, enum dns_type type);
 

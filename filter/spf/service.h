@@ -64,7 +64,7 @@ struct spf_service {
 	const struct spf_override *overrides;
 	size_t n_overrides;
 
-	/* Where set, gets one line of plain text per step: terms, queries, results.
+	/* If set, gets one line of plain text per step: terms, queries, results.
 	 * text is printable ASCII and valid during the call only. */
 	void (*trace)(void *trace_state, const char *text);
 	void *trace_state;

@@ -245,8 +245,8 @@ explanation(TALLOC_CTX *ctx, struct check *check)
 	return line;
 }
 
-/* decider - the term that decided a record, absent where none matched; *qualifier_r: its own
- * An include matches where its record passes; a redirect gives what its record gives. The limit
+/* decider - the term that decided a record, absent if none matched; *qualifier_r: its own
+ * An include matches if its record passes; a redirect gives what its record gives. The limit
  * of terms bounds the recursion. */
 static struct spf_text
 decider(const struct check *check, const struct bound *record, char *qualifier_r)

@@ -24,7 +24,7 @@ void spf_service_init(struct spf_service *service, struct resolver *resolver,
 
 /*
  * spf_begin_helo - ask ahead for what spf_check_helo() will ask first
- * Does not wait; nothing happens where the HELO identity is not checked.
+ * Does not wait; nothing happens if the HELO identity is not checked.
  */
 void spf_begin_helo(const struct spf_service *service, const struct spf_client *client);
 

@@ -167,7 +167,7 @@ spf_override_for(const struct spf_service *service, const char *domain)
 	return NULL;
 }
 
-/* record_text - the SPF record of a token's domain; absent where the result is forced */
+/* record_text - the SPF record of a token's domain; absent if the result is forced */
 static struct spf_text
 record_text(struct check *check, const struct bound *bound, bool root)
 {
@@ -195,7 +195,7 @@ record_text(struct check *check, const struct bound *bound, bool root)
 	return text;
 }
 
-/* spf_fetch_record - the record of a domain, rewritten; NULL where the result is forced */
+/* spf_fetch_record - the record of a domain, rewritten; NULL if the result is forced */
 const struct spf_rewritten *
 spf_fetch_record(struct check *check, size_t number)
 {
@@ -236,7 +236,7 @@ fail_term(struct check *check, const char *name, size_t len, enum dns_type type,
 	    answer->problem != NULL ? answer->problem : "no answer"));
 }
 
-/* term_answer - ask the own question of a term; NULL where it ends the check */
+/* term_answer - ask the own question of a term; NULL if it ends the check */
 static struct dns_answer *
 term_answer(struct check *check, struct bound *bound, enum dns_type type)
 {
@@ -273,7 +273,7 @@ mx_hosts(struct check *check, struct bound *bound)
 	return answer;
 }
 
-/* mx_matches - whether the client is a host of an mx: 1, 0, -1 where the check ends
+/* mx_matches - whether the client is a host of an mx: 1, 0, -1 if the check ends
  * A host that DNS fails for decides nothing before the others were asked: which of them comes
  * first must not matter. A null MX (RFC 7505) names the root, which is no host. */
 static int
@@ -305,7 +305,7 @@ mx_matches(struct check *check, struct bound *bound)
 }
 
 /* ptr_matches - whether a validated name of the client lies in a domain: 1, 0, -1 as above
- * Where DNS fails the mechanism does not match (RFC 7208 section 5.5). */
+ * If DNS fails the mechanism does not match (RFC 7208 section 5.5). */
 static int
 ptr_matches(struct check *check, struct bound *bound)
 {
@@ -321,7 +321,7 @@ ptr_matches(struct check *check, struct bound *bound)
 	return 0;
 }
 
-/* spf_matches - whether a token matches: 1, 0, -1 where the check ends
+/* spf_matches - whether a token matches: 1, 0, -1 if the check ends
  * bound is the caller's copy: the list of tokens may move. */
 int
 spf_matches(struct check *check, struct bound *bound)

@@ -16,10 +16,10 @@ struct bound *spf_bound_of(struct check *check, const char *token);
 /* spf_override_for - the record of this site's own for a domain, or NULL */
 const char *spf_override_for(const struct spf_service *service, const char *domain);
 
-/* spf_fetch_record - the record of a domain, rewritten; NULL where the result is forced */
+/* spf_fetch_record - the record of a domain, rewritten; NULL if the result is forced */
 const struct spf_rewritten *spf_fetch_record(struct check *check, size_t number);
 
-/* spf_matches - whether a token matches: 1, 0, -1 where the check ends
+/* spf_matches - whether a token matches: 1, 0, -1 if the check ends
  * bound is the caller's copy: the list of tokens may move. */
 int spf_matches(struct check *check, struct bound *bound);
 

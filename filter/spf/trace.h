@@ -29,7 +29,7 @@ void spf_trace_answer(struct check *check, const char *name, size_t len, enum dn
 /* spf_trace_term - which term comes */
 void spf_trace_term(struct check *check, const struct bound *bound);
 
-/* spf_trace_record - a record, term by term; record: NULL where it is in error */
+/* spf_trace_record - a record, term by term; record: NULL if it is in error */
 void spf_trace_record(struct check *check, const struct bound *bound, struct spf_text text,
     const struct spf_record *record);
 

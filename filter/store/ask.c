@@ -13,7 +13,7 @@
 #include "filter/store/ask.h"
 #include "policy/base/mem.h"
 
-/* store_redis_run_script - EVALSHA, and EVAL where the server does not know the script */
+/* store_redis_run_script - EVALSHA, and EVAL if the server does not know the script */
 enum pool_outcome
 store_redis_run_script(struct store_redis *redis, TALLOC_CTX *ctx,
     const struct redis_script *script, struct quota_command *command, bool resend,

@@ -59,8 +59,8 @@ struct store_redis {
 };
 
 /*
- * store_redis_run_script - EVALSHA, and EVAL where the server does not know the script; as
- * redis_pool_call() *part_r, where not NULL, is the part that was asked or is to blame (struct
+ * store_redis_run_script - EVALSHA, and EVAL if the server does not know the script; as
+ * redis_pool_call() *part_r, if not NULL, is the part that was asked or is to blame (struct
  * redis_pool_command).
  */
 enum pool_outcome store_redis_run_script(struct store_redis *redis, TALLOC_CTX *ctx,

@@ -112,8 +112,8 @@ void away_failed(struct away *away, const struct away_place *place, const char *
 
 /*
  * away_charge - decide one message without Redis, as on_away says
- * ambiguous: its charge was sent to Redis and no answer came. Where the message passes it is
- * queued; where not, and it is ambiguous, its annulment is.
+ * ambiguous: its charge was sent to Redis and no answer came. If the message passes it is
+ * queued; if not, and it is ambiguous, its annulment is.
  */
 void away_charge(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan,
     unsigned int slot, bool ambiguous, int64_t now, struct quota_reply *reply_r);
@@ -128,7 +128,7 @@ void away_reset(struct away *away, const struct quota_plan *plan);
 
 /*
  * away_take - up to max queued charges in taken_r, of each slot the oldest first; they stay queued
- * parts (redis_pool_parts()) says which part has a slot. Those of one part; or, where it is
+ * parts (redis_pool_parts()) says which part has a slot. Those of one part; or, if it is
  * REDIS_PART_SLOT, of all slots whose part is UP. Slots that rest are left out. Charges that are
  * too old to matter are dropped on the way. What was taken before and not settled is no longer
  * taken. Returns how many.
@@ -165,7 +165,7 @@ void away_is_gone(
  * it was GONE */
 void away_is_deserted(struct away *away, unsigned int part, const char *name);
 
-/* away_read - the counters of plan as they are known here; state QUOTA_READ, or QUOTA_UNKNOWN where
+/* away_read - the counters of plan as they are known here; state QUOTA_READ, or QUOTA_UNKNOWN if
  * on_away is tempfail */
 void away_read(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t now,
     struct quota_reply *reply_r);

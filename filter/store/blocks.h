@@ -51,7 +51,7 @@ char *blocks_offence_text(TALLOC_CTX *ctx, const struct quota_counter *counter);
 
 /*
  * blocks_offender - note that plan's account is blocked by block_on, and log it
- * nth: which block it is within QUOTA_BLOCK_MEMORY_MS, from 1. False where it is blocked already.
+ * nth: which block it is within QUOTA_BLOCK_MEMORY_MS, from 1. False if it is blocked already.
  */
 bool blocks_offender(struct blocks *blocks, const struct store_options *options,
     const struct quota_plan *offence, const struct store_block_rule *rule, uint64_t nth);

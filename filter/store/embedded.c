@@ -6,7 +6,7 @@
  * message that is charged changes anything: looking at a time that turns out wrong must forget
  * nothing.
  *
- * Thread rule: the locks of the plan's shards are held throughout, one mostly, two where the
+ * Thread rule: the locks of the plan's shards are held throughout, one mostly, two if the
  * client's network has another home; they are taken in the order of their addresses. `dirty` is
  * atomic.
  */
@@ -121,7 +121,7 @@ embedded_free(struct embedded *table)
 	return 0;
 }
 
-/* random_seed - for the hash; a fixed one where the system has no random octets */
+/* random_seed - for the hash; a fixed one if the system has no random octets */
 static uint64_t
 random_seed(void)
 {
@@ -414,7 +414,7 @@ next_out(const struct seat *seat, const struct quota_counter *asked, int64_t now
 
 /* --- changing --- */
 
-/* make_some - the counters of one subject of the plan, seats first to n, made where missing */
+/* make_some - the counters of one subject of the plan, seats first to n, made if missing */
 static void
 make_some(struct judging *j, size_t first, size_t n)
 {
@@ -447,7 +447,7 @@ make_some(struct judging *j, size_t first, size_t n)
 	}
 }
 
-/* embedded_make_all - the counters of the plan, made where missing */
+/* embedded_make_all - the counters of the plan, made if missing */
 static void
 embedded_make_all(struct judging *j)
 {

@@ -374,7 +374,7 @@ load_lines(struct loading *l, FILE *stream)
 	return result;
 }
 
-/* embedded_file_load - fill the table from its file, where there is one */
+/* embedded_file_load - fill the table from its file, if there is one */
 static int
 embedded_file_load(TALLOC_CTX *ctx, struct embedded *table, int64_t now, const char **error_r)
 {

@@ -270,7 +270,7 @@ subjects_grow(struct shard *shard, struct subject *subject, uint32_t room)
 	return subject;
 }
 
-/* table_ensure - the subject of a key, made where missing */
+/* table_ensure - the subject of a key, made if missing */
 struct subject *
 table_ensure(struct embedded *table, const struct place *place, const char *key,
     uint32_t more_counters, int64_t now)
@@ -291,7 +291,7 @@ table_ensure(struct embedded *table, const struct place *place, const char *key,
 	return subject;
 }
 
-/* reuse_counter - an idle counter where there are many, of plans that were changed; or NULL */
+/* reuse_counter - an idle counter if there are many, of plans that were changed; or NULL */
 static struct counter *
 reuse_counter(struct subject *subject, int64_t now)
 {
@@ -321,7 +321,7 @@ clear_counter(struct subject *subject, struct counter *counter)
 	memset(counter, 0, sizeof(*counter));
 }
 
-/* table_ensure_counter - the counter of a field, made where missing */
+/* table_ensure_counter - the counter of a field, made if missing */
 struct counter *
 table_ensure_counter(struct subject *subject, const char *field, int64_t width_ms, int64_t now)
 {
@@ -339,7 +339,7 @@ table_ensure_counter(struct subject *subject, const char *field, int64_t width_m
 	return counter;
 }
 
-/* table_make_more - what few counters have, made where missing */
+/* table_make_more - what few counters have, made if missing */
 struct counter_more *
 table_make_more(struct subject *subject, const struct counter *counter)
 {

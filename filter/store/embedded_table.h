@@ -145,14 +145,14 @@ table_counters(struct subject *subject)
 struct counter *table_find_counter(struct subject *subject, const char *field);
 
 /*
- * table_ensure - the subject of a key, made where missing: another may be forgotten for it
+ * table_ensure - the subject of a key, made if missing: another may be forgotten for it
  * With room for so many more counters than it has; for that it may move in memory, with its
  * counters.
  */
 struct subject *table_ensure(struct embedded *table, const struct place *place, const char *key,
     uint32_t more_counters, int64_t now);
 
-/* table_ensure_counter - the counter of a field, made where missing; there is room for it, or an
+/* table_ensure_counter - the counter of a field, made if missing; there is room for it, or an
  * idle one is used again */
 struct counter *table_ensure_counter(struct subject *subject, const char *field, int64_t width_ms,
     int64_t now);
@@ -171,7 +171,7 @@ table_more(struct subject *subject, const struct counter *counter)
 	return subject->more == NULL ? NULL : &subject->more[counter - table_counters(subject)];
 }
 
-/* table_make_more - the same, made where missing, for all counters of the subject */
+/* table_make_more - the same, made if missing, for all counters of the subject */
 struct counter_more *table_make_more(struct subject *subject, const struct counter *counter);
 
 /* table_used - a subject was used: it is forgotten last */

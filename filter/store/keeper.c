@@ -1,7 +1,7 @@
 /*
  * keeper.c - the thread that looks after Redis
  *
- * It tries at once whether a Redis that failed works again, then with growing pauses; and where
+ * It tries at once whether a Redis that failed works again, then with growing pauses; and if
  * Redis passes the trial but keeps failing messages, with a pause even before the trial. The trial
  * is a write, as a full or read-only server answers PING as well. What passed meanwhile is handed
  * over before messages ask Redis again.
@@ -97,7 +97,7 @@ is_stopped(struct store_redis *redis)
 
 /* --- trials --- */
 
-/* a_home - a home whose slot a part has, on ctx; "" where it has none */
+/* a_home - a home whose slot a part has, on ctx; "" if it has none */
 static const char *
 a_home(const struct keeping *k, TALLOC_CTX *ctx, unsigned int part)
 {
@@ -281,7 +281,7 @@ come_back(
 
 /* --- the thread --- */
 
-/* notice - a part has just left UP: try at once, but with a pause where trials succeed and messages
+/* notice - a part has just left UP: try at once, but with a pause if trials succeed and messages
  * fail all the same */
 static void
 notice(struct keeping *k, unsigned int part, const char *name, int64_t now)
@@ -310,7 +310,7 @@ keeper_find_masters(struct keeping *k, TALLOC_CTX *ctx, const char **why_r)
 	return true;
 }
 
-/* try_part - a trial of a part; where masters could not be found (found is false), it is why */
+/* try_part - a trial of a part; if masters could not be found (found is false), it is why */
 static void
 try_part(struct keeping *k, unsigned int part, bool found, const char *why)
 {

@@ -65,7 +65,7 @@ run_chore(struct store_redis *redis, TALLOC_CTX *ctx, struct quota_command *comm
 	return outcome;
 }
 
-/* lists_number_of - a number in text, 0 where there is none */
+/* lists_number_of - a number in text, 0 if there is none */
 static int64_t
 lists_number_of(const redisReply *element)
 {
@@ -164,7 +164,7 @@ take_offences(struct store_redis *redis)
 	return list;
 }
 
-/* put_offence - one more that waits; where there are too many it is dropped */
+/* put_offence - one more that waits; if there are too many it is dropped */
 static void
 put_offence(struct store_redis *redis, struct offence *offence)
 {
@@ -207,7 +207,7 @@ charge_one(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *
 	return 0;
 }
 
-/* block_offender - where an offence was one too many; -1: it failed */
+/* block_offender - block, if an offence was one too many; -1: it failed */
 static int
 block_offender(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence)
 {
@@ -233,7 +233,7 @@ block_offender(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence 
 	    block.until - block.since, clock_ms() + redis->deadline_ms, &ignored);
 }
 
-/* count_offence - one offence, and the block where it is one too many; -1: it is to be tried
+/* count_offence - one offence, and the block if it is one too many; -1: it is to be tried
  * again */
 static int
 count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence)
@@ -248,7 +248,7 @@ count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *
 	    : 0;
 }
 
-/* store_redis_count_offences - those that wait, where Redis can be asked; the others go on
+/* store_redis_count_offences - those that wait, if Redis can be asked; the others go on
  * waiting */
 void
 store_redis_count_offences(struct store_redis *redis)

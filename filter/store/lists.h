@@ -22,7 +22,7 @@ void store_redis_chores(struct store_redis *redis);
 /* store_redis_look_for_changes - a part of it: whether others changed something by hand */
 void store_redis_look_for_changes(struct store_redis *redis);
 
-/* store_redis_count_offences - those that wait, where Redis can be asked; for the keeper */
+/* store_redis_count_offences - those that wait, if Redis can be asked; for the keeper */
 void store_redis_count_offences(struct store_redis *redis);
 
 /* store_redis_drop_offences - at the end: those that still wait are not counted */

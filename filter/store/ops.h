@@ -24,7 +24,7 @@ struct store_ops {
 	    struct quota_reply *);
 	void (*read)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t,
 	    struct quota_reply *);
-	/* what charge would answer, or QUOTA_READ where the counts alone decide; changes nothing */
+	/* what charge would answer, or QUOTA_READ if the counts alone decide; changes nothing */
 	void (*foretell)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t,
 	    struct quota_reply *);
 	int (*reset)(void *impl, TALLOC_CTX *, const struct quota_plan *, int64_t, const char **);

@@ -27,7 +27,7 @@ struct over {
 	uint64_t max;
 	enum limit_unit unit;	/* of the limit as its plan has it, ... */
 	int64_t window_ms;
-	uint64_t plan_max;	/* ... which max is not where it is raised by hand */
+	uint64_t plan_max;	/* ... which max is not if it is raised by hand */
 	unsigned int mark;	/* forgotten when it is not that of the table any more */
 	int64_t until;		/* remembered until then */
 	int64_t room_at;	/* when the smallest message fits; -1 never */

@@ -1,7 +1,7 @@
 /*
  * store.h - where counts live: one door to both kinds of store
  *
- * "embedded" keeps counts in this process, and in a file where one is named;
+ * "embedded" keeps counts in this process, and in a file if one is named;
  * "redis" keeps them in Redis and, while that is away, does what on_away says.
  *
  * Threads: all functions but store_open and store_close may be called by any number of
@@ -44,7 +44,7 @@ void store_close(struct store *store);
 
 /*
  * store_renew - read the files of TLS again, and use these passwords of Redis from now on
- * Returns 0, also where there is nothing to renew, or -1 and *error_r (on ctx): what was there
+ * Returns 0, also if there is nothing to renew, or -1 and *error_r (on ctx): what was there
  * before is kept.
  */
 int store_renew(struct store *store, TALLOC_CTX *ctx, const struct redis_passwords *passwords,
@@ -58,10 +58,10 @@ bool store_options_equal(const struct store_options *a, const struct store_optio
 
 /*
  * store_charge - charge one message to all counters of plan, or to none
- * The answer's memory is on ctx. Where a binding limit is exceeded nothing is charged.
+ * The answer's memory is on ctx. If a binding limit is exceeded nothing is charged.
  * Asked again under the same id within 10 minutes, a charged message is not charged again.
  * Whatever happens in the store is in reply_r->state and problem. A blocked account has
- * reply_r->block; it is refused where plan->block_binds, else charged.
+ * reply_r->block; it is refused if plan->block_binds, else charged.
  */
 void store_charge(struct store *store, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, struct quota_reply *reply_r);
@@ -137,7 +137,7 @@ bool store_known_block(struct store *store, TALLOC_CTX *ctx, const char *account
     struct store_block *block_r);
 
 /*
- * store_offence - count an offence, off the message's path; where that makes more than the limit,
+ * store_offence - count an offence, off the message's path; if that makes more than the limit,
  * block the account offence is a plan of one counter (quota_plan_offence), which is copied. The
  * block is as long as rule says, by "block_on"; it is logged. With Redis counting and
  * blocking are the keeper thread's, within a second or when Redis is back; while there are too many

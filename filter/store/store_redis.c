@@ -149,7 +149,7 @@ store_redis_renew(void *impl, TALLOC_CTX *ctx, const struct redis_passwords *pas
 
 /* --- the message's side --- */
 
-/* within - the caller's deadline, or the configured one where that is earlier */
+/* within - the caller's deadline, or the configured one if that is earlier */
 static int64_t
 within(const struct store_redis *redis, int64_t now, int64_t deadline_ms)
 {

@@ -3,7 +3,7 @@
  *
  * The format of Postfix's cidr_table(5): "network white-space value", ! in front of a network, if
  * and endif. The first rule that holds decides, so the order of the file counts. What cannot be
- * read is an error, where Postfix passes over the rule with a warning: which one is missing would
+ * read is an error, whereas Postfix passes over the rule with a warning: which one is missing would
  * decide.
  *
  * Read-only after open; lookups need no lock.

@@ -102,7 +102,7 @@ time_left(const struct config *config, int64_t deadline_ms)
 	return (struct timeval){ .tv_sec = left / 1000, .tv_usec = left % 1000 * 1000 };
 }
 
-/* set_text - a TLS option, where it is set */
+/* set_text - a TLS option, if it is set */
 static int
 set_text(LDAP *ld, int option, const char *value)
 {

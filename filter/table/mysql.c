@@ -5,7 +5,7 @@
  * asks does not wait for it longer than the deadline (workers.h). Text goes to and fro in UTF-8
  * ("charset" may say otherwise), and the key is quoted by the library for the very connection.
  *
- * Where the file names certificates or a verification, there is TLS or no connection.
+ * If the file names certificates or a verification, there is TLS or no connection.
  *
  * Threads: a connection belongs to one worker.
  */

@@ -14,7 +14,7 @@
  * key=value ... }, cidr:/path, regexp:/path, pcre:/path, sqlite:, mysql:, pgsql: and ldap: with the
  * path of one of Postfix's .cf files, socketmap:ENDPOINT:name, redis:NAME:pattern. "proxy:" in
  * front is ignored. Without env there are no redis: tables, and the limits are the standard ones.
- * Returns NULL and *error_r (file:line where there is one) on ctx when it is unknown, unreadable,
+ * Returns NULL and *error_r (file:line if there is one) on ctx when it is unknown, unreadable,
  * malformed or of a type this program was built without. Connects to nothing, but may look up host
  * names.
  */

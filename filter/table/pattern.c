@@ -72,7 +72,7 @@ read_group(const char **p)
 	return number;
 }
 
-/* next_piece - the next piece of a value; false at its end, or where it is malformed (*p is not at
+/* next_piece - the next piece of a value; false at its end, or if it is malformed (*p is not at
  * the end) */
 static bool
 next_piece(const char **p, struct piece *piece_r)

@@ -11,7 +11,7 @@
 
 #define PATTERN_GROUPS_MAX	100	/* $1 to $99, and the whole match */
 
-/* A group of a match: octets from start to end of the key; equal where it took no part. */
+/* A group of a match: octets from start to end of the key; equal if it took no part. */
 struct pattern_group {
 	size_t start;
 	size_t end;

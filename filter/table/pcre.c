@@ -34,7 +34,7 @@ pcre_table_code_free(struct code *code)
 	return 0;
 }
 
-/* pcre_table_read_flags - the letters after a pattern as PCRE2's options; false where one is
+/* pcre_table_read_flags - the letters after a pattern as PCRE2's options; false if one is
  * unknown */
 static bool
 pcre_table_read_flags(const char *flags, uint32_t *options_r)

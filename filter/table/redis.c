@@ -44,7 +44,7 @@ find_server(const struct table_env *env, const char *name, size_t len)
 	return NULL;
 }
 
-/* read_password - from its file, where one is named; false with an error */
+/* read_password - from its file, if one is named; false with an error */
 static bool
 read_password(TALLOC_CTX *ctx, const char *file, char **password_r, const char **error_r)
 {

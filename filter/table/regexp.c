@@ -74,7 +74,7 @@ code_fresh(struct code *code, size_t len)
 	return result;
 }
 
-/* regexp_read_flags - the letters after a pattern, as regcomp's; -1 where one is unknown */
+/* regexp_read_flags - the letters after a pattern, as regcomp's; -1 if one is unknown */
 static int
 regexp_read_flags(const char *flags)
 {

@@ -390,7 +390,7 @@ rules_load(TALLOC_CTX *rules_ctx, struct rules *rules, const struct table_env *e
 	return *error_r == NULL;
 }
 
-/* rules_value - NULL where nothing is in it */
+/* rules_value - NULL if nothing is in it */
 const char *
 rules_value(const struct rules_result *result)
 {

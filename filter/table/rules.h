@@ -15,7 +15,7 @@
 /* What the templates of a table want of key and result; a key that has it not is not found without
  * asking. */
 struct rules {
-	bool key_user;		/* a local part that is not empty, where there is an @ */
+	bool key_user;		/* a local part that is not empty, if there is an @ */
 	bool key_domain;
 	bool value_user;
 	bool value_domain;
@@ -26,12 +26,12 @@ struct rules {
 	size_t n_domains;
 };
 
-/* A value quoted for the language of the query, on ctx; NULL where that is impossible. */
+/* A value quoted for the language of the query, on ctx; NULL if that is impossible. */
 typedef char *rules_quote(void *arg, TALLOC_CTX *ctx, const char *value);
 
 /*
  * rules_template - note what a template wants
- * result: it is for results, else for queries. False and *why_r (on ctx) where it holds an unknown
+ * result: it is for results, else for queries. False and *why_r (on ctx) if it holds an unknown
  * placeholder.
  */
 bool rules_template(TALLOC_CTX *ctx, struct rules *rules, const char *template, bool result,
@@ -46,7 +46,7 @@ bool rules_load(TALLOC_CTX *rules_ctx, struct rules *rules, const struct table_e
 
 /*
  * rules_query - a query template filled in for a key
- * NULL where the key lacks what some template of the table wants (it is then not found), or where
+ * NULL if the key lacks what some template of the table wants (it is then not found), or if
  * quote gave NULL (*bad_r is then set). quote may be NULL.
  */
 char *rules_query(TALLOC_CTX *ctx, const struct rules *rules, const char *template, const char *key,
@@ -65,7 +65,7 @@ struct rules_result {
 
 /*
  * rules_add - add one result; at is len octets, NULL for none
- * False and *error_r on ctx where the results must not be used: more than expansion_limit, more
+ * False and *error_r on ctx if the results must not be used: more than expansion_limit, more
  * than RULES_VALUE_MAX octets, or a NUL, after which the rest would be lost.
  */
 bool rules_add(TALLOC_CTX *ctx, const struct rules *rules, struct rules_result *result,

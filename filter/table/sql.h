@@ -43,7 +43,7 @@ struct sql_type {
 
 /*
  * sql_open - what open of struct table_type does, with a fresh config and the rules within it. For
- * ldap:, too. config is the table's from here on, also where the result is NULL, with *error_r on
+ * ldap:, too. config is the table's from here on, even if the result is NULL, with *error_r on
  * ctx.
  */
 void *sql_open(TALLOC_CTX *ctx, const struct sql_type *type, void *config,

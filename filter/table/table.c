@@ -50,7 +50,7 @@ struct table {
 	struct content *content;
 	const char *spec;
 	const char *argument;	/* after the colon of spec */
-	const char *file; /* TABLE_FILE: its path, or NULL where the rules are in the name */
+	const char *file; /* TABLE_FILE: its path, or NULL if the rules are in the name */
 	struct stamp loaded;		/* the file as it was when it was read */
 	struct stamp seen;		/* as it was at the last look */
 	struct stamp refused;		/* as it was when it could not be used */
@@ -308,7 +308,7 @@ table_ask(struct table *table, TALLOC_CTX *ctx, const char *key, bool partial, i
 	answer->outcome = answer->value != NULL ? TABLE_FOUND : TABLE_NOT_FOUND;
 }
 
-/* table_folded - a key in lower case, on ctx where that changes it */
+/* table_folded - a key in lower case, on ctx if that changes it */
 static const char *
 table_folded(TALLOC_CTX *ctx, const char *key, size_t len)
 {

@@ -2,7 +2,7 @@
  * texthash.c - texthash: and inline: tables
  *
  * The format of postmap(1) sources: "key white-space value", logical lines
- * that go on where the next line begins with white space, # comments, empty
+ * that go on if the next line begins with white space, # comments, empty
  * lines. White space within quotation marks belongs to the key, as in "odd name"@example.org.
  * Entries stand one after the other in one piece of memory, and a hash
  * table leads to them: a lookup touches two or three places of memory, and

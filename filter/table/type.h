@@ -44,7 +44,7 @@ struct table_type {
 	void (*tend)(void *state);
 };
 
-/* The types, one file each; those of optional libraries exist where these were found. */
+/* The types, one file each; those of optional libraries exist if these were found. */
 extern const struct table_type table_texthash;
 extern const struct table_type table_inline;
 extern const struct table_type table_cidr;

@@ -248,7 +248,7 @@ address_may_route(const char *full)
 	return false;
 }
 
-/* inner_add - the address local@domain, both cut out of a local part, where it is one */
+/* inner_add - the address local@domain, both cut out of a local part, if it is one */
 static size_t
 inner_add(TALLOC_CTX *ctx, struct span local, struct span domain,
     const char *inner_r[ADDRESS_INNER_MAX], size_t n)

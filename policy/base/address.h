@@ -4,7 +4,7 @@
  * The normal form is what addresses are compared by, never what is displayed:
  *   local "@" domain
  * with the domain as in domain.h and the local part unquoted, in NFC, folded to
- * lower case where the rules say so, and then quoted again only where RFC 5321
+ * lower case if the rules say so, and then quoted again only if RFC 5321
  * needs quotes. So "alice"@Example.ORG and alice@example.org are one address.
  *
  * What can be read in more than one way is malformed; a reader who guesses is a
@@ -33,7 +33,7 @@ struct address_rules {
 
 /* An address in normal form. */
 struct address {
-	const char *full;	/* local@domain; the local part quoted where it must be */
+	const char *full;	/* local@domain; the local part quoted if it must be */
 	const char *local;	/* unquoted */
 	const char *domain;	/* points into full, after the last "@"; "" if there is none */
 };
@@ -43,7 +43,7 @@ struct address {
  *
  * local: unquoted octets, ASCII or UTF-8; may be empty. domain: as for
  * domain_normalise, in its plain spelling (domain_is_plain, as IDNA 2008 wants it); domain_len 0
- * means none: default_domain is taken, or, where
+ * means none: default_domain is taken, or, if
  * that is NULL, the address stays without domain. Returns 0, or -1 with *error_r.
  */
 int address_normalise(TALLOC_CTX *ctx, const char *local, size_t local_len,
@@ -63,7 +63,7 @@ enum address_path {
  * path: as an MTA hands it to a milter: with or without "<" ">"; without
  * parameters. A source route is dropped, as RFC 5321 appendix C wants:
  * <@a,@b:user@c> is user@c. Local parts may be quoted or UTF-8 (RFC 6531). Without
- * domain, rules->default_domain is added; where that is NULL the address is
+ * domain, rules->default_domain is added; if that is NULL the address is
  * returned as it is, with an empty domain (the MTA accepted it: <postmaster>).
  * One trailing dot of the domain is dropped, as MTAs do.
  *
@@ -106,7 +106,7 @@ bool address_is_plain(const char *full);
  *
  * full: normal form. True if the local part holds "%", "!" or "@". Such an address must not be cut
  * at a delimiter before address_inner() has looked at it: v+x%example.net@example.org is no
- * sub-address of v@example.org where the MTA reads it as v+x@example.net.
+ * sub-address of v@example.org if the MTA reads it as v+x@example.net.
  */
 bool address_may_route(const char *full);
 
@@ -115,7 +115,7 @@ bool address_may_route(const char *full);
 /*
  * address_inner - the addresses that an MTA may find inside a local part
  *
- * Where the domain is its own, an MTA may go on with what the local part says:
+ * If the domain is its own, an MTA may go on with what the local part says:
  * user%host, host!user (RFC 5321 appendix F) or "user@host". full: normal form.
  * Fills inner_r with normal forms and returns how many; each may hold more of them.
  */

@@ -69,7 +69,7 @@ display_seam(struct display *display, bool opens, struct span next)
  *
  * Quotation marks and backslashes go; a fold inside a quoted string or a comment becomes BREAK,
  * other line ends go. With only_comments nothing but the comments is taken; the parentheses stay
- * where something is before them. The piece was through the lexer, so everything in it closes.
+ * if something is before them. The piece was through the lexer, so everything in it closes.
  */
 void
 address_display_add(struct display *display, struct span piece, bool only_comments)

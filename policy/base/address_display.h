@@ -85,7 +85,7 @@ char *address_display_keep(TALLOC_CTX *ctx, struct span text);
 
 /*
  * address_at_sign - octets of an at sign, or of what passes for one to the eye (U+FF20, U+FE6B,
- * overlong forms), at the start of text; 0 where text begins otherwise
+ * overlong forms), at the start of text; 0 if text begins otherwise
  */
 size_t address_at_sign(const char *bytes, size_t len);
 

@@ -17,7 +17,7 @@
 /* Octets looked at to see whether an encoded word is one; longer ones are lexed as usual. */
 #define ENCODED_WORD_MAX	256
 
-/* skip_pair - step over a backslash and what it quotes; 0, or -1 where that is nothing */
+/* skip_pair - step over a backslash and what it quotes; 0, or -1 if that is nothing */
 static int
 skip_pair(struct lexer *lexer, const char **error_r)
 {

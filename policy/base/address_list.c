@@ -4,9 +4,9 @@
  * Published attacks on sender checks live in the gap between two readers: the
  * filter sees one address in a From field, the recipient's mail program shows
  * another. So this parser does not try to get an address out of whatever comes. It
- * follows the grammar, and where a field could be read in a second way, it says so
+ * follows the grammar, and if a field could be read in a second way, it says so
  * and reads nothing. What real mail programs write is wider than the grammar here
- * and there; each such liberty is named in address_list.h, and taken only where no
+ * and there; each such liberty is named in address_list.h, and taken only if no
  * second reading comes with it.
  *
  * Grammar read from fields (RFC 5322 section 3.4, RFC 6854, RFC 6532), CFWS between
@@ -248,7 +248,7 @@ element_scan(struct lexer *lexer, struct element *element_r, const char **error_
 	}
 }
 
-/* parser_add - a new mailbox at the end of the results, or NULL where they are too many */
+/* parser_add - a new mailbox at the end of the results, or NULL if they are too many */
 static struct mailbox *
 parser_add(struct parser *parser, const char **error_r)
 {
@@ -508,7 +508,7 @@ close_group(struct parser *parser, struct token *token_r, const char **error_r)
 /*
  * read_element - read one element and what divides it from the next
  *
- * Returns 1 where more may follow, 0 at the end of the field, -1 with *error_r.
+ * Returns 1 if more may follow, 0 at the end of the field, -1 with *error_r.
  */
 static int
 read_element(struct parser *parser, const char **error_r)

@@ -41,7 +41,7 @@ struct mailbox {
  * after the first label of a domain. Beyond the RFC, because mail programs write
  * it: raw 8-bit octets of any charset in display names and comments; brackets in
  * unquoted names; dots at odd places of a local part; commas, colons and semicolons
- * left raw in an encoded word; and an unquoted "@" in a display name where it belongs to
+ * left raw in an encoded word; and an unquoted "@" in a display name if it belongs to
  * the mailbox's own address.
  *
  * Malformed is, among others: control octets, a fold without white space, what does not close,

@@ -46,7 +46,7 @@ const char *dns_type_name(enum dns_type type);
 /*
  * dns_record_read - the data of one record as it stands in an answer, names uncompressed
  *
- * data: len octets. Fills *record_r, whose data is on ctx. False where the data
+ * data: len octets. Fills *record_r, whose data is on ctx. False if the data
  * is malformed for its type: cut off, of a wrong length, or a name whose
  * labels hold a dot or a NUL, because such a name cannot be distinguished from another
  * one in this form, and no host has it. *record_r must not be used then.

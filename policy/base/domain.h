@@ -60,10 +60,10 @@ char *domain_unicode(TALLOC_CTX *ctx, const char *domain);
  */
 bool domain_is_labels(const char *text);
 
-/* True where a normal form is an address literal. */
+/* True if a normal form is an address literal. */
 bool domain_is_literal(const char *domain);
 
-/* True where two normal forms are the same domain. */
+/* True if two normal forms are the same domain. */
 bool domain_equal(const char *a, const char *b);
 
 /*

@@ -88,7 +88,7 @@ struct header_facts {
 	const char *malformed;	/* why a sender field cannot be read in one way, or NULL */
 	const char *malformed_field; /* the name of that field: "From", "Sender", ... */
 	const char *malformed_text; /* its value as sent, or NULL */
-	const char *from_text;	/* the first values, " | " between them, where there are several */
+	const char *from_text;	/* the first values, " | " between them, if there are several */
 	bool override;		/* a display name holds a bidirectional override */
 	const char *override_field;	/* in which field; NULL: From */
 	const char *override_text;	/* its value as sent, or NULL */
@@ -146,7 +146,7 @@ struct dkim_fact {
 	const char *auid;	/* i=, or NULL */
 	const char *algorithm;	/* a= */
 	const char *b_prefix;	/* first 8 characters of b= (RFC 6008) */
-	unsigned int key_bits;	/* 0 where no key was read */
+	unsigned int key_bits;	/* 0 if no key was read */
 	enum dkim_alignment alignment; /* by the tree walk */
 	bool testing; /* the key says t=y: a failure must not count (RFC 6376 section 3.6.1) */
 	bool stale;		/* DNS failed: by the key that it had before */
@@ -214,9 +214,9 @@ struct quota_fact {
 	const char *account;	/* who was charged */
 	const char *limit; /* the limit nearest to full, or the one hit, as the admin wrote it */
 	const char
-	    *subject; /* whose limit that is where not the account's: "pool acme"; else NULL */
+	    *subject; /* whose limit that is if not the account's: "pool acme"; else NULL */
 	enum action on_over;	/* what that limit does when it is exceeded */
-	uint64_t used;		/* of that limit, with this message where charged */
+	uint64_t used;		/* of that limit, with this message if charged */
 	uint64_t max;		/* its size */
 	bool level;		/* it counts what happened before, and not this message */
 	uint32_t retry_after;	/* seconds until one message would fit; 0 unless over. Of a blocked

@@ -1,7 +1,7 @@
 /*
  * hash.h - the hashes of the tables in memory; FNV-1a, also the sum of the counter file
  *
- * 64 bits, an octet at a time. Begin with HASH_START, with a secret seed mixed in where
+ * 64 bits, an octet at a time. Begin with HASH_START, with a secret seed mixed in if
  * strangers choose what is hashed, and go on from the result with more octets. The
  * low bits depend on few bits of each octet: fold the high half in before they select a slot.
  *

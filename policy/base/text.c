@@ -454,7 +454,7 @@ static const struct {
 	{ "ebcdic", CHARSET_EBCDIC },
 };
 
-/* Windows-1252, 0x80 to 0x9f; 0 where nothing is assigned. */
+/* Windows-1252, 0x80 to 0x9f; 0 if nothing is assigned. */
 static const uint16_t windows_1252[32] = {
 	0x20ac, 0, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021,
 	0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0, 0x017d, 0,

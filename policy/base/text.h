@@ -19,7 +19,7 @@
 
 /* A piece of somebody else's octets, not NUL-terminated. */
 struct span {
-	const char *at;		/* first octet; may be NULL where len is 0 */
+	const char *at;		/* first octet; may be NULL if len is 0 */
 	size_t len;		/* octets */
 };
 
@@ -46,7 +46,7 @@ bool text_equal_fold(struct span a, struct span b);
 /* The span without white space (text_is_space) at its ends. */
 struct span text_trim(struct span text);
 
-/* True where every octet is below 0x80. */
+/* True if every octet is below 0x80. */
 bool text_is_ascii(const char *bytes, size_t len);
 
 /* True for well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong). */
@@ -57,14 +57,14 @@ bool text_is_utf8(const char *bytes, size_t len);
  *
  * Invisible are the default-ignorable characters of Unicode (zero-width and
  * joining characters, bidirectional controls, soft hyphen, fillers, variation
- * selectors, tags). Returns its octets, or 0 where text begins otherwise.
+ * selectors, tags). Returns its octets, or 0 if text begins otherwise.
  */
 size_t text_invisible(const char *bytes, size_t len);
 
 /*
  * text_wide_space - length of a white space character beyond ASCII at the start of text
  *
- * Returns its octets, or 0 where text begins otherwise. *ends_line_r: it is a line or paragraph
+ * Returns its octets, or 0 if text begins otherwise. *ends_line_r: it is a line or paragraph
  * separator or NEL, at which some readers end a line.
  */
 size_t text_wide_space(const char *bytes, size_t len, bool *ends_line_r);

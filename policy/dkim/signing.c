@@ -36,7 +36,7 @@
 #include "policy/dkim/signing.h"
 
 /* The default. Sealed are the fields that mail programs show or obey; closed those that
- * an MTA or a list may add where they are missing; the rest is signed if there. */
+ * an MTA or a list may add if they are missing; the rest is signed if there. */
 static const struct signing_field default_fields[] = {
 	{ "From",			SIGNING_SEALED },
 	{ "Reply-To",			SIGNING_SEALED },
@@ -80,7 +80,7 @@ static const char *const forbidden[] = {
 
 #define FORBIDDEN	(sizeof(forbidden) / sizeof(forbidden[0]))
 
-/* What an MTA adds after the filter, where it is missing. */
+/* What an MTA adds after the filter, if it is missing. */
 static const char *const completed[] = { "Date", "Message-ID" };
 
 #define COMPLETED	(sizeof(completed) / sizeof(completed[0]))

@@ -2,7 +2,7 @@
  * signing.h - which domain signs a message, and which of its fields
  *
  * The signature follows the verified From, never a wish of the client: the
- * domain is that of the first From mailbox, and only where that is owned. What
+ * domain is that of the first From mailbox, and only if that is owned. What
  * is covered follows a list of field names, each with one of three classes.
  *
  * Memory: results live in the given talloc context and may point into the
@@ -29,8 +29,8 @@
 /* How a field is covered. */
 enum signing_class {
 	SIGNING_PRESENT,	/* each one that is there */
-	SIGNING_CLOSED,		/* the same, and where one is there, no other can be added */
-	SIGNING_SEALED		/* the same, and none can be added where none is there */
+	SIGNING_CLOSED,		/* the same, and if one is there, no other can be added */
+	SIGNING_SEALED		/* the same, and none can be added if none is there */
 };
 
 /* One row of the list. */
@@ -51,7 +51,7 @@ struct signing_rules {
 /* What i= names (RFC 6376 section 3.5): for whom the domain signs. */
 enum sign_identity {
 	SIGN_IDENTITY_NONE,   /* there is no i=, which means @d= */
-	SIGN_IDENTITY_DOMAIN, /* "@" and the domain of the From address, where that is at or below
+	SIGN_IDENTITY_DOMAIN, /* "@" and the domain of the From address, if that is at or below
 				 d= */
 	SIGN_IDENTITY_ADDRESS /* the From address */
 };
@@ -122,7 +122,7 @@ bool signing_identity_fits(const char *identity, const char *domain);
  * signing_domain - the domain that may sign for these claims, or NULL
  *
  * The domain of the first From mailbox, if each claim there is was asked for and is
- * owned. sign_as: where not NULL, the only domain (normal form) that may
+ * owned. sign_as: if not NULL, the only domain (normal form) that may
  * sign: it signs for itself and for names below it, and nothing else is signed.
  * An address literal never signs. The result points into the arguments.
  */

@@ -269,7 +269,7 @@ matches(const char *pattern, const char *text)
 
 /* --- the KeyTable ------------------------------------------------------ */
 
-/* normalise_in_place - a domain in normal form: in its place where it fits; NULL with *error_r */
+/* normalise_in_place - a domain in normal form: in its place if it fits; NULL with *error_r */
 static const char *
 normalise_in_place(TALLOC_CTX *ctx, char *text, const char **error_r)
 {
@@ -581,7 +581,7 @@ struct search {
 	bool more;
 };
 
-/* signing_table_take - a row that matches; returns true where the search is over */
+/* signing_table_take - a row that matches; returns true if the search is over */
 static bool
 signing_table_take(struct search *search, const struct signing_row *row)
 {

@@ -1,7 +1,7 @@
 /*
  * judge.h - from records, SPF and DKIM to the DMARC result of a message
  *
- * RFC 9989 sections 4.4, 4.10.1, 4.10.2 and 5.3. Where the text leaves room, the reading is here:
+ * RFC 9989 sections 4.4, 4.10.1, 4.10.2 and 5.3. If the text leaves room, the reading is here:
  *
  *	no usable record: none; a broken record of the domain itself or its organisation: permerror
  *	a silent name server never gives pass or fail, unless what it would say cannot matter

@@ -13,12 +13,12 @@
  * Signs. What block_on counts of an account is a subject of its own, because a limit on the same
  * unit and window counts otherwise: only what passes, and up to another bound.
  *
- * Parties. A message is charged to its account, to the account's domain where that has a
+ * Parties. A message is charged to its account, to the account's domain if that has a
  * plan, to its pool (a customer's accounts together), and to the client's network.
  *
  * Keys. All counters of one subject are one key, "{HOME}:a:NAME", with HOME and NAME
  * percent-encoded. HOME is the hash tag shared by all keys of a message, so that they live in
- * one slot of a Redis Cluster: that of the pool, where there is one with a plan, else of the
+ * one slot of a Redis Cluster: that of the pool, if there is one with a plan, else of the
  * domain likewise, else of the account itself. Only a network's key has a home of its own. Limit
  * values are no part of keys or fields, so they may change without losing counts.
  *
@@ -105,7 +105,7 @@ struct quota_cost {
 	uint64_t bytes;
 	uint64_t external;	/* of the recipients, those outside our own domains */
 	const uint64_t *marks;	/* one for each recipient (recent.h), keyed with quota_home(); */
-	size_t n_marks;		/* only where quota_counts() LIMIT_NEW */
+	size_t n_marks;		/* only if quota_counts() LIMIT_NEW */
 	struct quota_thing things[LIMIT_LAST + 1]; /* by unit; what message or event shows of it */
 };
 
@@ -179,7 +179,7 @@ const char *quota_home(const struct quota_party *parties, size_t n);
 
 /*
  * quota_party_named - whose limit it was
- * subject: as in quota_fact; NULL for the account, which is parties[0]. Returns NULL where it is
+ * subject: as in quota_fact; NULL for the account, which is parties[0]. Returns NULL if it is
  * none of these.
  */
 const struct quota_party *quota_party_named(
@@ -262,11 +262,11 @@ enum quota_state {
 
 /* One counter's answer. */
 struct quota_count {
-	uint64_t used;		/* in the window, with this message where charged */
+	uint64_t used;		/* in the window, with this message if charged */
 	int64_t wait_ms;	/* until this message's cost would fit; 0 now, -1 never */
 	int64_t one_ms;		/* until the smallest message would fit; 0 now, -1 never */
 	int64_t next_ms;	/* until some of what is used leaves; 0 when nothing is used */
-				/* the three times are 0 where state is QUOTA_CHARGED */
+				/* the three times are 0 if state is QUOTA_CHARGED */
 	uint64_t cost;		/* what the message cost, or would have */
 	uint64_t max;		/* the limit in force: the counter's, or the one raised by hand */
 	int64_t raised_ms;	/* for how long it is still raised; 0: it is not */
@@ -287,7 +287,7 @@ struct quota_reply {
 	const struct quota_block *block; /* or NULL */
 	const char *store;	/* static text: "redis", "embedded", "local" (Redis is away) */
 	const char *problem;	/* for the log when the store failed, else NULL. Also set with
-				 * CHARGED and REFUSED where the answer is local */
+				 * CHARGED and REFUSED if the answer is local */
 };
 
 /*
@@ -304,7 +304,7 @@ struct quota_reply {
  *
  * The limit named is the one that is exceeded (the one with the longest wait when there
  * are several), else the one nearest to full. retry_after is seconds, rounded up, until this
- * very message would fit, at least 1; where it alone is larger than a limit, no wait helps:
+ * very message would fit, at least 1; if it alone is larger than a limit, no wait helps:
  * retry_after is then 0 and problem says so. Strings are copied to ctx.
  */
 void quota_judge(TALLOC_CTX *ctx, const struct quota_plan *plan,

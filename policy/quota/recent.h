@@ -4,7 +4,7 @@
  * A mark is 64 bits of a keyed hash: of a client's address (how many different ones in a
  * window), or of a recipient (who is a new one). Whoever makes the marks chooses the key.
  *
- * Times are milliseconds of one clock, passed in. Where times are equal, the smaller mark counts as
+ * Times are milliseconds of one clock, passed in. If times are equal, the smaller mark counts as
  * the older one. filter/store/quota.lua holds the same rules; tests/unit/test_store_redis.c
  * compares them. Pure. Threads: the caller's lock guards the struct.
  */

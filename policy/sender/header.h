@@ -66,7 +66,7 @@ struct header_display {
 	enum address_display finding;	/* never ADDRESS_DISPLAY_PLAIN */
 	const char *display;		/* the name as shown, decoded; a stranger's octets */
 	const char
-	    *shown; /* the address it shows, normal form where it has one; NULL for an override */
+	    *shown; /* the address it shows, normal form if it has one; NULL for an override */
 	const char *address;		/* the address of the mailbox itself, normal form */
 };
 
@@ -81,7 +81,7 @@ struct header_displays {
  *
  * Fills *facts_r (all its members), and the claims of every mailbox in From,
  * Sender, Resent-From and Resent-Sender, in this order of fields. From is not read
- * where it is absent or there are several (facts_r->from_fields says so).
+ * if it is absent or there are several (facts_r->from_fields says so).
  * Several Resent-From or Resent-Sender fields are several times of resending
  * (RFC 5322 section 3.6.6) and all claimed; several Sender fields are malformed, as
  * are a From without mailbox and a Sender with more than one address, and any of
@@ -91,7 +91,7 @@ struct header_displays {
  * and displays_r, are the list's own.
  *
  * claims_r, n_r: an array in ctx, owned = OWNED_NOT_ASKED throughout; NULL and 0
- * where nothing is claimed. displays_r: may be NULL.
+ * if nothing is claimed. displays_r: may be NULL.
  */
 void header_read_senders(TALLOC_CTX *ctx, const struct header_list *list,
     const struct address_rules *rules, struct header_facts *facts_r,

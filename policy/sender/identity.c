@@ -118,7 +118,7 @@ identity_is_dotted(const struct address *address)
 	    strpbrk(address->local, " \t\"(),:;<>@[\\]") == NULL;
 }
 
-/* identity_add_keys - the key of one address, or of its local part; also without quotes where
+/* identity_add_keys - the key of one address, or of its local part; also without quotes if
  * only dots need them */
 static size_t
 identity_add_keys(TALLOC_CTX *ctx, const struct address *address, bool with_domain,
@@ -232,7 +232,7 @@ is_or_base_is(const char *address, const char *wanted, const char *delimiters)
 /*
  * identity_owns_itself - is the address the account's own name?
  *
- * A login is written without quotes where its address needs them: foo..bar@docomo.example
+ * A login is written without quotes although its address needs them: foo..bar@docomo.example
  * owns "foo..bar"@docomo.example.
  */
 bool

@@ -26,7 +26,7 @@ struct identity_key {
  * identity_account - the normal form of a login
  *
  * Lower-cased and in NFC; what follows the last "@" is normalised as a domain; a
- * login without "@" gets "@realm", where realm (a normal domain) is not NULL or
+ * login without "@" gets "@realm", if realm (a normal domain) is not NULL or
  * empty, and is used as it is otherwise. Refused: the empty login, control
  * characters, white space and commas (no table could list it), malformed UTF-8 and
  * invisible characters, "@" at the start or end, a domain that is none or is spelt with
@@ -42,10 +42,10 @@ char *identity_account(TALLOC_CTX *ctx, const char *login, const char *realm,
  *
  * The partial keys of Postfix smtpd_sender_login_maps, first hit wins:
  *   user+tag@domain, user@domain, user+tag, user, @domain
- * the second and fourth where there is a sub-address (delimiters, see
- * address_base), the third and fourth where domain is one of local_domains (normal
+ * the second and fourth if there is a sub-address (delimiters, see
+ * address_base), the third and fourth if domain is one of local_domains (normal
  * domains divided by commas or white space; NULL for none) or there is no domain,
- * the last where there is a domain. A local part that is quoted for the places of its
+ * the last if there is a domain. A local part that is quoted for the places of its
  * dots alone (foo..bar, foo.) is looked up without quotes too, right after, as Postfix
  * does: people write it so. keys_r gets at most IDENTITY_KEYS_MAX strings.
  * Returns how many.
@@ -67,15 +67,15 @@ char *identity_key_unicode(TALLOC_CTX *ctx, const char *key);
  * identity_list_has - does a table's value name this account?
  *
  * value: logins divided by commas or white space. Each is brought to the form of
- * identity_account() and compared with account and, where login is not NULL, with
- * the account form of login (they differ where a login map is in use). An entry
+ * identity_account() and compared with account and, if login is not NULL, with
+ * the account form of login (they differ if a login map is in use). An entry
  * that is no login is passed over.
  */
 bool identity_list_has(const char *value, const char *account, const char *login,
     const char *realm);
 
 /*
- * Does the account's own name, quoted where an address must be, or a sub-address of it, equal the
+ * Does the account's own name, quoted as an address must be, or a sub-address of it, equal the
  * address? An address that is not plain (address_is_plain) has no sub-address here.
  */
 bool identity_owns_itself(const char *account, const char *address,

@@ -56,7 +56,7 @@ take_word(struct span *rest)
 	return word;
 }
 
-/* take_comment - what the comment that rest begins with holds; false where it does not end */
+/* take_comment - what the comment that rest begins with holds; false if it does not end */
 static bool
 take_comment(struct span *rest, struct span *comment_r)
 {

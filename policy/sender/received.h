@@ -46,7 +46,7 @@ enum received_outcome received_read(TALLOC_CTX *ctx, const char *value, size_t l
  * received_find_client - the first client that is no relay of ours
  *
  * list: the header as it came from a relay of ours. relays: our networks, n of them.
- * RECEIVED_LOCAL also where the fields end before a stranger is found.
+ * RECEIVED_LOCAL also if the fields end before a stranger is found.
  */
 enum received_outcome received_find_client(TALLOC_CTX *ctx, const struct header_list *list,
     const struct netblock *relays, size_t n, struct received_client *client_r);

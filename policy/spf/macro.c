@@ -74,7 +74,7 @@ is_delimiter(char c)
 	return c != '\0' && strchr(".-+,/_=", c) != NULL;
 }
 
-/* read_parts - the digits of a macro; false where they make zero
+/* read_parts - the digits of a macro; false if they make zero
  * A number that no value can reach is as good as a smaller one, so it saturates. */
 static bool
 read_parts(const char *text, size_t len, size_t *at, unsigned int *parts_r)

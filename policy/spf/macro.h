@@ -34,7 +34,7 @@ struct spf_values {
 
 /*
  * spf_macro_length - length of the macro at the start of text
- * Returns 0 where text does not begin with a valid macro-expand (that includes
+ * Returns 0 if text does not begin with a valid macro-expand (that includes
  * "%%", "%_" and "%-"). explanation also admits the letters c, r and t.
  */
 size_t spf_macro_length(const char *text, size_t len, bool explanation);
@@ -62,7 +62,7 @@ char *spf_macro_expand_name(TALLOC_CTX *ctx, const char *text, size_t len,
 
 /*
  * spf_macro_expand_explanation - expand the TXT record that exp= names
- * Returns NULL where text breaks the grammar of explain-string (RFC 7208 section 12).
+ * Returns NULL if text breaks the grammar of explain-string (RFC 7208 section 12).
  * Else printable ASCII on ctx, at most SPF_EXPLANATION_MAX octets; octets of
  * the sender's or the HELO that are not printable become "?".
  */

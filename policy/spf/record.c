@@ -5,7 +5,7 @@
  * it lets through as "some other domain" or "no network" decides who may use a
  * name. A syntax error anywhere spoils the whole record (RFC 7208 section 4.6).
  *
- * Terms are separated by spaces only. A term is a modifier where a name is
+ * Terms are separated by spaces only. A term is a modifier if a name is
  * directly followed by "=", else it has to be a mechanism, whose name is looked
  * up in a table with what may follow it. Prefix lengths are taken from the
  * right end, because a domain-spec may hold slashes of its own:
@@ -215,7 +215,7 @@ digits_at_end(struct spf_text text)
 }
 
 /* take_slashes - cut a prefix length after slashes ("/" or "//") off the end
- * False where there is one that is no valid length. */
+ * False if there is one that is no valid length. */
 static bool
 take_slashes(struct spf_text *rest, const char *slashes, unsigned int max,
     unsigned char *number)
@@ -335,7 +335,7 @@ parse_mechanism(struct spf_record *record, struct spf_text text, const char **er
 	return spf_record_complain(record, "unknown mechanism", text, error_r);
 }
 
-/* modifier_name - length of the name of a modifier, 0 where text is none
+/* modifier_name - length of the name of a modifier, 0 if text is none
  * name = ALPHA *( ALPHA / DIGIT / "-" / "_" / "." ), directly followed by "=" */
 static size_t
 modifier_name(struct spf_text text)

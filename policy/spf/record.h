@@ -35,10 +35,10 @@ enum spf_mechanism {
 struct spf_term {
 	enum spf_mechanism mechanism;
 	char qualifier;		/* '+', '-', '~' or '?' */
-	unsigned char prefix4;	/* IPv4 prefix length: ip4, a, mx; 32 where none was given */
-	unsigned char prefix6;	/* IPv6 prefix length: ip6, a, mx; 128 where none was given */
+	unsigned char prefix4;	/* IPv4 prefix length: ip4, a, mx; 32 if none was given */
+	unsigned char prefix6;	/* IPv6 prefix length: ip6, a, mx; 128 if none was given */
 	unsigned char network[16]; /* ip4: the first 4 octets; ip6: all */
-	struct spf_text spec;	/* domain-spec, not expanded; absent where none was given */
+	struct spf_text spec;	/* domain-spec, not expanded; absent if none was given */
 	struct spf_text text;	/* the whole term as written */
 };
 
@@ -59,7 +59,7 @@ enum spf_selection {
 
 /*
  * spf_record_is_spf - whether a TXT record is an SPF record
- * True where it begins with "v=spf1" in any case, followed by a space or the
+ * True if it begins with "v=spf1" in any case, followed by a space or the
  * end (RFC 7208 section 4.5). What follows may still be nonsense.
  */
 bool spf_record_is_spf(const char *text, size_t len);

@@ -9,7 +9,7 @@
  *	a, mx, ptr	exists:N.t; addresses and names are found out and compared by us
  *	exists, include	the same with a token
  *	all		as it is, and the end
- *	redirect=	redirect=N.t, last, and only where no "all" was met
+ *	redirect=	redirect=N.t, last, and only if no "all" was met
  *	exp=, others	nothing
  *
  * where N.t is a token whose meaning the DNS layer of filter/spf/spf.c knows. What

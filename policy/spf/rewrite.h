@@ -59,7 +59,7 @@ struct spf_rewritten *spf_rewrite(TALLOC_CTX *ctx, const struct spf_record *reco
 
 /*
  * spf_token_number - the number in a token
- * Returns false where name is no token as spf_rewrite() writes them.
+ * Returns false if name is no token as spf_rewrite() writes them.
  */
 bool spf_token_number(const char *name, size_t *number_r);
 

@@ -70,7 +70,7 @@ is_word_char(char c)
 	return (unsigned char)c > ' ' && c != 0x7f && strchr("()<>@,;:\\\"/[]?=", c) == NULL;
 }
 
-/* authres_skip_comment - past the parenthesis that closes the one at lexer->at; false where none
+/* authres_skip_comment - past the parenthesis that closes the one at lexer->at; false if none
  * does */
 static bool
 authres_skip_comment(struct lexer *lexer)
@@ -443,7 +443,7 @@ dkim_word(enum dkim_result result)
 	return "none";
 }
 
-/* mailfrom - the sender as it is shown: the address where it is ASCII, else its domain */
+/* mailfrom - the sender as it is shown: the address if it is ASCII, else its domain */
 static const char *
 mailfrom(const struct facts *facts)
 {
@@ -583,7 +583,7 @@ authres_choose(struct result *results, size_t n, size_t first_dkim, size_t end_d
 	}
 }
 
-/* append_result - one result on a line of its own, folded where it is long */
+/* append_result - one result on a line of its own, folded if it is long */
 static char *
 append_result(char *out, const struct words *words)
 {

@@ -26,7 +26,7 @@
  * value: what follows the colon, len octets, folds as LF or CRLF. The whole
  * field must be made of tokens, quoted strings and comments that end, and must
  * begin with an authserv-id that a version may follow and then a semicolon or
- * the end. Returns the id without quotes and escapes; NULL where the field
+ * the end. Returns the id without quotes and escapes; NULL if the field
  * cannot be read. Linear in len, whatever the nesting.
  */
 char *authres_read_id(TALLOC_CTX *ctx, const char *value, size_t len);
@@ -35,7 +35,7 @@ char *authres_read_id(TALLOC_CTX *ctx, const char *value, size_t len);
  * authres_is_ours - does this field have our authserv-id?
  *
  * Compared without regard to case, a dot at the end, or the spelling of
- * international labels. A field that cannot be read is ours where it holds our
+ * international labels. A field that cannot be read is ours if it holds our
  * id anywhere: as written, or with quotes, escapes, comments and spaces removed.
  */
 bool authres_is_ours(const char *value, size_t len, const char *authserv_id);
@@ -50,8 +50,8 @@ struct authres_options {
  * authres_write - the value of our field for this message
  *
  * Begins with its leading space, folds are LF and tab, no line end at the end.
- * Written are auth (only with show_login), spf for HELO and MAIL FROM where
- * checked, dkim for each signature where verification ran; "none" where
+ * Written are auth (only with show_login), spf for HELO and MAIL FROM if
+ * checked, dkim for each signature if verification ran; "none" if
  * nothing was checked. Strangers' text is quoted and cut; octets that are not
  * printable ASCII become '?'. DKIM results that would exceed AUTHRES_MAX are
  * left out, those that pass last.

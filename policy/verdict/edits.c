@@ -1,7 +1,7 @@
 /*
  * edits.c - which header fields go and which come
  *
- * Deleting forward through fields of one name leaves every second one where the
+ * Deleting forward through fields of one name leaves every second one if the
  * MTA renumbers at once, as Postfix does; so the list of deletions begins with
  * the last. The signatures go in first and Authentication-Results last, each at
  * the top, so that it ends above everything, the MTA's Received included.

@@ -75,7 +75,7 @@ is_plain(const char *value)
 	return len > 0 && len <= LOGLINE_VALUE_MAX;
 }
 
-/* append_value - one value, quoted where it must be */
+/* append_value - one value, quoted if it must be */
 static void
 append_value(struct spelled *line, const char *value)
 {
@@ -237,7 +237,7 @@ sender_word(const struct facts *facts)
 	return asked ? "owned" : NULL;
 }
 
-/* spf_text - both identities: mailfrom/helo; with the client where a trusted relay named it */
+/* spf_text - both identities: mailfrom/helo; with the client if a trusted relay named it */
 static const char *
 spf_text(TALLOC_CTX *ctx, const struct facts *facts)
 {

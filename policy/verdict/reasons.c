@@ -254,7 +254,7 @@ reply_is_offence(enum reason reason)
 	}
 }
 
-/* reply_default_action - what a reason does where nothing is configured */
+/* reply_default_action - what a reason does if nothing is configured */
 enum action
 reply_default_action(enum reason reason, enum role role)
 {

@@ -88,7 +88,7 @@ const struct reply_row *reply_row(enum reason reason);
 enum reason reply_reason_of_option(const char *option);
 
 /*
- * reply_heir - the reason whose configured action a finer one takes over where none is
+ * reply_heir - the reason whose configured action a finer one takes over if none is
  * configured for itself: on_inbound_login follows on_no_listener, on_foreign_domain follows
  * on_foreign_from, on_spf_helo_fail follows on_spf_fail, on_disguised_from follows
  * on_foreign_display. REASON_NONE: there is none.

@@ -91,7 +91,7 @@ comment_text(TALLOC_CTX *ctx, const struct facts *facts, const struct spf_fact *
 	    spf->stale ? ", by what DNS had before it failed" : "");
 }
 
-/* append_pair - one "key=value", on a new line where it does not fit */
+/* append_pair - one "key=value", on a new line if it does not fit */
 static void
 append_pair(TALLOC_CTX *ctx, char **out, size_t *column, const char *key, const char *value)
 {

@@ -22,7 +22,7 @@ enum spf_identity {
 };
 
 /*
- * received_spf_write - the value of the field for one identity; NULL where it was not checked
+ * received_spf_write - the value of the field for one identity; NULL if it was not checked
  *
  * receiver: our host name. Begins with its leading space, folds are LF and tab, no line end at the
  * end. Strangers' text is quoted and cut; octets that are not printable ASCII become '?'. On ctx.
@@ -33,7 +33,7 @@ char *received_spf_write(TALLOC_CTX *ctx, const char *receiver, const struct fac
 /*
  * received_spf_is_ours - could a reader take this field for one that receiver wrote?
  *
- * value: what follows the colon, len octets. True where the field holds the name
+ * value: what follows the colon, len octets. True if the field holds the name
  * receiver anywhere as a whole name, case ignored, whatever is quoted or commented.
  */
 bool received_spf_is_ours(const char *value, size_t len, const char *receiver);
@@ -42,7 +42,7 @@ bool received_spf_is_ours(const char *value, size_t len, const char *receiver);
  * received_spf_plan - add the fields to the edits of a message that passes
  *
  * edits: as edits_plan() made them, on ctx. Every field with our name is deleted as well;
- * inserted, below all other insertions, where write is set, one field for MAIL
+ * inserted, below all other insertions, if write is set, one field for MAIL
  * FROM and one for HELO, MAIL FROM above. For a null sender they are one check, reported as HELO's.
  */
 void received_spf_plan(TALLOC_CTX *ctx, const struct header_list *list, const struct facts *facts,

@@ -359,7 +359,7 @@ append_clean(struct reply_line *line, const char *text, size_t max)
 	line->text[line->len] = '\0';
 }
 
-/* append_words - append our own words: without accents where the line is ASCII */
+/* append_words - append our own words: without accents if the line is ASCII */
 static void
 append_words(struct reply_line *line, TALLOC_CTX *ctx, const char *words)
 {

@@ -23,7 +23,7 @@ enum reply_piece {
 	REPLY_BAD_LOGIN_UNKNOWN, /* bad-login, if the MTA does not send the login */
 	REPLY_DISGUISED_OVERRIDE, /* disguised-from, by a bidirectional override */
 	REPLY_LATER,		/* behind the text of a tempfail */
-	REPLY_RETRY,		/* the same where the time is known */
+	REPLY_RETRY,		/* the same if the time is known */
 	REPLY_HELP,		/* behind all, before help_url */
 	REPLY_EXPLAINS,		/* before the explanation of an SPF record */
 	REPLY_DMARC_POLICY,	/* behind the domain that DMARC is about */

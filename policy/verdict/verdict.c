@@ -326,7 +326,7 @@ has_lookup_failure(
 
 /*
  * spf_found - whether the check of an identity ended with result
- * That a domain says nothing is found only where something is done about it: it is the
+ * That a domain says nothing is found only if something is done about it: it is the
  * usual case for HELO, and no finding to name in every line of the log.
  */
 static bool
@@ -385,7 +385,7 @@ dkim_with(const struct facts *facts, enum dkim_result first, enum dkim_result la
 
 /*
  * found_dkim - a signature as a finding, unless another one passes
- * Only where something is done about it: the results are in the log line anyway.
+ * Only if something is done about it: the results are in the log line anyway.
  */
 static bool
 found_dkim(const struct facts *facts, const struct dkim_fact *dkim, enum action action,

@@ -41,7 +41,7 @@ struct rules {
 struct verdict {
 	enum action action;	/* what is done */
 	enum action would;	/* what enforce mode would do; equals action there */
-	enum reason reason;	/* of would; REASON_NONE where nothing was found */
+	enum reason reason;	/* of would; REASON_NONE if nothing was found */
 	const char *address;	/* the address the reason is about, or NULL */
 	const char *problem;	/* detail, or NULL */
 	const char *field;	/* the header field it is about, if its text says more, or NULL */
