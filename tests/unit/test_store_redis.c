@@ -701,7 +701,8 @@ test_random(void **state)
 	for (long i = 0; i < steps; i++) {
 		enum quota_op op = ops[next_random(&random) % 8];
 		struct quota_plan *asked = random_message(f, &random, plans, i);
-		int64_t age = (int64_t)(next_random(&random) % 5000) * 1000;
+		int64_t age = next_random(&random) % 4 == 0
+		    ? 0 : (int64_t)(next_random(&random) % 5000) * 1000;
 		TALLOC_CTX *outer = f->ctx;
 		char label[32];
 
@@ -798,6 +799,76 @@ test_upgrade(void **state)
 	assert_in_range(lua(f, "return redis.call('PTTL', KEYS[2])"), 604800000, 640000000);
 	expect_used(&t, other, QUOTA_OP_CHARGE, QUOTA_REFUSED, 9, 43);
 	expect_used(&t, plan, QUOTA_OP_READ, QUOTA_READ, 9, 1000002008);
+}
+
+/* The same for a domain, whose windows stay in its hash: they move within it, and are quick then,
+ * unless a limit is raised. What is damaged counts nothing. */
+static void
+test_upgrade_shared(void **state)
+{
+	static const struct {
+		const char *first;	/* in Lua; key is the domain's */
+		uint64_t used;		/* of the domain, after a message of 2 */
+		bool quick;
+	} rows[] = {
+		{ "redis.call('HSET', key, 'r3600000.48', cmsgpack.pack({ 22666666, 5, 5 }))", 7,
+		    false },
+		{ "", 9, true },
+		{ "redis.call('HSET', key, 'max:r3600000.48', '1700000600000 20')", 11, false },
+		{ "redis.call('HSET', key, 'max:r3600000.48', '1700000000000 20')", 13, true },
+		{ "redis.call('HSET', key, 'c3600000', 'x')", 15, true },
+		{ "redis.call('HSET', key, 'w', string.sub(redis.call('HGET', key, 'w'), 1, -2))",
+		    2, false },
+		{ "redis.call('DEL', key)", 2, false },
+		{ "", 4, true },
+	};
+	struct fixture *f = *state;
+	struct plan *plan;
+	struct twins t;
+
+	start(f, NULL);
+	make_twins(&t, f);
+	plan = plan_of(f->ctx, "100 recipients per hour", NULL, NULL);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct quota_party parties[] = { { QUOTA_ACCOUNT, "a", plan, ACTION_REJECT },
+			{ QUOTA_DOMAIN, "d", plan, ACTION_REJECT } };
+		const struct quota_cost cost = { .recipients = 2 };
+		uint8_t id[QUOTA_ID_LEN] = { (uint8_t)i, 77 };
+		struct quota_plan *asked = quota_plan_of(f->ctx, parties, 2, &cost, false, id);
+		struct quota_reply reply;
+		long before = t.quick;
+
+		lua(f, mem_printf(f->ctx, "local key = 't:{d}:d:d' %s", rows[i].first));
+		run_lua(&t, QUOTA_OP_CHARGE, asked, T0, 0, &reply);
+		if (reply.state != QUOTA_CHARGED || reply.counts[1].used != rows[i].used ||
+		    t.quick - before != rows[i].quick)
+			fail_msg("row %zu: state %d, used %llu, quick %ld", i, (int)reply.state,
+			    (unsigned long long)reply.counts[1].used, t.quick - before);
+		assert_int_equal(reply.counts[0].used, 2 * (i + 1));
+	}
+}
+
+/* A charge that is handed over at once, with the clock set back: time stands still. */
+static void
+test_merge_back(void **state)
+{
+	struct fixture *f = *state;
+	struct plan *plan;
+	struct twins t;
+
+	start(f, NULL);
+	make_twins(&t, f);
+	plan = plan_of(f->ctx, "10 recipients per hour", "3 client-addresses per hour",
+	    "20 new-recipients per day");
+	for (int64_t step = 0; step < 60; step++) {
+		int64_t now = T0 - step * (step % 2 > 0 ? 5 * MINUTE : MINUTE);
+		struct quota_plan *asked = ask(f, plan, "alice", 1);
+
+		both(&t, "merge", step % 3 > 0 ? QUOTA_OP_MERGE : QUOTA_OP_CHARGE, asked, now,
+		    step % 5 > 1 ? 0 : 90000);
+		both(&t, "read", QUOTA_OP_READ, asked, T0, 0);
+		talloc_free(asked);
+	}
 }
 
 /* A value that is damaged counts nothing, and stops nothing. */
@@ -1557,6 +1628,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_void, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_random, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_upgrade, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_upgrade_shared, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_merge_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_store, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_crowd, set_up, tear_down),
