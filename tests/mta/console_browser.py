@@ -480,12 +480,13 @@ def customer(browser):
     browser.go("events", fresh=True)
     ok(browser.sees("There is no such page"), "other pages do not exist for it")
     codes = browser.driver.execute_async_script("""const done = arguments[arguments.length - 1];
-        Promise.all(["status", "events", "doctor", "accounts/bob@example.net/limits", "accounts/bob@example.net/history",
+        Promise.all(["status", "events", "doctor", "accounts/bob@example.net/limits", "accounts/bob@example.net/history", "accounts/bob@example.net/hours", "rates",
             "report?domain=example.net", "suggestion"].map((path) => fetch("api/v1/" + path).then((answer) => answer.status))).then(done)""")
     ok(set(codes) == {404}, "nor below them", codes)
     browser.go("account/alice%40example.org", fresh=True)
     ok(browser.sees("Not blocked") and browser.js("return document.querySelectorAll('.buttons button').length") >= 2,
        "it may change its own", browser.text())
+    ok(browser.sees("In 14 days: 7 messages to 7 recipients, 4 refused."), "and sees what it sent by hour", browser.text())
 
 
 def ending(browser):

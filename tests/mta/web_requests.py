@@ -129,6 +129,24 @@ def history():
 answer = history()
 ok(answer["verdicts"][0]["account"] == "alice@example.org", "history", answer)
 queue_id = answer["verdicts"][0]["queue_id"]
+
+
+def until(good, *words):
+    """The answer when it is good: the journal writes a moment after a message."""
+    for _ in range(200):
+        code, seen, _ = ask(*words)
+        if code == 200 and good(seen):
+            break
+        time.sleep(0.05)
+    return code == 200 and good(seen), seen
+
+
+for who in ("reader", "customer"):
+    good, answer = until(lambda seen: sum(row["messages"] for row in seen["hours"]) == 1, "GET", ALICE + "/hours?days=14", who)
+    ok(good and answer["hours"][-1]["at"] % 3600000 == 0, "hours of an account: " + who, answer)
+good, answer = until(lambda seen: sum(place["actions"].get("accept", 0) for place in seen["places"]) == 2,
+                     "GET", API + "/rates?hours=336", "reader")
+ok(good and answer["step_s"] == 3600 and len(answer["hosts"]) == 1, "decisions of two weeks by hour", answer)
 ok(status("GET", API + "/messages/" + queue_id, "reader") == 200, "a message")
 ok(status("GET", API + "/messages/NOSUCH", "reader") == 404, "none that does not exist")
 ok(status("GET", API + "/events?limit=5", "reader") == 200, "events")
@@ -261,7 +279,8 @@ for method, url, who, body, field in (
         ("POST", API + "/try", "admin", {"from": "", "rcpt": ["x@example.org", 5], "message": "x"}, "rcpt"),
         ("POST", API + "/try", "admin", {"from": 5, "rcpt": ["x@example.org"], "message": "x"}, "from"),
         ("POST", API + "/try", "admin", {"from": "", "rcpt": ["x@example.org"], "message": 5}, "message"),
-        ("GET", API + "/events?limit=x", "reader", None, "limit"), ("GET", API + "/rates?hours=0", "reader", None, "hours"),
+        ("GET", API + "/events?limit=x", "reader", None, "limit"), ("GET", API + "/rates?hours=337", "reader", None, "hours"),
+        ("GET", ALICE + "/hours?days=15", "reader", None, "days"), ("GET", API + "/rates?host=a&host=b", "reader", None, "host"),
         ("GET", API + "/report?day=1", "reader", None, "day"), ("GET", API + "/suggestion?days=1e1", "reader", None, "days")):
     code, answer, _ = ask(method, url, who, body)
     ok(code == 400 and answer["field"] == field and field in answer["detail"],
@@ -285,7 +304,7 @@ code, answer, _ = ask("GET", ALICE + "/limits", "customer")
 ok(code == 200, "a customer sees an account of its domain", answer)
 ok(status("GET", API + "/accounts/ALICE@EXAMPLE.org/limits", "customer") == 200, "in any case")
 ok(status("GET", API + "/accounts/%ff%fe/limits", "reader") == 404, "what is no UTF-8 is no account")
-for url in (BOB + "/limits", BOB + "/history", BOB + "/plan", API + "/status", API + "/events",
+for url in (BOB + "/limits", BOB + "/history", BOB + "/hours", BOB + "/plan", API + "/rates", API + "/status", API + "/events",
             API + "/accounts/alice/limits", API + "/accounts/@example.org/limits",
             API + "/accounts/pool:x@example.org/limits", API + "/accounts/network:1@example.org/limits",
             API + "/accounts/%22bob@example.net%22@example.org/limits",
