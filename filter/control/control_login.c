@@ -211,7 +211,7 @@ count_level(const struct login *login, const struct plans *plans, const struct q
 {
 	TALLOC_CTX *ctx = login->asked->ctx;
 	struct quota_plan *plan = quota_plan_event(
-	    ctx, plans->parties, plans->n, LIMIT_LOGINS, cost, id);
+	    ctx, plans->parties, plans->n, LIMIT_LOGINS, 0, cost, id);
 	struct quota_reply reply;
 	struct quota_mark *marks;
 	size_t n;

@@ -21,11 +21,27 @@
 #include "policy/base/map.h"
 #include "policy/base/mem.h"
 
-/* alike_plan - the plan of the account, if it has one */
-static const struct plan *
-alike_plan(const struct message *message)
+/* Whether a body was sent before within a window, which may be asked once. */
+struct alike_answer {
+	int64_t window_ms;
+	bool again;
+};
+
+/* What is counted for a message. */
+struct alike {
+	struct message *message;
+	uint64_t print;		/* of the body */
+	uint64_t envelope;
+	struct alike_answer *answers;
+	size_t n;
+};
+
+/* alike_counts - does block_on of the account, or a limit of whom it shares one with? */
+static bool
+alike_counts(const struct plans *plans)
 {
-	return message->facts.account != NULL ? message->plans.parties[0].plan : NULL;
+	return quota_plan_counts(plans->parties[0].plan, LIMIT_DUPLICATES) ||
+	    quota_counts(plans->parties, plans->n, LIMIT_DUPLICATES);
 }
 
 /* alike_mark_of - of an account */
@@ -35,21 +51,15 @@ alike_mark_of(const char *account)
 	return keyed_mark("", 1, account);
 }
 
-/* alike_begin - read the body, if the plan of the account counts it */
+/* alike_begin - read the body, if a plan counts it */
 void
 alike_begin(struct message *message)
 {
-	const struct plan *plan = alike_plan(message);
-
-	if (plan == NULL || message->rules.mode != MODE_ENFORCE ||
-	    message->session->witness != NULL)
+	if (message->facts.account == NULL || message->rules.mode != MODE_ENFORCE ||
+	    message->session->witness != NULL || !alike_counts(&message->plans))
 		return;
-	for (size_t i = 0; i < plan->n_block_on && message->print == NULL; i++) {
-		if (plan->block_on[i].unit != LIMIT_DUPLICATES)
-			continue;
-		message->print = mem_new(message, struct body_print);
-		body_print_begin(message->print, alike_mark_of(message->facts.account));
-	}
+	message->print = mem_new(message, struct body_print);
+	body_print_begin(message->print, alike_mark_of(message->facts.account));
 }
 
 /* envelope_mark - of all recipients, in whatever order */
@@ -67,33 +77,71 @@ envelope_mark(const struct message *message)
 /* alike_is_again - was the body sent before within the window of a limit? Each remembers for
  * itself. */
 static bool
-alike_is_again(struct message *message, uint64_t print, uint64_t envelope, int64_t window_ms)
+alike_is_again(struct alike *alike, int64_t window_ms)
 {
-	return repeats_body(message->session->daemon->repeats, print + (uint64_t)window_ms,
-	    envelope, clock_wall_ms(), window_ms);
+	struct alike_answer *answer = alike->answers;
+
+	while (answer < alike->answers + alike->n && answer->window_ms != window_ms)
+		answer++;
+	if (answer == alike->answers + alike->n) {
+		alike->answers = mem_grow(
+		    alike->message, alike->answers, struct alike_answer, alike->n + 1);
+		answer = &alike->answers[alike->n++];
+		answer->window_ms = window_ms;
+		answer->again = repeats_body(alike->message->session->daemon->repeats,
+		    alike->print + (uint64_t)window_ms, alike->envelope, clock_wall_ms(),
+		    window_ms);
+	}
+	return answer->again;
+}
+
+/* alike_sign - count the recipients towards number i of block_on */
+static void
+alike_sign(struct alike *alike, const struct limit *limit, size_t i)
+{
+	const struct map *recipients = alike->message->recipients;
+	const void *entry = NULL;
+	uint64_t n = 0;
+
+	if (limit->unit != LIMIT_DUPLICATES || !alike_is_again(alike, limit->window_ms))
+		return;
+	/* one more than the limit is enough */
+	while ((entry = map_next(recipients, entry)) != NULL && n++ <= limit->max)
+		charge_thing_to(alike->message, i, map_key(recipients, entry));
+}
+
+/* alike_level - count the recipients towards all limits with the window of this one */
+static void
+alike_level(struct alike *alike, const struct limit *limit)
+{
+	struct message *message = alike->message;
+	const void *entry = NULL;
+
+	if (limit->unlimited || limit->unit != LIMIT_DUPLICATES ||
+	    !alike_is_again(alike, limit->window_ms))
+		return;
+	while ((entry = map_next(message->recipients, entry)) != NULL)
+		charge_event(message, &message->plans, LIMIT_DUPLICATES, limit->window_ms,
+		    map_key(message->recipients, entry));
 }
 
 /* alike_count - count the recipients as duplicates, if the body was sent before */
 void
 alike_count(struct message *message)
 {
-	const struct plan *plan = alike_plan(message);
-	uint64_t print, envelope;
+	const struct plans *plans = &message->plans;
+	struct alike alike = { .message = message };
 
 	if (message->print == NULL || !verdict_passes(&message->verdict) ||
-	    !body_print_end(message->print, &print))
+	    !body_print_end(message->print, &alike.print))
 		return;
-	envelope = envelope_mark(message);
-	for (size_t i = 0; i < plan->n_block_on; i++) {
-		const struct limit *limit = &plan->block_on[i];
-		const void *entry = NULL;
-		uint64_t n = 0;
+	alike.envelope = envelope_mark(message);
+	for (size_t i = 0; i < plans->n; i++) {
+		const struct plan *plan = plans->parties[i].plan;
 
-		if (limit->unit != LIMIT_DUPLICATES ||
-		    !alike_is_again(message, print, envelope, limit->window_ms))
-			continue;
-		/* one more than the limit is enough */
-		while ((entry = map_next(message->recipients, entry)) != NULL && n++ <= limit->max)
-			charge_thing_to(message, i, map_key(message->recipients, entry));
+		for (size_t k = 0; i == 0 && plan != NULL && k < plan->n_block_on; k++)
+			alike_sign(&alike, &plan->block_on[k], k);
+		for (size_t k = 0; plan != NULL && k < plan->n_limits; k++)
+			alike_level(&alike, &plan->limits[k]);
 	}
 }

@@ -1,5 +1,5 @@
 /*
- * alike.h - bodies that an account sends again, for block_on with duplicates
+ * alike.h - bodies that an account sends again, for limits and block_on with duplicates
  *
  * Threads: a message belongs to one thread at a time.
  */
@@ -8,7 +8,7 @@
 
 #include "filter/message/message.h"
 
-/* alike_begin - at the end of the header: read the body, if the plan of the account counts it */
+/* alike_begin - at the end of the header: read the body, if a plan counts it */
 void alike_begin(struct message *message);
 
 /*

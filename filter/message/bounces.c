@@ -18,6 +18,7 @@
 #include "filter/base/clock.h"
 #include "filter/base/keyed_mark.h"
 #include "filter/message/bounces.h"
+#include "filter/message/charge.h"
 #include "policy/base/map.h"
 #include "policy/base/mem.h"
 #include "policy/sender/identity.h"
@@ -38,14 +39,12 @@ struct suspects {
 	size_t n;
 };
 
-/* plan_has - does block_on of a plan (or NULL) count bounces? */
+/* bounces_are_counted - does block_on of the account, or a limit of whom it shares one with? */
 static bool
-plan_has(const struct plan *plan)
+bounces_are_counted(const struct plans *plans)
 {
-	for (size_t i = 0; plan != NULL && i < plan->n_block_on; i++)
-		if (plan->block_on[i].unit == LIMIT_BOUNCES)
-			return true;
-	return false;
+	return quota_plan_counts(plans->parties[0].plan, LIMIT_BOUNCES) ||
+	    quota_counts(plans->parties, plans->n, LIMIT_BOUNCES);
 }
 
 /* some_plan_has - does some plan? */
@@ -53,7 +52,7 @@ static bool
 some_plan_has(const struct config *config)
 {
 	for (size_t i = 0; i < config->n_plans; i++)
-		if (plan_has(&config->plans[i]))
+		if (quota_plan_counts(&config->plans[i], LIMIT_BOUNCES))
 			return true;
 	return false;
 }
@@ -211,11 +210,15 @@ accuse(struct message *message, const char *account, const char *id)
 
 	plans_assign(&lookup, account, NULL, &plans);
 	plan = plans.parties[0].plan;
-	if (plans.failed != NULL || !plan_has(plan) ||
+	if (plans.failed != NULL || !bounces_are_counted(&plans) ||
 	    (!has_sent(message, &plans, id) && (queue_id.len == 0 ||
 	    !has_sent(message, &plans, queue_text(message, queue_id)))))
 		return false;
-	for (size_t i = 0; i < plan->n_block_on; i++)
+	for (size_t i = 0; i < plans.n; i++)
+		plans.parties[i].on_over =
+		    plans.parties[i].plan != NULL ? plans.parties[i].plan->on_over : ACTION_ACCEPT;
+	charge_event(message, &plans, LIMIT_BOUNCES, 0, id);
+	for (size_t i = 0; plan != NULL && i < plan->n_block_on; i++)
 		if (plan->block_on[i].unit == LIMIT_BOUNCES)
 			store_offence(message->session->daemon->store,
 			    charge_for(message, &plans, &plan->block_on[i], id,
@@ -235,7 +238,7 @@ bounces_count(struct message *message)
 	if (!verdict_passes(&message->verdict))
 		return;
 	if (message->facts.account != NULL && message->rules.mode == MODE_ENFORCE &&
-	    plan_has(message->plans.parties[0].plan))
+	    bounces_are_counted(&message->plans))
 		note_sent(message);
 	if (message->bounce == NULL || (id = bounce_end(message->bounce)) == NULL)
 		return;

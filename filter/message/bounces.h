@@ -1,5 +1,6 @@
 /*
- * bounces.h - delivery reports that come in for mail of our accounts, for block_on with bounces
+ * bounces.h - delivery reports that come in for mail of our accounts, for limits and block_on with
+ * bounces
  *
  * Threads: a message belongs to one thread at a time.
  */
@@ -12,8 +13,8 @@
 void bounces_begin(struct message *message);
 
 /*
- * bounces_count - a message was decided and passes: remember its Message-ID, if the plan of its
- * account counts bounces; if it is a report, count it to the account that sent what is returned
+ * bounces_count - a message was decided and passes: remember its Message-ID, if a plan that it is
+ * charged to counts bounces; if it is a report, count it to the account that sent what is returned
  */
 void bounces_count(struct message *message);
 

@@ -532,10 +532,11 @@ charge_sign(struct message *message, size_t i, const struct quota_cost *cost)
 	    &rule);
 }
 
-/* charge_level - count what happened towards the limits on a level, at once: a message that comes
- * next must know it */
+/* charge_level - count what happened towards the limits on a level that some parties have, at once:
+ * a message that comes next must know it. window_ms: of limits with this window; 0: any */
 static void
-charge_level(struct message *message, enum limit_unit unit, const struct quota_cost *cost)
+charge_level(struct message *message, const struct plans *plans, enum limit_unit unit,
+    int64_t window_ms, const struct quota_cost *cost)
 {
 	struct quota_plan *plan;
 	struct quota_reply reply;
@@ -543,15 +544,18 @@ charge_level(struct message *message, enum limit_unit unit, const struct quota_c
 	uint8_t id[QUOTA_ID_LEN];
 	size_t n;
 
-	if (!quota_counts(message->plans.parties, message->plans.n, unit))
+	if (!quota_counts(plans->parties, plans->n, unit))
 		return;
-	event_id(message, cost->things[unit].mark, (uint8_t)(EVENT_SERIAL + unit), id);
-	plan = quota_plan_event(message, message->plans.parties, message->plans.n, unit, cost, id);
+	event_id(message, cost->things[unit].mark + (uint64_t)window_ms,
+	    (uint8_t)(EVENT_SERIAL + unit), id);
+	plan = quota_plan_event(
+	    message, plans->parties, plans->n, unit, window_ms, cost, id);
 	store_event(message->session->daemon->store, message, plan,
 	    clock_ms() + STORE_PATIENCE_MS, &reply);
 	n = quota_marks(message, plan, &reply, &marks);
-	journal_marks(message->session->daemon->journal, message->facts.account,
+	journal_marks(message->session->daemon->journal, plans->parties[0].name,
 	    message->rules.mode, marks, n);
+	talloc_free(plan);
 }
 
 /* charge_offence - count the signs that a decided message shows */
@@ -568,18 +572,29 @@ charge_offence(struct message *message)
 			charge_sign(message, i, &cost);
 	}
 	if (message->facts.account != NULL && shows(message, &foreign, &(struct quota_cost){ 0 }))
-		charge_level(message, LIMIT_FOREIGN, &(struct quota_cost){ 0 });
+		charge_level(message, &message->plans, LIMIT_FOREIGN, 0,
+		    &(struct quota_cost){ 0 });
 }
 
-/* charge_cost_of - what a thing costs */
+/* charge_cost_of - what a thing costs some parties */
 static struct quota_cost
-charge_cost_of(const struct message *message, enum limit_unit unit, const char *thing)
+charge_cost_of(const struct plans *plans, enum limit_unit unit, const char *thing)
 {
 	struct quota_cost cost = { 0 };
 
-	cost.things[unit] = (struct quota_thing){ true,
-		mark_of(quota_home(message->plans.parties, message->plans.n), thing) };
+	cost.things[unit] =
+	    (struct quota_thing){ true, mark_of(quota_home(plans->parties, plans->n), thing) };
 	return cost;
+}
+
+/* charge_event - count a thing towards the limits of some parties */
+void
+charge_event(struct message *message, const struct plans *plans, enum limit_unit unit,
+    int64_t window_ms, const char *thing)
+{
+	const struct quota_cost cost = charge_cost_of(plans, unit, thing);
+
+	charge_level(message, plans, unit, window_ms, &cost);
 }
 
 /* charge_thing_to - count a thing towards block_on number i */
@@ -587,7 +602,7 @@ void
 charge_thing_to(struct message *message, size_t i, const char *thing)
 {
 	enum limit_unit unit = message->plans.parties[0].plan->block_on[i].unit;
-	const struct quota_cost cost = charge_cost_of(message, unit, thing);
+	const struct quota_cost cost = charge_cost_of(&message->plans, unit, thing);
 
 	charge_sign(message, i, &cost);
 }
@@ -601,8 +616,8 @@ charge_thing(struct message *message, enum limit_unit unit, const char *thing)
 
 	if (message->facts.account == NULL)
 		return;
-	cost = charge_cost_of(message, unit, thing);
-	charge_level(message, unit, &cost);
+	cost = charge_cost_of(&message->plans, unit, thing);
+	charge_level(message, &message->plans, unit, 0, &cost);
 	if (message->rules.mode != MODE_ENFORCE)
 		return;
 	for (size_t i = 0; plan != NULL && i < plan->n_block_on; i++)

@@ -31,7 +31,14 @@ void charge_offence(struct message *message);
  */
 void charge_thing(struct message *message, enum limit_unit unit, const char *thing);
 
-/* charge_thing_to - the same towards number i of the block_on that the account's plan has */
+/*
+ * charge_event - the same towards the limits alone that the parties of plans have, in any mode
+ * window_ms: of limits with this window; 0: of any
+ */
+void charge_event(struct message *message, const struct plans *plans, enum limit_unit unit,
+    int64_t window_ms, const char *thing);
+
+/* charge_thing_to - count a thing towards number i of the block_on that the account's plan has */
 void charge_thing_to(struct message *message, size_t i, const char *thing);
 
 #endif

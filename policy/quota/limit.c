@@ -56,8 +56,8 @@ static const struct {
 	[LIMIT_NETWORKS] =	{ "networks", 'w', true, FOR_BOTH },
 	[LIMIT_BLOCKS] =	{ "blocks", 'k', false, 0 },
 	[LIMIT_LOGINS] =	{ "failed-logins", 'l', true, FOR_BOTH | FOR_LEVEL },
-	[LIMIT_DUPLICATES] =	{ "duplicates", 'd', true, FOR_BLOCK_ON },
-	[LIMIT_BOUNCES] =	{ "bounces", 'e', true, FOR_BLOCK_ON },
+	[LIMIT_DUPLICATES] =	{ "duplicates", 'd', true, FOR_BOTH | FOR_LEVEL },
+	[LIMIT_BOUNCES] =	{ "bounces", 'e', true, FOR_BOTH | FOR_LEVEL },
 	[LIMIT_SENT] =		{ "sent messages", 'i', true, 0 },
 };
 

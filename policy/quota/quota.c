@@ -619,7 +619,7 @@ quota_plan_offence(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
 /* quota_plan_event - the counters of all limits of the parties that count unit */
 struct quota_plan *
 quota_plan_event(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
-    enum limit_unit unit, const struct quota_cost *cost, const uint8_t *id)
+    enum limit_unit unit, int64_t window_ms, const struct quota_cost *cost, const uint8_t *id)
 {
 	struct quota_plan *asked = quota_begin(ctx, parties, n, n_limits_of(parties, n), 0, id);
 	const char *home = quota_home(parties, n);
@@ -633,7 +633,8 @@ quota_plan_event(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
 			continue;
 		subject = add_subject(asked, &parties[i], home);
 		for (size_t k = 0; plan != NULL && k < plan->n_limits; k++)
-			if (!plan->limits[k].unlimited && plan->limits[k].unit == unit)
+			if (!plan->limits[k].unlimited && plan->limits[k].unit == unit &&
+			    (window_ms == 0 || plan->limits[k].window_ms == window_ms))
 				add_counter(asked, subject, &plan->limits[k], &parties[i],
 				    event_cost(cost, unit), cost->things[unit].mark);
 	}

@@ -213,10 +213,11 @@ struct quota_plan *quota_plan_offence(TALLOC_CTX *ctx, const struct quota_party 
 
 /*
  * quota_plan_event - the counters of all limits of the parties that count unit, a level
- * Charges each as quota_plan_offence() does. n_counters 0: there are none. *ctx owns the result.
+ * window_ms: of those with this window; 0: of any. Charges each as quota_plan_offence() does.
+ * n_counters 0: there are none. *ctx owns the result.
  */
 struct quota_plan *quota_plan_event(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
-    enum limit_unit unit, const struct quota_cost *cost, const uint8_t *id);
+    enum limit_unit unit, int64_t window_ms, const struct quota_cost *cost, const uint8_t *id);
 
 /*
  * quota_plan_owner - the owner of plan alone, without counters; of an account with its signs

@@ -86,6 +86,8 @@ static const char *const french_words[][2] = {
 	{ "countries", "pays" }, { "country", "pays" },
 	{ "networks", "réseaux" }, { "network", "réseau" },
 	{ "failed-logins", "échecs de connexion" }, { "failed-login", "échec de connexion" },
+	{ "duplicates", "copies" }, { "duplicate", "copie" },
+	{ "bounces", "retours" }, { "bounce", "retour" },
 	{ "bytes", "octets" }, { "byte", "octet" },
 	{ "KB", "Ko" }, { "MB", "Mo" }, { "GB", "Go" }, { "TB", "To" }, { "PB", "Po" },
 	{ "KiB", "Kio" }, { "MiB", "Mio" }, { "GiB", "Gio" }, { "TiB", "Tio" }, { "PiB", "Pio" },

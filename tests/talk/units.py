@@ -28,17 +28,31 @@ def control(**request):
         return json.loads(at.makefile("rb").readline())
 
 
-def send(login, address=HOME, sender=None, rcpts=(b"<bob@elsewhere.example>",)):
+def send(login, address=HOME, sender=None, rcpts=(b"<bob@elsewhere.example>",), body=b"Hello.\r\n", number=b"1"):
     """One message of a login from an address: where it ended."""
     global reply
     m = Milter(port).begin(address=address)
     sender = (sender or login + "@example.org").encode()
-    seen = m.message([(b"From", b" " + sender)] + FIELDS[1:], path=b"<%s>" % sender, rcpts=rcpts,
+    fields = [(b"From", b" " + sender)] + FIELDS[1:4] + [(b"Message-ID", b" <%s@client.example>" % number)]
+    seen = m.message(fields, body, path=b"<%s>" % sender, rcpts=rcpts,
                      i="P1", auth_type="PLAIN", auth_authen=login + "@example.org")
     reply = m.reply_text
     held = any(command == "q" for command, _ in m.edits)
     m.quit()
     return seen + " held" if held else seen
+
+
+def report(to, number):
+    """A delivery report about a message comes in for an address."""
+    m = Milter(port).begin(daemon="mx", address="203.0.113.9")
+    body = (b"--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; there.example\r\n\r\n"
+            b"Action: failed\r\n\r\n--b\r\nContent-Type: text/rfc822-headers\r\n\r\nFrom: someone\r\n"
+            b"Message-ID: <%s@client.example>\r\n\r\n--b--\r\n" % number)
+    seen = m.message([(b"From", b" MAILER-DAEMON@there.example"), (b"Subject", b" Undelivered"),
+                      (b"Content-Type", b' multipart/report; report-type=delivery-status; boundary="b"')], body,
+                     path=b"<>", rcpts=(b"<%s@example.org>" % to,))
+    m.quit()
+    return seen
 
 
 def dead(login, names):
@@ -109,6 +123,21 @@ ok(send("logins") == "eom y" and b"failed-logins" in reply, "a third wrong passw
 
 dead("held", ["a", "b"])
 ok(send("held") == "eom c held", "on_over = quarantine holds the mail")
+
+for number in range(4):
+    ok(send("copies", rcpts=(b"<r%d@x.example>" % number,), body=b"Buy!\r\n") == "eom c", "three duplicates pass", number)
+ok(send("copies", rcpts=(b"<r3@x.example>",), body=b"Buy!\r\n") == "eom c", "the same envelope again counts nothing")
+ok(send("copies", rcpts=(b"<r4@x.example>",), body=b"Buy!\r\n") == "eom c", "the fourth is counted after it passes")
+ok(send("copies", body=b"Else\r\n") == "eom y" and b"(3 duplicates per hour, 4 counted)" in reply,
+   "then no message passes", reply)
+
+for number in (b"x1", b"x2", b"x3"):
+    send("back", number=number, body=number)
+for number in (b"x1", b"x1", b"forged"):
+    ok(report(b"back", number) == "eom c", "a report is delivered")
+ok(send("back") == "eom c", "one message that came back is within the limit, forged reports count nothing")
+report(b"back", b"x2")
+ok(send("back") == "eom y" and b"(1 bounces per day, 2 counted)" in reply, "after the second no mail passes", reply)
 
 # --- limits that accounts share ---
 dead("one", ["a", "b"])

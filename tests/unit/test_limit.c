@@ -189,8 +189,7 @@ test_units(void **state)
 	assert_int_equal(limit_unit_letter(LIMIT_FOREIGN), 'f');
 	for (enum limit_unit unit = 0; unit <= LIMIT_LAST; unit++)
 		assert_int_equal(limit_may_limit(unit), unit != LIMIT_OVER &&
-		    unit != LIMIT_BLOCKS && unit != LIMIT_DUPLICATES &&
-		    unit != LIMIT_BOUNCES && unit != LIMIT_SENT);
+		    unit != LIMIT_BLOCKS && unit != LIMIT_SENT);
 	assert_true(limit_is_sign(LIMIT_OVER) && limit_is_sign(LIMIT_NEW));
 	assert_false(limit_is_sign(LIMIT_BYTES) || limit_is_sign(LIMIT_BLOCKS));
 	assert_true(limit_is_level(LIMIT_REFUSED) && !limit_is_level(LIMIT_COUNTRIES));

@@ -153,14 +153,14 @@ test_things(void **state)
 	assert_int_equal(asked->counters[1].cost, 1);
 	assert_int_equal(asked->counters[2].cost, 0);
 	assert_true(asked->counters[2].level && asked->counters[2].binding);
-	asked = quota_plan_event(ctx, parties, 3, LIMIT_REFUSED, &cost, id);
+	asked = quota_plan_event(ctx, parties, 3, LIMIT_REFUSED, 0, &cost, id);
 	assert_int_equal(asked->n_counters, 2);
 	assert_string_equal(asked->subjects[asked->counters[1].subject].key, "{p}:p:p");
 	assert_int_equal(asked->counters[0].cost, 1);
 	assert_int_equal(asked->counters[0].mark, 3);
 	assert_false(asked->counters[0].binding);
 	assert_int_equal(
-	    quota_plan_event(ctx, parties, 3, LIMIT_LOGINS, &cost, id)->n_counters, 0);
+	    quota_plan_event(ctx, parties, 3, LIMIT_LOGINS, 0, &cost, id)->n_counters, 0);
 	asked = quota_plan_offence(ctx, parties, 3, &plan->limits[0], &cost, id);
 	assert_string_equal(asked->subjects[asked->counters[0].subject].key, "{p}:b:a");
 	asked = quota_plan_owner(ctx, asked);

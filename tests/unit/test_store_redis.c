@@ -558,7 +558,8 @@ random_event(uint64_t *random, const struct quota_party *parties, struct quota_c
 		    (struct quota_thing){ next_random(random) % 8 > 0, next_random(random) % 20 };
 	assert_int_equal(limit_parse(tmp, signs[next_random(random) % 4], &limit, &error), 0);
 	asked = next_random(random) % 3 > 0
-	    ? quota_plan_event(NULL, parties, 4, units[next_random(random) % 3], cost, id)
+	    ? quota_plan_event(NULL, parties, 4, units[next_random(random) % 3], 0,
+		cost, id)
 	    : quota_plan_offence(NULL, parties, 4, &limit, cost, id);
 	for (size_t i = 0; i < asked->n_counters; i++)
 		asked->counters[i].field = talloc_strdup(asked, asked->counters[i].field);
