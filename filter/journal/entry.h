@@ -36,6 +36,8 @@ struct entry {
 	struct quota_mark *marks; /* limits whose warn_at was crossed */
 	size_t n_marks;
 	const char *sign_risk;	/* static text, or NULL */
+	const char *country;	/* of the client, and its network (AS); NULL: not known */
+	const char *network;
 	const struct dmarc_sum *dmarc; /* what an aggregate report says of it, or NULL */
 	bool in_history;	/* was written */
 	bool in_usage;

@@ -278,6 +278,10 @@ journal_message(struct journal *journal, struct logline *line, const struct fact
 	entry->bytes = facts->size;
 	entry->connection = connection;
 	entry->sign_risk = facts->sign.risk;
+	if (facts->client_country != NULL)
+		entry->country = mem_strdup(entry, facts->client_country);
+	if (facts->client_network != NULL)
+		entry->network = mem_strdup(entry, facts->client_network);
 	entry_take_marks(entry, marks, n);
 	entry->dmarc = dmarc_sum_of(entry, facts, verdict);
 	journal_put(journal, entry);

@@ -8,6 +8,8 @@
 #endif
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "filter/journal/sightings.h"
 #include "policy/base/map.h"
@@ -17,6 +19,14 @@
 #define SPAN_MS		INT64_C(300000)
 #define SPANS		12	/* an hour */
 #define CLIENTS_MAX	50	/* addresses of an account; of more, "50 or more" */
+#define PLACES_MAX	12	/* countries and networks of an account, each */
+#define PLACE_SIZE	16	/* octets of a name that are kept, with its NUL */
+
+/* A country or a network that mail came from. */
+struct sighting_place {
+	char name[PLACE_SIZE];
+	int64_t seen_ms;
+};
 
 /* Five minutes. */
 struct seen {
@@ -29,6 +39,7 @@ struct seen {
 struct sighting {
 	struct seen spans[SPANS];
 	struct { uint64_t hash; int64_t seen_ms; } clients[CLIENTS_MAX];
+	struct sighting_place countries[PLACES_MAX], networks[PLACES_MAX];
 };
 
 struct sightings {
@@ -67,6 +78,69 @@ sighting_address(struct sighting *sighting, const char *client, int64_t now)
 	sighting->clients[place].seen_ms = now;
 }
 
+/* sighting_place - note a country or a network, in place of the one that is not seen for longest */
+static void
+sighting_place(struct sighting_place *places, const char *name, int64_t now)
+{
+	char kept[PLACE_SIZE];
+	size_t place = 0;
+
+	if (name == NULL || name[0] == '\0')
+		return;
+	(void)snprintf(kept, sizeof(kept), "%s", name);
+	for (char *c = kept; *c != '\0'; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	for (size_t i = 0; i < PLACES_MAX; i++) {
+		if (strcmp(places[i].name, kept) == 0) {
+			place = i;
+			break;
+		}
+		if (places[i].seen_ms < places[place].seen_ms)
+			place = i;
+	}
+	memcpy(places[place].name, kept, sizeof(kept));
+	places[place].seen_ms = now;
+}
+
+/* sighting_places - how many were seen since a time; their names, with ", " between, on ctx */
+static size_t
+sighting_places(const struct sighting_place *places, TALLOC_CTX *ctx, int64_t since,
+    const char **names_r)
+{
+	size_t n = 0;
+
+	*names_r = "";
+	for (size_t i = 0; i < PLACES_MAX; i++)
+		if (places[i].seen_ms > since)
+			*names_r = mem_printf(ctx, "%s%s%s", *names_r, n++ > 0 ? ", " : "",
+			    places[i].name);
+	return n;
+}
+
+/* sightings_where - " in 3 countries (DE, NG, VN) and 5 networks", or ""; the names are details, too */
+static const char *
+sightings_where(const struct sighting *sighting, TALLOC_CTX *ctx, int64_t since, json_t *details)
+{
+	const char *countries, *networks, *where = "";
+	size_t n_countries = sighting_places(sighting->countries, ctx, since, &countries);
+	size_t n_networks = sighting_places(sighting->networks, ctx, since, &networks);
+
+	if (n_countries > 0) {
+		json_object_set_new(details, "countries", json_string(countries));
+		where = mem_printf(ctx, " in %zu%s countr%s (%s)", n_countries,
+		    n_countries == PLACES_MAX ? " or more" : "", n_countries == 1 ? "y" : "ies",
+		    countries);
+	}
+	if (n_networks > 0) {
+		json_object_set_new(details, "networks", json_string(networks));
+		where = mem_printf(ctx, "%s %s %zu%s network%s", where,
+		    n_countries > 0 ? "and" : "in", n_networks,
+		    n_networks == PLACES_MAX ? " or more" : "", n_networks == 1 ? "" : "s");
+	}
+	return where;
+}
+
 /* sightings_note - a decision about a message of an account */
 void
 sightings_note(struct sightings *sightings, const struct entry *entry)
@@ -93,6 +167,8 @@ sightings_note(struct sightings *sightings, const struct entry *entry)
 	client = logline_value(entry->line, "client");
 	if (client != NULL)
 		sighting_address(sighting, client, entry->at_ms);
+	sighting_place(sighting->countries, entry->country, entry->at_ms);
+	sighting_place(sighting->networks, entry->network, entry->at_ms);
 }
 
 /* sighting_sum - all spans of the hour before now */
@@ -146,7 +222,8 @@ sightings_text(const struct sightings *sightings, TALLOC_CTX *ctx, const char *a
 	if (sum.fresh > 0)
 		text = mem_printf(ctx, "%s, %" PRIu32 " of them new,", text, sum.fresh);
 	return mem_printf(ctx, "%s passed in %" PRId64 " minute%s, %" PRIu32
-	    " %s refused; from %zu%s address%s", text, minutes, minutes == 1 ? "" : "s",
+	    " %s refused; from %zu%s address%s%s", text, minutes, minutes == 1 ? "" : "s",
 	    sum.refused, sum.refused == 1 ? "was" : "were", clients,
-	    clients == CLIENTS_MAX ? " or more" : "", clients == 1 ? "" : "es");
+	    clients == CLIENTS_MAX ? " or more" : "", clients == 1 ? "" : "es",
+	    sightings_where(sighting, ctx, now - hour, json_object_get(details, "seen")));
 }

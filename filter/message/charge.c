@@ -333,17 +333,20 @@ list_recipients(struct message *message)
 	return list;
 }
 
-/* charge_place - what tables say of the client's address; false: they know nothing of it */
+/* charge_place - what tables say of the client's address; false: they know nothing of it
+ * place: the fact, where it stays for the journal */
 static bool
-charge_place(struct message *message, const struct table_list *tables, uint64_t *mark_r)
+charge_place(struct message *message, const struct table_list *tables, const char **place,
+    uint64_t *mark_r)
 {
 	const struct lookup lookup = message_lookup(message);
-	const char *place;
 
-	if (message->facts.client_addr == NULL ||
-	    lookup_key(&lookup, tables, message->facts.client_addr, false, &place) != TABLE_FOUND)
+	if (*place == NULL && (message->facts.client_addr == NULL ||
+	    lookup_key(&lookup, tables, message->facts.client_addr, false, place) != TABLE_FOUND)) {
+		*place = NULL;
 		return false;
-	*mark_r = mark_of(quota_home(message->plans.parties, message->plans.n), place);
+	}
+	*mark_r = mark_of(quota_home(message->plans.parties, message->plans.n), *place);
 	return true;
 }
 
@@ -362,9 +365,11 @@ charge_origin(struct message *message, enum limit_unit unit, uint64_t *mark_r)
 		    charge_client_text(message));
 		return true;
 	case LIMIT_COUNTRIES:
-		return charge_place(message, &config->country_tables, mark_r);
+		return charge_place(message, &config->country_tables,
+		    &message->facts.client_country, mark_r);
 	case LIMIT_NETWORKS:
-		return charge_place(message, &config->asn_tables, mark_r);
+		return charge_place(message, &config->asn_tables,
+		    &message->facts.client_network, mark_r);
 	default:
 		return false;
 	}
