@@ -217,6 +217,8 @@ export const texts = {
 	"event.check-passed": "a check passes again",
 	"event.shortage": "the system refuses resources",
 	"event.new-country": "a login came from a new country",
+	"event.new-network": "a login came from a new provider",
+	"event.login-guessing": "a network guesses passwords",
 	"event.peer-refused": "a client was turned away",
 
 	"domains.title": "Domains",

@@ -217,6 +217,8 @@ export const texts = {
 	"event.check-passed": "un contrôle réussit de nouveau",
 	"event.shortage": "le système refuse des ressources",
 	"event.new-country": "une connexion vient d’un nouveau pays",
+	"event.new-network": "une connexion vient d’un nouveau fournisseur d’accès",
+	"event.login-guessing": "un réseau devine des mots de passe",
 	"event.peer-refused": "un client a été refusé",
 
 	"domains.title": "Domaines",

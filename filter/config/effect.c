@@ -380,7 +380,9 @@ has_countries(const struct place *place)
 static bool
 has_networks(const struct place *place)
 {
-	return effect_counts_unit(place, LIMIT_NETWORKS);
+	/* log-ins that are reported raise new-network */
+	return effect_counts_unit(place, LIMIT_NETWORKS) ||
+	    effect_counts_unit(place, LIMIT_LOGINS);
 }
 
 static bool
@@ -483,7 +485,7 @@ static const struct {
 	[WORKS_COUNTRIES] = { SENDING, has_countries,
 	    "no plan counts countries or failed-logins; write block_on = \"3 countries per day\" in one" },
 	[WORKS_NETWORKS] = { SENDING, has_networks,
-	    "no plan counts networks; write block_on = \"5 networks per day\" in one" },
+	    "no plan counts networks or failed-logins; write block_on = \"5 networks per day\" in one" },
 	[WORKS_TABLES] = { ALL, has_lookups, "no option names a table that could fail" },
 	[WORKS_LIMITS] = { SENDING, has_limits, "no plan has limits" },
 };

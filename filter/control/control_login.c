@@ -31,8 +31,8 @@
 #define HOUR_MS		INT64_C(3600000)
 #define SLOTS		8192	/* of each table */
 #define TRIES		8	/* slots that are looked at */
-#define COUNTRIES	6	/* remembered of an account */
-#define COUNTRY_MAX	16	/* octets of a country's name, NUL included */
+#define PLACES	6	/* countries and networks remembered of an account, each */
+#define PLACE_MAX	16	/* octets of the name of one, NUL included */
 
 /* Something that was named within an hour. */
 struct guess {
@@ -45,13 +45,14 @@ struct guess {
 struct homely {
 	uint64_t mark;
 	int64_t at_ms;
-	char countries[COUNTRIES][COUNTRY_MAX]; /* the latest first */
+	char places[2][PLACES][PLACE_MAX]; /* countries, networks (AS); the latest first */
 };
 
 /* What this process remembers; a restart forgets it. */
 struct logins {
 	unsigned char salt[16];
 	struct guess accounts[SLOTS], networks[SLOTS];
+	struct guess names[SLOTS], spread[SLOTS]; /* that failed: of each network, and how many */
 	struct homely homely[SLOTS];
 	struct seldom seldom;
 };
@@ -129,6 +130,20 @@ network_of(TALLOC_CTX *ctx, const char *client)
 	for (size_t i = 0; i < (ip.bits == 128 ? 8U : 3U); i++)
 		text = mem_check(talloc_asprintf_append(text, "%02x", ip.octets[i]));
 	return text;
+}
+
+/* network_text - the same as people write it: "192.0.2.0/24" */
+static const char *
+network_text(TALLOC_CTX *ctx, const char *client)
+{
+	struct ip_address ip;
+
+	if (!ip_address_parse(client, &ip))
+		return client;
+	for (size_t i = ip.bits == 128 ? 8 : 3; i < ip.bits / 8; i++)
+		ip.octets[i] = 0;
+	return mem_printf(
+	    ctx, "%s/%d", ip_address_text(ctx, &ip), ip.bits == 128 ? 64 : 24);
 }
 
 /* login_mark_of - of an account or a network, in this process */
@@ -254,46 +269,117 @@ count_failure(const struct login *login, const char *secret)
 	return count_level(login, &plans, &cost, id) || counted;
 }
 
-/* raise_country - an account logged in from a country that it was not in before */
+/* What is remembered of an account, and what a new one raises. */
+enum login_place { LOGIN_COUNTRY, LOGIN_NETWORK, LOGIN_PLACES };
+static const struct {
+	enum event_kind kind;
+	const char *member;	/* of the event's details */
+	const char *before;	/* the name, in the sentence */
+} login_places[LOGIN_PLACES] = {
+	[LOGIN_COUNTRY] = { EVENT_NEW_COUNTRY, "country", "" },
+	[LOGIN_NETWORK] = { EVENT_NEW_NETWORK, "network", "network " },
+};
+
+/* raise_place - an account logged in from a place that it was not in before */
 static void
-raise_country(const struct login *login, const struct homely *homely, const char *country)
+raise_place(const struct login *login, enum login_place which, char places[][PLACE_MAX],
+    const char *place)
 {
 	TALLOC_CTX *ctx = login->asked->ctx;
-	char *before = mem_strdup(ctx, homely->countries[0]);
+	char *before = mem_strdup(ctx, places[0]);
 
-	for (size_t i = 1; i < COUNTRIES && homely->countries[i][0] != '\0'; i++)
-		before = mem_check(talloc_asprintf_append(before, ", %s", homely->countries[i]));
-	event_raise(journal_events(login->asked->daemon->journal), EVENT_NEW_COUNTRY, "account",
-	    login->account, country, mem_printf(ctx, "%s logged in from %s (%s); before: %s",
-	    login->account, country, login->client, before),
-	    json_pack("{s:s, s:s}", "country", country, "client", login->client));
+	for (size_t i = 1; i < PLACES && places[i][0] != '\0'; i++)
+		before = mem_check(talloc_asprintf_append(before, ", %s", places[i]));
+	event_raise(journal_events(login->asked->daemon->journal), login_places[which].kind,
+	    "account", login->account, place,
+	    mem_printf(ctx, "%s logged in from %s%s (%s); before: %s", login->account,
+		login_places[which].before, place, login->client, before),
+	    json_pack("{s:s, s:s}", login_places[which].member, place, "client", login->client));
 }
 
-/* note_success - remember that the account logged in, and from which country */
+/* note_place - put a place in front of those of an account; whether it was new and others there */
+static bool
+note_place(char places[][PLACE_MAX], const char *place)
+{
+	size_t i = 0;
+	bool news;
+
+	while (i < PLACES - 1 && places[i][0] != '\0' && strcmp(places[i], place) != 0)
+		i++;
+	news = strcmp(places[i], place) != 0 && places[0][0] != '\0';
+	memmove(places[1], places[0], i * PLACE_MAX);
+	(void)snprintf(places[0], PLACE_MAX, "%s", place);
+	return news;
+}
+
+/* place_of_login - what tables say of the client's address, or NULL */
+static const char *
+place_of_login(const struct login *login, const struct table_list *tables)
+{
+	const struct lookup lookup = { login->asked->ctx, login->snapshot,
+		clock_ms() + CONTROL_STORE_WAIT_MS, NULL, NULL };
+	const char *place = NULL;
+
+	if (login->client == NULL || tables->n == 0 ||
+	    lookup_key(&lookup, tables, login->client, false, &place) != TABLE_FOUND ||
+	    place[0] == '\0' || strlen(place) >= PLACE_MAX)
+		return NULL;
+	return place;
+}
+
+/* note_success - remember that the account logged in, and where; a new country says more than the
+ * new network that comes with it */
 static void
 note_success(const struct login *login)
 {
 	const struct config *config = login->snapshot->config;
-	const struct lookup lookup = { login->asked->ctx, login->snapshot,
-		clock_ms() + CONTROL_STORE_WAIT_MS, NULL, NULL };
+	const struct table_list *const tables[LOGIN_PLACES] = {
+		[LOGIN_COUNTRY] = &config->country_tables, [LOGIN_NETWORK] = &config->asn_tables };
 	struct homely *homely = homely_slot(login->logins, login_mark_of(login, login->account),
 	    true);
-	const char *country = NULL;
-	size_t i = 0;
+	bool raised = login->asked->daemon->journal == NULL;
 
 	homely->at_ms = clock_ms();
-	if (login->client == NULL || config->country_tables.n == 0 ||
-	    lookup_key(&lookup, &config->country_tables, login->client, false, &country) !=
-	    TABLE_FOUND || country[0] == '\0' || strlen(country) >= COUNTRY_MAX)
+	for (enum login_place which = 0; which < LOGIN_PLACES; which++) {
+		const char *place = place_of_login(login, tables[which]);
+		char before[PLACES][PLACE_MAX];
+
+		if (place == NULL)
+			continue;
+		memcpy(before, homely->places[which], sizeof(before));
+		if (note_place(homely->places[which], place) && !raised) {
+			raise_place(login, which, before, place);
+			raised = true;
+		}
+	}
+}
+
+/* note_guess - a network failed to log in; names that do not exist count as well */
+static void
+note_guess(const struct login *login)
+{
+	struct logins *logins = login->logins;
+	TALLOC_CTX *ctx = login->asked->ctx;
+	const char *network = network_of(ctx, login->client);
+	int64_t hour = clock_ms() / HOUR_MS + 1;
+	struct guess *name, *spread;
+	struct ip_address ip;
+
+	/* a webmail of this host stands for all its users */
+	if (network[0] == '\0' || login->asked->daemon->journal == NULL ||
+	    (ip_address_parse(login->client, &ip) && ip_address_is_loopback(&ip)))
 		return;
-	while (i < COUNTRIES - 1 && homely->countries[i][0] != '\0' &&
-	    strcmp(homely->countries[i], country) != 0)
-		i++;
-	if (strcmp(homely->countries[i], country) != 0 && homely->countries[0][0] != '\0' &&
-	    login->asked->daemon->journal != NULL)
-		raise_country(login, homely, country);
-	memmove(homely->countries[1], homely->countries[0], i * COUNTRY_MAX);
-	(void)snprintf(homely->countries[0], COUNTRY_MAX, "%s", country);
+	name = guess_slot(logins->names,
+	    login_mark_of(login, mem_printf(ctx, "%s %s", network, login->account)), hour);
+	spread = guess_slot(logins->spread, login_mark_of(login, network), hour);
+	if (name == NULL || spread == NULL || name->n++ > 0 || ++spread->n < GUESSES_NETWORK)
+		return;
+	event_raise(journal_events(login->asked->daemon->journal), EVENT_LOGIN_GUESSING, "network",
+	    network_text(ctx, login->client), NULL,
+	    mem_printf(ctx, "log-ins of %u accounts or more failed from the network of %s (%s) "
+		"within an hour: ban it, if it is not that of many users", GUESSES_NETWORK,
+		login->client, network_text(ctx, login->client)),
+	    json_pack("{s:s, s:i}", "client", login->client, "accounts", GUESSES_NETWORK));
 }
 
 /* login_begin - read a request; NULL, or an answer that says what is wrong; then nothing is held */
@@ -364,10 +450,12 @@ control_login_report(const struct asked *asked)
 		return control_failed_as(CONTROL_NOT_PERMITTED,
 		    "log-ins are reported by members of control_group alone");
 	}
-	if (control_number(asked, "success", 0, 1, 0) == 1)
+	if (control_number(asked, "success", 0, 1, 0) == 1) {
 		note_success(&login);
-	else
+	} else {
+		note_guess(&login);
 		counted = count_failure(&login, control_text(asked, "password_hash"));
+	}
 	answer = json_pack("{s:b, s:s, s:b}", "ok", 1, "account", login.account, "counted",
 	    counted);
 	snapshot_release(login.snapshot);

@@ -48,6 +48,8 @@ enum event_kind {
 	EVENT_CHECK_PASSED,	/* and does not find it any more */
 	EVENT_SHORTAGE,		/* the system refuses threads, or descriptors are used up */
 	EVENT_NEW_COUNTRY,	/* an account logged in from a country that it was not in before */
+	EVENT_NEW_NETWORK,	/* the same of a provider's network */
+	EVENT_LOGIN_GUESSING,	/* a client network failed to log in as many accounts */
 	EVENT_PEER_REFUSED,	/* somebody who may not connect as an MTA tried to */
 	EVENT_KINDS
 };

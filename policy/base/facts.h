@@ -233,7 +233,7 @@ struct facts {
 	const char *daemon_name; /* {daemon_name} as sent at CONNECT, or NULL */
 	const char *client_addr; /* textual IPv4 or IPv6 address, or NULL */
 	const char *client_name; /* PTR name as the MTA gives it */
-	/* its country and network (AS) as tables have them; NULL: unknown, or no plan counts them */
+	/* its country and network (AS) by tables; NULL: unknown, or no plan counts them */
 	const char *client_country;
 	const char *client_network;
 	enum outcome

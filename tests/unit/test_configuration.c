@@ -1344,7 +1344,7 @@ static const struct effect_row effect_rows[] = {
 	{ TOP, "network_plan", IN "network_plan = \"p\" network_of = \"cidr:/o\" plans = { p = { } }", SENDS_ONLY },
 	{ TOP, "network_plan_of", IN "network_plan_of = \"texthash:/o\" network_of = \"cidr:/o\"", SENDS_ONLY },
 	{ TOP, "country_of", INET "default_plan = \"p\" plans = { p = { } }\ncountry_of = \"cidr:/o\"", "no plan counts countries or failed-logins" },
-	{ TOP, "asn_of", INET "default_plan = \"p\" plans = { p = { } }\nasn_of = \"cidr:/o\"", "no plan counts networks" },
+	{ TOP, "asn_of", INET "default_plan = \"p\" plans = { p = { } }\nasn_of = \"cidr:/o\"", "no plan counts networks or failed-logins" },
 	{ TOP, "plans", IN "plans = { a = { } }", SENDS_ONLY },
 	ALWAYS("a listener", "role"),
 	ALWAYS("a listener", "daemon"),
