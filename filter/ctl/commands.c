@@ -46,7 +46,7 @@ const struct ctl_command ctl_commands[] = {
 	{ "last", { "ACCOUNT" }, { COUNT("number of messages, 1 to 100 (default 10)") },
 	    "show the last messages of an account", NULL, ctl_last },
 	{ "hours", { "ACCOUNT" }, { { "--days", "N", "days, 1 to 14 (default 1)", NULL, OPTIONAL } },
-	    "show what an account sent and was refused by hour", NULL, ctl_hours },
+	    "show mail of an account, sent and refused, by hour", NULL, ctl_hours },
 	{ "why", { "QUEUEID" }, NO_OPTIONS, "show the decisions about a message", NULL, ctl_why },
 	{ "hold-queue", { "ACCOUNT" },
 	    { { "--print", NULL, "print the commands; nothing is run", NULL, REQUIRED } },

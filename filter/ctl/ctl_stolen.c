@@ -96,7 +96,7 @@ print_passed(const json_t *answer)
 		(void)printf("          The history has no message of this account.\n");
 		return;
 	}
-	(void)printf("          The history knows %s%lld messages of this account, from ",
+	(void)printf("          The history has %s%lld messages of this account, from ",
 	    json_is_true(json_object_get(answer, "all")) ? "" : "the last ",
 	    ctl_number(answer, "decisions"));
 	ctl_time(ctl_number(answer, "oldest"));
@@ -183,7 +183,7 @@ print_to(const json_t *answer)
 		(void)printf("Bounced   %lld of %lld deliveries in these logs\n",
 		    total_of(domains, "bounced"),
 		    total_of(domains, "bounced") + total_of(domains, "sent"));
-	(void)printf("          Not known here: mail of other hosts, and mail that got another queue "
+	(void)printf("          Not known here: mail of other hosts, and mail that has another queue "
 	    "id.\n");
 }
 

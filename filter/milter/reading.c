@@ -214,7 +214,7 @@ reading_poll(struct connection *connection, struct pollfd *fd, int timeout)
 		ready = poll_one(connection, fd, (int)left);
 	if (ready != 0)
 		return ready;
-	connection->check.fault = "the rest of the packet does not come";
+	connection->check.fault = "the rest of the packet did not arrive in time";
 	connection_refuse(fd->fd, connection);
 	return 0;
 }

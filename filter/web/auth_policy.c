@@ -174,7 +174,7 @@ auth_policy_answer(struct auth_policy *policy, const struct api_request *request
 	json_t *attempt, *question;
 
 	if (!is_secret(policy, value)) {
-		log_seldom(policy, "a request has not the secret of auth_policy_server_api_header");
+		log_seldom(policy, "a request lacks the secret of auth_policy_server_api_header");
 		api_problem(request->ctx, 401, "the secret field is missing or wrong", reply_r);
 		return;
 	}

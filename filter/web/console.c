@@ -106,7 +106,7 @@ console_session(const struct api_request *request, struct api_reply *reply_r)
 		console_log_in(request, reply_r);
 	else if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "DELETE") != 0) {
 		reply_r->allow = "GET, POST, DELETE";
-		api_problem(request->ctx, 405, "here there is GET, POST, DELETE", reply_r);
+		api_problem(request->ctx, 405, "use GET, POST or DELETE here", reply_r);
 	} else if (request->token == NULL)
 		api_unknown(request, reply_r);
 	else if (strcmp(request->method, "GET") == 0)
@@ -135,7 +135,7 @@ console_answer(const struct api_request *request, struct api_reply *reply_r)
 		return false;
 	if (strcmp(request->method, "GET") != 0) {
 		reply_r->allow = "GET";
-		api_problem(request->ctx, 405, "here there is GET", reply_r);
+		api_problem(request->ctx, 405, "use GET here", reply_r);
 		return true;
 	}
 	reply_r->status = 200;

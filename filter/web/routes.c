@@ -49,7 +49,7 @@ const struct route routes[] = {
 	{ "GET", "/accounts/{account}/history", "last", "account", TOKEN_READ, ROUTE_ACCOUNT,
 	    "verdicts", "n", 100, "the last messages of an account", { { 0 } } },
 	{ "GET", "/accounts/{account}/hours", "hours", "account", TOKEN_READ, ROUTE_ACCOUNT, NULL,
-	    NULL, 0, "what an account sent and was refused by hour",
+	    NULL, 0, "what an account sent, and what was refused, by hour",
 	    { { "days", "days", ROUTE_NUMBER, 1, 14, false, "how many (default 1)" } } },
 	{ "PUT", "/accounts/{account}/block", "block", "account", TOKEN_OPERATOR, ROUTE_ACCOUNT,
 	    NULL, NULL, 0, "refuse all mail from an account",
