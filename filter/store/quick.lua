@@ -1,10 +1,11 @@
 -- quick.lua - the windows of a key as one string, and the charge that nearly all messages are
 --
 -- The front part of the script; quota.lua follows it, and Makefile.am joins the two. A message of an
--- account, with its domain, pool and network, whose limits are plain windows is charged here, by
--- four commands and three more for each of the others, if nothing is set by hand, no limit is
--- exceeded, the clock has not run back and the id is new. For every other message this part writes
--- nothing, and quota.lua decides from the start. So it stays one call.
+-- account, with its domain, pool and network, whose limits are windows is charged here, by four
+-- commands and three more for each of the others, if nothing is set by hand, no limit is exceeded,
+-- the clock has not run back, the id is new, and all recipients were written to within a day, where
+-- new ones count. For every other message this part writes nothing, and quota.lua decides from the
+-- start. So it stays one call.
 --
 -- KEYS, ARGV and the answer are described in quota.lua. Numbers below are little-endian.
 --
@@ -37,6 +38,7 @@ local byte, sub, rep = string.byte, string.sub, string.rep
 local read, write = struct.unpack, struct.pack
 local BUCKETS = 48		-- policy/quota/window.h
 local MOST = 9007199254740991
+local FRESH = 86400000		-- policy/quota/recent.h
 local plan = ARGV[4]
 
 local now = tonumber(ARGV[3])
@@ -143,6 +145,23 @@ local function is_raised(key, first, last)
 	return false
 end
 
+-- Whether all recipients are in the set of a key, and were noted within a day.
+local known_in = {}
+
+local function knows_all(key)
+	if known_in[key] == nil then
+		known_in[key] = true
+		for i = 1, #(ARGV[6] or ''), 8 do
+			local seen = redis.call('ZSCORE', key, sub(ARGV[6], i, i + 7))
+			if not seen or tonumber(seen) < now - FRESH then
+				known_in[key] = false
+				break
+			end
+		end
+	end
+	return known_in[key]
+end
+
 -- Counters first to last of a key, whose windows are value, with the message: the new windows, and
 -- whether one went on. Nothing if this is for quota.lua.
 local function charged(value, first, last, asked, answer)
@@ -157,7 +176,13 @@ local function charged(value, first, last, asked, answer)
 	local held, wides, olders = { read('<' .. rep('I5I7I7', all), value, 6 * all + 3) }
 	for c = 3, 3 * n, 3 do
 		local a, b, ask = c - 2, c - 1, before + c
-		local width, cost = asked[ask - 2], asked[ask]
+		local width, cost, known = asked[ask - 2], asked[ask], byte(plan, flags + ask + 1)
+		if known > 0 then
+			if not knows_all(KEYS[known]) then
+				return
+			end
+			cost = 0
+		end
 		local bucket = (now - now % width) / width
 		local ahead = bucket - held[a]
 		if ahead < 0 then

@@ -41,13 +41,14 @@
 -- state: 0 refused, 1 charged, 2 was charged before, 3 void, 4 read;
 -- {5, now, for how long or -1, reason} refused, the account is blocked;
 -- {6, now, n} n things that operators set were changed; {7, now, 0} none, there is a later change;
--- {8, now, then for each counter: used} charged, each counter with the cost that was asked.
+-- {8, now, then for each counter: used} charged, each counter with the cost that was asked, but none
+-- for new recipients.
 
 local op, id_ttl = ARGV[1] == 'quick' and 'charge' or ARGV[1], ARGV[2]
 local said = ARGV[5]
 local THINGS = 1		-- a kind of counter
 local FEW = 16			-- windows of a key
-local LIFE, FRESH, MOST_KNOWN = 2592000000, 86400000, 10000	-- policy/quota/recent.h
+local LIFE, MOST_KNOWN = 2592000000, 10000	-- policy/quota/recent.h
 
 -- A window is {head, total, slot, slot, ...}: slot i at index i + 3, missing ones are 0.
 

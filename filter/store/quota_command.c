@@ -211,7 +211,8 @@ push_plan(struct quota_command *command, const struct quota_plan *plan)
 	command->argv_len[command->argc++] = len;
 }
 
-/* is_quick - whether quick.lua may charge a plan: an account and others with nothing but windows */
+/* is_quick - whether quick.lua may charge a plan: an account and others with windows, of what a
+ * message costs */
 static bool
 is_quick(const struct quota_plan *plan)
 {
@@ -219,7 +220,7 @@ is_quick(const struct quota_plan *plan)
 	    plan->n_counters > QUICK_COUNTERS)
 		return false;
 	for (size_t i = 0; i < plan->n_counters; i++)
-		if (kind_of(plan, &plan->counters[i]) != 0 || plan->counters[i].level)
+		if (limit_is_distinct(plan->counters[i].unit) || plan->counters[i].level)
 			return false;
 	return true;
 }
@@ -256,7 +257,7 @@ quota_command_make(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum
 	struct quota_command *command = quota_command_begin(
 	    ctx, prefix, digest, quick ? "quick" : op_names[op], plan, now, 0);
 
-	if (quick)
+	if (quick && plan->n_marks == 0)
 		return command;
 	quota_command_push_number(
 	    command, op == QUOTA_OP_RESET ? (int64_t)plan->n_subjects : age_ms);
@@ -367,7 +368,8 @@ is_quick_answer(const struct quota_plan *plan, const struct redisReply *answer)
 	return answer->element[0]->integer == QUICK_STATE;
 }
 
-/* read_quick - that answer: nothing to wait for, and each counter cost what was asked */
+/* read_quick - that answer: nothing to wait for, each counter cost what was asked, and no recipient
+ * is new */
 static void
 read_quick(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct redisReply *answer,
     struct quota_reply *reply)
@@ -378,7 +380,8 @@ read_quick(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct redisRep
 	for (size_t i = 0; i < plan->n_counters; i++) {
 		reply->counts[i].used =
 		    (uint64_t)bounded(answer->element[2 + i], 0, LIMIT_MAX_COUNT);
-		reply->counts[i].cost = plan->counters[i].cost;
+		if (plan->counters[i].unit != LIMIT_NEW)
+			reply->counts[i].cost = plan->counters[i].cost;
 		reply->counts[i].max = plan->counters[i].max;
 	}
 }

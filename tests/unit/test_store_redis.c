@@ -274,6 +274,7 @@ struct twins {
 	struct embedded *table;
 	char digest[41];
 	long quick;		/* charges that quick.lua made */
+	long known;		/* counters of new recipients in these */
 };
 
 static void
@@ -283,7 +284,7 @@ make_twins(struct twins *t, struct fixture *f)
 	unsigned int len;
 
 	t->f = f;
-	t->quick = 0;
+	t->quick = t->known = 0;
 	t->table = embedded_new(f->ctx, 1000, true);
 	assert_int_equal(EVP_Digest(quota_lua, quota_lua_len, octets, &len, EVP_sha1(), NULL), 1);
 	for (unsigned int i = 0; i < len; i++)
@@ -315,8 +316,11 @@ run_lua(struct twins *t, enum quota_op op, const struct quota_plan *asked, int64
 	if (outcome != POOL_ANSWERED)
 		fail_msg("script: %s", error);
 	memset(reply_r, 0, sizeof(*reply_r));
-	if (answer->type == REDIS_REPLY_ARRAY && answer->element[0]->integer == 8)
+	if (answer->type == REDIS_REPLY_ARRAY && answer->element[0]->integer == 8) {
 		t->quick++;
+		for (size_t i = 0; i < asked->n_counters; i++)
+			t->known += asked->counters[i].unit == LIMIT_NEW;
+	}
 	if (op == QUOTA_OP_RESET) {
 		assert_true(quota_command_done(answer, &late, &stamp) >= 0);
 		reply_r->state = QUOTA_READ;
@@ -673,10 +677,12 @@ random_plans(struct fixture *f, struct plan **plans)
 	    "9007199254740990 bytes per 90 seconds");
 	plans[6] = plan_of(f->ctx, "70 messages per hour", "50 MB per hour",
 	    "3 foreign-senders per 10 minutes");
-	plans[7] = plan_of(f->ctx, "500 recipients per week", "70 messages per hour", NULL);
+	plans[7] = plan_of(f->ctx, "500 recipients per week", "70 messages per hour",
+	    "30 new-recipients per 20 minutes");
 	plans[8] = plan_of(f->ctx, "60 recipients per hour", "40 new-recipients per day",
 	    "2 failed-logins per 5 minutes");
-	plans[9] = plan_of(f->ctx, "60 recipients per hour", "200 messages per day", NULL);
+	plans[9] = plan_of(f->ctx, "60 recipients per hour", "200 messages per day",
+	    "40 new-recipients per day");
 	plans[1]->on_over = ACTION_WARN;
 }
 
@@ -733,8 +739,10 @@ test_random(void **state)
 		}
 	}
 	if (steps_text != NULL)
-		print_message("%zu of %ld steps were quick\n", t.quick, steps);
+		print_message("%ld of %ld steps were quick, with %ld counters of new "
+			      "recipients\n", t.quick, steps, t.known);
 	assert_in_range(t.quick, steps / 20, steps);
+	assert_true(t.known > 0);
 }
 
 /* lua - run a line of Lua on the keys of alice's counts and windows; the integer of the answer */
