@@ -12,7 +12,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "filter/base/clock.h"
 #include "filter/control/control_asked.h"
@@ -151,17 +150,16 @@ control_rates(const struct asked *asked)
 						  : CLOCK_HOUR_MS };
 	/* whole steps, the one that is now among them */
 	int64_t from = now - now % read.step_ms - hours * CLOCK_HOUR_MS + read.step_ms;
-	char this_host[256] = "";
 	const char *error = NULL;
 
-	(void)gethostname(this_host, sizeof(this_host) - 1);
 	if (books_read_rates(journal_books(asked->daemon->journal), asked->ctx, hours > TENS_HOURS,
 		from, now, take_rates, &read, &error) != 0)
 		return control_failed(
 		    mem_printf(asked->ctx, "the counts by time cannot be read: %s", error));
-	return json_pack("{s:b, s:s, s:I, s:I, s:o, s:o}", "ok", 1, "filter", this_host, "now",
-	    (json_int_t)now, "step_s", (json_int_t)(read.step_ms / 1000), "hosts",
-	    hosts_json(&read), "places", places_json(&read));
+	return json_pack("{s:b, s:s, s:I, s:I, s:o, s:o}", "ok", 1, "filter",
+	    journal_host(asked->daemon->journal), "now", (json_int_t)now, "step_s",
+	    (json_int_t)(read.step_ms / 1000), "hosts", hosts_json(&read), "places",
+	    places_json(&read));
 }
 
 /* control_hours - what an account sent and was refused by hour */

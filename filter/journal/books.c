@@ -104,9 +104,14 @@ books_find(struct books *books, TALLOC_CTX *ctx, const struct books_query *query
 /* books_add_sums - add to the sums of a day */
 int
 books_add_sums(struct books *books, TALLOC_CTX *ctx, int64_t at_ms,
-    const struct daybook_delta *deltas, size_t n, const char **error_r)
+    const struct daybook_delta *deltas, size_t n, size_t *done_r, const char **error_r)
 {
-	return books->sums->add(books->impl, ctx, at_ms, deltas, n, error_r);
+	size_t done = 0;
+	int beyond = books->sums->add(books->impl, ctx, at_ms, deltas, n, &done, error_r);
+
+	if (done_r != NULL)
+		*done_r = done;
+	return beyond;
 }
 
 /* books_read_sums - each account of a day */
@@ -158,9 +163,14 @@ books_read_rates(struct books *books, TALLOC_CTX *ctx, bool by_hour, int64_t fro
 /* books_add_dmarc - add to the rows of a day */
 int
 books_add_dmarc(struct books *books, TALLOC_CTX *ctx, int day, const struct dmarc_sum *sums,
-    size_t n, const char **error_r)
+    size_t n, size_t *done_r, const char **error_r)
 {
-	return books->dmarc->add(books->impl, ctx, day, sums, n, error_r);
+	size_t done = 0;
+	int beyond = books->dmarc->add(books->impl, ctx, day, sums, n, &done, error_r);
+
+	if (done_r != NULL)
+		*done_r = done;
+	return beyond;
 }
 
 /* compare_domains - by name */

@@ -63,10 +63,13 @@ json_t *books_find(struct books *books, TALLOC_CTX *ctx, const struct books_quer
 
 /* --- sums --- */
 
-/* books_add_sums - add to the sums of the day and hour of at_ms (UNIX time), each account once; how
- * many of the deltas went to "*", or -1 and *error_r on ctx */
+/*
+ * books_add_sums - add to the sums of the day and hour of at_ms (UNIX time), each account once
+ * Returns how many of the deltas went to "*", or -1 and *error_r on ctx. *done_r: how many deltas,
+ * from the first on, are in the books, also after an error; may be NULL.
+ */
 int books_add_sums(struct books *books, TALLOC_CTX *ctx, int64_t at_ms,
-    const struct daybook_delta *deltas, size_t n, const char **error_r);
+    const struct daybook_delta *deltas, size_t n, size_t *done_r, const char **error_r);
 
 /*
  * books_read_sums - each account of a day (daybook_day()), in no order
@@ -102,10 +105,10 @@ int books_read_rates(struct books *books, TALLOC_CTX *ctx, bool by_hour, int64_t
  * books_add_dmarc - add to the rows of a day (daybook_day())
  * Bounds: BOOKS_DMARC_DOMAINS domains, BOOKS_DMARC_ROWS rows a day, BOOKS_DMARC_ROWS_DOMAIN of them
  * for one domain. Messages beyond them are only counted. Days older than BOOKS_DMARC_DAYS go.
- * Returns how many messages were beyond, or -1 and *error_r on ctx.
+ * Returns how many messages were beyond, or -1 and *error_r on ctx. *done_r: as books_add_sums().
  */
 int books_add_dmarc(struct books *books, TALLOC_CTX *ctx, int day, const struct dmarc_sum *sums,
-    size_t n, const char **error_r);
+    size_t n, size_t *done_r, const char **error_r);
 
 /* books_dmarc_domains - the domains of a day, sorted; *domains_r on ctx */
 int books_dmarc_domains(struct books *books, TALLOC_CTX *ctx, int day,

@@ -35,7 +35,7 @@ extern const struct books_kind books_redis, books_sqlite;
 /* Sums, in books of the same kind: impl is theirs. */
 struct books_sums_kind {
 	int (*add)(void *impl, TALLOC_CTX *, int64_t at_ms, const struct daybook_delta *, size_t n,
-	    const char **error_r);
+	    size_t *done_r, const char **error_r); /* *done_r: 0 before */
 	int (*read)(void *impl, TALLOC_CTX *, int day, books_sums_each *, void *arg,
 	    const char **error_r);
 	int (*read_hours)(void *impl, TALLOC_CTX *, const char *account, int day,
@@ -51,7 +51,7 @@ extern const struct books_sums_kind books_redis_sums, books_sqlite_sums;
 /* What aggregate reports of DMARC say, in books of the same kind: impl is theirs. */
 struct books_dmarc_kind {
 	int (*add)(void *impl, TALLOC_CTX *, int day, const struct dmarc_sum *, size_t n,
-	    const char **error_r);
+	    size_t *done_r, const char **error_r); /* *done_r: 0 before */
 	int (*domains)(void *impl, TALLOC_CTX *, int day, struct books_dmarc_domain **,
 	    size_t *n_r, const char **error_r);
 	int (*rows)(void *impl, TALLOC_CTX *, int day, const char *domain,

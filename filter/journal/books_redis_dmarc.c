@@ -71,17 +71,18 @@ add_batch(struct redis_books *books, TALLOC_CTX *ctx, int day, const struct dmar
 
 static int
 redis_dmarc_add(void *impl, TALLOC_CTX *ctx, int day, const struct dmarc_sum *sums,
-    size_t n, const char **error_r)
+    size_t n, size_t *done_r, const char **error_r)
 {
 	struct redis_books *books = impl;
 	int beyond = 0;
 
-	for (size_t i = 0; i < n; i += BATCH) {
-		int more = add_batch(
-		    books, ctx, day, &sums[i], n - i < BATCH ? n - i : BATCH, error_r);
+	while (*done_r < n) {
+		size_t batch = n - *done_r < BATCH ? n - *done_r : BATCH;
+		int more = add_batch(books, ctx, day, &sums[*done_r], batch, error_r);
 
 		if (more < 0)
 			return -1;
+		*done_r += batch;
 		beyond += more;
 	}
 	return beyond;

@@ -43,7 +43,7 @@ push_delta(struct journal_words *words, const struct daybook_delta *delta)
 
 static int
 redis_sums_add(void *impl, TALLOC_CTX *ctx, int64_t at_ms, const struct daybook_delta *deltas,
-    size_t n, const char **error_r)
+    size_t n, size_t *done_r, const char **error_r)
 {
 	struct redis_books *books = impl;
 	int beyond = 0;
@@ -64,6 +64,7 @@ redis_sums_add(void *impl, TALLOC_CTX *ctx, int64_t at_ms, const struct daybook_
 		sent = journal_redis_number(books->redis, ctx, words, error_r);
 		if (sent < 0)
 			return -1;
+		*done_r = next;
 		beyond += sent;
 	}
 	return beyond;
@@ -193,10 +194,10 @@ redis_sums_read_hours(void *impl, TALLOC_CTX *ctx, const char *account, int day,
 
 /* push_field - the arguments of one of the two hashes */
 static void
-push_field(struct journal_words *words, int days, size_t most, int64_t time, const char *host)
+push_field(struct journal_words *words, int days, int64_t time, const char *host)
 {
 	journal_number(words, (days + 1) * DAY_S);
-	journal_number(words, (long long)most);
+	journal_number(words, BOOKS_HOSTS);
 	journal_number(words, time);
 	journal_word(words, host);
 }
@@ -215,9 +216,9 @@ redis_sums_add_rates(void *impl, TALLOC_CTX *ctx, int64_t at_ms, const char *hos
 	journal_key(books->redis, words, mem_printf(words, MINUTES_KEY, day, hour));
 	journal_key(books->redis, words, mem_printf(words, HOURS_KEY, day));
 	journal_word(words, rates_write(words, rates));
-	push_field(words, BOOKS_MINUTES_DAYS, (size_t)60 * BOOKS_HOSTS,
-	    at_ms % CLOCK_HOUR_MS / CLOCK_MINUTE_MS, host);
-	push_field(words, BOOKS_HOURS_DAYS, (size_t)DAYBOOK_HOURS * BOOKS_HOSTS, hour, host);
+	push_field(
+	    words, BOOKS_MINUTES_DAYS, at_ms % CLOCK_HOUR_MS / CLOCK_MINUTE_MS, host);
+	push_field(words, BOOKS_HOURS_DAYS, hour, host);
 	return journal_redis_number(books->redis, ctx, words, error_r) < 0 ? -1 : 0;
 }
 
@@ -245,7 +246,7 @@ redis_sums_take_field(
 	reader->each(reader->arg, at_ms, host + 1, &rates);
 }
 
-/* redis_sums_read_hash - one hash, which has BOOKS_HOSTS * 60 fields at most; 0 or -1 */
+/* redis_sums_read_hash - one hash, which has about BOOKS_HOSTS * 60 fields at most; 0 or -1 */
 static int
 redis_sums_read_hash(struct redis_books *books, TALLOC_CTX *ctx, const char *key,
     const struct rates_reader *reader, const char **error_r)

@@ -167,7 +167,7 @@ dmarc_begin_day(struct sqlite_books *books, int day)
 
 static int
 sqlite_books_add_dmarc(void *impl, TALLOC_CTX *ctx, int day, const struct dmarc_sum *sums,
-    size_t n, const char **error_r)
+    size_t n, size_t *done_r, const char **error_r)
 {
 	struct sqlite_books *books = impl;
 	int result = sqlite_books_begin(books);
@@ -181,7 +181,10 @@ sqlite_books_add_dmarc(void *impl, TALLOC_CTX *ctx, int day, const struct dmarc_
 		result = add_sum(books, day, &sums[i], &beyond);
 		n_beyond += beyond ? sums[i].n : 0;
 	}
-	return sqlite_books_end(books, ctx, result, error_r) == 0 ? (int)n_beyond : -1;
+	if (sqlite_books_end(books, ctx, result, error_r) != 0)
+		return -1;
+	*done_r = n;
+	return (int)n_beyond;
 }
 
 /* column_text - of a row of a query, on ctx; NULL for NULL */

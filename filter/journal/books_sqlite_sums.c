@@ -186,7 +186,7 @@ end_day(struct sqlite_books *books, int64_t at_ms)
 
 static int
 sqlite_sums_add(void *impl, TALLOC_CTX *ctx, int64_t at_ms,
-    const struct daybook_delta *deltas, size_t n, const char **error_r)
+    const struct daybook_delta *deltas, size_t n, size_t *done_r, const char **error_r)
 {
 	struct sqlite_books *books = impl;
 	int beyond = 0, added = 0;
@@ -203,7 +203,10 @@ sqlite_sums_add(void *impl, TALLOC_CTX *ctx, int64_t at_ms,
 	}
 	if (result == 0 && is_new)
 		result = end_day(books, at_ms);
-	return sqlite_books_end(books, ctx, result, error_r) == 0 ? beyond : -1;
+	if (sqlite_books_end(books, ctx, result, error_r) != 0)
+		return -1;
+	*done_r = n;
+	return beyond;
 }
 
 static const char read_sums_sql[] =

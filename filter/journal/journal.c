@@ -61,7 +61,7 @@ struct journal {
 	struct store *store;
 	journal_program_fn *program_of;
 	void *program_arg;
-	char host[256];
+	const char *host;		/* its name, as UTF-8 */
 	pthread_t thread;
 	bool started;
 	atomic_uint_fast64_t dropped;
@@ -144,6 +144,19 @@ open_backlog(struct journal *journal, TALLOC_CTX *ctx, const char *path, const c
 	return 0;
 }
 
+/* name_host - the name of this host; octets that are not UTF-8 are escaped */
+static const char *
+name_host(TALLOC_CTX *ctx)
+{
+	char host[256] = "";
+	size_t len;
+
+	(void)gethostname(host, sizeof(host) - 1);
+	len = strlen(host);
+	return text_is_utf8(host, len) ? mem_strdup(ctx, host) :
+	    text_escape(ctx, host, len, sizeof(host));
+}
+
 /* journal_open - the journal of a configuration */
 struct journal *
 journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_options *options,
@@ -163,7 +176,7 @@ journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_op
 	journal->last = &journal->first;
 	journal->bursts = map_new(NULL, &(struct map_options){
 	    .value_size = sizeof(struct burst), .max = BURST_MAX });
-	(void)gethostname(journal->host, sizeof(journal->host) - 1);
+	journal->host = name_host(journal);
 	(void)pthread_mutex_init(&journal->lock, NULL);
 	(void)pthread_condattr_init(&attributes);
 	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -191,6 +204,12 @@ journal_renew(struct journal *journal, TALLOC_CTX *ctx,
     const struct redis_passwords *passwords, const char **error_r)
 {
 	return books_renew(journal->books, ctx, passwords, error_r);
+}
+
+const char *
+journal_host(const struct journal *journal)
+{
+	return journal->host;
 }
 
 struct books *
@@ -700,24 +719,25 @@ write_hour(struct journal *journal, TALLOC_CTX *ctx, struct entry **sorted, size
     const char **error_r)
 {
 	struct daybook_delta *deltas = mem_array(ctx, struct daybook_delta, n);
-	size_t n_deltas = 0;
+	size_t *delta_of = mem_array(ctx, size_t, n);
+	size_t n_deltas = 0, done = 0;
 	int beyond;
 
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0 && strcmp(sorted[i - 1]->account, sorted[i]->account) != 0)
 			n_deltas++;
+		delta_of[i] = n_deltas;
 		journal_add_entry(&deltas[n_deltas], sorted[i]);
 	}
 	beyond = books_add_sums(
-	    journal->books, ctx, sorted[0]->at_ms, deltas, n_deltas + 1, error_r);
-	talloc_free(deltas);
-	if (beyond < 0)
-		return -1;
+	    journal->books, ctx, sorted[0]->at_ms, deltas, n_deltas + 1, &done, error_r);
+	for (size_t i = 0; i < n; i++)
+		sorted[i]->in_usage = delta_of[i] < done;
 	if (beyond > 0)
 		note_beyond(journal, sorted[0]->at_ms);
-	for (size_t i = 0; i < n; i++)
-		sorted[i]->in_usage = true;
-	return 0;
+	talloc_free(deltas);
+	talloc_free(delta_of);
+	return beyond < 0 ? -1 : 0;
 }
 
 /* write_usage - one sum an account and hour; false: not now */
@@ -811,8 +831,9 @@ write_dmarc_day(struct journal *journal, TALLOC_CTX *ctx, struct entry **sorted,
     const char **error_r)
 {
 	struct dmarc_sum *sums = mem_array(ctx, struct dmarc_sum, n);
+	size_t *sum_of = mem_array(ctx, size_t, n);
 	int day = daybook_day(sorted[0]->at_ms), beyond;
-	size_t n_sums = 0;
+	size_t n_sums = 0, done = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct dmarc_sum *sum = sorted[i]->dmarc;
@@ -824,16 +845,16 @@ write_dmarc_day(struct journal *journal, TALLOC_CTX *ctx, struct entry **sorted,
 		} else {
 			sums[n_sums++] = *sum;
 		}
+		sum_of[i] = n_sums - 1;
 	}
-	beyond = books_add_dmarc(journal->books, ctx, day, sums, n_sums, error_r);
-	talloc_free(sums);
-	if (beyond < 0)
-		return -1;
+	beyond = books_add_dmarc(journal->books, ctx, day, sums, n_sums, &done, error_r);
+	for (size_t i = 0; i < n; i++)
+		sorted[i]->in_dmarc = sum_of[i] < done;
 	if (beyond > 0)
 		note_dmarc_beyond(journal, day);
-	for (size_t i = 0; i < n; i++)
-		sorted[i]->in_dmarc = true;
-	return 0;
+	talloc_free(sums);
+	talloc_free(sum_of);
+	return beyond < 0 ? -1 : 0;
 }
 
 /* write_dmarc - rows of aggregate reports; false: not now */

@@ -71,6 +71,9 @@ void journal_marks(struct journal *journal, const char *account, enum mode mode,
 struct books *journal_books(const struct journal *journal);
 struct events *journal_events(const struct journal *journal);
 
+/* journal_host - the name of this host as the books have it; lives as long as the journal */
+const char *journal_host(const struct journal *journal);
+
 /* How the journal is doing. */
 struct journal_status {
 	const char *books;	/* where they are (books_place()) */

@@ -1,13 +1,18 @@
 /*
  * journal_redis.c - the Redis that holds what happened, in addition to the counters
  *
- * Thread rule: nothing changes after journal_redis_new(); the pool locks by itself.
+ * A command that got no answer may be executed later, when the server goes on. It is sent again by
+ * then, and counts twice. So that this is once, not once for each try, the next command that
+ * changes something waits for the answer to a question.
+ *
+ * Thread rule: nothing but lost changes after journal_redis_new(); the pool locks by itself.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
 
 #include <hiredis/hiredis.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +26,7 @@
 struct journal_redis {
 	struct redis_pool *pool;
 	char *prefix;
+	atomic_bool lost;	/* the last command that changes something got no answer */
 };
 
 /* journal_redis_new - prepare connections */
@@ -105,6 +111,22 @@ journal_key(const struct journal_redis *redis, struct journal_words *words, cons
 	journal_word(words, mem_printf(words, "%s%s", redis->prefix, name));
 }
 
+/* journal_redis_answers - does the server that has the key of a command answer? */
+static bool
+journal_redis_answers(struct journal_redis *redis, TALLOC_CTX *ctx,
+    const struct journal_words *words, int64_t deadline_ms, const char **error_r)
+{
+	const char *key = words->items[words->script != NULL ? 3 : 1];
+	const char *argv[] = { "EVAL", "return 1", "1", key };
+	const size_t lens[] = { 4, 8, 1, strlen(key) };
+	struct redisReply *reply = NULL;
+	enum pool_outcome outcome =
+	    redis_pool_call(redis->pool, ctx, 4, argv, lens, true, deadline_ms, &reply, error_r);
+
+	freeReplyObject(reply);
+	return outcome == POOL_ANSWERED;
+}
+
 /* journal_redis_call - one command, one answer */
 struct redisReply *
 journal_redis_call(struct journal_redis *redis, TALLOC_CTX *ctx, struct journal_words *words,
@@ -115,6 +137,9 @@ journal_redis_call(struct journal_redis *redis, TALLOC_CTX *ctx, struct journal_
 	enum pool_outcome outcome;
 
 	if (redis_pool_resolve(redis->pool, ctx, error_r) < 0)
+		return NULL;
+	if (!again && atomic_load(&redis->lost) &&
+	    !journal_redis_answers(redis, ctx, words, deadline_ms, error_r))
 		return NULL;
 	outcome = redis_pool_call(redis->pool, ctx, (int)words->n, words->items, words->lens, again,
 	    deadline_ms, &reply, error_r);
@@ -127,6 +152,8 @@ journal_redis_call(struct journal_redis *redis, TALLOC_CTX *ctx, struct journal_
 		outcome = redis_pool_call(redis->pool, ctx, (int)words->n, words->items,
 		    words->lens, again, deadline_ms, &reply, error_r);
 	}
+	if (!again)
+		atomic_store(&redis->lost, outcome == POOL_LOST);
 	if (outcome == POOL_ANSWERED)
 		return reply;
 	freeReplyObject(reply);

@@ -1,9 +1,10 @@
 -- rates.lua - add to the counts of a host in a minute, and in its hour
 --
--- KEYS[1]	hash of the minutes of an hour: "minute host" -> counts, "action:accept=5,..."
--- KEYS[2]	hash of the hours of a day: "hour host" -> counts; same hash tag
+-- KEYS[1]	hash of the minutes of an hour: "minute host" -> counts, "action:accept=5,..."; "host:"
+--		and a host -> its number among the hosts; "hosts" -> how many there are
+-- KEYS[2]	hash of the hours of a day: "hour host" -> counts, and so on; same hash tag
 -- ARGV		the counts; then for each of the two hashes: seconds until it is forgotten, the most
---		fields it has, the minute or hour, and the host. Of hosts beyond them "*" is counted.
+--		hosts it has, the minute or hour, and the host. Hosts beyond them are counted as "*".
 
 local function counts_of(text, counts)
 	for word, n in string.gmatch(text, '([%a:%-]+)=(%d+)') do
@@ -12,12 +13,25 @@ local function counts_of(text, counts)
 	return counts
 end
 
+-- fits - is a host one of the first hosts of a hash?
+local function fits(key, host, most)
+	if redis.call('HEXISTS', key, 'host:' .. host) == 1 then
+		return true
+	end
+	local n = 1 + tonumber(redis.call('HGET', key, 'hosts') or '0')
+
+	if n <= most then
+		redis.call('HSET', key, 'host:' .. host, n, 'hosts', n)
+	end
+	return n <= most
+end
+
 for i = 1, 2 do
 	local age, most, time, host = unpack(ARGV, 4 * i - 2, 4 * i + 1)
 	local field = time .. ' ' .. host
 	local old, words = redis.call('HGET', KEYS[i], field), {}
 
-	if not old and redis.call('HLEN', KEYS[i]) >= tonumber(most) then
+	if not old and not fits(KEYS[i], host, tonumber(most)) then
 		field = time .. ' *'
 		old = redis.call('HGET', KEYS[i], field)
 	end

@@ -86,7 +86,7 @@ write_batch(struct books *books, TALLOC_CTX *ctx, unsigned int n)
 		deltas[i] = (struct daybook_delta){ .account = account, .sums = { 1, 2, 1000 } };
 	}
 	require(books_add_decisions(books, ctx, items, BATCH, &error) == 0, error);
-	require(books_add_sums(books, ctx, now, deltas, BATCH, &error) >= 0, error);
+	require(books_add_sums(books, ctx, now, deltas, BATCH, NULL, &error) >= 0, error);
 }
 
 /* write_all - rounds of batches; two rows */

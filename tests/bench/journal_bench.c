@@ -130,7 +130,7 @@ add_deltas(struct books *books, TALLOC_CTX *ctx, struct daybook_delta *deltas)
 			deltas[n++] = deltas[i];
 		}
 	}
-	require(books_add_sums(books, ctx, clock_wall_ms(), deltas, n, &error) >= 0, error);
+	require(books_add_sums(books, ctx, clock_wall_ms(), deltas, n, NULL, &error) >= 0, error);
 }
 
 /* write_batch - decisions n and following, as the journal does it; the time in Redis of the history

@@ -66,7 +66,7 @@ fuzz_books_add(TALLOC_CTX *ctx, struct books *books)
 	error = NULL;
 	must(books_add_decisions(books, ctx, decisions, 2, &error) == 0 || error != NULL);
 	error = NULL;
-	must(books_add_sums(books, ctx, AT_MS, &delta, 1, &error) >= 0 || error != NULL);
+	must(books_add_sums(books, ctx, AT_MS, &delta, 1, NULL, &error) >= 0 || error != NULL);
 	error = NULL;
 	must(books_add_rates(books, ctx, AT_MS, "mx1", &rates, &error) == 0 || error != NULL);
 	error = NULL;

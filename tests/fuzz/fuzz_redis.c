@@ -297,7 +297,7 @@ ask_add(const struct asking *a)
 	const char *error = NULL;
 
 	(void)books_add_decisions(a->books, a->ctx, &decision, 1, &error);
-	(void)books_add_sums(a->books, a->ctx, 0, &delta, 1, &error);
+	(void)books_add_sums(a->books, a->ctx, 0, &delta, 1, NULL, &error);
 	(void)books_add_rates(
 	    a->books, a->ctx, 0, "mx1", &(struct rates){ .actions = { 1 } }, &error);
 }

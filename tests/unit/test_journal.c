@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +30,7 @@
 #include "filter/journal/event.h"
 #include "policy/base/mem.h"
 #include "tests/support/redis_server.h"
+#include "tests/support/road.h"
 
 #define HOUR_MS	INT64_C(3600000)
 
@@ -326,8 +328,8 @@ test_script_and_rules(void **state)
 
 		if (random() % 20 == 0)
 			delta.sums.recipients += (uint64_t)1 << random() % 24;
-		assert_int_equal(books_add_sums(here, ctx, when, &delta, 1, &error), 0);
-		assert_int_equal(books_add_sums(there, ctx, when, &delta, 1, &error), 0);
+		assert_int_equal(books_add_sums(here, ctx, when, &delta, 1, NULL, &error), 0);
+		assert_int_equal(books_add_sums(there, ctx, when, &delta, 1, NULL, &error), 0);
 	}
 	for (int64_t day = INT64_C(1795384935029); day <= at; day += CLOCK_DAY_MS) {
 		one = dump_day(ctx, here, daybook_day(day));
@@ -365,7 +367,8 @@ test_peak_hour(void **state)
 			.sums = { 1, steps[i].recipients, 1 } };
 
 		(void)books_add_sums(
-		    books, ctx, 20 * CLOCK_DAY_MS + steps[i].minute * 60000, &delta, 1, &error);
+		    books, ctx, 20 * CLOCK_DAY_MS + steps[i].minute * 60000, &delta, 1,
+		    NULL, &error);
 	}
 	dump = dump_day(ctx, books, 19700121);
 	assert_string_equal(dump.lines[0], "a@example.org 5 85 5 0 peak 2 30 -");
@@ -387,10 +390,10 @@ test_days_and_file(void **state)
 
 	(void)state;
 	for (int day = 0; day <= DAYBOOK_DAYS; day++)
-		(void)books_add_sums(books, ctx, (20000 + day) * CLOCK_DAY_MS, &delta, 1, &error);
+		(void)books_add_sums(books, ctx, (20000 + day) * CLOCK_DAY_MS, &delta, 1, NULL, &error);
 	assert_int_equal(dump_day(ctx, books, daybook_day(20000 * CLOCK_DAY_MS)).n, 0);
 	assert_int_equal(dump_day(ctx, books, daybook_day(20001 * CLOCK_DAY_MS)).n, 1);
-	(void)books_add_sums(books, ctx, 19000 * CLOCK_DAY_MS, &delta, 1, &error);
+	(void)books_add_sums(books, ctx, 19000 * CLOCK_DAY_MS, &delta, 1, NULL, &error);
 	assert_int_equal(dump_day(ctx, books, daybook_day(19000 * CLOCK_DAY_MS)).n, 0);
 	assert_int_equal(stat(mem_printf(ctx, "%s.books", path), &st), 0);
 	assert_int_equal(st.st_mode & 077, 0);
@@ -401,6 +404,50 @@ test_days_and_file(void **state)
 	talloc_free(books);
 	remove_directory(path);
 	talloc_free(ctx);
+}
+
+/* If a later part was not answered, the caller knows which part is in the books, so that it does not
+ * count that again. */
+static void
+test_done(void **state)
+{
+	enum { MANY = 60, FIRST = 25 /* of accounts or rows in a call */ };
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct daybook_delta deltas[MANY] = { { 0 } };
+	struct dmarc_sum sums[MANY] = { { 0 } };
+	const char *error = NULL;
+	struct books *books;
+	struct road *road;
+	size_t done;
+	int port;
+
+	(void)state;
+	if (!has_redis)
+		skip();
+	road = road_open(server.socket, &port);
+	books = open_books(ctx, &(struct store_options){ .kind = STORE_REDIS, .prefix = "done:",
+	    .redis.server = mem_printf(ctx, "inet:127.0.0.1:%d", port) }, 0, &error);
+	assert_non_null(books);
+	for (int i = 0; i < MANY; i++) {
+		deltas[i] = (struct daybook_delta){ .account = mem_printf(ctx, "u%d", i),
+			.sums = { 1, 1, 1 } };
+		sums[i] = (struct dmarc_sum){ mem_printf(ctx, "d%d", i), "v=DMARC1", "row", 1 };
+	}
+	assert_int_equal(books_add_sums(books, ctx, HOUR_MS, deltas, MANY, &done, &error), 0);
+	assert_int_equal(done, MANY);
+	assert_int_equal(books_add_dmarc(books, ctx, 20261128, sums, MANY, &done, &error), 0);
+	assert_int_equal(done, MANY);
+	/* an answer is ":0" and the end of a line; the second one does not arrive */
+	road_cut_after(road, 5);
+	assert_int_equal(books_add_sums(books, ctx, HOUR_MS, deltas, MANY, &done, &error), -1);
+	assert_int_equal(done, FIRST);
+	assert_int_equal(books_add_sums(books, ctx, HOUR_MS, deltas, 1, &done, &error), 0);
+	assert_int_equal(done, 1);
+	road_cut_after(road, 5);
+	assert_int_equal(books_add_dmarc(books, ctx, 20261128, sums, MANY, &done, &error), -1);
+	assert_int_equal(done, FIRST);
+	talloc_free(ctx);
+	road_close(road);
 }
 
 /* --- the counts by minute and hour --- */
@@ -496,17 +543,50 @@ test_rates_shared(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	struct books *books = shared(ctx, "rates:", 0);
-	int64_t at = (int64_t)40000000 * CLOCK_MINUTE_MS;
+	int64_t at = (int64_t)40000020 * CLOCK_MINUTE_MS; /* a whole hour */
 	const struct rates rates = { .actions = { [ACTION_ACCEPT] = 1 } };
 	const char *error = NULL;
 
 	(void)state;
 	check_rates(ctx, books);
-	/* hosts beyond the bound are one */
-	for (int i = 0; i < 60 * BOOKS_HOSTS + 5; i++)
-		assert_int_equal(books_add_rates(books, ctx, at,
-				     mem_printf(ctx, "h%d", i), &rates, &error), 0);
-	assert_non_null(strstr(dump_rates(ctx, books, false, at, at + 1), " * action:accept=5\n"));
+	/* hosts beyond the bound are one, and always the same ones */
+	for (int i = 0; i < 60 * (BOOKS_HOSTS + 5); i++)
+		assert_int_equal(
+		    books_add_rates(books, ctx, at + i / (BOOKS_HOSTS + 5) * CLOCK_MINUTE_MS,
+			mem_printf(ctx, "h%d", i % (BOOKS_HOSTS + 5)), &rates, &error), 0);
+	for (int64_t minute = at; minute < at + CLOCK_HOUR_MS; minute += CLOCK_MINUTE_MS) {
+		const char *text = dump_rates(ctx, books, false, minute, minute + 1);
+
+		assert_non_null(strstr(text, " * action:accept=5\n"));
+		assert_non_null(strstr(text, " h0 action:accept=1\n"));
+		assert_null(strstr(text, mem_printf(ctx, " h%d ", BOOKS_HOSTS)));
+	}
+	assert_non_null(strstr(dump_rates(ctx, books, true, at, at), " * action:accept=300\n"));
+	talloc_free(ctx);
+}
+
+/* What a Redis that stands still executes later is one try, not all of them. */
+static void
+test_stopped(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct books *books = shared(ctx, "stopped:", 0);
+	int64_t at = (int64_t)40000000 * CLOCK_MINUTE_MS;
+	const struct rates rates = { .actions = { [ACTION_ACCEPT] = 1 } };
+	const char *error = NULL;
+
+	(void)state;
+	assert_int_equal(books_add_rates(books, ctx, at, "mx1", &rates, &error), 0);
+	redis_server_signal(&server, SIGSTOP);
+	for (int i = 0; i < 4; i++) {
+		books_hurry(books, clock_ms() + 200);
+		assert_int_equal(books_add_rates(books, ctx, at, "mx1", &rates, &error), -1);
+	}
+	redis_server_signal(&server, SIGCONT);
+	books_hurry(books, clock_ms() + 60000);
+	assert_int_equal(books_add_rates(books, ctx, at, "mx1", &rates, &error), 0);
+	assert_string_equal(
+	    dump_rates(ctx, books, false, at, at), "40000000 mx1 action:accept=3\n");
 	talloc_free(ctx);
 }
 
@@ -549,8 +629,8 @@ check_dmarc(TALLOC_CTX *ctx, struct books *books)
 	static const struct dmarc_sum second[] = { { "b.example", "new", "r1", 3 } };
 	const char *error = NULL;
 
-	assert_int_equal(books_add_dmarc(books, ctx, 20261128, first, 3, &error), 0);
-	assert_int_equal(books_add_dmarc(books, ctx, 20261128, second, 1, &error), 0);
+	assert_int_equal(books_add_dmarc(books, ctx, 20261128, first, 3, NULL, &error), 0);
+	assert_int_equal(books_add_dmarc(books, ctx, 20261128, second, 1, NULL, &error), 0);
 	assert_string_equal(dump_dmarc(ctx, books, 20261128),
 	    "[a.example of a 1 0 -] r1=1[b.example new 10 0 -] r1=5 r2=5");
 	assert_int_equal(
@@ -572,9 +652,9 @@ check_dmarc_bounds(TALLOC_CTX *ctx, struct books *books)
 
 	for (size_t i = 0; i < n; i++)
 		sums[i] = (struct dmarc_sum){ "full.example", "r", mem_printf(sums, "%zu", i), 2 };
-	assert_int_equal(books_add_dmarc(books, ctx, 20261129, sums, n, &error), 20);
-	assert_int_equal(books_add_dmarc(books, ctx, 20261129, sums, 1, &error), 0);
-	assert_int_equal(books_add_dmarc(books, ctx, 20261129, &other, 1, &error), 0);
+	assert_int_equal(books_add_dmarc(books, ctx, 20261129, sums, n, NULL, &error), 20);
+	assert_int_equal(books_add_dmarc(books, ctx, 20261129, sums, 1, NULL, &error), 0);
+	assert_int_equal(books_add_dmarc(books, ctx, 20261129, &other, 1, NULL, &error), 0);
 	assert_int_equal(books_dmarc_domains(books, ctx, 20261129, &domains, &n, &error), 0);
 	assert_int_equal(n, 2);
 	assert_int_equal(domains[0].messages, 2 * BOOKS_DMARC_ROWS_DOMAIN + 20 + 2);
@@ -594,7 +674,7 @@ test_dmarc_here(void **state)
 	check_dmarc_bounds(ctx, books);
 	/* old days go */
 	for (int day = 20261201; day < 20261201 + BOOKS_DMARC_DAYS + 1; day++)
-		assert_int_equal(books_add_dmarc(books, ctx, day, &sum, 1, &error), 0);
+		assert_int_equal(books_add_dmarc(books, ctx, day, &sum, 1, NULL, &error), 0);
 	assert_string_equal(dump_dmarc(ctx, books, 20261128), "");
 	assert_string_equal(dump_dmarc(ctx, books, 20261208), "[a.example r 1 0 -] row=1");
 	assert_int_equal(books_lease(books, ctx, "report", "one", 1000, &error), 1);
@@ -631,7 +711,7 @@ test_dmarc_old_file(void **state)
 	sqlite3 *db;
 
 	(void)state;
-	(void)books_add_sums(books, ctx, 20000 * CLOCK_DAY_MS, &delta, 1, &error);
+	(void)books_add_sums(books, ctx, 20000 * CLOCK_DAY_MS, &delta, 1, NULL, &error);
 	talloc_free(books);
 	assert_int_equal(sqlite3_open(mem_printf(ctx, "%s.books", path), &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, "DROP TABLE dmarc_rows; DROP TABLE dmarc_domains;"
@@ -642,7 +722,7 @@ test_dmarc_old_file(void **state)
 	books = in_file(ctx, path, 0);
 	check_dmarc(ctx, books);
 	assert_int_equal(dump_day(ctx, books, daybook_day(20000 * CLOCK_DAY_MS)).n, 1);
-	assert_int_equal(books_add_sums(books, ctx, 20000 * CLOCK_DAY_MS, &delta, 1, &error), 0);
+	assert_int_equal(books_add_sums(books, ctx, 20000 * CLOCK_DAY_MS, &delta, 1, NULL, &error), 0);
 	assert_string_equal(dump_hours(ctx, books, "a@example.org", 20000 * CLOCK_DAY_MS),
 	    " 0:6/9/0");
 	assert_string_equal(dump_day(ctx, books, daybook_day(20000 * CLOCK_DAY_MS)).lines[0],
@@ -874,7 +954,7 @@ test_old_layout(void **state)
 		    mem_printf(ctx, "{\"at\":%lld,\"queue_id\":\"OLD%d\",\"action\":\"accept\"}",
 			(long long)now + 10LL * i, i)));
 	redisFree(context);
-	assert_int_equal(books_add_sums(books, ctx, now, &delta, 1, &error), 0);
+	assert_int_equal(books_add_sums(books, ctx, now, &delta, 1, NULL, &error), 0);
 	dump = dump_day(ctx, books, day);
 	assert_int_equal(dump.n, 2);
 	assert_string_equal(dump.lines[0], "a@example.org 1 2 3 0 peak 1 2 -");
@@ -1097,7 +1177,7 @@ test_accounts_bounded(void **state)
 		for (int i = 0; i < 1100; i++) {
 			const struct daybook_delta delta = { .account = mem_printf(ctx, "u%d", i % 1050),
 				.sums = { 1, 1, 1 }, .refused[REASON_OVER] = 1 };
-			int more = books_add_sums(kinds[k], ctx, 20000 * CLOCK_DAY_MS, &delta, 1, &error);
+			int more = books_add_sums(kinds[k], ctx, 20000 * CLOCK_DAY_MS, &delta, 1, NULL, &error);
 
 			assert_true(more >= 0);
 			beyond += more;
@@ -1352,8 +1432,10 @@ main(void)
 		cmocka_unit_test(test_script_and_rules),
 		cmocka_unit_test(test_peak_hour),
 		cmocka_unit_test(test_days_and_file),
+		cmocka_unit_test(test_done),
 		cmocka_unit_test(test_rates_here),
 		cmocka_unit_test(test_rates_shared),
+		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_old_layout),
 		cmocka_unit_test(test_dmarc_here),
 		cmocka_unit_test(test_dmarc_shared),

@@ -647,7 +647,7 @@ test_cluster_journal(void **state)
 	assert_int_equal(
 	    json_array_size(answer = books_find(books, f->ctx, &by_account, &error)), 1);
 	json_decref(answer);
-	assert_int_equal(books_add_sums(books, f->ctx, 0, &delta, 1, &error), 0);
+	assert_int_equal(books_add_sums(books, f->ctx, 0, &delta, 1, NULL, &error), 0);
 	assert_int_equal(
 	    books_read_sums(books, f->ctx, 19700101, count_row, &recipients, &error), 0);
 	assert_int_equal(recipients, 7);
