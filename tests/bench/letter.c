@@ -104,7 +104,7 @@ read_file(TALLOC_CTX *ctx, const char *name, const char **error_r)
 	return text;
 }
 
-/* add_field - the field at text, cut there; returns what follows, or NULL where it is none */
+/* add_field - the field at text, cut there; returns what follows, or NULL if it is none */
 static char *
 add_field(struct letter *letter, char *text)
 {

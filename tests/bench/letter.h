@@ -26,7 +26,7 @@ struct letter {
 /* letter_make - a letter of n_fields fields (at least 1, From) and body_len octets of body */
 struct letter *letter_make(TALLOC_CTX *ctx, size_t n_fields, size_t body_len);
 
-/* letter_read - a letter from a file, lines ending in LF or CRLF; NULL and *error_r where it cannot
+/* letter_read - a letter from a file, lines ending in LF or CRLF; NULL and *error_r if it cannot
  * be read */
 struct letter *letter_read(TALLOC_CTX *ctx, const char *file, const char **error_r);
 

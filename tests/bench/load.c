@@ -134,7 +134,7 @@ note_answer(struct run *run, const struct mta_result *result)
 	run->finished++;
 }
 
-/* begin_next - begin the next message on a free connection; false where none is due */
+/* begin_next - begin the next message on a free connection; false if none is due */
 static bool
 begin_next(struct run *run, struct line *line)
 {

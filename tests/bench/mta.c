@@ -350,7 +350,7 @@ note_reply(struct mta *mta, const struct packet *packet)
 	    mta->result.reply, sizeof(mta->result.reply), "%.*s", (int)packet->len, packet->data);
 }
 
-/* take_negotiation - what the filter negotiated; false where it is nonsense */
+/* take_negotiation - what the filter negotiated; false if it is nonsense */
 static bool
 take_negotiation(struct mta *mta, const struct packet *packet)
 {

@@ -46,7 +46,7 @@ struct mta_result {
 	double ended_us;	/* the end of message was sent; 0: it did not come so far */
 	double answered_us;	/* the last reply came */
 	char answer; /* SMFIR_*: of the end of message, or of the command that was refused */
-	char reply[MTA_REPLY_MAX]; /* its text, where it has one */
+	char reply[MTA_REPLY_MAX]; /* its text, if it has one */
 	size_t edits;		/* header edits */
 	bool as_expected;	/* one of them held the expected text */
 };
@@ -83,7 +83,7 @@ struct mta {
 /* mta_now_us - CLOCK_MONOTONIC in microseconds */
 double mta_now_us(void);
 
-/* mta_open - connect; false with errno where that is not possible. The next mta_go() begins. */
+/* mta_open - connect; false with errno if that is not possible. The next mta_go() begins. */
 bool mta_open(struct mta *mta, const struct mta_traffic *traffic);
 
 /* mta_send - begin message number on a connection that is READY or DONE; mta_go() must follow */

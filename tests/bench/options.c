@@ -196,7 +196,7 @@ add_also(struct options *options, const char *text)
 	options->also[options->n_also++].pid = (pid_t)number("also", equals + 1, 1, 1u << 30);
 }
 
-/* read_words - options that are not numbers; false where key is none */
+/* read_words - options that are not numbers; false if key is none */
 static bool
 read_words(struct options *options, struct letter_options *letter, int key)
 {

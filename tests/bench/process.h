@@ -20,7 +20,7 @@ struct process_use {
 	unsigned long threads;
 };
 
-/* process_use - what pid and its descendants use; all zero where there is no such process */
+/* process_use - what pid and its descendants use; all zero if there is no such process */
 struct process_use process_use(pid_t pid);
 
 #endif

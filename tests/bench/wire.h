@@ -45,13 +45,13 @@ void wire_end(struct wire *wire, size_t place);
 /* wire_pending - octets not yet done with */
 size_t wire_pending(const struct wire *wire);
 
-/* wire_send - write what can be written; false where the other side is gone */
+/* wire_send - write what can be written; false if the other side is gone */
 bool wire_send(struct wire *wire, int fd);
 
-/* wire_receive - read what is there; false where the other side is gone */
+/* wire_receive - read what is there; false if the other side is gone */
 bool wire_receive(struct wire *wire, int fd);
 
-/* wire_next - the next whole packet; false where there is none yet */
+/* wire_next - the next whole packet; false if there is none yet */
 bool wire_next(struct wire *wire, struct packet *packet_r);
 
 /* wire_free - give the memory back; the wire is then empty */

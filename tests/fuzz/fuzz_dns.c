@@ -3,7 +3,7 @@
  *
  * The first octet chooses the type, the rest is the data as a name server sent
  * it. What is read must lie within it, end with a NUL, and be a name that can be
- * asked for where it is a name.
+ * asked for if it is a name.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -18,7 +18,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* must - end the run where something does not hold */
+/* must - end the run if something does not hold */
 static void
 must(bool holds)
 {

@@ -21,7 +21,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* must - end the run where something does not hold */
+/* must - end the run if something does not hold */
 static void
 must(bool holds)
 {

@@ -51,7 +51,7 @@ struct zone {
 	unsigned int ahead;	/* asked ahead so far */
 	unsigned int trips;	/* round trips waited for */
 	struct zone_coming
-	    *coming; /* what was asked ahead and is not in yet; kept where watch_trips is set */
+	    *coming; /* what was asked ahead and is not in yet; kept if watch_trips is set */
 	bool watch_trips;
 };
 

@@ -37,7 +37,7 @@ struct row {
 	const char *value;
 	const char *addresses;	/* normal forms divided by blanks; NULL: malformed */
 	char finding;		/* of the first mailbox; NUL counts as '-' */
-	const char *text; /* of the first mailbox: what is shown, or the display name where plain;
+	const char *text; /* of the first mailbox: what is shown, or the display name if plain;
 			     NULL: not compared */
 };
 

@@ -239,7 +239,7 @@ check_form(const char *label, const char *value)
 		} else if (*p < ' ' || *p > '~') {
 			fail_msg("%s: octet %d", label, *p);
 		}
-		/* longer only where one word is */
+		/* longer only if one word is */
 		if (++column > AUTHRES_COLUMNS && *p == ' ')
 			fail_msg("%s: line too long: %s", label, value);
 	}

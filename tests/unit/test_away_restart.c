@@ -731,6 +731,6 @@ main(void)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	cmocka_set_test_filter(getenv("TEST_FILTER"));	/* one of them, where it is set */
+	cmocka_set_test_filter(getenv("TEST_FILTER"));	/* one of them, if it is set */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@
 #define HEAD		"listen = \"inet:127.0.0.1:8891\" authserv_id = \"mx.example.org\"\n"
 
 /*
- * libconfig 1.5 loses 64 octets where a text has no closing quotation mark; that is not ours
+ * libconfig 1.5 loses 64 octets if a text has no closing quotation mark; that is not ours
  * to mend. LeakSanitizer asks this function; all else that leaks is still told.
  */
 const char *__lsan_default_suppressions(void);

@@ -49,7 +49,7 @@
 struct zone_entry {
 	char name[256];
 	enum dns_status status;
-	const char *records[4];	/* for DNS_OK; NULL-terminated where fewer */
+	const char *records[4];	/* for DNS_OK; NULL-terminated if fewer */
 };
 
 struct zone {
@@ -296,7 +296,7 @@ crlf(TALLOC_CTX *ctx, const char *text)
 struct signed_message {
 	struct sign_fact fact;
 	const char **values;	/* or NULL */
-	char *header;		/* text, with the signatures on top where made */
+	char *header;		/* text, with the signatures on top if made */
 };
 
 /* How the signatures of these tests are made; a test may change it for a while. */
@@ -386,7 +386,7 @@ result_name(enum dkim_result result)
 	return names[result];
 }
 
-/* expect - one fact must have this result and, where given, this in its problem */
+/* expect - one fact must have this result and, if given, this in its problem */
 static void
 expect(
     const char *label, const struct dkim_fact *fact, enum dkim_result result, const char *problem)
@@ -1334,7 +1334,7 @@ test_many_signatures(void **state)
 	assert_int_equal(world->zone.asked, DKIM_SIGNATURES_DEFAULT);
 	assert_int_equal(world->zone.prefetched, DKIM_SIGNATURES_DEFAULT);
 
-	/* also where the author's domain is below it */
+	/* even if the author's domain is below it */
 	facts = verify_with(world->service, ctx, mem_printf(ctx, "%s%s", many, out.header), "x\r\n",
 	    "mail.example.org", 0, &n);
 	expect("aligned, below", &facts[60], DKIM_IS_PASS, NULL);

@@ -168,7 +168,7 @@ test_inserts(void **state)
 	talloc_free(ctx);
 }
 
-/* Our results are told to inbound mail only, and to all of it; signatures where there are some. */
+/* Our results are told to inbound mail only, and to all of it; signatures if there are some. */
 static void
 test_what_comes(void **state)
 {

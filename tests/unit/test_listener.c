@@ -161,7 +161,7 @@ test_login(void **state)
 	talloc_free(config);
 }
 
-/* The first whose conditions hold, in file order; none where none holds. */
+/* The first whose conditions hold, in file order; none if none holds. */
 static void
 test_order(void **state)
 {

@@ -869,7 +869,7 @@ add_server(struct fixture *f, const char *more)
 	return i;
 }
 
-/* add_sentinel - a Sentinel that knows the first server as "mail"; without TLS where it has a plain
+/* add_sentinel - a Sentinel that knows the first server as "mail"; without TLS if it has a plain
  * port */
 static void
 add_sentinel(struct fixture *f, const char *lines)

@@ -203,7 +203,7 @@ test_defaults(void **state)
 	}
 }
 
-/* A finer reason follows its coarser one where it has no word of its own. */
+/* A finer reason follows its coarser one if it has no word of its own. */
 static void
 test_heirs(void **state)
 {

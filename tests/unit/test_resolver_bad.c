@@ -149,7 +149,7 @@ new_resolver(const struct fixture *fixture)
 	return resolver;
 }
 
-/* is_dropped - libunbound 1.22 drops an address of a wrong length, where earlier ones take the
+/* is_dropped - libunbound 1.22 drops an address of a wrong length, whereas earlier ones take the
  * whole answer for broken */
 static bool
 is_dropped(const struct row *row, const struct dns_answer *answer)

@@ -410,7 +410,7 @@ test_bounds(void **state)
 	talloc_free(ctx);
 }
 
-/* Lines that the MTA would break: folded where they can be, else not signed. */
+/* Lines that the MTA would break: folded if they can be, else not signed. */
 static void
 test_fold(void **state)
 {

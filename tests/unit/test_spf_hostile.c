@@ -649,7 +649,7 @@ test_prefetch_is_bounded(void **state)
 	assert_int_equal(bench->zone->ahead, 0);
 }
 
-/* The first question for HELO is asked ahead only where there will be one. */
+/* The first question for HELO is asked ahead only if there will be one. */
 static void
 test_begin_helo(void **state)
 {

@@ -132,7 +132,7 @@ load_mx(struct zone *zone, yaml_document_t *document, const char *name,
 	    (unsigned int)strtoul(preference.data, NULL, 10));
 }
 
-/* load_record - one record of a name; SPF records count as TXT where there are no TXT */
+/* load_record - one record of a name; SPF records count as TXT if there are no TXT */
 static void
 load_record(struct zone *zone, yaml_document_t *document, const char *name,
     const yaml_node_pair_t *pair, bool has_txt)

@@ -96,7 +96,7 @@ ask(struct fixture *f, const struct plan *plan, const char *account, uint64_t re
 	return quota_plan_make(NULL, plan, account, &cost, false, id);
 }
 
-/* charge - one message; the state, and the first counter where asked for */
+/* charge - one message; the state, and the first counter if asked for */
 static enum quota_state
 charge(struct fixture *f, struct embedded *table, const struct plan *plan, const char *account,
     uint64_t recipients, int64_t now, struct quota_count *count_r)

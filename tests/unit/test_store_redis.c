@@ -199,7 +199,7 @@ ask(struct fixture *f, const struct plan *plan, const char *account, uint64_t re
 	return quota_plan_make(NULL, plan, account, &cost, false, id);
 }
 
-/* charge - one message; the state, and the first counter's total where asked for */
+/* charge - one message; the state, and the first counter's total if asked for */
 static enum quota_state
 charge(struct fixture *f, struct store *store, const struct plan *plan, const char *account,
     uint64_t recipients, uint64_t *used_r, const char **store_r)

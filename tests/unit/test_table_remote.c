@@ -337,7 +337,7 @@ test_silence(void **state)
 	int64_t began = clock_ms();
 
 	atomic_store(&server->silent, true);
-	/* the caller's own deadline holds where it is nearer */
+	/* the caller's own deadline holds if it is nearer */
 	assert_int_equal(
 	    table_get(table, ctx, "known", began + 50, &value, &error), TABLE_TEMPERROR);
 	assert_int_equal(outcome_of(table, "known", NULL, "time"), TABLE_TEMPERROR);

@@ -282,7 +282,7 @@ store_away(struct message *m)
 	m->facts.quota.problem = "timeout";
 }
 
-/* silent - SPF results that say nothing are found only where something is done about them */
+/* silent - SPF results that say nothing are found only if something is done about them */
 static bool
 silent(enum reason reason, enum action action)
 {
@@ -857,7 +857,7 @@ test_watch(void **state)
 	}
 }
 
-/* A drain is told as a drain, also where something severer is only watched. */
+/* A drain is told as a drain, even if something severer is only watched. */
 static void
 test_drain_and_watch(void **state)
 {
@@ -1143,7 +1143,7 @@ test_dkim(void **state)
 				    reply_row(verdict.reason)->word);
 			assert_int_equal(verdict.action,
 			    verdict.reason == reasons[k] ? ACTION_REJECT : ACTION_ACCEPT);
-			/* not before the whole message was seen, and not a word where nothing is
+			/* not before the whole message was seen, and not a word if nothing is
 			 * done */
 			verdict_decide(ctx, &config, &facts, STAGE_HEADER, &verdict);
 			assert_int_equal(verdict.reason, REASON_NONE);
