@@ -81,7 +81,8 @@ int books_read_sums(struct books *books, TALLOC_CTX *ctx, int day, books_sums_ea
 
 /*
  * books_read_hours - what an account did in the last n hours, that of now_ms (UNIX time) the last
- * n: BOOKS_HOURS_DAYS * 24 at most. hours_r[0] is the oldest; of hours without mail all is 0.
+ * n: BOOKS_HOURS_DAYS * 24 at most. hours_r[0] is the oldest; of hours without mail the
+ * counts are 0.
  */
 int books_read_hours(struct books *books, TALLOC_CTX *ctx, const char *account, int64_t now_ms,
     struct daybook_hour *hours_r, size_t n, const char **error_r);

@@ -38,7 +38,8 @@ push_delta(struct journal_words *words, const struct daybook_delta *delta)
 	daybook_pack(delta, packed);
 	journal_word(words, delta->account);
 	journal_octets(words, packed, DAYBOOK_DELTA_MAX);
-	journal_word(words, daybook_write_reasons(words, delta->refused, delta->would));
+	journal_word(words, daybook_write_reasons(
+	    words, delta->refused, delta->would, delta->blocks));
 }
 
 static int
@@ -186,7 +187,10 @@ redis_sums_read_hours(void *impl, TALLOC_CTX *ctx, const char *account, int day,
 	if (journal_redis_text(reply) != NULL)
 		daybook_unpack(reply->str, reply->len, &row);
 	freeReplyObject(reply);
-	memcpy(hours, row.hours, sizeof(row.hours));
+	for (size_t i = 0; i < DAYBOOK_HOURS; i++) {
+		hours[i] = row.hours[i];
+		hours[i].blocked = daybook_is_blocked(&row);
+	}
 	return 0;
 }
 

@@ -246,23 +246,33 @@ sqlite_books_find(
 }
 
 int
+sqlite_books_add_refusal(
+    struct sqlite_books *books, int day, const char *account, const char *word, uint32_t n)
+{
+	sqlite3_stmt *statement;
+
+	if (n == 0)
+		return 0;
+	statement = prepared(books, ADD_REFUSAL);
+	if (statement == NULL)
+		return -1;
+	(void)sqlite3_bind_int(statement, 1, day);
+	database_text(statement, 2, account);
+	database_text(statement, 3, word);
+	(void)sqlite3_bind_int64(statement, 4, n);
+	return database_run(statement);
+}
+
+int
 sqlite_books_add_refusals(struct sqlite_books *books, int day, const char *account,
     const uint32_t *counts, bool would)
 {
 	for (int reason = 0; reason < REASON_COUNT; reason++) {
-		sqlite3_stmt *statement;
 		char word[DAYBOOK_WORD_MAX];
 
-		if (counts[reason] == 0)
-			continue;
-		statement = prepared(books, ADD_REFUSAL);
-		if (statement == NULL)
-			return -1;
-		(void)sqlite3_bind_int(statement, 1, day);
-		database_text(statement, 2, account);
-		database_text(statement, 3, daybook_word(word, (enum reason)reason, would));
-		(void)sqlite3_bind_int64(statement, 4, counts[reason]);
-		if (database_run(statement) != 0)
+		if (counts[reason] > 0 &&
+		    sqlite_books_add_refusal(books, day, account,
+			daybook_word(word, (enum reason)reason, would), counts[reason]) != 0)
 			return -1;
 	}
 	return 0;

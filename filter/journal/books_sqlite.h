@@ -88,6 +88,10 @@ enum statement {
 int sqlite_books_add_refusals(struct sqlite_books *books, int day, const char *account,
     const uint32_t *counts, bool would);
 
+/* sqlite_books_add_refusal - the same of one word, n times */
+int sqlite_books_add_refusal(
+    struct sqlite_books *books, int day, const char *account, const char *word, uint32_t n);
+
 /* sqlite_books_begin - take the writer, and begin a transaction; 0 or -1. Then always
  * sqlite_books_end(). */
 int sqlite_books_begin(struct sqlite_books *books);

@@ -167,7 +167,8 @@ add_delta(struct sqlite_books *books, int64_t at_ms, const struct daybook_delta 
 	}
 	if (changed < 0 || add_hour(books, at_ms, account, delta) != 0 ||
 	    sqlite_books_add_refusals(books, day, account, delta->refused, false) != 0 ||
-	    sqlite_books_add_refusals(books, day, account, delta->would, true) != 0)
+	    sqlite_books_add_refusals(books, day, account, delta->would, true) != 0 ||
+	    sqlite_books_add_refusal(books, day, account, DAYBOOK_BLOCK, delta->blocks) != 0)
 		return -1;
 	return account != delta->account;
 }
@@ -292,8 +293,10 @@ sqlite_sums_read_hours(void *impl, TALLOC_CTX *ctx, const char *account, int day
 
 	if (db == NULL)
 		return -1;
-	if (sqlite3_prepare_v2(db->db, "SELECT hour, messages, recipients, refused FROM hours"
-		" WHERE day = ?1 AND account = ?2", -1, &statement, NULL) == SQLITE_OK) {
+	if (sqlite3_prepare_v2(db->db, "SELECT hour, messages, recipients, refused, EXISTS (SELECT 1"
+		" FROM refusals WHERE day = ?1 AND account = ?2 AND reason IN ('"
+		DAYBOOK_BLOCK "', 'blocked'))"
+		" FROM hours WHERE day = ?1 AND account = ?2", -1, &statement, NULL) == SQLITE_OK) {
 		(void)sqlite3_bind_int(statement, 1, day);
 		database_text(statement, 2, account);
 		while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
@@ -303,7 +306,8 @@ sqlite_sums_read_hours(void *impl, TALLOC_CTX *ctx, const char *account, int day
 				hours[hour] = (struct daybook_hour){
 					(uint32_t)sqlite3_column_int64(statement, 1),
 					(uint32_t)sqlite3_column_int64(statement, 2),
-					(uint32_t)sqlite3_column_int64(statement, 3) };
+					(uint32_t)sqlite3_column_int64(statement, 3),
+					sqlite3_column_int(statement, 4) != 0 };
 		}
 	}
 	if (code != SQLITE_DONE)

@@ -67,13 +67,23 @@ write_reasons(char **text, const char *front, const uint32_t *counts)
 
 /* daybook_write_reasons - "over=2,would-foreign-from=1" */
 char *
-daybook_write_reasons(TALLOC_CTX *ctx, const uint32_t *refused, const uint32_t *would)
+daybook_write_reasons(
+    TALLOC_CTX *ctx, const uint32_t *refused, const uint32_t *would, uint32_t blocks)
 {
 	char *reasons = mem_strdup(ctx, "");
 
 	write_reasons(&reasons, "", refused);
 	write_reasons(&reasons, WOULD, would);
+	if (blocks > 0)
+		reasons = mem_check(talloc_asprintf_append_buffer(reasons,
+		    "%s" DAYBOOK_BLOCK "=%" PRIu32, reasons[0] != '\0' ? "," : "", blocks));
 	return reasons;
+}
+
+bool
+daybook_is_blocked(const struct daybook_row *row)
+{
+	return row->blocks > 0 || row->refused[REASON_BLOCKED] > 0;
 }
 
 /* daybook_word - the word of a reason */
@@ -90,6 +100,8 @@ daybook_set_reason(struct daybook_row *row, const char *word, size_t len, uint32
 {
 	uint32_t *counts = row->refused;
 
+	if (len == strlen(DAYBOOK_BLOCK) && memcmp(word, DAYBOOK_BLOCK, len) == 0)
+		row->blocks = n;
 	if (len >= strlen(WOULD) && strncmp(word, WOULD, strlen(WOULD)) == 0) {
 		counts = row->would;
 		word += strlen(WOULD);

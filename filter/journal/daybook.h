@@ -30,6 +30,7 @@ struct daybook_hour {
 	uint32_t messages;	/* accepted or held */
 	uint32_t recipients;	/* of those */
 	uint32_t refused;	/* answers with tempfail or reject */
+	bool blocked;		/* the account was, on that day; books_read_hours() sets it */
 };
 
 /* An account's day. */
@@ -40,6 +41,7 @@ struct daybook_row {
 	struct daybook_hour hours[DAYBOOK_HOURS]; /* as far as they are known */
 	uint32_t refused[REASON_COUNT];	/* answers with tempfail or reject, by reason */
 	uint32_t would[REASON_COUNT];	/* the same that passed because of mode watch */
+	uint32_t blocks;	/* how often it was blocked; each filter may have counted it */
 };
 
 /* What one account did since the last time. */
@@ -49,6 +51,7 @@ struct daybook_delta {
 	uint64_t connections;
 	uint32_t refused[REASON_COUNT];
 	uint32_t would[REASON_COUNT];
+	uint32_t blocks;
 };
 
 /* daybook_day - the day of a time (UNIX time in ms, UTC) as a number: 20261122. Any thread. */
@@ -63,9 +66,9 @@ uint32_t daybook_refused(const struct daybook_delta *delta);
 /*
  * daybook_unpack - a row as daybook.lua writes it: numbers are little-endian
  * Bytes (double), connections (4 octets), the length of the refusals (2 octets) and these as
- * "over=2,would-foreign-from=1"; then the hours in their order: messages, recipients and refusals in
- * 1, 2 or 4 octets each, and an octet with the hour and 0, 32 or 64 for this width. Takes what it
- * understands. Any thread.
+ * "over=2,would-foreign-from=1,block=1"; then the hours in their order: messages, recipients and
+ * refusals in 1, 2 or 4 octets each, and an octet with the hour and 0, 32 or 64 for this width.
+ * Takes what it understands. Any thread.
  */
 void daybook_unpack(const char *data, size_t len, struct daybook_row *row_r);
 
@@ -82,8 +85,14 @@ void daybook_pack(const struct daybook_delta *delta, char data[DAYBOOK_DELTA_MAX
  */
 void daybook_parse(const char *text, struct daybook_row *row_r);
 
-/* daybook_write_reasons - refusals as in daybook_unpack(), "" for none; on ctx */
-char *daybook_write_reasons(TALLOC_CTX *ctx, const uint32_t *refused, const uint32_t *would);
+/* daybook_write_reasons - refusals and blocks as in daybook_unpack(), "" for none; on ctx */
+char *daybook_write_reasons(
+    TALLOC_CTX *ctx, const uint32_t *refused, const uint32_t *would, uint32_t blocks);
+
+/* daybook_is_blocked - was the account blocked on that day? */
+bool daybook_is_blocked(const struct daybook_row *row);
+
+#define DAYBOOK_BLOCK	"block"	/* the word of a block among those of refusals */
 
 #define DAYBOOK_WORD_MAX	64
 

@@ -25,6 +25,7 @@
 #include "filter/journal/backlog.h"
 #include "filter/journal/journal.h"
 #include "filter/journal/sightings.h"
+#include "filter/journal/unusual.h"
 #include "filter/journal/watch.h"
 #include "policy/base/map.h"
 #include "policy/base/mem.h"
@@ -79,6 +80,7 @@ struct journal {
 	struct map *bursts;		/* account => struct burst */
 	struct journal_watch *watch;
 	struct sightings *sightings;
+	struct unusual *unusual;
 	size_t accounts;		/* with sums a day */
 	int beyond_day;			/* the last one with more, which was logged */
 	int dmarc_beyond_day;		/* the same for rows of DMARC */
@@ -184,6 +186,7 @@ journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_op
 	(void)pthread_condattr_destroy(&attributes);
 	talloc_set_destructor(journal, journal_destroy);
 	journal->accounts = books.accounts;
+	journal->unusual = unusual_new(journal, journal->host);
 	journal->books = talloc_steal(journal, books_open(ctx, &books, error_r));
 	if (journal->books == NULL) {
 		talloc_free(journal);
@@ -304,6 +307,13 @@ journal_message(struct journal *journal, struct logline *line, const struct fact
 	entry_take_marks(entry, marks, n);
 	entry->dmarc = dmarc_sum_of(entry, facts, verdict);
 	journal_put(journal, entry);
+}
+
+void
+journal_usual(struct journal *journal, const struct quota_plan *offence,
+    const struct store_block_rule *rule, uint64_t recipients)
+{
+	unusual_note(journal->unusual, offence, rule, recipients, clock_wall_ms());
 }
 
 /* --- events out of entries --- */
@@ -989,12 +999,16 @@ turn(struct journal *journal)
 {
 	bool written;
 
+	unusual_begin(journal->unusual);
 	take_waiting(journal);
 	/* trying may take seconds, in which a crash should not forget more */
 	if (journal->failing_since != 0)
 		keep_pending(journal);
 	written = write_pending(journal);
-	journal_watch_look(journal->watch, journal->store, journal->sightings, journal->events);
+	if (written)
+		unusual_look(journal->unusual, journal->books, journal->store, clock_wall_ms());
+	journal_watch_look(journal->watch, journal->store, journal->sightings, journal->books,
+	    journal->events);
 	look_at_books(journal);
 	tell_events(journal, written);
 	keep_pending(journal);

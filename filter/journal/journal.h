@@ -67,6 +67,13 @@ void journal_message(struct journal *journal, struct logline *line, const struct
 void journal_marks(struct journal *journal, const char *account, enum mode mode,
     const struct quota_mark *marks, size_t n);
 
+/*
+ * journal_usual - an account whose plan has "N times usual" sent a message
+ * As unusual_note(). Never waits.
+ */
+void journal_usual(struct journal *journal, const struct quota_plan *offence,
+    const struct store_block_rule *rule, uint64_t recipients);
+
 /* The parts. Live as long as the journal. */
 struct books *journal_books(const struct journal *journal);
 struct events *journal_events(const struct journal *journal);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "filter/base/clock.h"
+#include "filter/journal/unusual.h"
 #include "filter/journal/watch.h"
 #include "policy/base/mem.h"
 
@@ -60,13 +61,38 @@ look_at_store(
 	watch->emptied = status.emptied;
 }
 
+/* usual_text - what is usual for a blocked account, for its event: "; usual: 6 recipients an hour",
+ * or "" */
+static const char *
+usual_text(TALLOC_CTX *ctx, struct books *books, const char *account, json_t *details)
+{
+	uint64_t recipients, usual = unusual_read(books, account, clock_wall_ms(), &recipients);
+
+	if (usual == 0)
+		return "";
+	json_object_set_new(details, "usual_per_hour", json_integer((json_int_t)usual));
+	return mem_printf(ctx, "; usual: %" PRIu64 " recipient%s an hour", usual,
+	    usual == 1 ? "" : "s");
+}
+
+/* watch_note_block - that the account was blocked today: what it sent must not become usual */
+static void
+watch_note_block(TALLOC_CTX *ctx, struct books *books, const struct store_block *block)
+{
+	const struct daybook_delta delta = { .account = block->account, .blocks = 1 };
+	const char *error = NULL;
+
+	(void)books_add_sums(books, ctx, block->since, &delta, 1, NULL, &error);
+}
+
 /* tell_blocked - a block that was not there */
 static void
 tell_blocked(const struct journal_watch *watch, TALLOC_CTX *ctx,
-    const struct sightings *sightings, struct events *events, const struct store_block *block)
+    const struct sightings *sightings, struct books *books, struct events *events,
+    const struct store_block *block)
 {
 	const char *reason = block->reason != NULL ? block->reason : "";
-	const char *by = block->by != NULL ? block->by : "-", *seen;
+	const char *by = block->by != NULL ? block->by : "-", *seen, *usual;
 	json_t *details;
 
 	if (block->since < watch->started_ms - CLOCKS_DIFFER_MS)
@@ -74,13 +100,15 @@ tell_blocked(const struct journal_watch *watch, TALLOC_CTX *ctx,
 	details = json_pack("{s:s, s:s, s:I}", "by", by, "reason", reason, "for_ms",
 	    (json_int_t)(block->until > 0 ? block->until - block->since : 0));
 	seen = sightings_text(sightings, ctx, block->account, clock_wall_ms(), details);
+	usual = usual_text(ctx, books, block->account, details);
+	watch_note_block(ctx, books, block);
 	event_raise(events, EVENT_BLOCKED, "account", block->account,
 	    mem_printf(ctx, "%" PRId64, block->since),
 	    mem_printf(ctx,
-		"%s was blocked by %s%s%s%s%s%s; look: countersignctl stolen %s; allow again: "
+		"%s was blocked by %s%s%s%s%s%s%s; look: countersignctl stolen %s; allow again: "
 		"countersignctl unblock %s",
 		block->account, by, reason[0] != '\0' ? ": " : "", reason,
-		seen != NULL ? " (" : "", seen != NULL ? seen : "", seen != NULL ? ")" : "",
+		seen != NULL ? " (" : "", seen != NULL ? seen : "", seen != NULL ? ")" : "", usual,
 		block->account, block->account),
 	    details);
 }
@@ -100,8 +128,8 @@ tell_unblocked(TALLOC_CTX *ctx, struct events *events, const struct store_block 
 /* look_at_blocks - compare two lists that are in order of names */
 static void
 look_at_blocks(const struct journal_watch *watch, TALLOC_CTX *ctx,
-    const struct sightings *sightings, struct events *events, const struct store_block *now,
-    size_t n_now)
+    const struct sightings *sightings, struct books *books, struct events *events,
+    const struct store_block *now, size_t n_now)
 {
 	size_t i = 0, k = 0;
 
@@ -111,7 +139,7 @@ look_at_blocks(const struct journal_watch *watch, TALLOC_CTX *ctx,
 					   : strcmp(now[i].account, watch->blocks[k].account);
 
 		if (order < 0 || (order == 0 && now[i].since != watch->blocks[k].since))
-			tell_blocked(watch, ctx, sightings, events, &now[i]);
+			tell_blocked(watch, ctx, sightings, books, events, &now[i]);
 		if (order > 0)
 			tell_unblocked(ctx, events, &watch->blocks[k]);
 		i += order <= 0;
@@ -122,7 +150,7 @@ look_at_blocks(const struct journal_watch *watch, TALLOC_CTX *ctx,
 /* journal_watch_look - raise what has changed since the last look */
 void
 journal_watch_look(struct journal_watch *watch, struct store *store,
-    const struct sightings *sightings, struct events *events)
+    const struct sightings *sightings, struct books *books, struct events *events)
 {
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	TALLOC_CTX *list = mem_check(talloc_new(watch));
@@ -131,7 +159,7 @@ journal_watch_look(struct journal_watch *watch, struct store *store,
 
 	look_at_store(watch, tmp, store, events);
 	store_blocked(store, list, &blocks, &n);
-	look_at_blocks(watch, tmp, sightings, events, blocks, n);
+	look_at_blocks(watch, tmp, sightings, books, events, blocks, n);
 	watch->blocks = blocks;
 	watch->n_blocks = n;
 	talloc_free(watch->list);

@@ -498,6 +498,8 @@ shows(struct message *message, const struct limit *limit, struct quota_cost *cos
 			return false;
 		*thing = (struct quota_thing){ true, mark_of_message(message) };
 		return counts_as_over(message, thing->mark, limit->window_ms);
+	case LIMIT_USUAL:
+		return false;	/* charge_usual() */
 	case LIMIT_NEW:
 		cost->n_marks = map_count(message->recipients);
 		cost->marks = mark_recipients(
@@ -579,6 +581,30 @@ charge_offence(struct message *message)
 	if (message->facts.account != NULL && shows(message, &foreign, &(struct quota_cost){ 0 }))
 		charge_level(message, &message->plans, LIMIT_FOREIGN, 0,
 		    &(struct quota_cost){ 0 });
+}
+
+void
+charge_usual(struct message *message)
+{
+	static const struct quota_cost nothing;
+	const struct plan *plan = own_plan(message);
+
+	if (plan == NULL || message->facts.account == NULL ||
+	    message->verdict.action >= ACTION_TEMPFAIL || message->rules.mode != MODE_ENFORCE)
+		return;
+	for (size_t i = 0; i < plan->n_block_on; i++) {
+		const struct store_block_rule rule = { plan->block_for_ms, plan->block_grows };
+		const struct limit *limit = &plan->block_on[i];
+		uint8_t id[QUOTA_ID_LEN];
+
+		if (limit->unit != LIMIT_USUAL)
+			continue;
+		event_id(message, 0, (uint8_t)(i + 1), id);
+		journal_usual(message->session->daemon->journal,
+		    quota_plan_offence(message, message->plans.parties, message->plans.n, limit,
+			&nothing, id),
+		    &rule, message->facts.recipients);
+	}
 }
 
 /* charge_cost_of - what a thing costs some parties */

@@ -25,6 +25,10 @@ void charge_message(struct message *message);
  * came from), and a foreign sender towards limits */
 void charge_offence(struct message *message);
 
+/* charge_usual - a message passed, and the journal knows it: if the plan has "N times usual", let
+ * the account's hour be compared with what is usual. In mode enforce only. */
+void charge_usual(struct message *message);
+
 /*
  * charge_thing - count a thing of a unit that counts different ones, towards limits and block_on
  * thing: a text, the same for the same thing. block_on counts in mode enforce only.

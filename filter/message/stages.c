@@ -115,6 +115,7 @@ log_verdict(struct message *message)
 	journal_message(message->session->daemon->journal, made, &message->facts, &message->verdict,
 	    is_first_of_account(message), message->marks, message->n_marks);
 	message->n_marks = 0;
+	charge_usual(message);
 }
 
 /* stage_decide - ask policy */

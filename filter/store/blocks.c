@@ -72,6 +72,8 @@ blocks_offence_text(TALLOC_CTX *ctx, const struct quota_counter *counter)
 		return mem_printf(ctx, "it wrote to more than %s", limit);
 	case LIMIT_BOUNCES:
 		return mem_printf(ctx, "its mail comes back: more than %s", limit);
+	case LIMIT_USUAL:
+		return mem_printf(ctx, "it sent more than %s in an hour", limit);
 	case LIMIT_REFUSED:
 		return mem_printf(ctx, "the MTA refused its recipients: more than %s", limit);
 	default:

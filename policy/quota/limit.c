@@ -59,6 +59,7 @@ static const struct {
 	[LIMIT_DUPLICATES] =	{ "duplicates", 'd', true, FOR_BOTH | FOR_LEVEL },
 	[LIMIT_BOUNCES] =	{ "bounces", 'e', true, FOR_BOTH | FOR_LEVEL },
 	[LIMIT_SENT] =		{ "sent messages", 'i', true, 0 },
+	[LIMIT_USUAL] =		{ "times usual", 'u', false, FOR_BLOCK_ON },
 };
 
 #define KILO	UINT64_C(1000)
@@ -590,6 +591,27 @@ read_times(const struct reading *r, struct tokens *tokens, struct span number,
 	return 0;
 }
 
+#define USUAL_MOST	1000	/* "1000 times usual" */
+
+/* read_usual - the rest of "8 times usual"; -1 with an error */
+static int
+read_usual(const struct reading *r, struct tokens *tokens, struct span number, struct limit *limit)
+{
+	tokens->next++;
+	if (!is(peek(tokens), "usual") || scale(r, number, 1, &limit->max) < 0 || limit->max < 2 ||
+	    limit->max > USUAL_MOST) {
+		*r->error_r = mem_printf(r->ctx,
+		    "the limit \"%s\" must be a number of times from 2 to %d, as in \"8 times "
+		    "usual\", or \"over %s times per day\"",
+		    r->shown, USUAL_MOST, limit_shown(r, number));
+		return -1;
+	}
+	tokens->next++;
+	limit->unit = LIMIT_USUAL;
+	limit->window_ms = 3600 * SECOND_MS;
+	return 0;
+}
+
 /* read_counted - a limit that begins with a number, or "over"; -1 with an error */
 static int
 read_counted(const struct reading *r, struct tokens *tokens, struct limit *limit)
@@ -607,6 +629,8 @@ read_counted(const struct reading *r, struct tokens *tokens, struct limit *limit
 		limit->window_ms = 3600 * SECOND_MS;
 		return 0;
 	}
+	if (!over && (is(peek(tokens), "times") || is(peek(tokens), "time")))
+		return read_usual(r, tokens, number, limit);
 	if ((over ? read_times : read_unit)(r, tokens, number, &unit) < 0 ||
 	    scale(r, number, unit->factor, &limit->max) < 0 ||
 	    read_per(r, tokens, number, unit) < 0 ||
@@ -745,6 +769,8 @@ limit_text(TALLOC_CTX *ctx, enum limit_unit unit, uint64_t max, int64_t window_m
 	const char *over = unit == LIMIT_OVER ? "over " : "";
 	int64_t count;
 
+	if (unit == LIMIT_USUAL)
+		return mem_printf(ctx, "%" PRIu64 " %s", max, limit_unit_name(unit));
 	for (size_t i = 0; i < COUNT_OF(spans); i += 2)
 		if (window_ms >= spans[i].ms && window_ms % spans[i].ms == 0)
 			best = &spans[i];

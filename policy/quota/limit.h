@@ -6,10 +6,12 @@
  *	1.5 GB per day
  *	unlimited			counts nothing
  *	0				lets nothing pass
+ *	8 times usual			of block_on alone
  *
  * Grammar (words in any case, white space free around words, "/" for "per"):
  *
- *	limit  = "unlimited" / "0" / number unit "per" [count] span
+ *	limit  = "unlimited" / "0" / number unit "per" [count] span /
+ *		 number "times" "usual"
  *	number = 1*DIGIT ["." 1*DIGIT]	; a fraction only before KB and larger
  *	unit   = "message" / "recipient" / "external-recipient" / "new-recipient" /
  *		 "client-address" / "foreign-sender" / "refused-recipient" /
@@ -54,9 +56,10 @@ enum limit_unit {
 	LIMIT_LOGINS,		/* different wrong passwords at log-in */
 	LIMIT_DUPLICATES,	/* different recipients of a body that was sent before */
 	LIMIT_BOUNCES,		/* different messages that came back */
-	LIMIT_SENT		/* Message-IDs of accepted mail, for bounces; has no word */
+	LIMIT_SENT,		/* Message-IDs of accepted mail, for bounces; has no word */
+	LIMIT_USUAL		/* times as many recipients in an hour as usual (usual.h) */
 };
-#define LIMIT_LAST	LIMIT_SENT
+#define LIMIT_LAST	LIMIT_USUAL
 
 /* One limit. A limit that is unlimited has no window and is never counted. */
 struct limit {

@@ -330,6 +330,7 @@ cost_in(const struct quota_cost *cost, enum limit_unit unit)
 	case LIMIT_DUPLICATES:
 	case LIMIT_BOUNCES:
 	case LIMIT_SENT:
+	case LIMIT_USUAL:
 		return 0;	/* no message costs any: see event_cost() */
 	}
 	return 1;
@@ -612,7 +613,8 @@ quota_plan_offence(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
 		take_marks(asked, cost);
 	(void)add_subject(asked, &observed, home);
 	add_counter(asked, add_subject(asked, &signs, home), limit, &signs,
-	    event_cost(cost, limit->unit), cost->things[limit->unit].mark);
+	    limit->unit == LIMIT_USUAL ? limit->max + 1 : event_cost(cost, limit->unit),
+	    cost->things[limit->unit].mark);
 	return asked;
 }
 

@@ -134,7 +134,7 @@ remove_directory(const char *file)
 static char *
 row_text(TALLOC_CTX *ctx, const struct daybook_row *row, bool with_hours)
 {
-	const char *reasons = daybook_write_reasons(ctx, row->refused, row->would);
+	const char *reasons = daybook_write_reasons(ctx, row->refused, row->would, row->blocks);
 	char *text = mem_printf(ctx, "%d %d %lld %d peak %d %d %s", (int)row->day.messages,
 	    (int)row->day.recipients, (long long)row->day.bytes, (int)row->connections,
 	    (int)row->peak_messages, (int)row->peak_recipients,
@@ -277,8 +277,8 @@ dump_hours(TALLOC_CTX *ctx, struct books *books, const char *account, int64_t no
 	assert_int_equal(books_read_hours(books, ctx, account, now_ms, hours, n, &error), 0);
 	for (size_t i = 0; i < n; i++)
 		if (hours[i].messages != 0 || hours[i].recipients != 0 || hours[i].refused != 0)
-			text = mem_printf(ctx, "%s %zu:%u/%u/%u", text, n - 1 - i, hours[i].messages,
-			    hours[i].recipients, hours[i].refused);
+			text = mem_printf(ctx, "%s %zu:%u/%u/%u%s", text, n - 1 - i, hours[i].messages,
+			    hours[i].recipients, hours[i].refused, hours[i].blocked ? "!" : "");
 	return text;
 }
 
@@ -303,6 +303,7 @@ random_delta(TALLOC_CTX *ctx)
 	delta.connections = (uint64_t)(random() % 2);
 	if (random() % 3 == 0)
 		delta.refused[1 + random() % (REASON_COUNT - 1)] = (uint32_t)(random() % 4);
+	delta.blocks = random() % 30 == 0;
 	if (random() % 5 == 0)
 		delta.would[1 + random() % (REASON_COUNT - 1)] = (uint32_t)(random() % 4);
 	return delta;

@@ -189,16 +189,47 @@ test_units(void **state)
 	assert_int_equal(limit_unit_letter(LIMIT_FOREIGN), 'f');
 	for (enum limit_unit unit = 0; unit <= LIMIT_LAST; unit++)
 		assert_int_equal(limit_may_limit(unit), unit != LIMIT_OVER &&
-		    unit != LIMIT_BLOCKS && unit != LIMIT_SENT);
+		    unit != LIMIT_BLOCKS && unit != LIMIT_SENT && unit != LIMIT_USUAL);
 	assert_true(limit_is_sign(LIMIT_OVER) && limit_is_sign(LIMIT_NEW));
 	assert_false(limit_is_sign(LIMIT_BYTES) || limit_is_sign(LIMIT_BLOCKS));
 	assert_true(limit_is_level(LIMIT_REFUSED) && !limit_is_level(LIMIT_COUNTRIES));
+}
+
+/* "8 times usual" */
+static void
+test_usual(void **state)
+{
+	static const char *const wrong[] = { "8 times", "8 times per day", "1 times usual",
+		"0 times usual", "1001 times usual", "1.5 times usual", "times usual",
+		"8 times usual per hour", "over 8 times usual", "8 usual",
+		"99999999999999999999 times usual" };
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *error = NULL;
+	struct limit limit;
+
+	(void)state;
+	assert_int_equal(limit_parse(ctx, " 8  Times usual", &limit, &error), 0);
+	assert_int_equal(limit.unit, LIMIT_USUAL);
+	assert_int_equal(limit.max, 8);
+	assert_true(limit_is_sign(limit.unit) && !limit_may_limit(limit.unit));
+	assert_string_equal(
+	    limit_text(ctx, limit.unit, limit.max, limit.window_ms), "8 times usual");
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		error = NULL;
+		if (limit_parse(ctx, wrong[i], &limit, &error) == 0)
+			fail_msg("%s", wrong[i]);
+		assert_non_null(error);
+	}
+	limit_parse(ctx, "8 times per day", &limit, &error);
+	assert_non_null(strstr(error, "as in \"8 times usual\", or \"over 8 times per day\""));
+	talloc_free(ctx);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_usual),
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_unlimited),
 		cmocka_unit_test(test_bad),
