@@ -71,6 +71,9 @@ ok(send("places", "192.0.2.200") == "eom c", "the second country is the last")
 ok(send("places", "198.51.100.1") == "eom y" and b"(2 countries per day, 2 used); try again in" in reply,
    "a third is refused", reply)
 ok(send("places", "198.51.100.1") == "eom y", "and again: what is refused is not counted")
+seen = ctl("try", "--login", "places@example.org", "--client", "198.51.100.1", "--from", "places@example.org",
+           "--rcpt", "x@y.example")
+ok("2 countries per day" in seen and "tempfail" in seen, "countersignctl try foretells it", seen)
 ok(send("places", "10.0.0.1") == "eom c", "a country that is not known costs nothing")
 ok(send("places") == "eom c", "and the countries that are counted still pass")
 seen = ctl("quota", "show", "places@example.org")
@@ -98,6 +101,9 @@ ok(send("refused") == "eom y" and
 ok(send("refused") == "mail y" and b"4 counted" in reply, "the next is refused at MAIL", reply)
 seen = ctl("quota", "show", "refused@example.org")
 ok("3 refused-recipients per hour" in seen and "4" in seen, "countersignctl shows the count", seen)
+seen = ctl("try", "--login", "refused@example.org", "--client", HOME, "--from", "refused@example.org",
+           "--rcpt", "x@y.example")
+ok("3 refused-recipients per hour, 4 counted" in seen, "countersignctl try knows the level", seen)
 ctl("quota", "set", "refused@example.org", "10 refused-recipients per hour", "--for", "1h")
 ok(send("refused") == "eom c", "a raised limit lets mail pass")
 ctl("quota", "unset", "refused@example.org")

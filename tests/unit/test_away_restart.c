@@ -26,6 +26,7 @@
 #include <cmocka.h>
 
 #include "filter/base/clock.h"
+#include "filter/store/plan_text.h"
 #include "filter/store/store.h"
 #include "policy/base/mem.h"
 #include "tests/support/redis_server.h"
@@ -318,6 +319,33 @@ test_back_before_start(void **state)
 	wait_log(f, "is back; 1 charge from before the start handed over",
 	    "; 1 charges were handed over");
 	store_close(store);
+}
+
+/* What an older release kept has one mark for all counters. */
+static void
+test_older_line(void **state)
+{
+	static const char counters[] = "2 0 c3600000 5 3600000 3600000 10 1 0 1 "
+				       "0 r3600000.48 1 3600000 75000 10 2 1 1 0";
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *ids = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16";
+
+	(void)state;
+	for (int known = 0; known < 2; known++) {
+		const char *line = mem_printf(ctx,
+		    "1 alice alice {alice}:s:alice %s 2 %d 42 1 97 {alice}:a:alice ! %s", ids,
+		    known, counters);
+		struct quota_plan *plan = plan_text_read(ctx, line), *again;
+
+		assert_non_null(plan);
+		assert_int_equal(plan->counters[0].mark, 42);
+		assert_int_equal(plan->counters[0].cost, known);
+		assert_int_equal(plan->counters[1].cost, 2);
+		again = plan_text_read(ctx, plan_text_write(ctx, plan));
+		assert_int_equal(again->counters[0].mark, 42);
+		assert_int_equal(again->counters[0].cost, known);
+	}
+	talloc_free(ctx);
 }
 
 /* Limits of new recipients and of clients: who was counted is not counted again. */
@@ -709,6 +737,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_older_line),
 		cmocka_unit_test_setup_teardown(test_stop, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_crash, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hangs_in_between, set_up, tear_down),

@@ -1646,6 +1646,8 @@ test_options_with_effect(void **state)
 		"redis = { t = { server = \"unix:/x\" } } owners = \"pipemap:{texthash:/a,redis:t:%s}\"",
 		"owners = \"proxy:mysql:/o\" tables = { cache_time = \"5 s\" }",
 		"accounts = ( { login = \"a@example.org\" } )",
+		"plans = { p = { limits = [\"2 countries per day\", \"3 networks per day\"] } } default_plan = \"p\" country_of = \"cidr:/c\" asn_of = \"cidr:/a\"",
+		"plans = { p = { limits = \"9 failed-logins per day\" warn_at = \"50%\" } } default_plan = \"p\" country_of = \"cidr:/c\"",
 		"plans = { p = { } spare = { block_on = \"5 foreign-senders per hour\" block_for = \"1 hour\" } } default_plan = \"p\"",
 	};
 
