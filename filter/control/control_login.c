@@ -245,18 +245,16 @@ count_level(const struct login *login, const struct plans *plans, const struct q
 static bool
 count_failure(const struct login *login, const char *secret)
 {
-	TALLOC_CTX *ctx = login->asked->ctx;
-	const char *error = NULL;
+	const struct lookup lookup = { login->asked->ctx, login->snapshot,
+		clock_ms() + CONTROL_STORE_WAIT_MS, NULL, NULL };
 	struct plans plans = { 0 };
 	struct quota_cost cost = { 0 };
 	uint8_t id[QUOTA_ID_LEN];
 	uint64_t mark;
 	bool counted;
 
-	if (plans_counters(ctx, login->snapshot, QUOTA_ACCOUNT, login->account,
-	    clock_ms() + CONTROL_STORE_WAIT_MS, &plans, &error) == NULL)
-		return false;
-	if (!(quota_plan_counts(plans.parties[0].plan, LIMIT_LOGINS) ||
+	plans_assign(&lookup, login->account, login->client, &plans);
+	if (plans.failed != NULL || !(quota_plan_counts(plans.parties[0].plan, LIMIT_LOGINS) ||
 	    quota_counts(plans.parties, plans.n, LIMIT_LOGINS)) || !login_counts(login, &plans))
 		return false;
 	if (RAND_bytes(id, sizeof(id)) != 1)

@@ -214,9 +214,6 @@ accuse(struct message *message, const char *account, const char *id)
 	    (!has_sent(message, &plans, id) && (queue_id.len == 0 ||
 	    !has_sent(message, &plans, queue_text(message, queue_id)))))
 		return false;
-	for (size_t i = 0; i < plans.n; i++)
-		plans.parties[i].on_over =
-		    plans.parties[i].plan != NULL ? plans.parties[i].plan->on_over : ACTION_ACCEPT;
 	charge_event(message, &plans, LIMIT_BOUNCES, 0, id);
 	for (size_t i = 0; plan != NULL && i < plan->n_block_on; i++)
 		if (plan->block_on[i].unit == LIMIT_BOUNCES)

@@ -92,7 +92,10 @@ plans_add(const struct asking *a, enum quota_subject_kind kind, const char *name
 
 	if (plans->n > 0 && (plan == NULL || is_left_out(plans, kind)))
 		return;
-	plans->parties[plans->n] = (struct quota_party){ .kind = kind, .name = name, .plan = plan };
+	plans->parties[plans->n] = (struct quota_party){ .kind = kind,
+		.name = name,
+		.plan = plan,
+		.on_over = plan != NULL ? plan->on_over : ACTION_ACCEPT };
 	plans->from[plans->n++] = from;
 }
 
@@ -249,11 +252,6 @@ plans_counters(TALLOC_CTX *ctx, const struct snapshot *snapshot, enum quota_subj
 		    ctx, "the plan of %s cannot be determined; see the log for the cause",
 		    plans->failed);
 		return NULL;
-	}
-	for (size_t i = 0; i < plans->n; i++) {
-		const struct plan *plan = plans->parties[i].plan;
-
-		plans->parties[i].on_over = plan != NULL ? plan->on_over : ACTION_ACCEPT;
 	}
 	return quota_plan_of(ctx, plans->parties, plans->n, &one, false, NULL);
 }

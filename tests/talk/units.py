@@ -152,6 +152,14 @@ ok(send("one") == "eom y" and b"a limit of your organization is exceeded; try ag
    "what two accounts of a pool did counts together", reply)
 ok(send("two") in ("eom y", "mail y"), "for both")
 
+for number, login in enumerate(["three", "four", "three"]):
+    send(login, "100.64.0.1")
+    control(command="login report", account=login + "@example.org", client="100.64.0.%d" % (number + 1), success=0,
+            password_hash="n%d" % number)
+ok(send("three", "100.64.0.9") == "eom y" and b"a limit of your network is exceeded" in reply,
+   "wrong passwords of several accounts from one network count together", reply)
+ok(send("three") == "eom c", "and stop mail from there only")
+
 # --- new recipients as a limit and as a sign ---
 ok(send("new", rcpts=[b"<n%d@x.example>" % n for n in range(5)]) == "eom c", "five new recipients pass")
 for _ in range(5):
