@@ -44,6 +44,8 @@ static const struct help_task help_tasks[] = {
 	    "plans default_plan plan_of accounts", "quota show, quota suggest" },
 	{ "give limits to domains and customers", "hosting pool reseller plan",
 	    "countersign-hosting(7)", "domain_plan pool_of pool_plan_of", "plan of, quota show" },
+	{ "see who sends how much", "statistics volume top unusual sum hour day",
+	    "countersign-watching(7)", "", "quota top, report, hours, rates" },
 	{ "allow more for a while", "raise limit exception newsletter", "countersign-watching(7)",
 	    "", "quota set, quota unset, quota reset" },
 	{ "limit web scripts and cron on this host", "php www sendmail local vacation script",
