@@ -154,7 +154,9 @@ embedded_ops_offence(
 	uint64_t nth = 1;
 
 	embedded_charge(impl->table, tmp, offence, now, false, &reply);
-	if (rule->for_ms > 0 && reply.counts[0].used > reply.counts[0].max &&
+	/* the same thing again is no news: a block that has ended must not begin again with it */
+	if (rule->for_ms > 0 && reply.counts[0].cost > 0 &&
+	    reply.counts[0].used > reply.counts[0].max &&
 	    !blocks_find(impl->blocks, tmp, offence->account, now, NULL)) {
 		if (rule->grows > 1) {
 			embedded_charge(impl->table, tmp, quota_plan_blocks(tmp, offence, now),

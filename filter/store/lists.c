@@ -242,7 +242,8 @@ count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *
 
 	if (charge_one(redis, ctx, offence->plan, &reply) < 0)
 		return -1;
-	return offence->rule.for_ms > 0 && reply.counts != NULL &&
+	/* the same thing again is no news: a block that has ended must not begin again with it */
+	return offence->rule.for_ms > 0 && reply.counts != NULL && reply.counts[0].cost > 0 &&
 	    reply.counts[0].used > reply.counts[0].max
 	    ? block_offender(redis, ctx, offence)
 	    : 0;
