@@ -197,7 +197,8 @@ print_stolen_queue(const json_t *answer)
 	const char *name;
 
 	if (json_is_null(queue))
-		(void)printf("Queued    not known: postqueue -j does not work here (Postfix 3.1)\n");
+		(void)printf("Queued    not known: neither postqueue -j (Postfix 3.1) nor mailq (Sendmail) works "
+		    "here\n");
 	else {
 		(void)printf("Queued    %zu on this host", json_array_size(
 		    json_object_get(queue, "ids")));
@@ -228,6 +229,13 @@ print_selected(const json_t *answer, const char *option)
 	(void)printf(" | jq -r '.queue.ids[]' | postsuper %s -\n", option);
 }
 
+/* is_sendmail - is it the queue of Sendmail? */
+static bool
+is_sendmail(const json_t *queue)
+{
+	return strcmp(ctl_text(queue, "mta"), "sendmail") == 0;
+}
+
 /* print_stolen_steps - what to do, in order */
 static void
 print_stolen_steps(const json_t *answer)
@@ -237,10 +245,17 @@ print_stolen_steps(const json_t *answer)
 	(void)printf("2. Change the password where it is kept, and look for forwarding rules of the thief.\n");
 	print_step(3, "End the sessions at the IMAP server: doveadm kick ", answer, "");
 	print_step(4, "On each host, as root: countersignctl stolen ", answer, " --pull");
-	(void)printf("5. Look at what is held: postqueue -p; postcat -q ID\n"
-	    "6. Delete what is spam, or release what is not:\n");
-	print_selected(answer, "-d");
-	print_selected(answer, "-H");
+	if (is_sendmail(json_object_get(answer, "queue"))) {
+		(void)printf("5. Look at what is held: mailq -qQ\n"
+		    "6. Release what is not spam, or delete the files of what is:\n"
+		    "   sendmail -qQ -Q -qIID; sendmail -qIID\n"
+		    "   rm /var/spool/mqueue/?fID\n");
+	} else {
+		(void)printf("5. Look at what is held: postqueue -p; postcat -q ID\n"
+		    "6. Delete what is spam, or release what is not:\n");
+		print_selected(answer, "-d");
+		print_selected(answer, "-H");
+	}
 	print_step(7, "countersignctl unblock ", answer, "");
 	print_step(8, "countersignctl quota reset ", answer, "");
 }
@@ -323,6 +338,15 @@ add_queued_domains(json_t *domains, json_t *queue)
 	}
 }
 
+/* read_queue - of the MTA of this host */
+static json_t *
+read_queue(const json_t *answer)
+{
+	json_t *queue = stolen_queue(answer);
+
+	return queue != NULL ? queue : stolen_sendmail(answer);
+}
+
 /* pull - put on hold what is queued here */
 static void
 pull(const json_t *queue)
@@ -330,9 +354,11 @@ pull(const json_t *queue)
 	const json_t *ids = json_object_get(queue, "ids");
 
 	if (queue == NULL)
-		ctl_fail("the queue cannot be read: postqueue -j does not work here");
-	if (json_array_size(ids) > 0 && !stolen_pull(ids))
-		ctl_fail("postsuper failed; not all messages are on hold");
+		ctl_fail("the queue cannot be read: neither postqueue -j nor mailq works here");
+	if (json_array_size(ids) > 0 &&
+	    !(is_sendmail(queue) ? stolen_sendmail_pull : stolen_pull)(ids))
+		ctl_fail("%s failed; not all messages are on hold",
+		    is_sendmail(queue) ? "sendmail" : "postsuper");
 }
 
 /* ctl_stolen - a theft on one page */
@@ -345,11 +371,11 @@ ctl_stolen(struct ctl *ctl, char **operands)
 		ctl_fail("--pull needs root, as postsuper does");
 	ctl_set(request, "account", operands[0]);
 	answer = ctl_answer(ctl, request);
-	queue = stolen_queue(answer);
+	queue = read_queue(answer);
 	if (ctl_flag(ctl, "--pull")) {
 		pull(queue);
 		json_decref(queue);
-		queue = stolen_queue(answer);
+		queue = read_queue(answer);
 	}
 	log = json_pack("{s:[], s:{}}", "paths", "domains");
 	read_logs(ctl, answer, log);

@@ -1,5 +1,5 @@
 /*
- * stolen.h - what this host alone knows about a theft: the queue and the mail log of Postfix
+ * stolen.h - what this host alone knows about a theft: the queue and the mail log of the MTA
  *
  * For ctl_stolen.c. Threads: there is one.
  */
@@ -26,6 +26,18 @@ json_t *stolen_ids(const json_t *answer);
  * envelope sender of the account. NULL: there is no postqueue here, or it fails. A new reference.
  */
 json_t *stolen_queue(const json_t *answer);
+
+/* stolen_sendmail - the same of Sendmail, with "mta": "sendmail" */
+json_t *stolen_sendmail(const json_t *answer);
+
+/* stolen_sendmail_pull - put these in quarantine with sendmail(8); false: it failed */
+bool stolen_sendmail_pull(const json_t *ids);
+
+/* stolen_is_id - a queue id, and nothing else? */
+bool stolen_is_id(const char *text);
+
+/* stolen_has_sender - is that an envelope sender of the account? The null sender is everyone's. */
+bool stolen_has_sender(const json_t *answer, const char *sender);
 
 /* stolen_pull - put these on hold with postsuper(1), printing each; false: it failed */
 bool stolen_pull(const json_t *ids);

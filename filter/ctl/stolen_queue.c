@@ -49,18 +49,16 @@ stolen_domain(json_t *domains, const char *address, size_t len)
 	return domain;	/* NULL: the name is not UTF-8; jansson takes that as no object */
 }
 
-/* is_id - a queue id, and nothing else? */
-static bool
-is_id(const char *text)
+bool
+stolen_is_id(const char *text)
 {
 	return text[0] != '\0' && strlen(text) <= 32 &&
 	    strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") ==
 	    strlen(text);
 }
 
-/* has_sender - is that an envelope sender of the account? The null sender is everyone's. */
-static bool
-has_sender(const json_t *answer, const char *sender)
+bool
+stolen_has_sender(const json_t *answer, const char *sender)
 {
 	const json_t *senders = json_object_get(answer, "senders"), *item;
 	size_t i, len = strlen(sender);
@@ -99,8 +97,8 @@ add_entry(json_t *queue, const json_t *answer, const json_t *known, const json_t
 	const json_t *recipient;
 	size_t i;
 
-	if (!is_id(id) || (json_object_get(known, id) == NULL &&
-	    !has_sender(answer, ctl_text(entry, "sender"))))
+	if (!stolen_is_id(id) || (json_object_get(known, id) == NULL &&
+	    !stolen_has_sender(answer, ctl_text(entry, "sender"))))
 		return;
 	(void)json_array_append_new(json_object_get(queue, "ids"), json_string(id));
 	stolen_bump(json_object_get(queue, "queues"), ctl_text(entry, "queue_name"), 1);
