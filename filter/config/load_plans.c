@@ -62,9 +62,11 @@ add_limit(struct options_reader *reader, config_setting_t *setting, struct plan 
 		options_error(reader, setting, "%s", error);
 	else if (!limit_may_limit(limit->unit) && !limit->unlimited)
 		options_error(reader, setting,
-		    "\"%s\" counts messages that other limits refuse, so it cannot be a limit: "
-		    "write block_on = \"%s\" with block_for = \"4 hours\"",
-		    limit->text, limit->text);
+		    "\"%s\" %s, so it cannot be a limit: write block_on = \"%s\" with "
+		    "block_for = \"4 hours\"",
+		    limit->text, limit->unit == LIMIT_OVER
+			? "counts messages that other limits refuse"
+			: "compares an hour that is sent already", limit->text);
 	else {
 		check_beside(reader, setting, plan, limit);
 		plan->n_limits++;

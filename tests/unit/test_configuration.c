@@ -517,6 +517,9 @@ test_plans_mistakes(void **state)
 		    "has no length of time" },
 		{ "plans = { a = { limits = [\n\"over 2 times per day\"] } }", 3,
 		    "counts messages that other limits refuse, so it cannot be a limit" },
+		{ "plans = { a = { limits = [\n\"8 times usual\"] } }", 3,
+		    "compares an hour that is sent already, so it cannot be a limit: write block_on" },
+		{ "plans = { a = { block_on = \"8 times\" } }", 2, "as in \"8 times usual\"" },
 		{ "plans = { a = { limits = [\"1 message per day\", \"2 messages per day\", \"3 messages per day\", "
 		  "\"4 messages per day\", \"5 messages per day\", \"6 messages per day\", \"7 messages per day\", "
 		  "\"8 messages per day\", \"9 messages per day\", \"10 messages per day\", \"11 messages per day\", "
