@@ -137,14 +137,13 @@ add_block_on(struct options_reader *reader, config_setting_t *setting, struct pl
 
 	if (text == NULL)
 		return;
-	if (limit_parse(reader->ctx, text, limit, &error) < 0)
+	if (limit_parse_sign(reader->ctx, text, limit, &error) < 0)
 		options_error(reader, setting, "block_on: %s", error);
 	else if (limit->unlimited || !limit_is_sign(limit->unit))
 		options_error(reader, setting,
 		    "block_on = \"%s\" must count a sign of a stolen password, for example "
-		    "\"20 foreign-senders per hour\", \"50 refused-recipients per hour\", "
-		    "\"10 client-addresses per hour\" or \"over 20 times per hour\"",
-		    text);
+		    "\"50 refused-recipients per hour\"; signs are %s",
+		    text, limit_signs(reader->ctx));
 	else
 		plan->n_block_on++;
 }

@@ -152,6 +152,23 @@ static const struct slip unit_slips[] = {
 	{ "ip-addresses", "client-addresses" },
 	{ "foreign",	"foreign-senders" },
 	{ "refused",	"refused-recipients" },
+	{ "rejected",	"refused-recipients" },
+	{ "rejected-recipients", "refused-recipients" },
+	{ "dead",	"refused-recipients" },
+	{ "failed",	"failed-logins" },
+	{ "failures",	"failed-logins" },
+	{ "logins",	"failed-logins" },
+	{ "passwords",	"failed-logins" },
+	{ "wrong-passwords", "failed-logins" },
+	{ "bounced",	"bounces" },
+	{ "dsn",	"bounces" },
+	{ "dsns",	"bounces" },
+	{ "dup",	"duplicates" },
+	{ "dups",	"duplicates" },
+	{ "geo",	"countries" },
+	{ "as",		"networks" },
+	{ "asn",	"networks" },
+	{ "asns",	"networks" },
 	{ "octet",	"bytes" },
 	{ "octets",	"bytes" },
 	{ "b",		"bytes" },
@@ -189,6 +206,8 @@ struct reading {
 	TALLOC_CTX *ctx;
 	const char *shown;	/* the text, escaped */
 	const char **error_r;
+	unsigned int use;	/* FOR_LIMITS or FOR_BLOCK_ON */
+	const char *unit;	/* one for examples */
 };
 
 /* is_number_part - what may stand in a number token, right or wrong */
@@ -439,8 +458,8 @@ limit_read_number(const struct reading *r, struct tokens *tokens, struct span *n
 	if (token.len == 0 || !text_is_digit(token.at[0])) {
 		*r->error_r = mem_printf(r->ctx,
 		    "the limit \"%s\" does not begin with a number; write for "
-		    "example \"100 recipients per hour\", or \"unlimited\"",
-		    r->shown);
+		    "example \"100 %s per hour\"%s",
+		    r->shown, r->unit, r->use == FOR_LIMITS ? ", or \"unlimited\"" : "");
 		return -1;
 	}
 	for (size_t i = 0; i < token.len; i++)
@@ -458,17 +477,30 @@ is_per(struct span token)
 	return is(token, "per") || is(token, "/");
 }
 
+/* unit_list - the units that the text may count, for an error */
+static const char *
+unit_list(const struct reading *r)
+{
+	const char *list = "";
+
+	for (size_t i = 0; i < COUNT_OF(units); i++)
+		if ((kinds[units[i].unit].uses & r->use) != 0 &&
+		    strcmp(units[i].word, kinds[units[i].unit].name) == 0)
+			list = mem_printf(r->ctx, "%s%s, ", list, units[i].word);
+	return mem_printf(r->ctx, "%s%s", list,
+	    r->use == FOR_LIMITS ? "KB, MB, GB, TB or PB" : "or \"over 20 times per hour\"");
+}
+
 /* refuse_unit - the error for a word that is no unit */
 static int
 refuse_unit(const struct reading *r, struct span number, struct span word)
 {
-	const char *right = probable_unit(word);
+	const char *right = probable_unit(word), *shown = limit_shown(r, number);
 
 	*r->error_r = mem_printf(r->ctx,
-	    "\"%s\" in the limit \"%s\" is not a unit; write "
-	    "messages, recipients, external-recipients, new-recipients, client-addresses, bytes, KB, MB, GB, "
-	    "TB or PB, for example \"%s %s per hour\"",
-	    limit_shown(r, word), r->shown, limit_shown(r, number), right != NULL ? right : "recipients");
+	    "\"%s\" in the limit \"%s\" is not a unit; write %s, for example \"%s%s %s per hour\"",
+	    limit_shown(r, word), r->shown, unit_list(r), is(word, "over") ? "over " : "", shown,
+	    is(word, "over") ? "times" : right != NULL ? right : r->unit);
 	return -1;
 }
 
@@ -481,9 +513,9 @@ read_unit(const struct reading *r, struct tokens *tokens, struct span number,
 
 	if (token.len == 0 || is_per(token)) {
 		*r->error_r = mem_printf(r->ctx,
-		    "the limit \"%s\" does not name what is counted; write \"%s "
-		    "recipients per hour\" or \"%s messages per hour\"",
-		    r->shown, limit_shown(r, number), limit_shown(r, number));
+		    "the limit \"%s\" does not name what is counted; write for example "
+		    "\"%s %s per hour\"",
+		    r->shown, limit_shown(r, number), r->unit);
 		return -1;
 	}
 	*unit_r = find_unit(token);
@@ -658,32 +690,34 @@ expect_end(const struct reading *r, const struct tokens *tokens)
 		return 0;
 	*r->error_r = mem_printf(r->ctx,
 	    "\"%s\" in the limit \"%s\" is too much; a limit ends after its "
-	    "length of time, as in \"100 recipients per hour\", and each limit is a text of its own",
-	    limit_shown(r, token), r->shown);
+	    "length of time, as in \"100 %s per hour\", and each limit is a text of its own",
+	    limit_shown(r, token), r->shown, r->unit);
 	return -1;
 }
 
-/* limit_parse - read one limit */
-int
-limit_parse(TALLOC_CTX *ctx, const char *text, struct limit *limit_r, const char **error_r)
+/* limit_parse_for - read one limit for a use */
+static int
+limit_parse_for(TALLOC_CTX *ctx, const char *text, unsigned int use, struct limit *limit_r,
+    const char **error_r)
 {
 	struct span trimmed = text_trim(text_span(text));
-	struct reading r = { .ctx = ctx, .error_r = error_r };
+	struct reading r = { .ctx = ctx, .error_r = error_r, .use = use,
+		.unit = use == FOR_LIMITS ? "recipients" : "refused-recipients" };
 	struct tokens tokens;
 
 	memset(limit_r, 0, sizeof(*limit_r));
 	r.shown = text_escape(ctx, trimmed.at, trimmed.len, MAX_QUOTED);
 	if (trimmed.len == 0) {
-		*error_r = mem_strdup(ctx,
-		    "the limit is empty; write for example \"100 recipients per "
-		    "hour\", or \"unlimited\"");
+		*error_r = mem_printf(ctx,
+		    "the limit is empty; write for example \"100 %s per hour\"%s",
+		    r.unit, use == FOR_LIMITS ? ", or \"unlimited\"" : "");
 		return -1;
 	}
 	if (trimmed.len > MAX_TEXT || !cut_up(trimmed, &tokens)) {
 		*error_r = mem_printf(ctx,
-		    "the limit \"%s\" is too long; write for example \"100 recipients "
+		    "the limit \"%s\" is too long; write for example \"100 %s "
 		    "per hour\", each limit as a text of its own",
-		    r.shown);
+		    r.shown, r.unit);
 		return -1;
 	}
 	if (is(tokens.at[0], "unlimited")) {
@@ -703,6 +737,20 @@ limit_parse(TALLOC_CTX *ctx, const char *text, struct limit *limit_r, const char
 	limit_r->text = mem_strndup(ctx, trimmed.at, trimmed.len);
 	limit_r->field = limit_field(ctx, limit_r->unit, limit_r->window_ms);
 	return 0;
+}
+
+/* limit_parse - read one limit */
+int
+limit_parse(TALLOC_CTX *ctx, const char *text, struct limit *limit_r, const char **error_r)
+{
+	return limit_parse_for(ctx, text, FOR_LIMITS, limit_r, error_r);
+}
+
+/* limit_parse_sign - read one sign */
+int
+limit_parse_sign(TALLOC_CTX *ctx, const char *text, struct limit *limit_r, const char **error_r)
+{
+	return limit_parse_for(ctx, text, FOR_BLOCK_ON, limit_r, error_r);
 }
 
 /* find_size - what one of a size's unit is in bytes: also "k", "M", "G"; 0: unknown */
@@ -730,7 +778,7 @@ int
 limit_parse_size(TALLOC_CTX *ctx, const char *text, uint64_t *size_r, const char **error_r)
 {
 	struct span trimmed = text_trim(text_span(text)), number;
-	struct reading r = { .ctx = ctx, .error_r = error_r };
+	struct reading r = { .ctx = ctx, .use = FOR_LIMITS, .unit = "bytes" };
 	struct tokens tokens;
 	const char *why = NULL;
 	uint64_t factor;
@@ -808,6 +856,13 @@ bool
 limit_is_level(enum limit_unit unit)
 {
 	return (kinds[unit].uses & FOR_LEVEL) != 0;
+}
+
+/* limit_signs - what block_on may count */
+const char *
+limit_signs(TALLOC_CTX *ctx)
+{
+	return unit_list(&(struct reading){ .ctx = ctx, .use = FOR_BLOCK_ON });
 }
 
 /* limit_unit_name - the plural name of a unit */

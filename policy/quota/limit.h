@@ -80,6 +80,14 @@ struct limit {
 int limit_parse(TALLOC_CTX *ctx, const char *text, struct limit *limit_r,
     const char **error_r);
 
+/* limit_parse_sign - as limit_parse(), with errors for who writes block_on; whether it is a sign is
+ * left to limit_is_sign() */
+int limit_parse_sign(TALLOC_CTX *ctx, const char *text, struct limit *limit_r,
+    const char **error_r);
+
+/* limit_signs - what block_on may count, as an error has it; on ctx */
+const char *limit_signs(TALLOC_CTX *ctx);
+
 /*
  * limit_parse_size - read a size: "25 MB", "25M", "30000 bytes"; octets, 1 at least
  * As limit_parse().

@@ -96,7 +96,7 @@ test_bad(void **state)
 		{ "  \t", "is empty" },
 		{ "hundred recipients per hour", "does not begin with a number" },
 		{ "-5 messages per hour", "does not begin with a number" },
-		{ "100", "\"100 recipients per hour\" or \"100 messages per hour\"" },
+		{ "100", "\"100 recipients per hour\"" },
 		{ "100 per hour", "\"100 recipients per hour\"" },
 		{ "100 recipients", "has no length of time; write for example \"100 recipients per "
 		    "hour\"" },
@@ -117,7 +117,12 @@ test_bad(void **state)
 		{ "100 rcpts per hour", "\"100 recipients per hour\"" },
 		{ "100 recipents per hour", "\"100 recipients per hour\"" },
 		{ "100 mails per hour", "\"100 messages per hour\"" },
-		{ "100 bananas per hour", "is not a unit" },
+		{ "100 bananas per hour", "is not a unit; write messages, recipients, " },
+		{ "3 nations per day", "foreign-senders, refused-recipients, countries, networks, failed-logins" },
+		{ "3 country-codes per day", "write messages" },
+		{ "3 asns per day", "\"3 networks per hour\"" },
+		{ "3 failed logins per day", "\"3 failed-logins per hour\"" },
+		{ "3 over per day", "\"over 3 times per hour\"" },
 		{ "1 G per day", "\"1 GB per hour\"" },
 		{ "20 new-recipient per hou", "\"20 new-recipient per hour\"" },
 		{ "5 client-adresses per hour", "\"5 client-addresses per hour\"" },
@@ -147,6 +152,39 @@ test_bad(void **state)
 		struct limit limit;
 
 		if (limit_parse(ctx, rows[i].text, &limit, &error) == 0)
+			fail_msg("%s: taken", rows[i].text);
+		if (error == NULL || strstr(error, rows[i].part) == NULL)
+			fail_msg("%s: %s", rows[i].text, error);
+		talloc_free(ctx);
+	}
+}
+
+/* Errors of block_on name what it may count. */
+static void
+test_bad_sign(void **state)
+{
+	static const struct { const char *text, *part; } rows[] = {
+		{ "", "\"100 refused-recipients per hour\"" },
+		{ "many bounces", "does not begin with a number; write for example \"100 refused-recipients per hour\"" },
+		{ "3", "\"3 refused-recipients per hour\"" },
+		{ "3 bananas per day", "is not a unit; write new-recipients, client-addresses, foreign-senders, "
+		    "refused-recipients, countries, networks, failed-logins, duplicates, bounces, "
+		    "or \"over 20 times per hour\", for example \"3 refused-recipients per hour\"" },
+		{ "3 dups per day", "\"3 duplicates per hour\"" },
+		{ "3 dsns per day", "\"3 bounces per hour\"" },
+		{ "3 bounced per day", "\"3 bounces per hour\"" },
+		{ "3 duplicate bodies per day", "\"3 duplicate per hour\"" },
+		{ "3 over per day", "\"over 3 times per hour\"" },
+		{ "3 bounces per day per week", "as in \"100 refused-recipients per hour\"" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		TALLOC_CTX *ctx = talloc_new(NULL);
+		const char *error = NULL;
+		struct limit limit;
+
+		if (limit_parse_sign(ctx, rows[i].text, &limit, &error) == 0)
 			fail_msg("%s: taken", rows[i].text);
 		if (error == NULL || strstr(error, rows[i].part) == NULL)
 			fail_msg("%s: %s", rows[i].text, error);
@@ -233,6 +271,7 @@ main(void)
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_unlimited),
 		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_bad_sign),
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_units),
 	};
