@@ -15,6 +15,8 @@
 
 #include "filter/ctl/ctl.h"
 #include "filter/ctl/stolen.h"
+#include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define DOMAINS_SHOWN	20
 #define CLIENTS_SHOWN	20
@@ -23,17 +25,11 @@
 static void
 print_word(const char *text)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "0123456789@.-_+=";
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	const char *word = text_shell_word(tmp, text);
 
-	if (text[0] != '\0' && strspn(text, plain) == strlen(text)) {
-		(void)printf("%s", text);
-		return;
-	}
-	(void)printf("'");
-	for (; *text != '\0'; text++)
-		(void)printf(*text == '\'' ? "'\\''" : "%c", *text);
-	(void)printf("'");
+	(void)printf("%s", word != NULL ? word : "ACCOUNT");
+	talloc_free(tmp);
 }
 
 /* print_since - when it began, and whether it goes on */

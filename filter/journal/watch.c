@@ -15,6 +15,7 @@
 #include "filter/journal/unusual.h"
 #include "filter/journal/watch.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define CLOCKS_DIFFER_MS	10000	/* by so much hosts may disagree on the time */
 
@@ -93,6 +94,7 @@ tell_blocked(const struct journal_watch *watch, TALLOC_CTX *ctx,
 {
 	const char *reason = block->reason != NULL ? block->reason : "";
 	const char *by = block->by != NULL ? block->by : "-", *seen, *usual;
+	const char *word = text_shell_word(ctx, block->account);
 	json_t *details;
 
 	if (block->since < watch->started_ms - CLOCKS_DIFFER_MS)
@@ -109,7 +111,7 @@ tell_blocked(const struct journal_watch *watch, TALLOC_CTX *ctx,
 		"countersignctl unblock %s",
 		block->account, by, reason[0] != '\0' ? ": " : "", reason,
 		seen != NULL ? " (" : "", seen != NULL ? seen : "", seen != NULL ? ")" : "", usual,
-		block->account, block->account),
+		word != NULL ? word : "ACCOUNT", word != NULL ? word : "ACCOUNT"),
 	    details);
 }
 

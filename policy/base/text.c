@@ -968,3 +968,24 @@ text_same(const char *a, const char *b)
 {
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
+
+/* text_shell_word - a text as one word of a shell command */
+const char *
+text_shell_word(TALLOC_CTX *ctx, const char *text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "0123456789@._+=:/-";
+	char *word;
+
+	if (text[0] == '-' || text[strcspn(text, "\r\n")] != '\0')
+		return NULL;
+	if (text[0] != '\0' && text[strspn(text, plain)] == '\0')
+		return text;
+	if (strpbrk(text, "'\"$`\\!") == NULL)
+		return mem_printf(ctx, "\"%s\"", text);
+	word = mem_strdup(ctx, "'");
+	for (; *text != '\0'; text++)
+		word = *text == '\'' ? mem_check(talloc_strdup_append(word, "'\\''"))
+				     : mem_check(talloc_strndup_append(word, text, 1));
+	return mem_check(talloc_strdup_append(word, "'"));
+}

@@ -142,6 +142,12 @@ char *text_decode_words(TALLOC_CTX *ctx, const char *bytes, size_t len, size_t *
  */
 unsigned int text_distance(const char *a, const char *b);
 
+/*
+ * text_shell_word - a text as one word of a shell command, for who pastes it
+ * NULL: it would be an option, or breaks the line. text itself or on ctx.
+ */
+const char *text_shell_word(TALLOC_CTX *ctx, const char *text);
+
 /* text_same - are two texts, each of which may be NULL, the same? */
 bool text_same(const char *a, const char *b);
 

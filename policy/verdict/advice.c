@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 #include "policy/verdict/advice.h"
 
 #define OWNED_TEXT	"if %{account} may use %{address}, add it to owners, or to owns in accounts; " \
@@ -142,27 +143,6 @@ advice_item(const struct advice_facts *facts, const char *name, size_t len)
 	return NULL;
 }
 
-/* as_word - a value as one word of a shell; NULL: it would be an option, or breaks the line */
-static const char *
-as_word(TALLOC_CTX *ctx, const char *text)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "0123456789@._+=:/-";
-	char *word;
-
-	if (text[0] == '-' || text[strcspn(text, "\r\n")] != '\0')
-		return NULL;
-	if (text[0] != '\0' && text[strspn(text, plain)] == '\0')
-		return text;
-	if (strpbrk(text, "'\"$`\\!") == NULL)
-		return mem_printf(ctx, "\"%s\"", text);
-	word = mem_strdup(ctx, "'");
-	for (; *text != '\0'; text++)
-		word = *text == '\'' ? mem_check(talloc_strdup_append(word, "'\\''"))
-				     : mem_check(talloc_strndup_append(word, text, 1));
-	return mem_check(talloc_strdup_append(word, "'"));
-}
-
 /* advice_fill - a template with its items; NULL: one of a command's has no value */
 static const char *
 advice_fill(TALLOC_CTX *ctx, const char *template, const struct advice_facts *facts, bool command)
@@ -179,7 +159,7 @@ advice_fill(TALLOC_CTX *ctx, const char *template, const struct advice_facts *fa
 			break;
 		value = advice_item(facts, template + 2, (size_t)(end - template - 2));
 		if (command && value != NULL)
-			value = as_word(ctx, value);
+			value = text_shell_word(ctx, value);
 		if (command && value == NULL)
 			return NULL;
 		filled = mem_check(talloc_strdup_append(filled, value != NULL ? value : "it"));
