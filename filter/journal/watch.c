@@ -2,7 +2,8 @@
  * watch.c - changes of the store that make events
  *
  * Every filter sees every block; which of them raises the event is settled in Redis (event.c), by
- * account and time of the block. Blocks that are older than this process were reported by another.
+ * account and time of the block. A filter that saw no mail of the account leaves the event to one
+ * that did, for some seconds. Blocks that are older than this process were reported by another.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -18,9 +19,11 @@
 #include "policy/base/text.h"
 
 #define CLOCKS_DIFFER_MS	10000	/* by so much hosts may disagree on the time */
+#define WITNESS_MS		5000	/* one that saw the mail raises the event by then */
 
 struct journal_watch {
 	bool away;		/* the store was, when last looked */
+	bool shared;		/* by several filters, perhaps */
 	uint64_t emptied;	/* how often Redis had lost what it held by then */
 	int64_t started_ms;	/* UNIX time */
 	TALLOC_CTX *list;	/* owns the next; its own, so that it goes with the watch */
@@ -55,6 +58,7 @@ look_at_store(
 		event_raise(
 		    events, EVENT_STORE_BACK, NULL, NULL, NULL, "the store answers again", NULL);
 	watch->away = status.away;
+	watch->shared = strcmp(status.kind, "redis") == 0;
 	if (status.emptied > watch->emptied)
 		event_raise(events, EVENT_STORE_EMPTIED, NULL, NULL, NULL,
 		    "Redis has lost what it held (FLUSHALL, eviction, or a restart without "
@@ -127,26 +131,50 @@ tell_unblocked(TALLOC_CTX *ctx, struct events *events, const struct store_block 
 	    NULL);
 }
 
-/* look_at_blocks - compare two lists that are in order of names */
-static void
+/* watch_waits - is an event left to a filter that saw what the account sent? */
+static bool
+watch_waits(const struct journal_watch *watch, TALLOC_CTX *ctx,
+    const struct sightings *sightings, const struct store_block *block)
+{
+	int64_t now = clock_wall_ms();
+	json_t *ignored;
+	bool saw;
+
+	if (!watch->shared || now - block->since >= WITNESS_MS || block->by == NULL ||
+	    strcmp(block->by, STORE_BY_SIGNS) != 0)
+		return false;
+	ignored = json_object();
+	saw = sightings_text(sightings, ctx, block->account, now, ignored) != NULL;
+	json_decref(ignored);
+	return !saw;
+}
+
+/* look_at_blocks - compare two lists that are in order of names; those whose event waits are left
+ * out of the new one, which is how many */
+static size_t
 look_at_blocks(const struct journal_watch *watch, TALLOC_CTX *ctx,
     const struct sightings *sightings, struct books *books, struct events *events,
-    const struct store_block *now, size_t n_now)
+    struct store_block *now, size_t n_now)
 {
-	size_t i = 0, k = 0;
+	size_t i = 0, k = 0, kept = 0;
 
 	while (i < n_now || k < watch->n_blocks) {
 		int order = i == n_now     ? 1
 		    : k == watch->n_blocks ? -1
 					   : strcmp(now[i].account, watch->blocks[k].account);
+		bool waits = order < 0 && watch_waits(watch, ctx, sightings, &now[i]);
 
-		if (order < 0 || (order == 0 && now[i].since != watch->blocks[k].since))
+		if (!waits && (order < 0 ||
+		    (order == 0 && now[i].since != watch->blocks[k].since)))
 			tell_blocked(watch, ctx, sightings, books, events, &now[i]);
 		if (order > 0)
 			tell_unblocked(ctx, events, &watch->blocks[k]);
+		if (order <= 0 && !waits)
+			now[kept++] = now[i];
 		i += order <= 0;
 		k += order >= 0;
 	}
+	return kept;
 }
 
 /* journal_watch_look - raise what has changed since the last look */
@@ -161,7 +189,7 @@ journal_watch_look(struct journal_watch *watch, struct store *store,
 
 	look_at_store(watch, tmp, store, events);
 	store_blocked(store, list, &blocks, &n);
-	look_at_blocks(watch, tmp, sightings, books, events, blocks, n);
+	n = look_at_blocks(watch, tmp, sightings, books, events, blocks, n);
 	watch->blocks = blocks;
 	watch->n_blocks = n;
 	talloc_free(watch->list);
