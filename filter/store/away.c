@@ -618,6 +618,19 @@ away_charge(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, u
 	(void)pthread_mutex_unlock(&away->lock);
 }
 
+/* away_offence - count a sign without Redis */
+bool
+away_offence(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t now,
+    struct quota_reply *reply_r)
+{
+	if (away->on_away != STORE_AWAY_LOCAL)
+		return false;
+	(void)pthread_mutex_lock(&away->lock);
+	embedded_charge(away->ledger, ctx, plan, wall_of(away, now), false, reply_r);
+	(void)pthread_mutex_unlock(&away->lock);
+	return true;
+}
+
 /* away_foretell - what away_charge() would answer */
 void
 away_foretell(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, const char *why,

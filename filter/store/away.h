@@ -118,6 +118,14 @@ void away_failed(struct away *away, const struct away_place *place, const char *
 void away_charge(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan,
     unsigned int slot, bool ambiguous, int64_t now, struct quota_reply *reply_r);
 
+/*
+ * away_offence - count a sign without Redis; false, and nothing is done: on_away is not local
+ * Only what happened here while Redis was away is counted: Redis's totals are not known to be of
+ * other things. The sign stays with the caller, until Redis counts it, too.
+ */
+bool away_offence(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t now,
+    struct quota_reply *reply_r);
+
 /* away_foretell - what away_charge() would answer; nothing is counted or queued. why: what has just
  * failed, or NULL */
 void away_foretell(struct away *away, TALLOC_CTX *ctx, const struct quota_plan *plan,

@@ -26,13 +26,15 @@
 
 #define REREAD_MS 60000 /* the blocked accounts are read whole that often, whatever their version
 			 * \ */
-#define MANY_OFFENCES	1000	/* that wait to be counted */
+#define MANY_OFFENCES	1000	/* that wait to be counted; and as many that are new */
 
 /* An offence that is to be counted. A talloc root of its own. */
 struct offence {
 	struct offence *next;
 	struct quota_plan *plan;
 	struct store_block_rule rule;
+	bool here;		/* it was counted in this process, because Redis is away */
+	bool blocks;		/* and blocked the account */
 };
 
 /* lists_blame - a call of the keeper's failed; a matter of one key alone (POOL_BROKEN) changes no
@@ -164,12 +166,12 @@ take_offences(struct store_redis *redis)
 	return list;
 }
 
-/* put_offence - one more that waits; if there are too many it is dropped */
+/* put_offence - one more that waits; if there are max it is dropped */
 static void
-put_offence(struct store_redis *redis, struct offence *offence)
+put_offence(struct store_redis *redis, struct offence *offence, size_t max)
 {
 	(void)pthread_mutex_lock(&redis->lock);
-	if (redis->n_offences < MANY_OFFENCES) {
+	if (redis->n_offences < max) {
 		offence->next = redis->offences;
 		redis->offences = offence;
 		redis->n_offences++;
@@ -207,7 +209,17 @@ charge_one(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *
 	return 0;
 }
 
-/* block_offender - block, if an offence was one too many; -1: it failed */
+/* is_one_too_many - does a counted offence block? The same thing again is no news: a block that has
+ * ended must not begin again with it */
+static bool
+is_one_too_many(const struct offence *offence, const struct quota_reply *reply)
+{
+	return offence->rule.for_ms > 0 && reply->counts != NULL && reply->counts[0].cost > 0 &&
+	    reply->counts[0].used > reply->counts[0].max;
+}
+
+/* block_offender - block, if an offence was one too many, or count a block that holds already;
+ * -1: it failed */
 static int
 block_offender(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *offence)
 {
@@ -217,7 +229,8 @@ block_offender(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence 
 	struct quota_reply reply;
 	uint64_t nth = 1;
 
-	if (blocks_find(redis->blocks, ctx, plan->account, clock_wall_ms(), NULL))
+	if (!offence->blocks &&
+	    blocks_find(redis->blocks, ctx, plan->account, clock_wall_ms(), NULL))
 		return 0;
 	if (offence->rule.grows > 1) {
 		const struct quota_plan *blocks = quota_plan_blocks(ctx, plan, clock_wall_ms());
@@ -226,7 +239,8 @@ block_offender(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence 
 			return -1;
 		nth = reply.counts != NULL ? reply.counts[0].used : 1;
 	}
-	if (!blocks_offender(redis->blocks, &redis->log, plan, &offence->rule, nth) ||
+	if (offence->blocks ||
+	    !blocks_offender(redis->blocks, &redis->log, plan, &offence->rule, nth) ||
 	    !blocks_find(redis->blocks, ctx, plan->account, clock_wall_ms(), &block))
 		return 0;
 	return store_redis_block(redis, ctx, plan, &block,
@@ -242,11 +256,32 @@ count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *
 
 	if (charge_one(redis, ctx, offence->plan, &reply) < 0)
 		return -1;
-	/* the same thing again is no news: a block that has ended must not begin again with it */
-	return offence->rule.for_ms > 0 && reply.counts != NULL && reply.counts[0].cost > 0 &&
-	    reply.counts[0].used > reply.counts[0].max
+	return offence->blocks || is_one_too_many(offence, &reply)
 	    ? block_offender(redis, ctx, offence)
 	    : 0;
+}
+
+/* count_here - Redis is away: count an offence in this process, once; if it is one too many the
+ * account is blocked here, and elsewhere when Redis is back */
+static void
+count_here(struct store_redis *redis, TALLOC_CTX *ctx, struct offence *offence)
+{
+	const struct quota_plan *plan = offence->plan;
+	struct store_block block;
+	struct quota_reply reply;
+	const char *ignored;
+
+	if (offence->here || !redis->holds ||
+	    !away_offence(redis->away, ctx, plan, clock_ms(), &reply))
+		return;
+	offence->here = true;
+	if (!is_one_too_many(offence, &reply) ||
+	    !blocks_offender(redis->blocks, &redis->log, plan, &offence->rule, 1) ||
+	    !blocks_find(redis->blocks, ctx, plan->account, clock_wall_ms(), &block))
+		return;
+	offence->blocks = true;
+	(void)store_redis_block(redis, ctx, plan, &block, block.until - block.since,
+	    clock_ms() + redis->deadline_ms, &ignored);
 }
 
 /* store_redis_count_offences - those that wait, if Redis can be asked; the others go on
@@ -259,9 +294,10 @@ store_redis_count_offences(struct store_redis *redis)
 
 	for (struct offence *at = take_offences(redis); at != NULL; at = next) {
 		next = at->next;
-		if (count_offence(redis, tmp, at) < 0)
-			put_offence(redis, at);
-		else
+		if (count_offence(redis, tmp, at) < 0) {
+			count_here(redis, tmp, at);
+			put_offence(redis, at, MANY_OFFENCES);
+		} else
 			talloc_free(at);
 	}
 	talloc_free(tmp);
@@ -316,7 +352,7 @@ store_redis_offence(
 
 	offence->plan = quota_plan_copy(offence, plan);
 	offence->rule = *rule;
-	put_offence(redis, offence);
+	put_offence(redis, offence, 2 * (size_t)MANY_OFFENCES);
 	store_redis_wake(redis);
 }
 

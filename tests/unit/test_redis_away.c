@@ -382,6 +382,81 @@ test_two_filters(void **state)
 		store_close(crowd.stores[i]);
 }
 
+/* --- signs of a stolen account --- */
+
+static const struct store_block_rule an_hour = { 3600000, 4 };
+
+/* sign - an account shows a sign: the MTA refused a recipient of it */
+static void
+sign(struct fixture *f, struct store *store, const char *account, uint64_t thing)
+{
+	struct quota_party party = { .kind = QUOTA_ACCOUNT, .name = account };
+	struct quota_cost cost = { .things = { [LIMIT_REFUSED] = { true, thing } } };
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	uint8_t id[QUOTA_ID_LEN] = { 0 };
+	uint64_t number = atomic_fetch_add(&f->ids, 1) + 1;
+	const char *error = NULL;
+	struct limit limit;
+
+	memcpy(id, &number, sizeof(number));
+	assert_int_equal(
+	    limit_parse_sign(tmp, "3 refused-recipients per hour", &limit, &error), 0);
+	store_offence(store, quota_plan_offence(tmp, &party, 1, &limit, &cost, id), &an_hour);
+	talloc_free(tmp);
+}
+
+/* wait_blocked - until a store knows a block of the account; its reason, on f->ctx */
+static const char *
+wait_blocked(struct fixture *f, struct store *store, const char *account)
+{
+	int64_t end = clock_ms() + PATIENCE_MS;
+	struct store_block block;
+
+	while (!store_known_block(store, f->ctx, account, &block)) {
+		if (clock_ms() > end)
+			fail_msg("%s is never blocked", account);
+		usleep(5000);
+	}
+	return block.reason;
+}
+
+/*
+ * While Redis is away a filter counts the signs that it sees, different ones, and blocks; the other
+ * filter knows the block when Redis is back, and the next block of the account is the second.
+ */
+static void
+test_signs(void **state)
+{
+	struct fixture *f = *state;
+	struct store *one, *other;
+	const char *ignored;
+
+	f->options.holds = true;
+	one = open_store(f);
+	other = open_store(f);
+	wait_away(one, false);
+	wait_away(other, false);
+	road_lose(f->road, true);
+	for (uint64_t i = 1; i <= 4; i++) {
+		sign(f, one, "thief", i);
+		sign(f, one, "clumsy", i % 3);
+	}
+	(void)wait_blocked(f, one, "thief");
+	assert_false(store_known_block(one, f->ctx, "clumsy", NULL));
+	assert_false(store_known_block(other, f->ctx, "thief", NULL));
+	road_lose(f->road, false);
+	wait_away(one, false);
+	(void)wait_blocked(f, other, "thief");
+	assert_false(store_known_block(one, f->ctx, "clumsy", NULL));
+	while (store_unblock(one, f->ctx, ask(f, f->plan, "thief"), clock_ms() + PATIENCE_MS,
+	    &ignored) < 0)
+		usleep(5000);
+	sign(f, one, "thief", 5);
+	assert_non_null(strstr(wait_blocked(f, one, "thief"), "block 2 within 30 days"));
+	store_close(one);
+	store_close(other);
+}
+
 /* --- the store loses something, or takes nothing --- */
 
 /* redis - one command to the server itself, not over the road */
@@ -805,6 +880,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_partition, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_answers_lost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_two_filters, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_signs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_flush_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_clock_jumps, set_up, tear_down),
