@@ -66,7 +66,8 @@ body_print_octet(struct body_print *print, char c)
 	if (print->visible == 1 && c == '-' && print->line == hash_octet(print->seed, dash))
 		print->skip = true;
 	print->visible++;
-	if (!print->skip)
+	/* most octets are none of that word: this is for attachments */
+	if (!print->skip && (print->boundary > 0 || c == boundary[0] || c == 'B'))
 		match_boundary(print, c);
 	print->line = hash_octet(print->line, (unsigned char)c);
 }
@@ -75,9 +76,6 @@ body_print_octet(struct body_print *print, char c)
 void
 body_print_add(struct body_print *print, const char *octets, size_t len)
 {
-	if (len > BODY_PRINT_OCTETS - print->octets)
-		len = BODY_PRINT_OCTETS - print->octets;
-	print->octets += len;
 	for (size_t i = 0; i < len; i++) {
 		if (octets[i] == '\n')
 			end_line(print);

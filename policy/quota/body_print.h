@@ -3,8 +3,8 @@
  *
  * Bodies that are equal as DKIM's relaxed form has them (RFC 6376 section 3.4.4) have one print.
  * All white space is left out, and so are lines that begin with "--" or contain "boundary=": mail
- * programs invent the boundaries of a multipart body for each message. Of a large body the first
- * BODY_PRINT_OCTETS are looked at.
+ * programs invent the boundaries of a multipart body for each message. All of a body is looked at:
+ * what differs between the letters of one run may be the attachment at its end.
  *
  * Pure. Threads: no state; a struct belongs to one thread at a time.
  */
@@ -15,14 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BODY_PRINT_OCTETS	(1024 * 1024)
-
 /* A body as far as it was read. Begin with body_print_begin(). */
 struct body_print {
 	uint64_t hash;		/* of the lines before this one */
 	uint64_t line;		/* of this line */
 	uint64_t seed;
-	size_t octets;
 	size_t visible;		/* octets of this line that are not white space */
 	size_t boundary;	/* of "boundary=", so many octets match before here */
 	bool skip;		/* this line is left out */
