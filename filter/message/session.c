@@ -253,13 +253,23 @@ message_rcpt(struct session *session, const char *path, const char *resolved, co
 	return &message->verdict;
 }
 
+/* is_unverified - does the MTA not know yet whether there is such an address? Postfix says so with
+ * the code of an unknown one. */
+static bool
+is_unverified(const char *text)
+{
+	return text != NULL && (strstr(text, "rejected: unverified address") != NULL ||
+	    strstr(text, "rejected: address verification problem") != NULL);
+}
+
 /* message_rcpt_refused - RCPT TO: a recipient that the MTA itself refused */
 void
-message_rcpt_refused(struct session *session, const char *path, const char *code)
+message_rcpt_refused(struct session *session, const char *path, const char *code,
+    const char *text)
 {
 	/* Of the temporary ones, addresses alone count: a host that is busy is no sign. */
 	if (session->witness == NULL && code != NULL &&
-	    (code[0] == '5' || strncmp(code, "4.1.", 4) == 0))
+	    (code[0] == '5' || (strncmp(code, "4.1.", 4) == 0 && !is_unverified(text))))
 		stage_rcpt_refused(session->message, path);
 }
 

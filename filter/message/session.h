@@ -81,9 +81,11 @@ const struct verdict *message_rcpt(struct session *session, const char *path, co
 /*
  * message_rcpt_refused - RCPT TO: a recipient that the MTA itself refused
  * It is no part of the message.
- * path: as the client wrote it; code: the enhanced status code of the reply (RFC 3463), or NULL
+ * path: as the client wrote it; code: the enhanced status code of the reply (RFC 3463), or NULL;
+ * text: the reply's, or NULL
  */
-void message_rcpt_refused(struct session *session, const char *path, const char *code);
+void message_rcpt_refused(struct session *session, const char *path, const char *code,
+    const char *text);
 
 /* message_header - one header field, value with its leading space */
 void message_header(struct session *session, const char *name, const char *value);

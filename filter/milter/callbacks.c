@@ -232,7 +232,7 @@ on_rcpt(SMFICTX *ctx, char **argv)
 		return SMFIS_TEMPFAIL;
 	if (private->sees_refused_rcpt && is_refused_rcpt(ctx)) {
 		message_rcpt_refused(private->session, argv[0] != NULL ? argv[0] : "",
-		    macro(ctx, "{rcpt_host}"));
+		    macro(ctx, "{rcpt_host}"), macro(ctx, "{rcpt_addr}"));
 		return SMFIS_CONTINUE;
 	}
 	return apply_reply(ctx, message_rcpt(private->session, argv[0] != NULL ? argv[0] : "",

@@ -55,12 +55,12 @@ def report(to, number):
     return seen
 
 
-def dead(login, names):
+def dead(login, names, code="5.1.1", text="unknown"):
     """The MTA refuses recipients of a login, and there is no message."""
     m = Milter(port).begin(address=HOME)
     m.mail(b"<%s@example.org>" % login.encode(), i="P1", auth_type="PLAIN", auth_authen=login + "@example.org")
     for name in names:
-        m.macros(b"R", rcpt_mailer="error", rcpt_host="5.1.1", rcpt_addr="unknown")
+        m.macros(b"R", rcpt_mailer="error", rcpt_host=code, rcpt_addr=text)
         m.rcpt(b"<%s@x.example>" % name.encode())
     m.quit()
 
@@ -92,7 +92,14 @@ send("both", "192.0.2.4")
 ok(send("both") == "mail y", "the fourth blocks")
 
 # --- what happens beside messages ---
-dead("refused", ["a", "b", "a", "c", "b", "a"])
+for number, why in enumerate(("unverified address: Address verification in progress", "address verification problem",
+                              "unverified address: connect to mx.x.example[192.0.2.9]:25: Connection timed out")):
+    dead("refused", ["u%d%d" % (number, k) for k in range(4)], "4.1.1",
+         "<u@x.example>: Recipient address rejected: " + why)
+dead("refused", ["busy%d" % k for k in range(4)], "4.2.0", "<u@x.example>: Recipient address rejected: Greylisted")
+ok(send("refused") == "eom c", "addresses that the MTA does not know yet do not count")
+dead("refused", ["a", "b", "a", "c", "b"])
+dead("refused", ["a"], "4.1.1", "<a@x.example>: Recipient address rejected: undeliverable address: host said: 550")
 ok(send("refused") == "eom c", "three dead addresses, some of them again, fill a limit of three")
 dead("refused", ["d"])
 ok(send("refused") == "eom y" and
