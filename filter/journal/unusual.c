@@ -179,8 +179,8 @@ set_found(struct unusual *unusual, const char *account, int64_t hour)
 	(void)pthread_mutex_unlock(&unusual->lock);
 }
 
-/* unusual_look_at - compare one account */
-static void
+/* unusual_look_at - compare one account; false: the books cannot be read now */
+static bool
 unusual_look_at(struct unusual *unusual, TALLOC_CTX *ctx, struct books *books, struct store *store,
     const struct look *look, int64_t now_ms)
 {
@@ -190,19 +190,21 @@ unusual_look_at(struct unusual *unusual, TALLOC_CTX *ctx, struct books *books, s
 	struct daybook_hour now;
 
 	/* cheap, and nearly all are below it */
-	if (books_read_hours(books, ctx, account, now_ms, &now, 1, &error) != 0 ||
-	    now.recipients < USUAL_LEAST)
-		return;
+	if (books_read_hours(books, ctx, account, now_ms, &now, 1, &error) != 0)
+		return false;
+	if (now.recipients < USUAL_LEAST)
+		return true;
 	usual = unusual_read(books, account, now_ms, &recipients);
 	if (!usual_exceeded(recipients, times, usual))
-		return;
+		return true;
 	set_found(unusual, account, hour);
 	if (books_lease(books, ctx, mem_printf(ctx, "unusual:%" PRId64 ":%s", hour, account),
 		unusual->owner, LEASE_MS, &error) == 0)
-		return;
+		return true;
 	log_info("journal: %s sent to %" PRIu64 " recipients in this hour, more than %" PRIu64
 	    " times its usual %" PRIu64, account, recipients, times, usual);
 	store_offence(store, look->offence, &look->rule);
+	return true;
 }
 
 void
@@ -212,7 +214,9 @@ unusual_look(struct unusual *unusual, struct books *books, struct store *store, 
 	size_t n;
 	struct look *looks = take_looks(unusual, tmp, now_ms, &n);
 
+	/* each wait for books that do not answer is one in which nothing is written */
 	for (size_t i = 0; i < n; i++)
-		unusual_look_at(unusual, tmp, books, store, &looks[i], now_ms);
+		if (!unusual_look_at(unusual, tmp, books, store, &looks[i], now_ms))
+			break;
 	talloc_free(tmp);
 }

@@ -28,6 +28,8 @@
 #include "filter/journal/backlog.h"
 #include "filter/journal/books.h"
 #include "filter/journal/event.h"
+#include "filter/journal/journal_redis.h"
+#include "filter/journal/unusual.h"
 #include "policy/base/mem.h"
 #include "tests/support/redis_server.h"
 #include "tests/support/road.h"
@@ -588,6 +590,35 @@ test_stopped(void **state)
 	assert_int_equal(books_add_rates(books, ctx, at, "mx1", &rates, &error), 0);
 	assert_string_equal(
 	    dump_rates(ctx, books, false, at, at), "40000000 mx1 action:accept=3\n");
+	talloc_free(ctx);
+}
+
+/* A Redis that stands is waited for once, however many accounts are to be compared. */
+static void
+test_unusual_stopped(void **state)
+{
+	enum { MANY = 12 };
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct books *books = shared(ctx, "unusual:", 0);
+	struct unusual *unusual = unusual_new(ctx, "mx1");
+	struct quota_counter counter = { .max = 8, .field = "f" };
+	const struct store_block_rule rule = { 0 };
+	int64_t began;
+
+	(void)state;
+	unusual_begin(unusual);
+	for (int i = 0; i < MANY; i++)
+		unusual_note(unusual,
+		    &(struct quota_plan){ .account = mem_printf(ctx, "u%d", i), .home = "u",
+			.hand_key = "u", .counters = &counter, .n_counters = 1 },
+		    &rule, 1, HOUR_MS);
+	unusual_begin(unusual);
+	redis_server_signal(&server, SIGSTOP);
+	began = clock_ms();
+	unusual_look(unusual, books, NULL, HOUR_MS);
+	began = clock_ms() - began;
+	redis_server_signal(&server, SIGCONT);
+	assert_true(began < MANY / 2 * JOURNAL_REDIS_WAIT_MS);
 	talloc_free(ctx);
 }
 
@@ -1437,6 +1468,7 @@ main(void)
 		cmocka_unit_test(test_rates_here),
 		cmocka_unit_test(test_rates_shared),
 		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_unusual_stopped),
 		cmocka_unit_test(test_old_layout),
 		cmocka_unit_test(test_dmarc_here),
 		cmocka_unit_test(test_dmarc_shared),
