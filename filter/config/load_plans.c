@@ -128,12 +128,24 @@ read_max_size(struct options_reader *reader, config_setting_t *setting, void *ta
 	plan->has_max_size = true;
 }
 
+/* twin_sign - a sign of the same unit and window that a plan has before, or NULL: they would share
+ * a counter, and count each thing twice */
+static const struct limit *
+twin_sign(const struct plan *plan, const struct limit *limit)
+{
+	for (size_t i = 0; i < plan->n_block_on; i++)
+		if (strcmp(plan->block_on[i].field, limit->field) == 0)
+			return &plan->block_on[i];
+	return NULL;
+}
+
 /* add_block_on - one sign of a stolen account, as written at setting */
 static void
 add_block_on(struct options_reader *reader, config_setting_t *setting, struct plan *plan)
 {
 	const char *text = options_string(reader, setting), *error = NULL;
 	struct limit *limit = &plan->block_on[plan->n_block_on];
+	const struct limit *twin;
 
 	if (text == NULL)
 		return;
@@ -144,6 +156,10 @@ add_block_on(struct options_reader *reader, config_setting_t *setting, struct pl
 		    "block_on = \"%s\" must count a sign of a stolen password, for example "
 		    "\"50 refused-recipients per hour\"; signs are %s",
 		    text, limit_signs(reader->ctx));
+	else if ((twin = twin_sign(plan, limit)) != NULL)
+		options_error(reader, setting,
+		    "block_on: \"%s\" and \"%s\" count the same in the same window; keep one of the two",
+		    twin->text, limit->text);
 	else
 		plan->n_block_on++;
 }

@@ -630,8 +630,8 @@ static int
 read_usual(const struct reading *r, struct tokens *tokens, struct span number, struct limit *limit)
 {
 	tokens->next++;
-	if (!is(peek(tokens), "usual") || scale(r, number, 1, &limit->max) < 0 || limit->max < 2 ||
-	    limit->max > USUAL_MOST) {
+	if (!is(peek(tokens), "usual") || tokens->next + 1 < tokens->n ||
+	    scale(r, number, 1, &limit->max) < 0 || limit->max < 2 || limit->max > USUAL_MOST) {
 		*r->error_r = mem_printf(r->ctx,
 		    "the limit \"%s\" must be a number of times from 2 to %d, as in \"8 times "
 		    "usual\", or \"over %s times per day\"",

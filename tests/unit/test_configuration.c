@@ -538,6 +538,8 @@ test_plans_mistakes(void **state)
 		{ "plans = { a = { block_on = [ ] } }", 2, "block_on must have 1 to 8 texts" },
 		{ "plans = { a = { block_on = [\"over 2 times per day\",\n\"over 20 per hour\"] } }", 3,
 		    "write \"over 20 times per day\"" },
+		{ "plans = { a = { block_on = [\"20 foreign-senders per hour\",\n\"30 foreign-senders / 60 minutes\"] } }", 3,
+		    "\"20 foreign-senders per hour\" and \"30 foreign-senders / 60 minutes\" count the same" },
 		{ "plans = { a = { limits = \"over 2 times per day\" } }", 2,
 		    "write block_on = \"over 2 times per day\"" },
 		{ "plans = { a = { block_on = \"20 foreign-senders\" } }", 2,

@@ -175,6 +175,7 @@ test_bad_sign(void **state)
 		{ "3 bounced per day", "\"3 bounces per hour\"" },
 		{ "3 duplicate bodies per day", "\"3 duplicate per hour\"" },
 		{ "3 over per day", "\"over 3 times per hour\"" },
+		{ "8 times usual per day", "must be a number of times from 2 to 1000, as in \"8 times usual\"" },
 		{ "3 bounces per day per week", "as in \"100 refused-recipients per hour\"" },
 	};
 
