@@ -18,11 +18,14 @@ export async function showDomains({ body, signal }) {
 	await load(list, async () => {
 		const [doctor, keys, report] = await Promise.all([get("doctor", {}, signal), get("domains", { limit: 1000 }, signal), get("report", { limit: 1000 }, signal)]);
 		const rows = new Map();
-		const row = (name) => rows.get(name) ?? rows.set(name, { name, messages: 0, selectors: [], findings: [] }).get(name);
+		const row = (name) => rows.get(name) ?? rows.set(name, { name, messages: 0, signed: 0, selectors: [], findings: [] }).get(name);
 
 		for (const line of report.domains)
 			if (line.name !== "-" && line.name !== "*")
 				row(line.name).messages = line.messages;
+		for (const line of report.signing ?? [])
+			if (line.domain !== "*")
+				row(line.domain).signed = line.messages;
 		for (const key of keys.keys)
 			row(key.domain).selectors.push(key.selector);
 		for (const finding of doctor.findings)
@@ -46,6 +49,7 @@ export async function showDomains({ body, signal }) {
 			{ name: t("domains.spf"), value: worst("spf"), show: about("spf") },
 			{ name: t("domains.dmarc"), value: worst("dmarc"), show: about("dmarc") },
 			{ name: t("domains.mail"), value: (one) => one.messages, show: (one) => number(one.messages), number: true },
+			{ name: t("domains.signed"), value: (one) => one.signed, show: (one) => number(one.signed), number: true },
 		], [...rows.values()], { column: 0, down: false });
 	});
 }

@@ -228,10 +228,11 @@ export const texts = {
 	"domains.spf": "SPF",
 	"domains.dmarc": "DMARC",
 	"domains.mail": "Messages today",
+	"domains.signed": "Signed today",
 	"domains.nokey": "no key here",
 	"domains.good": "no fault found",
 	"domains.unlooked": "not looked at yet",
-	"domains.caption": "Your domains: keys against DNS, SPF, DMARC, mail of today",
+	"domains.caption": "Your domains: keys against DNS, SPF, DMARC, mail and signatures of today",
 	"domains.none": "No domain sent mail today, and no check has found a domain.",
 
 	"check.title": "Check",

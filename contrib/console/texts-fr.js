@@ -228,10 +228,11 @@ export const texts = {
 	"domains.spf": "SPF",
 	"domains.dmarc": "DMARC",
 	"domains.mail": "Messages du jour",
+	"domains.signed": "Signés ce jour",
 	"domains.nokey": "aucune clé ici",
 	"domains.good": "aucun défaut trouvé",
 	"domains.unlooked": "pas encore contrôlé",
-	"domains.caption": "Vos domaines : clés et DNS, SPF, DMARC, courrier du jour",
+	"domains.caption": "Vos domaines : clés et DNS, SPF, DMARC, courrier et signatures du jour",
 	"domains.none": "Aucun domaine n’a envoyé de courrier aujourd’hui, et aucun contrôle n’a trouvé de domaine.",
 
 	"check.title": "Contrôle",

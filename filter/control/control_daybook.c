@@ -156,6 +156,43 @@ read_days(const struct asked *asked, struct reading *reading, const char **error
 	return 0;
 }
 
+/* take_signed - books_sums_each: a domain of a day */
+static void
+take_signed(void *arg, const char *domain, const struct daybook_row *row)
+{
+	struct reading *reading = arg;
+
+	if (reading->domain == NULL || strcmp(domain, reading->domain) == 0)
+		sums_add_row(&reading->accounts, domain, row);
+}
+
+/* signing_json - for which domains messages were signed on the days of a report; NULL: unreadable
+ */
+static json_t *
+signing_json(const struct asked *asked, const struct reading *report, size_t n)
+{
+	struct reading reading = { .accounts.ctx = asked->ctx, .domain = report->domain };
+	json_t *array = json_array();
+	const char *error = NULL;
+
+	for (int64_t at = day_start(report->from); daybook_day(at) <= report->to;
+	     at += CLOCK_DAY_MS)
+		if (books_read_signed(journal_books(asked->daemon->journal), asked->ctx,
+			daybook_day(at), take_signed, &reading, &error) != 0) {
+			json_decref(array);
+			return NULL;
+		}
+	sums_sort(&reading.accounts, SUMS_BY_RECIPIENTS);
+	for (size_t i = 0; i < reading.accounts.n && i < n; i++) {
+		const struct sums_line *line = reading.accounts.lines[i];
+
+		json_array_append_new(array, json_pack("{s:s, s:I, s:I, s:I}", "domain",
+		    line->name, "messages", (json_int_t)line->sums.messages, "recipients",
+		    (json_int_t)line->sums.recipients, "bytes", (json_int_t)line->sums.bytes));
+	}
+	return array;
+}
+
 /* control_report - what accounts and domains sent on some days, and what they were refused */
 json_t *
 control_report(const struct asked *asked)
@@ -183,11 +220,11 @@ control_report(const struct asked *asked)
 		sums_add_line(&domains, control_daybook_domain_of(accounts->lines[i]->name),
 		    accounts->lines[i]);
 	sums_sort(&domains, SUMS_BY_RECIPIENTS);
-	return json_pack("{s:b, s:i, s:i, s:i, s:I, s:I, s:I, s:o, s:o, s:o}", "ok", 1, "day",
+	return json_pack("{s:b, s:i, s:i, s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o?}", "ok", 1, "day",
 	    reading.to, "from", reading.from, "to", reading.to, "beyond",
 	    (json_int_t)reading.beyond, "n_accounts", (json_int_t)accounts->n, "n_domains", (json_int_t)domains.n, "total",
 	    total_json(&domains), "accounts", head_json(accounts, n), "domains",
-	    head_json(&domains, n));
+	    head_json(&domains, n), "signing", signing_json(asked, &reading, n));
 }
 
 /* --- suggest --- */

@@ -11,6 +11,7 @@
 #include "config.h"
 #endif
 
+#include <jansson.h>
 #include <string.h>
 
 #include "filter/base/database.h"
@@ -18,7 +19,7 @@
 #include "filter/journal/backlog.h"
 #include "policy/base/mem.h"
 
-#define GENERATION_STEP	16	/* the four bits below say what of an entry was written */
+#define GENERATION_STEP	32	/* the five bits below say what of an entry was written */
 
 struct backlog {
 	struct database *db;
@@ -44,7 +45,8 @@ static const char backlog_schema[] =
     " bytes INTEGER NOT NULL,"
     " connection INTEGER NOT NULL,"
     " text TEXT,"			/* NULL: it is in the history */
-    " sums INTEGER NOT NULL,"		/* 1: it is in the sums; 2: in those of minutes */
+    " sums INTEGER NOT NULL,"		/* 1: it is in the sums; 2: in those of minutes;
+					 * 4: in those of signatures */
     " domain TEXT,"			/* and these for reports of DMARC; NULL: none */
     " record TEXT,"
     " row TEXT,"
@@ -121,12 +123,13 @@ backlog_reason(const char *word)
 	return REASON_NONE;
 }
 
-/* backlog_parts - what of an entry is in the books, as four bits */
+/* backlog_parts - what of an entry is in the books, as five bits */
 static unsigned int
 backlog_parts(const struct entry *entry)
 {
 	return (entry->in_history ? 1U : 0) | (entry->in_usage ? 2U : 0) |
-	    (entry->in_dmarc ? 4U : 0) | (entry->in_rates ? 8U : 0);
+	    (entry->in_dmarc ? 4U : 0) | (entry->in_rates ? 8U : 0) |
+	    (entry->in_signed ? 16U : 0);
 }
 
 /* backlog_passed - 0 if it did not pass, else 1 and its action, and 3 more if it would be held */
@@ -170,6 +173,21 @@ backlog_read_actions(struct entry *entry, int passed, int refused)
 	entry->would = refused != 0 ? would : passed > 3 ? ACTION_QUARANTINE : entry->action;
 }
 
+/* backlog_read_signature - for which domain a message was signed, by its text in the history */
+static void
+backlog_read_signature(struct entry *entry)
+{
+	json_t *decision = entry->text != NULL ? json_loads(entry->text, 0, NULL) : NULL;
+	const char *sign = json_string_value(json_object_get(decision, "sign"));
+	const char *slash = sign != NULL ? strchr(sign, '/') : NULL;
+
+	if (slash != NULL) {
+		entry->sign = OUTCOME_PASS;
+		entry->sign_domain = mem_strndup(entry, sign, (size_t)(slash - sign));
+	}
+	json_decref(decision);
+}
+
 /* backlog_entry_of - an entry of a row */
 static struct entry *
 backlog_entry_of(const struct backlog *backlog, sqlite3_stmt *row)
@@ -191,6 +209,9 @@ backlog_entry_of(const struct backlog *backlog, sqlite3_stmt *row)
 	entry->in_history = entry->text == NULL;
 	entry->in_usage = entry->account == NULL || (sqlite3_column_int(row, 11) & 1) != 0;
 	entry->in_rates = (sqlite3_column_int(row, 11) & 2) != 0;
+	entry->in_signed = (sqlite3_column_int(row, 11) & 4) != 0;
+	if (!entry->in_signed)
+		backlog_read_signature(entry);
 	entry->in_dmarc = domain == NULL;
 	if (domain != NULL) {
 		sum = mem_new(entry, struct dmarc_sum);
@@ -353,7 +374,8 @@ backlog_put_entry(struct backlog *backlog, struct entry *entry)
 	(void)sqlite3_bind_int64(statement, 9, (int64_t)entry->bytes);
 	(void)sqlite3_bind_int(statement, 10, entry->connection);
 	database_text(statement, 11, entry->in_history ? NULL : entry->text);
-	(void)sqlite3_bind_int(statement, 12, entry->in_usage + 2 * entry->in_rates);
+	(void)sqlite3_bind_int(statement, 12,
+	    entry->in_usage + 2 * entry->in_rates + 4 * entry->in_signed);
 	backlog_bind_dmarc(statement, entry);
 	backlog_run(backlog, statement);
 	if (!backlog->failed)

@@ -143,6 +143,23 @@ books_read_hours(struct books *books, TALLOC_CTX *ctx, const char *account, int6
 	return 0;
 }
 
+/* books_add_signed - add to the sums of a day of what was signed */
+int
+books_add_signed(struct books *books, TALLOC_CTX *ctx, int64_t at_ms,
+    const struct daybook_delta *deltas, size_t n, size_t *done_r, const char **error_r)
+{
+	*done_r = 0;
+	return books->sums->add_signed(books->impl, ctx, at_ms, deltas, n, done_r, error_r);
+}
+
+/* books_read_signed - each domain of a day */
+int
+books_read_signed(struct books *books, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
+    const char **error_r)
+{
+	return books->sums->read_signed(books->impl, ctx, day, each, arg, error_r);
+}
+
 /* books_add_rates - what the filter of a host did in a minute */
 int
 books_add_rates(struct books *books, TALLOC_CTX *ctx, int64_t at_ms, const char *host,

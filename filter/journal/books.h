@@ -87,6 +87,19 @@ int books_read_sums(struct books *books, TALLOC_CTX *ctx, int day, books_sums_ea
 int books_read_hours(struct books *books, TALLOC_CTX *ctx, const char *account, int64_t now_ms,
     struct daybook_hour *hours_r, size_t n, const char **error_r);
 
+/*
+ * books_add_signed - add to the sums of the day of at_ms of what was signed, each domain (d=) once
+ * Of a delta count its account, which is the domain, and its sums. Bounds, *done_r and what is
+ * returned as books_add_sums().
+ */
+int books_add_signed(struct books *books, TALLOC_CTX *ctx, int64_t at_ms,
+    const struct daybook_delta *deltas, size_t n, size_t *done_r, const char **error_r);
+
+/* books_read_signed - each domain with signatures of a day, in no order; of a row count the sums of
+ * the day */
+int books_read_signed(struct books *books, TALLOC_CTX *ctx, int day, books_sums_each *each,
+    void *arg, const char **error_r);
+
 /* books_add_rates - what the filter of a host did in the minute of at_ms (UNIX time); it counts for
  * the hour, too */
 int books_add_rates(struct books *books, TALLOC_CTX *ctx, int64_t at_ms, const char *host,

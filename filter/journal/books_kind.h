@@ -40,6 +40,10 @@ struct books_sums_kind {
 	    const char **error_r);
 	int (*read_hours)(void *impl, TALLOC_CTX *, const char *account, int day,
 	    struct daybook_hour hours[DAYBOOK_HOURS], const char **error_r);
+	int (*add_signed)(void *impl, TALLOC_CTX *, int64_t at_ms, const struct daybook_delta *,
+	    size_t n, size_t *done_r, const char **error_r); /* *done_r: 0 before */
+	int (*read_signed)(void *impl, TALLOC_CTX *, int day, books_sums_each *, void *arg,
+	    const char **error_r);
 	int (*add_rates)(void *impl, TALLOC_CTX *, int64_t at_ms, const char *host,
 	    const struct rates *, const char **error_r);
 	int (*read_rates)(void *impl, TALLOC_CTX *, bool by_hour, int64_t from_ms, int64_t to_ms,

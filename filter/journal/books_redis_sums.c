@@ -1,7 +1,8 @@
 /*
  * books_redis_sums.c - what accounts and filters did, in the Redis that all filters share
  *
- * A hash a day has the rows of accounts (daybook.lua); one an hour has what the filter of each host
+ * A hash a day has the rows of accounts (daybook.lua), and another those of domains for which we
+ * signed; one an hour has what the filter of each host
  * did by minute, and one a day the same by hour (rates.lua). All have one hash tag, for a Redis
  * Cluster. Days of before this version are hashes of rows as text, which are only read.
  *
@@ -24,6 +25,7 @@
 #define DAY_S		86400
 #define ROWS_KEY	"{daybook}:rows:%d"	/* of a day */
 #define TEXT_ROWS_KEY	"{daybook}:%d"		/* the same, of earlier versions */
+#define SIGNED_KEY	"{daybook}:signed:%d"	/* rows of domains, of a day */
 #define MINUTES_KEY	"{daybook}:minutes:%d%02u" /* of a day and hour */
 #define HOURS_KEY	"{daybook}:hours:%d"	/* of a day */
 
@@ -42,11 +44,11 @@ push_delta(struct journal_words *words, const struct daybook_delta *delta)
 	    words, delta->refused, delta->would, delta->blocks));
 }
 
+/* redis_sums_add_rows - to the rows of a hash; how many went to "*", or -1 and *error_r */
 static int
-redis_sums_add(void *impl, TALLOC_CTX *ctx, int64_t at_ms, const struct daybook_delta *deltas,
-    size_t n, size_t *done_r, const char **error_r)
+redis_sums_add_rows(struct redis_books *books, TALLOC_CTX *ctx, const char *key, int64_t at_ms,
+    const struct daybook_delta *deltas, size_t n, size_t *done_r, const char **error_r)
 {
-	struct redis_books *books = impl;
 	int beyond = 0;
 	size_t next;
 
@@ -56,7 +58,7 @@ redis_sums_add(void *impl, TALLOC_CTX *ctx, int64_t at_ms, const struct daybook_
 
 		journal_script(words, &books->daybook);
 		journal_number(words, 1);
-		journal_key(books->redis, words, mem_printf(words, ROWS_KEY, daybook_day(at_ms)));
+		journal_key(books->redis, words, key);
 		journal_number(words, (DAYBOOK_DAYS + 1) * DAY_S);
 		journal_number(words, daybook_hour(at_ms));
 		journal_number(words, (long long)books->accounts);
@@ -69,6 +71,22 @@ redis_sums_add(void *impl, TALLOC_CTX *ctx, int64_t at_ms, const struct daybook_
 		beyond += sent;
 	}
 	return beyond;
+}
+
+static int
+redis_sums_add(void *impl, TALLOC_CTX *ctx, int64_t at_ms, const struct daybook_delta *deltas,
+    size_t n, size_t *done_r, const char **error_r)
+{
+	return redis_sums_add_rows(impl, ctx, mem_printf(ctx, ROWS_KEY, daybook_day(at_ms)), at_ms,
+	    deltas, n, done_r, error_r);
+}
+
+static int
+redis_sums_add_signed(void *impl, TALLOC_CTX *ctx, int64_t at_ms,
+    const struct daybook_delta *deltas, size_t n, size_t *done_r, const char **error_r)
+{
+	return redis_sums_add_rows(impl, ctx, mem_printf(ctx, SIGNED_KEY, daybook_day(at_ms)),
+	    at_ms, deltas, n, done_r, error_r);
 }
 
 /* The accounts of a day that were read, by their hashes; a hash that grows while it is scanned may
@@ -164,6 +182,19 @@ redis_sums_read(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *each, voi
 	if (result == 0)
 		result = journal_redis_scan(books->redis, ctx, mem_printf(ctx, TEXT_ROWS_KEY, day),
 		    redis_sums_take_text, &reader, error_r);
+	talloc_free(reader.seen.hashes);
+	return result;
+}
+
+static int
+redis_sums_read_signed(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
+    const char **error_r)
+{
+	struct redis_books *books = impl;
+	struct sums_reader reader = { { .ctx = ctx }, each, arg };
+	int result = journal_redis_scan(books->redis, ctx, mem_printf(ctx, SIGNED_KEY, day),
+	    redis_sums_take_row, &reader, error_r);
+
 	talloc_free(reader.seen.hashes);
 	return result;
 }
@@ -301,6 +332,8 @@ const struct books_sums_kind books_redis_sums = {
 	.add = redis_sums_add,
 	.read = redis_sums_read,
 	.read_hours = redis_sums_read_hours,
+	.add_signed = redis_sums_add_signed,
+	.read_signed = redis_sums_read_signed,
 	.add_rates = redis_sums_add_rates,
 	.read_rates = redis_sums_read_rates,
 };

@@ -68,16 +68,18 @@ static const char schema[] =
     " text TEXT NOT NULL);"		/* JSON */
     "CREATE INDEX events_key ON events (kind, key, at);"
     BOOKS_SQLITE_DMARC_SCHEMA
-    BOOKS_SQLITE_HOURS_SCHEMA;
+    BOOKS_SQLITE_HOURS_SCHEMA
+    BOOKS_SQLITE_SIGNED_SCHEMA;
 
-static const char *const steps[] = { BOOKS_SQLITE_DMARC_SCHEMA, BOOKS_SQLITE_HOURS_SCHEMA };
+static const char *const steps[] = { BOOKS_SQLITE_DMARC_SCHEMA, BOOKS_SQLITE_HOURS_SCHEMA,
+	BOOKS_SQLITE_SIGNED_SCHEMA };
 
 /* Every transaction is synced: that is one sync a second, off the message's path. */
 static const struct database_kind books_file = {
 	.name = "the books",
 	.without = "with empty books",
 	.id = 0x4353424b,	/* "CSBK" */
-	.version = 3,
+	.version = 4,
 	.schema = schema,
 	.steps = steps,
 	.settings = "PRAGMA synchronous = FULL;",

@@ -83,6 +83,16 @@ enum statement {
 	"INSERT INTO hours SELECT day, account, hour, hour_messages, hour_recipients, 0 FROM sums" \
 	" WHERE day = (SELECT max(day) FROM sums);"	/* the hour of the upgrade goes on */
 
+/* What version 4 added. */
+#define BOOKS_SQLITE_SIGNED_SCHEMA \
+	"CREATE TABLE signed (" \
+	" day INTEGER NOT NULL,"	/* 20261122, UTC */ \
+	" domain TEXT NOT NULL,"	/* d= */ \
+	" messages INTEGER NOT NULL," \
+	" recipients INTEGER NOT NULL," \
+	" bytes INTEGER NOT NULL," \
+	" PRIMARY KEY (day, domain)) WITHOUT ROWID;"
+
 /* sqlite_books_add_refusals - what an account was refused on a day, or would have been; 0 or -1.
  * With the writer. */
 int sqlite_books_add_refusals(struct sqlite_books *books, int day, const char *account,

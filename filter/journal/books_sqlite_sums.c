@@ -26,6 +26,8 @@ enum statement_sums {
 	DELETE_REFUSALS,
 	ADD_RATE,
 	DELETE_RATES,
+	ADD_SIGNED,
+	DELETE_SIGNED,
 };
 
 /* What an hour has by now. */
@@ -56,6 +58,10 @@ static const char *const sums_statements[] = {
 	[ADD_RATE] = "INSERT INTO rates VALUES (?1, ?2, ?3, ?4, ?5)"
 		     " ON CONFLICT (seconds, at, host, word) DO UPDATE SET n = n + ?5",
 	[DELETE_RATES] = "DELETE FROM rates WHERE seconds = ?1 AND at < ?2",
+	[ADD_SIGNED] = "INSERT INTO signed VALUES (?1, ?2, ?3, ?4, ?5)"
+		       " ON CONFLICT (day, domain) DO UPDATE SET messages = messages + ?3,"
+		       " recipients = recipients + ?4, bytes = bytes + ?5",
+	[DELETE_SIGNED] = "DELETE FROM signed WHERE day < ?1",
 };
 
 /* sums_prepared - a statement of the writer; NULL on error */
@@ -317,6 +323,72 @@ sqlite_sums_read_hours(void *impl, TALLOC_CTX *ctx, const char *account, int day
 	return code == SQLITE_DONE ? 0 : -1;
 }
 
+/* --- sums of domains that were signed for --- */
+
+/* sqlite_sums_sign - add to a domain's; 0 or -1 */
+static int
+sqlite_sums_sign(struct sqlite_books *books, int day, const struct daybook_delta *delta)
+{
+	sqlite3_stmt *statement = sums_prepared(books, ADD_SIGNED);
+
+	if (statement == NULL)
+		return -1;
+	(void)sqlite3_bind_int(statement, 1, day);
+	database_text(statement, 2, delta->account);
+	(void)sqlite3_bind_int64(statement, 3, (int64_t)delta->sums.messages);
+	(void)sqlite3_bind_int64(statement, 4, (int64_t)delta->sums.recipients);
+	(void)sqlite3_bind_int64(statement, 5, (int64_t)delta->sums.bytes);
+	return database_run(statement);
+}
+
+static int
+sqlite_sums_add_signed(void *impl, TALLOC_CTX *ctx, int64_t at_ms,
+    const struct daybook_delta *deltas, size_t n, size_t *done_r, const char **error_r)
+{
+	struct sqlite_books *books = impl;
+	int result = sqlite_books_begin(books);
+
+	for (size_t i = 0; i < n && result == 0; i++)
+		result = sqlite_sums_sign(books, daybook_day(at_ms), &deltas[i]);
+	if (result == 0)
+		result = sums_delete(
+		    books, DELETE_SIGNED, daybook_day(at_ms - DAYBOOK_DAYS * CLOCK_DAY_MS));
+	if (sqlite_books_end(books, ctx, result, error_r) != 0)
+		return -1;
+	*done_r = n;
+	return 0;
+}
+
+static int
+sqlite_sums_read_signed(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
+    const char **error_r)
+{
+	struct sqlite_books *books = impl;
+	struct database *db = sqlite_books_reader(books, ctx, error_r);
+	sqlite3_stmt *statement = NULL;
+	int code = SQLITE_ERROR;
+
+	if (db == NULL)
+		return -1;
+	if (sqlite3_prepare_v2(db->db, "SELECT domain, messages, recipients, bytes FROM signed"
+		" WHERE day = ?1", -1, &statement, NULL) == SQLITE_OK) {
+		(void)sqlite3_bind_int(statement, 1, day);
+		while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+			struct daybook_row row = { .day = {
+				(uint64_t)sqlite3_column_int64(statement, 1),
+				(uint64_t)sqlite3_column_int64(statement, 2),
+				(uint64_t)sqlite3_column_int64(statement, 3) } };
+
+			each(arg, database_column(statement, 0), &row);
+		}
+	}
+	if (code != SQLITE_DONE)
+		*error_r = database_error(db, ctx);
+	(void)sqlite3_finalize(statement);
+	(void)pthread_mutex_unlock(books->read_lock);
+	return code == SQLITE_DONE ? 0 : -1;
+}
+
 /* --- what the filter did --- */
 
 /* add_rate - to one count of a minute or hour; 0 or -1 */
@@ -451,6 +523,8 @@ const struct books_sums_kind books_sqlite_sums = {
 	.add = sqlite_sums_add,
 	.read = sqlite_sums_read,
 	.read_hours = sqlite_sums_read_hours,
+	.add_signed = sqlite_sums_add_signed,
+	.read_signed = sqlite_sums_read_signed,
 	.add_rates = sqlite_sums_add_rates,
 	.read_rates = sqlite_sums_read_rates,
 };

@@ -41,6 +41,7 @@ struct entry {
 	const struct dmarc_sum *dmarc; /* what an aggregate report says of it, or NULL */
 	bool in_history;	/* was written */
 	bool in_usage;
+	bool in_signed;		/* true, too, if it was not signed */
 	bool in_rates;
 	bool in_dmarc;
 	int64_t number;		/* of its row in the backlog (backlog.h); 0: it has none */

@@ -25,6 +25,7 @@
 #include "filter/journal/backlog.h"
 #include "filter/journal/journal.h"
 #include "filter/journal/sightings.h"
+#include "filter/journal/signing.h"
 #include "filter/journal/unusual.h"
 #include "filter/journal/watch.h"
 #include "policy/base/map.h"
@@ -49,6 +50,7 @@ enum written {
 	WRITTEN_HISTORY,
 	WRITTEN_SUMS,
 	WRITTEN_RATES,
+	WRITTEN_SIGNED,
 	WRITTEN_DMARC,
 	WRITTEN_EVENTS,
 	WRITTEN_COUNT
@@ -566,6 +568,7 @@ take_waiting(struct journal *journal)
 		entry->in_history = !books_keep_decisions(journal->books);
 		entry->in_usage = entry->account == NULL;
 		entry->in_dmarc = entry->dmarc == NULL;
+		entry->in_signed = signing_sdid(entry) == NULL;
 		entry_write(journal, entry);
 		journal->pending[journal->n_pending++] = entry;
 		entry = next;
@@ -588,7 +591,7 @@ static void
 note_written(struct journal *journal, enum written what, const char *error)
 {
 	static const char *const names[] = { "the history of decisions", "the sums of a day",
-		"the counts by minute",
+		"the counts by minute", "the sums of signatures",
 		"the counts for DMARC reports", "the events" };
 	bool failed = error != NULL;
 	bool any = false;
@@ -809,6 +812,18 @@ write_rates(struct journal *journal, TALLOC_CTX *ctx)
 	return true;
 }
 
+/* write_signed - for which domains; false: not now */
+static bool
+write_signed(struct journal *journal, TALLOC_CTX *ctx)
+{
+	const char *error = NULL;
+	bool good =
+	    signing_write(journal->books, ctx, journal->pending, journal->n_pending, &error) == 0;
+
+	note_written(journal, WRITTEN_SIGNED, error);
+	return good;
+}
+
 /* compare_dmarc - by day, domain and row; the domain's last record comes last */
 static int
 compare_dmarc(const void *a, const void *b)
@@ -897,7 +912,8 @@ write_dmarc(struct journal *journal, TALLOC_CTX *ctx)
 static bool
 is_written(const struct entry *entry)
 {
-	return entry->in_history && entry->in_usage && entry->in_rates && entry->in_dmarc;
+	return entry->in_history && entry->in_usage && entry->in_rates && entry->in_signed &&
+	    entry->in_dmarc;
 }
 
 /* forget_written - what is written everywhere, and, beyond the bound, the oldest of the rest */
@@ -933,7 +949,7 @@ static bool
 write_pending(struct journal *journal)
 {
 	static bool (*const writers[])(struct journal *, TALLOC_CTX *) = {
-		write_history, write_usage, write_rates, write_dmarc
+		write_history, write_usage, write_rates, write_signed, write_dmarc
 	};
 	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
 	int64_t began = clock_ms();

@@ -423,6 +423,8 @@ def rest(browser):
        "a pasted message is tried", browser.text())
     browser.shot("try")
     ok(browser.shows("domains", "example.org", "lab", "example.net", "spf.missing", "dkim.no-key", "dmarc.missing", "no fault found"), "Domains shows what was found of each", browser.text())
+    rows = browser.js("""return [...document.querySelectorAll("tbody tr")].map((row) => [...row.cells].map((cell) => cell.innerText))""")
+    ok([row for row in rows if row[0] == "example.org" and row[-1] not in ("", "0")], "and how many messages were signed", rows)
 
 
 def every_page(browser):

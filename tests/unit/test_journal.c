@@ -519,6 +519,57 @@ check_rates(TALLOC_CTX *ctx, struct books *books)
 	    "29999940 mx2 action:quarantine=1,reason:over=1\n");
 }
 
+/* dump_signed - books_sums_each: "domain messages recipients bytes" */
+static void
+dump_signed(void *arg, const char *domain, const struct daybook_row *row)
+{
+	char **text = arg;
+
+	*text = mem_check(talloc_asprintf_append_buffer(*text, "%s %d %d %d;", domain,
+	    (int)row->day.messages, (int)row->day.recipients, (int)row->day.bytes));
+}
+
+/* check_signed - signatures are added up by domain and day */
+static void
+check_signed(TALLOC_CTX *ctx, struct books *books)
+{
+	const struct daybook_delta deltas[] = {
+		{ .account = "example.net", .sums = { 1, 2, 300 } },
+		{ .account = "example.org", .sums = { 1, 1, 100 } },
+	};
+	int64_t now = clock_wall_ms();
+	const char *error = NULL;
+	size_t done = 0;
+
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(
+		    books_add_signed(books, ctx, now, &deltas[i], 2 - (size_t)i, &done, &error), 0);
+	assert_int_equal(done, 1);
+	assert_int_equal(
+	    books_add_signed(books, ctx, now - CLOCK_DAY_MS, deltas, 1, &done, &error), 0);
+	for (int i = 0; i < 3; i++) {
+		char *text = mem_strdup(ctx, "");
+
+		assert_int_equal(books_read_signed(books, ctx,
+		    daybook_day(now - i * CLOCK_DAY_MS), dump_signed, &text, &error), 0);
+		if (i == 0) {
+			assert_non_null(strstr(text, "example.net 1 2 300;"));
+			assert_non_null(strstr(text, "example.org 2 2 200;"));
+		} else
+			assert_string_equal(text, i == 1 ? "example.net 1 2 300;" : "");
+	}
+}
+
+static void
+test_signed_here(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+
+	(void)state;
+	check_signed(ctx, in_file(ctx, NULL, 0));
+	talloc_free(ctx);
+}
+
 static void
 test_rates_here(void **state)
 {
@@ -552,6 +603,7 @@ test_rates_shared(void **state)
 
 	(void)state;
 	check_rates(ctx, books);
+	check_signed(ctx, books);
 	/* hosts beyond the bound are one, and always the same ones */
 	for (int i = 0; i < 60 * (BOOKS_HOSTS + 5); i++)
 		assert_int_equal(
@@ -748,7 +800,7 @@ test_dmarc_old_file(void **state)
 	assert_int_equal(sqlite3_open(mem_printf(ctx, "%s.books", path), &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, "DROP TABLE dmarc_rows; DROP TABLE dmarc_domains;"
 	    "UPDATE sums SET hour = 0, hour_messages = 5, hour_recipients = 7, peak_recipients = 8;"
-	    "DROP TABLE hours; DROP TABLE rates;"
+	    "DROP TABLE hours; DROP TABLE rates; DROP TABLE signed;"
 	    "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
 	(void)sqlite3_close(db);
 	books = in_file(ctx, path, 0);
@@ -1111,7 +1163,7 @@ test_foreign_databases(void **state)
 	talloc_free(books);
 	alter(ctx, path, "PRAGMA user_version = 99");
 	assert_refused(path, "newer version");
-	alter(ctx, path, "PRAGMA user_version = 3");
+	alter(ctx, path, "PRAGMA user_version = 4");
 	talloc_free(in_file(ctx, path, 100));
 	memset(page, 'x', sizeof(page));
 	file = fopen(name, "r+");
@@ -1346,7 +1398,7 @@ waiting_entry(TALLOC_CTX *ctx)
 	struct entry *entry = talloc_zero(ctx, struct entry);
 
 	entry->at_ms = 1700000000123;
-	entry->text = "{\"at\":1}";
+	entry->text = "{\"at\":1,\"sign\":\"example.org/s1\"}";
 	entry->queue_id = "Q1";
 	entry->account = "a@example.org";
 	entry->action = ACTION_TEMPFAIL;
@@ -1397,7 +1449,10 @@ test_backlog(void **state)
 	assert_true(found.entry->connection && backlog_has_entry(backlog, found.entry));
 	assert_string_equal(found.entry->dmarc->domain, "example.net");
 	assert_string_equal(found.entry->dmarc->row, "{}");
-	assert_false(found.entry->in_history || found.entry->in_usage || found.entry->in_dmarc);
+	assert_false(found.entry->in_history || found.entry->in_usage || found.entry->in_dmarc ||
+	    found.entry->in_signed);
+	assert_true(found.entry->sign == OUTCOME_PASS);
+	assert_string_equal(found.entry->sign_domain, "example.org");
 	/* one part of it was written */
 	found.entry->in_history = true;
 	backlog_put_entry(backlog, found.entry);
@@ -1465,6 +1520,7 @@ main(void)
 		cmocka_unit_test(test_peak_hour),
 		cmocka_unit_test(test_days_and_file),
 		cmocka_unit_test(test_done),
+		cmocka_unit_test(test_signed_here),
 		cmocka_unit_test(test_rates_here),
 		cmocka_unit_test(test_rates_shared),
 		cmocka_unit_test(test_stopped),
