@@ -44,6 +44,33 @@ config_account(const struct config *config, const char *name)
 	    config_compare_accounts);
 }
 
+/* has_role - may a listener take mail of that role? ROLE_AUTO: of any but inbound */
+static bool
+has_role(const struct listener *listener, enum role role)
+{
+	if (role == ROLE_AUTO)
+		return listener->role != ROLE_INBOUND;
+	return listener->role == role || listener->role == ROLE_AUTO;
+}
+
+/* config_account_mode - the mode that mail of an account meets */
+enum mode
+config_account_mode(const struct config *config, const char *name, enum role role)
+{
+	const struct account *account = config_account(config, name);
+	enum mode mode = config->mode;
+	bool any = false;
+
+	if (account != NULL && account->mode_set >= 0)
+		return (enum mode)account->mode_set;
+	for (size_t i = 0; i < config->n_listeners; i++)
+		if (has_role(&config->listeners[i], role)) {
+			mode = any && mode == MODE_ENFORCE ? mode : config->listeners[i].mode;
+			any = true;
+		}
+	return mode;
+}
+
 bool
 config_listen_inherited(const struct config *config)
 {

@@ -324,6 +324,13 @@ bool config_signs(const struct config *config);
 /* config_account - the account of that normal form, or NULL. Any thread. */
 const struct account *config_account(const struct config *config, const char *name);
 
+/*
+ * config_account_mode - the mode that mail of an account meets at listeners of a role
+ * name: normal form; role: ROLE_AUTO is any but inbound. Its own mode, or else enforce if one of
+ * the listeners enforces. Any thread.
+ */
+enum mode config_account_mode(const struct config *config, const char *name, enum role role);
+
 /* config_find_plan - the plan of that name, or NULL. Any thread. */
 const struct plan *config_find_plan(const struct config *config, const char *name);
 

@@ -383,10 +383,7 @@ static const char *
 watch_note(const struct asked *asked, const struct subject *subject)
 {
 	const struct config *config = subject->snapshot->config;
-	const struct account *account = config_account(config, subject->account);
-	enum mode mode = account != NULL && account->mode_set >= 0
-	    ? (enum mode)account->mode_set
-	    : config->mode;
+	enum mode mode = config_account_mode(config, subject->account, ROLE_AUTO);
 
 	return mode == MODE_ENFORCE ? NULL : mem_printf(asked->ctx,
 	    "mode watch refuses nothing: mail of %s still passes; to stop it, write "

@@ -178,15 +178,11 @@ login_counts(const struct login *login, const struct plans *plans)
 	return true;
 }
 
-/* login_mode - the mode of the account */
+/* login_mode - the mode of the account's mail that comes with a login */
 static enum mode
 login_mode(const struct login *login)
 {
-	const struct account *own =
-	    config_account(login->snapshot->config, login->account);
-	int mode = own != NULL ? own->mode_set : -1;
-
-	return mode >= 0 ? (enum mode)mode : login->snapshot->config->mode;
+	return config_account_mode(login->snapshot->config, login->account, ROLE_SUBMISSION);
 }
 
 /* is_enforced - would a block refuse mail of this account? */

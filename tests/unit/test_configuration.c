@@ -1987,6 +1987,40 @@ test_fixed_difference(void **state)
 	}
 }
 
+/* The mode of an account is its own, or that of the listeners that take its mail. */
+static void
+test_account_mode(void **state)
+{
+	static const struct { const char *text; enum mode login, any; } rows[] = {
+		{ "", MODE_WATCH, MODE_WATCH },
+		{ "mode = \"enforce\"\n", MODE_ENFORCE, MODE_ENFORCE },
+		{ "listeners = { users = { role = \"submission\"  daemon = [\"U\"]  mode = \"enforce\" }\n"
+		  "mx = { role = \"inbound\"  daemon = [\"MX\"] }  mail = { role = \"submission\" } }\n",
+		    MODE_ENFORCE, MODE_ENFORCE },
+		{ "listeners = { users = { role = \"submission\"  daemon = [\"U\"] }\n"
+		  "php = { role = \"local\"  pickup = true  mode = \"enforce\" }\n"
+		  "mx = { role = \"inbound\"  mode = \"enforce\" } }\n", MODE_WATCH, MODE_ENFORCE },
+		{ "mode = \"enforce\"\nlisteners = { users = { role = \"submission\"  daemon = [\"U\"]\n"
+		  "mode = \"watch\" }  mx = { role = \"inbound\" } }\n", MODE_WATCH, MODE_WATCH },
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		TALLOC_CTX *ctx = talloc_new(NULL);
+		const char *text = mem_printf(ctx, "%saccounts = ( { login = \"own@x.example\"  "
+		    "mode = \"watch\" }, { login = \"hard@x.example\"  mode = \"enforce\" } )\n",
+		    rows[i].text);
+		struct config *config = load_good(ctx, *state, rows[i].text, text);
+
+		if (config_account_mode(config, "a@x.example", ROLE_SUBMISSION) != rows[i].login ||
+		    config_account_mode(config, "a@x.example", ROLE_AUTO) != rows[i].any)
+			fail_msg("%s", rows[i].text);
+		assert_int_equal(config_account_mode(config, "own@x.example", ROLE_AUTO), MODE_WATCH);
+		assert_int_equal(
+		    config_account_mode(config, "hard@x.example", ROLE_SUBMISSION), MODE_ENFORCE);
+		talloc_free(ctx);
+	}
+}
+
 int
 main(void)
 {
@@ -2004,6 +2038,7 @@ main(void)
 		TEST(test_empty_conditions),
 		TEST(test_plans_mistakes),
 		TEST(test_late_mistakes),
+		TEST(test_account_mode),
 		TEST(test_listen),
 		TEST(test_listen_port),
 		TEST(test_listen_missing),
