@@ -137,8 +137,7 @@ ask(TALLOC_CTX *ctx, const struct world *world, const struct plan *plan, uint32_
 		.bytes = 4096,
 		.marks = &id[0],
 		.n_marks = plan == &world->lists,
-		.client = id[1],
-		.has_client = plan == &world->lists };
+		.things = { [LIMIT_CLIENTS] = { plan == &world->lists, id[1] } } };
 
 	return quota_plan_make(ctx, plan, world->names[account], &cost, false, (const uint8_t *)id);
 }
