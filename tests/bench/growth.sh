@@ -6,10 +6,13 @@
 #	growth/filters/N	N filters at once on one Redis
 #	growth/cluster/3	four filters on a Redis Cluster of three
 #	growth/accounts/N	one filter, and N accounts whose counts Redis holds
-#	growth/verdicts/N	one filter, and N verdicts in the history of those accounts
+#	growth/verdicts/N	one filter, and N verdicts in the lists of those accounts, which hold the
+#			last GROWTH_LIST of each
 #
 # Accounts and verdicts are copies (DUMP, RESTORE) of what a real message left in Redis, so they
 # are laid out as the filter does it today. What does not fit into memory is left out, loudly.
+
+GROWTH_LIST=20	# BOOKS_PER_ACCOUNT
 
 # growth_used PROCESS - its CPU time so far, in microseconds
 growth_used() {
@@ -176,7 +179,7 @@ growth_shared() {
 	growth_keep accounts "$(printf '%s\n' "${keys[@]}" | grep -m 1 '{u0@')" &&
 	    growth_keep verdicts "$(printf '%s\n' "${keys[@]}" | grep -m 1 'history')" &&
 	    growth_series accounts growth-one "$growth_accounts" 1 &&
-	    growth_series verdicts growth-one "$growth_verdicts" 100
+	    growth_series verdicts growth-one "$growth_verdicts" "$GROWTH_LIST"
 	lab_end growth-one
 }
 
