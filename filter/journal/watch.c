@@ -119,6 +119,22 @@ tell_blocked(const struct journal_watch *watch, TALLOC_CTX *ctx,
 	    details);
 }
 
+/* tell_near - signs that reached warn_at of block_on */
+static void
+tell_near(TALLOC_CTX *ctx, struct store *store, struct events *events)
+{
+	size_t n;
+	const struct store_near *near = store_take_near(store, ctx, &n);
+
+	for (size_t i = 0; i < n; i++)
+		event_raise(events, EVENT_SOFT_LEVEL, "account", near[i].account,
+		    mem_printf(ctx, "block_on %s", near[i].limit),
+		    mem_printf(ctx, "%s has reached %u%% of its block_on of %s", near[i].account,
+			near[i].percent, near[i].limit),
+		    json_pack("{s:i, s:s}", "percent", (int)near[i].percent, "block_on",
+			near[i].limit));
+}
+
 /* tell_unblocked - a block that is no more there */
 static void
 tell_unblocked(TALLOC_CTX *ctx, struct events *events, const struct store_block *block)
@@ -188,6 +204,7 @@ journal_watch_look(struct journal_watch *watch, struct store *store,
 	size_t n = 0;
 
 	look_at_store(watch, tmp, store, events);
+	tell_near(tmp, store, events);
 	store_blocked(store, list, &blocks, &n);
 	n = look_at_blocks(watch, tmp, sightings, books, events, blocks, n);
 	watch->blocks = blocks;

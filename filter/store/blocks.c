@@ -21,11 +21,15 @@
 #include "filter/store/blocks.h"
 #include "policy/base/mem.h"
 
+#define NEAR_MAX	1000	/* accounts near a block, between two looks of the journal */
+
 struct blocks {
 	pthread_mutex_t lock;
 	TALLOC_CTX *memory;		/* a root of its own, because threads share it */
 	struct store_block **sorted;	/* each with its strings below it */
 	atomic_size_t n;
+	struct store_near *near;	/* below memory; or NULL */
+	size_t n_near;
 };
 
 /* blocks_free - talloc destructor */
@@ -290,4 +294,46 @@ blocks_offender(struct blocks *blocks, const struct store_options *options,
 			for_ms / 60000, block.reason));
 	talloc_free(tmp);
 	return news;
+}
+
+/* blocks_near - note that a sign reached warn_at */
+void
+blocks_near(struct blocks *blocks, const struct quota_plan *offence,
+    const struct quota_reply *reply)
+{
+	TALLOC_CTX *tmp;
+	struct quota_mark *marks;
+	struct store_near *near;
+
+	if (reply->counts[0].used > reply->counts[0].max)
+		return;		/* the block says more */
+	tmp = mem_check(talloc_new(NULL));
+	if (quota_marks(tmp, offence, reply, &marks) == 1) {
+		(void)pthread_mutex_lock(&blocks->lock);
+		if (blocks->near == NULL)
+			blocks->near = mem_array(blocks->memory, struct store_near, NEAR_MAX);
+		if (blocks->n_near < NEAR_MAX) {
+			near = &blocks->near[blocks->n_near++];
+			near->account = mem_strdup(blocks->near, offence->account);
+			near->limit = mem_strdup(blocks->near, marks[0].limit);
+			near->percent = marks[0].percent;
+		}
+		(void)pthread_mutex_unlock(&blocks->lock);
+	}
+	talloc_free(tmp);
+}
+
+/* blocks_take_near - what was noted since the last call */
+struct store_near *
+blocks_take_near(struct blocks *blocks, TALLOC_CTX *ctx, size_t *n_r)
+{
+	struct store_near *near;
+
+	(void)pthread_mutex_lock(&blocks->lock);
+	near = talloc_steal(ctx, blocks->near);
+	*n_r = blocks->n_near;
+	blocks->near = NULL;
+	blocks->n_near = 0;
+	(void)pthread_mutex_unlock(&blocks->lock);
+	return near;
 }

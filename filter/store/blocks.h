@@ -56,4 +56,12 @@ char *blocks_offence_text(TALLOC_CTX *ctx, const struct quota_counter *counter);
 bool blocks_offender(struct blocks *blocks, const struct store_options *options,
     const struct quota_plan *offence, const struct store_block_rule *rule, uint64_t nth);
 
+/* blocks_near - note that offence took a sign to warn_at, and not beyond block_on; reply has one
+ * count */
+void blocks_near(struct blocks *blocks, const struct quota_plan *offence,
+    const struct quota_reply *reply);
+
+/* blocks_take_near - what was noted since the last call, on ctx, *n_r of them */
+struct store_near *blocks_take_near(struct blocks *blocks, TALLOC_CTX *ctx, size_t *n_r);
+
 #endif

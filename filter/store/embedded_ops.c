@@ -154,6 +154,7 @@ embedded_ops_offence(
 	uint64_t nth = 1;
 
 	embedded_charge(impl->table, tmp, offence, now, false, &reply);
+	blocks_near(impl->blocks, offence, &reply);
 	/* the same thing again is no news: a block that has ended must not begin again with it */
 	if (rule->for_ms > 0 && reply.counts[0].cost > 0 &&
 	    reply.counts[0].used > reply.counts[0].max &&

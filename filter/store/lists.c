@@ -256,6 +256,8 @@ count_offence(struct store_redis *redis, TALLOC_CTX *ctx, const struct offence *
 
 	if (charge_one(redis, ctx, offence->plan, &reply) < 0)
 		return -1;
+	if (reply.counts != NULL)
+		blocks_near(redis->blocks, offence->plan, &reply);
 	return offence->blocks || is_one_too_many(offence, &reply)
 	    ? block_offender(redis, ctx, offence)
 	    : 0;
@@ -275,6 +277,8 @@ count_here(struct store_redis *redis, TALLOC_CTX *ctx, struct offence *offence)
 	    !away_offence(redis->away, ctx, plan, clock_ms(), &reply))
 		return;
 	offence->here = true;
+	if (reply.counts != NULL)
+		blocks_near(redis->blocks, plan, &reply);
 	if (!is_one_too_many(offence, &reply) ||
 	    !blocks_offender(redis->blocks, &redis->log, plan, &offence->rule, 1) ||
 	    !blocks_find(redis->blocks, ctx, plan->account, clock_wall_ms(), &block))

@@ -324,6 +324,13 @@ store_blocked(struct store *store, TALLOC_CTX *ctx, struct store_block **list_r,
 	*list_r = blocks_list(store->blocks, ctx, clock_wall_ms(), n_r);
 }
 
+/* store_take_near - the accounts that came near a block by block_on */
+struct store_near *
+store_take_near(struct store *store, TALLOC_CTX *ctx, size_t *n_r)
+{
+	return blocks_take_near(store->blocks, ctx, n_r);
+}
+
 /* store_known_block - whether account is blocked */
 bool
 store_known_block(struct store *store, TALLOC_CTX *ctx, const char *account,

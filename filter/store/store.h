@@ -146,6 +146,13 @@ bool store_known_block(struct store *store, TALLOC_CTX *ctx, const char *account
 void store_offence(struct store *store, const struct quota_plan *offence,
     const struct store_block_rule *rule);
 
+/*
+ * store_take_near - the accounts that a sign took to warn_at of block_on here, but not blocked
+ * Each is returned once. *n_r entries, on ctx with their strings; what is noted while 1000 wait is
+ * dropped. No server is asked.
+ */
+struct store_near *store_take_near(struct store *store, TALLOC_CTX *ctx, size_t *n_r);
+
 /* --- limits raised for a time --- */
 
 /*

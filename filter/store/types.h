@@ -99,4 +99,11 @@ struct store_block {
 	int64_t until;		/* 0: until it is unblocked */
 };
 
+/* An account that a sign took to warn_at of block_on. */
+struct store_near {
+	const char *account;
+	const char *limit;	/* of block_on */
+	unsigned int percent;	/* warn_at */
+};
+
 #endif

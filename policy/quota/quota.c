@@ -604,7 +604,7 @@ quota_plan_offence(TALLOC_CTX *ctx, const struct quota_party *parties, size_t n,
 	const struct quota_party observed = { .kind = QUOTA_ACCOUNT, .name = parties[0].name,
 	    .on_over = ACTION_WARN };
 	const struct quota_party signs = { .kind = QUOTA_SIGNS, .name = parties[0].name,
-	    .on_over = ACTION_WARN };
+	    .plan = parties[0].plan, .on_over = ACTION_WARN };
 	struct quota_plan *asked = quota_begin(ctx, parties, n, 1, 1, id);
 	const char *home = quota_home(parties, n);
 

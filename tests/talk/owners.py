@@ -91,6 +91,11 @@ ok([mail[:2] for mail in mails(shared[0])] == [("admin@example.org", "countersig
    "the admin gets a mail about the domain", mails(shared[0]))
 ok([mail[0] for mail in mails(soft[0])] == ["admin@example.org"], "and no user one about its mark", mails(soft[0]))
 
+near = {"event": "soft-level", "account": "u0@shared.example", "percent": 80, "block_on": "20 foreign-senders per hour",
+        "text": "u0@shared.example has reached 80% of its block_on of 20 foreign-senders per hour"}
+ok([mail[:2] for mail in mails(near)] == [("admin@example.org", "countersign: u0@shared.example shows signs of a stolen password")],
+   "signs of a stolen password are for the admin alone", mails(near))
+
 send("big@pooled.example", "P1", 9)
 until(lambda: len(events("soft-level", account="big@pooled.example")) >= 2)
 ok(not events("soft-level", limit_of="pool acme"), "9 of 2000 is no mark of the pool")
