@@ -35,6 +35,7 @@ struct offence {
 	struct store_block_rule rule;
 	bool here;		/* it was counted in this process, because Redis is away */
 	bool blocks;		/* and blocked the account */
+	bool lifted;		/* the account was unblocked since: it blocks no more */
 };
 
 /* lists_blame - a call of the keeper's failed; a matter of one key alone (POOL_BROKEN) changes no
@@ -214,8 +215,8 @@ charge_one(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *
 static bool
 is_one_too_many(const struct offence *offence, const struct quota_reply *reply)
 {
-	return offence->rule.for_ms > 0 && reply->counts != NULL && reply->counts[0].cost > 0 &&
-	    reply->counts[0].used > reply->counts[0].max;
+	return offence->rule.for_ms > 0 && !offence->lifted && reply->counts != NULL &&
+	    reply->counts[0].cost > 0 && reply->counts[0].used > reply->counts[0].max;
 }
 
 /* block_offender - block, if an offence was one too many, or count a block that holds already;
@@ -344,6 +345,17 @@ store_redis_drop_offences(struct store_redis *redis)
 		next = at->next;
 		talloc_free(at);
 	}
+}
+
+/* store_redis_lift_offences - those of an account that still wait block it no more */
+void
+store_redis_lift_offences(struct store_redis *redis, const char *account)
+{
+	(void)pthread_mutex_lock(&redis->lock);
+	for (struct offence *at = redis->offences; at != NULL; at = at->next)
+		if (strcmp(at->plan->account, account) == 0)
+			at->lifted = true;
+	(void)pthread_mutex_unlock(&redis->lock);
 }
 
 /* store_redis_offence - an offence is to be counted */

@@ -25,6 +25,10 @@ void store_redis_look_for_changes(struct store_redis *redis);
 /* store_redis_count_offences - those that wait, if Redis can be asked; for the keeper */
 void store_redis_count_offences(struct store_redis *redis);
 
+/* store_redis_lift_offences - those of an account that still wait block it no more: it is
+ * unblocked */
+void store_redis_lift_offences(struct store_redis *redis, const char *account);
+
 /* store_redis_drop_offences - at the end: those that still wait are not counted */
 void store_redis_drop_offences(struct store_redis *redis);
 

@@ -340,6 +340,15 @@ store_redis_look(void *impl)
 	store_redis_wake(impl);
 }
 
+/* unblock - also from what its signs that wait would do */
+static int
+unblock(void *impl, TALLOC_CTX *ctx, const struct quota_plan *plan, int64_t deadline_ms,
+    const char **error_r)
+{
+	store_redis_lift_offences(impl, plan->account);
+	return store_redis_unblock(impl, ctx, plan, deadline_ms, error_r);
+}
+
 const struct store_ops store_redis_ops = {
 	.open = store_redis_open,
 	.close = store_redis_close,
@@ -348,7 +357,7 @@ const struct store_ops store_redis_ops = {
 	.foretell = store_redis_foretell,
 	.reset = store_redis_reset,
 	.block = store_redis_block,
-	.unblock = store_redis_unblock,
+	.unblock = unblock,
 	.offence = store_redis_offence,
 	.raise = store_redis_raise,
 	.unraise = store_redis_unraise,

@@ -440,8 +440,12 @@ test_signs(void **state)
 	for (uint64_t i = 1; i <= 4; i++) {
 		sign(f, one, "thief", i);
 		sign(f, one, "clumsy", i % 3);
+		sign(f, one, "cleared", i);
 	}
 	(void)wait_blocked(f, one, "thief");
+	(void)wait_blocked(f, one, "cleared");
+	assert_true(store_unblock(one, f->ctx, ask(f, f->plan, "cleared"),
+	    clock_ms() + PATIENCE_MS, &ignored) >= 0);
 	assert_false(store_known_block(one, f->ctx, "clumsy", NULL));
 	assert_false(store_known_block(other, f->ctx, "thief", NULL));
 	road_lose(f->road, false);
@@ -453,6 +457,11 @@ test_signs(void **state)
 		usleep(5000);
 	sign(f, one, "thief", 5);
 	assert_non_null(strstr(wait_blocked(f, one, "thief"), "block 2 within 30 days"));
+	/* the signs from before are counted by the time when these are */
+	for (uint64_t i = 1; i <= 4; i++)
+		sign(f, one, "late", i);
+	(void)wait_blocked(f, one, "late");
+	assert_false(store_known_block(one, f->ctx, "cleared", NULL));
 	store_close(one);
 	store_close(other);
 }
