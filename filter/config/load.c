@@ -214,6 +214,14 @@ static const struct option plans_file_rows[] = {
 	    .works = WORKS_ALWAYS,
 	    .type = OPTION_WORDS,
 	    .offset = AT(config, event_command) },
+	{ .name = "country_of",
+	    .works = WORKS_COUNTRIES,
+	    .type = OPTION_WORDS,
+	    .offset = AT(config, country_of) },
+	{ .name = "asn_of",
+	    .works = WORKS_NETWORKS,
+	    .type = OPTION_WORDS,
+	    .offset = AT(config, asn_of) },
 	CONFIGURATION_PLANS_ROWS
 	{ .name = NULL },
 };
@@ -410,17 +418,22 @@ read_plans_file(struct options_reader *reader, struct config *config)
 		.files = reader->files,
 		.given = reader->given,
 		.n_given = reader->n_given,
+		.top = &top_group,
 	};
-	const struct words outer_program = config->event_command;
+	const struct words outer[] = { config->event_command, config->country_of, config->asn_of };
+	const struct words *const lists[] = { &config->event_command, &config->country_of,
+		&config->asn_of };
+	static const char *const names[] = { "event_command", "country_of", "asn_of" };
 	config_t tree;
 
 	config_init(&tree);
 	if (options_parse_file(&inner, &tree))
 		options_group(&inner, config_root_setting(&tree), &plans_file_group, config);
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		if (outer[i].n > 0 && lists[i]->items != outer[i].items)
+			options_error(&inner, at(&tree, names[i]),
+			    "%s is given in %s already; keep one of the two", names[i], config->file);
 	config_destroy(&tree);
-	if (outer_program.n > 0 && config->event_command.items != outer_program.items)
-		options_error(&inner, NULL,
-		    "event_command is given in %s already; keep one of the two", config->file);
 	reader->files = inner.files;
 	reader->given = inner.given;
 	reader->n_given = inner.n_given;
@@ -622,7 +635,7 @@ struct config *
 config_load(TALLOC_CTX *ctx, const char *file, const char **error_r)
 {
 	struct config *config = mem_new(ctx, struct config);
-	struct options_reader reader = { .ctx = config, .file = file };
+	struct options_reader reader = { .ctx = config, .file = file, .top = &top_group };
 	config_t tree;
 
 	set_defaults(&reader, config);

@@ -413,6 +413,17 @@ refuse_password(struct options_reader *reader, config_setting_t *setting,
 	return false;
 }
 
+/* options_has - is it an option of a group? */
+static bool
+options_has(const struct option_group *group, const char *name)
+{
+	const struct option *row = group->rows;
+
+	while (row->name != NULL && strcmp(row->name, name) != 0)
+		row++;
+	return row->name != NULL;
+}
+
 /* options_group - read every setting of a group */
 void
 options_group(struct options_reader *reader, config_setting_t *setting,
@@ -444,6 +455,12 @@ options_group(struct options_reader *reader, config_setting_t *setting,
 			continue;
 		if (group->actions_offset >= 0 && read_action(reader, member, group, target))
 			continue;
+		if (reader->top != NULL && options_has(reader->top, name)) {
+			options_error(reader, member,
+			    "unknown option \"%s\" in %s; it is an option of %s",
+			    name, group->what, reader->top->what);
+			continue;
+		}
 		near = options_nearest(group, name);
 		options_error(reader, member, "unknown option \"%s\" in %s%s%s%s", name,
 		    group->what, near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",

@@ -24,6 +24,7 @@ struct options_reader {
 	struct words files;	/* that were read: this one and what it includes */
 	struct option_given *given; /* what was given and may be without effect, for effect.h */
 	size_t n_given;
+	const struct option_group *top; /* the options of the configuration file, for messages */
 };
 
 #define OPTIONS_ERRORS_MAX	20

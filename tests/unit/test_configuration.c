@@ -1842,6 +1842,13 @@ test_plans_file(void **state)
 	config = load_good(ctx, place, "default elsewhere", mem_printf(ctx,
 	    "plans_file = \"%s\"\ndefault_plan = \"form\"", place->other));
 	assert_string_equal(config->assign.account.plan->name, "form");
+	/* with what the limits need */
+	write_text(place->other, "default_plan = \"p\" country_of = \"cidr:/c\" asn_of = \"cidr:/a\"\n"
+	    "plans = { p = { limits = [\"3 countries per day\", \"6 networks per day\"] } }\n");
+	config = load_good(ctx, place, "places", mem_printf(ctx, "plans_file = \"%s\"", place->other));
+	assert_string_equal(config->country_of.items[0], "cidr:/c");
+	assert_string_equal(config->asn_of.items[0], "cidr:/a");
+	write_text(place->other, strchr(plans, '\n'));
 	/* a path that is not absolute begins beside the first file */
 	config = load_good(ctx, place, "beside", mem_printf(ctx,
 	    "plans_file = \"%s\"\ndefault_plan = \"form\"\n"
@@ -1859,7 +1866,8 @@ test_plans_file_mistakes(void **state)
 {
 	/* what the plans file says, and what is told of it; it cannot reopen a listener */
 	static const struct { const char *plans; unsigned int line; const char *part; } rows[] = {
-		{ "\nmode = \"enforce\"", 2, "unknown option \"mode\" in the plans file" },
+		{ "\nmode = \"enforce\"", 2,
+		    "unknown option \"mode\" in the plans file; it is an option of the configuration file" },
 		{ "listen = \"inet:0.0.0.0:1\"", 1, "unknown option \"listen\" in the plans file" },
 		{ "listeners = { }", 1, "unknown option \"listeners\" in the plans file" },
 		{ "accounts = ( )", 1, "unknown option \"accounts\" in the plans file" },
@@ -1910,6 +1918,10 @@ test_two_files(void **state)
 	    mem_printf(ctx, "plans_file = \"%s\"\ndefault_plan = \"a\"", place->other), &error));
 	assert_non_null(strstr(error, "default_plan is given already"));
 	assert_non_null(strstr(error, "); keep one of the two"));
+	write_text(place->other, "\ncountry_of = \"cidr:/c\"\n");
+	assert_null(load_text(ctx, place,
+	    mem_printf(ctx, "plans_file = \"%s\"\ncountry_of = \"cidr:/d\"", place->other), &error));
+	assert_true(says(ctx, error, place->other, 2, "country_of is given in "));
 	write_text(place->other, "frob = 1\n");
 	assert_null(load_text(ctx, place, mem_printf(ctx, "plans_file = \"%s\"\naccounts = (\n"
 	    "{ login = \"a@example.org\" plan = \"gold\" } )", place->other), &error));
