@@ -396,6 +396,10 @@ control_open(TALLOC_CTX *ctx, const char *path, const char *group, const char *r
 	    find_group(ctx, read_group, &control->read_group, error_r) == 0)
 		control->fd =
 		    unix_socket_listen(ctx, path, read_group != NULL ? 0666 : 0660, group, error_r);
+	/* a service that is no member cannot give it to the group: all may connect, and each is
+	 * looked at */
+	if (control->fd < 0 && control->write_group != NO_GROUP)
+		control->fd = unix_socket_listen(ctx, path, 0666, NULL, error_r);
 	/* the file's own group may speak in any case: it could connect */
 	if (group == NULL)
 		control->write_group = getegid();

@@ -244,23 +244,25 @@ examine_config(struct exam *exam)
 }
 
 /* control_group - is the control socket's group one of people or programs that take strangers' mail
- * or pages? Its members may unblock accounts and raise limits. */
+ * or pages? Its members may unblock accounts and raise limits. gid is that of the socket. */
 static void
 control_group(struct exam *exam, gid_t gid)
 {
 	static const char *const names[] = { "users", "nogroup", "nobody", "www-data", "apache",
 		"nginx", "http", "postdrop", "mail" };
+	const char *name = exam->site->config->control_group;
 	struct group entry, *found = NULL;
 	char buffer[16384];
 
-	if (getgrgid_r(gid, &entry, buffer, sizeof(buffer), &found) != 0 || found == NULL)
-		return;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(found->gr_name, names[i]) == 0)
+	if (name == NULL && getgrgid_r(gid, &entry, buffer, sizeof(buffer), &found) == 0 &&
+	    found != NULL)
+		name = found->gr_name;
+	for (size_t i = 0; name != NULL && i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
 			exam_add(exam, "control.open", exam->site->config->control,
 			    "control_group = \"countersign\", with the administrators in it",
 			    "the group %s may use the control socket: it may unblock accounts and "
-			    "raise limits", found->gr_name);
+			    "raise limits", name);
 }
 
 void
@@ -277,7 +279,9 @@ examine_control(struct exam *exam)
 		    "no control socket is configured: countersignctl cannot reach the daemon");
 	else if (stat(config->control, &st) != 0)
 		return;
-	else if ((st.st_mode & S_IWOTH) != 0)
+	/* with a group everyone may connect, and the daemon looks at who does */
+	else if ((st.st_mode & S_IWOTH) != 0 && config->control_group == NULL &&
+	    config->control_read_group == NULL)
 		exam_add(exam, "control.open", config->control,
 		    exam_text(exam, "chmod o-rwx %s", config->control),
 		    "everyone may write to the control socket (mode %04o)",
