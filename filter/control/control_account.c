@@ -243,7 +243,8 @@ control_quota_show(const struct asked *asked)
 	store_read(asked->daemon->store, asked->ctx, subject.counters,
 	    clock_ms() + CONTROL_STORE_WAIT_MS, &reply);
 	if (reply.state == QUOTA_UNKNOWN)
-		answer = control_failed(mem_printf(asked->ctx, "the store is unavailable: %s",
+		answer = control_failed_as(CONTROL_UNAVAILABLE, mem_printf(asked->ctx,
+		    "the store is unavailable: %s",
 		    reply.problem != NULL ? reply.problem : "no reason given"));
 	else {
 		answer = owner_json(asked, &subject);

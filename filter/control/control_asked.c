@@ -29,6 +29,13 @@ control_failed(const char *error)
 	return control_failed_as(CONTROL_FAILED, error);
 }
 
+json_t *
+control_unread(const struct asked *asked, const char *what, const char *why)
+{
+	return control_failed_as(CONTROL_UNAVAILABLE,
+	    mem_printf(asked->ctx, "%s cannot be read: %s", what, why));
+}
+
 /* control_text - a text member of the request */
 const char *
 control_text(const struct asked *asked, const char *name)

@@ -36,12 +36,16 @@ typedef json_t *control_command(const struct asked *asked);
 #define CONTROL_NOT_ACCOUNT	"not-account"	/* the name is none of an account */
 #define CONTROL_NOT_PERMITTED	"not-permitted"	/* the asker may not do this */
 #define CONTROL_REQUEST		"request"	/* a command or field is unknown, or its value wrong */
+#define CONTROL_UNAVAILABLE	"unavailable"	/* the store or the books do not answer now */
 
 /* control_failed_as - an answer that says what is wrong; code: one of the above */
 json_t *control_failed_as(const char *code, const char *error);
 
 /* control_failed - the same as CONTROL_FAILED */
 json_t *control_failed(const char *error);
+
+/* control_unread - the same if something of the books or the store cannot be read now, and why */
+json_t *control_unread(const struct asked *asked, const char *what, const char *why);
 
 /* control_text - a text member of the request, or NULL */
 const char *control_text(const struct asked *asked, const char *name);

@@ -131,7 +131,8 @@ day_start(int day)
 	return daybook_day(at) == day ? at : -1;
 }
 
-/* read_days - the days of a request, "day" or "from" and "to"; 0, or -1 and *error_r on ctx */
+/* read_days - the days of a request, "day" or "from" and "to"; 0, or *error_r on ctx and 1: they are
+ * none, or -1 */
 static int
 read_days(const struct asked *asked, struct reading *reading, const char **error_r)
 {
@@ -147,7 +148,7 @@ read_days(const struct asked *asked, struct reading *reading, const char **error
 		*error_r = mem_printf(asked->ctx, "%s to %s are not 1 to %d days",
 		    day_text(asked->ctx, reading->from),
 		    day_text(asked->ctx, reading->to), REPORT_DAYS_MAX);
-		return -1;
+		return 1;
 	}
 	for (; daybook_day(at) <= reading->to; at += CLOCK_DAY_MS)
 		if (books_read_sums(journal_books(asked->daemon->journal), asked->ctx,
@@ -204,6 +205,7 @@ control_report(const struct asked *asked)
 	struct sums_table *accounts = &reading.accounts;
 	struct sums_table domains = { .ctx = asked->ctx };
 	const char *error = NULL;
+	int days;
 
 	if (domain != NULL) {
 		reading.domain = domain_normalise(asked->ctx, domain, strlen(domain), &error);
@@ -212,9 +214,10 @@ control_report(const struct asked *asked)
 			    mem_printf(asked->ctx, "\"%.100s\" is not a domain: %s", domain,
 			        error));
 	}
-	if (read_days(asked, &reading, &error) != 0)
-		return control_failed(
-		    mem_printf(asked->ctx, "the sums cannot be read: %s", error));
+	days = read_days(asked, &reading, &error);
+	if (days != 0)
+		return days > 0 ? control_failed_as(CONTROL_REQUEST, error) :
+		    control_unread(asked, "the sums", error);
 	sums_sort(accounts, SUMS_BY_RECIPIENTS);
 	for (size_t i = 0; i < accounts->n; i++)
 		sums_add_line(&domains, control_daybook_domain_of(accounts->lines[i]->name),
@@ -309,8 +312,7 @@ control_suggest(const struct asked *asked)
 		uses.day = daybook_day(now - i * CLOCK_DAY_MS);
 		if (books_read_sums(journal_books(asked->daemon->journal), asked->ctx, uses.day,
 			take_use, &uses, &error) != 0)
-			return control_failed(
-			    mem_printf(asked->ctx, "the daybook cannot be read: %s", error));
+			return control_unread(asked, "the daybook", error);
 	}
 	if (uses.too_many)
 		return control_failed("that is too much to process at once; use fewer --days");

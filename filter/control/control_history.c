@@ -29,8 +29,7 @@ static json_t *
 wrap(const struct asked *asked, const char *member, json_t *array, const char *const *error)
 {
 	if (array == NULL)
-		return control_failed(
-		    mem_printf(asked->ctx, "the history cannot be read: %s", *error));
+		return control_unread(asked, "the history", *error);
 	return json_pack("{s:b, s:o}", "ok", 1, member, array);
 }
 
@@ -202,8 +201,7 @@ control_queued(const struct asked *asked)
 		return answer;
 	verdicts = books_find(books, asked->ctx, &query, &error);
 	if (verdicts == NULL)
-		return control_failed(
-		    mem_printf(asked->ctx, "the history cannot be read: %s", error));
+		return control_unread(asked, "the history", error);
 	filters = json_object();
 	senders = json_array();
 	json_array_foreach(verdicts, i, verdict)

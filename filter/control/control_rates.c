@@ -20,6 +20,7 @@
 
 #define MINUTES_HOURS	6	/* up to so many hours the answer is by minute */
 #define TENS_HOURS	24	/* and up to so many by ten minutes, then by hour */
+#define PLACES_MAX	10000	/* in an answer, of some 400 octets each */
 #define HOURS_MAX	(BOOKS_HOURS_DAYS * DAYBOOK_HOURS)
 
 /* One place of the answer. */
@@ -37,24 +38,110 @@ struct rates_read {
 	const char *host;	/* this one only, or NULL */
 };
 
-/* take_rates - books_rates_each: a minute or hour of a host */
+/* put_place - add to the place of a time and host */
 static void
-take_rates(void *arg, int64_t at_ms, const char *host, const struct rates *rates)
+put_place(struct rates_read *read, int64_t at_ms, const char *host, const struct rates *rates)
 {
-	struct rates_read *read = arg;
+	char *key = mem_printf(read->ctx, "%lld %s", (long long)at_ms, host);
 	struct place *place;
-	char *key;
 
-	if (read->host != NULL && strcmp(host, read->host) != 0)
-		return;
-	at_ms -= at_ms % read->step_ms;
-	key = mem_printf(read->ctx, "%lld %s", (long long)at_ms, host);
 	place = map_put(read->places, key, NULL);
 	place->at_ms = at_ms;
 	place->host = strchr(map_key(read->places, place), ' ') + 1;
 	rates_sum(&place->rates, rates);
 	talloc_free(key);
 }
+
+/* take_rates - books_rates_each: a minute or hour of a host */
+static void
+take_rates(void *arg, int64_t at_ms, const char *host, const struct rates *rates)
+{
+	struct rates_read *read = arg;
+
+	if (read->host == NULL || strcmp(host, read->host) == 0)
+		put_place(read, at_ms - at_ms % read->step_ms, host, rates);
+}
+
+/* places_new - no places yet */
+static struct map *
+places_new(TALLOC_CTX *ctx)
+{
+	return map_new(ctx, &(struct map_options){ .value_size = sizeof(struct place) });
+}
+
+/* --- too many hosts --- */
+
+/* What the filter of a host did in all places. */
+struct host {
+	uint64_t messages;
+	const char *name;
+	bool kept;
+};
+
+/* compare_hosts - the most messages first, then by name; "*" is the last */
+static int
+compare_hosts(const void *a, const void *b)
+{
+	const struct host *one = *(struct host *const *)a, *two = *(struct host *const *)b;
+	bool one_rest = strcmp(one->name, "*") == 0, two_rest = strcmp(two->name, "*") == 0;
+
+	if (one_rest != two_rest)
+		return one_rest - two_rest;
+	if (one->messages != two->messages)
+		return one->messages > two->messages ? -1 : 1;
+	return strcmp(one->name, two->name);
+}
+
+/* add_host - what was done in a place */
+static void
+add_host(struct map *hosts, const struct place *place)
+{
+	struct host *host = map_put(hosts, place->host, NULL);
+
+	host->name = map_key(hosts, host);
+	for (int action = 0; action < RATES_ACTIONS; action++)
+		host->messages += place->rates.actions[action];
+}
+
+/* keep_hosts - of all hosts, those with the most messages */
+static void
+keep_hosts(const struct rates_read *read, const struct map *hosts, size_t most)
+{
+	struct host **sorted = mem_array(read->ctx, struct host *, map_count(hosts) + 1);
+	struct host *host = NULL;
+	size_t n = 0;
+
+	while ((host = map_next(hosts, host)) != NULL)
+		sorted[n++] = host;
+	qsort(sorted, n, sizeof(sorted[0]), compare_hosts);
+	for (size_t i = 0; i < n && i < most; i++)
+		sorted[i]->kept = true;
+}
+
+/* join_quiet - if an answer of so many times would be too long, the quietest hosts become "*" */
+static void
+join_quiet(struct rates_read *read, size_t times)
+{
+	struct map *all = read->places, *hosts;
+	struct place *place = NULL;
+
+	if (map_count(all) <= PLACES_MAX)
+		return;
+	hosts = map_new(read->ctx, &(struct map_options){ .value_size = sizeof(struct host) });
+	while ((place = map_next(all, place)) != NULL)
+		add_host(hosts, place);
+	keep_hosts(read, hosts, PLACES_MAX / times - 1);
+	read->places = places_new(read->ctx);
+	while ((place = map_next(all, place)) != NULL) {
+		const struct host *host = map_find(hosts, place->host);
+
+		put_place(read, place->at_ms, host->kept ? place->host : "*", &place->rates);
+	}
+	talloc_free(all);
+	talloc_free(hosts);
+}
+
+/* --- the answer --- */
 
 /* compare_places - by time, then by host */
 static int
@@ -143,8 +230,7 @@ control_rates(const struct asked *asked)
 {
 	int64_t hours = control_number(asked, "hours", 1, HOURS_MAX, 1), now = clock_wall_ms();
 	struct rates_read read = { .ctx = asked->ctx, .host = control_text(asked, "host"),
-		.places = map_new(asked->ctx,
-		    &(struct map_options){ .value_size = sizeof(struct place) }),
+		.places = places_new(asked->ctx),
 		.step_ms = hours <= MINUTES_HOURS ? CLOCK_MINUTE_MS
 		    : hours <= TENS_HOURS	  ? 10 * CLOCK_MINUTE_MS
 						  : CLOCK_HOUR_MS };
@@ -154,8 +240,8 @@ control_rates(const struct asked *asked)
 
 	if (books_read_rates(journal_books(asked->daemon->journal), asked->ctx, hours > TENS_HOURS,
 		from, now, take_rates, &read, &error) != 0)
-		return control_failed(
-		    mem_printf(asked->ctx, "the counts by time cannot be read: %s", error));
+		return control_unread(asked, "the counts by time", error);
+	join_quiet(&read, (size_t)(hours * CLOCK_HOUR_MS / read.step_ms));
 	return json_pack("{s:b, s:s, s:I, s:I, s:o, s:o}", "ok", 1, "filter",
 	    journal_host(asked->daemon->journal), "now", (json_int_t)now, "step_s",
 	    (json_int_t)(read.step_ms / 1000), "hosts", hosts_json(&read), "places",
@@ -177,8 +263,7 @@ control_hours(const struct asked *asked)
 		return answer;
 	if (books_read_hours(journal_books(asked->daemon->journal), asked->ctx, account, now, hours,
 		n, &error) != 0)
-		return control_failed(
-		    mem_printf(asked->ctx, "the sums by hour cannot be read: %s", error));
+		return control_unread(asked, "the sums by hour", error);
 	array = json_array();
 	for (size_t i = 0; i < n; i++) {
 		const struct daybook_hour *hour = &hours[i];

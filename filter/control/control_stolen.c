@@ -314,8 +314,7 @@ control_stolen(const struct asked *asked)
 	theft.decisions = books_keep_decisions(books)
 	    ? books_find(books, asked->ctx, &query, &error) : json_array();
 	if (theft.decisions == NULL)
-		return control_failed(
-		    mem_printf(asked->ctx, "the history cannot be read: %s", error));
+		return control_unread(asked, "the history", error);
 	theft.events = events_of(asked, books, account);
 	theft.clients = json_object();
 	theft.filters = json_object();

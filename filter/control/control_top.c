@@ -250,8 +250,7 @@ top_answer(struct top_of *of, const char *by, enum sums_order order)
 	struct top *tops;
 
 	if (take_accounts(of, &error) != 0)
-		return control_failed(mem_printf(
-		    of->asked->ctx, "the sums of today cannot be read: %s", error));
+		return control_unread(of->asked, "the sums of today", error);
 	sums_sort(of->table, order);
 	/* an account near a limit need not be among the largest; so many are looked at */
 	most = percent && n < TOP_LOOKED_AT ? TOP_LOOKED_AT : n;

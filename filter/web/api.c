@@ -404,11 +404,13 @@ api_hand_on(struct asking *asking, json_t *answer, struct api_reply *reply_r)
 {
 	TALLOC_CTX *ctx = asking->request->ctx;
 	const char *error = json_string_value(json_object_get(answer, "error"));
+	const char *code = json_string_value(json_object_get(answer, "code"));
+	bool away = code != NULL && strcmp(code, "unavailable") == 0;
 
 	if (!json_is_true(json_object_get(answer, "ok"))) {
 		error = error != NULL ? error : "the daemon gives no reason";
 		api_log(asking, error);
-		api_problem(ctx, 422, error, reply_r);
+		api_problem(ctx, away ? 503 : 422, error, reply_r);
 		return;
 	}
 	api_log(asking, "done");

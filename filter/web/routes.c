@@ -178,7 +178,8 @@ openapi_responses(void)
 		{ "401", "no token, or a wrong one" }, { "403", "the role does not suffice" },
 		{ "404", "there is no such thing, or it is of another domain" },
 		{ "422", "the daemon refuses" },
-		{ "429", "too many wrong tokens" }, { "503", "the daemon does not answer" } };
+		{ "429", "too many wrong tokens" },
+		{ "503", "the daemon, the store or the books do not answer" } };
 	json_t *responses = json_pack("{s:{s:s, s:{s:{s:{s:s}}}}}", "200", "description",
 	    "the answer", "content", "application/json", "schema", "type", "object");
 

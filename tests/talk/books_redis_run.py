@@ -13,10 +13,23 @@ import time
 
 from milter import Milter
 from running import Daemon
-from tap import done, ok
+from tap import done, ok, skip
 
 program, redis_program = sys.argv[1:3]
 ctl_path = os.path.dirname(program) + "/countersignctl"
+web_path = os.path.dirname(program) + "/countersign-web"
+
+# Each host sent as many messages an hour as its number says.
+FILL = """
+if redis.replicate_commands then redis.replicate_commands() end
+for i = 0, 335 do
+	local at = tonumber(ARGV[1]) - 3600 * i
+	local key = 'countersign:{daybook}:hours:' .. ARGV[2 + math.floor(ARGV[1] / 86400) - math.floor(at / 86400)]
+	for host = 1, 65 do
+		redis.call('HSET', key, math.floor(at % 86400 / 3600) .. ' mx' .. host, 'action:accept=' .. host)
+	end
+end
+return 1"""
 
 
 def until(condition, seconds=60):
@@ -78,12 +91,34 @@ def ctl(*words):
     return json.loads(ended.stdout)
 
 
+def web(path):
+    """The status of a GET."""
+    made = subprocess.run([web_path, "--make-token", "reader", "read"], stdout=subprocess.PIPE).stdout.decode()
+    token, line = made.split("\n", 1)
+    with open(os.open(directory + "/tokens", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write("tokens = (" + line + ")\n")
+    at = directory + "/web.sock"
+    process = subprocess.Popen([web_path, "-s", directory + "/control", "-l", "unix:" + at, "-t", directory + "/tokens"],
+                               stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: os.path.exists(at))
+        with socket.socket(socket.AF_UNIX) as link:
+            link.connect(at)
+            link.sendall(("GET /api/v1%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n" %
+                          (path, token)).encode())
+            return int(link.recv(65536).split()[1])
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def counted():
     """Messages in the sums of the day, and in those by minute."""
     return (ctl("report")["total"]["messages"],
             sum(place["actions"].get("accept", 0) for place in ctl("rates", "--hours", "6")["places"]))
 
 
+daemon = None
 directory = tempfile.mkdtemp(prefix="books.")
 redis = Redis(directory)
 try:
@@ -98,8 +133,33 @@ try:
     redis.ask("DEL", "countersign:{history}:batches")
     ok(until(lambda: len(ctl("last", "alice")["verdicts"]) == 4) and counted() == (4, 4), "nothing of the history is lost",
        ctl("last", "alice"))
+    # what 65 hosts did in 14 days
+    now = int(time.time())
+    days = [time.strftime("%Y%m%d", time.gmtime(now - i * 86400)) for i in range(16)]
+    redis.ask("EVAL", FILL, "0", str(now), *days)
+    answer = ctl("rates", "--hours", "336")
+    hours = {}
+    for place in answer["places"]:
+        hours[place["at"]] = hours.get(place["at"], 0) + place["actions"].get("accept", 0)
+    ok(len(answer["places"]) <= 10000 + len(hours) and answer["hosts"][0] == "*" and "mx65" in answer["hosts"] and
+       "mx1" not in answer["hosts"], "in a long answer the quietest hosts are one", answer["hosts"])
+    ok(len(hours) == 336 and sorted(hours.values())[:335] == [sum(range(1, 66))] * 335, "and none is lost", hours)
+    ok(len(ctl("rates", "--hours", "336", "--host", "mx1")["places"]) == 336, "each can be asked for")
+    # books that cannot be read
+    redis.process.kill()
+    redis.process.wait()
+    for words in (("rates",), ("hours", "alice"), ("report",), ("last", "alice"), ("events",), ("quota", "top")):
+        answer = ctl(*words)
+        ok(not answer["ok"] and answer.get("code") == "unavailable", " ".join(words) + " says that the books cannot be read", answer)
+    ok(ctl("report", "--from", "2026-01-02", "--to", "2026-01-01")["code"] == "request", "days that are none are another matter")
+    if os.path.exists(web_path):
+        ok(web("/rates") == 503 and web("/accounts/alice/hours") == 503, "which is 503 in countersign-web")
+    else:
+        skip("countersign-web was not built")
     ok(daemon.stop() == 0, "the daemon stops cleanly")
 finally:
+    if daemon is not None:
+        daemon.process.kill()
     redis.process.kill()
     redis.process.wait()
     shutil.rmtree(directory)
