@@ -55,6 +55,7 @@ struct store_redis {
 	bool stop;
 	bool woken;		/* there is something to do */
 	struct offence *offences; /* the newest first */
+	struct offence *taken;	/* those of them that the keeper is counting */
 	size_t n_offences;
 };
 

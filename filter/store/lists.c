@@ -35,7 +35,7 @@ struct offence {
 	struct store_block_rule rule;
 	bool here;		/* it was counted in this process, because Redis is away */
 	bool blocks;		/* and blocked the account */
-	bool lifted;		/* the account was unblocked since: it blocks no more */
+	atomic_bool lifted;	/* the account was unblocked since: it blocks no more */
 };
 
 /* lists_blame - a call of the keeper's failed; a matter of one key alone (POOL_BROKEN) changes no
@@ -160,11 +160,20 @@ take_offences(struct store_redis *redis)
 	struct offence *list;
 
 	(void)pthread_mutex_lock(&redis->lock);
-	list = redis->offences;
+	list = redis->taken = redis->offences;
 	redis->offences = NULL;
 	redis->n_offences = 0;
 	(void)pthread_mutex_unlock(&redis->lock);
 	return list;
+}
+
+/* untake_offence - the first of those that were taken is taken no more */
+static void
+untake_offence(struct store_redis *redis)
+{
+	(void)pthread_mutex_lock(&redis->lock);
+	redis->taken = redis->taken->next;
+	(void)pthread_mutex_unlock(&redis->lock);
 }
 
 /* put_offence - one more that waits; if there are max it is dropped */
@@ -215,8 +224,9 @@ charge_one(struct store_redis *redis, TALLOC_CTX *ctx, const struct quota_plan *
 static bool
 is_one_too_many(const struct offence *offence, const struct quota_reply *reply)
 {
-	return offence->rule.for_ms > 0 && !offence->lifted && reply->counts != NULL &&
-	    reply->counts[0].cost > 0 && reply->counts[0].used > reply->counts[0].max;
+	return offence->rule.for_ms > 0 && !atomic_load(&offence->lifted) &&
+	    reply->counts != NULL && reply->counts[0].cost > 0 &&
+	    reply->counts[0].used > reply->counts[0].max;
 }
 
 /* block_offender - block, if an offence was one too many, or count a block that holds already;
@@ -298,11 +308,15 @@ store_redis_count_offences(struct store_redis *redis)
 	struct offence *next;
 
 	for (struct offence *at = take_offences(redis); at != NULL; at = next) {
+		bool waits = count_offence(redis, tmp, at) < 0;
+
 		next = at->next;
-		if (count_offence(redis, tmp, at) < 0) {
+		if (waits)
 			count_here(redis, tmp, at);
+		untake_offence(redis);
+		if (waits)
 			put_offence(redis, at, MANY_OFFENCES);
-		} else
+		else
 			talloc_free(at);
 	}
 	talloc_free(tmp);
@@ -343,8 +357,18 @@ store_redis_drop_offences(struct store_redis *redis)
 
 	for (struct offence *at = take_offences(redis); at != NULL; at = next) {
 		next = at->next;
+		untake_offence(redis);
 		talloc_free(at);
 	}
+}
+
+/* lift_offences - those of an account in a list; with the lock held */
+static void
+lift_offences(struct offence *list, const char *account)
+{
+	for (struct offence *at = list; at != NULL; at = at->next)
+		if (strcmp(at->plan->account, account) == 0)
+			atomic_store(&at->lifted, true);
 }
 
 /* store_redis_lift_offences - those of an account that still wait block it no more */
@@ -352,9 +376,8 @@ void
 store_redis_lift_offences(struct store_redis *redis, const char *account)
 {
 	(void)pthread_mutex_lock(&redis->lock);
-	for (struct offence *at = redis->offences; at != NULL; at = at->next)
-		if (strcmp(at->plan->account, account) == 0)
-			at->lifted = true;
+	lift_offences(redis->offences, account);
+	lift_offences(redis->taken, account);
 	(void)pthread_mutex_unlock(&redis->lock);
 }
 
@@ -368,6 +391,7 @@ store_redis_offence(
 
 	offence->plan = quota_plan_copy(offence, plan);
 	offence->rule = *rule;
+	atomic_init(&offence->lifted, false);
 	put_offence(redis, offence, 2 * (size_t)MANY_OFFENCES);
 	store_redis_wake(redis);
 }

@@ -444,6 +444,7 @@ test_signs(void **state)
 	}
 	(void)wait_blocked(f, one, "thief");
 	(void)wait_blocked(f, one, "cleared");
+	sign(f, one, "cleared", 5);
 	assert_true(store_unblock(one, f->ctx, ask(f, f->plan, "cleared"),
 	    clock_ms() + PATIENCE_MS, &ignored) >= 0);
 	assert_false(store_known_block(one, f->ctx, "clumsy", NULL));
