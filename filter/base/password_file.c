@@ -26,12 +26,12 @@ password_file_read(TALLOC_CTX *ctx, const char *path, const char **error_r)
 
 	if (file == NULL) {
 		*error_r =
-		    mem_printf(ctx, "password_file %s cannot be opened: %s", path, plain_file_error(errno));
+		    mem_printf(ctx, "password file %s cannot be opened: %s", path, plain_file_error(errno));
 		return NULL;
 	}
 	if (fstat(fileno(file), &st) != 0 || (st.st_mode & 07) != 0) {
 		*error_r = mem_printf(
-		    ctx, "password_file %s can be read by others; chmod o-rwx %s", path, path);
+		    ctx, "password file %s can be read by others; chmod o-rwx %s", path, path);
 		(void)fclose(file);
 		return NULL;
 	}
@@ -41,7 +41,7 @@ password_file_read(TALLOC_CTX *ctx, const char *path, const char **error_r)
 	line[strcspn(line, "\r\n")] = '\0';
 	if (line[0] == '\0') {
 		*error_r = mem_printf(ctx,
-		    "password_file %s has no password in its first line", path);
+		    "password file %s has no password in its first line", path);
 		return NULL;
 	}
 	password = mem_strdup(ctx, line);
