@@ -228,8 +228,9 @@ tokens_read(TALLOC_CTX *ctx, const char *path, const char **error_r)
 		else if (config_error_type(&tree) == CONFIG_ERR_FILE_IO)
 			*error_r = mem_printf(ctx, "%s: cannot be read", path);
 		else
-			*error_r = mem_printf(ctx, "%s:%d: %s", path, config_error_line(&tree),
-			    config_error_text(&tree));
+			*error_r = mem_printf(ctx,
+			    "%s:%d: %s (there must be a comma between two tokens, and none after the last)",
+			    path, config_error_line(&tree), config_error_text(&tree));
 		config_destroy(&tree);
 	}
 	if (*error_r == NULL)
