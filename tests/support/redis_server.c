@@ -23,7 +23,7 @@
 
 #include "tests/support/redis_server.h"
 
-#define START_TRIES	500	/* of 20 ms */
+#define START_TRIES	3000	/* of 20 ms */
 
 /* give_up - the test cannot go on */
 static void
@@ -92,9 +92,9 @@ redis_server_make(struct redis_server *server)
 	return true;
 }
 
-/* answers - whether the server takes connections and is not loading */
+/* answers - whether the server takes connections and, unless loading is good enough, is not loading */
 static bool
-answers(const struct redis_server *server)
+answers(const struct redis_server *server, bool loading)
 {
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
 	char reply[64] = "";
@@ -106,7 +106,8 @@ answers(const struct redis_server *server)
 	memcpy(name.sun_path, server->socket, strlen(server->socket) + 1);
 	if (connect(fd, (const struct sockaddr *)&name, sizeof(name)) == 0 &&
 	    write(fd, "PING\r\n", 6) == 6 && read(fd, reply, sizeof(reply) - 1) > 0)
-		good = strncmp(reply, "+PONG", 5) == 0 || strncmp(reply, "-NO", 3) == 0;
+		good = strncmp(reply, "+PONG", 5) == 0 || strncmp(reply, "-NO", 3) == 0 ||
+		    (loading && strncmp(reply, "-LOADING", 8) == 0);
 	close(fd);
 	return good;
 }
@@ -143,10 +144,10 @@ run_sentinel(const char *file)
 
 /* wait_start - until it answers */
 static void
-wait_start(struct redis_server *server)
+wait_start(struct redis_server *server, bool loading)
 {
 	for (int i = 0; i < START_TRIES; i++) {
-		if (answers(server))
+		if (answers(server, loading))
 			return;
 		if (waitpid(server->pid, NULL, WNOHANG) != 0)
 			break;
@@ -156,9 +157,9 @@ wait_start(struct redis_server *server)
 	exit(1);
 }
 
-/* redis_server_start - run it; waits until it answers */
-void
-redis_server_start(struct redis_server *server, const char *line)
+/* begin - run it; waits until it answers, or loads */
+static void
+begin(struct redis_server *server, const char *line, bool loading)
 {
 	fflush(NULL);
 	server->pid = fork();
@@ -166,7 +167,21 @@ redis_server_start(struct redis_server *server, const char *line)
 		give_up("fork");
 	if (server->pid == 0)
 		run(server, line);
-	wait_start(server);
+	wait_start(server, loading);
+}
+
+/* redis_server_start - run it; waits until it answers */
+void
+redis_server_start(struct redis_server *server, const char *line)
+{
+	begin(server, line, false);
+}
+
+/* redis_server_start_loading - the same; waits until it answers that it loads what it kept */
+void
+redis_server_start_loading(struct redis_server *server, const char *line)
+{
+	begin(server, line, true);
 }
 
 /* redis_server_start_sentinel - run it as a Sentinel; waits until it answers */
@@ -189,7 +204,7 @@ redis_server_start_sentinel(struct redis_server *server, const char *lines)
 		give_up("fork");
 	if (server->pid == 0)
 		run_sentinel(path);
-	wait_start(server);
+	wait_start(server, false);
 }
 
 /* redis_server_kill - end it with a signal, and wait */

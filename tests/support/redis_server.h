@@ -37,6 +37,9 @@ bool redis_server_make(struct redis_server *server);
  * answers */
 void redis_server_start(struct redis_server *server, const char *line);
 
+/* redis_server_start_loading - the same; waits until it answers that it loads what it kept */
+void redis_server_start_loading(struct redis_server *server, const char *line);
+
 /* redis_server_start_sentinel - run it as a Sentinel with these lines of configuration; waits until
  * it answers */
 void redis_server_start_sentinel(struct redis_server *server, const char *lines);

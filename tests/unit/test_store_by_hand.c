@@ -261,7 +261,35 @@ test_block_ends(void **state)
 	assert_false(store_known_block(f->store, f->ctx, "alice", NULL));
 }
 
-/* Limits and counts that another filter changes are known here before the 3 seconds are over. */
+/* remember_over - charge until it is remembered that alice is over: an earlier change that is noticed
+ * only now makes that forgotten */
+static void
+remember_over(struct fixture *f)
+{
+	struct quota_fact fact;
+	int64_t end = clock_ms() + PATIENCE_MS;
+
+	assert_int_equal(charge(f, f->store, "alice", 5).state, QUOTA_CHARGED);
+	do {
+		assert_true(clock_ms() < end);
+		assert_int_equal(charge(f, f->store, "alice", 5).state, QUOTA_REFUSED);
+	} while (!store_known_over(f->store, f->ctx, "alice", ALICE_OF(f->plan), &fact));
+}
+
+/* forgotten_ms - how long it is remembered here that alice is over */
+static int64_t
+forgotten_ms(struct fixture *f)
+{
+	struct quota_fact fact;
+	int64_t before = clock_ms();
+
+	while (store_known_over(f->store, f->ctx, "alice", ALICE_OF(f->plan), &fact))
+		usleep(10000);
+	return clock_ms() - before;
+}
+
+/* Limits and counts that another filter changes are known here before the 3 seconds are over. On a
+ * busy machine that may fail, but not each time. */
 static void
 test_other_filter(void **state)
 {
@@ -270,29 +298,28 @@ test_other_filter(void **state)
 	const char *error = NULL;
 	struct store *other;
 	struct limit limit;
-	struct quota_fact fact;
 
 	other = store_open(f->ctx, &f->options, &error);
 	assert_non_null(other);
 	assert_int_equal(limit_parse(f->ctx, "8 recipients per 60 minutes", &limit, &error), 0);
 	for (int i = 0; i < 2; i++) {
-		int64_t before;
+		int64_t took = INT64_MAX;
 
-		assert_int_equal(charge(f, f->store, "alice", 5).state, QUOTA_CHARGED);
-		assert_int_equal(charge(f, f->store, "alice", 5).state, QUOTA_REFUSED);
-		before = clock_ms();
-		assert_true(store_known_over(f->store, f->ctx, "alice", ALICE_OF(f->plan), &fact));
-		if (i == 1)
-			assert_int_equal(
-			    store_raise(other, f->ctx, alice, &limit, HOUR_MS, soon(), &error), 0);
-		else
-			assert_int_equal(store_reset(other, f->ctx, alice, soon(), &error), 1);
-		while (store_known_over(f->store, f->ctx, "alice", ALICE_OF(f->plan), &fact))
-			usleep(10000);
 		/* 3 s without the news, STORE_LIMITS_FRESH_MS with it */
-		assert_in_range(clock_ms() - before, 0, 2500);
+		for (int tries = 0; took > 2500 && tries < 10; tries++) {
+			assert_true(store_reset(other, f->ctx, alice, soon(), &error) >= 0);
+			assert_true(store_unraise(other, f->ctx, alice, soon(), &error) >= 0);
+			remember_over(f);
+			if (i == 1)
+				assert_int_equal(store_raise(other, f->ctx, alice, &limit, HOUR_MS,
+						     soon(), &error), 0);
+			else
+				assert_int_equal(
+				    store_reset(other, f->ctx, alice, soon(), &error), 1);
+			took = forgotten_ms(f);
+		}
+		assert_in_range(took, 0, 2500);
 		assert_int_equal(charge(f, f->store, "alice", 1).state, QUOTA_CHARGED);
-		assert_int_equal(store_reset(other, f->ctx, alice, soon(), &error), 1);
 	}
 	store_close(other);
 }

@@ -1446,7 +1446,46 @@ struct waiting {
 	atomic_bool stop;
 	atomic_int charged;
 	atomic_bool loading;	/* was given as the reason */
+	atomic_bool some;	/* charged */
 };
+
+/* a file in which long values are long */
+#define UNPACKED	KEEP "\nrdbcompression no"
+
+/* wait_flag - until another thread sets it */
+static void
+wait_flag(atomic_bool *flag, const char *otherwise)
+{
+	int64_t end = clock_ms() + PATIENCE_MS;
+
+	while (!atomic_load(flag)) {
+		if (clock_ms() > end)
+			fail_msg("%s", otherwise);
+		usleep(5000);
+	}
+}
+
+/* wait_info - until INFO persistence has part */
+static void
+wait_info(struct fixture *f, const char *part)
+{
+	const char *words[] = { "INFO", "persistence" };
+	const size_t lengths[] = { 4, 11 };
+	int64_t end = clock_ms() + PATIENCE_MS;
+	bool found = false;
+
+	while (!found) {
+		const char *error = NULL;
+		redisReply *reply;
+
+		assert_true(clock_ms() < end);
+		assert_int_equal(redis_pool_call(f->pool, f->ctx, 2, words, lengths,
+				     true, end, &reply, &error), POOL_ANSWERED);
+		found = strstr(reply->str, part) != NULL;
+		freeReplyObject(reply);
+		usleep(20000);
+	}
+}
 
 static void *
 charge_on(void *arg)
@@ -1461,8 +1500,10 @@ charge_on(void *arg)
 		if (status.problem != NULL && strstr(status.problem, "LOADING") != NULL)
 			atomic_store(&w->loading, true);
 		talloc_free(tmp);
-		if (charge(w->f, w->store, w->plan, "alice", 1, NULL, NULL) == QUOTA_CHARGED)
+		if (charge(w->f, w->store, w->plan, "alice", 1, NULL, NULL) == QUOTA_CHARGED) {
 			atomic_fetch_add(&w->charged, 1);
+			atomic_store(&w->some, true);
+		}
 		usleep(20000);	/* each is an fsync to be handed over */
 	}
 	return NULL;
@@ -1478,19 +1519,21 @@ test_loading(void **state)
 
 	if (redis_server_before(6, 2, "answering while it loads little"))
 		return;
-	start(f, KEEP);
-	for (int i = 0; i < 400; i++)
-		command(f, mem_printf(f->ctx, "SET filler%d x", i));
+	start(f, UNPACKED);
+	/* it answers after each of them, as each is longer than the interval below */
+	for (int i = 0; i < 1000; i++)
+		command(f, mem_printf(f->ctx, "SETRANGE filler%d 2000 x", i));
 	command(f, "BGREWRITEAOF");
+	wait_info(f, "aof_rewrite_in_progress:0");
 	w.store = open_store(f, &options);
 	w.plan = plan_of(f->ctx, "1000000 recipients per hour", NULL, NULL);
 	assert_int_equal(pthread_create(&thread, NULL, charge_on, &w), 0);
-	usleep(1000000);
+	wait_flag(&w.some, "nothing is charged");
 	redis_server_kill(&f->server, SIGKILL);
-	redis_server_start(
-	    &f->server, KEEP "\nkey-load-delay 5000\nloading-process-events-interval-bytes 1024");
-	wait_away(f, w.store, false);
-	assert_true(w.loading);
+	redis_server_start_loading(&f->server, UNPACKED "\nkey-load-delay 60000\n"
+		"loading-process-events-interval-bytes 1024");
+	wait_flag(&w.loading, "nothing sees that it loads");
+	command(f, "CONFIG SET key-load-delay 0");
 	atomic_store(&w.stop, true);
 	pthread_join(thread, NULL);
 	wait_away(f, w.store, false);
