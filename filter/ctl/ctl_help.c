@@ -53,7 +53,8 @@ static const struct help_task help_tasks[] = {
 	{ "count together on several hosts", "redis password sentinel cluster tls ha two filters",
 	    "countersign-store(5)", "store redis", "status" },
 	{ "stop a stolen account",
-	    "hacked compromised phishing password spam blocked abuse hold slow country countries",
+	    "hacked compromised phishing password spam blocked abuse hold slow country countries"
+	    " unusual usual",
 	    "countersign-emergencies(7)",
 	    "block_on block_for block_grows block_action"
 	    " allowed_networks", "stolen, block, blocked, unblock" },
