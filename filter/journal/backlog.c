@@ -72,8 +72,8 @@ static const struct database_kind backlog_kind = {
 enum backlog_statement { PUT_ENTRY, REMOVE_ENTRY, PUT_EVENT, REMOVE_EVENT };
 
 static const char *const backlog_statements[] = {
-	[PUT_ENTRY] = "INSERT OR REPLACE INTO decisions VALUES"
-		      " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+	[PUT_ENTRY] = ("INSERT OR REPLACE INTO decisions"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"),
 	[REMOVE_ENTRY] = "DELETE FROM decisions WHERE number = ?1",
 	[PUT_EVENT] = "INSERT OR REPLACE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 	[REMOVE_EVENT] = "DELETE FROM events WHERE number = ?1",

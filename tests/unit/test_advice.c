@@ -86,7 +86,7 @@ test_commands(void **state)
 		{ "a line break", REASON_BLOCKED, { .account = "a\nb" }, NULL },
 		{ "the null sender", REASON_SPF_NONE, { .client = "192.0.2.1", .sender = "<>" },
 		    "countersignctl spf check --ip 192.0.2.1 --from \"<>\"" },
-		{ "no account", REASON_BLOCKED, { NULL }, NULL },
+		{ "no account", REASON_BLOCKED, { .account = NULL }, NULL },
 	};
 	TALLOC_CTX *ctx = talloc_new(NULL);
 
