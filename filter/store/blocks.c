@@ -28,6 +28,7 @@ struct blocks {
 	TALLOC_CTX *memory;		/* a root of its own, because threads share it */
 	struct store_block **sorted;	/* each with its strings below it */
 	atomic_size_t n;
+	unsigned long changes;
 	struct store_near *near;	/* below memory; or NULL */
 	size_t n_near;
 };
@@ -195,6 +196,7 @@ blocks_set(struct blocks *blocks, const struct store_block *block)
 
 	(void)pthread_mutex_lock(&blocks->lock);
 	done = set(blocks, block);
+	blocks->changes++;
 	(void)pthread_mutex_unlock(&blocks->lock);
 	return done;
 }
@@ -211,6 +213,7 @@ blocks_remove(struct blocks *blocks, const char *account, int64_t now)
 	was = found && !has_ended(blocks->sorted[place], now);
 	if (found)
 		blocks_remove_at(blocks, place);
+	blocks->changes++;
 	(void)pthread_mutex_unlock(&blocks->lock);
 	return was;
 }
@@ -259,16 +262,33 @@ blocks_list(struct blocks *blocks, TALLOC_CTX *ctx, int64_t now, size_t *n_r)
 	return list;
 }
 
-/* blocks_replace - these instead of all before */
-void
-blocks_replace(struct blocks *blocks, const struct store_block *list, size_t n)
+/* blocks_changes - how often a block was set or removed */
+unsigned long
+blocks_changes(struct blocks *blocks)
 {
+	unsigned long changes;
+
 	(void)pthread_mutex_lock(&blocks->lock);
-	while (atomic_load(&blocks->n) > 0)
+	changes = blocks->changes;
+	(void)pthread_mutex_unlock(&blocks->lock);
+	return changes;
+}
+
+/* blocks_replace - these instead of all before */
+bool
+blocks_replace(
+    struct blocks *blocks, const struct store_block *list, size_t n, unsigned long changes)
+{
+	bool good;
+
+	(void)pthread_mutex_lock(&blocks->lock);
+	good = blocks->changes == changes;
+	while (good && atomic_load(&blocks->n) > 0)
 		blocks_remove_at(blocks, atomic_load(&blocks->n) - 1);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && good; i++)
 		(void)set(blocks, &list[i]);
 	(void)pthread_mutex_unlock(&blocks->lock);
+	return good;
 }
 
 /* blocks_offender - an account is blocked by block_on */

@@ -39,8 +39,13 @@ bool blocks_find(struct blocks *blocks, TALLOC_CTX *ctx, const char *account, in
 /* blocks_list - all that are blocked at now, by name; on ctx */
 struct store_block *blocks_list(struct blocks *blocks, TALLOC_CTX *ctx, int64_t now, size_t *n_r);
 
-/* blocks_replace - these n instead of all before */
-void blocks_replace(struct blocks *blocks, const struct store_block *list, size_t n);
+/* blocks_changes - how often a block was set or removed so far, blocks_replace() left out */
+unsigned long blocks_changes(struct blocks *blocks);
+
+/* blocks_replace - these n instead of all before, unless there were other changes than changes:
+ * then the list is older than what was changed here, and it must be read again; false */
+bool blocks_replace(
+    struct blocks *blocks, const struct store_block *list, size_t n, unsigned long changes);
 
 /* blocks_clean - text on ctx with everything but printable ASCII as "?", cut at STORE_TEXT_MAX
  * octets */

@@ -102,9 +102,10 @@ note_birth(struct store_redis *redis, const char *version)
 	redis->born = mem_strndup(redis, version, len);
 }
 
-/* take_blocks - the list as Redis has it instead of ours */
+/* take_blocks - the list as Redis has it instead of ours, unless ours changed while it was read */
 static void
-take_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const redisReply *answer)
+take_blocks(
+    struct store_redis *redis, TALLOC_CTX *ctx, const redisReply *answer, unsigned long changes)
 {
 	size_t n = (answer->elements - 1) / 5;
 	struct store_block *list = mem_array(ctx, struct store_block, n + 1);
@@ -118,7 +119,8 @@ take_blocks(struct store_redis *redis, TALLOC_CTX *ctx, const redisReply *answer
 			.by = at[3]->str,
 			.reason = at[4]->str };
 	}
-	blocks_replace(redis->blocks, list, n);
+	if (!blocks_replace(redis->blocks, list, n, changes))
+		return;
 	away_hold_again(redis->away);
 	if (redis->blocks_version != NULL &&
 	    strcmp(redis->blocks_version, answer->element[0]->str) != 0)
@@ -137,6 +139,7 @@ static void
 renew_blocks(struct store_redis *redis, TALLOC_CTX *ctx)
 {
 	int64_t now = clock_ms();
+	unsigned long changes = blocks_changes(redis->blocks);
 	struct quota_command *command = store_redis_index_command(redis, ctx, "blocks", 1);
 	redisReply *answer;
 
@@ -149,7 +152,7 @@ renew_blocks(struct store_redis *redis, TALLOC_CTX *ctx)
 	/* The same version alone means that nothing changed. */
 	if (all_strings(answer, 1, 5) && (answer->elements > 1 || redis->blocks_version == NULL ||
 	    strcmp(answer->element[0]->str, redis->blocks_version) != 0))
-		take_blocks(redis, ctx, answer);
+		take_blocks(redis, ctx, answer, changes);
 	freeReplyObject(answer);
 }
 
