@@ -20,48 +20,13 @@
 #include "filter/base/clock.h"
 #include "filter/journal/books.h"
 #include "policy/base/mem.h"
+#include "tests/bench/measure.h"
 
 #define DECISIONS	20000	/* kept, as by default */
 #define BATCH		200
 #define BATCHES		100
 #define ACCOUNTS	5000
 #define ROUNDS_MAX	99
-
-/* clock_us - of a clock in microseconds */
-static double
-clock_us(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-/* require - or there is nothing to measure */
-static void
-require(bool good, const char *what)
-{
-	if (good)
-		return;
-	(void)fprintf(stderr, "books_bench: %s\n", what != NULL ? what : "-");
-	exit(1);
-}
-
-static int
-compare(const void *a, const void *b)
-{
-	const double *one = a, *two = b;
-
-	return (*one > *two) - (*one < *two);
-}
-
-/* median - of n values, which are sorted */
-static double
-median(double *values, size_t n)
-{
-	qsort(values, n, sizeof(*values), compare);
-	return values[n / 2];
-}
 
 /* write_batch - decisions n and following, of accounts that no cache foresees */
 static void

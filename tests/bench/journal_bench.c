@@ -27,6 +27,7 @@
 #include "filter/store/store.h"
 #include "policy/base/mem.h"
 #include "policy/quota/limit.h"
+#include "tests/bench/measure.h"
 #include "tests/support/redis_server.h"
 
 #define DECISIONS	20000	/* kept, as by default */
@@ -37,42 +38,6 @@
 #define PACE		500	/* charges and decisions a second */
 #define CHARGES		1000	/* of a round */
 #define PATIENCE_MS	10000
-
-/* clock_us - of a clock in microseconds */
-static double
-clock_us(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-/* require - or there is nothing to measure */
-static void
-require(bool good, const char *what)
-{
-	if (good)
-		return;
-	(void)fprintf(stderr, "journal_bench: %s\n", what != NULL ? what : "-");
-	exit(1);
-}
-
-static int
-compare(const void *a, const void *b)
-{
-	const double *one = a, *two = b;
-
-	return (*one > *two) - (*one < *two);
-}
-
-/* part_of - the value below which that part of n values is; they are sorted */
-static double
-part_of(double *values, size_t n, double part)
-{
-	qsort(values, n, sizeof(*values), compare);
-	return values[(size_t)((double)n * part)];
-}
 
 /* pick - an account: any, or one of few most of the time */
 static unsigned int
@@ -199,16 +164,16 @@ measure_writing(struct books *books, redisContext *redis, bool skewed, size_t ro
 		take_calls(log, &history);
 		take_calls(log, &sums);
 		freeReplyObject(log);
-		per_history[i] = part_of(history.us, history.n, 0.5) * (double)history.n /
+		per_history[i] = percentile(history.us, history.n, 0.5) * (double)history.n /
 		    (BATCHES * BATCH);
-		per_sums[i] = part_of(sums.us, sums.n, 0.5) * (double)sums.n / (BATCHES * BATCH);
-		longest[i] = part_of(history.us, history.n, 0.99);
-		if (part_of(sums.us, sums.n, 0.99) > longest[i])
-			longest[i] = part_of(sums.us, sums.n, 0.99);
+		per_sums[i] = percentile(sums.us, sums.n, 0.5) * (double)sums.n / (BATCHES * BATCH);
+		longest[i] = percentile(history.us, history.n, 0.99);
+		if (percentile(sums.us, sums.n, 0.99) > longest[i])
+			longest[i] = percentile(sums.us, sums.n, 0.99);
 	}
-	(void)printf("journal/%s/history %.2f us\n", name, part_of(per_history, rounds, 0.5));
-	(void)printf("journal/%s/sums %.2f us\n", name, part_of(per_sums, rounds, 0.5));
-	(void)printf("journal/%s/call-p99 %.0f us\n", name, part_of(longest, rounds, 0.5));
+	(void)printf("journal/%s/history %.2f us\n", name, percentile(per_history, rounds, 0.5));
+	(void)printf("journal/%s/sums %.2f us\n", name, percentile(per_sums, rounds, 0.5));
+	(void)printf("journal/%s/call-p99 %.0f us\n", name, percentile(longest, rounds, 0.5));
 	(void)fflush(stdout);
 }
 
@@ -260,7 +225,7 @@ charge_paced(struct store *store, const struct plan *plan, unsigned int first)
 		require(reply.state == QUOTA_CHARGED, "Redis did not charge");
 		talloc_free(ctx);
 	}
-	return part_of(us, CHARGES, 0.99);
+	return percentile(us, CHARGES, 0.99);
 }
 
 /* measure_charges - p99 with and without the books, and one by the other */
@@ -292,9 +257,9 @@ measure_charges(struct books *books, const struct store_options *options, size_t
 		(void)pthread_join(thread, NULL);
 		ratio[i] = with[i] / without[i];
 	}
-	(void)printf("journal/charge-p99-without %.0f us\n", part_of(without, rounds, 0.5));
-	(void)printf("journal/charge-p99-with %.0f us\n", part_of(with, rounds, 0.5));
-	(void)printf("journal/charge-p99-with-to-without %.2f x\n", part_of(ratio, rounds, 0.5));
+	(void)printf("journal/charge-p99-without %.0f us\n", percentile(without, rounds, 0.5));
+	(void)printf("journal/charge-p99-with %.0f us\n", percentile(with, rounds, 0.5));
+	(void)printf("journal/charge-p99-with-to-without %.2f x\n", percentile(ratio, rounds, 0.5));
 	store_close(store);
 	talloc_free(ctx);
 }

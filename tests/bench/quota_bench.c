@@ -31,55 +31,12 @@ next_random(uint64_t *random)
 	return *random;
 }
 
-/* clock_us - of a clock in microseconds */
-double
-clock_us(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-static int
-compare(const void *a, const void *b)
-{
-	const double *one = a, *two = b;
-
-	return (*one > *two) - (*one < *two);
-}
-
-/* percentile - of n values, which are sorted */
-double
-percentile(double *values, size_t n, double part)
-{
-	qsort(values, n, sizeof(*values), compare);
-	return values[(size_t)((double)n * part)];
-}
-
-/* median - of n values, which are sorted */
-double
-median(double *values, size_t n)
-{
-	return percentile(values, n, 0.5);
-}
-
 /* row - one line of the report */
 void
 row(const char *name, double value, const char *unit)
 {
 	(void)printf(value < 100 ? "quota/%s %.3f %s\n" : "quota/%s %.0f %s\n", name, value, unit);
 	(void)fflush(stdout);
-}
-
-/* require - the bench itself must work */
-void
-require(bool good, const char *what)
-{
-	if (good)
-		return;
-	(void)fprintf(stderr, "quota_bench: %s\n", what);
-	exit(1);
 }
 
 /* make_plan - a plan of three limits */

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "policy/quota/quota.h"
+#include "tests/bench/measure.h"
 
 #define ROUNDS_MAX	99
 #define NAME_SIZE	32
@@ -41,18 +42,8 @@ struct quota_plan *ask(TALLOC_CTX *ctx, const struct world *world, const struct 
 /* next_random - a small generator */
 uint64_t next_random(uint64_t *random);
 
-/* clock_us - of a clock in microseconds */
-double clock_us(clockid_t clock);
-
-/* median, percentile - of n values, which are sorted; part is below 1 */
-double median(double *values, size_t n);
-double percentile(double *values, size_t n, double part);
-
 /* row - one line of the report */
 void row(const char *name, double value, const char *unit);
-
-/* require - the bench itself must work; else it ends */
-void require(bool good, const char *what);
 
 struct redisContext;
 struct redis_server;
