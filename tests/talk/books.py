@@ -14,23 +14,13 @@ import threading
 import time
 
 from milter import FIELDS, Closed, Milter
+from running import until
 from tap import done, ok, skip
 
 run_port = int(sys.argv[1])
 directory = sys.argv[3]
 ctl_path = os.environ["COUNTERSIGNCTL"]
 daemon_path = os.environ.get("COUNTERSIGN", os.getcwd() + "/countersign")
-
-
-def until(condition, seconds=60):
-    """Wait for what happens off the message's path."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        seen = condition()
-        if seen:
-            return seen
-        time.sleep(0.05)
-    return condition()
 
 
 class Daemon:

@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from milter import Milter
-from running import Daemon
+from running import Daemon, Redis, until
 from tap import done, ok, skip
 
 program, redis_program = sys.argv[1:3]
@@ -30,30 +30,6 @@ for i = 0, 335 do
 	end
 end
 return 1"""
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        seen = condition()
-        if seen:
-            return seen
-        time.sleep(0.05)
-    return condition()
-
-
-class Redis:
-    def __init__(self, directory):
-        self.socket = directory + "/redis.sock"
-        self.process = subprocess.Popen([redis_program, "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir", directory],
-                                        stdout=subprocess.DEVNULL)
-        until(lambda: os.path.exists(self.socket))
-
-    def ask(self, *words):
-        with socket.socket(socket.AF_UNIX) as link:
-            link.connect(self.socket)
-            link.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word.encode()) for word in words))
-            return link.recv(1 << 20)
 
 
 def conf(port):
@@ -120,7 +96,7 @@ def counted():
 
 daemon = None
 directory = tempfile.mkdtemp(prefix="books.")
-redis = Redis(directory)
+redis = Redis(redis_program, directory)
 try:
     # a key of the history that something else has made
     redis.ask("SET", "countersign:{history}:batches", "x")

@@ -3,10 +3,40 @@
 Daemon(program, directory, conf): conf(port) is the text of the configuration for a free port, and is asked again when
 another process took that port first.
 """
+import os
 import socket
 import subprocess
 import sys
 import time
+
+
+def until(condition, seconds=60):
+    """Wait for what happens off the message's path: what condition() answered last."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        seen = condition()
+        if seen:
+            return seen
+        time.sleep(0.05)
+    return condition()
+
+
+class Redis:
+    """A Redis of its own, on a socket in directory."""
+
+    def __init__(self, program, directory):
+        self.socket = directory + "/redis.sock"
+        self.process = subprocess.Popen([program, "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir", directory],
+                                        stdout=subprocess.DEVNULL)
+        until(lambda: os.path.exists(self.socket))
+
+    def ask(self, *words):
+        """One command, and its answer as Redis writes it."""
+        with socket.socket(socket.AF_UNIX) as link:
+            link.connect(self.socket)
+            words = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+            link.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
+            return link.recv(1 << 20)
 
 
 class Daemon:

@@ -16,23 +16,13 @@ import tempfile
 import time
 
 from milter import Milter
-from running import Daemon
+from running import Daemon, Redis, until
 from tap import done, ok, skip
 
 HOUR, DAY = 3600, 86400
 START = 1893456000      # a Tuesday, 1 January 2030, 00:00 UTC
 program, library, redis_program = sys.argv[1:4]
 ctl_path = os.path.dirname(program) + "/countersignctl"
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        seen = condition()
-        if seen:
-            return seen
-        time.sleep(0.05)
-    return condition()
 
 
 class Filter:
@@ -153,25 +143,11 @@ def weeks(root):
     ok(one.daemon.stop() == 0, "the daemon stops cleanly")
 
 
-class Redis:
-    def __init__(self, directory):
-        self.socket = directory + "/redis.sock"
-        self.process = subprocess.Popen([redis_program, "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir", directory],
-                                        stdout=subprocess.DEVNULL)
-        until(lambda: os.path.exists(self.socket))
-
-    def ask(self, *words):
-        with socket.socket(socket.AF_UNIX) as link:
-            link.connect(self.socket)
-            words = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-            link.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
-            return link.recv(1 << 20)
-
-    def put_day(self, day, login, hours):
-        """A row as daybook.lua makes it: hours is {hour: recipients}."""
-        row = struct.pack("<dIH", 1000.0, 1, 0) + b"".join(
-            struct.pack("<BBBB", 1, n, 0, hour) for hour, n in sorted(hours.items()))
-        self.ask("HSET", "countersign:{daybook}:rows:" + time.strftime("%Y%m%d", time.gmtime(day)), login + "@example.org", row)
+def put_day(redis, day, login, hours):
+    """A row as daybook.lua makes it: hours is {hour: recipients}."""
+    row = struct.pack("<dIH", 1000.0, 1, 0) + b"".join(
+        struct.pack("<BBBB", 1, n, 0, hour) for hour, n in sorted(hours.items()))
+    redis.ask("HSET", "countersign:{daybook}:rows:" + time.strftime("%Y%m%d", time.gmtime(day)), login + "@example.org", row)
 
 
 def fleet(root, redis):
@@ -182,7 +158,7 @@ def fleet(root, redis):
         time.sleep(HOUR - now % HOUR + 1)   # what follows is of one hour
         now = time.time()
     for ago in range(2, 9):
-        redis.put_day(now - ago * DAY, "alice", {8: 5, 9: 6, 14: 4})
+        put_day(redis, now - ago * DAY, "alice", {8: 5, 9: 6, 14: 4})
     other = subprocess.run(["unshare", "--uts", "true"], stderr=subprocess.DEVNULL).returncode == 0
     one = Filter(root + "/mx1", store)
     wrapper = root + "/other"
@@ -229,7 +205,7 @@ def main():
     try:
         weeks(root)
         if redis_program:
-            redis = Redis(root)
+            redis = Redis(redis_program, root)
             try:
                 fleet(root, redis)
             finally:
