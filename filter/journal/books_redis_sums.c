@@ -168,21 +168,28 @@ redis_sums_take_text(void *arg, const char *account, const char *text, size_t le
 	reader->each(reader->arg, account, &row);
 }
 
+/* redis_sums_scan - each row of a hash, as take reads it; 0, or -1 and *error_r */
+static int
+redis_sums_scan(struct redis_books *books, TALLOC_CTX *ctx, const char *key,
+    journal_scan_each *take, books_sums_each *each, void *arg, const char **error_r)
+{
+	struct sums_reader reader = { { .ctx = ctx }, each, arg };
+	int result = journal_redis_scan(books->redis, ctx, key, take, &reader, error_r);
+
+	talloc_free(reader.seen.hashes);
+	return result;
+}
+
 static int
 redis_sums_read(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
     const char **error_r)
 {
-	struct redis_books *books = impl;
-	struct sums_reader reader = { { .ctx = ctx }, each, arg };
-	int result = journal_redis_scan(books->redis, ctx, mem_printf(ctx, ROWS_KEY, day),
-	    redis_sums_take_row, &reader, error_r);
+	int result = redis_sums_scan(impl, ctx, mem_printf(ctx, ROWS_KEY, day),
+	    redis_sums_take_row, each, arg, error_r);
 
-	talloc_free(reader.seen.hashes);
-	reader.seen = (struct seen){ .ctx = ctx };
 	if (result == 0)
-		result = journal_redis_scan(books->redis, ctx, mem_printf(ctx, TEXT_ROWS_KEY, day),
-		    redis_sums_take_text, &reader, error_r);
-	talloc_free(reader.seen.hashes);
+		result = redis_sums_scan(impl, ctx, mem_printf(ctx, TEXT_ROWS_KEY, day),
+		    redis_sums_take_text, each, arg, error_r);
 	return result;
 }
 
@@ -190,13 +197,8 @@ static int
 redis_sums_read_signed(void *impl, TALLOC_CTX *ctx, int day, books_sums_each *each, void *arg,
     const char **error_r)
 {
-	struct redis_books *books = impl;
-	struct sums_reader reader = { { .ctx = ctx }, each, arg };
-	int result = journal_redis_scan(books->redis, ctx, mem_printf(ctx, SIGNED_KEY, day),
-	    redis_sums_take_row, &reader, error_r);
-
-	talloc_free(reader.seen.hashes);
-	return result;
+	return redis_sums_scan(impl, ctx, mem_printf(ctx, SIGNED_KEY, day), redis_sums_take_row,
+	    each, arg, error_r);
 }
 
 static int

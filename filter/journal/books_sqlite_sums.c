@@ -71,6 +71,21 @@ sums_prepared(struct sqlite_books *books, enum statement_sums which)
 	return database_statement(books->writer, which, sums_statements[which]);
 }
 
+/* sums_of_hour - the same, ?1 to ?3 bound to the day, account and hour of the day */
+static sqlite3_stmt *
+sums_of_hour(
+    struct sqlite_books *books, enum statement_sums which, int64_t at_ms, const char *account)
+{
+	sqlite3_stmt *statement = sums_prepared(books, which);
+
+	if (statement == NULL)
+		return NULL;
+	(void)sqlite3_bind_int(statement, 1, daybook_day(at_ms));
+	database_text(statement, 2, account);
+	(void)sqlite3_bind_int(statement, 3, (int)daybook_hour(at_ms));
+	return statement;
+}
+
 /* sums_delete - run a deletion that has one number; 0 or -1 */
 static int
 sums_delete(struct sqlite_books *books, enum statement_sums which, int64_t number)
@@ -90,13 +105,10 @@ static int
 sqlite_sums_change(struct sqlite_books *books, enum statement_sums which, int64_t at_ms,
     const char *account, const struct daybook_delta *delta)
 {
-	sqlite3_stmt *statement = sums_prepared(books, which);
+	sqlite3_stmt *statement = sums_of_hour(books, which, at_ms, account);
 
 	if (statement == NULL)
 		return -1;
-	(void)sqlite3_bind_int(statement, 1, daybook_day(at_ms));
-	database_text(statement, 2, account);
-	(void)sqlite3_bind_int(statement, 3, (int)daybook_hour(at_ms));
 	(void)sqlite3_bind_int64(statement, 4, (int64_t)delta->sums.messages);
 	(void)sqlite3_bind_int64(statement, 5, (int64_t)delta->sums.recipients);
 	(void)sqlite3_bind_int64(statement, 6, (int64_t)delta->sums.bytes);
@@ -108,13 +120,10 @@ sqlite_sums_change(struct sqlite_books *books, enum statement_sums which, int64_
 static int
 set_peak(struct sqlite_books *books, int64_t at_ms, const char *account)
 {
-	sqlite3_stmt *statement = sums_prepared(books, SET_PEAK);
+	sqlite3_stmt *statement = sums_of_hour(books, SET_PEAK, at_ms, account);
 
 	if (statement == NULL)
 		return -1;
-	(void)sqlite3_bind_int(statement, 1, daybook_day(at_ms));
-	database_text(statement, 2, account);
-	(void)sqlite3_bind_int(statement, 3, (int)daybook_hour(at_ms));
 	return database_run(statement);
 }
 
@@ -123,13 +132,10 @@ static int
 add_hour(struct sqlite_books *books, int64_t at_ms, const char *account,
     const struct daybook_delta *delta)
 {
-	sqlite3_stmt *statement = sums_prepared(books, ADD_HOUR);
+	sqlite3_stmt *statement = sums_of_hour(books, ADD_HOUR, at_ms, account);
 
 	if (statement == NULL)
 		return -1;
-	(void)sqlite3_bind_int(statement, 1, daybook_day(at_ms));
-	database_text(statement, 2, account);
-	(void)sqlite3_bind_int(statement, 3, (int)daybook_hour(at_ms));
 	(void)sqlite3_bind_int64(statement, 4, (int64_t)delta->sums.messages);
 	(void)sqlite3_bind_int64(statement, 5, (int64_t)delta->sums.recipients);
 	(void)sqlite3_bind_int64(statement, 6, daybook_refused(delta));
