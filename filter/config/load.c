@@ -42,6 +42,21 @@ static const struct option_choice log_formats[] = {
 };
 #define AT(type, member)	offsetof(struct type, member)
 
+/* Options that stand in either file, apart from plans. */
+#define OPERATORS_ROWS \
+	{ .name = "event_command", \
+	    .works = WORKS_ALWAYS, \
+	    .type = OPTION_WORDS, \
+	    .offset = AT(config, event_command) }, \
+	{ .name = "country_of", \
+	    .works = WORKS_COUNTRIES, \
+	    .type = OPTION_WORDS, \
+	    .offset = AT(config, country_of) }, \
+	{ .name = "asn_of", \
+	    .works = WORKS_NETWORKS, \
+	    .type = OPTION_WORDS, \
+	    .offset = AT(config, asn_of) },
+
 static const struct option top_rows[] = {
 	{ .name = "mode",
 	    .works = WORKS_ALWAYS,
@@ -137,14 +152,6 @@ static const struct option top_rows[] = {
 	    .works = WORKS_SUBMISSION,
 	    .type = OPTION_WORDS,
 	    .offset = AT(config, mailboxes) },
-	{ .name = "country_of",
-	    .works = WORKS_COUNTRIES,
-	    .type = OPTION_WORDS,
-	    .offset = AT(config, country_of) },
-	{ .name = "asn_of",
-	    .works = WORKS_NETWORKS,
-	    .type = OPTION_WORDS,
-	    .offset = AT(config, asn_of) },
 	{ .name = "login_map",
 	    .works = WORKS_SUBMISSION,
 	    .type = OPTION_WORDS,
@@ -182,10 +189,7 @@ static const struct option top_rows[] = {
 	    .offset = AT(config, table_limits),
 	    .read = read_tables },
 	{ .name = "history", .works = WORKS_ALWAYS, .type = OPTION_CUSTOM, .read = read_history },
-	{ .name = "event_command",
-	    .works = WORKS_ALWAYS,
-	    .type = OPTION_WORDS,
-	    .offset = AT(config, event_command) },
+	OPERATORS_ROWS
 	{ .name = "event_timeout",
 	    .works = WORKS_EVENT_COMMAND,
 	    .type = OPTION_DURATION,
@@ -210,18 +214,7 @@ static const struct option_group top_group = {
 
 /* The operators' file: what hosting operators tune, and nothing else. */
 static const struct option plans_file_rows[] = {
-	{ .name = "event_command",
-	    .works = WORKS_ALWAYS,
-	    .type = OPTION_WORDS,
-	    .offset = AT(config, event_command) },
-	{ .name = "country_of",
-	    .works = WORKS_COUNTRIES,
-	    .type = OPTION_WORDS,
-	    .offset = AT(config, country_of) },
-	{ .name = "asn_of",
-	    .works = WORKS_NETWORKS,
-	    .type = OPTION_WORDS,
-	    .offset = AT(config, asn_of) },
+	OPERATORS_ROWS
 	CONFIGURATION_PLANS_ROWS
 	{ .name = NULL },
 };
