@@ -103,6 +103,16 @@ config_find_plan(const struct config *config, const char *name)
 	return NULL;
 }
 
+/* config_counts - does some plan count this unit? */
+bool
+config_counts(const struct config *config, enum limit_unit unit)
+{
+	for (size_t i = 0; i < config->n_plans; i++)
+		if (quota_plan_counts(&config->plans[i], unit))
+			return true;
+	return false;
+}
+
 static int
 config_compare_words(const void *a, const void *b)
 {

@@ -334,6 +334,9 @@ enum mode config_account_mode(const struct config *config, const char *name, enu
 /* config_find_plan - the plan of that name, or NULL. Any thread. */
 const struct plan *config_find_plan(const struct config *config, const char *name);
 
+/* config_counts - does some plan count this unit, in limits or block_on? */
+bool config_counts(const struct config *config, enum limit_unit unit);
+
 /* config_has_domain - does some account of the file have or own addresses of this domain (normal
  * form)? Any thread. */
 bool config_has_domain(const struct config *config, const char *domain);

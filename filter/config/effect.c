@@ -359,30 +359,20 @@ has_max_size(const struct place *place)
 	return false;
 }
 
-/* effect_counts_unit - does a plan count this, in limits or block_on? */
-static bool
-effect_counts_unit(const struct place *place, enum limit_unit unit)
-{
-	for (size_t i = 0; i < place->config->n_plans; i++)
-		if (quota_plan_counts(&place->config->plans[i], unit))
-			return true;
-	return false;
-}
-
 static bool
 has_countries(const struct place *place)
 {
 	/* log-ins that are reported raise new-country */
-	return effect_counts_unit(place, LIMIT_COUNTRIES) ||
-	    effect_counts_unit(place, LIMIT_LOGINS);
+	return config_counts(place->config, LIMIT_COUNTRIES) ||
+	    config_counts(place->config, LIMIT_LOGINS);
 }
 
 static bool
 has_networks(const struct place *place)
 {
 	/* log-ins that are reported raise new-network */
-	return effect_counts_unit(place, LIMIT_NETWORKS) ||
-	    effect_counts_unit(place, LIMIT_LOGINS);
+	return config_counts(place->config, LIMIT_NETWORKS) ||
+	    config_counts(place->config, LIMIT_LOGINS);
 }
 
 static bool

@@ -250,8 +250,8 @@ count_failure(const struct login *login, const char *secret)
 	bool counted;
 
 	plans_assign(&lookup, login->account, login->client, &plans);
-	if (plans.failed != NULL || !(quota_plan_counts(plans.parties[0].plan, LIMIT_LOGINS) ||
-	    quota_counts(plans.parties, plans.n, LIMIT_LOGINS)) || !login_counts(login, &plans))
+	if (plans.failed != NULL || !quota_watches(plans.parties, plans.n, LIMIT_LOGINS) ||
+	    !login_counts(login, &plans))
 		return false;
 	if (RAND_bytes(id, sizeof(id)) != 1)
 		mem_end("OpenSSL has no random numbers");

@@ -36,14 +36,6 @@ struct alike {
 	size_t n;
 };
 
-/* alike_counts - does block_on of the account, or a limit of whom it shares one with? */
-static bool
-alike_counts(const struct plans *plans)
-{
-	return quota_plan_counts(plans->parties[0].plan, LIMIT_DUPLICATES) ||
-	    quota_counts(plans->parties, plans->n, LIMIT_DUPLICATES);
-}
-
 /* alike_mark_of - of an account */
 static uint64_t
 alike_mark_of(const char *account)
@@ -56,7 +48,8 @@ void
 alike_begin(struct message *message)
 {
 	if (message->facts.account == NULL || message->rules.mode != MODE_ENFORCE ||
-	    message->session->witness != NULL || !alike_counts(&message->plans))
+	    message->session->witness != NULL ||
+	    !quota_watches(message->plans.parties, message->plans.n, LIMIT_DUPLICATES))
 		return;
 	message->print = mem_new(message, struct body_print);
 	body_print_begin(message->print, alike_mark_of(message->facts.account));

@@ -39,24 +39,6 @@ struct suspects {
 	size_t n;
 };
 
-/* bounces_are_counted - does block_on of the account, or a limit of whom it shares one with? */
-static bool
-bounces_are_counted(const struct plans *plans)
-{
-	return quota_plan_counts(plans->parties[0].plan, LIMIT_BOUNCES) ||
-	    quota_counts(plans->parties, plans->n, LIMIT_BOUNCES);
-}
-
-/* some_plan_has - does some plan? */
-static bool
-some_plan_has(const struct config *config)
-{
-	for (size_t i = 0; i < config->n_plans; i++)
-		if (quota_plan_counts(&config->plans[i], LIMIT_BOUNCES))
-			return true;
-	return false;
-}
-
 /* bounces_begin - read the body, if it is a report and a plan counts it */
 void
 bounces_begin(struct message *message)
@@ -67,7 +49,7 @@ bounces_begin(struct message *message)
 	if ((facts->role != ROLE_INBOUND && facts->role != ROLE_LOCAL) ||
 	    facts->sender_malformed != NULL || facts->sender[0] != '\0' ||
 	    message->session->witness != NULL ||
-	    !some_plan_has(message->session->snapshot->config))
+	    !config_counts(message->session->snapshot->config, LIMIT_BOUNCES))
 		return;
 	type = header_find(message->header, "Content-Type", 0);
 	if (type != NULL && bounce_is_report(type->value))
@@ -77,17 +59,14 @@ bounces_begin(struct message *message)
 /* charge_for - the charge of one thing of parties to a limit */
 static struct quota_plan *
 charge_for(struct message *message, const struct plans *plans, const struct limit *limit,
-    const char *thing, unsigned int serial)
+    const char *thing, uint8_t serial)
 {
 	const char *home = quota_home(plans->parties, plans->n);
 	uint64_t mark = keyed_mark(home, strlen(home) + 1, thing);
 	struct quota_cost cost = { 0 };
 	uint8_t id[QUOTA_ID_LEN];
 
-	memcpy(id, message->charge_id, sizeof(id));
-	for (size_t i = 0; i < sizeof(mark); i++)
-		id[i] ^= (uint8_t)(mark >> (8 * i));
-	id[QUOTA_ID_LEN - 1] ^= (uint8_t)serial;
+	charge_event_id(message, mark, serial, id);
 	cost.things[limit->unit] = (struct quota_thing){ true, mark };
 	return quota_plan_offence(message, plans->parties, plans->n, limit, &cost, id);
 }
@@ -210,7 +189,7 @@ accuse(struct message *message, const char *account, const char *id)
 
 	plans_assign(&lookup, account, NULL, &plans);
 	plan = plans.parties[0].plan;
-	if (plans.failed != NULL || !bounces_are_counted(&plans) ||
+	if (plans.failed != NULL || !quota_watches(plans.parties, plans.n, LIMIT_BOUNCES) ||
 	    (!has_sent(message, &plans, id) && (queue_id.len == 0 ||
 	    !has_sent(message, &plans, queue_text(message, queue_id)))))
 		return false;
@@ -219,7 +198,7 @@ accuse(struct message *message, const char *account, const char *id)
 		if (plan->block_on[i].unit == LIMIT_BOUNCES)
 			store_offence(message->session->daemon->store,
 			    charge_for(message, &plans, &plan->block_on[i], id,
-				(unsigned int)i + 1),
+				(uint8_t)(i + 1)),
 			    &(struct store_block_rule){ plan->block_for_ms, plan->block_grows });
 	return true;
 }
@@ -235,7 +214,7 @@ bounces_count(struct message *message)
 	if (!verdict_passes(&message->verdict))
 		return;
 	if (message->facts.account != NULL && message->rules.mode == MODE_ENFORCE &&
-	    bounces_are_counted(&message->plans))
+	    quota_watches(message->plans.parties, message->plans.n, LIMIT_BOUNCES))
 		note_sent(message);
 	if (message->bounce == NULL || (id = bounce_end(message->bounce)) == NULL)
 		return;

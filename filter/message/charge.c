@@ -512,10 +512,8 @@ shows(struct message *message, const struct limit *limit, struct quota_cost *cos
 	}
 }
 
-/* event_id - the id of another charge than that of the message; serial tells those of one thing
- * apart */
-static void
-event_id(const struct message *message, uint64_t mark, uint8_t serial, uint8_t *id)
+void
+charge_event_id(const struct message *message, uint64_t mark, uint8_t serial, uint8_t *id)
 {
 	memcpy(id, message->charge_id, QUOTA_ID_LEN);
 	for (size_t i = 0; i < sizeof(mark); i++)
@@ -532,7 +530,7 @@ charge_sign(struct message *message, size_t i, const struct quota_cost *cost)
 	const struct limit *limit = &plan->block_on[i];
 	uint8_t id[QUOTA_ID_LEN];
 
-	event_id(message, cost->things[limit->unit].mark, (uint8_t)(i + 1), id);
+	charge_event_id(message, cost->things[limit->unit].mark, (uint8_t)(i + 1), id);
 	store_offence(message->session->daemon->store,
 	    quota_plan_offence(
 		message, message->plans.parties, message->plans.n, limit, cost, id),
@@ -553,7 +551,7 @@ charge_level(struct message *message, const struct plans *plans, enum limit_unit
 
 	if (!quota_counts(plans->parties, plans->n, unit))
 		return;
-	event_id(message, cost->things[unit].mark + (uint64_t)window_ms,
+	charge_event_id(message, cost->things[unit].mark + (uint64_t)window_ms,
 	    (uint8_t)(EVENT_SERIAL + unit), id);
 	plan = quota_plan_event(
 	    message, plans->parties, plans->n, unit, window_ms, cost, id);
@@ -599,7 +597,7 @@ charge_usual(struct message *message)
 
 		if (limit->unit != LIMIT_USUAL)
 			continue;
-		event_id(message, 0, (uint8_t)(i + 1), id);
+		charge_event_id(message, 0, (uint8_t)(i + 1), id);
 		journal_usual(message->session->daemon->journal,
 		    quota_plan_offence(message, message->plans.parties, message->plans.n, limit,
 			&nothing, id),

@@ -42,6 +42,10 @@ void charge_thing(struct message *message, enum limit_unit unit, const char *thi
 void charge_event(struct message *message, const struct plans *plans, enum limit_unit unit,
     int64_t window_ms, const char *thing);
 
+/* charge_event_id - the id of another charge than that of the message, into QUOTA_ID_LEN octets
+ * mark: of the thing that is counted; serial tells charges of one thing apart. */
+void charge_event_id(const struct message *message, uint64_t mark, uint8_t serial, uint8_t *id);
+
 /* charge_thing_to - count a thing towards number i of the block_on that the account's plan has */
 void charge_thing_to(struct message *message, size_t i, const char *thing);
 

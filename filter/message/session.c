@@ -76,12 +76,7 @@ session_needs_helo(const struct session *session)
 bool
 session_wants_refused_rcpt(const struct session *session)
 {
-	const struct config *config = session->snapshot->config;
-
-	for (size_t i = 0; i < config->n_plans; i++)
-		if (quota_plan_counts(&config->plans[i], LIMIT_REFUSED))
-			return true;
-	return false;
+	return config_counts(session->snapshot->config, LIMIT_REFUSED);
 }
 
 /* session_keep - a bounded copy of a stranger's word; NULL stays NULL */

@@ -408,6 +408,13 @@ quota_plan_counts(const struct plan *plan, enum limit_unit unit)
 	    counts_in(plan->block_on, plan->n_block_on, unit));
 }
 
+/* quota_watches - whether block_on of the account or a limit of some party counts unit */
+bool
+quota_watches(const struct quota_party *parties, size_t n, enum limit_unit unit)
+{
+	return quota_plan_counts(parties[0].plan, unit) || quota_counts(parties, n, unit);
+}
+
 /* key_of - "{HOME}:KIND:NAME" of two encoded names; a printf would cost a charge a tenth of its
  * time */
 static char *

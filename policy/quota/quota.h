@@ -195,6 +195,10 @@ bool quota_counts(const struct quota_party *parties, size_t n, enum limit_unit u
 /* quota_plan_counts - whether limits or block_on of a plan (or NULL) count unit */
 bool quota_plan_counts(const struct plan *plan, enum limit_unit unit);
 
+/* quota_watches - whether block_on of the first party, the account, or a limit of some party counts
+ * unit */
+bool quota_watches(const struct quota_party *parties, size_t n, enum limit_unit unit);
+
 /*
  * quota_plan_of - list the counters that one message of n parties touches
  * parties[0] is the account. Each party's limits are binding or observed by its own on_over; the
