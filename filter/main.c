@@ -56,6 +56,7 @@
 #include "filter/table/open.h"
 #include "filter/table/workers.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define DEFAULT_FILE	SYSCONFDIR "/countersign/countersign.conf"
 #define TICK_MS		1000	/* how often the first thread looks around */
@@ -238,8 +239,8 @@ linger(long timeout_ms)
 	int64_t deadline = clock_ms() + (timeout_ms < LINGER_MS ? timeout_ms : LINGER_MS);
 	struct signals_seen seen;
 
-	log_info("stopping: new connections wait for the next process; %lu sessions are open",
-	    edge_connections());
+	log_info("stopping: new connections wait for the next process; %lu session%s open",
+	    edge_connections(), edge_connections() == 1 ? " is" : "s are");
 	while (edge_connections() > 0 && clock_ms() < deadline)
 		signals_wait(50, &seen);
 }
@@ -256,12 +257,13 @@ drain(struct daemon *daemon, long timeout_ms)
 		linger(timeout_ms);
 	}
 	atomic_store(&daemon->draining, true);
-	log_info("stopping: %lu messages in flight, waiting up to %ld s for them",
-	    atomic_load(&daemon->in_flight), timeout_ms / 1000);
+	log_info("stopping: %lu message%s in flight, waiting up to %ld s",
+	    atomic_load(&daemon->in_flight), text_s(atomic_load(&daemon->in_flight)),
+	    timeout_ms / 1000);
 	while (atomic_load(&daemon->in_flight) > 0 && clock_ms() < deadline)
 		signals_wait(50, &seen);
 	if (atomic_load(&daemon->in_flight) > 0)
-		log_warning("stopping: %lu messages are not done; their MTA will defer them",
+		log_warning("stopping: unfinished messages: %lu; their MTA will defer them",
 		    atomic_load(&daemon->in_flight));
 }
 
@@ -386,6 +388,7 @@ main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	struct main_helpers helpers = { .control = NULL };
 	const struct config *config;
 	const char *error = NULL;
+	size_t n_keys;
 	int status;
 
 	if (callbacks_register(daemon) != 0) {
@@ -408,9 +411,10 @@ main_run(TALLOC_CTX *ctx, struct daemon *daemon, struct snapshot *first)
 	log_open(strcmp(config->log, "syslog") == 0);
 	if (!main_start(ctx, daemon, first, &helpers))
 		return EXIT_FAILURE;
-	log_info("countersign " PACKAGE_VERSION " is ready on %s, mode %s, %zu listeners, %zu keys",
+	n_keys = first->signers != NULL ? signers_keys(first->signers) : 0;
+	log_info("countersign " PACKAGE_VERSION " is ready on %s, mode %s, %zu listener%s, %zu key%s",
 	    config->listen, mode_word(config->mode), config->n_listeners,
-	    first->signers != NULL ? signers_keys(first->signers) : 0);
+	    text_s(config->n_listeners), n_keys, text_s(n_keys));
 	supervisor_notify("READY=1");
 	helpers.watchdog = watchdog_start(ctx, &daemon->listening);
 	serve_until_stopped(daemon);

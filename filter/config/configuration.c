@@ -189,15 +189,25 @@ config_signs(const struct config *config)
 	return config->keys != NULL || config->dkim.key_table != NULL;
 }
 
+const char *
+config_where(TALLOC_CTX *ctx, const struct config *config, const struct words *words)
+{
+	return words->file == NULL ? config->file :
+	    mem_printf(ctx, "%s:%u", words->file, words->line);
+}
+
 /* config_table_index - the place of a table in the configuration's list; added if it is new */
 static size_t
-config_table_index(struct config *config, const char *spec)
+config_table_index(struct config *config, const char *spec, const struct words *named)
 {
 	for (size_t i = 0; i < config->tables.n; i++)
 		if (strcmp(config->tables.items[i], spec) == 0)
 			return i;
 	config->tables.items =
 	    mem_grow(config, config->tables.items, const char *, config->tables.n + 1);
+	config->tables_where =
+	    mem_grow(config, config->tables_where, const char *, config->tables.n + 1);
+	config->tables_where[config->tables.n] = config_where(config, config, named);
 	config->tables.items[config->tables.n] = spec;
 	return config->tables.n++;
 }
@@ -208,7 +218,7 @@ config_tables(struct config *config, const struct words *specs, struct table_lis
 {
 	list_r->indexes = mem_array(config, size_t, specs->n + 1);
 	for (size_t i = 0; i < specs->n; i++)
-		list_r->indexes[list_r->n++] = config_table_index(config, specs->items[i]);
+		list_r->indexes[list_r->n++] = config_table_index(config, specs->items[i], specs);
 }
 
 /* config_spf_service - what the checks of this configuration have in common */

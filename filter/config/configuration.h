@@ -34,6 +34,8 @@ struct action_set {
 struct words {
 	const char **items;	/* NULL-terminated */
 	size_t n;
+	const char *file;	/* where the option is, if it is in a file */
+	unsigned int line;
 };
 
 /* Tables in search order. */
@@ -290,6 +292,7 @@ struct config {
 	    domains; /* domains that accounts name, sorted; with a dot in front: and all below */
 	struct table_limits table_limits; /* of tables that ask a server */
 	struct words tables;	/* all distinct specifications, as listeners index them */
+	const char **tables_where; /* of each, the first option that names it: file:line */
 
 	struct listener *listeners;
 	size_t n_listeners;
@@ -353,6 +356,9 @@ void config_spf_service(const struct spf_config *spf, struct resolver *resolver,
 void config_sort_accounts(struct config *config);
 void config_sort_domains(struct config *config);
 void config_sort_dkim_names(struct config *config);
+
+/* config_where - where an option that is a list of words is: "file:line" on ctx, or the file */
+const char *config_where(TALLOC_CTX *ctx, const struct config *config, const struct words *words);
 
 /* config_tables - enter a list of table specifications into config->tables (memory on config) and
  * return their indexes; specs stay referenced. While a configuration is filled. */

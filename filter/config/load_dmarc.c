@@ -232,7 +232,7 @@ void
 config_own_read(struct options_reader *reader, config_setting_t *setting, void *target)
 {
 	struct config *config = target;
-	struct words words = { NULL, 0 };
+	struct words words = { 0 };
 
 	options_words(reader, setting, &words);
 	config->own_set = true;

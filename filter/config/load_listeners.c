@@ -105,7 +105,7 @@ static void
 read_clients(struct options_reader *reader, config_setting_t *setting, void *target)
 {
 	struct listener *listener = target;
-	struct words words = { NULL, 0 };
+	struct words words = { 0 };
 
 	options_words(reader, setting, &words);
 	if (words.n == 0)
@@ -271,7 +271,8 @@ finish_owners(struct options_reader *reader, struct config *config, struct liste
 	const struct words *owners = listener->owners.n > 0 ? &listener->owners : &config->owners;
 	const struct words *mailboxes =
 	    listener->mailboxes.n > 0 ? &listener->mailboxes : &config->mailboxes;
-	struct words tables = { .items = mem_array(config, const char *, owners->n + 1) };
+	struct words tables = { .items = mem_array(config, const char *, owners->n + 1),
+		.file = owners->file, .line = owners->line };
 
 	listener->own_self = has_self(owners);
 	for (size_t i = 0; i < owners->n; i++)

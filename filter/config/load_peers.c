@@ -59,7 +59,7 @@ static void
 peers_read_users(struct options_reader *reader, config_setting_t *setting, void *target)
 {
 	struct peers *peers = target;
-	struct words words = { NULL, 0 };
+	struct words words = { 0 };
 
 	options_words(reader, setting, &words);
 	peers->users = mem_array(reader->ctx, uid_t, words.n + 1);
@@ -78,7 +78,7 @@ static void
 peers_read_networks(struct options_reader *reader, config_setting_t *setting, void *target)
 {
 	struct peers *peers = target;
-	struct words words = { NULL, 0 };
+	struct words words = { 0 };
 
 	options_words(reader, setting, &words);
 	peers->networks = mem_array(reader->ctx, struct netblock, words.n + 1);

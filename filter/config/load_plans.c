@@ -60,13 +60,6 @@ add_limit(struct options_reader *reader, config_setting_t *setting, struct plan 
 		return;
 	if (limit_parse(reader->ctx, text, limit, &error) < 0)
 		options_error(reader, setting, "%s", error);
-	else if (!limit_may_limit(limit->unit) && !limit->unlimited)
-		options_error(reader, setting,
-		    "\"%s\" %s, so it cannot be a limit: write block_on = \"%s\" with "
-		    "block_for = \"4 hours\"",
-		    limit->text, limit->unit == LIMIT_OVER
-			? "counts messages that other limits refuse"
-			: "compares an hour that is sent already", limit->text);
 	else {
 		check_beside(reader, setting, plan, limit);
 		plan->n_limits++;

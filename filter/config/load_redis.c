@@ -107,7 +107,7 @@ static void
 read_places(struct options_reader *reader, config_setting_t *setting, void *target)
 {
 	const char **text = target;
-	struct words words = { NULL, 0 };
+	struct words words = { 0 };
 	char *all = mem_strdup(reader->ctx, "");
 
 	options_words(reader, setting, &words);

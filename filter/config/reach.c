@@ -80,7 +80,7 @@ samples_of(TALLOC_CTX *ctx, const struct config *config, const struct listener *
 	/* the whole of both families, and the loopback networks, on which pickup depends */
 	static const char *const always[] = { "0.0.0.0/0", "::/0", "127.0.0.0/8", "::1" };
 	static const char *other_items[] = { OTHER, NULL };
-	static const struct words other = { other_items, 1 };
+	static const struct words other = { .items = other_items, .n = 1 };
 	struct samples samples = { 0 };
 
 	add_words(ctx, &samples.daemons, &samples.n_daemons, &other);

@@ -19,6 +19,7 @@
 #include "filter/adopt/sources.h"
 #include "filter/ctl/ctl.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 /* --- the command line ------------------------------------------------------ */
 
@@ -224,7 +225,7 @@ adopted_print_trial(const struct adopt_report *report, const struct adopt_trial 
 		    report->conf);
 	else
 		(void)printf("%zu sample sender%s: %zu accepted as before, %zu signed\n",
-		    trial->tried, trial->tried == 1 ? "" : "s", trial->accepted,
+		    trial->tried, text_s(trial->tried), trial->accepted,
 		    trial->with_signature);
 	for (size_t i = 0; i < trial->n_refusals; i++) {
 		(void)printf("  in mode enforce ");

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "filter/ctl/ctl.h"
+#include "policy/base/text.h"
 
 /* print_bytes - with a unit, in 9 columns */
 static void
@@ -82,13 +83,13 @@ print_report(const json_t *answer)
 		print_day(ctl_number(answer, "to"));
 	}
 	(void)printf(" (UTC): %lld account%s of %lld domain%s\n", ctl_number(answer, "n_accounts"),
-	    ctl_number(answer, "n_accounts") == 1 ? "" : "s", ctl_number(answer, "n_domains"),
-	    ctl_number(answer, "n_domains") == 1 ? "" : "s");
+	    text_s((uint64_t)ctl_number(answer, "n_accounts")), ctl_number(answer, "n_domains"),
+	    text_s((uint64_t)ctl_number(answer, "n_domains")));
 	if (ctl_number(answer, "beyond") > 0)
 		(void)printf(
-		    "More accounts sent than are listed a day: %lld messages of the others are \"*\".\n"
+		    "More accounts sent than are listed a day: %lld message%s of the others as \"*\".\n"
 		    "Raise accounts in history = { }.\n",
-		    ctl_number(answer, "beyond"));
+		    ctl_number(answer, "beyond"), text_s((uint64_t)ctl_number(answer, "beyond")));
 	print_table(answer, "accounts", "account");
 	print_table(answer, "domains", "domain");
 	(void)printf("\n");
@@ -175,13 +176,15 @@ static void
 print_proposal(const json_t *plan)
 {
 	bool first = strcmp(ctl_text(plan, "name"), "person") == 0;
+	long long hour = ctl_number(plan, "recipients_per_hour");
+	long long day = ctl_number(plan, "recipients_per_day");
 
-	(void)printf("  # enough for %lld accounts%s\n", ctl_number(plan, "accounts"),
-	    first ? "" : " that need more than person");
+	(void)printf("  # enough for %lld account%s%s\n", ctl_number(plan, "accounts"),
+	    text_s((uint64_t)ctl_number(plan, "accounts")), first ? "" : " beyond person");
 	(void)printf(
-	    "  %s = { %slimits = [\"%lld recipients per hour\", \"%lld recipients per day\"]%s }\n",
-	    ctl_text(plan, "name"), first ? "" : "like = \"person\"  ",
-	    ctl_number(plan, "recipients_per_hour"), ctl_number(plan, "recipients_per_day"),
+	    "  %s = { %slimits = [\"%lld recipient%s per hour\", \"%lld recipient%s per day\"]%s }\n",
+	    ctl_text(plan, "name"), first ? "" : "like = \"person\"  ", hour,
+	    text_s((uint64_t)hour), day, text_s((uint64_t)day),
 	    first ? "  warn_at = \"80%\"  on_over = \"tempfail\"" : "");
 }
 
@@ -205,7 +208,8 @@ print_suggestion(const json_t *answer)
 	const json_t *beyond = json_object_get(answer, "beyond");
 
 	(void)printf(
-	    "# Proposed from what %lld accounts sent from ", ctl_number(answer, "n_accounts"));
+	    "# Proposed from what %lld account%s sent from ", ctl_number(answer, "n_accounts"),
+	    text_s((uint64_t)ctl_number(answer, "n_accounts")));
 	print_day(ctl_number(answer, "from"));
 	(void)printf(" to ");
 	print_day(ctl_number(answer, "to"));

@@ -12,6 +12,7 @@
 #include "filter/base/clock.h"
 #include "filter/ctl/ctl.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define SEND_LOOKS	150	/* how often the daemon is asked whether it has sent, in 30 s */
 
@@ -44,13 +45,15 @@ print_domains(const json_t *answer)
 	const json_t *domains = json_object_get(answer, "domains");
 	long long day = ctl_number(answer, "day");
 
-	(void)printf("%04lld-%02lld-%02lld (UTC): %zu domains want a report\n", day / 10000,
-	    day / 100 % 100, day % 100, json_array_size(domains));
+	(void)printf("%04lld-%02lld-%02lld (UTC): %zu domain%s\n", day / 10000,
+	    day / 100 % 100, day % 100, json_array_size(domains),
+	    json_array_size(domains) == 1 ? " wants a report" : "s want a report");
 	for (size_t i = 0; i < json_array_size(domains); i++) {
 		const json_t *domain = json_array_get(domains, i);
 
-		(void)printf("%-40s %9lld messages  ", ctl_text(domain, "domain"),
-		    ctl_number(domain, "messages"));
+		(void)printf("%-40s %9lld message%-2s ", ctl_text(domain, "domain"),
+		    ctl_number(domain, "messages"),
+		    text_s((uint64_t)ctl_number(domain, "messages")));
 		print_state(json_object_get(domain, "report"));
 	}
 }

@@ -22,6 +22,7 @@
 #include "filter/doctor/doctor.h"
 #include "policy/base/mem.h"
 #include "policy/base/netblock.h"
+#include "policy/base/text.h"
 
 #define STATUS_WARNINGS	1
 #define STATUS_ERRORS	2
@@ -129,8 +130,8 @@ doctor_print_text(const struct doctor_report *report)
 		(void)printf("\n");
 	}
 	(void)printf("%zu error%s, %zu warning%s, %zu unknown\n", counts[DOCTOR_ERROR],
-	    counts[DOCTOR_ERROR] == 1 ? "" : "s", counts[DOCTOR_WARNING],
-	    counts[DOCTOR_WARNING] == 1 ? "" : "s", counts[DOCTOR_UNKNOWN]);
+	    text_s(counts[DOCTOR_ERROR]), counts[DOCTOR_WARNING],
+	    text_s(counts[DOCTOR_WARNING]), counts[DOCTOR_UNKNOWN]);
 }
 
 /* ctl_doctor - find what is wrong */

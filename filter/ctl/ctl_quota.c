@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "filter/ctl/ctl.h"
+#include "policy/base/text.h"
 
 #define BAR		20		/* columns of a full bar */
 
@@ -190,7 +191,7 @@ print_unset(const json_t *answer)
 		(void)printf("%s: no limit had been set by hand\n", owner_of(answer));
 	else
 		(void)printf("%s: %lld limit%s set by hand removed; the limits of the plan apply\n",
-		    owner_of(answer), n, n == 1 ? "" : "s");
+		    owner_of(answer), n, text_s((uint64_t)n));
 	print_held(answer);
 	print_note(answer);
 }

@@ -242,7 +242,7 @@ try_print_verdict(const json_t *answer)
 		    ctl_text(other, "mode"), ctl_text(other, "verdict"),
 		    has(other, "reason") ? ": " : "", ctl_text(other, "reason"),
 		    has(other, "reply") ? ", " : "", ctl_text(other, "reply"),
-		    signatures, signatures == 1 ? "" : "s");
+		    signatures, text_s(signatures));
 }
 
 void

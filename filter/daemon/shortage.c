@@ -13,6 +13,7 @@
 #include "filter/daemon/shortage.h"
 #include "filter/journal/event.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define LINE_EVERY_MS	(INT64_C(60) * 1000)
 #define EVENT_EVERY_MS	(INT64_C(60) * LINE_EVERY_MS)
@@ -49,10 +50,10 @@ shortage_tick(struct shortage *shortage, struct daemon *daemon, int64_t now_ms)
 
 	if (is_due(threads + closed, shortage->threads.seen + shortage->threads.closed,
 	    shortage->threads.logged_ms, now_ms)) {
-		text = mem_printf(NULL, "the system refused %lu new threads; sessions wait for "
-		    "those that exist, and %lu were closed after 5 s (their MTA defers); raise "
+		text = mem_printf(NULL, "the system refused %lu new thread%s; sessions wait for "
+		    "those that exist; closed after 5 s (the MTA defers): %lu; raise "
 		    "TasksMax or LimitNPROC of the unit", threads - shortage->threads.seen,
-		    closed - shortage->threads.closed);
+		    text_s(threads - shortage->threads.seen), closed - shortage->threads.closed);
 		report(daemon, "threads", text, &shortage->threads.raised_ms, now_ms);
 		talloc_free(text);
 		shortage->threads.seen = threads;
@@ -62,8 +63,9 @@ shortage_tick(struct shortage *shortage, struct daemon *daemon, int64_t now_ms)
 	if (!is_due(descriptors, shortage->descriptors.seen, shortage->descriptors.logged_ms,
 	    now_ms))
 		return;
-	text = mem_printf(NULL, "no descriptors left for %lu connections, which were closed (their "
-	    "MTA defers); raise LimitNOFILE of the unit", descriptors - shortage->descriptors.seen);
+	text = mem_printf(NULL, "no descriptors left for %lu connection%s, which the MTA defers; raise "
+	    "LimitNOFILE of the unit", descriptors - shortage->descriptors.seen,
+	    text_s(descriptors - shortage->descriptors.seen));
 	report(daemon, "descriptors", text, &shortage->descriptors.raised_ms, now_ms);
 	talloc_free(text);
 	shortage->descriptors.seen = descriptors;

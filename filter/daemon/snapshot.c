@@ -33,8 +33,8 @@ open_tables(TALLOC_CTX *ctx, struct snapshot *snapshot, const char **error_r)
 	for (size_t i = 0; i < specs->n; i++) {
 		snapshot->tables[i] = table_open_with(snapshot, env, specs->items[i], error_r);
 		if (snapshot->tables[i] == NULL) {
-			*error_r = mem_printf(ctx, "%s: table %s: %s", snapshot->config->file,
-			    specs->items[i], *error_r);
+			*error_r = mem_printf(ctx, "%s: table %s: %s",
+			    snapshot->config->tables_where[i], specs->items[i], *error_r);
 			return false;
 		}
 	}
@@ -113,7 +113,8 @@ check_program(TALLOC_CTX *ctx, const struct config *config, const char **error_r
 		return true;
 	*error_r = mem_printf(ctx,
 	    "%s: event_command = \"%s\" cannot be run: %s; is it there, and chmod +x?",
-	    config->file, config->event_command.items[0], strerror(errno));
+	    config_where(ctx, config, &config->event_command), config->event_command.items[0],
+	    strerror(errno));
 	return false;
 }
 

@@ -20,6 +20,7 @@
 #include "filter/dkim/signers.h"
 #include "filter/doctor/inside.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define DKIM_AHEAD	64	/* questions under way */
 #define DKIM_BITS	2048	/* RFC 8301 section 3.2 */
@@ -237,8 +238,8 @@ examine_dkim(struct exam *exam)
 	}
 	if (done < n)
 		exam_add_level(exam, DOCTOR_UNKNOWN, "dkim.no-record", NULL,
-		    "countersignctl dkim check", "%zu of %zu keys were not looked at in time",
-		    n - done, n);
+		    "countersignctl dkim check", "not looked at in time: %zu of %zu key%s",
+		    n - done, n, text_s(n));
 	check_domains(exam, site->domains, site->n_domains);
 	check_domains(exam, site->mta_domains, site->n_mta_domains);
 }

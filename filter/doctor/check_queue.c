@@ -21,6 +21,7 @@
 #include "filter/base/plain_file.h"
 #include "filter/doctor/inside.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define QUEUE_MANY	100	/* deferred messages */
 #define QUEUE_FILES	5000	/* that are looked at */
@@ -243,5 +244,5 @@ examine_log(struct exam *exam)
 		exam_add(exam, "log.milter-warnings", path,
 		    "countersignctl status, and countersign's own log of that time",
 		    "within a day, Postfix has warned of countersign %zu time%s; the last: %s", n,
-		    n == 1 ? "" : "s", last);
+		    text_s(n), last);
 }

@@ -142,9 +142,9 @@ open_backlog(struct journal *journal, TALLOC_CTX *ctx, const char *path, const c
 	atomic_store(&journal->waiting, journal->n_pending);
 	events = events_waiting(journal->events, NULL);
 	if (journal->n_pending + events > 0)
-		log_info("journal: %zu decisions and %zu events from before the start wait for the "
+		log_info("journal: %zu decision%s and %zu event%s from before the start wait for the "
 		    "books",
-		    journal->n_pending, events);
+		    journal->n_pending, text_s(journal->n_pending), events, text_s(events));
 	return 0;
 }
 
@@ -1077,11 +1077,13 @@ say_left(const struct journal *journal)
 	for (size_t i = 0; i < journal->n_pending; i++)
 		lost += !backlog_has_entry(journal->backlog, journal->pending[i]);
 	if (journal->n_pending + events > lost + lost_events)
-		log_info("journal: %zu decisions and %zu events wait for the books until the next start",
-		    journal->n_pending - lost, events - lost_events);
+		log_info("journal: %zu decision%s and %zu event%s wait for the books until the next "
+		    "start", journal->n_pending - lost, text_s(journal->n_pending - lost),
+		    events - lost_events, text_s(events - lost_events));
 	if (lost + lost_events > 0)
-		log_warning("journal: %zu decisions, with their sums, and %zu events are given up: the "
-			    "books cannot be written, and %s", lost, lost_events,
+		log_warning("journal: %zu decision%s, with their sums, and %zu event%s are given up: the "
+		    "books cannot be written, and %s", lost, text_s(lost), lost_events,
+		    text_s(lost_events),
 		    journal->backlog != NULL ? "neither can the file next to away_file" :
 					       "there is no away_file to keep them");
 }

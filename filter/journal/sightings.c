@@ -14,6 +14,7 @@
 #include "filter/journal/sightings.h"
 #include "policy/base/map.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define ACCOUNTS_MAX	4096
 #define SPAN_MS		INT64_C(300000)
@@ -136,7 +137,7 @@ sightings_where(const struct sighting *sighting, TALLOC_CTX *ctx, int64_t since,
 		json_object_set_new(details, "networks", json_string(networks));
 		where = mem_printf(ctx, "%s %s %zu%s network%s", where,
 		    n_countries > 0 ? "and" : "in", n_networks,
-		    n_networks == PLACES_MAX ? " or more" : "", n_networks == 1 ? "" : "s");
+		    n_networks == PLACES_MAX ? " or more" : "", text_s(n_networks));
 	}
 	return where;
 }
@@ -218,11 +219,11 @@ sightings_text(const struct sightings *sightings, TALLOC_CTX *ctx, const char *a
 		"new_recipients", (json_int_t)sum.fresh, "refused", (json_int_t)sum.refused,
 		"client_addresses", (json_int_t)clients));
 	text = mem_printf(ctx, "%" PRIu32 " message%s to %" PRIu32 " recipient%s", sum.messages,
-	    sum.messages == 1 ? "" : "s", sum.recipients, sum.recipients == 1 ? "" : "s");
+	    text_s(sum.messages), sum.recipients, text_s(sum.recipients));
 	if (sum.fresh > 0)
 		text = mem_printf(ctx, "%s, %" PRIu32 " of them new,", text, sum.fresh);
 	return mem_printf(ctx, "%s passed in %" PRId64 " minute%s, %" PRIu32
-	    " %s refused; from %zu%s address%s%s", text, minutes, minutes == 1 ? "" : "s",
+	    " %s refused; from %zu%s address%s%s", text, minutes, text_s((uint64_t)minutes),
 	    sum.refused, sum.refused == 1 ? "was" : "were", clients,
 	    clients == CLIENTS_MAX ? " or more" : "", clients == 1 ? "" : "es",
 	    sightings_where(sighting, ctx, now - hour, json_object_get(details, "seen")));

@@ -77,7 +77,7 @@ usual_text(TALLOC_CTX *ctx, struct books *books, const char *account, json_t *de
 		return "";
 	json_object_set_new(details, "usual_per_hour", json_integer((json_int_t)usual));
 	return mem_printf(ctx, "; usual: %" PRIu64 " recipient%s an hour", usual,
-	    usual == 1 ? "" : "s");
+	    text_s(usual));
 }
 
 /* watch_note_block - that the account was blocked today: what it sent must not become usual */

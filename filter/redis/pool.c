@@ -412,7 +412,8 @@ redis_borrow(struct redis_pool *pool, struct redis_node *node, TALLOC_CTX *ctx, 
 	for (;;) {
 		if (!take_idle(pool, node, deadline_ms, &connection, &place, &generation)) {
 			*error_r =
-			    mem_printf(ctx, "all %u connections are busy", pool->max_connections);
+			    mem_printf(ctx, "connections in use: %u of %u", pool->max_connections,
+				pool->max_connections);
 			return NULL;
 		}
 		if (connection == NULL || redis_wire_is_sound(connection->wire))

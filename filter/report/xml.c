@@ -92,8 +92,8 @@ put_metadata(TALLOC_CTX *ctx, xmlTextWriterPtr writer, const struct report_subje
 	close_element(writer);
 	if (subject->domain->beyond > 0)
 		put(writer, "error",
-		    mem_printf(ctx, "%" PRIu64 " of %" PRIu64 " messages are not listed: their "
-			"sources and results are too many",
+		    mem_printf(ctx, "not listed: %" PRIu64 " of %" PRIu64 " messages, because "
+			"their sources and results are too many",
 			subject->domain->beyond, subject->domain->messages));
 	put(writer, "generator", PACKAGE_NAME " " PACKAGE_VERSION);
 	close_element(writer);

@@ -47,6 +47,7 @@
 #include "filter/spf/terms.h"
 #include "filter/spf/trace.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 #include "policy/spf/macro.h"
 #include "policy/spf/record.h"
 #include "policy/verdict/reply.h"
@@ -414,11 +415,12 @@ spf_check(TALLOC_CTX *ctx, const struct spf_service *service, const struct spf_c
 		if (domain_checkable(values->sender_domain))
 			spf_run(ctx, check, fact_r);
 	}
-	TRACE(check, "result: %s%s%s (%u terms, %u void lookups, %u queries)%s%s",
+	TRACE(check, "result: %s%s%s (%u term%s, %u void lookup%s, %u quer%s)%s%s",
 	    fact_r->result == SPF_NOT_CHECKED ? "not checked" : spf_result_word(fact_r->result),
 	    fact_r->mechanism != NULL ? " by " : "",
 	    fact_r->mechanism != NULL ? fact_r->mechanism : "", check->counts.terms,
-	    check->counts.voids, check->counts.queries,
+	    text_s(check->counts.terms), check->counts.voids, text_s(check->counts.voids),
+	    check->counts.queries, check->counts.queries == 1 ? "y" : "ies",
 	    fact_r->problem != NULL ? ": " : "", fact_r->problem != NULL ? fact_r->problem : "");
 	if (counts_r != NULL)
 		*counts_r = check->counts;

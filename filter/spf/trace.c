@@ -9,6 +9,7 @@
 
 #include "filter/spf/trace.h"
 #include "policy/base/netblock.h"
+#include "policy/base/text.h"
 
 /* Octets of a name or a text that a trace or a problem shows. */
 #define SHOWN_MAX	500
@@ -37,7 +38,7 @@ spf_trace_answer(struct check *check, const char *name, size_t len, enum dns_typ
 
 	TRACE(check, "  query %u: %s %s: %s, %zu record%s%s%s%s%s", check->counts.queries,
 	    spf_shown(check, name, len), dns_type_name(type), words[answer->status], answer->count,
-	    answer->count == 1 ? "" : "s", answer->secure ? ", validated" : "",
+	    text_s(answer->count), answer->secure ? ", validated" : "",
 	    answer->stale ? ", as DNS had it before it failed" : "",
 	    answer->problem != NULL ? ": " : "", answer->problem != NULL ? answer->problem : "");
 }

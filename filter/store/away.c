@@ -38,6 +38,7 @@
 #include "filter/store/embedded.h"
 #include "filter/store/quota_command.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 #include "policy/quota/window.h"
 
 /* An ambiguous charge must be settled well before Redis forgets its id. */
@@ -271,12 +272,12 @@ back_text(const struct away *away, const struct part *part, const char *name, co
 {
 	uint64_t dropped = away->dropped - part->dropped_before;
 	char *text =
-	    mem_printf(NULL, "%s %s after %" PRId64 " s; %" PRIu64 " charges were handed over",
-		name, what, (now - part->since) / 1000, part->merged);
+	    mem_printf(NULL, "%s %s after %" PRId64 " s; %" PRIu64 " charge%s handed over",
+		name, what, (now - part->since) / 1000, part->merged, text_s(part->merged));
 
 	if (dropped > 0)
 		text =
-		    mem_check(talloc_asprintf_append(text, ", %" PRIu64 " were given up", dropped));
+		    mem_check(talloc_asprintf_append(text, ", %" PRIu64 " given up", dropped));
 	return text;
 }
 
@@ -289,8 +290,7 @@ restored_text(const struct part *part, const char *name)
 		return NULL;
 	return mem_printf(NULL,
 	    "%s is back; %" PRIu64 " charge%s from before the start handed over", name,
-	    part->merged,
-	    part->merged == 1 ? "" : "s");
+	    part->merged, text_s(part->merged));
 }
 
 /* is_of - whether a slot is one of a part's, as away_take() says */
@@ -982,13 +982,13 @@ say_restored(const struct restoring *r)
 		    mem_printf(NULL,
 			"%zu charge%s passed while Redis was away before the start: counted here, and "
 			"handed over when Redis is back", away->n_pending,
-			away->n_pending == 1 ? "" : "s"));
+			text_s(away->n_pending)));
 	if (r->expired > 0)
 		away_log_text(away, STORE_LOG_WARNING,
 		    mem_printf(NULL,
 			"%" PRIu64 " charge%s from before the start, when Redis was away, given "
 			"up: too "
-			"old to be handed over", r->expired, r->expired == 1 ? "" : "s"));
+			"old to be handed over", r->expired, text_s(r->expired)));
 }
 
 /* away_restore - open the file, and go on from what it holds */

@@ -20,6 +20,7 @@
 #include "filter/base/clock.h"
 #include "filter/store/blocks.h"
 #include "policy/base/mem.h"
+#include "policy/base/text.h"
 
 #define NEAR_MAX	1000	/* accounts near a block, between two looks of the journal */
 
@@ -82,7 +83,8 @@ blocks_offence_text(TALLOC_CTX *ctx, const struct quota_counter *counter)
 	case LIMIT_REFUSED:
 		return mem_printf(ctx, "the MTA refused its recipients: more than %s", limit);
 	default:
-		return mem_printf(ctx, "more than %s were refused", limit);
+		return mem_printf(ctx, "more than %s %s refused", limit,
+		    counter->max == 1 ? "was" : "were");
 	}
 }
 
@@ -310,8 +312,8 @@ blocks_offender(struct blocks *blocks, const struct store_options *options,
 
 	if (news && options->log != NULL)
 		options->log(options->log_arg, STORE_LOG_WARNING,
-		    mem_printf(tmp, "%s is blocked for %" PRId64 " minutes: %s", offence->account,
-			for_ms / 60000, block.reason));
+		    mem_printf(tmp, "%s is blocked for %" PRId64 " minute%s: %s", offence->account,
+			for_ms / 60000, text_s((uint64_t)for_ms / 60000), block.reason));
 	talloc_free(tmp);
 	return news;
 }

@@ -87,6 +87,13 @@ embedded_ops_close(void *arg)
 	talloc_free(impl);
 }
 
+/* embedded_ops_kind - the word of the option store */
+static const char *
+embedded_ops_kind(const struct embedded_impl *impl)
+{
+	return impl->options->file != NULL ? "file" : "embedded";
+}
+
 static void
 embedded_ops_charge(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
     int64_t deadline_ms, struct quota_reply *reply_r)
@@ -95,7 +102,7 @@ embedded_ops_charge(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
 
 	(void)deadline_ms;	/* nothing here waits */
 	embedded_charge(impl->table, ctx, plan, clock_wall_ms(), true, reply_r);
-	reply_r->store = "embedded";
+	reply_r->store = embedded_ops_kind(impl);
 }
 
 static void
@@ -106,7 +113,7 @@ embedded_ops_read(void *arg, TALLOC_CTX *ctx, const struct quota_plan *plan,
 
 	(void)deadline_ms;
 	embedded_read(impl->table, ctx, plan, clock_wall_ms(), reply_r);
-	reply_r->store = "embedded";
+	reply_r->store = embedded_ops_kind(impl);
 }
 
 static int
@@ -197,7 +204,7 @@ embedded_ops_status(void *arg, TALLOC_CTX *ctx, struct store_status *status)
 {
 	struct embedded_impl *impl = arg;
 
-	status->kind = "embedded";
+	status->kind = embedded_ops_kind(impl);
 	(void)pthread_mutex_lock(&impl->lock);
 	if (impl->problem != NULL)
 		status->problem = mem_strdup(ctx, impl->problem);

@@ -59,7 +59,7 @@ struct store_options {
 
 /* For status pages and metrics. Counts are since store_open. */
 struct store_status {
-	const char *kind;	/* "embedded", "redis" */
+	const char *kind;	/* "embedded", "file", "redis" */
 	bool away;		/* Redis is unavailable */
 	const char *problem;	/* why it is away, or why the last save failed, or NULL; on ctx */
 	int64_t away_ms;	/* for how long it has been away; 0 when it is not */

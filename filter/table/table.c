@@ -385,8 +385,8 @@ table_log_failure(struct table *table, const char *error)
 	untold = atomic_exchange(&table->untold, 0);
 	if (untold > 0)
 		log_warning(
-		    "table %s cannot be read: %s (and %u lookups more since this was last logged)",
-		    table->spec, error, untold);
+		    "table %s cannot be read: %s (and %u more lookup%s since this was last logged)",
+		    table->spec, error, untold, text_s(untold));
 	else
 		log_warning("table %s cannot be read: %s", table->spec, error);
 }

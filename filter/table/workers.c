@@ -431,7 +431,7 @@ workers_ask(struct workers *workers, TALLOC_CTX *ctx, const char *key, int64_t d
 		answer_r->error = "no thread can be started";
 	} else if (job->state == JOB_QUEUED) {
 		answer_r->error = mem_printf(
-		    ctx, "all %u connections were busy until the time was up", shared->n_threads);
+		    ctx, "no free connection in time, of %u", shared->n_threads);
 		withdraw(shared, job);
 	} else if (job->state == JOB_TAKEN) {
 		answer_r->error = "no answer within the time allowed";

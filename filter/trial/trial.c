@@ -125,7 +125,7 @@ static bool
 looks_like_sendmail(const struct trial *trial)
 {
 	const char *given = trial_text(trial, "daemon");
-	const struct words none = { NULL, 0 };
+	const struct words none = { 0 };
 	const struct words *names = trial->listener != NULL ? &trial->listener->daemons : &none;
 
 	if (given != NULL)

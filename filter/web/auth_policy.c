@@ -83,9 +83,13 @@ log_seldom(struct auth_policy *policy, const char *problem)
 {
 	unsigned long skipped = 0;
 
-	if (seldom_may(&policy->seldom, problem, clock_ms(), &skipped))
-		log_warning("web: auth policy: %s; log-ins are allowed meanwhile (%lu more)",
-		    problem, skipped);
+	if (!seldom_may(&policy->seldom, problem, clock_ms(), &skipped))
+		return;
+	if (skipped == 0)
+		log_warning("web: auth policy: %s; log-ins are allowed meanwhile", problem);
+	else
+		log_warning("web: auth policy: %s; log-ins are allowed meanwhile (and %lu more since this "
+		    "was last logged)", problem, skipped);
 }
 
 /* attempt_problem - what is wrong with an attempt, or NULL; other members are not looked at */

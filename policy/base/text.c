@@ -962,6 +962,13 @@ text_distance(const char *a, const char *b)
 	return row[n];
 }
 
+/* text_s - the end of a word that counts n things */
+const char *
+text_s(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 /* text_same - both NULL, or equal */
 bool
 text_same(const char *a, const char *b)

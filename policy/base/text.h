@@ -148,6 +148,9 @@ unsigned int text_distance(const char *a, const char *b);
  */
 const char *text_shell_word(TALLOC_CTX *ctx, const char *text);
 
+/* text_s - the end of a word that counts n things: "message%s"; "" for one, else "s" */
+const char *text_s(uint64_t n);
+
 /* text_same - are two texts, each of which may be NULL, the same? */
 bool text_same(const char *a, const char *b);
 

@@ -31,35 +31,35 @@ struct unit_word {
 	uint64_t factor;	/* one of it is so many */
 };
 
-#define FOR_LIMITS	1U	/* see limit_may_limit() */
+#define FOR_LIMITS	1U	/* limits may count it */
 #define FOR_BLOCK_ON	2U	/* see limit_is_sign() */
 #define FOR_BOTH	(FOR_LIMITS | FOR_BLOCK_ON)
 #define FOR_LEVEL	4U	/* see limit_is_level() */
 
 /* The units. */
 static const struct {
-	const char *name;	/* plural */
+	const char *name, *one;	/* plural, singular */
 	char letter;		/* in store fields; never changes */
 	bool distinct;		/* see limit_is_distinct() */
 	unsigned int uses;	/* FOR_... */
 } kinds[] = {
-	[LIMIT_MESSAGES] =	{ "messages", 'm', false, FOR_LIMITS },
-	[LIMIT_RECIPIENTS] =	{ "recipients", 'r', false, FOR_LIMITS },
-	[LIMIT_BYTES] =		{ "bytes", 'b', false, FOR_LIMITS },
-	[LIMIT_EXTERNAL] =	{ "external-recipients", 'x', false, FOR_LIMITS },
-	[LIMIT_NEW] =		{ "new-recipients", 'n', false, FOR_BOTH },
-	[LIMIT_CLIENTS] =	{ "client-addresses", 'c', true, FOR_BOTH },
-	[LIMIT_FOREIGN] =	{ "foreign-senders", 'f', false, FOR_BOTH | FOR_LEVEL },
-	[LIMIT_REFUSED] =	{ "refused-recipients", 'j', true, FOR_BOTH | FOR_LEVEL },
-	[LIMIT_OVER] =		{ "times", 'o', true, FOR_BLOCK_ON },
-	[LIMIT_COUNTRIES] =	{ "countries", 'y', true, FOR_BOTH },
-	[LIMIT_NETWORKS] =	{ "networks", 'w', true, FOR_BOTH },
-	[LIMIT_BLOCKS] =	{ "blocks", 'k', false, 0 },
-	[LIMIT_LOGINS] =	{ "failed-logins", 'l', true, FOR_BOTH | FOR_LEVEL },
-	[LIMIT_DUPLICATES] =	{ "duplicates", 'd', true, FOR_BOTH | FOR_LEVEL },
-	[LIMIT_BOUNCES] =	{ "bounces", 'e', true, FOR_BOTH | FOR_LEVEL },
-	[LIMIT_SENT] =		{ "sent messages", 'i', true, 0 },
-	[LIMIT_USUAL] =		{ "times usual", 'u', false, FOR_BLOCK_ON },
+	[LIMIT_MESSAGES] =	{ "messages", "message", 'm', false, FOR_LIMITS },
+	[LIMIT_RECIPIENTS] =	{ "recipients", "recipient", 'r', false, FOR_LIMITS },
+	[LIMIT_BYTES] =		{ "bytes", "byte", 'b', false, FOR_LIMITS },
+	[LIMIT_EXTERNAL] =	{ "external-recipients", "external-recipient", 'x', false, FOR_LIMITS },
+	[LIMIT_NEW] =		{ "new-recipients", "new-recipient", 'n', false, FOR_BOTH },
+	[LIMIT_CLIENTS] =	{ "client-addresses", "client-address", 'c', true, FOR_BOTH },
+	[LIMIT_FOREIGN] =	{ "foreign-senders", "foreign-sender", 'f', false, FOR_BOTH | FOR_LEVEL },
+	[LIMIT_REFUSED] =	{ "refused-recipients", "refused-recipient", 'j', true, FOR_BOTH | FOR_LEVEL },
+	[LIMIT_OVER] =		{ "times", "time", 'o', true, FOR_BLOCK_ON },
+	[LIMIT_COUNTRIES] =	{ "countries", "country", 'y', true, FOR_BOTH },
+	[LIMIT_NETWORKS] =	{ "networks", "network", 'w', true, FOR_BOTH },
+	[LIMIT_BLOCKS] =	{ "blocks", "block", 'k', false, 0 },
+	[LIMIT_LOGINS] =	{ "failed-logins", "failed-login", 'l', true, FOR_BOTH | FOR_LEVEL },
+	[LIMIT_DUPLICATES] =	{ "duplicates", "duplicate", 'd', true, FOR_BOTH | FOR_LEVEL },
+	[LIMIT_BOUNCES] =	{ "bounces", "bounce", 'e', true, FOR_BOTH | FOR_LEVEL },
+	[LIMIT_SENT] =		{ "sent messages", "sent message", 'i', true, 0 },
+	[LIMIT_USUAL] =		{ "times usual", "times usual", 'u', false, FOR_BLOCK_ON },
 };
 
 #define KILO	UINT64_C(1000)
@@ -496,11 +496,12 @@ static int
 refuse_unit(const struct reading *r, struct span number, struct span word)
 {
 	const char *right = probable_unit(word), *shown = limit_shown(r, number);
+	bool over = is(word, "over") && r->use == FOR_BLOCK_ON;
 
 	*r->error_r = mem_printf(r->ctx,
 	    "\"%s\" in the limit \"%s\" is not a unit; write %s, for example \"%s%s %s per hour\"",
-	    limit_shown(r, word), r->shown, unit_list(r), is(word, "over") ? "over " : "", shown,
-	    is(word, "over") ? "times" : right != NULL ? right : r->unit);
+	    limit_shown(r, word), r->shown, unit_list(r), over ? "over " : "", shown,
+	    over ? "times" : right != NULL ? right : r->unit);
 	return -1;
 }
 
@@ -695,6 +696,38 @@ expect_end(const struct reading *r, const struct tokens *tokens)
 	return -1;
 }
 
+static int limit_parse_for(TALLOC_CTX *ctx, const char *text, unsigned int use,
+    struct limit *limit_r, const char **error_r);
+
+/* is_sign_alone - "over 3 times per day", "8 times usual": what only block_on may count, or an
+ * attempt at it */
+static bool
+is_sign_alone(const struct tokens *tokens)
+{
+	return is(tokens->at[0], "over") || (tokens->n > 1 &&
+	    (is(tokens->at[1], "times") || is(tokens->at[1], "time")));
+}
+
+/* refuse_sign - the error for such a text as a limit */
+static int
+refuse_sign(const struct reading *r, const char *text)
+{
+	const char *ignored = NULL;
+	struct limit sign;
+
+	if (limit_parse_for(r->ctx, text, FOR_BLOCK_ON, &sign, &ignored) != 0)
+		*r->error_r = mem_printf(r->ctx,
+		    "the limit \"%s\" counts times, which no limit does; write for example "
+		    "\"100 %s per hour\"", r->shown, r->unit);
+	else
+		*r->error_r = mem_printf(r->ctx,
+		    "\"%s\" %s, so it cannot be a limit: write block_on = \"%s\" with "
+		    "block_for = \"4 hours\"", r->shown, sign.unit == LIMIT_OVER
+			? "counts messages that other limits refuse"
+			: "compares an hour that is sent already", r->shown);
+	return -1;
+}
+
 /* limit_parse_for - read one limit for a use */
 static int
 limit_parse_for(TALLOC_CTX *ctx, const char *text, unsigned int use, struct limit *limit_r,
@@ -720,6 +753,8 @@ limit_parse_for(TALLOC_CTX *ctx, const char *text, unsigned int use, struct limi
 		    r.shown, r.unit);
 		return -1;
 	}
+	if (use == FOR_LIMITS && is_sign_alone(&tokens))
+		return refuse_sign(&r, text);
 	if (is(tokens.at[0], "unlimited")) {
 		limit_r->unlimited = true;
 		tokens.next = 1;
@@ -815,19 +850,19 @@ limit_text(TALLOC_CTX *ctx, enum limit_unit unit, uint64_t max, int64_t window_m
 {
 	const struct span_word *best = &spans[0];
 	const char *over = unit == LIMIT_OVER ? "over " : "";
+	const char *name = max == 1 ? kinds[unit].one : kinds[unit].name;
 	int64_t count;
 
 	if (unit == LIMIT_USUAL)
-		return mem_printf(ctx, "%" PRIu64 " %s", max, limit_unit_name(unit));
+		return mem_printf(ctx, "%" PRIu64 " %s", max, name);
 	for (size_t i = 0; i < COUNT_OF(spans); i += 2)
 		if (window_ms >= spans[i].ms && window_ms % spans[i].ms == 0)
 			best = &spans[i];
 	count = window_ms / best->ms;
 	if (count == 1)
-		return mem_printf(ctx, "%s%" PRIu64 " %s per %s", over, max,
-		    limit_unit_name(unit), best->word);
-	return mem_printf(ctx, "%s%" PRIu64 " %s per %" PRId64 " %ss", over, max,
-	    limit_unit_name(unit), count, best->word);
+		return mem_printf(ctx, "%s%" PRIu64 " %s per %s", over, max, name, best->word);
+	return mem_printf(ctx, "%s%" PRIu64 " %s per %" PRId64 " %ss", over, max, name, count,
+	    best->word);
 }
 
 /* limit_is_distinct - whether a unit counts different things */
@@ -842,13 +877,6 @@ bool
 limit_is_sign(enum limit_unit unit)
 {
 	return (kinds[unit].uses & FOR_BLOCK_ON) != 0;
-}
-
-/* limit_may_limit - whether a unit may be in limits */
-bool
-limit_may_limit(enum limit_unit unit)
-{
-	return (kinds[unit].uses & FOR_LIMITS) != 0;
 }
 
 /* limit_is_level - whether a unit counts what happens apart from accepted messages */

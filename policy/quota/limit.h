@@ -118,9 +118,6 @@ bool limit_is_distinct(enum limit_unit unit);
 /* limit_is_sign - whether a unit may be in block_on */
 bool limit_is_sign(enum limit_unit unit);
 
-/* limit_may_limit - whether a unit may be in limits */
-bool limit_may_limit(enum limit_unit unit);
-
 /*
  * limit_is_level - whether a unit counts what happens apart from accepted messages
  * A message costs nothing in such a unit; while the count is over the limit, none passes.

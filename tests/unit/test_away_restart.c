@@ -317,7 +317,7 @@ test_back_before_start(void **state)
 	assert_int_equal(counted(f, store), 10);
 	/* on a busy host Redis may have been away for a moment once more */
 	wait_log(f, "is back; 1 charge from before the start handed over",
-	    "; 1 charges were handed over");
+	    "; 1 charge handed over");
 	store_close(store);
 }
 

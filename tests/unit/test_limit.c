@@ -63,7 +63,8 @@ test_good(void **state)
 		const char *error = NULL;
 		struct limit limit;
 
-		if (limit_parse(ctx, rows[i].text, &limit, &error) < 0)
+		if ((rows[i].unit == LIMIT_OVER ? limit_parse_sign : limit_parse)(
+			ctx, rows[i].text, &limit, &error) < 0)
 			fail_msg("%s: %s", rows[i].text, error);
 		if (limit.unit != rows[i].unit || limit.max != rows[i].max ||
 		    limit.window_ms != rows[i].window || limit.unlimited)
@@ -122,7 +123,7 @@ test_bad(void **state)
 		{ "3 country-codes per day", "write messages" },
 		{ "3 asns per day", "\"3 networks per hour\"" },
 		{ "3 failed logins per day", "\"3 failed-logins per hour\"" },
-		{ "3 over per day", "\"over 3 times per hour\"" },
+		{ "3 over per day", "\"3 recipients per hour\"" },
 		{ "1 G per day", "\"1 GB per hour\"" },
 		{ "20 new-recipient per hou", "\"20 new-recipient per hour\"" },
 		{ "5 client-adresses per hour", "\"5 client-addresses per hour\"" },
@@ -226,12 +227,64 @@ test_units(void **state)
 	assert_int_equal(limit_unit_letter(LIMIT_CLIENTS), 'c');
 	assert_string_equal(limit_unit_name(LIMIT_FOREIGN), "foreign-senders");
 	assert_int_equal(limit_unit_letter(LIMIT_FOREIGN), 'f');
-	for (enum limit_unit unit = 0; unit <= LIMIT_LAST; unit++)
-		assert_int_equal(limit_may_limit(unit), unit != LIMIT_OVER &&
-		    unit != LIMIT_BLOCKS && unit != LIMIT_SENT && unit != LIMIT_USUAL);
 	assert_true(limit_is_sign(LIMIT_OVER) && limit_is_sign(LIMIT_NEW));
 	assert_false(limit_is_sign(LIMIT_BYTES) || limit_is_sign(LIMIT_BLOCKS));
 	assert_true(limit_is_level(LIMIT_REFUSED) && !limit_is_level(LIMIT_COUNTRIES));
+}
+
+/* As a limit, nothing is proposed that only block_on takes. */
+static void
+test_times_limit(void **state)
+{
+	static const struct { const char *text, *part; } rows[] = {
+		{ "8 times usual", "\"8 times usual\" compares an hour that is sent already, so it "
+		    "cannot be a limit: write block_on = \"8 times usual\"" },
+		{ "over 3 times per day", "counts messages that other limits refuse" },
+		{ "8 times", "counts times, which no limit does; write for example \"100 recipients "
+		    "per hour\"" },
+		{ "1001 times usual", "counts times, which no limit does" },
+		{ "8 times per day", "counts times, which no limit does" },
+		{ "over 3", "counts times, which no limit does" },
+		{ "1 time", "counts times, which no limit does" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		TALLOC_CTX *ctx = talloc_new(NULL);
+		const char *error = NULL;
+		struct limit limit;
+
+		if (limit_parse(ctx, rows[i].text, &limit, &error) == 0)
+			fail_msg("%s: taken", rows[i].text);
+		if (strstr(error, rows[i].part) == NULL)
+			fail_msg("%s: %s", rows[i].text, error);
+		talloc_free(ctx);
+	}
+}
+
+/* One of a thing is told in the singular, and reads back as it was. */
+static void
+test_singular(void **state)
+{
+	static const char *const texts[] = { "1 message per day", "1 recipient per 2 hours",
+		"1 byte per hour", "1 external-recipient per day", "1 new-recipient per day",
+		"1 client-address per day", "1 foreign-sender per hour",
+		"1 refused-recipient per day", "over 1 time per day", "1 country per day",
+		"1 network per day", "1 failed-login per day", "1 duplicate per day",
+		"1 bounce per day", "2 countries per day", "0 messages per day",
+		"2 times usual" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		TALLOC_CTX *ctx = talloc_new(NULL);
+		const char *error = NULL;
+		struct limit limit;
+
+		assert_int_equal(limit_parse_sign(ctx, texts[i], &limit, &error), 0);
+		assert_string_equal(
+		    limit_text(ctx, limit.unit, limit.max, limit.window_ms), texts[i]);
+		talloc_free(ctx);
+	}
 }
 
 /* "8 times usual" */
@@ -247,19 +300,19 @@ test_usual(void **state)
 	struct limit limit;
 
 	(void)state;
-	assert_int_equal(limit_parse(ctx, " 8  Times usual", &limit, &error), 0);
+	assert_int_equal(limit_parse_sign(ctx, " 8  Times usual", &limit, &error), 0);
 	assert_int_equal(limit.unit, LIMIT_USUAL);
 	assert_int_equal(limit.max, 8);
-	assert_true(limit_is_sign(limit.unit) && !limit_may_limit(limit.unit));
+	assert_true(limit_is_sign(limit.unit));
 	assert_string_equal(
 	    limit_text(ctx, limit.unit, limit.max, limit.window_ms), "8 times usual");
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		error = NULL;
-		if (limit_parse(ctx, wrong[i], &limit, &error) == 0)
+		if (limit_parse_sign(ctx, wrong[i], &limit, &error) == 0)
 			fail_msg("%s", wrong[i]);
 		assert_non_null(error);
 	}
-	limit_parse(ctx, "8 times per day", &limit, &error);
+	limit_parse_sign(ctx, "8 times per day", &limit, &error);
 	assert_non_null(strstr(error, "as in \"8 times usual\", or \"over 8 times per day\""));
 	talloc_free(ctx);
 }
@@ -269,6 +322,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_usual),
+		cmocka_unit_test(test_times_limit),
+		cmocka_unit_test(test_singular),
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_unlimited),
 		cmocka_unit_test(test_bad),

@@ -815,7 +815,7 @@ test_trace(void **state)
 	assert_non_null(strstr(all, "site.example: v=spf1 a:host.site.example -all\n"));
 	assert_non_null(strstr(all, "term 1 of 10: a:host.site.example\n"));
 	assert_non_null(strstr(all, "query 2: host.site.example A: no such name"));
-	assert_non_null(strstr(all, "result: fail by -all (1 terms, 1 void lookups, 2 queries)\n"));
+	assert_non_null(strstr(all, "result: fail by -all (1 term, 1 void lookup, 2 queries)\n"));
 }
 
 /* soup - a record of random terms and pieces of terms; the same ones in every run */

@@ -572,7 +572,9 @@ test_front(void **state)
 	assert_non_null(store);
 	store_charge(store, f->ctx, asked, clock_ms(), &reply);
 	assert_int_equal(reply.state, QUOTA_CHARGED);
-	assert_string_equal(reply.store, "embedded");
+	assert_string_equal(reply.store, "file");
+	store_status(store, f->ctx, &status);
+	assert_string_equal(status.kind, "file");
 	store_close(store);
 	assert_int_equal(access(f->file, F_OK), 0);
 	store = store_open(f->ctx, &options, &error);
