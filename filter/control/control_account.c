@@ -256,6 +256,9 @@ control_quota_show(const struct asked *asked)
 			? control_block_of(asked, subject.account) : NULL);
 		(void)json_object_update(answer, rest);
 		json_decref(rest);
+		if (json_object_get(answer, "blocked") != NULL)
+			(void)with_note(answer, control_watch_note(asked,
+			    subject.snapshot->config, subject.account));
 		(void)with_note(answer, owner_note(asked, &subject, &reply));
 	}
 	snapshot_release(subject.snapshot);
@@ -379,17 +382,13 @@ control_quota_unset(const struct asked *asked)
 	return answer;
 }
 
-/* watch_note - a block that refuses nothing, because the account's mode is watch */
-static const char *
-watch_note(const struct asked *asked, const struct subject *subject)
+const char *
+control_watch_note(const struct asked *asked, const struct config *config, const char *account)
 {
-	const struct config *config = subject->snapshot->config;
-	enum mode mode = config_account_mode(config, subject->account, ROLE_AUTO);
-
-	return mode == MODE_ENFORCE ? NULL : mem_printf(asked->ctx,
-	    "mode watch refuses nothing: mail of %s still passes; to stop it, write "
-	    "accounts = ( { login = \"%s\"  mode = \"enforce\" } ) and reload",
-	    subject->account, subject->account);
+	return config_account_mode(config, account, ROLE_AUTO) == MODE_ENFORCE ? NULL :
+	    mem_printf(asked->ctx, "mode watch refuses nothing: mail of %s still passes; to stop it, "
+		"write accounts = ( { login = \"%s\"  mode = \"enforce\" } ) and reload", account,
+		account);
 }
 
 /* control_block - no mail from this account */
@@ -416,7 +415,8 @@ control_block(const struct asked *asked)
 		answer = with_held(json_pack("{s:b, s:s, s:I}", "ok", 1, "account",
 		    subject.account, "for_ms", (json_int_t)for_ms), error);
 		(void)with_note(answer, owner_note(asked, &subject, NULL));
-		(void)with_note(answer, watch_note(asked, &subject));
+		(void)with_note(answer,
+		    control_watch_note(asked, subject.snapshot->config, subject.account));
 	}
 	snapshot_release(subject.snapshot);
 	return answer;
@@ -450,14 +450,20 @@ control_unblock(const struct asked *asked)
 json_t *
 control_blocked(const struct asked *asked)
 {
+	struct snapshot *snapshot = daemon_snapshot(asked->daemon);
 	struct store_block *list = NULL;
-	json_t *blocked = json_array();
+	json_t *blocked = json_array(), *block;
 	size_t n = 0;
 
 	await_blocks(asked);
 	store_blocked(asked->daemon->store, asked->ctx, &list, &n);
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(blocked, block_json(&list[i]));
+	for (size_t i = 0; i < n; i++) {
+		block = block_json(&list[i]);
+		if (control_watch_note(asked, snapshot->config, list[i].account) != NULL)
+			json_object_set_new(block, "passes", json_true());
+		json_array_append_new(blocked, block);
+	}
+	snapshot_release(snapshot);
 	return json_pack("{s:b, s:o}", "ok", 1, "blocked", blocked);
 }
 

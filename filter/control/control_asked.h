@@ -68,6 +68,11 @@ void control_add_queued(json_t *filters, json_t *senders, const json_t *verdict)
 /* control_block_of - an account's block, or NULL */
 json_t *control_block_of(const struct asked *asked, const char *account); /* control_account.c */
 
+/* control_watch_note - that a block refuses nothing, because the mode of the account is watch; or
+ * NULL */
+const char *control_watch_note(const struct asked *asked, const struct config *config,
+    const char *account); /* control_account.c */
+
 /* Bounds of the numbers in requests. */
 #define CONTROL_FOR_MAX_MS	(INT64_C(366) * 24 * 3600 * 1000)
 #define CONTROL_ROWS_MAX	1000	/* accounts or domains in an answer */

@@ -280,6 +280,8 @@ static json_t *
 stolen_json(const struct asked *asked, const char *account, const struct theft *theft)
 {
 	size_t n = json_array_size(theft->decisions);
+	struct snapshot *snapshot = daemon_snapshot(asked->daemon);
+	const char *note = control_watch_note(asked, snapshot->config, account);
 	json_t *answer = json_pack("{s:b, s:s, s:s, s:I, s:s, s:b, s:I, s:I}", "ok", 1, "account",
 	    account, "language", language_of(asked), "since", (json_int_t)theft->first.at_ms,
 	    "sign", theft->first.what != NULL ? theft->first.what : "", "all",
@@ -295,6 +297,9 @@ stolen_json(const struct asked *asked, const char *account, const struct theft *
 
 	(void)json_object_update(answer, rest);
 	json_decref(rest);
+	if (note != NULL)
+		(void)json_object_set_new(answer, "note", json_string(note));
+	snapshot_release(snapshot);
 	return answer;
 }
 

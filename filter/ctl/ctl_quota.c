@@ -64,7 +64,8 @@ print_block(const json_t *block)
 	(void)printf(
 	    "  by %s%s", ctl_text(block, "by"), ctl_text(block, "reason")[0] != '\0' ? ": " : "");
 	ctl_safe(ctl_text(block, "reason"));
-	(void)printf("\n");
+	(void)printf("%s\n", json_is_true(json_object_get(block, "passes")) ?
+	    "; PASSES: mode watch refuses nothing" : "");
 }
 
 /* owner_of - whose limits an answer is about: "alice@example.org", "pool acme" */

@@ -32,6 +32,13 @@ print_word(const char *text)
 	talloc_free(tmp);
 }
 
+/* stolen_s - the end of a word that counts a number of an object */
+static const char *
+stolen_s(const json_t *object, const char *name)
+{
+	return text_s((uint64_t)ctl_number(object, name));
+}
+
 /* print_since - when it began, and whether it goes on */
 static void
 print_since(const json_t *answer)
@@ -54,6 +61,8 @@ print_since(const json_t *answer)
 		(void)printf("\n");
 	} else
 		(void)printf("not blocked\n");
+	if (ctl_text(answer, "note")[0] != '\0')
+		(void)printf("          %s\n", ctl_text(answer, "note"));
 }
 
 /* print_from - the addresses of clients since then, and of the day before */
@@ -70,9 +79,10 @@ print_from(const json_t *answer)
 			(void)printf("          ... (--json has 100)\n");
 			break;
 		}
-		(void)printf("          %s  %lld passed (%lld recipients), %lld refused, last ",
+		(void)printf("          %s  %lld passed (%lld recipient%s), %lld refused, last ",
 		    ctl_text(client, "client"), ctl_number(client, "passed"),
-		    ctl_number(client, "recipients"), ctl_number(client, "refused"));
+		    ctl_number(client, "recipients"), stolen_s(client, "recipients"),
+		    ctl_number(client, "refused"));
 		ctl_time(ctl_number(client, "last"));
 		(void)printf("\n");
 	}
@@ -82,19 +92,25 @@ print_from(const json_t *answer)
 static void
 print_passed(const json_t *answer)
 {
-	(void)printf("Passed    %lld message%s, %lld recipients; %lld of the messages were held\n"
-	    "          %lld refused, %lld deferred; in the day before: %lld passed\n",
-	    ctl_number(answer, "messages"), ctl_number(answer, "messages") == 1 ? "" : "s",
-	    ctl_number(answer, "recipients"), ctl_number(answer, "held"),
+	if (ctl_number(answer, "messages") == 0)
+		(void)printf("Passed    no message since then\n");
+	else
+		(void)printf("Passed    %lld message%s to %lld recipient%s, %lld of them held\n",
+		    ctl_number(answer, "messages"), stolen_s(answer, "messages"),
+		    ctl_number(answer, "recipients"), stolen_s(answer, "recipients"),
+		    ctl_number(answer, "held"));
+	(void)printf("          %lld refused, %lld deferred; in the day before: %lld passed\n",
 	    ctl_number(answer, "refused"), ctl_number(answer, "deferred"),
 	    ctl_number(answer, "before"));
+	if (ctl_number(answer, "messages") == 0 && ctl_number(answer, "before") > 0)
+		(void)printf("          What passed before the first refusal may be the thief's, too.\n");
 	if (ctl_number(answer, "decisions") == 0) {
 		(void)printf("          The history has no message of this account.\n");
 		return;
 	}
-	(void)printf("          The history has %s%lld messages of this account, from ",
+	(void)printf("          The history has %s%lld message%s of this account, from ",
 	    json_is_true(json_object_get(answer, "all")) ? "" : "the last ",
-	    ctl_number(answer, "decisions"));
+	    ctl_number(answer, "decisions"), stolen_s(answer, "decisions"));
 	ctl_time(ctl_number(answer, "oldest"));
 	(void)printf(" on.\n");
 }
@@ -167,7 +183,7 @@ print_to(const json_t *answer)
 	size_t i;
 
 	(void)printf("To        %zu domain%s, by the queue of this host", json_object_size(domains),
-	    json_object_size(domains) == 1 ? "" : "s");
+	    text_s(json_object_size(domains)));
 	json_array_foreach(paths, i, path)
 		(void)printf("%s %s", i == 0 ? " and" : ",", json_string_value(path));
 	(void)printf("\n");
@@ -176,7 +192,7 @@ print_to(const json_t *answer)
 		(void)printf("Bounced   not known: no mail log was read; name it with --log, also "
 		    "older ones\n");
 	else
-		(void)printf("Bounced   %lld of %lld deliveries in these logs\n",
+		(void)printf("Bounced   %lld of %lld that ended, by these logs\n",
 		    total_of(domains, "bounced"),
 		    total_of(domains, "bounced") + total_of(domains, "sent"));
 	(void)printf("          Not known here: mail of other hosts, and mail that has another queue "
@@ -232,28 +248,64 @@ is_sendmail(const json_t *queue)
 	return strcmp(ctl_text(queue, "mta"), "sendmail") == 0;
 }
 
+/* print_block_step - the first step, unless the account is blocked until it is unblocked */
+static int
+print_block_step(int n, const json_t *answer)
+{
+	const json_t *blocked = json_object_get(answer, "blocked");
+
+	if (blocked != NULL && ctl_number(blocked, "until") <= 0)
+		return n;
+	if (blocked != NULL) {
+		(void)printf("%d. Keep it blocked beyond ", n);
+		ctl_time(ctl_number(blocked, "until"));
+		(void)printf(":\n   countersignctl block ");
+	} else
+		(void)printf("%d. countersignctl block ", n);
+	print_word(ctl_text(answer, "account"));
+	(void)printf(" --reason 'stolen'\n");
+	return n + 1;
+}
+
 /* print_stolen_steps - what to do, in order */
 static void
 print_stolen_steps(const json_t *answer)
 {
+	int n = 1;
+
 	(void)printf("\nDo, in this order:\n");
-	print_step(1, "countersignctl block ", answer, " --reason 'stolen'");
-	(void)printf("2. Change the password where it is kept, and look for forwarding rules of the thief.\n");
-	print_step(3, "End the sessions at the IMAP server: doveadm kick ", answer, "");
-	print_step(4, "On each host, as root: countersignctl stolen ", answer, " --pull");
+	n = print_block_step(n, answer);
+	(void)printf("%d. Change the password where it is kept, and look for forwarding rules of the "
+	    "thief.\n", n++);
+	print_step(n++, "End the sessions at the IMAP server: doveadm kick ", answer, "");
+	print_step(n++, "On each host, as root: countersignctl stolen ", answer, " --pull");
 	if (is_sendmail(json_object_get(answer, "queue"))) {
-		(void)printf("5. Look at what is held: mailq -qQ\n"
-		    "6. Release what is not spam, or delete the files of what is:\n"
+		(void)printf("%d. Look at what is held: mailq -qQ\n", n++);
+		(void)printf("%d. Release what is not spam, or delete the files of what is:\n"
 		    "   sendmail -qQ -Q -qIID; sendmail -qIID\n"
-		    "   rm /var/spool/mqueue/?fID\n");
+		    "   rm /var/spool/mqueue/?fID\n", n++);
 	} else {
-		(void)printf("5. Look at what is held: postqueue -p; postcat -q ID\n"
-		    "6. Delete what is spam, or release what is not:\n");
+		(void)printf("%d. Look at what is held: postqueue -p; postcat -q ID\n", n++);
+		(void)printf("%d. Delete what is spam, or release what is not:\n", n++);
 		print_selected(answer, "-d");
 		print_selected(answer, "-H");
 	}
-	print_step(7, "countersignctl unblock ", answer, "");
-	print_step(8, "countersignctl quota reset ", answer, "");
+	print_step(n++, "countersignctl unblock ", answer, "");
+	print_step(n, "countersignctl quota reset ", answer, "");
+}
+
+/* print_extent - how much was sent, in the text for the holder; French has its plural from 2 on */
+static void
+print_extent(long long n, long long to, bool french)
+{
+	if (n == 0)
+		(void)printf(french ? ", ou pour essayer.\n" : ", or tried to.\n");
+	else if (french)
+		(void)printf("\n  (%lld message%s, %lld destinataire%s).\n", n, n < 2 ? "" : "s", to,
+		    to < 2 ? "" : "s");
+	else
+		(void)printf("\n  (%lld message%s, %lld recipient%s).\n", n, text_s((uint64_t)n), to,
+		    text_s((uint64_t)to));
 }
 
 /* print_notice - a text for the holder of the account */
@@ -262,25 +314,24 @@ print_notice(const json_t *answer)
 {
 	const char *account = ctl_text(answer, "account");
 	long long n = ctl_number(answer, "messages"), to = ctl_number(answer, "recipients");
+	bool french = strcmp(ctl_text(answer, "language"), "fr") == 0;
 
-	if (strcmp(ctl_text(answer, "language"), "fr") == 0)
-		(void)printf("\nTexte pour le titulaire :\n\n"
-		    "  Bonjour,\n\n"
-		    "  Le mot de passe de votre compte %s a été utilisé par quelqu'un d'autre\n"
-		    "  pour envoyer du courrier (%lld messages, %lld destinataires).\n"
-		    "  L'envoi depuis ce compte est suspendu. Choisissez un nouveau mot de passe, que\n"
-		    "  vous n'utilisez nulle part ailleurs, et vérifiez vos ordinateurs et téléphones.\n"
-		    "  Vérifiez aussi les redirections et les filtres de votre boîte.\n"
-		    "  Nous rétablirons l'envoi quand ce sera fait.\n", account, n, to);
-	else
-		(void)printf("\nText for the holder:\n\n"
-		    "  Hello,\n\n"
-		    "  Someone else used the password of your account %s to send mail\n"
-		    "  (%lld messages, %lld recipients).\n"
-		    "  Sending from this account is stopped. Choose a new password that you use\n"
-		    "  nowhere else, and check your computers and phones.\n"
-		    "  Check the forwarding rules and filters of your mailbox, too.\n"
-		    "  We will allow sending again when this is done.\n", account, n, to);
+	(void)printf(french ? "\nTexte pour le titulaire :\n\n"
+	    "  Bonjour,\n\n"
+	    "  Le mot de passe de votre compte %s a été utilisé par quelqu'un d'autre\n"
+	    "  pour envoyer du courrier" : "\nText for the holder:\n\n"
+	    "  Hello,\n\n"
+	    "  Someone else used the password of your account %s to send mail", account);
+	print_extent(n, to, french);
+	(void)printf("%s", french ?
+	    "  L'envoi depuis ce compte est suspendu. Choisissez un nouveau mot de passe, que\n"
+	    "  vous n'utilisez nulle part ailleurs, et vérifiez vos ordinateurs et téléphones.\n"
+	    "  Vérifiez aussi les redirections et les filtres de votre boîte.\n"
+	    "  Nous rétablirons l'envoi quand ce sera fait.\n" :
+	    "  Sending from this account is stopped. Choose a new password that you use\n"
+	    "  nowhere else, and check your computers and phones.\n"
+	    "  Check the forwarding rules and filters of your mailbox, too.\n"
+	    "  We will allow sending again when this is done.\n");
 }
 
 /* print_stolen - the page */

@@ -9,6 +9,9 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "filter/mta/command.h"
+
+#define STOLEN_WAIT_MS	600000	/* for a program of the MTA: a queue may be large */
 #define STOLEN_DOMAINS_MAX	10000	/* counted each; others are "other" */
 
 /* stolen_bump - add n to a number of an object */
@@ -26,6 +29,14 @@ json_t *stolen_ids(const json_t *answer);
  * envelope sender of the account. NULL: there is no postqueue here, or it fails. A new reference.
  */
 json_t *stolen_queue(const json_t *answer);
+
+/* stolen_lines - run a program of the MTA with one option, or NULL, and take its lines; its exit
+ * status, or -1: it is not there, or did not end */
+int stolen_lines(const char *program, const char *option, command_line_fn *line, void *arg);
+
+/* stolen_run - run a program of the MTA with two options and an input, and print what it says to
+ * standard error; false: it failed */
+bool stolen_run(const char *const *words, const char *input);
 
 /* stolen_sendmail - the same of Sendmail, with "mta": "sendmail" */
 json_t *stolen_sendmail(const json_t *answer);

@@ -1,8 +1,8 @@
 /*
  * stolen_queue.c - the queue of Postfix on this host, by postqueue(1) and postsuper(1)
  *
- * The commands are constant texts: nothing of a message reaches the shell. Queue ids go to
- * postsuper's standard input, after a check.
+ * No shell is in between (filter/mta/command.h). Queue ids go to postsuper's standard input, after
+ * a check.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filter/base/clock.h"
 #include "filter/ctl/ctl.h"
 #include "filter/ctl/stolen.h"
-
-#define IN_PATH	"PATH=\"$PATH:/usr/sbin:/sbin:/usr/local/sbin\"; export PATH; "
+#include "policy/base/mem.h"
 
 void
 stolen_bump(json_t *object, const char *name, json_int_t n)
@@ -110,38 +110,82 @@ add_entry(json_t *queue, const json_t *answer, const json_t *known, const json_t
 	}
 }
 
+/* What a line of a queue is taken into. */
+struct queue_reading {
+	json_t *queue;
+	const json_t *answer;
+	const json_t *known;
+};
+
+/* take_entry - command_line_fn: a message of the queue, in JSON */
+static void
+take_entry(void *arg, char *text)
+{
+	const struct queue_reading *reading = arg;
+	json_t *entry = json_loads(text, 0, NULL);
+
+	add_entry(reading->queue, reading->answer, reading->known, entry);
+	json_decref(entry);
+}
+
+int
+stolen_lines(const char *program, const char *option, command_line_fn *line, void *arg)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	const char *argv[] = { command_find(tmp, program), option, NULL }, *error = NULL;
+	int status = argv[0] == NULL ? -1 :
+	    command_lines(tmp, argv, clock_ms() + STOLEN_WAIT_MS, line, arg, &error);
+
+	talloc_free(tmp);
+	return status;
+}
+
 json_t *
 stolen_queue(const json_t *answer)
 {
-	FILE *from = popen(IN_PATH "exec postqueue -j 2>/dev/null", "r");
 	json_t *queue = json_pack("{s:[], s:{}, s:{}}", "ids", "queues", "domains");
-	json_t *known = stolen_ids(answer), *entry;
-	char *line = NULL;
-	size_t room = 0;
+	json_t *known = stolen_ids(answer);
+	struct queue_reading reading = { queue, answer, known };
 
-	while (from != NULL && getline(&line, &room, from) > 0) {
-		entry = json_loads(line, 0, NULL);
-		add_entry(queue, answer, known, entry);
-		json_decref(entry);
+	if (stolen_lines("postqueue", "-j", take_entry, &reading) != 0) {
+		json_decref(queue);
+		queue = NULL;
 	}
-	free(line);
 	json_decref(known);
-	if (from != NULL && pclose(from) == 0)
-		return queue;
-	json_decref(queue);
-	return NULL;
+	return queue;
+}
+
+bool
+stolen_run(const char *const *words, const char *input)
+{
+	TALLOC_CTX *tmp = mem_check(talloc_new(NULL));
+	const char *argv[4] = { command_find(tmp, words[0]), words[1], words[2], NULL };
+	struct command_output output = { 0 };
+	const char *error = NULL;
+	bool good = argv[0] != NULL && command_feed(tmp, argv, input, strlen(input),
+	    clock_ms() + STOLEN_WAIT_MS, &output, &error) == 0;
+
+	if (good)
+		(void)fprintf(stderr, "%s%s", output.out, output.error);
+	else if (error != NULL)
+		(void)fprintf(stderr, "%s\n", error);
+	good = good && output.status == 0;
+	talloc_free(tmp);
+	return good;
 }
 
 bool
 stolen_pull(const json_t *ids)
 {
-	FILE *to = popen(IN_PATH "exec postsuper -h - 1>&2", "w");
+	static const char *const words[] = { "postsuper", "-h", "-" };
+	char *input = mem_strdup(NULL, "");
 	const json_t *id;
 	size_t i;
+	bool good;
 
-	if (to == NULL)
-		return false;
 	json_array_foreach(ids, i, id)
-		(void)fprintf(to, "%s\n", json_string_value(id));
-	return pclose(to) == 0;
+		input = mem_check(talloc_asprintf_append_buffer(input, "%s\n", json_string_value(id)));
+	good = stolen_run(words, input);
+	talloc_free(input);
+	return good;
 }

@@ -8,8 +8,7 @@
  *	                 (Deferred: Connection refused)
  *						 <good@elsewhere.example>
  *
- * and ends with "Total requests: N"; long addresses are cut. The commands are constant texts, save
- * queue ids, which are letters and digits.
+ * and ends with "Total requests: N"; long addresses are cut.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -21,8 +20,6 @@
 
 #include "filter/ctl/ctl.h"
 #include "filter/ctl/stolen.h"
-
-#define IN_PATH	"PATH=\"$PATH:/usr/sbin:/sbin:/usr/local/sbin\"; export PATH; "
 
 /* take_address - cut the address out of the end of a line, without its brackets; "" if there is
  * none */
@@ -55,31 +52,45 @@ mailq_entry(json_t *queue, const json_t *answer, const json_t *known, const char
 	return true;
 }
 
+/* What one of Sendmail's queues is read into. */
+struct mailq_reading {
+	json_t *queue;
+	const json_t *answer;
+	const json_t *known;
+	const char *name;	/* of the queue */
+	bool ours;		/* the lines are of an entry of the account */
+	bool ended;		/* the last line was there: this is Sendmail */
+};
+
+/* take_mailq_line - command_line_fn */
+static void
+take_mailq_line(void *arg, char *line)
+{
+	struct mailq_reading *reading = arg;
+	char *address;
+
+	line[strcspn(line, "\r")] = '\0';
+	reading->ended |= strstr(line, "Total requests:") != NULL;
+	if (line[0] != ' ' && line[0] != '\t') {
+		reading->ours = mailq_entry(
+		    reading->queue, reading->answer, reading->known, reading->name, line);
+		return;
+	}
+	address = take_address(line);
+	if (reading->ours && strchr(line, '(') == NULL && strstr(line, "QUARANTINE:") == NULL &&
+	    strchr(address, '@') != NULL)
+		stolen_bump(stolen_domain(json_object_get(reading->queue, "domains"), address,
+		    strlen(address)), "queued", 1);
+}
+
 /* read_mailq - one of Sendmail's queues; false: this is no Sendmail */
 static bool
-read_mailq(json_t *queue, const json_t *answer, const json_t *known, const char *command,
+read_mailq(json_t *queue, const json_t *answer, const json_t *known, const char *option,
     const char *name)
 {
-	FILE *from = popen(command, "r");
-	char *line = NULL, *address;
-	bool ours = false, ended = false;
-	size_t room = 0;
+	struct mailq_reading reading = { queue, answer, known, name, false, false };
 
-	while (from != NULL && getline(&line, &room, from) > 0) {
-		line[strcspn(line, "\r\n")] = '\0';
-		ended |= strstr(line, "Total requests:") != NULL;
-		if (line[0] != ' ' && line[0] != '\t') {
-			ours = mailq_entry(queue, answer, known, name, line);
-			continue;
-		}
-		address = take_address(line);
-		if (ours && strchr(line, '(') == NULL && strstr(line, "QUARANTINE:") == NULL &&
-		    strchr(address, '@') != NULL)
-			stolen_bump(stolen_domain(json_object_get(queue, "domains"), address,
-			    strlen(address)), "queued", 1);
-	}
-	free(line);
-	return from != NULL && pclose(from) == 0 && ended;
+	return stolen_lines("mailq", option, take_mailq_line, &reading) == 0 && reading.ended;
 }
 
 json_t *
@@ -89,8 +100,8 @@ stolen_sendmail(const json_t *answer)
 	    "sendmail");
 	json_t *known = stolen_ids(answer);
 
-	if (!read_mailq(queue, answer, known, IN_PATH "exec mailq 2>/dev/null", "deferred") ||
-	    !read_mailq(queue, answer, known, IN_PATH "exec mailq -qQ 2>/dev/null", "hold")) {
+	if (!read_mailq(queue, answer, known, NULL, "deferred") ||
+	    !read_mailq(queue, answer, known, "-qQ", "hold")) {
 		json_decref(queue);
 		queue = NULL;
 	}
@@ -101,7 +112,8 @@ stolen_sendmail(const json_t *answer)
 bool
 stolen_sendmail_pull(const json_t *ids)
 {
-	char command[sizeof(IN_PATH) + 200];
+	char select[64];
+	const char *const words[] = { "sendmail", "-Qstolen", select };
 	const json_t *id;
 	bool good = true;
 	size_t i;
@@ -109,9 +121,8 @@ stolen_sendmail_pull(const json_t *ids)
 	json_array_foreach(ids, i, id) {
 		if (!stolen_is_id(json_string_value(id)))
 			continue;
-		(void)snprintf(command, sizeof(command),
-		    IN_PATH "exec sendmail -Qstolen -qI%s 1>&2", json_string_value(id));
-		good &= system(command) == 0;
+		(void)snprintf(select, sizeof(select), "-qI%s", json_string_value(id));
+		good &= stolen_run(words, "");
 	}
 	return good;
 }

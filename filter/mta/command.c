@@ -130,6 +130,19 @@ command_spawn(const char *const *argv, int in, int out, int error, pid_t *pid_r)
 	return code;
 }
 
+/* command_end - wait for it; whole: it closed its output by itself. Its exit status */
+static int
+command_end(pid_t pid, bool whole)
+{
+	int status = 0;
+
+	if (!whole)
+		(void)kill(-pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 /* command_do - run it with a descriptor as its input, or none (-1) */
 static int
 command_do(TALLOC_CTX *ctx, const char *const *argv, int in, int64_t deadline_ms,
@@ -137,7 +150,7 @@ command_do(TALLOC_CTX *ctx, const char *const *argv, int in, int64_t deadline_ms
 {
 	struct stream streams[2] = { { .text = mem_strdup(ctx, "") },
 		{ .text = mem_strdup(ctx, "") } };
-	int out[2], error[2], code, status = 0;
+	int out[2], error[2], code;
 	bool whole;
 	pid_t pid;
 
@@ -157,12 +170,8 @@ command_do(TALLOC_CTX *ctx, const char *const *argv, int in, int64_t deadline_ms
 		*error_r = mem_printf(ctx, "%s cannot be run: %s", argv[0], strerror(code));
 		return -1;
 	}
-	if (!whole)
-		(void)kill(-pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
 	*output_r = (struct command_output){ streams[0].text, streams[1].text,
-		WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status) };
+		command_end(pid, whole) };
 	if (whole)
 		return 0;
 	*error_r = mem_printf(ctx, "%s did not end in time", argv[0]);
@@ -190,4 +199,71 @@ command_feed(TALLOC_CTX *ctx, const char *const *argv, const void *input, size_t
 	if (fd >= 0)
 		(void)close(fd);
 	return result;
+}
+
+/* take_lines - the whole lines of a stream, or all of it at its end; the rest stays */
+static void
+take_lines(struct stream *stream, bool ended, command_line_fn *line, void *arg)
+{
+	char *at = stream->text, *end;
+
+	while ((end = memchr(at, '\n', stream->len - (size_t)(at - stream->text))) != NULL) {
+		*end = '\0';
+		line(arg, at);
+		at = end + 1;
+	}
+	stream->len -= (size_t)(at - stream->text);
+	if (ended && stream->len > 0)
+		line(arg, at);
+	memmove(stream->text, at, stream->len + 1);
+}
+
+/* command_follow - a stream to its end; false: the deadline came first, or a line is too long */
+static bool
+command_follow(TALLOC_CTX *ctx, int fd, int64_t deadline_ms, command_line_fn *line, void *arg)
+{
+	struct stream stream = { .fd = fd, .text = mem_strdup(ctx, "") };
+	struct pollfd polled = { .fd = fd, .events = POLLIN };
+	int64_t left;
+	bool more = true;
+
+	while (more && (left = deadline_ms - clock_ms()) > 0) {
+		if (poll(&polled, 1, (int)left) < 0 && errno != EINTR)
+			return false;
+		if (polled.revents == 0)
+			continue;
+		more = stream_read(ctx, &stream);
+		take_lines(&stream, !more, line, arg);
+	}
+	talloc_free(stream.text);
+	return !more && stream.len < COMMAND_OUTPUT_MAX;
+}
+
+int
+command_lines(TALLOC_CTX *ctx, const char *const *argv, int64_t deadline_ms, command_line_fn *line,
+    void *arg, const char **error_r)
+{
+	int out[2], nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC), code, status;
+	bool whole;
+	pid_t pid;
+
+	if (nowhere < 0 || pipe2(out, O_CLOEXEC) != 0) {
+		*error_r = mem_printf(ctx, "no pipe: %s", strerror(errno));
+		if (nowhere >= 0)
+			(void)close(nowhere);
+		return -1;
+	}
+	code = command_spawn(argv, -1, out[1], nowhere, &pid);
+	(void)close(out[1]);
+	(void)close(nowhere);
+	whole = code == 0 && command_follow(ctx, out[0], deadline_ms, line, arg);
+	(void)close(out[0]);
+	if (code != 0) {
+		*error_r = mem_printf(ctx, "%s cannot be run: %s", argv[0], strerror(code));
+		return -1;
+	}
+	status = command_end(pid, whole);
+	if (!whole)
+		*error_r = mem_printf(ctx, "%s did not end in time", argv[0]);
+	return whole ? status : -1;
 }

@@ -4,6 +4,7 @@
 #ifndef FILTER_MTA_COMMAND_H
 #define FILTER_MTA_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <talloc.h>
@@ -33,5 +34,15 @@ int command_feed(TALLOC_CTX *ctx, const char *const *argv, const void *input, si
  */
 int command_run(TALLOC_CTX *ctx, const char *const *argv, int64_t deadline_ms,
     struct command_output *output_r, const char **error_r);
+
+/*
+ * command_lines - as command_run(), with each line of its standard output to line(), without its
+ * end and not kept; what it writes to standard error is dropped
+ * The output may be of any length, a line has at most COMMAND_OUTPUT_MAX octets: a longer one ends
+ * the program. Returns its exit status (128 + signal), or -1 and *error_r on ctx.
+ */
+typedef void command_line_fn(void *arg, char *text);
+int command_lines(TALLOC_CTX *ctx, const char *const *argv, int64_t deadline_ms,
+    command_line_fn *line, void *arg, const char **error_r);
 
 #endif
