@@ -62,6 +62,37 @@ take_rates(void *arg, int64_t at_ms, const char *host, const struct rates *rates
 		put_place(read, at_ms - at_ms % read->step_ms, host, rates);
 }
 
+/* take_host - books_rates_each: remember the host alone */
+static void
+take_host(void *arg, int64_t at_ms, const char *host, const struct rates *rates)
+{
+	(void)at_ms, (void)rates;
+	(void)map_put(arg, host, NULL);
+}
+
+/*
+ * host_unknown - what is wrong with the host of a request, for which nothing was found; NULL: some
+ * filter has that name, or has been counted below "*"
+ */
+static const char *
+host_unknown(const struct asked *asked, const char *host, int64_t now)
+{
+	struct map *hosts = map_new(asked->ctx, &(struct map_options){ .value_size = 1 });
+	const char *error = NULL, *names = "";
+	const void *entry = NULL;
+
+	(void)map_put(hosts, journal_host(asked->daemon->journal), NULL);
+	if (books_read_rates(journal_books(asked->daemon->journal), asked->ctx, true,
+		now - HOURS_MAX * CLOCK_HOUR_MS, now, take_host, hosts, &error) != 0 ||
+	    map_find(hosts, host) != NULL || map_find(hosts, "*") != NULL)
+		return NULL;
+	while ((entry = map_next(hosts, entry)) != NULL)
+		names = mem_printf(asked->ctx, "%s%s%s", names, names[0] != '\0' ? ", " : "",
+		    map_key(hosts, entry));
+	return mem_printf(asked->ctx, "no filter on a host \"%.100s\" has been known for %d days; known "
+	    "are: %s", host, BOOKS_HOURS_DAYS, names);
+}
+
 /* places_new - no places yet */
 static struct map *
 places_new(TALLOC_CTX *ctx)
@@ -241,6 +272,9 @@ control_rates(const struct asked *asked)
 	if (books_read_rates(journal_books(asked->daemon->journal), asked->ctx, hours > TENS_HOURS,
 		from, now, take_rates, &read, &error) != 0)
 		return control_unread(asked, "the counts by time", error);
+	if (read.host != NULL && map_count(read.places) == 0 &&
+	    (error = host_unknown(asked, read.host, now)) != NULL)
+		return control_failed_as(CONTROL_REQUEST, error);
 	join_quiet(&read, (size_t)(hours * CLOCK_HOUR_MS / read.step_ms));
 	return json_pack("{s:b, s:s, s:I, s:I, s:o, s:o}", "ok", 1, "filter",
 	    journal_host(asked->daemon->journal), "now", (json_int_t)now, "step_s",
