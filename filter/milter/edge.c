@@ -17,7 +17,7 @@
  * Threads: when the system refuses a new one, libmilter marks the session as running, and it hangs
  * for ever. Here such a session is left to the threads that exist. libmilter does that if its new
  * thread cannot detach itself, so this is what it sees. A session that has to wait too long is
- * closed, see edge_tick().
+ * closed, see edge_tick(). Threads are used again (crew.c).
  *
  * The listening socket: one that the service manager keeps open across a restart is put in place of
  * libmilter's own. Once the daemon is being stopped it accepts nothing more there, see edge_rest();
@@ -56,6 +56,7 @@
 #include "filter/base/seldom.h"
 #include "filter/base/wakeup.h"
 #include "filter/milter/connection.h"
+#include "filter/milter/crew.h"
 #include "filter/milter/doors.h"
 #include "filter/milter/edge.h"
 #include "filter/milter/gate.h"
@@ -320,7 +321,7 @@ int
 edge_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
     void *arg)
 {
-	int result = pthread_create(thread, attributes, start, arg);
+	int result = milter_crew_start(thread, attributes, start, arg);
 
 	/* before the first connection these are threads that libmilter cannot do without */
 	if (result == 0 || arg == NULL || !atomic_load_explicit(&serving, memory_order_relaxed))
@@ -334,7 +335,7 @@ edge_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(
 int
 edge_pthread_detach(pthread_t thread)
 {
-	return refusing ? EAGAIN : pthread_detach(thread);
+	return refusing ? EAGAIN : milter_crew_detach(thread);
 }
 
 /*

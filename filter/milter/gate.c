@@ -13,6 +13,9 @@
  * sessions get their turn, in the order of their descriptors, round and round. Looking at
  * all sessions costs time for each, so it is done for many at once.
  *
+ * A thread that lingers with its session only waits, so that is not counted as in hand. Few may, as
+ * each needs a stack.
+ *
  * In hand may also mean waiting for DNS or a store. If no worker is done for a few
  * milliseconds, some more sessions are let in each time, so slow answers make threads as
  * they did before, only a little later, and nothing waits for ever.
@@ -32,9 +35,11 @@
 	16 /* sessions in hand for each processor; most wait for their MTA's next octets */
 #define IN_HAND_LEAST	32
 #define IN_HAND_MOST	1024
+#define LINGERING_MOST	16
 #define NUMBERS		65536u	/* descriptors are counted round this */
 
 static atomic_int connections;	/* open ones */
+static atomic_int lingering;	/* threads that wait for the next command of their sessions */
 static bool closed;		/* the controller's, as what follows */
 static unsigned int last;	/* descriptor whose turn it was last */
 
@@ -56,11 +61,27 @@ in_hand_max(void)
 	return max > IN_HAND_MOST ? IN_HAND_MOST : (int)max;
 }
 
+bool
+milter_gate_linger(void)
+{
+	if (atomic_fetch_add_explicit(&lingering, 1, memory_order_relaxed) < LINGERING_MOST)
+		return true;
+	milter_gate_lingered();
+	return false;
+}
+
+void
+milter_gate_lingered(void)
+{
+	atomic_fetch_sub_explicit(&lingering, 1, memory_order_relaxed);
+}
+
 int
 milter_gate_room(size_t waiting)
 {
 	static int max;
-	int in_hand = atomic_load_explicit(&connections, memory_order_relaxed) - (int)waiting;
+	int in_hand = atomic_load_explicit(&connections, memory_order_relaxed) - (int)waiting -
+	    atomic_load_explicit(&lingering, memory_order_relaxed);
 
 	if (max == 0)
 		max = in_hand_max();

@@ -1,18 +1,27 @@
 /*
  * gate.h - how many sessions libmilter's pool takes in hand at once
  *
- * Threads: milter_gate_count() from any thread; the others from the one thread that is the
- * pool's controller.
+ * Threads: milter_gate_count(), milter_gate_linger() and milter_gate_lingered() from any thread;
+ * the others from the one thread that is the pool's controller.
  */
 #ifndef FILTER_MILTER_GATE_H
 #define FILTER_MILTER_GATE_H
 
 #include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #define MILTER_GATE_PATIENCE_MS 10 /* without an end before more sessions are admitted */
 
 /* milter_gate_count - a connection was accepted (1) or closed (-1) */
 void milter_gate_count(int change);
+
+/*
+ * milter_gate_linger - may a thread wait for the next command of its session, and keep it from
+ * the pool meanwhile? If so, milter_gate_lingered() says that it does no longer.
+ */
+bool milter_gate_linger(void);
+void milter_gate_lingered(void);
 
 /* milter_gate_room - how many more may be taken in hand while so many sessions wait for a command;
  * 0: none */

@@ -12,8 +12,9 @@
  * order; an end or an error of the connection is seen after the octets before it. What poll() has
  * found ready it need not be asked about again before a read.
  *
- * poll() is also where a delayed acknowledgement is sent (see base/socket.h), and where the pool
- * learns which sessions have a command: gate.c shows it only so many at once.
+ * poll() is also where a delayed acknowledgement is sent (see base/socket.h), where a thread waits
+ * for the next command of its session (poll_look() below), and where the pool learns which
+ * sessions have a command: gate.c shows it only so many at once.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -34,6 +35,8 @@
 #include "policy/base/mem.h"
 
 #define AHEAD_OCTETS	16384	/* read beyond what was asked for, at most */
+#define POOL_LOOK_MS	1	/* how long libmilter looks for the next command (engine.c there) */
+#define LINGER_MS	50	/* how long a thread does instead, while few do */
 
 /* Octets that were read and not asked for yet. */
 struct ahead {
@@ -116,6 +119,22 @@ poll_one(struct connection *connection, struct pollfd *fd, int timeout)
 	return ready;
 }
 
+/*
+ * poll_look - the pool's look whether the next command is there, before the session goes back to it
+ * That is dear: the pool wakes up, adds the session to those it waits for, and finds a thread for
+ * its next command. So the thread at hand waits a little longer, if not too many do.
+ */
+static int
+poll_look(struct connection *connection, struct pollfd *fd)
+{
+	bool lingers = milter_gate_linger();
+	int ready = poll_one(connection, fd, lingers ? LINGER_MS : POOL_LOOK_MS);
+
+	if (lingers)
+		milter_gate_lingered();
+	return ready;
+}
+
 /* reading_keep - store what was read beyond what was asked for */
 static void
 reading_keep(struct connection *connection, const unsigned char *octets, size_t len)
@@ -185,6 +204,12 @@ poll_one(struct connection *connection, struct pollfd *fd, int timeout)
 	return poll(fd, 1, timeout);
 }
 
+static int
+poll_look(struct connection *connection, struct pollfd *fd)
+{
+	return poll_one(connection, fd, POOL_LOOK_MS);
+}
+
 static ssize_t
 read_one(int fd, struct connection *connection, void *buffer, size_t len)
 {
@@ -205,6 +230,8 @@ reading_poll(struct connection *connection, struct pollfd *fd, int timeout)
 	int64_t left;
 	int ready = 0;
 
+	if (connection->begun_ms == 0 && timeout == POOL_LOOK_MS)
+		return poll_look(connection, fd);
 	if (connection->begun_ms == 0)
 		return poll_one(connection, fd, timeout);
 	left = connection_packet_ms() - (clock_ms() - connection->begun_ms);

@@ -106,6 +106,28 @@ test_quiet(void **state)
 		assert_true(fds[i].revents == 0 || i % 10 == 0);
 }
 
+/* few threads linger with their sessions, and these are not counted as at work */
+static void
+test_linger(void **state)
+{
+	int max, lingering = 0;
+
+	(void)state;
+	milter_gate_count(SESSIONS);
+	max = milter_gate_room(SESSIONS);
+	while (lingering < SESSIONS && milter_gate_linger())
+		lingering++;
+	assert_in_range(lingering, 8, 64);
+	assert_false(milter_gate_linger());
+	assert_int_equal(milter_gate_room((size_t)(SESSIONS - lingering)), max);
+	milter_gate_lingered();
+	assert_true(milter_gate_linger());
+	for (int i = 0; i < lingering; i++)
+		milter_gate_lingered();
+	assert_int_equal(milter_gate_room((size_t)(SESSIONS - lingering)), max - lingering);
+	milter_gate_count(-SESSIONS);
+}
+
 int
 main(void)
 {
@@ -114,6 +136,7 @@ main(void)
 		cmocka_unit_test(test_closing),
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_quiet),
+		cmocka_unit_test(test_linger),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
