@@ -100,16 +100,19 @@ reading_poll_pool(struct pollfd *fds, nfds_t n, int timeout)
 	return ready > 0 ? milter_gate_leave(fds, n, ready, room) : ready;
 }
 
+/* is_there - is there something to read, as is known without a system call? */
+static bool
+is_there(const struct connection *connection)
+{
+	return connection->ready || has_kept(connection);
+}
+
 /* poll_one - poll(2) of an MTA's connection for something to read, by the thread that has it */
 static int
 poll_one(struct connection *connection, struct pollfd *fd, int timeout)
 {
 	int ready;
 
-	if (connection->ready || has_kept(connection)) {
-		fd->revents = POLLIN;
-		return 1;
-	}
 	if (connection->tcp && connection->unacknowledged) {
 		socket_acknowledge(fd->fd);
 		connection->unacknowledged = false;
@@ -197,6 +200,13 @@ reading_poll_pool(struct pollfd *fds, nfds_t n, int timeout)
 	return poll(fds, n, timeout);
 }
 
+static bool
+is_there(const struct connection *connection)
+{
+	(void)connection;
+	return false;
+}
+
 static int
 poll_one(struct connection *connection, struct pollfd *fd, int timeout)
 {
@@ -230,6 +240,10 @@ reading_poll(struct connection *connection, struct pollfd *fd, int timeout)
 	int64_t left;
 	int ready = 0;
 
+	if (is_there(connection)) {
+		fd->revents = POLLIN;
+		return 1;
+	}
 	if (connection->begun_ms == 0 && timeout == POOL_LOOK_MS)
 		return poll_look(connection, fd);
 	if (connection->begun_ms == 0)
@@ -262,7 +276,7 @@ reading_read(int fd, struct connection *connection, void *buffer, size_t len)
 	}
 	if (!packet_is_begun(&connection->check))
 		connection->begun_ms = 0;
-	else if (connection->begun_ms == 0)
+	else if (connection->begun_ms == 0 && !is_there(connection))
 		connection->begun_ms = clock_ms();
 	return got;
 }
