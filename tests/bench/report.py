@@ -149,6 +149,10 @@ def aims(rounds, middle):
     yield ("rspamd / submission", ratio(filter_cpu(rounds, "rspamd-inet"), ours), ">=", 4.0, "x")
     yield ("inbound / opendkim verifying", ratio(filter_cpu(rounds, "inbound-unix"),
            filter_cpu(rounds, "opendkim-verify-unix")), "<", 0.5, "x")
+    for kind in ("inet", "unix"):
+        yield ("messages through Postfix, signing / no filter, %s" % kind,
+               ratio(each_round(rounds, "postfix/relay-" + kind, "per_second"),
+                     each_round(rounds, "postfix/none", "per_second")), ">=", 0.7, "x")
     yield from latency_aims(middle)
     for part, what in (("connections", "busy connections"), ("quiet", "quiet connections beside 8 busy ones"),
                        ("accounts", "accounts"), ("domains", "domains")):
@@ -235,9 +239,13 @@ def print_others(middle):
     """Postfix, and the programs that measure one part."""
     names = [name for name in middle if name.startswith("postfix/")]
     if names:
-        print("\n%-34s %12s %16s" % ("through Postfix (smtp-source)", "messages/s", "CPU us of filter"))
+        print("\n%-30s %11s %17s  %s" % ("through Postfix", "messages/s", "CPU us of filter",
+              "end of DATA to reply, p50 p99 us"))
     for name in names:
-        print("%-34s %12.1f %16.0f" % (name[8:], middle[name]["per_second"], middle[name]["cpu_us"]))
+        wait = middle.get(name.replace("postfix/", "postfix-wait/"))
+        print("%-30s %11.1f %17.0f  %s" % (
+            name[8:], middle[name]["per_second"], middle[name]["cpu_us"],
+            "%11.0f %11.0f" % (wait["end_us"]["p50"], wait["end_us"]["p99"]) if wait else "not measured"))
     names = [name for name in middle if name.startswith("rows/")]
     if names:
         print()
