@@ -252,6 +252,10 @@ def main():
     ok(names - ALWAYS == allowed, "countersign-store(5) tells the ACL user's commands, no more and no less",
        ["missing: " + name for name in sorted(names - ALWAYS - allowed)] +
        ["never used: " + name for name in sorted(allowed - (names - ALWAYS))])
+    examined = re.search(r'\{doctor\}", prefix\),(.*?)NULL', read("filter/doctor/check_redis.c"), re.S)
+    examined = {name.upper() for name in re.findall(r'"(\w+)"', examined.group(1))}
+    ok(examined == allowed - {"TIME", "INFO"}, "the doctor asks for the same",
+       sorted(examined ^ (allowed - {"TIME", "INFO"})))
 
     # Would it be seen?
     for script, part in (

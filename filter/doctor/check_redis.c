@@ -376,11 +376,11 @@ check_rights(struct redis_case *one)
 	const char *prefix =
 	    one->options->prefix != NULL ? one->options->prefix : "countersign:";
 	const char *const words[] = { "EVAL", script, "1",
-		exam_text(one->exam, "%s{doctor}", prefix), "eval", "evalsha", "get", "set", "del",
-		"hget", "hgetall", "hmget", "hset", "hdel", "hlen", "hexists", "hscan", "pttl",
-		"expire", "pexpire", "persist", "zadd", "zincrby", "zscore", "zcard", "zrange",
-		"zrevrange", "zremrangebyrank", "zremrangebyscore", "lpush", "ltrim", "lrange",
-		"xadd", "xtrim", "xrevrange", NULL };
+		exam_text(one->exam, "%s{doctor}", prefix), "eval", "evalsha", "get", "set",
+		"del", "hget", "hgetall", "hmget", "hset", "hincrby", "hdel", "hlen",
+		"hexists", "hscan", "pttl", "expire", "pexpire", "persist", "zadd", "zscore",
+		"zcard", "zrange", "zremrangebyrank", "zremrangebyscore", "lpush", "ltrim",
+		"lrange", "xadd", "xtrim", "xrevrange", NULL };
 	static const char *const rights[] = { "NOPERM", "No permissions", NULL };
 	static const char cure[] = "give the user the rules of countersign-store(5)";
 	redisReply *reply = one->options->redis.cluster ? NULL : redis_ask(one, words);

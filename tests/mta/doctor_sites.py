@@ -1610,10 +1610,10 @@ def with_redis(site):
 @healthy
 def with_redis_and_rights(site):
     port = redis(site, user='"filter"', password_file=f'"{site.file("password", "secret", 0o600)}"')
-    redis_cli(port, "ACL", "SETUSER", "filter", "on", ">secret", "~countersign:*", *(
-        "+evalsha +eval +time +get +set +del +hget +hgetall +hmget +hset +hdel +hlen +hexists +hscan +pttl +expire "
-        "+pexpire +persist +zadd +zincrby +zscore +zcard +zrange +zrevrange +zremrangebyrank +zremrangebyscore "
-        "+lpush +ltrim +lrange +xadd +xtrim +xrevrange").split())
+    manual = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../filter/countersign-store.5")
+    with open(manual, encoding="utf-8") as page:
+        rules = re.search(r"It needs these rules.*?\.Bd[^\n]*\n(.*?)\.Ed", page.read(), re.S).group(1)
+    redis_cli(port, "ACL", "SETUSER", "filter", "on", ">secret", *rules.split())
 
 
 @healthy
