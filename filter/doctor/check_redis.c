@@ -377,7 +377,7 @@ check_rights(struct redis_case *one)
 	    one->options->prefix != NULL ? one->options->prefix : "countersign:";
 	const char *const words[] = { "EVAL", script, "1",
 		exam_text(one->exam, "%s{doctor}", prefix), "eval", "evalsha", "get", "set",
-		"del", "hget", "hgetall", "hmget", "hset", "hincrby", "hdel", "hlen",
+		"setrange", "del", "hget", "hgetall", "hmget", "hset", "hincrby", "hdel", "hlen",
 		"hexists", "hscan", "pttl", "expire", "pexpire", "persist", "zadd", "zscore",
 		"zcard", "zrange", "zremrangebyrank", "zremrangebyscore", "lpush", "ltrim",
 		"lrange", "xadd", "xtrim", "xrevrange", NULL };

@@ -14,17 +14,16 @@
 --		that subjects wrote to, by time; all keys share one hash tag, save a client network's
 -- KEYS[#KEYS]	if KEYS[3] is an account's: its windows, a string that quick.lua describes
 --
--- ARGV[1]	"charge", "read", "merge", "void" or "reset"; "block", "unblock", "raise", "unraise";
---		"quick": a charge that quick.lua may make; ARGV ends with the plan
--- ARGV[2]	for how long ids are remembered, in milliseconds
--- ARGV[3]	the time in milliseconds, or "" for the store's clock (only tests give one)
--- ARGV[4]	the plan, as quick.lua describes it
--- ARGV[5]	merge: how long ago the message was accepted, in milliseconds;
+-- ARGV[1]	the plan, as quick.lua describes it
+-- ARGV[2]	the time in milliseconds, or "" for the store's clock (only tests give one)
+-- ARGV[3]	"charge", "read", "merge", "void" or "reset"; "block", "unblock", "raise", "unraise";
+--		"quick" or missing, and then all that follows, too: a charge that quick.lua may make
+-- ARGV[4]	merge: how long ago the message was accepted, in milliseconds;
 --		reset: the number of subjects;
 --		block to unraise: when the operator did it, in milliseconds; 0: now,
 --		whatever was changed when
--- ARGV[6]	the marks of the recipients, 8 octets each
--- ARGV[7]	8 octets for each counter of different things: the mark of that of the message, if its
+-- ARGV[5]	the marks of the recipients, 8 octets each
+-- ARGV[6]	8 octets for each counter of different things: the mark of that of the message, if its
 --		cost is not 0
 -- then for
 --	block:	for how long in ms (0: no end), reason
@@ -41,11 +40,20 @@
 -- state: 0 refused, 1 charged, 2 was charged before, 3 void, 4 read;
 -- {5, now, for how long or -1, reason} refused, the account is blocked;
 -- {6, now, n} n things that operators set were changed; {7, now, 0} none, there is a later change;
--- {8, now, then for each counter: used} charged, each counter with the cost that was asked, but none
--- for new recipients.
+-- A string: charged, each counter with the cost that was asked, but none for new recipients; now in
+-- digits, then the numbers of each counter's window, as quick.lua describes them.
 
-local op, id_ttl = ARGV[1] == 'quick' and 'charge' or ARGV[1], ARGV[2]
-local said = ARGV[5]
+-- A function, so that what follows takes neither time nor room in a run that quick.lua ends.
+return (function()
+
+local quick = not op or op == 'quick'
+local op, said = quick and 'charge' or op, ARGV[4]
+local byte, sub, rep = string.byte, string.sub, string.rep
+local read, write = struct.unpack, struct.pack
+local tools = make_tools()
+local BUCKETS = 48		-- policy/quota/window.h
+local MOST = 9007199254740991
+local FRESH = 86400000		-- policy/quota/recent.h
 local THINGS = 1		-- a kind of counter
 local FEW = 16			-- windows of a key
 local LIFE, MOST_KNOWN = 2592000000, 10000	-- policy/quota/recent.h
@@ -69,7 +77,7 @@ local function packed(window)
 	while last > 3 and window[last] == 0 do
 		last = last - 1
 	end
-	local wide = octets_for(math.max(0, unpack(window, 4, last)))
+	local wide = tools.octets_for(math.max(0, unpack(window, 4, last)))
 	local older = write('<' .. rep('I' .. wide, last - 3), unpack(window, 4, last))
 	return { window[1], window[2], window[3] or 0, wide, older }
 end
@@ -84,7 +92,7 @@ local function turned(held, width)
 	end
 	local head, total, newest, wide, older = unpack(held)
 	if ahead > 0 then
-		total, wide, older = turn(ahead, total, newest, wide, older)
+		total, wide, older = tools.turn(ahead, total, newest, wide, older)
 		newest = 0
 	end
 	if ahead > 0 or ahead < -BUCKETS then
@@ -229,8 +237,8 @@ end
 -- Recipients: how many of the message's are new, and remembering them.
 
 local marks = {}
-for i = 1, #(ARGV[6] or ''), 8 do
-	marks[#marks + 1] = sub(ARGV[6], i, i + 7)
+for i = 1, #(ARGV[5] or ''), 8 do
+	marks[#marks + 1] = sub(ARGV[5], i, i + 7)
 end
 
 local new_in, seen_in = {}, {}
@@ -372,7 +380,7 @@ end
 
 local function change_by_hand()
 	local what = (op == 'raise' or op == 'unraise') and 'max' or 'block'
-	local field = op == 'raise' and 'max:' .. ARGV[9] or what
+	local field = op == 'raise' and 'max:' .. ARGV[8] or what
 	stamp_by_hand = tonumber(said)
 	if stamp_by_hand == 0 then
 		stamp_by_hand = now
@@ -380,9 +388,9 @@ local function change_by_hand()
 	if is_late(what) or is_late(field) then
 		return { 7, now, 0 }
 	elseif op == 'block' then
-		return set_by_hand(field, tonumber(ARGV[8]), ARGV[9])
+		return set_by_hand(field, tonumber(ARGV[7]), ARGV[8])
 	elseif op == 'raise' then
-		return set_by_hand(field, tonumber(ARGV[8]), ARGV[10])
+		return set_by_hand(field, tonumber(ARGV[7]), ARGV[9])
 	end
 	return unset_by_hand(what, op == 'unraise' and 'max:' or 'block')
 end
@@ -406,8 +414,8 @@ end
 local function asked_counters()
 	local list, n, marked = {}, byte(plan) + 256 * byte(plan, 2), 1
 	for i = 1, n do
-		local width, most, cost = read('<ddd', plan, 6 * n + 24 * i - 20)
-		local subject, rule, kind = byte(plan, 38 * n + 3 * i + 1, 38 * n + 3 * i + 3)
+		local width, most, cost, subject, rule, kind =
+		    read('<dddBBB', plan, 6 * n + 27 * i - 23)
 		local name = sub(plan, 6 * i - 2, 6 * i + 3)
 		list[i] = {
 			key = KEYS[subject + 2],
@@ -417,13 +425,13 @@ local function asked_counters()
 			width = width,
 			most = most,
 			cost = cost,
-			one = read('<d', plan, 30 * n + 8 * i - 4),
+			one = read('<d', plan, 33 * n + 8 * i - 4),
 			binding = rule % 2 == 1,
 			level = rule > 1,
 			kind = kind,
 		}
 		if kind == THINGS then
-			list[i].mark = cost > 0 and sub(ARGV[7], marked, marked + 7)
+			list[i].mark = cost > 0 and sub(ARGV[6], marked, marked + 7)
 			marked = marked + 8
 		end
 	end
@@ -434,7 +442,7 @@ end
 local function windows_in(value)
 	local order, by_name = {}, {}
 	local all = value and #value > 2 and byte(value) + 256 * byte(value, 2) or 0
-	local wides, olders = older_of(value or '', all)
+	local wides, olders = tools.older_of(value or '', all)
 	for i = 1, wides and all or 0 do
 		local name = sub(value, 6 * i - 3, 6 * i + 2)
 		local head, total, newest = read('<I5I7I7', value, 6 * all + 19 * i - 16)
@@ -621,7 +629,7 @@ local function kept_windows(windows, asked)
 	end
 	for _, name in ipairs(asked) do
 		is_asked[name] = true
-		if ARGV[1] == 'quick' then
+		if quick then
 			place(name)
 		end
 	end
@@ -655,7 +663,8 @@ local function packed_windows(windows, list)
 		local one, c = windows.by_name[name], 3 * i
 		held[c - 2], held[c - 1], held[c], wides[i], olders[i] = unpack(one)
 	end
-	return value_of(write('<H', #order) .. table.concat(order), held, wides, olders)
+	return write('<H', #order) .. table.concat(order) ..
+	    write('<' .. rep('I5I7I7', #order), unpack(held)) .. tools.ending_of(wides, olders)
 end
 
 -- Write the counters of one key back.
@@ -672,8 +681,7 @@ local function save_all(key, list)
 		end
 	end
 	if value and is_account(key) then
-		local all = byte(value) + 256 * byte(value, 2)
-		redis.call('SET', KEYS[#KEYS], value, 'PX', life_of(value, all))
+		redis.call('SET', KEYS[#KEYS], value, 'PX', tools.life_of(value))
 	elseif value then
 		values[#values + 1] = 'w'
 		values[#values + 1] = value
@@ -684,7 +692,7 @@ local function save_all(key, list)
 	if windows.moved[1] then
 		redis.call('HDEL', key, unpack(windows.moved))
 	end
-	prolong(key, life)
+	tools.prolong(key, life)
 end
 
 local function save(list)
@@ -751,7 +759,7 @@ local function remember(stamp, list)
 			text[#text + 1] = string.format('%.0f', counter.cost)
 		end
 	end
-	redis.call('SET', KEYS[1], table.concat(text, ' '), 'PX', id_ttl)
+	redis.call('SET', KEYS[1], table.concat(text, ' '), 'PX', ID_TTL)
 end
 
 -- The stamp that was remembered; the counters get the costs that were.
@@ -835,3 +843,5 @@ end
 save(list)
 remember(math.max(now, 1), list)
 return answer(1, list)
+
+end)()

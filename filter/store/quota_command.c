@@ -33,11 +33,14 @@ static const char *const op_names[] = {
 	[QUOTA_OP_UNRAISE] = "unraise",
 };
 
-#define FIXED_ARGS	7	/* ARGV but for the words of quota_command_by_hand() */
+#define FIXED_ARGS	6	/* ARGV but for the words of quota_command_by_hand() */
 #define PLAN_HEAD	3	/* octets of a packed plan before its counters */
 #define PLAN_COUNTER	41	/* octets of each counter */
 #define QUICK_COUNTERS	16	/* most counters of a plan for quick.lua */
-#define QUICK_STATE	8	/* its state for a message that was charged */
+#define QUICK_DIGITS	15	/* most of the time in its answer */
+#define QUICK_COUNTER	19	/* octets of each counter behind that: */
+#define QUICK_USED	5	/* where its total is, */
+#define USED_LEN	7	/* and of how many octets */
 #define COUNTER_ANSWERS	5	/* numbers of each counter in the answer */
 #define MARK_LEN	8	/* octets of a mark */
 
@@ -199,36 +202,53 @@ push_plan(struct quota_command *command, const struct quota_plan *plan)
 		to = put_double(to, c->width_ms);
 		to = put_double(to, (int64_t)c->max);
 		to = put_double(to, (int64_t)c->cost);
-	}
-	for (const struct quota_counter *c = plan->counters; c < end; c++)
-		to = put_double(to, (int64_t)c->one);
-	for (const struct quota_counter *c = plan->counters; c < end; c++) {
 		*to++ = (unsigned char)(c->subject + 1);
 		*to++ = (unsigned char)(c->binding + 2 * c->level);
 		*to++ = kind_of(plan, c);
 	}
+	for (const struct quota_counter *c = plan->counters; c < end; c++)
+		to = put_double(to, (int64_t)c->one);
 	command->argv[command->argc] = (const char *)octets;
 	command->argv_len[command->argc++] = len;
 }
 
 /* is_quick - whether quick.lua may charge a plan: an account and others with windows, of what a
- * message costs */
+ * message costs; *alone_r: an account alone, whatever its recipients */
 static bool
-is_quick(const struct quota_plan *plan)
+is_quick(const struct quota_plan *plan, bool *alone_r)
 {
+	*alone_r = true;
 	if (plan->subjects[0].kind != QUOTA_ACCOUNT || plan->n_counters == 0 ||
 	    plan->n_counters > QUICK_COUNTERS)
 		return false;
-	for (size_t i = 0; i < plan->n_counters; i++)
-		if (limit_is_distinct(plan->counters[i].unit) || plan->counters[i].level)
+	for (size_t i = 0; i < plan->n_counters; i++) {
+		const struct quota_counter *counter = &plan->counters[i];
+
+		if (limit_is_distinct(counter->unit) || counter->level)
 			return false;
+		*alone_r = *alone_r && counter->subject == 0 && counter->unit != LIMIT_NEW;
+	}
 	return true;
 }
 
-/* quota_command_begin - a run with room for n arguments after the fixed ones */
+/* push_rest - what follows the plan: the time, the operation, and what it needs */
+static void
+push_rest(struct quota_command *command, const char *op, const struct quota_plan *plan,
+    const int64_t *now, int64_t said)
+{
+	if (now != NULL)
+		quota_command_push_number(command, *now);
+	else
+		quota_command_push(command, "");
+	quota_command_push(command, op);
+	quota_command_push_number(command, said);
+	push_marks(command, plan);
+}
+
+/* quota_command_begin - a run with room for n arguments after the fixed ones; keys and plan */
 static struct quota_command *
-quota_command_begin(TALLOC_CTX *ctx, const char *prefix, const char *digest, const char *op,
-    const struct quota_plan *plan, const int64_t *now, size_t n)
+quota_command_begin(TALLOC_CTX *ctx, const char *prefix, const char *digest,
+    const struct quota_plan *plan, size_t n)
 {
 	struct quota_command *command = mem_new(ctx, struct quota_command);
 
@@ -238,12 +258,6 @@ quota_command_begin(TALLOC_CTX *ctx, const char *prefix, const char *digest, con
 	quota_command_push(command, "EVALSHA");
 	quota_command_push(command, digest);
 	push_keys(command, prefix, plan);
-	quota_command_push(command, op);
-	quota_command_push_number(command, QUOTA_ID_TTL_MS);
-	if (now != NULL)
-		quota_command_push_number(command, *now);
-	else
-		quota_command_push(command, "");
 	push_plan(command, plan);
 	return command;
 }
@@ -253,15 +267,14 @@ struct quota_command *
 quota_command_make(TALLOC_CTX *ctx, const char *prefix, const char *digest, enum quota_op op,
     const struct quota_plan *plan, const int64_t *now, int64_t age_ms)
 {
-	bool quick = op == QUOTA_OP_CHARGE && is_quick(plan);
-	struct quota_command *command = quota_command_begin(
-	    ctx, prefix, digest, quick ? "quick" : op_names[op], plan, now, 0);
+	struct quota_command *command = quota_command_begin(ctx, prefix, digest, plan, 0);
+	bool alone = false, quick = op == QUOTA_OP_CHARGE && is_quick(plan, &alone);
 
-	if (quick && plan->n_marks == 0)
-		return command;
-	quota_command_push_number(
-	    command, op == QUOTA_OP_RESET ? (int64_t)plan->n_subjects : age_ms);
-	push_marks(command, plan);
+	if (!quick || !alone)
+		push_rest(command, quick ? "quick" : op_names[op], plan, now,
+		    op == QUOTA_OP_RESET ? (int64_t)plan->n_subjects : age_ms);
+	else if (now != NULL)
+		quota_command_push_number(command, *now);
 	return command;
 }
 
@@ -271,11 +284,9 @@ quota_command_by_hand(TALLOC_CTX *ctx, const char *prefix, const char *digest, e
     const struct quota_plan *plan, const int64_t *now, int64_t stamp, const char *const *words,
     size_t n)
 {
-	struct quota_command *command =
-	    quota_command_begin(ctx, prefix, digest, op_names[op], plan, now, n);
+	struct quota_command *command = quota_command_begin(ctx, prefix, digest, plan, n);
 
-	quota_command_push_number(command, stamp);
-	push_marks(command, plan);
+	push_rest(command, op_names[op], plan, now, stamp);
 	for (size_t i = 0; i < n; i++)
 		quota_command_push(command, words[i]);
 	return command;
@@ -356,34 +367,47 @@ read_raised(const struct redisReply *answer, size_t from, struct quota_reply *re
 	}
 }
 
-/* is_quick_answer - whether quick.lua has charged a plan: one number for each counter */
-static bool
-is_quick_answer(const struct quota_plan *plan, const struct redisReply *answer)
+/* quota_command_read_octets - a number of n octets, the lowest first */
+static uint64_t
+quota_command_read_octets(const char *from, size_t n)
 {
-	if (answer->type != REDIS_REPLY_ARRAY || answer->elements != 2 + plan->n_counters)
-		return false;
-	for (size_t i = 0; i < answer->elements; i++)
-		if (answer->element[i]->type != REDIS_REPLY_INTEGER)
-			return false;
-	return answer->element[0]->integer == QUICK_STATE;
+	uint64_t number = 0;
+
+	while (n-- > 0)
+		number = number << 8 | (unsigned char)from[n];
+	return number;
 }
 
-/* read_quick - that answer: nothing to wait for, each counter cost what was asked, and no recipient
- * is new */
-static void
+/* read_quick - "charged by quick.lua": the time in digits, then the windows as they are now; each
+ * counter cost what was asked, and no recipient is new; false when the answer is another one */
+static bool
 read_quick(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct redisReply *answer,
-    struct quota_reply *reply)
+    struct quota_reply *reply, int64_t *stamp_r)
 {
+	size_t digits = 0;
+
+	if (answer->type != REDIS_REPLY_STRING ||
+	    answer->len < QUICK_COUNTER * plan->n_counters)
+		return false;
+	digits = answer->len - QUICK_COUNTER * plan->n_counters;
+	if (digits == 0 || digits > QUICK_DIGITS || strspn(answer->str, "0123456789") < digits)
+		return false;
+	*stamp_r = 0;
+	for (size_t i = 0; i < digits; i++)
+		*stamp_r = 10 * *stamp_r + (answer->str[i] - '0');
 	reply->state = QUOTA_CHARGED;
 	reply->n_counts = plan->n_counters;
 	reply->counts = mem_array(ctx, struct quota_count, plan->n_counters);
 	for (size_t i = 0; i < plan->n_counters; i++) {
-		reply->counts[i].used =
-		    (uint64_t)bounded(answer->element[2 + i], 0, LIMIT_MAX_COUNT);
+		const char *at = answer->str + digits + QUICK_COUNTER * i;
+		uint64_t used = quota_command_read_octets(at + QUICK_USED, USED_LEN);
+
+		reply->counts[i].used = used > LIMIT_MAX_COUNT ? LIMIT_MAX_COUNT : used;
 		if (plan->counters[i].unit != LIMIT_NEW)
 			reply->counts[i].cost = plan->counters[i].cost;
 		reply->counts[i].max = plan->counters[i].max;
 	}
+	return true;
 }
 
 /* quota_command_read - the script's answer */
@@ -392,13 +416,9 @@ quota_command_read(TALLOC_CTX *ctx, const struct quota_plan *plan, const struct 
     struct quota_reply *reply_r, int64_t *stamp_r)
 {
 	memset(reply_r, 0, sizeof(*reply_r));
-	if (read_blocked(ctx, answer, reply_r, stamp_r))
+	if (read_quick(ctx, plan, answer, reply_r, stamp_r) ||
+	    read_blocked(ctx, answer, reply_r, stamp_r))
 		return 0;
-	if (is_quick_answer(plan, answer)) {
-		*stamp_r = bounded(answer->element[1], 0, LIMIT_MAX_COUNT);
-		read_quick(ctx, plan, answer, reply_r);
-		return 0;
-	}
 	if (!all_integers(answer, 2 + COUNTER_ANSWERS * plan->n_counters)) {
 		reply_r->state = QUOTA_UNKNOWN;
 		return -1;

@@ -3,9 +3,12 @@
  *
  * Redis is what a fleet shares, so its time decides what a site can grow to. Measured in turn: a
  * script that does nothing; INCR and EXPIRE, which is the least that any counter in Redis costs;
- * the charge of a message; the same charge without the quick path (quick.lua). Each once at a
- * quiet pace, where Redis pays for waking up and for its event loop, and once with a message on each
- * of many connections. The windows of an hour are three quarters full.
+ * the charge of a message; the same charge without the quick path (quick.lua). Each in three ways:
+ * paced, on one connection, quiet enough that Redis wakes up and finds its caches cold each time;
+ * alone, on one connection that sends again as soon as it has the answer, so that each message still
+ * pays for a turn of the event loop; busy, with a message on each of many connections, which share
+ * that turn, so that almost only the commands are left. The windows of an hour are three quarters
+ * full.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -27,10 +30,10 @@
 #define ACCOUNTS	500
 #define FILLED		36	/* buckets of the shortest window */
 #define PACE		500	/* messages a second */
-#define PACED		1000	/* messages of a round at that pace */
+#define PACED_N		1000	/* messages of a round at that pace */
 #define FLOOD		10000	/* messages of a round without one */
-#define CROWD		32	/* connections then, each with one message at a time */
-#define OP_AT		7	/* argv of the operation, after the four keys of a plan */
+#define CROWD		32	/* connections, if busy, each with one message at a time */
+#define ARGC		8	/* of a charge for quick.lua: EVALSHA, digest, 4, keys, plan */
 
 enum kind {
 	NOTHING,
@@ -40,6 +43,14 @@ enum kind {
 	KINDS
 };
 
+enum way {
+	PACED,
+	ALONE,
+	BUSY,
+	WAYS
+};
+
+static const char *const way_names[WAYS] = { "paced", "alone", "busy" };
 static const char *const names[KINDS] = { "nothing", "incr-expire", "charge",
 	"charge-without-quick-path" };
 
@@ -70,10 +81,10 @@ append_charge(struct cpu_run *run, uint32_t account, bool quick, const int64_t *
 	struct quota_command *charge = quota_command_make(
 	    plan, "countersign:", run->quota, QUOTA_OP_CHARGE, plan, now, 0);
 
-	require(strcmp(charge->argv[OP_AT], "quick") == 0, "the plan is not for the quick path");
+	require(charge->argc == ARGC + (now != NULL), "the plan is not for the quick path");
 	if (!quick) {
-		charge->argv[OP_AT] = "charge";
-		charge->argv_len[OP_AT] = strlen("charge");
+		quota_command_push(charge, "");
+		quota_command_push(charge, "charge");
 	}
 	append(run->redis, charge->argc, charge->argv, charge->argv_len);
 	talloc_free(plan);
@@ -126,40 +137,46 @@ wait_for(double began, size_t i)
 		(void)nanosleep(&rest, NULL);
 }
 
-/* paced - CPU time of Redis for a message at a quiet pace, in us */
-static double
-paced(struct cpu_run *run, enum kind kind)
+/* send_one - a message on one connection, after another or at the pace; how many it was */
+static size_t
+send_one(struct cpu_run *run, enum kind kind)
 {
-	double began = clock_us(CLOCK_MONOTONIC), cpu = clock_us(run->clock);
-
-	for (size_t i = 0; i < PACED; i++) {
-		wait_for(began, i);
-		take_answers(run->redis, append_message(run, kind));
-	}
-	return (clock_us(run->clock) - cpu) / PACED;
+	run->redis = run->crowd[0];
+	take_answers(run->redis, append_message(run, kind));
+	return 1;
 }
 
-/* flooded - the same with a message on every connection */
-static double
-flooded(struct cpu_run *run, enum kind kind)
+/* send_many - a message on every connection; how many these were */
+static size_t
+send_many(struct cpu_run *run, enum kind kind)
 {
-	double cpu = clock_us(run->clock);
+	size_t n = 0;
+	int done;
+
+	for (size_t k = 0; k < CROWD; k++) {
+		run->redis = run->crowd[k];
+		n = append_message(run, kind);
+		do
+			require(redisBufferWrite(run->redis, &done) == REDIS_OK,
+			    "Redis takes no command");
+		while (!done);
+	}
+	for (size_t k = 0; k < CROWD; k++)
+		take_answers(run->crowd[k], n);
+	return CROWD;
+}
+
+/* measure_way - CPU time of Redis for a message, in us */
+static double
+measure_way(struct cpu_run *run, enum way way, enum kind kind)
+{
+	double began = clock_us(CLOCK_MONOTONIC), cpu = clock_us(run->clock);
 	size_t sent = 0;
 
-	for (; sent < FLOOD; sent += CROWD) {
-		size_t n = 0;
-		int done;
-
-		for (size_t k = 0; k < CROWD; k++) {
-			run->redis = run->crowd[k];
-			n = append_message(run, kind);
-			do
-				require(redisBufferWrite(run->redis, &done) == REDIS_OK,
-				    "Redis takes no command");
-			while (!done);
-		}
-		for (size_t k = 0; k < CROWD; k++)
-			take_answers(run->crowd[k], n);
+	while (sent < (way == PACED ? PACED_N : FLOOD)) {
+		if (way == PACED)
+			wait_for(began, sent);
+		sent += way == BUSY ? send_many(run, kind) : send_one(run, kind);
 	}
 	return (clock_us(run->clock) - cpu) / (double)sent;
 }
@@ -188,7 +205,7 @@ void
 bench_redis_cpu(const struct world *world, const struct redis_server *server, const char *nothing,
     const char *quota)
 {
-	static double quiet[KINDS][ROUNDS_MAX], busy[KINDS][ROUNDS_MAX];
+	static double us[WAYS][KINDS][ROUNDS_MAX];
 	struct cpu_run run = { .world = world, .nothing = nothing, .quota = quota, .random = 815 };
 
 	for (size_t k = 0; k < CROWD; k++) {
@@ -198,12 +215,11 @@ bench_redis_cpu(const struct world *world, const struct redis_server *server, co
 	require(clock_getcpuclockid(server->pid, &run.clock) == 0, "no clock of Redis's process");
 	fill(&run);
 	for (size_t i = 0; i < world->rounds; i++)
-		for (enum kind kind = 0; kind < KINDS; kind++) {
-			quiet[kind][i] = paced(&run, kind);
-			busy[kind][i] = flooded(&run, kind);
-		}
-	print_cpu(quiet, world->rounds, "paced");
-	print_cpu(busy, world->rounds, "busy");
+		for (enum kind kind = 0; kind < KINDS; kind++)
+			for (enum way way = 0; way < WAYS; way++)
+				us[way][kind][i] = measure_way(&run, way, kind);
+	for (enum way way = 0; way < WAYS; way++)
+		print_cpu(us[way], world->rounds, way_names[way]);
 	for (size_t k = 0; k < CROWD; k++)
 		redisFree(run.crowd[k]);
 }
