@@ -389,6 +389,10 @@ redis_books_event_is_news(
 	return !told;
 }
 
+#define ADD_EVENT	"if redis.replicate_commands then redis.replicate_commands() end " \
+			"redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'event', ARGV[2]) " \
+			"return redis.call('EXPIRE', KEYS[1], ARGV[3])"
+
 /* redis_books_add_event - one entry of the stream; 0 or -1 */
 static int
 redis_books_add_event(struct redis_books *books, TALLOC_CTX *ctx, const struct books_event *event,
@@ -396,14 +400,13 @@ redis_books_add_event(struct redis_books *books, TALLOC_CTX *ctx, const struct b
 {
 	struct journal_words *words = journal_words_new(ctx);
 
-	journal_word(words, "XADD");
+	journal_word(words, "EVAL");
+	journal_word(words, ADD_EVENT);
+	journal_number(words, 1);
 	journal_key(books->redis, words, EVENTS_KEY);
-	journal_word(words, "MAXLEN");
-	journal_word(words, "~");
 	journal_number(words, BOOKS_EVENTS);
-	journal_word(words, "*");
-	journal_word(words, "event");
 	journal_word(words, event->text);
+	journal_number(words, (long long)BOOKS_EVENTS_DAYS * DAY_S);
 	return journal_redis_number(books->redis, ctx, words, error_r) < 0 ? -1 : 0;
 }
 

@@ -27,6 +27,10 @@
 		"if owner and owner ~= ARGV[1] then return 0 end " \
 		"redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1"
 
+/* The day may be forgotten while its reports are sent: the key must not stay for ever. */
+#define SET_STATE	"redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) " \
+			"return redis.call('EXPIRE', KEYS[1], ARGV[3])"
+
 /* dmarc_name - a key of a day, without the prefix */
 static const char *
 dmarc_name(TALLOC_CTX *ctx, int day, const char *what, const char *domain)
@@ -200,10 +204,13 @@ redis_dmarc_set(void *impl, TALLOC_CTX *ctx, int day, const char *domain,
 	struct redis_books *books = impl;
 	struct journal_words *words = journal_words_new(ctx);
 
-	journal_word(words, "HSET");
+	journal_word(words, "EVAL");
+	journal_word(words, SET_STATE);
+	journal_number(words, 1);
 	dmarc_key(books->redis, words, day, "figures", "");
 	journal_word(words, mem_printf(words, "s:%s", domain));
 	journal_word(words, state);
+	journal_number(words, (long long)BOOKS_DMARC_DAYS * DAY_S);
 	return journal_redis_number(books->redis, ctx, words, error_r) < 0 ? -1 : 0;
 }
 

@@ -16,6 +16,7 @@
 #define BOOKS_PER_ACCOUNT	20	/* decisions in an account's own list in Redis */
 #define BOOKS_ANSWER_MAX	100	/* decisions in one answer to people */
 #define BOOKS_EVENTS		10000	/* events kept, about */
+#define BOOKS_EVENTS_DAYS	400	/* in Redis, all go if there was none for so long */
 
 /* What is kept, and where. */
 struct books_options {

@@ -109,6 +109,10 @@ try:
     redis.ask("DEL", "countersign:{history}:batches")
     ok(until(lambda: len(ctl("last", "alice")["verdicts"]) == 4) and counted() == (4, 4), "nothing of the history is lost",
        ctl("last", "alice"))
+    ctl("block", "bob", "--for", "1h")
+    ctl("quota", "set", "carol", "5 recipients per hour", "--for", "1h")
+    ok(until(lambda: redis.ask("EXISTS", "countersign:{events}") == b":1\r\n"), "a block is an event")
+    ok(redis.stay() == ["countersign:{index}:blocked"], "every key expires, save the list of the blocked", redis.stay())
     # what 65 hosts did in 14 days
     now = int(time.time())
     days = [time.strftime("%Y%m%d", time.gmtime(now - i * 86400)) for i in range(16)]

@@ -38,6 +38,13 @@ class Redis:
             link.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
             return link.recv(1 << 20)
 
+    def stay(self):
+        """The keys that never expire, in order."""
+        found = self.ask("EVAL", "local stay = {} for _, key in ipairs(redis.call('KEYS', '*')) do "
+                         "if redis.call('TTL', key) == -1 then stay[#stay + 1] = key end end "
+                         "table.sort(stay) return table.concat(stay, ' ')", "0")
+        return found.split(b"\r\n")[1].decode().split()
+
 
 class Daemon:
     def __init__(self, program, directory, conf):

@@ -150,7 +150,9 @@ def put_day(redis, day, login, hours):
     """A row as daybook.lua makes it: hours is {hour: recipients}."""
     row = struct.pack("<dIH", 1000.0, 1, 0) + b"".join(
         struct.pack("<BBBB", 1, n, 0, hour) for hour, n in sorted(hours.items()))
-    redis.ask("HSET", "countersign:{daybook}:rows:" + time.strftime("%Y%m%d", time.gmtime(day)), login + "@example.org", row)
+    key = "countersign:{daybook}:rows:" + time.strftime("%Y%m%d", time.gmtime(day))
+    redis.ask("HSET", key, login + "@example.org", row)
+    redis.ask("EXPIRE", key, 30 * DAY)
 
 
 def fleet(root, redis, now):
@@ -191,6 +193,7 @@ def fleet(root, redis, now):
         skip("a host name of its own needs root")
     ok("mx2.test" in one.ctl("--direct", "-c", one.daemon.conf, "rates") or not other, "--direct reads them without a daemon",
        one.ctl("--direct", "-c", one.daemon.conf, "rates"))
+    ok(redis.stay() == ["countersign:{index}:blocked"], "every key expires, save the list of the blocked", redis.stay())
     redis.process.kill()
     redis.process.wait()
     ok("cannot be read" in one.ctl("rates") and "cannot be read" in one.ctl("hours", "alice"), "without Redis the error says so",

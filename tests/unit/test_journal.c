@@ -971,6 +971,26 @@ count_keys(const char *pattern)
 	return n;
 }
 
+/* What becomes of a report may be known when the day is forgotten: that stays no longer, either. */
+static void
+test_forgotten_day(void **state)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct books *books = shared(ctx, "forgotten:", 0);
+	redisContext *context = redisConnectUnix(server.socket);
+	const char *error = NULL;
+	redisReply *reply;
+
+	(void)state;
+	assert_int_equal(books_set_dmarc(books, ctx, 20261128, "a.example", "{}", &error), 0);
+	reply = redisCommand(context, "TTL forgotten:{dmarc}:20261128:figures");
+	assert_in_range(reply->integer, 1, BOOKS_DMARC_DAYS * 86400);
+	freeReplyObject(reply);
+	redisFree(context);
+	talloc_free(books);
+	talloc_free(ctx);
+}
+
 /* Bounded in Redis: the stream about, an account's list to 20, and the number of lists. Pages are
  * crossed. */
 static void
@@ -1532,6 +1552,7 @@ main(void)
 		cmocka_unit_test(test_questions_here),
 		cmocka_unit_test(test_questions_there),
 		cmocka_unit_test(test_bounds_and_file),
+		cmocka_unit_test(test_forgotten_day),
 		cmocka_unit_test(test_bounds_there),
 		cmocka_unit_test(test_foreign_files),
 		cmocka_unit_test(test_foreign_databases),
