@@ -3,7 +3,8 @@
  *
  * One thread serves all clients with poll(2); a slow one holds up no other, and
  * the mail path shares nothing with it but the store, the journal and the snapshot's
- * reference. Requests are answered one at a time (control_answer.c).
+ * reference. Requests are answered one at a time (control_answer.c); those that take long are
+ * answered by other threads meanwhile (control_long.c), each client's in their order.
  *
  * The kernel reports who may do what: user and groups of the peer as it connected. A socket file
  * belongs to one group only, so if a second one may read, the file is open to all and
@@ -35,6 +36,7 @@
 #include "filter/base/unix_socket.h"
 #include "filter/control/control.h"
 #include "filter/control/control_answer.h"
+#include "filter/control/control_long.h"
 #include "filter/control/control_try.h"
 #include "policy/base/mem.h"
 
@@ -50,6 +52,7 @@ struct client {
 	char name[NAME_MAX_OCTETS];
 	char *out;		/* an answer that was not taken yet (malloc), or NULL */
 	size_t out_len, out_sent;
+	struct control_job *job; /* a request that takes long, or NULL */
 	int64_t since_ms;	/* when it connected, or its last request was answered */
 	size_t len;		/* octets in request */
 	char request[CONTROL_REQUEST_MAX];
@@ -61,6 +64,8 @@ struct control {
 	gid_t read_group;
 	int fd;
 	int wake[2];		/* a pipe: closing time */
+	struct wakeup done;	/* a job is */
+	struct control_long *jobs; /* or NULL: there is no thread for them */
 	pthread_t thread;
 	bool running;
 	struct daemon *daemon;
@@ -69,8 +74,11 @@ struct control {
 
 /* drop - end a client */
 static void
-drop(struct client *client)
+drop(struct control *control, struct client *client)
 {
+	if (client->job != NULL)
+		control_long_leave(control->jobs, client->job);
+	client->job = NULL;
 	(void)close(client->fd);
 	client->fd = -1;
 	free(client->out);
@@ -79,14 +87,14 @@ drop(struct client *client)
 
 /* send_more - send what the client takes now */
 static void
-send_more(struct client *client)
+send_more(struct control *control, struct client *client)
 {
 	ssize_t sent = send(client->fd, client->out + client->out_sent,
 	    client->out_len - client->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (sent < 0) {
 		if (errno != EAGAIN && errno != EINTR)
-			drop(client);
+			drop(control, client);
 		return;
 	}
 	client->since_ms = clock_ms();
@@ -99,26 +107,28 @@ send_more(struct client *client)
 
 /* reply - begin to send an answer, which is used up */
 static void
-reply(struct client *client, json_t *answer)
+reply(struct control *control, struct client *client, char *answer)
 {
-	client->out = mem_check(json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII));
+	client->out = answer;
 	client->out_len = strlen(client->out);
 	client->out[client->out_len++] = '\n';	/* in place of the NUL */
 	client->out_sent = 0;
-	json_decref(answer);
-	send_more(client);
+	send_more(control, client);
 }
 
-/* reply_to - answer one request */
+/* reply_to - answer one request, or hand it over */
 static void
 reply_to(struct control *control, struct client *client, size_t line_len)
 {
 	const struct asker asker = { client->may_write, client->name };
-	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
 
-	reply(client,
-	    control_answer(control->daemon, ctx, client->request, line_len, &asker, false));
-	talloc_free(ctx);
+	if (control->jobs != NULL && control_answer_is_long(client->request, line_len)) {
+		client->job =
+		    control_long_ask(control->jobs, client->request, line_len, &asker);
+		return;
+	}
+	reply(control, client,
+	    control_answer_text(control->daemon, client->request, line_len, &asker));
 }
 
 /* hand_over - the connection of a message that is to be tried goes to a thread of its own */
@@ -134,19 +144,20 @@ hand_over(struct control *control, struct client *client, size_t line_len)
 		client->fd = -1;
 		return;
 	}
-	reply(client, problem);
+	reply(control, client, mem_check(json_dumps(problem, JSON_COMPACT | JSON_ENSURE_ASCII)));
+	json_decref(problem);
 	/* the message that follows is no request */
 	if (client->fd >= 0)
-		drop(client);
+		drop(control, client);
 }
 
-/* answer_lines - answer whole lines, until one answer is not taken at once */
+/* answer_lines - answer whole lines, until one answer takes long or is not taken at once */
 static void
 answer_lines(struct control *control, struct client *client)
 {
 	char *end;
 
-	while (client->fd >= 0 && client->out == NULL &&
+	while (client->fd >= 0 && client->out == NULL && client->job == NULL &&
 	    (end = memchr(client->request, '\n', client->len)) != NULL) {
 		size_t line_len = (size_t)(end - client->request);
 
@@ -170,24 +181,42 @@ read_client(struct control *control, struct client *client)
 
 	if (got <= 0) {
 		if (got == 0 || (errno != EAGAIN && errno != EINTR))
-			drop(client);
+			drop(control, client);
 		return;
 	}
 	client->len += (size_t)got;
 	answer_lines(control, client);
 	if (client->fd >= 0 && client->out == NULL && client->len == sizeof(client->request))
-		drop(client);
+		drop(control, client);
+}
+
+/* take_answer - the answer that a client waits for, if it is there; then to its next requests */
+static void
+take_answer(struct control *control, struct client *client)
+{
+	char *answer = control_long_take(control->jobs, client->job);
+
+	if (answer == NULL)
+		return;
+	client->job = NULL;
+	client->since_ms = clock_ms();
+	reply(control, client, answer);
+	answer_lines(control, client);
 }
 
 /* serve_client - what poll(2) says can be done */
 static void
 serve_client(struct control *control, struct client *client)
 {
+	if (client->job != NULL) {
+		drop(control, client);	/* poll() looks for nothing but its end */
+		return;
+	}
 	if (client->out == NULL) {
 		read_client(control, client);
 		return;
 	}
-	send_more(client);
+	send_more(control, client);
 	if (client->fd >= 0 && client->out == NULL)
 		answer_lines(control, client);
 }
@@ -275,7 +304,7 @@ place_for(struct control *control, const struct client *wanted)
 	}
 	if (wanted->own && place == NULL) {
 		place = idlest(control);
-		drop(place);
+		drop(control, place);
 	}
 	if (!wanted->own && (n_user >= CONTROL_CLIENTS_USER ||
 	    n_others >= CONTROL_CLIENTS_MAX - CONTROL_CLIENTS_OWN))
@@ -319,9 +348,19 @@ drop_idle(struct control *control)
 	int64_t now = clock_ms();
 
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
-		if (control->clients[i].fd >= 0 &&
+		if (control->clients[i].fd >= 0 && control->clients[i].job == NULL &&
 		    now - control->clients[i].since_ms > CONTROL_IDLE_MS)
-			drop(&control->clients[i]);
+			drop(control, &control->clients[i]);
+}
+
+/* take_answers - those that are done */
+static void
+take_answers(struct control *control)
+{
+	wakeup_quiet(&control->done);
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (control->clients[i].fd >= 0 && control->clients[i].job != NULL)
+			take_answer(control, &control->clients[i]);
 }
 
 /* control_do_serve - the control thread */
@@ -331,12 +370,13 @@ control_do_serve(void *arg)
 	struct control *control = arg;
 
 	for (;;) {
-		struct client *clients[CONTROL_CLIENTS_MAX + 2];
-		struct pollfd fds[CONTROL_CLIENTS_MAX + 2] = {
+		struct client *clients[CONTROL_CLIENTS_MAX + 3];
+		struct pollfd fds[CONTROL_CLIENTS_MAX + 3] = {
 			{ .fd = control->wake[0], .events = POLLIN },
 			{ .fd = control->fd, .events = POLLIN },
+			{ .fd = control->done.fd, .events = POLLIN },
 		};
-		nfds_t n = 2;
+		nfds_t n = 3;
 
 		/* only those that are there: poll() refuses more than RLIMIT_NOFILE */
 		for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
@@ -345,16 +385,20 @@ control_do_serve(void *arg)
 			if (client->fd < 0)
 				continue;
 			fds[n] = (struct pollfd){ .fd = client->fd,
-			    .events = client->out == NULL ? POLLIN : POLLOUT };
+			    .events = client->job != NULL ? 0
+				: client->out == NULL	  ? POLLIN
+							  : POLLOUT };
 			clients[n++] = client;
 		}
 		if (poll(fds, n, CONTROL_IDLE_MS) < 0 && errno != EINTR)
 			clock_pause(CONTROL_PAUSE_MS);
 		if (fds[0].revents != 0)
 			return NULL;
-		for (nfds_t i = 2; i < n; i++)
+		for (nfds_t i = 3; i < n; i++)
 			if (clients[i]->fd == fds[i].fd && fds[i].revents != 0)
 				serve_client(control, clients[i]);
+		if (fds[2].revents != 0)
+			take_answers(control);
 		drop_idle(control);
 		if (fds[1].revents != 0)
 			accept_client(control);
@@ -390,6 +434,7 @@ control_open(TALLOC_CTX *ctx, const char *path, const char *group, const char *r
 
 	control->path = mem_strdup(control, path);
 	control->fd = -1;
+	control->done = (struct wakeup)WAKEUP_NONE;
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		control->clients[i].fd = -1;
 	if (find_group(ctx, group, &control->write_group, error_r) == 0 &&
@@ -418,6 +463,8 @@ int
 control_serve(struct control *control, struct daemon *daemon)
 {
 	control->daemon = daemon;
+	if (wakeup_open(&control->done) == 0)
+		control->jobs = control_long_start(daemon, &control->done);
 	control->running = pthread_create(&control->thread, NULL, control_do_serve, control) == 0;
 	return control->running ? 0 : -1;
 }
@@ -433,7 +480,9 @@ control_close(struct control *control)
 		(void)pthread_join(control->thread, NULL);
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		if (control->clients[i].fd >= 0)
-			drop(&control->clients[i]);
+			drop(control, &control->clients[i]);
+	control_long_stop(control->jobs);
+	wakeup_close(&control->done);
 	(void)close(control->wake[0]);
 	(void)close(control->fd);
 	(void)unlink(control->path);

@@ -131,55 +131,58 @@ struct field {
 #define TEXT(name)	{ name, false, 0, 0 }
 #define NUMBER(name, min, max) { name, false, min, max }
 
+#define CHANGES	1U	/* it is not for those who may only read */
+#define DAEMON	2U	/* it is of no use without a daemon */
+#define LONG	4U	/* it reads the books, which may take seconds */
+
 /* All commands, one row each. */
 static const struct command {
 	const char *name;
 	control_command *answer;
-	bool writes;		/* changes something */
-	bool daemon;		/* of no use without a daemon */
+	unsigned int is;	/* of the above */
 	struct field fields[FIELDS_MAX];
 } commands[] = {
-	{ "status", answer_status, false, true, { { 0 } } },
-	{ "metrics", control_metrics, false, true, { NUMBER("openmetrics", 0, 1) } },
-	{ "rates", control_rates, false, false,
+	{ "status", answer_status, DAEMON, { { 0 } } },
+	{ "metrics", control_metrics, DAEMON, { NUMBER("openmetrics", 0, 1) } },
+	{ "rates", control_rates, LONG,
 	    { NUMBER("hours", 1, BOOKS_HOURS_DAYS * DAYBOOK_HOURS), TEXT("host") } },
-	{ "hours", control_hours, false, false, { ACCOUNT, NUMBER("days", 1, BOOKS_HOURS_DAYS) } },
-	{ "reload", answer_reload, true, true, { { 0 } } },
-	{ "dkim look", answer_dkim_look, true, true, { { 0 } } },
-	{ "domains", control_domains, false, true, { { 0 } } },
-	{ "doctor", control_doctor, false, true, { { 0 } } },
-	{ "doctor look", control_doctor_look, true, true, { { 0 } } },
-	{ "quota show", control_quota_show, false, false, { ACCOUNT } },
-	{ "quota reset", control_quota_reset, true, false, { ACCOUNT, TEXT("reason") } },
-	{ "quota top", control_quota_top, false, false, { TEXT("by"), NUMBER("n", 1, 1000), TEXT("of") } },
-	{ "quota set", control_quota_set, true, false,
+	{ "hours", control_hours, LONG, { ACCOUNT, NUMBER("days", 1, BOOKS_HOURS_DAYS) } },
+	{ "reload", answer_reload, CHANGES | DAEMON, { { 0 } } },
+	{ "dkim look", answer_dkim_look, CHANGES | DAEMON, { { 0 } } },
+	{ "domains", control_domains, DAEMON, { { 0 } } },
+	{ "doctor", control_doctor, DAEMON, { { 0 } } },
+	{ "doctor look", control_doctor_look, CHANGES | DAEMON, { { 0 } } },
+	{ "quota show", control_quota_show, 0, { ACCOUNT } },
+	{ "quota reset", control_quota_reset, CHANGES, { ACCOUNT, TEXT("reason") } },
+	{ "quota top", control_quota_top, LONG, { TEXT("by"), NUMBER("n", 1, 1000), TEXT("of") } },
+	{ "quota set", control_quota_set, CHANGES,
 	    { ACCOUNT, { "limit", true, 0, 0 }, { "for_ms", true, 1000, CONTROL_FOR_MAX_MS },
 		TEXT("reason") } },
-	{ "quota unset", control_quota_unset, true, false, { ACCOUNT, TEXT("reason") } },
-	{ "quota suggest", control_suggest, false, false,
+	{ "quota unset", control_quota_unset, CHANGES, { ACCOUNT, TEXT("reason") } },
+	{ "quota suggest", control_suggest, LONG,
 	    { NUMBER("days", 1, DAYBOOK_DAYS - 1), NUMBER("percentile", 50, 100),
 		NUMBER("today", 0, 1) } },
-	{ "block", control_block, true, false,
+	{ "block", control_block, CHANGES,
 	    { ACCOUNT, NUMBER("for_ms", 1000, CONTROL_FOR_MAX_MS), TEXT("reason") } },
-	{ "unblock", control_unblock, true, false, { ACCOUNT, TEXT("reason") } },
-	{ "blocked", control_blocked, false, false, { { 0 } } },
-	{ "plan of", control_plan_of, false, false, { ACCOUNT } },
-	{ "report", control_report, false, false,
+	{ "unblock", control_unblock, CHANGES, { ACCOUNT, TEXT("reason") } },
+	{ "blocked", control_blocked, 0, { { 0 } } },
+	{ "plan of", control_plan_of, 0, { ACCOUNT } },
+	{ "report", control_report, LONG,
 	    { NUMBER("day", 20000101, 99991231), NUMBER("from", 20000101, 99991231),
 		NUMBER("to", 20000101, 99991231), NUMBER("n", 1, CONTROL_ROWS_MAX),
 		TEXT("domain"), TEXT("match") } },
-	{ "dmarc report", control_dmarc_report, false, false,
+	{ "dmarc report", control_dmarc_report, LONG,
 	    { NUMBER("day", 20000101, 99991231), TEXT("domain"), NUMBER("print", 0, 1),
 		NUMBER("send", 0, 1) } },
-	{ "last", control_last, false, false, { ACCOUNT, NUMBER("n", 1, BOOKS_ANSWER_MAX) } },
-	{ "why", control_why, false, false, { { "queue_id", true, 0, 0 } } },
-	{ "sent", control_sent, false, false, { { 0 } } },
-	{ "queued", control_queued, false, false, { ACCOUNT } },
-	{ "login allow", control_login_allow, false, true, { ACCOUNT, TEXT("client") } },
-	{ "login report", control_login_report, false, true,
+	{ "last", control_last, LONG, { ACCOUNT, NUMBER("n", 1, BOOKS_ANSWER_MAX) } },
+	{ "why", control_why, LONG, { { "queue_id", true, 0, 0 } } },
+	{ "sent", control_sent, LONG, { { 0 } } },
+	{ "queued", control_queued, LONG, { ACCOUNT } },
+	{ "login allow", control_login_allow, DAEMON, { ACCOUNT, TEXT("client") } },
+	{ "login report", control_login_report, DAEMON,
 	    { ACCOUNT, TEXT("client"), NUMBER("success", 0, 1), TEXT("password_hash") } },
-	{ "stolen", control_stolen, false, false, { ACCOUNT } },
-	{ "events", control_events, false, false, { NUMBER("n", 1, 1000) } },
+	{ "stolen", control_stolen, LONG, { ACCOUNT } },
+	{ "events", control_events, LONG, { NUMBER("n", 1, 1000) } },
 };
 
 /* field_of - the row of a field, or NULL */
@@ -266,6 +269,20 @@ run_logged(const struct asked *asked, const struct command *command)
 	return answer;
 }
 
+bool
+control_answer_is_long(const char *line, size_t len)
+{
+	json_t *request = json_loadb(line, len, 0, NULL);
+	const char *name = json_string_value(json_object_get(request, "command"));
+	bool is_long = false;
+
+	for (size_t i = 0; name != NULL && i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(name, commands[i].name) == 0)
+			is_long = (commands[i].is & LONG) != 0;
+	json_decref(request);
+	return is_long;
+}
+
 /* control_answer_run - the command of a request */
 static json_t *
 control_answer_run(const struct asked *asked, const char *name)
@@ -275,17 +292,17 @@ control_answer_run(const struct asked *asked, const char *name)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(name, commands[i].name) != 0)
 			continue;
-		if (commands[i].writes && !asked->asker->may_write)
+		if ((commands[i].is & CHANGES) != 0 && !asked->asker->may_write)
 			return control_failed_as(CONTROL_NOT_PERMITTED, mem_printf(
 			    asked->ctx, "%s may read, but not change anything",
 			    asked->asker->name));
-		if (commands[i].daemon && asked->remote)
+		if ((commands[i].is & DAEMON) != 0 && asked->remote)
 			return control_failed(
 			    "this needs the running daemon; leave out --direct");
 		problem = check_fields(asked, &commands[i]);
 		if (problem != NULL)
 			return control_failed_as(CONTROL_REQUEST, problem);
-		return commands[i].writes ? run_logged(asked, &commands[i])
+		return (commands[i].is & CHANGES) != 0 ? run_logged(asked, &commands[i])
 					  : commands[i].answer(asked);
 	}
 	return control_failed_as(CONTROL_REQUEST, "this command is unknown here");
@@ -331,4 +348,16 @@ control_answer(struct daemon *daemon, TALLOC_CTX *ctx, const char *line, size_t 
 	json_decref(request);
 	/* a value that is not UTF-8 makes no answer at all */
 	return answer != NULL ? answer : control_failed("the answer holds text that is not UTF-8");
+}
+
+char *
+control_answer_text(struct daemon *daemon, const char *line, size_t len, const struct asker *asker)
+{
+	TALLOC_CTX *ctx = mem_check(talloc_new(NULL));
+	json_t *answer = control_answer(daemon, ctx, line, len, asker, false);
+	char *text = mem_check(json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII));
+
+	json_decref(answer);
+	talloc_free(ctx);
+	return text;
 }

@@ -24,4 +24,12 @@
 json_t *control_answer(struct daemon *daemon, TALLOC_CTX *ctx, const char *line, size_t len,
     const struct asker *asker, bool remote);
 
+/* control_answer_text - the same of a daemon, as one line without its end (malloc) */
+char *control_answer_text(struct daemon *daemon, const char *line, size_t len,
+    const struct asker *asker);
+
+/* control_answer_is_long - may the answer to such a request take seconds? It may be made in any
+ * thread then. */
+bool control_answer_is_long(const char *line, size_t len);
+
 #endif

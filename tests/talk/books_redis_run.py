@@ -4,7 +4,9 @@ books_redis_run.py COUNTERSIGN REDIS_SERVER
 """
 import json
 import os
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -67,6 +69,27 @@ def ctl(*words):
     return json.loads(ended.stdout)
 
 
+def ask(*commands):
+    """A connection to the control socket, with these requests sent."""
+    link = socket.socket(socket.AF_UNIX)
+    link.connect(directory + "/control")
+    link.sendall("".join('{"command":"%s"}\n' % command for command in commands).encode())
+    return link
+
+
+def status_is_first():
+    """Is status answered before rates, which waits 3 s for a Redis that is stopped?"""
+    redis.process.send_signal(signal.SIGSTOP)
+    try:
+        slow, gone, quick = ask("rates"), [ask("report") for _ in range(3)], ask("status")
+        first = json.loads(quick.makefile().readline())["ok"] and not select.select([slow], [], [], 0)[0]
+        for each in gone:
+            each.close()
+        return first
+    finally:
+        redis.process.send_signal(signal.SIGCONT)
+
+
 def web(path):
     """The status of a GET."""
     made = subprocess.run([web_path, "--make-token", "reader", "read"], stdout=subprocess.PIPE).stdout.decode()
@@ -125,6 +148,13 @@ try:
        "mx1" not in answer["hosts"], "in a long answer the quietest hosts are one", answer["hosts"])
     ok(len(hours) == 336 and sorted(hours.values())[:335] == [sum(range(1, 66))] * 335, "and none is lost", hours)
     ok(len(ctl("rates", "--hours", "336", "--host", "mx1")["places"]) == 336, "each can be asked for")
+    # an answer that takes long holds up no other
+    ok(any(status_is_first() for _ in range(5)), "status is answered while rates waits for Redis")
+    ok(ctl("status")["ok"], "others may leave before their answer is there")
+    lines = ask("rates", "status", "events", "status").makefile()
+    answers = [json.loads(lines.readline()) for _ in range(4)]
+    ok(["version" in answer for answer in answers] == [False, True, False, True] and "hosts" in answers[0] and
+       "events" in answers[2], "answers on one connection come in the order of the requests", answers)
     # books that cannot be read
     redis.process.kill()
     redis.process.wait()
