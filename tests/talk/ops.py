@@ -96,7 +96,7 @@ status, text = ctl("quota", "show", "alice")
 ok(status == 0 and "person, from default_plan" in text, "quota show says where the plan comes from", text)
 ok("2 of 4 " in text and "50%" in text and "[##########..........]" in text and "less in" in text,
    "and used, limit, percent, a bar, when it gets less", text)
-ok("store    embedded" in text, "and where the counters are", text)
+ok("store    file" in text, "and where the counters are", text)
 status, text = ctl("plan", "of", "bulk")
 ok("plan     much, from accounts" in text and re.search(r"limit +100000 recipients per hour", text) and
    re.search(r"max_recipients +50\n", text) and re.search(r"max_size +20000000 bytes\n", text),
