@@ -55,7 +55,6 @@ answer_status(const struct asked *asked)
 	struct store_status store = { 0 };
 	struct journal_status journal = { 0 };
 	json_t *answer, *edge;
-	char host[256] = "";
 	const char *servers;
 	int64_t since;
 	size_t known, withheld = 0;
@@ -81,8 +80,7 @@ answer_status(const struct asked *asked)
 	    (int)store.away, "problem", store.problem != NULL ? store.problem : "", "charged",
 	    (json_int_t)store.charged, "refused", (json_int_t)store.refused, "pending",
 	    (json_int_t)store.pending, "given_up", (json_int_t)store.dropped);
-	(void)gethostname(host, sizeof(host) - 1);
-	(void)json_object_set_new(answer, "filter", json_string(host));
+	(void)json_object_set_new(answer, "filter", json_string(journal_host(daemon->journal)));
 	(void)json_object_set_new(answer, "configuration_age_s",
 	    json_integer((clock_wall_ms() - atomic_load(&daemon->figures.reloaded_ms)) / 1000));
 	add_store(daemon, json_object_get(answer, "store"), &store);

@@ -70,7 +70,7 @@ struct event {
 struct events {
 	struct books *books;
 	struct backlog *backlog;	/* or NULL */
-	char host[256];
+	const char *host;		/* its name, as UTF-8 */
 
 	pthread_mutex_t lock;
 	TALLOC_CTX *memory;	/* a root of its own, because threads share it */
@@ -96,13 +96,13 @@ events_destroy(struct events *events)
 
 /* events_new - nothing happened yet */
 struct events *
-events_new(TALLOC_CTX *ctx, struct books *books, struct backlog *backlog)
+events_new(TALLOC_CTX *ctx, const char *host, struct books *books, struct backlog *backlog)
 {
 	struct events *events = mem_new(ctx, struct events);
 
 	events->books = books;
 	events->backlog = backlog;
-	(void)gethostname(events->host, sizeof(events->host) - 1);
+	events->host = mem_strdup(events, host);
 	(void)pthread_mutex_init(&events->lock, NULL);
 	events->memory = mem_check(talloc_new(NULL));
 	events->told = map_new(events->memory,

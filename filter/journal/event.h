@@ -61,7 +61,8 @@ struct events;
 
 /* events_new - nothing happened yet; books and backlog (or NULL) must live longer. A talloc child
  * of ctx. */
-struct events *events_new(TALLOC_CTX *ctx, struct books *books, struct backlog *backlog);
+struct events *events_new(TALLOC_CTX *ctx, const char *host, struct books *books,
+    struct backlog *backlog);
 
 /* events_restore - one that was kept over a restart */
 void events_restore(struct events *events, const struct backlog_event *event);

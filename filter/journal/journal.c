@@ -196,7 +196,7 @@ journal_open(TALLOC_CTX *ctx, const struct config *config, const struct store_op
 	}
 	if (path != NULL)
 		journal->backlog = talloc_steal(journal, backlog_open(ctx, path, error_r));
-	journal->events = events_new(journal, journal->books, journal->backlog);
+	journal->events = events_new(journal, journal->host, journal->books, journal->backlog);
 	if (open_backlog(journal, ctx, path, error_r) == 0)
 		return journal;
 	talloc_free(journal);

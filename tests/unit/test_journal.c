@@ -1305,8 +1305,8 @@ test_told_once(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	struct books *books = shared(ctx, "events:", 0);
-	struct events *one = events_new(ctx, books, NULL);
-	struct events *two = events_new(ctx, shared(ctx, "events:", 0), NULL);
+	struct events *one = events_new(ctx, "mx1", books, NULL);
+	struct events *two = events_new(ctx, "mx2", shared(ctx, "events:", 0), NULL);
 	const char *error = NULL;
 	json_t *answer;
 
@@ -1339,7 +1339,7 @@ test_events_bounded(void **state)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	struct books *books = in_file(ctx, NULL, 0);
-	struct events *events = events_new(ctx, books, NULL);
+	struct events *events = events_new(ctx, "mx1", books, NULL);
 	const char *error = NULL;
 	json_t *answer;
 
