@@ -37,6 +37,7 @@
 #include "tests/support/road.h"
 
 #define PATIENCE_MS	60000
+#define HUNG_MS		20000
 #define ACCOUNTS	12
 #define LIMIT		40
 #define CROWD		6
@@ -221,8 +222,8 @@ crowd_member(void *arg)
 		took = clock_ms() - before;
 		if (took > atomic_load(&crowd->longest))
 			atomic_store(&crowd->longest, took);
-		/* the deadline, and as much again for a machine with other work */
-		if (took > 3 * (int64_t)crowd->f->options.deadline_ms)
+		/* what has no deadline: a machine with other work adds less than that */
+		if (took > HUNG_MS)
 			atomic_fetch_add(&crowd->late, 1);
 		if (local)
 			atomic_fetch_add(&crowd->local, 1);
@@ -348,6 +349,31 @@ test_answers_lost(void **state)
 	store_close(crowd.stores[0]);
 }
 
+/* wait_known - until a store has heard from Redis, and not counted by itself, that n of an account
+ * are used: a charge may have taken longer than the deadline, on a machine with other work */
+static void
+wait_known(struct fixture *f, struct store *store, unsigned int account, int n)
+{
+	int64_t end = clock_ms() + PATIENCE_MS;
+	bool known = false;
+
+	while (!known) {
+		char room[64];
+		struct quota_plan *asked =
+		    ask(f, f->plan, account_name(room, sizeof(room), account));
+		struct quota_reply reply;
+
+		store_read(store, asked, asked, clock_ms() + PATIENCE_MS, &reply);
+		known = reply.state == QUOTA_READ && strcmp(reply.store, "redis") == 0 &&
+		    (int)reply.counts[0].used == n;
+		talloc_free(asked);
+		if (!known && clock_ms() > end)
+			fail_msg("Redis never has %d of account %u", n, account);
+		if (!known)
+			usleep(5000);
+	}
+}
+
 /* Two filters that cannot see each other: each lets pass what was left when it heard of Redis
  * last. */
 static void
@@ -362,8 +388,6 @@ test_two_filters(void **state)
 		crowd.stores[i] = open_store(f);
 		wait_away(crowd.stores[i], false);
 	}
-	/* both have just heard of every account that seen is used, but for the first one's last
-	 * charge */
 	for (unsigned int i = 0; i < ACCOUNTS; i++)
 		for (int k = 0; k < seen; k++) {
 			char room[64];
@@ -373,11 +397,15 @@ test_two_filters(void **state)
 			    QUOTA_CHARGED);
 			atomic_fetch_add(&crowd.passed[i], 1);
 		}
+	/* both have just heard of every account that seen is used */
+	for (size_t i = 0; i < 2; i++)
+		for (unsigned int k = 0; k < ACCOUNTS; k++)
+			wait_known(f, crowd.stores[i], k, seen);
 	road_lose(f->road, true);
 	start_crowd(&crowd);
 	wait_passed(&crowd, ACCOUNTS * (LIMIT + LIMIT - seen));
 	road_lose(f->road, false);
-	end_crowd(&crowd, "two filters, no packet arrives", LIMIT - seen + 1 + CROWD);
+	end_crowd(&crowd, "two filters, no packet arrives", LIMIT - seen + CROWD);
 	for (size_t i = 0; i < 2; i++)
 		store_close(crowd.stores[i]);
 }

@@ -36,6 +36,7 @@
 #include "tests/support/redis_server.h"
 
 #define PATIENCE_MS	60000
+#define HUNG_MS		20000
 #define MASTERS		3
 #define NODES		4	/* the last is a replica of the first */
 #define ACCOUNTS	12
@@ -419,8 +420,8 @@ crowd_member(void *arg)
 		enum quota_state state = charge(crowd->f, crowd->store,
 		    account_name(room, sizeof(room), i % ACCOUNTS), NULL, &where);
 
-		/* the deadline, and as much again for a machine with other work */
-		if (clock_ms() - before > 3 * (int64_t)crowd->f->options.deadline_ms)
+		/* what has no deadline: a machine with other work adds less than that */
+		if (clock_ms() - before > HUNG_MS)
 			atomic_fetch_add(&crowd->late, 1);
 		if (where != NULL && strcmp(where, "local") == 0) {
 			atomic_fetch_add(&crowd->local, 1);
@@ -636,7 +637,7 @@ test_cluster_journal(void **state)
 	const struct daybook_delta delta = { .account = "a@example.org", .sums = { 1, 7, 1 } };
 	const char *error = NULL;
 	struct books *books = books_open(f->ctx, &options, &error);
-	struct events *events = events_new(f->ctx, books, NULL);
+	struct events *events = events_new(f->ctx, "mx1", books, NULL);
 	uint64_t recipients = 0;
 	json_t *answer;
 
