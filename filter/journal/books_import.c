@@ -17,7 +17,6 @@
 #include "filter/base/log.h"
 #include "filter/journal/books_import.h"
 #include "policy/base/mem.h"
-#include "policy/base/text.h"
 
 #define LINE_MAX_OCTETS	65536
 
@@ -119,8 +118,8 @@ read_old(TALLOC_CTX *ctx, const struct old_file *old, const char *path, FILE *fi
 		*error_r = mem_printf(ctx, "cannot import %s: %s", path, strerror(errno));
 		return -1;
 	}
-	log_info("books: imported %zu %s from %s; %zu line%s could not be read", counts[TAKEN],
-	    old->what, path, counts[SKIPPED], text_s(counts[SKIPPED]));
+	log_info("books: imported from %s: %s: %zu; unreadable lines: %zu", path, old->what,
+	    counts[TAKEN], counts[SKIPPED]);
 	return 0;
 }
 

@@ -115,30 +115,28 @@ daybook_set_reason(struct daybook_row *row, const char *word, size_t len, uint32
 	}
 }
 
-/* parse_reason - one "word=n" of len octets */
-static void
-parse_reason(const char *text, size_t len, struct daybook_row *row)
-{
-	const char *equals = memchr(text, '=', len);
-
-	if (equals != NULL)
-		daybook_set_reason(row, text, (size_t)(equals - text),
-		    (uint32_t)strtoul(equals + 1, NULL, 10));
-}
-
-/* parse_reasons - "word=n,word=n" */
-static void
-parse_reasons(const char *text, size_t len, struct daybook_row *row)
+/* daybook_words - read "word=n,word=n" */
+void
+daybook_words(const char *text, size_t len, daybook_word_fn *each, void *arg)
 {
 	while (len > 0) {
 		const char *comma = memchr(text, ',', len);
 		size_t one = comma != NULL ? (size_t)(comma - text) : len;
+		const char *equals = memchr(text, '=', one);
 
-		parse_reason(text, one, row);
+		if (equals != NULL)
+			each(arg, text, (size_t)(equals - text), strtoull(equals + 1, NULL, 10));
 		one += comma != NULL;
 		text += one;
 		len -= one;
 	}
+}
+
+/* take_reason - daybook_word_fn */
+static void
+take_reason(void *arg, const char *word, size_t len, uint64_t n)
+{
+	daybook_set_reason(arg, word, len, daybook_add(0, n));
 }
 
 /* --- rows of earlier versions --- */
@@ -160,7 +158,7 @@ daybook_parse(const char *text, struct daybook_row *row_r)
 		row_r->hours[n[7]] = (struct daybook_hour){ .messages = daybook_add(0, n[8]),
 			.recipients = daybook_add(0, n[9]) };
 	text += strspn(text, " ");
-	parse_reasons(text, strlen(text), row_r);
+	daybook_words(text, strlen(text), take_reason, row_r);
 }
 
 /* --- packed --- */
@@ -230,7 +228,7 @@ daybook_unpack(const char *data, size_t len, struct daybook_row *row_r)
 	len -= ROW_HEAD;
 	if (reasons > len)
 		return;
-	parse_reasons(data, reasons, row_r);
+	daybook_words(data, reasons, take_reason, row_r);
 	data += reasons;
 	for (len -= reasons; len > 0;)
 		len = unpack_hour(data, len, row_r);

@@ -99,6 +99,10 @@ bool daybook_is_blocked(const struct daybook_row *row);
 /* daybook_word - the word of a reason, "over", or "would-over"; returns word */
 const char *daybook_word(char word[DAYBOOK_WORD_MAX], enum reason reason, bool would);
 
+/* daybook_words - read "word=n,word=n" of len octets; each word has its own length */
+typedef void daybook_word_fn(void *arg, const char *word, size_t len, uint64_t n);
+void daybook_words(const char *text, size_t len, daybook_word_fn *each, void *arg);
+
 /* daybook_set_reason - set the refusals of a row for such a word of len octets, if it is known */
 void daybook_set_reason(struct daybook_row *row, const char *word, size_t len, uint32_t n);
 

@@ -25,7 +25,6 @@
 #include "filter/journal/backlog.h"
 #include "filter/journal/journal.h"
 #include "filter/journal/sightings.h"
-#include "filter/journal/signing.h"
 #include "filter/journal/unusual.h"
 #include "filter/journal/watch.h"
 #include "policy/base/map.h"
@@ -106,6 +105,14 @@ journal_destroy(struct journal *journal)
 	return 0;
 }
 
+/* is_signed - did the message go out with a signature? */
+static bool
+is_signed(const struct entry *entry)
+{
+	return entry->sign == OUTCOME_PASS && entry->action < ACTION_TEMPFAIL &&
+	    entry->sign_domain != NULL;
+}
+
 /* restore_entry - a decision of before the start */
 static void
 restore_entry(void *arg, struct entry *entry)
@@ -113,6 +120,7 @@ restore_entry(void *arg, struct entry *entry)
 	struct journal *journal = arg;
 
 	entry->in_history = entry->in_history || !books_keep_decisions(journal->books);
+	entry->in_signed = entry->in_signed || !is_signed(entry);
 	journal->pending =
 	    mem_grow(journal, journal->pending, struct entry *, journal->n_pending + 1);
 	journal->pending[journal->n_pending++] = entry;
@@ -568,7 +576,7 @@ take_waiting(struct journal *journal)
 		entry->in_history = !books_keep_decisions(journal->books);
 		entry->in_usage = entry->account == NULL;
 		entry->in_dmarc = entry->dmarc == NULL;
-		entry->in_signed = signing_sdid(entry) == NULL;
+		entry->in_signed = !is_signed(entry);
 		entry_write(journal, entry);
 		journal->pending[journal->n_pending++] = entry;
 		entry = next;
@@ -675,6 +683,66 @@ write_history(struct journal *journal, TALLOC_CTX *ctx)
 	return true;
 }
 
+/* A kind of sums that entries are added to, those of one span of time at once. */
+struct sums_kind {
+	enum written what;
+	size_t done;		/* offset of the member of struct entry: it is there already */
+	int64_t span_ms;
+	int (*compare)(const void *a, const void *b); /* for qsort(3): by span, then by sum */
+	/* add n entries of one span, sorted; each gets the number of its sum, the first *done_r of
+	 * which are written. Returns how much is beyond the bounds, or -1 and *error_r. */
+	int (*add)(struct journal *journal, TALLOC_CTX *ctx, struct entry **sorted, size_t n,
+	    size_t *sum_of, size_t *done_r, const char **error_r);
+};
+
+/* sums_done - is an entry in the sums of a kind? */
+static bool *
+sums_done(const struct sums_kind *kind, struct entry *entry)
+{
+	return (bool *)((char *)entry + kind->done);
+}
+
+/* write_span - n entries of one span; false: not now */
+static bool
+write_span(struct journal *journal, TALLOC_CTX *ctx, const struct sums_kind *kind,
+    struct entry **sorted, size_t n)
+{
+	size_t *sum_of = mem_array(ctx, size_t, n), done = 0;
+	const char *error = NULL;
+	int beyond = kind->add(journal, ctx, sorted, n, sum_of, &done, &error);
+
+	for (size_t i = 0; i < n; i++)
+		*sums_done(kind, sorted[i]) = sum_of[i] < done;
+	talloc_free(sum_of);
+	if (beyond < 0)
+		note_written(journal, kind->what, error);
+	return beyond >= 0;
+}
+
+/* write_sums - what is not in the sums of a kind; false: not now */
+static bool
+write_sums(struct journal *journal, TALLOC_CTX *ctx, const struct sums_kind *kind)
+{
+	struct entry **sorted = mem_array(ctx, struct entry *, journal->n_pending + 1);
+	size_t n = 0, next;
+
+	for (size_t i = 0; i < journal->n_pending; i++)
+		if (!*sums_done(kind, journal->pending[i]))
+			sorted[n++] = journal->pending[i];
+	qsort(sorted, n, sizeof(sorted[0]), kind->compare);
+	for (size_t i = 0; i < n; i = next) {
+		int64_t span = sorted[i]->at_ms / kind->span_ms;
+
+		for (next = i + 1; next < n && sorted[next]->at_ms / kind->span_ms == span; next++)
+			;
+		if (!write_span(journal, ctx, kind, &sorted[i], next - i))
+			return false;
+	}
+	if (n > 0)
+		note_written(journal, kind->what, NULL);
+	return true;
+}
+
 /* hour_of - the hour an entry belongs to, since 1970 */
 static int64_t
 hour_of(const struct entry *entry)
@@ -726,56 +794,37 @@ note_beyond(struct journal *journal, int64_t at_ms)
 	    journal->accounts, day);
 }
 
-/* write_hour - n entries of one hour, sorted by account; 0, or -1 and *error_r */
+/* journal_add_hour - sums_kind: entries of one hour, sorted by account */
 static int
-write_hour(struct journal *journal, TALLOC_CTX *ctx, struct entry **sorted, size_t n,
-    const char **error_r)
+journal_add_hour(struct journal *journal, TALLOC_CTX *ctx, struct entry **sorted, size_t n,
+    size_t *sum_of, size_t *done_r, const char **error_r)
 {
 	struct daybook_delta *deltas = mem_array(ctx, struct daybook_delta, n);
-	size_t *delta_of = mem_array(ctx, size_t, n);
-	size_t n_deltas = 0, done = 0;
+	size_t n_deltas = 0;
 	int beyond;
 
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0 && strcmp(sorted[i - 1]->account, sorted[i]->account) != 0)
 			n_deltas++;
-		delta_of[i] = n_deltas;
+		sum_of[i] = n_deltas;
 		journal_add_entry(&deltas[n_deltas], sorted[i]);
 	}
 	beyond = books_add_sums(
-	    journal->books, ctx, sorted[0]->at_ms, deltas, n_deltas + 1, &done, error_r);
-	for (size_t i = 0; i < n; i++)
-		sorted[i]->in_usage = delta_of[i] < done;
+	    journal->books, ctx, sorted[0]->at_ms, deltas, n_deltas + 1, done_r, error_r);
 	if (beyond > 0)
 		note_beyond(journal, sorted[0]->at_ms);
 	talloc_free(deltas);
-	talloc_free(delta_of);
-	return beyond < 0 ? -1 : 0;
+	return beyond;
 }
 
 /* write_usage - one sum an account and hour; false: not now */
 static bool
 write_usage(struct journal *journal, TALLOC_CTX *ctx)
 {
-	struct entry **sorted = mem_array(ctx, struct entry *, journal->n_pending + 1);
-	const char *error = NULL;
-	size_t n = 0, next;
+	static const struct sums_kind usage = { WRITTEN_SUMS, offsetof(struct entry, in_usage),
+		CLOCK_HOUR_MS, compare_entries, journal_add_hour };
 
-	for (size_t i = 0; i < journal->n_pending; i++)
-		if (!journal->pending[i]->in_usage)
-			sorted[n++] = journal->pending[i];
-	qsort(sorted, n, sizeof(sorted[0]), compare_entries);
-	for (size_t i = 0; i < n; i = next) {
-		for (next = i + 1; next < n && hour_of(sorted[next]) == hour_of(sorted[i]); next++)
-			;
-		if (write_hour(journal, ctx, &sorted[i], next - i, &error) != 0) {
-			note_written(journal, WRITTEN_SUMS, error);
-			return false;
-		}
-	}
-	if (n > 0)
-		note_written(journal, WRITTEN_SUMS, NULL);
-	return true;
+	return write_sums(journal, ctx, &usage);
 }
 
 /* write_rates - what was done in each minute; false: not now */
@@ -812,16 +861,53 @@ write_rates(struct journal *journal, TALLOC_CTX *ctx)
 	return true;
 }
 
+/* compare_signed - by day and domain */
+static int
+compare_signed(const void *a, const void *b)
+{
+	const struct entry *first = *(struct entry *const *)a;
+	const struct entry *second = *(struct entry *const *)b;
+	int days = daybook_day(first->at_ms) - daybook_day(second->at_ms);
+
+	return days != 0 ? days : strcmp(first->sign_domain, second->sign_domain);
+}
+
+/* journal_add_signed - sums_kind: entries of one day, sorted by the domain that signed */
+static int
+journal_add_signed(struct journal *journal, TALLOC_CTX *ctx, struct entry **sorted, size_t n,
+    size_t *sum_of, size_t *done_r, const char **error_r)
+{
+	struct daybook_delta *deltas = mem_array(ctx, struct daybook_delta, n);
+	size_t n_deltas = 0;
+	int beyond;
+
+	for (size_t i = 0; i < n; i++) {
+		struct daybook_delta *delta;
+
+		if (i > 0 && strcmp(sorted[i - 1]->sign_domain, sorted[i]->sign_domain) != 0)
+			n_deltas++;
+		delta = &deltas[n_deltas];
+		delta->account = sorted[i]->sign_domain;
+		delta->sums.messages++;
+		delta->sums.recipients += sorted[i]->recipients;
+		delta->sums.bytes += sorted[i]->bytes;
+		sum_of[i] = n_deltas;
+	}
+	beyond = books_add_signed(
+	    journal->books, ctx, sorted[0]->at_ms, deltas, n_deltas + 1, done_r, error_r);
+	talloc_free(deltas);
+	return beyond;
+}
+
 /* write_signed - for which domains; false: not now */
 static bool
 write_signed(struct journal *journal, TALLOC_CTX *ctx)
 {
-	const char *error = NULL;
-	bool good =
-	    signing_write(journal->books, ctx, journal->pending, journal->n_pending, &error) == 0;
+	static const struct sums_kind all_signed = { WRITTEN_SIGNED,
+		offsetof(struct entry, in_signed), CLOCK_DAY_MS, compare_signed,
+		journal_add_signed };
 
-	note_written(journal, WRITTEN_SIGNED, error);
-	return good;
+	return write_sums(journal, ctx, &all_signed);
 }
 
 /* compare_dmarc - by day, domain and row; the domain's last record comes last */
@@ -850,15 +936,14 @@ note_dmarc_beyond(struct journal *journal, int day)
 		    "reports list; the rest is counted only", day);
 }
 
-/* write_dmarc_day - n entries of one day, sorted; 0, or -1 and *error_r */
+/* journal_add_dmarc - sums_kind: entries of one day, sorted by row */
 static int
-write_dmarc_day(struct journal *journal, TALLOC_CTX *ctx, struct entry **sorted, size_t n,
-    const char **error_r)
+journal_add_dmarc(struct journal *journal, TALLOC_CTX *ctx, struct entry **sorted, size_t n,
+    size_t *sum_of, size_t *done_r, const char **error_r)
 {
 	struct dmarc_sum *sums = mem_array(ctx, struct dmarc_sum, n);
-	size_t *sum_of = mem_array(ctx, size_t, n);
 	int day = daybook_day(sorted[0]->at_ms), beyond;
-	size_t n_sums = 0, done = 0;
+	size_t n_sums = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct dmarc_sum *sum = sorted[i]->dmarc;
@@ -872,40 +957,21 @@ write_dmarc_day(struct journal *journal, TALLOC_CTX *ctx, struct entry **sorted,
 		}
 		sum_of[i] = n_sums - 1;
 	}
-	beyond = books_add_dmarc(journal->books, ctx, day, sums, n_sums, &done, error_r);
-	for (size_t i = 0; i < n; i++)
-		sorted[i]->in_dmarc = sum_of[i] < done;
+	beyond = books_add_dmarc(journal->books, ctx, day, sums, n_sums, done_r, error_r);
 	if (beyond > 0)
 		note_dmarc_beyond(journal, day);
 	talloc_free(sums);
-	talloc_free(sum_of);
-	return beyond < 0 ? -1 : 0;
+	return beyond;
 }
 
 /* write_dmarc - rows of aggregate reports; false: not now */
 static bool
 write_dmarc(struct journal *journal, TALLOC_CTX *ctx)
 {
-	struct entry **sorted = mem_array(ctx, struct entry *, journal->n_pending + 1);
-	const char *error = NULL;
-	size_t n = 0, next;
+	static const struct sums_kind rows = { WRITTEN_DMARC, offsetof(struct entry, in_dmarc),
+		CLOCK_DAY_MS, compare_dmarc, journal_add_dmarc };
 
-	for (size_t i = 0; i < journal->n_pending; i++)
-		if (!journal->pending[i]->in_dmarc)
-			sorted[n++] = journal->pending[i];
-	qsort(sorted, n, sizeof(sorted[0]), compare_dmarc);
-	for (size_t i = 0; i < n; i = next) {
-		for (next = i + 1; next < n && daybook_day(sorted[next]->at_ms) ==
-			 daybook_day(sorted[i]->at_ms); next++)
-			;
-		if (write_dmarc_day(journal, ctx, &sorted[i], next - i, &error) != 0) {
-			note_written(journal, WRITTEN_DMARC, error);
-			return false;
-		}
-	}
-	if (n > 0)
-		note_written(journal, WRITTEN_DMARC, NULL);
-	return true;
+	return write_sums(journal, ctx, &rows);
 }
 
 /* is_written - everywhere where it belongs */

@@ -7,9 +7,9 @@
 
 #include <inttypes.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "filter/journal/daybook.h"
 #include "filter/journal/rates.h"
 #include "policy/base/mem.h"
 
@@ -94,13 +94,10 @@ rates_write(TALLOC_CTX *ctx, const struct rates *rates)
 	return text;
 }
 
-/* rates_parse_one - "reason:over=1" */
+/* rates_take - daybook_word_fn: "reason:over", 1 */
 static void
-rates_parse_one(const char *text, size_t len, struct rates *rates)
+rates_take(void *rates, const char *text, size_t n_word, uint64_t n)
 {
-	const char *equals = memchr(text, '=', len);
-	size_t n_word = equals != NULL ? (size_t)(equals - text) : 0;
-
 	for (size_t k = 0; k < RATES_KINDS; k++) {
 		const struct rates_words *kind = &rates_kinds[k];
 		size_t front = strlen(kind->front);
@@ -113,7 +110,7 @@ rates_parse_one(const char *text, size_t len, struct rates *rates)
 
 			if (strlen(word) == n_word - front &&
 			    memcmp(word, text + front, n_word - front) == 0)
-				rates_add(&counts[i], strtoull(equals + 1, NULL, 10));
+				rates_add(&counts[i], n);
 		}
 	}
 }
@@ -121,13 +118,5 @@ rates_parse_one(const char *text, size_t len, struct rates *rates)
 void
 rates_parse(const char *text, size_t len, struct rates *rates)
 {
-	while (len > 0) {
-		const char *comma = memchr(text, ',', len);
-		size_t one = comma != NULL ? (size_t)(comma - text) : len;
-
-		rates_parse_one(text, one, rates);
-		one += comma != NULL;
-		text += one;
-		len -= one;
-	}
+	daybook_words(text, len, rates_take, rates);
 }

@@ -8,6 +8,7 @@ import threading
 import time
 
 from milter import FIELDS, Closed, Milter
+from running import until
 from tap import done, ok
 
 port = int(sys.argv[1])
@@ -31,16 +32,6 @@ def limit(kind, soft):
 def limit_of(name):
     with open("/proc/%d/limits" % pid) as limits:
         return [line[len(name):].split()[0] for line in limits if line.startswith(name)][0]
-
-
-def until(question, seconds=60):
-    """Ask until the answer is good, or for a long time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if question():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def descriptors():

@@ -8,6 +8,7 @@ import sys
 import time
 
 from milter import FIELDS, Milter
+from running import until
 from tap import done, ok
 
 port = int(sys.argv[1])
@@ -24,17 +25,6 @@ def ctl(*words):
 
 def asks(*words):
     return json.loads(ctl("--json", *words)[1])
-
-
-def until(condition, seconds=30):
-    """Wait for what happens off the message's path."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        seen = condition()
-        if seen:
-            return seen
-        time.sleep(0.05)
-    return condition()
 
 
 def send(login, queue_id, rcpts=1, daemon="ORIGINATING", address="127.0.0.1"):

@@ -18,6 +18,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from milter import FIELDS, Closed, Milter  # noqa: E402
+from running import until  # noqa: E402
 from tap import done, ok, skip  # noqa: E402
 
 COUNTERSIGN = os.environ.get("COUNTERSIGN", os.getcwd() + "/countersign")
@@ -27,15 +28,6 @@ RESTARTS = 4
 MTAS = 6
 DIR = tempfile.mkdtemp(prefix="supervisor.")
 CONF, LOG = DIR + "/conf", DIR + "/log"
-
-
-def until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def log():
