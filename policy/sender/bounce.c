@@ -140,6 +140,9 @@ bounce_is_report(const char *content_type)
 	static const char name[] = "report-type";
 	struct span rest = text_trim(text_span(content_type));
 
+	/* a gateway may have signed it (S/MIME, OpenPGP): the report is its first part */
+	if (is_type(rest, "multipart/signed"))
+		return true;
 	if (!is_type(rest, "multipart/report"))
 		return false;
 	for (; rest.len > 0; rest = text_span_of(rest.at + 1, rest.len - 1)) {

@@ -39,7 +39,8 @@ struct bounce {
 	char id[BOUNCE_LINE_MAX + 1];	/* of the message, or "" */
 };
 
-/* bounce_is_report - is this the Content-Type (the field's value) of a delivery report? */
+/* bounce_is_report - may this be the Content-Type (its value) of a delivery report? One that
+ * is signed shows it in its parts only. */
 bool bounce_is_report(const char *content_type);
 
 /* bounce_add - the next octets of the body */

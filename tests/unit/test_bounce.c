@@ -119,6 +119,33 @@ test_bounds(void **state)
 	free(own);
 }
 
+/* Of a report that is larger than what is read, the first part counts; one that is signed has the
+ * report within. */
+static void
+test_large_and_signed(void **state)
+{
+	static const char front[] = "--s\r\nContent-Type: multipart/report; boundary=x;\r\n"
+	    " report-type=delivery-status\r\n\r\n--x\r\nContent-Type: text/plain\r\n\r\nSorry.\r\n"
+	    "--x\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; a\r\n\r\n"
+	    "Action: failed\r\n\r\n--x\r\nContent-Type: message/rfc822\r\n\r\n"
+	    "Message-ID: <3@c>\r\n\r\n";
+	static char body[5000];
+	struct bounce *own = calloc(1, sizeof(*own));
+
+	(void)state;
+	assert_non_null(own);
+	memset(body, 'x', sizeof(body));
+	body[sizeof(body) - 1] = '\n';
+	bounce_add(own, front, sizeof(front) - 1);
+	for (size_t i = 0; i < 3 * BOUNCE_OCTETS_MAX / sizeof(body); i++)
+		bounce_add(own, body, sizeof(body));
+	assert_string_equal(bounce_end(own), "<3@c>");
+	free(own);
+	assert_true(bounce_is_report(
+	    " multipart/signed; protocol=\"application/pkcs7-signature\"; micalg=sha-256; boundary=s"));
+	assert_false(bounce_is_report(" application/pkcs7-mime; smime-type=enveloped-data"));
+}
+
 static void
 test_type(void **state)
 {
@@ -161,6 +188,7 @@ main(void)
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_large_and_signed),
 		cmocka_unit_test(test_type),
 		cmocka_unit_test(test_queue_id),
 	};
