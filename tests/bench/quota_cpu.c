@@ -3,7 +3,8 @@
  *
  * Redis is what a fleet shares, so its time decides what a site can grow to. Measured in turn: a
  * script that does nothing; INCR and EXPIRE, which is the least that any counter in Redis costs;
- * the charge of a message; the same charge without the quick path (quick.lua). Each in three ways:
+ * the charge of a message; that of an account's first message in another bucket of the windows of an
+ * hour; the charge without the quick path (quick.lua). Each in three ways:
  * paced, on one connection, quiet enough that Redis wakes up and finds its caches cold each time;
  * alone, on one connection that sends again as soon as it has the answer, so that each message still
  * pays for a turn of the event loop; busy, with a message on each of many connections, which share
@@ -27,7 +28,7 @@
 #include "tests/bench/quota_bench.h"
 #include "tests/support/redis_server.h"
 
-#define ACCOUNTS	500
+#define ACCOUNTS	500	/* and as many others for NEXT */
 #define FILLED		36	/* buckets of the shortest window */
 #define PACE		500	/* messages a second */
 #define PACED_N		1000	/* messages of a round at that pace */
@@ -39,6 +40,7 @@ enum kind {
 	NOTHING,
 	INCR,
 	CHARGE,
+	NEXT,
 	WHOLE,
 	KINDS
 };
@@ -52,7 +54,7 @@ enum way {
 
 static const char *const way_names[WAYS] = { "paced", "alone", "busy" };
 static const char *const names[KINDS] = { "nothing", "incr-expire", "charge",
-	"charge-without-quick-path" };
+	"charge-in-next-bucket", "charge-without-quick-path" };
 
 /* What one run needs. */
 struct cpu_run {
@@ -63,6 +65,9 @@ struct cpu_run {
 	const char *nothing;	/* digests of the scripts */
 	const char *quota;
 	uint64_t random;
+	int64_t width;		/* of a bucket of the windows of an hour */
+	int64_t began;		/* by the clock, in ms */
+	uint32_t n_next;	/* messages in a next bucket */
 };
 
 /* append - one command */
@@ -107,6 +112,12 @@ append_message(struct cpu_run *run, enum kind kind)
 		append(run->redis, 3, (const char *[]){ "EXPIRE", key, "3600" }, NULL);
 		return 2;
 	}
+	if (kind == NEXT) {	/* accounts of their own, whose clock runs ahead */
+		int64_t now = run->began + (run->n_next / ACCOUNTS + 1) * run->width;
+
+		append_charge(run, ACCOUNTS + run->n_next++ % ACCOUNTS, true, &now);
+		return 1;
+	}
 	append_charge(run, account, kind == CHARGE, NULL);
 	return 1;
 }
@@ -115,14 +126,12 @@ append_message(struct cpu_run *run, enum kind kind)
 static void
 fill(struct cpu_run *run)
 {
-	int64_t width = run->world->windows.limits[0].window_ms / WINDOW_BUCKETS;
-
 	for (int64_t i = FILLED; i > 0; i--) {
-		int64_t now = clock_wall_ms() - i * width;
+		int64_t now = run->began - i * run->width;
 
-		for (uint32_t account = 0; account < ACCOUNTS; account++)
+		for (uint32_t account = 0; account < 2 * ACCOUNTS; account++)
 			append_charge(run, account, true, &now);
-		take_answers(run->redis, ACCOUNTS);
+		take_answers(run->redis, (size_t)2 * ACCOUNTS);
 	}
 }
 
@@ -206,7 +215,9 @@ bench_redis_cpu(const struct world *world, const struct redis_server *server, co
     const char *quota)
 {
 	static double us[WAYS][KINDS][ROUNDS_MAX];
-	struct cpu_run run = { .world = world, .nothing = nothing, .quota = quota, .random = 815 };
+	struct cpu_run run = { .world = world, .nothing = nothing, .quota = quota, .random = 815,
+		.width = window_width(world->windows.limits[0].window_ms),
+		.began = clock_wall_ms() };
 
 	for (size_t k = 0; k < CROWD; k++) {
 		run.redis = run.crowd[k] = redisConnectUnix(server->socket);
