@@ -137,6 +137,15 @@ local function make_tools()
 	return tools
 end
 
+-- Put numbers into the account's windows, whose life goes on. The id is written already, so a user
+-- of Redis who may not SETRANGE, as in releases before it was needed, must count all the same.
+local function overwrite(value, start, numbers)
+	if type(redis.pcall('SETRANGE', KEYS[#KEYS], start, numbers)) ~= 'number' then
+		redis.call('SET', KEYS[#KEYS], string.sub(value, 1, start) .. numbers ..
+		    string.sub(value, start + #numbers + 1), 'PX', make_tools().life_of(value))
+	end
+end
+
 -- Count the message in counters first to last of a key. Value holds its windows; asked are width,
 -- limit, cost, and subject + 256 * binding + 65536 * kind of each counter. Returns where the numbers
 -- of these windows start in the value, and the new ones; if a window went on, also the whole new
@@ -193,8 +202,8 @@ local function charge_alone()
 	if redis.call('HLEN', KEYS[2]) > 0 then
 		return
 	end
-	local start, numbers, whole, tools =
-	    charged(redis.call('GET', KEYS[#KEYS]), 1, n, asked)
+	local value = redis.call('GET', KEYS[#KEYS])
+	local start, numbers, whole, tools = charged(value, 1, n, asked)
 	if not start or now < 1 or
 	    not redis.call('SET', KEYS[1], stamp, 'NX', 'PX', ID_TTL) then
 		return
@@ -202,7 +211,7 @@ local function charge_alone()
 	if whole then
 		redis.call('SET', KEYS[#KEYS], whole, 'PX', tools.life_of(whole))
 	else
-		redis.call('SETRANGE', KEYS[#KEYS], start, numbers)
+		overwrite(value, start, numbers)
 	end
 	return stamp .. numbers
 end
@@ -294,7 +303,7 @@ local function charge_together()
 		elseif tools then
 			redis.call('SET', KEYS[#KEYS], value, 'PX', tools.life_of(value))
 		else
-			redis.call('SETRANGE', KEYS[#KEYS], 0, value)
+			overwrite(value, 0, value)
 		end
 	end
 	return answer

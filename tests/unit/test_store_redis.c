@@ -1327,6 +1327,32 @@ test_password(void **state)
 	store_close(store);
 }
 
+/* A user who may not SETRANGE, as before it was needed: no message is taken for one that is counted. */
+static void
+test_old_rules(void **state)
+{
+	struct fixture *f = *state;
+	struct store_options options = options_of(f);
+	struct store *store;
+	struct plan *plan;
+
+	redis_server_start(&f->server,
+	    "user default on >open-sesame ~* +@all\n"
+	    "user countersign on >swordfish ~countersign:* +@all -setrange");
+	plan = plan_of(f->ctx, "10 recipients per hour", NULL, NULL);
+	options.redis.user = "countersign";
+	options.redis.password = "swordfish";
+	store = open_store(f, &options);
+	for (uint64_t i = 1; i <= 3; i++) {
+		const char *where = NULL;
+
+		assert_int_equal(charge(f, store, plan, "alice", 2, NULL, &where), QUOTA_CHARGED);
+		assert_string_equal(where, "redis");
+		assert_int_equal(used_now(f, store, plan, "alice"), 2 * i);
+	}
+	store_close(store);
+}
+
 /* A full or a read-only server answers, but does not serve. */
 static void
 test_full_and_read_only(void **state)
@@ -1699,6 +1725,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_crowd_stop, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_down_at_start, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_last_words, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_old_rules, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_password, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_full_and_read_only, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_busy, set_up, tear_down),
