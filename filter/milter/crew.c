@@ -6,7 +6,12 @@
  * what malloc and OpenSSL keep for each. So a thread that is done waits here for some seconds
  * whether there is something else to run.
  *
- * Thread rule: `crew` is held for a few instructions, never while something runs.
+ * The pool signals a thread that waits for a session, even if all that wait have been signaled
+ * already and not run yet. The session then waits until the session of some other thread is done,
+ * so each signal that is one too many starts a thread.
+ *
+ * Thread rule: `crew` is held for a few instructions, never while something runs. `idle` is under
+ * the mutex of the pool, which callers of milter_crew_await() and milter_crew_call() hold.
  */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -29,13 +34,22 @@ struct hand {
 	void *arg;
 	pthread_t thread;
 	pthread_cond_t called;
+	bool detached;
 	struct hand *next;
+};
+
+/* Threads of a pool that wait for something to do. */
+struct idle {
+	int waiting;
+	int called;		/* of these, but they do not run yet */
+	void *(*start)(void *);	/* what they run */
 };
 
 static pthread_mutex_t crew = PTHREAD_MUTEX_INITIALIZER;
 static struct hand *resting;		/* under crew: the one that came last in front */
 static int n_resting;			/* how many these are */
-static _Thread_local bool detached;
+static _Thread_local struct hand *own;	/* of this thread, or NULL */
+static struct idle idle;
 
 /* hand_leave - take a thread from those that rest */
 static void
@@ -58,7 +72,7 @@ hand_rest(struct hand *hand)
 
 	(void)pthread_mutex_lock(&crew);
 	hand->start = NULL;
-	if (!detached || n_resting >= RESTING_MOST)
+	if (!hand->detached || n_resting >= RESTING_MOST)
 		result = ETIMEDOUT;
 	else {
 		hand->next = resting;
@@ -83,6 +97,7 @@ hand_run(void *arg)
 
 	free(arg);
 	hand.thread = pthread_self();
+	own = &hand;
 	(void)pthread_cond_init(&hand.called, NULL);
 	do
 		(void)hand.start(hand.arg);
@@ -132,9 +147,37 @@ milter_crew_start(
 int
 milter_crew_detach(pthread_t thread)
 {
-	int result = detached ? 0 : pthread_detach(thread);
+	bool is_own = own != NULL && pthread_equal(thread, pthread_self());
+	int result = is_own && own->detached ? 0 : pthread_detach(thread);
 
-	if (pthread_equal(thread, pthread_self()))
-		detached = result == 0;
+	if (is_own)
+		own->detached = result == 0;
 	return result;
+}
+
+int
+milter_crew_await(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *until)
+{
+	int result;
+
+	if (own != NULL)
+		idle.start = own->start;
+	idle.waiting++;
+	result = pthread_cond_timedwait(cond, mutex, until);
+	idle.waiting--;
+	/* one that wakes up because its time is over does what another was called for */
+	if (idle.called > 0)
+		idle.called--;
+	return result;
+}
+
+int
+milter_crew_call(pthread_cond_t *cond)
+{
+	pthread_t thread;
+
+	if (idle.called >= idle.waiting && idle.start != NULL)
+		return milter_crew_start(&thread, NULL, idle.start, NULL);
+	idle.called++;
+	return pthread_cond_signal(cond);
 }

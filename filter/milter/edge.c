@@ -17,7 +17,8 @@
  * Threads: when the system refuses a new one, libmilter marks the session as running, and it hangs
  * for ever. Here such a session is left to the threads that exist. libmilter does that if its new
  * thread cannot detach itself, so this is what it sees. A session that has to wait too long is
- * closed, see edge_tick(). Threads are used again (crew.c).
+ * closed, see edge_tick(). Threads are used again, and no session waits for the session of another
+ * thread (crew.c).
  *
  * The listening socket: one that the service manager keeps open across a restart is put in place of
  * libmilter's own. Once the daemon is being stopped it accepts nothing more there, see edge_rest();
@@ -317,6 +318,17 @@ pretend_start(void *(*start)(void *), void *arg)
 	refusing = false;
 }
 
+/* note_refusal - the system refused a thread */
+static void
+note_refusal(void)
+{
+	int64_t now = clock_ms();
+
+	atomic_fetch_add(&figures->no_threads, 1);
+	atomic_store(&refused_ms, now);
+	milter_gate_refused(now);
+}
+
 int
 edge_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
     void *arg)
@@ -326,9 +338,24 @@ edge_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(
 	/* before the first connection these are threads that libmilter cannot do without */
 	if (result == 0 || arg == NULL || !atomic_load_explicit(&serving, memory_order_relaxed))
 		return result;
-	atomic_fetch_add(&figures->no_threads, 1);
-	atomic_store(&refused_ms, clock_ms());
+	note_refusal();
 	pretend_start(start, arg);
+	return 0;
+}
+
+int
+edge_pthread_cond_timedwait(
+    pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *until)
+{
+	return milter_crew_await(cond, mutex, until);
+}
+
+/* edge_pthread_cond_signal - if it is to be a new thread and there is none, another will take it */
+int
+edge_pthread_cond_signal(pthread_cond_t *cond)
+{
+	if (milter_crew_call(cond) != 0)
+		note_refusal();
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "filter/daemon/daemon.h"
 
@@ -66,6 +67,9 @@ int edge_close(int fd);
 int edge_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
     void *(*start)(void *), void *arg);
 int edge_pthread_detach(pthread_t thread);
+int edge_pthread_cond_timedwait(
+    pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *until);
+int edge_pthread_cond_signal(pthread_cond_t *cond);
 int edge_pthread_mutex_destroy(pthread_mutex_t *mutex);
 unsigned int edge_sleep(unsigned int seconds);
 int edge_sigwait(const sigset_t *set, int *signal_r);

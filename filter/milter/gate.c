@@ -14,7 +14,8 @@
  * all sessions costs time for each, so it is done for many at once.
  *
  * A thread that lingers with its session only waits, so that is not counted as in hand. Few may, as
- * each needs a stack.
+ * each needs a stack; none may for some seconds after the system refused a thread, as others wait
+ * for those that are there.
  *
  * In hand may also mean waiting for DNS or a store. If no worker is done for a few
  * milliseconds, some more sessions are let in each time, so slow answers make threads as
@@ -29,6 +30,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "filter/base/clock.h"
 #include "filter/milter/gate.h"
 
 #define IN_HAND_EACH \
@@ -36,10 +38,12 @@
 #define IN_HAND_LEAST	32
 #define IN_HAND_MOST	1024
 #define LINGERING_MOST	16
+#define REFUSED_MS	5000
 #define NUMBERS		65536u	/* descriptors are counted round this */
 
 static atomic_int connections;	/* open ones */
 static atomic_int lingering;	/* threads that wait for the next command of their sessions */
+static atomic_int_least64_t refused_ms; /* when a thread was refused last; 0: never */
 static bool closed;		/* the controller's, as what follows */
 static unsigned int last;	/* descriptor whose turn it was last */
 
@@ -61,9 +65,19 @@ in_hand_max(void)
 	return max > IN_HAND_MOST ? IN_HAND_MOST : (int)max;
 }
 
+void
+milter_gate_refused(int64_t now_ms)
+{
+	atomic_store_explicit(&refused_ms, now_ms, memory_order_relaxed);
+}
+
 bool
 milter_gate_linger(void)
 {
+	int64_t refused = atomic_load_explicit(&refused_ms, memory_order_relaxed);
+
+	if (refused != 0 && clock_ms() - refused < REFUSED_MS)
+		return false;
 	if (atomic_fetch_add_explicit(&lingering, 1, memory_order_relaxed) < LINGERING_MOST)
 		return true;
 	milter_gate_lingered();

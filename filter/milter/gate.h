@@ -1,8 +1,8 @@
 /*
  * gate.h - how many sessions libmilter's pool takes in hand at once
  *
- * Threads: milter_gate_count(), milter_gate_linger() and milter_gate_lingered() from any thread;
- * the others from the one thread that is the pool's controller.
+ * Threads: milter_gate_room(), milter_gate_relief() and milter_gate_leave() from the one thread
+ * that is the pool's controller; the others from any.
  */
 #ifndef FILTER_MILTER_GATE_H
 #define FILTER_MILTER_GATE_H
@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define MILTER_GATE_PATIENCE_MS 10 /* without an end before more sessions are admitted */
 
@@ -22,6 +23,9 @@ void milter_gate_count(int change);
  */
 bool milter_gate_linger(void);
 void milter_gate_lingered(void);
+
+/* milter_gate_refused - the system refused a thread now: for some seconds none lingers */
+void milter_gate_refused(int64_t now_ms);
 
 /* milter_gate_room - how many more may be taken in hand while so many sessions wait for a command;
  * 0: none */

@@ -75,6 +75,40 @@ def burst(count, **options):
     return results
 
 
+PATIENCE = 100      # commands of another session before one's first answer
+
+
+def go_on(together, answered, count, results):
+    """A session with a command every 20 ms, until each of so many has had its first answers."""
+    commands = 0
+    try:
+        together.wait()
+        m = Milter(port).begin()
+        m.mail(**login())
+        answered.append(True)
+        while len(answered) < count and commands < PATIENCE:
+            m.rcpt()
+            commands += 1
+            time.sleep(0.02)
+        m.quit()
+        results.append("alone" if len(answered) < count else "with all")
+    except (Closed, ConnectionError, AssertionError):
+        results.append("closed")
+    except socket.timeout:
+        results.append("hung")
+
+
+def busy(count):
+    """Sessions that begin at once and go on: how each ended."""
+    together, answered, results = threading.Barrier(count), [], []
+    talkers = [threading.Thread(target=go_on, args=(together, answered, count, results)) for _ in range(count)]
+    for talker in talkers:
+        talker.start()
+    for talker in talkers:
+        talker.join()
+    return results
+
+
 def quiet():
     """No session is open any more."""
     return until(lambda: status()["sessions"] == 0)
@@ -85,6 +119,12 @@ ok(quiet(), "and its session ends")
 before = descriptors() + 16     # some are the resolver's, which come and go; a burst is of 40
 unlimited = limit_of("Max processes")
 
+# a thread stays with a session that goes on: those that began with it have others
+seen = [busy(count) for count in (3, 4, 6, 9, 12) * 5]
+ok(all(set(one) == {"with all"} for one in seen), "sessions that go on do not keep others waiting", seen)
+ok(quiet(), "and end")
+ok(status()["shortage"]["threads"] == 0, "there were threads for all", status()["shortage"])
+
 # no new threads, while each session waits for a name server that does not answer
 limit("nproc", 1)
 results = burst(40, daemon="mx", address="192.0.2.1")
@@ -93,6 +133,11 @@ shortage = status()["shortage"]
 ok(shortage["threads"] > 0, "status counts the threads that were refused", shortage)
 ok(quiet(), "and all sessions have ended", status())
 ok(until(lambda: descriptors() <= before, 20), "no descriptor is lost", (before, descriptors()))
+
+# nor where threads are few, and each has a session that goes on
+results = busy(24)
+ok(set(results) == {"with all"}, "without new threads no session keeps others waiting", results)
+ok(quiet(), "and these end, too")
 
 # all threads held by peers that send half a packet: others are closed, for their MTA to defer
 stuck = []

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -124,6 +125,77 @@ test_joined(void **state)
 	assert_int_equal(pthread_join(task.self, NULL), 0);
 }
 
+/* A pool: threads that wait for something to do, and how much there is. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	int waiting;
+	int to_do;
+	sem_t taken;
+	sem_t go;		/* to be done with it */
+	sem_t done;
+} pool = { .lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER };
+
+/* work - a thread of the pool does one thing, and ends */
+static void *
+work(void *arg)
+{
+	struct timespec until;
+
+	(void)milter_crew_detach(pthread_self());
+	(void)pthread_mutex_lock(&pool.lock);
+	while (pool.to_do == 0) {
+		(void)clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += 60;
+		pool.waiting++;
+		(void)milter_crew_await(&pool.more, &pool.lock, &until);
+		pool.waiting--;
+	}
+	pool.to_do--;
+	(void)pthread_mutex_unlock(&pool.lock);
+	(void)sem_post(&pool.taken);
+	while (sem_wait(&pool.go) != 0)
+		continue;
+	(void)sem_post(&pool.done);
+	return arg;
+}
+
+/* two threads wait and are called forty times before they can run: forty threads run */
+static void
+test_called(void **state)
+{
+	pthread_t thread;
+	bool both = false;
+
+	(void)state;
+	assert_int_equal(sem_init(&pool.taken, 0, 0), 0);
+	assert_int_equal(sem_init(&pool.go, 0, 0), 0);
+	assert_int_equal(sem_init(&pool.done, 0, 0), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(milter_crew_start(&thread, NULL, work, NULL), 0);
+	while (!both) {
+		clock_pause(5);
+		(void)pthread_mutex_lock(&pool.lock);
+		both = pool.waiting == 2;
+		(void)pthread_mutex_unlock(&pool.lock);
+	}
+	(void)pthread_mutex_lock(&pool.lock);
+	for (int i = 0; i < STARTS; i++) {
+		pool.to_do++;
+		assert_int_equal(milter_crew_call(&pool.more), 0);
+	}
+	(void)pthread_mutex_unlock(&pool.lock);
+	/* none is done before all were taken */
+	for (int i = 0; i < STARTS; i++)
+		while (sem_wait(&pool.taken) != 0)
+			continue;
+	for (int i = 0; i < STARTS; i++)
+		(void)sem_post(&pool.go);
+	for (int i = 0; i < STARTS; i++)
+		while (sem_wait(&pool.done) != 0)
+			continue;
+}
+
 int
 main(void)
 {
@@ -131,6 +203,7 @@ main(void)
 		cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_at_once),
+		cmocka_unit_test(test_called),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

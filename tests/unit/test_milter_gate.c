@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "filter/base/clock.h"
 #include "filter/milter/gate.h"
 
 #define SESSIONS	2000
@@ -128,6 +129,20 @@ test_linger(void **state)
 	milter_gate_count(-SESSIONS);
 }
 
+/* once the system has refused a thread, those that are there are for all */
+static void
+test_refused(void **state)
+{
+	int64_t now = clock_ms();
+
+	(void)state;
+	milter_gate_refused(now);
+	assert_false(milter_gate_linger());
+	milter_gate_refused(now - 3600000);
+	assert_true(milter_gate_linger());
+	milter_gate_lingered();
+}
+
 int
 main(void)
 {
@@ -137,6 +152,7 @@ main(void)
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_quiet),
 		cmocka_unit_test(test_linger),
+		cmocka_unit_test(test_refused),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
