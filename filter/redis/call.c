@@ -23,6 +23,7 @@
 
 #define MANY_HOPS	5	/* redirections of one call */
 #define TRYAGAIN_MS	10	/* pause while a slot is on the move */
+#define TRYAGAIN_LEAST_MS 50	/* without so much time there is no other try */
 
 /* --- calls --- */
 
@@ -207,7 +208,7 @@ call_cluster(const struct call *call)
 	struct redis_pool_command *command = call->command;
 	unsigned int part = part_for(call->pool, command);
 	enum pool_outcome outcome = POOL_NOT_SENT;
-	bool asking = false;
+	bool asking = false, moving = false;
 
 	command->error = "the Cluster's nodes are not known yet";
 	command->part = part;
@@ -216,8 +217,12 @@ call_cluster(const struct call *call)
 
 		command->part = part;
 		outcome = call_node(call, call->pool->nodes[part], asking);
-		if (outcome != POOL_REFUSED || !is_about_slot(command->error))
+		if (outcome != POOL_REFUSED || !is_about_slot(command->error)) {
+			/* time was over before a slot had moved: the node is well */
+			if (moving && outcome == POOL_NOT_SENT)
+				command->part = REDIS_PART_SLOT;
 			return outcome;
+		}
 		command->part = REDIS_PART_SLOT;
 		if (redis_redirect_read(call->ctx, command->error, &redirect)) {
 			asking = redirect.kind == REDIS_REDIRECT_ASK;
@@ -226,8 +231,9 @@ call_cluster(const struct call *call)
 			continue;
 		}
 		/* TRYAGAIN: keys of ours lie on both sides of a slot that moves. */
-		if (!call->patient || clock_ms() + TRYAGAIN_MS >= call->deadline_ms)
+		if (!call->patient || clock_ms() + TRYAGAIN_LEAST_MS >= call->deadline_ms)
 			break;
+		moving = true;
 		clock_pause(TRYAGAIN_MS);
 	}
 	return outcome;
