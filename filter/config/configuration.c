@@ -190,10 +190,9 @@ config_signs(const struct config *config)
 }
 
 const char *
-config_where(TALLOC_CTX *ctx, const struct config *config, const struct words *words)
+config_where(const struct config *config, const struct words *words)
 {
-	return words->file == NULL ? config->file :
-	    mem_printf(ctx, "%s:%u", words->file, words->line);
+	return words->where != NULL ? words->where : config->file;
 }
 
 /* config_table_index - the place of a table in the configuration's list; added if it is new */
@@ -207,7 +206,7 @@ config_table_index(struct config *config, const char *spec, const struct words *
 	    mem_grow(config, config->tables.items, const char *, config->tables.n + 1);
 	config->tables_where =
 	    mem_grow(config, config->tables_where, const char *, config->tables.n + 1);
-	config->tables_where[config->tables.n] = config_where(config, config, named);
+	config->tables_where[config->tables.n] = config_where(config, named);
 	config->tables.items[config->tables.n] = spec;
 	return config->tables.n++;
 }

@@ -34,8 +34,7 @@ struct action_set {
 struct words {
 	const char **items;	/* NULL-terminated */
 	size_t n;
-	const char *file;	/* where the option is, if it is in a file */
-	unsigned int line;
+	const char *where;	/* file:line of the option, or NULL: it is not in a file */
 };
 
 /* Tables in search order. */
@@ -357,8 +356,8 @@ void config_sort_accounts(struct config *config);
 void config_sort_domains(struct config *config);
 void config_sort_dkim_names(struct config *config);
 
-/* config_where - where an option that is a list of words is: "file:line" on ctx, or the file */
-const char *config_where(TALLOC_CTX *ctx, const struct config *config, const struct words *words);
+/* config_where - where an option that is a list of words is: "file:line", or the file */
+const char *config_where(const struct config *config, const struct words *words);
 
 /* config_tables - enter a list of table specifications into config->tables (memory on config) and
  * return their indexes; specs stay referenced. While a configuration is filled. */

@@ -272,7 +272,7 @@ finish_owners(struct options_reader *reader, struct config *config, struct liste
 	const struct words *mailboxes =
 	    listener->mailboxes.n > 0 ? &listener->mailboxes : &config->mailboxes;
 	struct words tables = { .items = mem_array(config, const char *, owners->n + 1),
-		.file = owners->file, .line = owners->line };
+		.where = owners->where };
 
 	listener->own_self = has_self(owners);
 	for (size_t i = 0; i < owners->n; i++)

@@ -47,20 +47,6 @@ add_error(struct options_reader *reader, const char *where, const char *format, 
 		    where, text));
 }
 
-/* options_file - the file of a setting, as the reader keeps its name */
-static const char *
-options_file(const struct options_reader *reader, const config_setting_t *setting)
-{
-	const char *file = config_setting_source_file(setting);
-
-	if (file == NULL)
-		file = reader->file;
-	for (size_t i = 0; i < reader->files.n; i++)
-		if (strcmp(reader->files.items[i], file) == 0)
-			return reader->files.items[i];
-	return NULL;
-}
-
 /* options_where - "file:line" of a setting */
 const char *
 options_where(struct options_reader *reader, const config_setting_t *setting)
@@ -123,8 +109,7 @@ options_words(struct options_reader *reader, config_setting_t *setting, struct w
 	}
 	words_r->items = mem_array(reader->ctx, const char *, (size_t)n + 1);
 	words_r->n = 0;
-	words_r->file = options_file(reader, setting);
-	words_r->line = (unsigned int)config_setting_source_line(setting);
+	words_r->where = options_where(reader, setting);
 	for (int i = 0; i < n; i++) {
 		const char *word = options_string(reader, type == CONFIG_TYPE_STRING ? setting :
 		    config_setting_get_elem(setting, (unsigned int)i));

@@ -459,7 +459,8 @@ control_blocked(const struct asked *asked)
 	store_blocked(asked->daemon->store, asked->ctx, &list, &n);
 	for (size_t i = 0; i < n; i++) {
 		block = block_json(&list[i]);
-		if (control_watch_note(asked, snapshot->config, list[i].account) != NULL)
+		if (config_account_mode(snapshot->config, list[i].account, ROLE_AUTO) !=
+		    MODE_ENFORCE)
 			json_object_set_new(block, "passes", json_true());
 		json_array_append_new(blocked, block);
 	}

@@ -113,7 +113,7 @@ check_program(TALLOC_CTX *ctx, const struct config *config, const char **error_r
 		return true;
 	*error_r = mem_printf(ctx,
 	    "%s: event_command = \"%s\" cannot be run: %s; is it there, and chmod +x?",
-	    config_where(ctx, config, &config->event_command), config->event_command.items[0],
+	    config_where(config, &config->event_command), config->event_command.items[0],
 	    strerror(errno));
 	return false;
 }

@@ -83,7 +83,6 @@ static atomic_bool polling;		/* libmilter has begun to poll the listening socket
 static atomic_bool stopping;
 static atomic_bool deaf;		/* the listening socket is not one any more */
 static atomic_bool serving;		/* a connection was accepted */
-static atomic_int_least64_t refused_ms;	/* when a thread was refused last; 0: never */
 static int spare = -1;			/* a descriptor to give up, of the accepting thread */
 static _Thread_local bool refusing;	/* in pretend_start() */
 
@@ -322,11 +321,8 @@ pretend_start(void *(*start)(void *), void *arg)
 static void
 note_refusal(void)
 {
-	int64_t now = clock_ms();
-
 	atomic_fetch_add(&figures->no_threads, 1);
-	atomic_store(&refused_ms, now);
-	milter_gate_refused(now);
+	milter_gate_refuse(clock_ms());
 }
 
 int
@@ -380,9 +376,7 @@ edge_pthread_mutex_destroy(pthread_mutex_t *mutex)
 void
 edge_tick(int64_t now_ms)
 {
-	int64_t since = atomic_load(&refused_ms);
-
-	if (since == 0 || now_ms - since > STARVED_MS)
+	if (!milter_gate_is_refused(now_ms, STARVED_MS))
 		return;
 	for (int fd = 0; fd < CONNECTION_DESCRIPTORS; fd++) {
 		struct connection *connection = connection_at(fd);

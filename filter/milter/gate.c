@@ -66,17 +66,23 @@ in_hand_max(void)
 }
 
 void
-milter_gate_refused(int64_t now_ms)
+milter_gate_refuse(int64_t now_ms)
 {
 	atomic_store_explicit(&refused_ms, now_ms, memory_order_relaxed);
 }
 
 bool
-milter_gate_linger(void)
+milter_gate_is_refused(int64_t now_ms, int64_t within_ms)
 {
 	int64_t refused = atomic_load_explicit(&refused_ms, memory_order_relaxed);
 
-	if (refused != 0 && clock_ms() - refused < REFUSED_MS)
+	return refused != 0 && now_ms - refused <= within_ms;
+}
+
+bool
+milter_gate_linger(void)
+{
+	if (milter_gate_is_refused(clock_ms(), REFUSED_MS))
 		return false;
 	if (atomic_fetch_add_explicit(&lingering, 1, memory_order_relaxed) < LINGERING_MOST)
 		return true;

@@ -24,8 +24,11 @@ void milter_gate_count(int change);
 bool milter_gate_linger(void);
 void milter_gate_lingered(void);
 
-/* milter_gate_refused - the system refused a thread now: for some seconds none lingers */
-void milter_gate_refused(int64_t now_ms);
+/* milter_gate_refuse - the system refused a thread now: for some seconds none lingers */
+void milter_gate_refuse(int64_t now_ms);
+
+/* milter_gate_is_refused - was one refused within so many milliseconds? */
+bool milter_gate_is_refused(int64_t now_ms, int64_t within_ms);
 
 /* milter_gate_room - how many more may be taken in hand while so many sessions wait for a command;
  * 0: none */

@@ -228,9 +228,11 @@ command_follow(TALLOC_CTX *ctx, int fd, int64_t deadline_ms, command_line_fn *li
 	bool more = true;
 
 	while (more && (left = deadline_ms - clock_ms()) > 0) {
-		if (poll(&polled, 1, (int)left) < 0 && errno != EINTR)
+		int ready = poll(&polled, 1, (int)left);
+
+		if (ready < 0 && errno != EINTR)
 			return false;
-		if (polled.revents == 0)
+		if (ready <= 0)
 			continue;
 		more = stream_read(ctx, &stream);
 		take_lines(&stream, !more, line, arg);
