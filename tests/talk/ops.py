@@ -11,6 +11,7 @@ import sys
 import time
 
 from milter import FIELDS, Milter
+from running import until
 from tap import done, ok
 
 port = int(sys.argv[1])
@@ -30,17 +31,6 @@ def ctl(*words, **options):
 def asks(*words):
     status, text = ctl("--json", *words)
     return json.loads(text)
-
-
-def until(condition, seconds=30):
-    """Wait for what happens off the message's path."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        seen = condition()
-        if seen:
-            return seen
-        time.sleep(0.05)
-    return condition()
 
 
 def send(login, queue_id, rcpts=1, sender=None, fields=None, daemon="ORIGINATING", address="127.0.0.1"):

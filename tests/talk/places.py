@@ -5,6 +5,7 @@ import sys
 import time
 
 from milter import FIELDS, Milter
+from running import until
 from tap import done, ok
 
 port = int(sys.argv[1])
@@ -24,13 +25,6 @@ def send(login, address):
 def log():
     with open(directory + "/log", encoding="utf-8", errors="replace") as file:
         return file.read()
-
-
-def until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.05)
-    return condition()
 
 
 def blocked(login):

@@ -88,6 +88,22 @@ test_unlimited(void **state)
 	talloc_free(ctx);
 }
 
+/* refuses - a text is refused, and the error holds a part */
+static void
+refuses(int (*parse)(TALLOC_CTX *ctx, const char *text, struct limit *limit_r,
+	    const char **error_r), const char *text, const char *part)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	const char *error = NULL;
+	struct limit limit;
+
+	if (parse(ctx, text, &limit, &error) == 0)
+		fail_msg("%s: taken", text);
+	if (error == NULL || strstr(error, part) == NULL)
+		fail_msg("%s: %s", text, error);
+	talloc_free(ctx);
+}
+
 static void
 test_bad(void **state)
 {
@@ -147,17 +163,8 @@ test_bad(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		TALLOC_CTX *ctx = talloc_new(NULL);
-		const char *error = NULL;
-		struct limit limit;
-
-		if (limit_parse(ctx, rows[i].text, &limit, &error) == 0)
-			fail_msg("%s: taken", rows[i].text);
-		if (error == NULL || strstr(error, rows[i].part) == NULL)
-			fail_msg("%s: %s", rows[i].text, error);
-		talloc_free(ctx);
-	}
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		refuses(limit_parse, rows[i].text, rows[i].part);
 }
 
 /* Errors of block_on name what it may count. */
@@ -181,17 +188,8 @@ test_bad_sign(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		TALLOC_CTX *ctx = talloc_new(NULL);
-		const char *error = NULL;
-		struct limit limit;
-
-		if (limit_parse_sign(ctx, rows[i].text, &limit, &error) == 0)
-			fail_msg("%s: taken", rows[i].text);
-		if (error == NULL || strstr(error, rows[i].part) == NULL)
-			fail_msg("%s: %s", rows[i].text, error);
-		talloc_free(ctx);
-	}
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		refuses(limit_parse_sign, rows[i].text, rows[i].part);
 }
 
 static void
@@ -249,17 +247,8 @@ test_times_limit(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		TALLOC_CTX *ctx = talloc_new(NULL);
-		const char *error = NULL;
-		struct limit limit;
-
-		if (limit_parse(ctx, rows[i].text, &limit, &error) == 0)
-			fail_msg("%s: taken", rows[i].text);
-		if (strstr(error, rows[i].part) == NULL)
-			fail_msg("%s: %s", rows[i].text, error);
-		talloc_free(ctx);
-	}
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		refuses(limit_parse, rows[i].text, rows[i].part);
 }
 
 /* One of a thing is told in the singular, and reads back as it was. */

@@ -35,6 +35,14 @@ struct task {
 	pthread_t named;	/* what milter_crew_start() called it */
 };
 
+/* await - a semaphore */
+static void
+await(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) != 0)
+		continue;
+}
+
 static void *
 do_task(void *arg)
 {
@@ -45,8 +53,7 @@ do_task(void *arg)
 	if (task->detach)
 		task->detached = milter_crew_detach(task->self);
 	if (task->go != NULL)
-		while (sem_wait(task->go) != 0)
-			continue;
+		await(task->go);
 	(void)sem_post(&task->done);
 	return NULL;
 }
@@ -64,8 +71,7 @@ begin(struct task *task, bool detach, sem_t *go)
 static void
 finish(struct task *task)
 {
-	while (sem_wait(&task->done) != 0)
-		continue;
+	await(&task->done);
 	(void)sem_destroy(&task->done);
 	assert_true(pthread_equal(task->self, task->named));
 	assert_int_equal(task->detached, 0);
@@ -154,8 +160,7 @@ work(void *arg)
 	pool.to_do--;
 	(void)pthread_mutex_unlock(&pool.lock);
 	(void)sem_post(&pool.taken);
-	while (sem_wait(&pool.go) != 0)
-		continue;
+	await(&pool.go);
 	(void)sem_post(&pool.done);
 	return arg;
 }
@@ -187,13 +192,11 @@ test_called(void **state)
 	(void)pthread_mutex_unlock(&pool.lock);
 	/* none is done before all were taken */
 	for (int i = 0; i < STARTS; i++)
-		while (sem_wait(&pool.taken) != 0)
-			continue;
+		await(&pool.taken);
 	for (int i = 0; i < STARTS; i++)
 		(void)sem_post(&pool.go);
 	for (int i = 0; i < STARTS; i++)
-		while (sem_wait(&pool.done) != 0)
-			continue;
+		await(&pool.done);
 }
 
 int

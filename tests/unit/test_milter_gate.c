@@ -136,9 +136,9 @@ test_refused(void **state)
 	int64_t now = clock_ms();
 
 	(void)state;
-	milter_gate_refused(now);
+	milter_gate_refuse(now);
 	assert_false(milter_gate_linger());
-	milter_gate_refused(now - 3600000);
+	milter_gate_refuse(now - 3600000);
 	assert_true(milter_gate_linger());
 	milter_gate_lingered();
 }
